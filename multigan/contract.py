@@ -1,0 +1,237 @@
+"""What a domain gives the engine, and the few helpers that both sides share.
+
+The shape legend of the whole project:
+B batch, Z latent, C channels, H W pixels, T time, V vocabulary, P pitch, K tracks; "..." a
+domain's own axes.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from multigan.rng import keyed_rng
+
+Condition = Any  # a tree of tensors with leading axis B: tensor, dict, tuple, NamedTuple or None
+Latent = Any  # likewise
+Sample = Any  # what a person gets: a PIL image, a string, a Song, a point
+
+SAMPLING_CHUNK = 64  # samples drawn together from one key: sample k never depends on n
+
+
+class Batch(NamedTuple):
+    """Real data: `x` (B, ...) float, as D sees it, and the condition that belongs to it.
+
+    Image in [-1, 1]; one-hot text (B, T, V); piano-roll (B, ...) in {0, 1}.
+    """
+
+    x: Tensor
+    condition: Condition = None
+
+
+@runtime_checkable
+class Generator(Protocol):
+    """An nn.Module and a Part that turns latents into samples in the space of `Batch.x`.
+
+    Looked up once by the engine, and optional:
+    `anneal(progress) -> dict[str, float]` writes buffers (a temperature) and returns what to log;
+    `log_likelihood(batch) -> (B,)` makes likelihood stages and held-out NLL possible;
+    `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible.
+    """
+
+    def sample_latent(self, n: int, rng: torch.Generator) -> Latent:
+        """Draw `n` latents on the CPU; all randomness of sampling enters here."""
+        ...
+
+    def __call__(self, latent: Latent, condition: Condition = None) -> Tensor:
+        """Samples (B, ...), differentiable in train(), hard in eval()."""
+        ...
+
+
+@runtime_checkable
+class Discriminator(Protocol):
+    """An nn.Module and a Part that scores samples: higher means more real, everywhere.
+
+    Optional: `features(x, condition) -> (B, F)` for the collapse check; and the trio
+    `embed(x)` (a linear map), `score(e, condition)` and `squared_input_norm(grad_e) -> (B,)`,
+    with which penalties are taken at e and equal the dense ones at x.
+    """
+
+    couples_batch: bool  # True (batch norm, minibatch stddev, packing): separate forwards, no
+    # input-gradient penalties
+
+    def __call__(self, x: Tensor, condition: Condition = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits (B, ...), or (logits, weights) with weight 0 at dead positions."""
+        ...
+
+
+@runtime_checkable
+class Data(Protocol):
+    """A set of real samples: a Part whose arguments are JSON.
+
+    An in-memory set answers on the device of `indices` and keeps its tensors there. A set that
+    draws (crops, transpositions) says `draws = True`; it is then asked for one sample at a time,
+    each with its own rng keyed by (seed, epoch, index).
+    """
+
+    domain: Domain
+    in_memory: bool
+    draws: bool
+    fingerprint: str  # of the bytes: a changed set is refused by resume and evaluate
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
+        """The samples at `indices` (B,): same indices and rng, same batch."""
+        ...
+
+    def split(self, name: str) -> Data:
+        """The part called "train", "valid" or "test": deterministic, disjoint."""
+        ...
+
+
+class Domain(Protocol):
+    """What one sample is: a frozen dataclass that survives JSON."""
+
+    selection: str  # a lower-is-better metric: the best checkpoint and early stopping go by it
+
+    def sample(self, generator: Generator, n: int, rng: torch.Generator, **wishes) -> list[Sample]:
+        """Draw `n` samples. Its keyword-only parameters ARE the options of `multigan sample`."""
+        ...
+
+    def decode(self, x: Tensor) -> list[Sample]:
+        """Turn (B, ...) into what a person gets; clamps the range."""
+        ...
+
+    def preview(self, samples: list[Sample], path: Path) -> list[Path]:
+        """Write what a person looks at (`path` has no suffix); return the files."""
+        ...
+
+    def write(self, samples: list[Sample], folder: Path) -> list[Path]:
+        """Write one file per sample, 000000.png ...; return the files."""
+        ...
+
+    def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
+        """Measure `sampler` against `data` with floors and counts."""
+        ...
+
+
+Augment = Callable[[Tensor, Condition, torch.Generator], tuple[Tensor, Condition]]
+"""In front of D; twice differentiable; moves known cells along."""
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A trained generator and the domain that decodes it."""
+
+    domain: Domain
+    generator: Generator
+
+    def sample(self, n: int = 16, seed: int = 0, **wishes) -> list[Sample]:
+        """Return `n` samples; sample k depends on the weights, the seed and the wishes only.
+
+        Raises ValueError if n is negative, or for a wish that the domain does not know.
+        """
+        if n < 0:
+            raise ValueError(f"n is {n}; wanted a number of samples, 0 or more")
+        samples: list[Sample] = []
+        for chunk in range(math.ceil(n / SAMPLING_CHUNK)):
+            rng = keyed_rng(seed, "sample", chunk)
+            samples += self.domain.sample(self.generator, SAMPLING_CHUNK, rng, **wishes)
+        return samples[:n]
+
+
+def sample_once(
+    generator: Generator, n: int, rng: torch.Generator, condition: Condition = None
+) -> Tensor:
+    """Draw `n` raw samples (n, ...) on the CPU in eval mode, without a graph: one forward pass."""
+    device = device_of(generator)
+    latent = tree_map(lambda leaf: leaf.to(device), generator.sample_latent(n, rng))
+    condition = tree_map(lambda leaf: leaf.to(device), condition)
+    with evaluating(generator), torch.no_grad():
+        return generator(latent, condition).cpu()
+
+
+def device_of(module: Any) -> torch.device:
+    """The device of a module's first parameter; the CPU for one without any."""
+    first = next(iter(module.parameters()), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+class evaluating:
+    """A `with` block in which the modules are in eval mode; their own modes come back after it."""
+
+    def __init__(self, *modules: Any) -> None:
+        self.modules = modules
+
+    def __enter__(self) -> None:
+        self.modes = [(part, part.training) for m in self.modules for part in m.modules()]
+        for module in self.modules:
+            module.eval()
+
+    def __exit__(self, *_: object) -> None:
+        for part, mode in self.modes:
+            part.training = mode
+
+
+@dataclass(frozen=True)
+class Table:
+    """What `evaluate` measured: row name -> metric -> value. The last row is this model.
+
+    A value that a row cannot have (the classifier's accuracy of a floor) is left out of the row.
+    `notes` name the extractor, the sample counts and what each floor is.
+    """
+
+    rows: Mapping[str, Mapping[str, float]]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def metrics(self) -> list[str]:
+        """Every metric of every row, in order of first appearance."""
+        return list(dict.fromkeys(metric for row in self.rows.values() for metric in row))
+
+    @property
+    def model(self) -> Mapping[str, float]:
+        """The last row: this model."""
+        return self.rows[list(self.rows)[-1]]
+
+    def markdown(self) -> str:
+        """A Markdown table with the notes below it."""
+        lines = ["| | " + " | ".join(self.metrics) + " |", "|---" * (1 + len(self.metrics)) + "|"]
+        for name, row in self.rows.items():
+            cells = [f"{row[m]:.4g}" if m in row else "" for m in self.metrics]
+            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
+
+    def json(self) -> str:
+        """One JSON object: rows and notes; a value that is not finite becomes null."""
+        rows = {
+            name: {m: v if math.isfinite(v) else None for m, v in row.items()}
+            for name, row in self.rows.items()
+        }
+        return json.dumps({"rows": rows, "notes": list(self.notes)})
+
+
+def tree_map(function: Callable[..., Any], *trees: Any) -> Any:
+    """Apply `function` leaf by leaf to trees of one structure; None stays None."""
+    first = trees[0]
+    if first is None:
+        return None
+    if isinstance(first, Mapping):
+        return {key: tree_map(function, *(tree[key] for tree in trees)) for key in first}
+    if isinstance(first, tuple | list):
+        branches = [tree_map(function, *leaves) for leaves in zip(*trees, strict=True)]
+        return type(first)(*branches) if hasattr(first, "_fields") else type(first)(branches)
+    return function(*trees)
+
+
+def tree_cat(trees: Iterable[Any]) -> Any:
+    """Concatenate trees of one structure along the leading axis, leaf by leaf."""
+    return tree_map(lambda *leaves: torch.cat(leaves), *trees)

@@ -1,0 +1,87 @@
+"""The Recipe: all that one experiment is, as data that survives JSON.
+
+Numbers that may change during a run are given as a number (constant, or the start of the default
+burn-in) or as a `Schedule`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from types import ModuleType
+from typing import Any
+
+from multigan.contract import Augment, Data, Discriminator, Generator
+from multigan.part import describe, rebuild
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A value that moves from `start` to `end` over the first `until` (share) of a run.
+
+    `shape` is a key of `multigan.engine.schedules.SHAPES`: cosine, linear, exponential.
+    """
+
+    start: float
+    end: float
+    until: float = 1.0
+    shape: str = "cosine"
+
+
+Value = float | Schedule
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Data, networks and the game they play. `batch_size` counts all processes together."""
+
+    data: Data
+    generator: Generator
+    discriminator: Discriminator
+    steps: int  # of the adversarial stage: one generator update each
+    batch_size: int
+    loss: str = "relativistic"  # a key of multigan.engine.losses.LOSSES
+    penalties: Mapping[str, Value] = field(default_factory=dict)  # PENALTIES name -> gamma
+    penalty_every: int = 1  # lazy: every k-th discriminator update, then k times as strong
+    discriminator_steps: int = 1  # updates of D per update of G
+    generator_lr: Value = 2e-4
+    discriminator_lr: Value = 2e-4
+    beta1: Value = 0.0  # Adam
+    beta2: Value = 0.99
+    ema_halflife_samples: Value = 10_000
+    burn_in: float | None = None  # share of the run; None: the loss's own (engine/schedules.py)
+    accumulate: int = 1  # micro-batches per update
+    clip_norm: float | None = None  # largest gradient norm; None: no clipping
+    augment: Augment | None = None  # in front of D
+
+
+def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
+    """Everything that rebuilds the recipe, as JSON values."""
+    return {item.name: _to_json(getattr(recipe, item.name)) for item in fields(recipe)}
+
+
+def recipe_from_json(values: Mapping[str, Any], trusted: ModuleType | None = None) -> Recipe:
+    """The inverse of `recipe_to_json`; networks come back with fresh weights.
+
+    Raises ValueError for unknown fields or parts.
+    """
+    known = {item.name for item in fields(Recipe)}
+    if unknown := set(values) - known:
+        raise ValueError(f"recipe.json has unknown fields {sorted(unknown)}; another version's?")
+    return Recipe(**{key: _from_json(value, trusted) for key, value in values.items()})
+
+
+def _to_json(value: Any) -> Any:
+    if isinstance(value, Schedule):
+        return {"schedule": {item.name: getattr(value, item.name) for item in fields(value)}}
+    if isinstance(value, Mapping):
+        return {key: _to_json(item) for key, item in value.items()}
+    return describe(value)
+
+
+def _from_json(value: Any, trusted: ModuleType | None) -> Any:
+    if isinstance(value, dict) and "schedule" in value:
+        return Schedule(**value["schedule"])
+    if isinstance(value, dict) and "part" not in value:
+        return {key: _from_json(item, trusted) for key, item in value.items()}
+    return rebuild(value, trusted)
