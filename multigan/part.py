@@ -23,7 +23,7 @@ RECIPE_DOMAIN = "recipe"  # parts of classes defined in a recipe file: recipe/Cl
 
 def part(cls: T) -> T:
     """Class decorator: instances remember the arguments that they were built with."""
-    build = cls.__init__
+    build = cls.__init__  # type: ignore[misc]
     signature = inspect.signature(build)
 
     @functools.wraps(build)

@@ -1,0 +1,1 @@
+"""Arithmetic only: no files, no printing, no domain."""

@@ -1,0 +1,109 @@
+"""The endless stream of real batches: a pure function of (seed, batch number, rank, world size).
+
+The permutations of the epochs are laid end to end, so a set smaller than a batch works too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from multigan.contract import Batch, Data, tree_cat, tree_map
+from multigan.rng import keyed_rng
+
+
+class Feed:
+    """Real batches for one process. `batch_size` counts all processes together.
+
+    An in-memory set is indexed on the device; any other goes through torch's DataLoader with
+    `workers` processes, in the same order. Raises ValueError for an empty set or a batch size
+    that the processes cannot share.
+    """
+
+    def __init__(
+        self,
+        data: Data,
+        *,
+        seed: int,
+        batch_size: int,
+        device: str | torch.device = "cpu",
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int = 0,
+    ) -> None:
+        if len(data) == 0:
+            raise ValueError("the data set is empty; wanted at least one sample")
+        if batch_size < 1 or batch_size % world_size:
+            raise ValueError(
+                f"batch_size is {batch_size}; wanted a positive multiple of {world_size}, "
+                "the number of processes"
+            )
+        self.data, self.seed, self.batch_size = data, seed, batch_size
+        self.device, self.workers = torch.device(device), workers
+        self._share = batch_size // world_size
+        self._offset = rank * self._share
+        self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
+
+    def epochs(self, batches: int) -> float:
+        """How often the set has been passed through after so many batches."""
+        return batches * self.batch_size / len(self.data)
+
+    def places(self, number: int) -> tuple[list[int], Tensor]:
+        """Epochs and indices (share,) of this process's samples of batch `number`."""
+        first = number * self.batch_size + self._offset
+        epochs: list[int] = []
+        parts: list[Tensor] = []
+        while len(epochs) < self._share:
+            epoch, offset = divmod(first + len(epochs), len(self.data))
+            part = self._permutation(epoch)[offset : offset + self._share - len(epochs)]
+            epochs += [epoch] * len(part)
+            parts.append(part)
+        return epochs, torch.cat(parts)
+
+    def _permutation(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            rng = keyed_rng(self.seed, "epoch", epoch)
+            self._epoch, self._order = epoch, torch.randperm(len(self.data), generator=rng)
+        return self._order
+
+    def batches(self, start: int = 0) -> Iterator[Batch]:
+        """Batch `start` and all that follow it, on the device."""
+        in_order = self._indexed if self.data.in_memory and not self.data.draws else self._loaded
+        return in_order(start)
+
+    def _indexed(self, number: int) -> Iterator[Batch]:
+        while True:
+            yield self.data.batch(self.places(number)[1].to(self.device))
+            number += 1
+
+    def _loaded(self, start: int) -> Iterator[Batch]:
+        loader = DataLoader(
+            _Samples(self.data, self.seed),
+            batch_sampler=self._batches_of_places(start),  # type: ignore[arg-type]
+            num_workers=0 if self.data.in_memory else self.workers,
+            collate_fn=tree_cat,
+            generator=keyed_rng(self.seed, "workers"),  # else the global stream would advance
+        )
+        for batch in loader:
+            yield tree_map(lambda leaf: leaf.to(self.device), batch)
+
+    def _batches_of_places(self, number: int) -> Iterator[list[tuple[int, int]]]:
+        while True:
+            epochs, indices = self.places(number)
+            yield list(zip(epochs, indices.tolist(), strict=True))
+            number += 1
+
+
+class _Samples(Dataset):
+    """One sample at a time, drawn by (seed, epoch, index) whoever loads it."""
+
+    def __init__(self, data: Data, seed: int) -> None:
+        self.data, self.seed = data, seed
+
+    def __getitem__(self, place: tuple[int, int]) -> Batch:
+        epoch, index = place
+        rng = keyed_rng(self.seed, "sample", epoch, index) if self.data.draws else None
+        return self.data.batch(torch.tensor([index]), rng)

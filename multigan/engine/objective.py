@@ -1,0 +1,183 @@
+"""What each network minimises on one batch: loss and penalties, reduced to one number.
+
+A loss applies to each logit, paired by index; a sample's loss is the mean over its logits, weighted
+where D gives weights (a pair counts with the product of its two weights). A penalty differentiates
+the weighted mean logit of each sample, so that gamma does not depend on the number of logits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from multigan.contract import Augment, Condition, tree_cat
+from multigan.engine.losses import find_loss
+from multigan.engine.penalties import find_penalty, squared_norm
+
+
+class Score(NamedTuple):
+    """D's logits (B, L) and their weights (B, L): L logits a sample."""
+
+    logits: Tensor
+    weights: Tensor
+
+    def per_sample(self) -> Tensor:
+        """The weighted mean logit of each sample (B,)."""
+        return weighted_mean(self.logits, self.weights)
+
+    def relative_to(self, other: Score) -> Score:
+        """These logits less the other side's mean over the batch."""
+        return Score(self.logits - other.per_sample().mean(), self.weights)
+
+    def halves(self) -> tuple[Score, Score]:
+        """The scores of the first and of the second half of the batch."""
+        logits, weights = self.logits.tensor_split(2), self.weights.tensor_split(2)
+        return Score(logits[0], weights[0]), Score(logits[1], weights[1])
+
+
+def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the logits of each sample: (B, L), (B, L) -> (B,)."""
+    return (values * weights).sum(1) / weights.sum(1)
+
+
+def as_score(output: Tensor | tuple[Tensor, Tensor]) -> Score:
+    """D's output, logits (B, ...) or a pair with weights, as a Score in float32 or wider."""
+    logits, weights = output if isinstance(output, tuple) else (output, torch.ones_like(output))
+    wide = torch.promote_types(logits.dtype, torch.float32)
+    rows = len(logits)
+    return Score(logits.to(wide).reshape(rows, -1), weights.to(wide).reshape(rows, -1))
+
+
+class Objective:
+    """The game of one recipe on given networks: two functions of a batch.
+
+    `forward` runs D where no penalty is taken (a compiled copy of it, say). Raises ValueError where
+    D couples the samples of a batch and a penalty needs their gradients apart, or where D embeds
+    its input and an augmentation would have to come before the embedding.
+    """
+
+    def __init__(
+        self,
+        discriminator: Any,
+        loss: str,
+        penalties: Mapping[str, Any],
+        augment: Augment | None = None,
+        forward: Callable[..., Any] | None = None,
+    ) -> None:
+        self.discriminator, self.augment = discriminator, augment
+        self.forward = discriminator if forward is None else forward
+        self.loss = find_loss(loss)
+        self.penalties = {name: find_penalty(name) for name in penalties}
+        self.couples_batch = bool(getattr(discriminator, "couples_batch", False))
+        self.embeds = hasattr(discriminator, "embed")
+        if penalties and self.couples_batch:
+            raise ValueError(
+                f"penalties {', '.join(penalties)} need each sample's own gradient, but the "
+                "discriminator couples the batch (batch norm, minibatch stddev or packing): "
+                "take one of the two away"
+            )
+        if penalties and self.embeds and augment is not None:
+            raise ValueError(
+                "penalties on this discriminator are taken at its embedding, where no "
+                "augmentation can come before them: take one of the two away"
+            )
+
+    def of_discriminator(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        condition: Condition,
+        gammas: Mapping[str, float],
+        rng: torch.Generator,
+    ) -> dict[str, Tensor]:
+        """`loss/discriminator` to minimise, and its parts; `gammas` are those due in this step."""
+        if self.couples_batch:
+            real_score = self._score(real, condition, rng)
+            fake_score = self._score(fake, condition, rng)
+        else:  # one forward for both sides, whose slopes are then one autograd call
+            both, conditions = torch.cat([real, fake]), tree_cat([condition, condition])
+            at_ends = any(self.penalties[name].at in ("real", "fake") for name in gammas)
+            if at_ends:
+                score, squared = self._slopes(both, conditions, rng)
+                slopes = dict(zip(("real", "fake"), squared.tensor_split(2), strict=True))
+            else:
+                score = self._score(both, conditions, rng)
+            real_score, fake_score = score.halves()
+        loss = self._reduce(self.loss.discriminator, real_score, fake_score)
+        values = {
+            "logit/real": real_score.per_sample().mean(),
+            "logit/fake": fake_score.per_sample().mean(),
+        }
+        for name, gamma in gammas.items():
+            at, cost = self.penalties[name]
+            if callable(at):
+                points = at(real, fake, rng)
+                squared = self._slopes(points, condition, rng)[1]
+            else:
+                squared = slopes[at]
+            values[f"penalty/{name}"] = cost(squared).mean()
+            loss = loss + gamma * values[f"penalty/{name}"]
+        return {"loss/discriminator": loss} | values
+
+    def of_generator(
+        self, real: Tensor, fake: Tensor, condition: Condition, rng: torch.Generator
+    ) -> dict[str, Tensor]:
+        """`loss/generator` to minimise; D is frozen, so no weight gradient of it is computed."""
+        real_score = None
+        with frozen(self.discriminator):
+            fake_score = self._score(fake, condition, rng)
+            if self.loss.generator_sees_real:
+                with torch.no_grad():
+                    real_score = self._score(real, condition, rng)
+        return {"loss/generator": self._reduce(self.loss.generator, real_score, fake_score)}
+
+    def _score(self, x: Tensor, condition: Condition, rng: torch.Generator) -> Score:
+        if self.augment is not None:
+            x, condition = self.augment(x, condition, rng)
+        return as_score(self.forward(x, condition))
+
+    def _slopes(
+        self, x: Tensor, condition: Condition, rng: torch.Generator
+    ) -> tuple[Score, Tensor]:
+        """The scores at x, and |grad of each sample's mean logit|^2 (B,) with its graph.
+
+        The slope is taken at x before augmentation, or at D's embedding of x; samples do not meet
+        in D, so the gradient of the sum serves all of them.
+        """
+        d = self.discriminator
+        if self.embeds:
+            entry = d.embed(x)
+            entry = entry if entry.requires_grad else entry.requires_grad_()
+            score = as_score(d.score(entry, condition))
+        else:
+            entry = x.detach().requires_grad_()
+            if self.augment is not None:
+                x, condition = self.augment(entry, condition, rng)
+            score = as_score(d(entry if self.augment is None else x, condition))
+        (slope,) = torch.autograd.grad(score.per_sample().sum(), entry, create_graph=True)
+        return score, d.squared_input_norm(slope) if self.embeds else squared_norm(slope)
+
+    def _reduce(self, loss: Callable[..., Tensor], real: Score | None, fake: Score) -> Tensor:
+        if real is None:
+            return weighted_mean(loss(None, fake.logits), fake.weights).mean()
+        if self.loss.relative_to_mean:
+            real, fake = real.relative_to(fake), fake.relative_to(real)
+        values = loss(real.logits, fake.logits)
+        return weighted_mean(values, real.weights * fake.weights).mean()
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """A block in which no parameter of `module` requires a gradient; its own mask returns."""
+    thawed = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    for parameter in thawed:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in thawed:
+            parameter.requires_grad_(True)

@@ -1,0 +1,93 @@
+"""Values that move during a run, as pure functions of progress: resuming needs no state.
+
+Progress runs from 0 at the first step to 1 at the last step of the horizon.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import replace
+
+from multigan.engine.losses import find_loss
+from multigan.recipe import Recipe, Schedule, Value
+
+
+def cosine(start: float, end: float, share: float) -> float:
+    """Half a cosine from start to end. Source: Huang et al. 2024 (R3GAN), burn-in."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2
+
+
+def linear(start: float, end: float, share: float) -> float:
+    """A straight line from start to end."""
+    return start + (end - start) * share
+
+
+def exponential(start: float, end: float, share: float) -> float:
+    """Equal ratios from start to end, both of one sign and not zero."""
+    return start * (end / start) ** share
+
+
+SHAPES: dict[str, Callable[[float, float, float], float]] = {
+    "cosine": cosine,
+    "linear": linear,
+    "exponential": exponential,
+}
+
+
+def progress_of(step: int, horizon: int) -> float:
+    """0 at step 1, 1 from the last step of the horizon on; a horizon of one step is all end."""
+    return min(1.0, (step - 1) / (horizon - 1)) if horizon > 1 else 1.0
+
+
+def value_at(value: Value, progress: float) -> float:
+    """The value of a number or a schedule at `progress` in [0, 1]."""
+    if not isinstance(value, Schedule):
+        return float(value)
+    share = min(1.0, progress / value.until) if value.until > 0 else 1.0
+    return SHAPES[value.shape](value.start, value.end, share)
+
+
+def check_value(name: str, value: Value) -> None:
+    """Raise ValueError in one line for a value that no schedule can take."""
+    if not isinstance(value, Schedule):
+        ends = [float(value)]
+    else:
+        ends = [value.start, value.end]
+        if value.shape not in SHAPES:
+            known = ", ".join(SHAPES)
+            raise ValueError(f"{name}: shape {value.shape!r} is unknown; known: {known}")
+        if value.shape == "exponential" and value.start * value.end <= 0:
+            raise ValueError(f"{name}: an exponential schedule cannot start, end at or cross zero")
+    if not all(math.isfinite(end) and end >= 0 for end in ends):
+        raise ValueError(f"{name} is {value}; wanted a finite number, 0 or more")
+
+
+def with_burn_in(recipe: Recipe) -> Recipe:
+    """The recipe with its plain numbers turned into the R3GAN burn-in, where one is due.
+
+    Over the first `burn_in` of the run one cosine takes the learning rates to a quarter, every
+    gamma to a tenth, Adam's beta2 from .9 and the EMA half-life from 0 to the recipe's; values
+    given as a Schedule stay as they are. The share is the recipe's, else the loss's own: .2 for
+    the relativistic game, none for the others.
+
+    Source: Huang et al. 2024 (R3GAN), appendix; the figures are those of its presets.
+    """
+    share = find_loss(recipe.loss).burn_in if recipe.burn_in is None else recipe.burn_in
+    if share <= 0:
+        return recipe
+
+    def fall(value: Value, ratio: float) -> Value:
+        return value if isinstance(value, Schedule) else Schedule(value, value / ratio, share)
+
+    def climb(value: Value, start: float) -> Value:
+        return value if isinstance(value, Schedule) else Schedule(min(start, value), value, share)
+
+    return replace(
+        recipe,
+        generator_lr=fall(recipe.generator_lr, 4),
+        discriminator_lr=fall(recipe.discriminator_lr, 4),
+        penalties={name: fall(gamma, 10) for name, gamma in recipe.penalties.items()},
+        beta2=climb(recipe.beta2, 0.9),
+        ema_halflife_samples=climb(recipe.ema_halflife_samples, 0.0),
+    )

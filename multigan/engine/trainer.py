@@ -1,0 +1,262 @@
+"""The adversarial training loop: discriminator and generator take turns, one Step at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+
+from multigan.contract import Batch, Condition, tree_map
+from multigan.engine.ema import Ema
+from multigan.engine.feed import Feed
+from multigan.engine.objective import Objective
+from multigan.engine.schedules import check_value, progress_of, value_at, with_burn_in
+from multigan.recipe import Recipe
+from multigan.rng import keyed_rng
+
+PRECISIONS = ("fp32", "bf16")
+
+
+class Step(NamedTuple):
+    """One generator update and the discriminator updates before it.
+
+    `samples_seen` counts the reals of D's updates; `values` are 0-dim tensors on the device (means
+    over micro-batches and over D's updates) and numbers.
+    """
+
+    number: int
+    samples_seen: int
+    values: Mapping[str, Tensor | float]
+
+
+class AdversarialTrainer:
+    """Trains the networks of a recipe; `steps()` yields after every step.
+
+    Every draw is a pure function of (seed, step, phase, micro-batch), so a trainer that was
+    restored from `state()` continues bit by bit. Penalties are taken in float32 whatever the
+    precision, and never through a compiled network. Raises ValueError for a recipe that cannot be
+    played, in one line.
+    """
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        *,
+        seed: int = 0,
+        device: str | torch.device = "cpu",
+        horizon: int | None = None,
+        precision: str = "fp32",
+        compile: bool = False,
+        workers: int = 0,
+    ) -> None:
+        check_recipe(recipe)
+        if precision not in PRECISIONS:
+            raise ValueError(f"precision {precision!r} is unknown; known: {', '.join(PRECISIONS)}")
+        self.recipe = with_burn_in(recipe)
+        self.seed, self.device, self.precision = seed, torch.device(device), precision
+        self.horizon = recipe.steps if horizon is None else horizon  # steps of the schedules
+        self.number = 0  # steps done
+        self.generator = cast(Any, recipe.generator)
+        self.discriminator = cast(Any, recipe.discriminator)
+        for network in (self.generator, self.discriminator):
+            network.to(self.device).train()
+        self._generate = torch.compile(self.generator) if compile else self.generator
+        self.ema = Ema(self.generator)
+        self.feed = Feed(
+            recipe.data,
+            seed=seed,
+            batch_size=recipe.batch_size,
+            device=self.device,
+            workers=workers,
+        )
+        self.objective = Objective(
+            self.discriminator,
+            recipe.loss,
+            recipe.penalties,
+            recipe.augment,
+            forward=torch.compile(self.discriminator) if compile else None,
+        )
+        self.optimizers = {
+            "generator": _adam(self.generator),
+            "discriminator": _adam(self.discriminator),
+        }
+
+    @property
+    def samples_seen(self) -> int:
+        """Real samples that D's updates have seen."""
+        return self.number * self.recipe.discriminator_steps * self.recipe.batch_size
+
+    @property
+    def epochs(self) -> float:
+        """Passes through the data; G's updates draw real batches of their own."""
+        return self.feed.epochs(self.number * self._batches_per_step)
+
+    @property
+    def _batches_per_step(self) -> int:
+        return self.recipe.discriminator_steps + 1
+
+    def networks(self) -> dict[str, nn.Module]:
+        """The three networks, under the names of their weight files."""
+        return {
+            "generator": self.generator,
+            "generator_ema": self.ema.module,
+            "discriminator": self.discriminator,
+        }
+
+    def steps(self) -> Iterator[Step]:
+        """Train from the current step to the recipe's last."""
+        batches = self.feed.batches(self.number * self._batches_per_step)
+        while self.number < self.recipe.steps:
+            yield self._step(batches)
+
+    def _step(self, batches: Iterator[Batch]) -> Step:
+        progress = progress_of(self.number + 1, self.horizon)
+        values = self._set_rates(progress)
+
+        # discriminator updates
+        parts = [
+            self._discriminator_update(next(batches), update, progress)
+            for update in range(self.recipe.discriminator_steps)
+        ]
+        values |= _mean_of(parts)
+        values["logit/gap"] = values["logit/real"] - values["logit/fake"]
+
+        # generator update, on a real batch of its own
+        values |= self._generator_update(next(batches))
+
+        # moving average
+        self.number += 1
+        self.ema.update(
+            self.recipe.discriminator_steps * self.recipe.batch_size,
+            self.samples_seen,
+            value_at(self.recipe.ema_halflife_samples, progress),
+        )
+        return Step(self.number, self.samples_seen, values)
+
+    def _set_rates(self, progress: float) -> dict[str, Tensor | float]:
+        """Write the schedules of this step into the optimisers and the generator's buffers."""
+        betas = (value_at(self.recipe.beta1, progress), value_at(self.recipe.beta2, progress))
+        rates: dict[str, Tensor | float] = {}
+        for name, rate in (
+            ("generator", self.recipe.generator_lr),
+            ("discriminator", self.recipe.discriminator_lr),
+        ):
+            rates[f"lr/{name}"] = value_at(rate, progress)
+            for group in self.optimizers[name].param_groups:
+                group["lr"], group["betas"] = rates[f"lr/{name}"], betas
+        if hasattr(self.generator, "anneal"):
+            rates |= self.generator.anneal(progress)
+        return rates
+
+    def _discriminator_update(
+        self, batch: Batch, update: int, progress: float
+    ) -> dict[str, Tensor | float]:
+        count = self.number * self.recipe.discriminator_steps + update
+        due = count % self.recipe.penalty_every == 0
+        gammas = {
+            name: self.recipe.penalty_every * value_at(gamma, progress)
+            for name, gamma in self.recipe.penalties.items()
+            if due
+        }
+
+        def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
+            key = (f"discriminator {update}", micro)
+            with torch.no_grad(), self._autocast(True):
+                fake = self._fakes(len(real), condition, *key).to(real.dtype)
+            with self._autocast(not gammas):
+                return self.objective.of_discriminator(
+                    real, fake, condition, gammas, self._rng("objective", *key)
+                )
+
+        return self._update("discriminator", batch, loss)
+
+    def _generator_update(self, batch: Batch) -> dict[str, Tensor | float]:
+        def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
+            with self._autocast(True):
+                fake = self._fakes(len(real), condition, "generator", micro)
+                rng = self._rng("objective", "generator", micro)
+                return self.objective.of_generator(real, fake, condition, rng)
+
+        return self._update("generator", batch, loss)
+
+    def _update(self, name: str, batch: Batch, loss: Any) -> dict[str, Tensor | float]:
+        """One optimiser step of network `name`: gradients of all micro-batches, averaged."""
+        network, optimizer = getattr(self, name), self.optimizers[name]
+        optimizer.zero_grad(set_to_none=True)
+        parts = []
+        for micro in range(self.recipe.accumulate):
+            x, condition = tree_map(
+                lambda leaf, micro=micro: leaf.tensor_split(self.recipe.accumulate)[micro], batch
+            )
+            terms = loss(x, condition, micro)
+            (terms[f"loss/{name}"] / self.recipe.accumulate).backward()
+            parts.append({key: term.detach() for key, term in terms.items()})
+        values = _mean_of(parts)
+        if self.recipe.clip_norm is not None:
+            norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip_norm)
+            values[f"gradient_norm/{name}"] = norm
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        return values
+
+    def _fakes(self, n: int, condition: Condition, phase: str, micro: int) -> Tensor:
+        latent = self.generator.sample_latent(n, self._rng("latent", phase, micro))
+        return self._generate(tree_map(lambda leaf: leaf.to(self.device), latent), condition)
+
+    def _rng(self, purpose: str, phase: str, micro: int) -> torch.Generator:
+        return keyed_rng(self.seed, purpose, self.number, phase, micro)
+
+    def _autocast(self, allowed: bool) -> AbstractContextManager:
+        enabled = allowed and self.precision == "bf16"
+        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+
+    def state(self) -> dict[str, Any]:
+        """What an exact continuation needs beside the networks' own tensors."""
+        return {
+            "number": self.number,
+            "optimizers": {name: adam.state_dict() for name, adam in self.optimizers.items()},
+            "torch_rng": torch.get_rng_state(),  # nn.Dropout draws from it
+            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state()` was taken; the networks' tensors are loaded by the caller."""
+        self.number = state["number"]
+        for name, adam in self.optimizers.items():
+            adam.load_state_dict(state["optimizers"][name])
+        torch.set_rng_state(state["torch_rng"])
+        if state["cuda_rng"]:
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+
+
+def check_recipe(recipe: Recipe) -> None:
+    """Raise ValueError, in one line, for numbers that no run can have."""
+    for name in ("steps", "batch_size", "discriminator_steps", "penalty_every", "accumulate"):
+        if getattr(recipe, name) < 1:
+            raise ValueError(f"{name} is {getattr(recipe, name)}; wanted 1 or more")
+    if recipe.batch_size % recipe.accumulate:
+        raise ValueError(
+            f"batch_size {recipe.batch_size} cannot be cut into {recipe.accumulate} equal "
+            "micro-batches; change batch_size or accumulate"
+        )
+    for name in ("generator_lr", "discriminator_lr", "beta1", "beta2", "ema_halflife_samples"):
+        check_value(name, getattr(recipe, name))
+    for name, gamma in recipe.penalties.items():
+        check_value(f"gamma of {name}", gamma)
+
+
+def _adam(network: nn.Module) -> torch.optim.Adam:
+    """Adam over the parameters that the recipe left unfrozen; rates are set before each step."""
+    return torch.optim.Adam([p for p in network.parameters() if p.requires_grad])
+
+
+def _mean_of(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of each value over the parts that have it (lazy penalties are in some only)."""
+    if len(parts) == 1:
+        return dict(parts[0])
+    names = dict.fromkeys(name for part in parts for name in part)
+    columns = {name: [part[name] for part in parts if name in part] for name in names}
+    return {name: sum(column) / len(column) for name, column in columns.items()}
