@@ -15,7 +15,8 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "train": "multigan.run.loop:train",
+    "train": "multigan.run.start:train",
+    "resume": "multigan.run.start:resume",
     "load": "multigan.sampler:load",
     "Recipe": "multigan.recipe:Recipe",
     "Schedule": "multigan.recipe:Schedule",

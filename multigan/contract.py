@@ -110,8 +110,11 @@ class Domain(Protocol):
         """Turn (B, ...) into what a person gets; clamps the range."""
         ...
 
-    def preview(self, samples: list[Sample], path: Path) -> list[Path]:
-        """Write what a person looks at (`path` has no suffix); return the files."""
+    def preview(self, samples: list[Sample], path: Path, columns: int | None = None) -> list[Path]:
+        """Write what a person looks at (`path` has no suffix); return the files.
+
+        `columns` samples stand side by side; None leaves the arrangement to the domain.
+        """
         ...
 
     def write(self, samples: list[Sample], folder: Path) -> list[Path]:
@@ -212,11 +215,13 @@ class Table:
 
     def json(self) -> str:
         """One JSON object: rows and notes; a value that is not finite becomes null."""
-        rows = {
-            name: {m: v if math.isfinite(v) else None for m, v in row.items()}
-            for name, row in self.rows.items()
-        }
+        rows = {name: finite_or_none(row) for name, row in self.rows.items()}
         return json.dumps({"rows": rows, "notes": list(self.notes)})
+
+
+def finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:
+    """The row as JSON can hold it: a value that is not finite becomes None."""
+    return {name: value if math.isfinite(value) else None for name, value in row.items()}
 
 
 def tree_map(function: Callable[..., Any], *trees: Any) -> Any:

@@ -1,0 +1,31 @@
+"""Pictures: data sets, networks and what is measured on them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from multigan.contract import Sampler
+
+PARTS = {
+    "ImageDomain": "multigan.image.domain:ImageDomain",
+    "Images": "multigan.image.data:Images",
+    "DCGANGenerator": "multigan.image.generators:DCGANGenerator",
+    "R3Generator": "multigan.image.generators:R3Generator",
+    "DCGANDiscriminator": "multigan.image.discriminators:DCGANDiscriminator",
+    "R3Discriminator": "multigan.image.discriminators:R3Discriminator",
+}
+
+COMMANDS: dict[str, str] = {}
+
+
+def load(path: str | Path) -> Sampler:
+    """Load a trained picture generator: a run directory, a safetensors file or a ready-made name.
+
+    Raises ValueError if `path` holds no generator of pictures.
+    """
+    from multigan.sampler import load as load_sampler
+
+    return load_sampler(path, domain="image")

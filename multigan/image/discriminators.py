@@ -1,0 +1,157 @@
+"""Picture discriminators: (B, C, H, W), and labels (B,) if class-conditional, to logits (B,)."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from multigan.image.generators import DCGAN_STD
+from multigan.image.layers import (
+    LEAK,
+    SMALLEST_SIDE,
+    Downsample,
+    ResidualBlock,
+    check_labels,
+    check_picture,
+    check_widths,
+    convolution,
+    doublings,
+    label_embedding,
+    linear,
+)
+from multigan.part import part
+
+
+@part
+class R3Discriminator(nn.Module):
+    """The residual discriminator of R3GAN: its generator in reverse, without normalisation.
+
+    A label enters at the end: the class's embedding, dotted with a linear map of the features.
+
+    Args:
+        resolution: height and width in pixels, 4 * 2^k.
+        channels: 1 grey, 3 colour.
+        widths: channels of each stage, the 4x4 stage first (as in the generator): k + 1 of them.
+        blocks: residual blocks per stage.
+        group_size: channels per group of the 3x3 convolutions; divides twice each width.
+        classes: number of classes; None for a discriminator without labels.
+
+    Raises ValueError for sizes that do not fit each other.
+    Source: Huang et al. 2024 (R3GAN), section 3, Config E.
+    """
+
+    couples_batch = False
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int,
+        widths: Sequence[int],
+        blocks: int = 2,
+        group_size: int = 16,
+        classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_widths(widths, doublings(resolution) + 1, resolution)
+        self.resolution, self.channels, self.classes = resolution, channels, classes
+        depth = blocks * len(widths)
+        layers: list[nn.Module] = [convolution(channels, widths[-1])]
+        for stage, width in reversed(list(enumerate(widths))):
+            layers += [ResidualBlock(width, group_size, depth) for _ in range(blocks)]
+            if stage > 0:
+                after = widths[stage - 1]
+                layers += [Downsample(width)]
+                layers += [convolution(width, after)] if after != width else []
+        self.body = nn.Sequential(*layers)
+        top = widths[0]
+        self.collapse = convolution(top, top, SMALLEST_SIDE, groups=top)  # 4x4 -> 1x1
+        self.head = linear(top, 1 if classes is None else top)
+        self.label = None if classes is None else label_embedding(classes, top, gain=top**-0.5)
+
+    def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """What the last linear map sees: (B, widths[0]); the labels play no part in it."""
+        check_picture(x, self.channels, self.resolution)
+        return self.collapse(self.body(x)).flatten(1)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), labels (B,) -> logits (B,)."""
+        check_labels(condition, self.classes, len(x))
+        h = self.head(self.features(x))  # (B, 1), or (B, widths[0]) with labels
+        return h.squeeze(1) if self.label is None else (h * self.label(condition)).sum(1)
+
+
+@part
+class DCGANDiscriminator(nn.Module):
+    """The discriminator of DCGAN: convolutions with stride 2, leaky ReLU, then one linear map.
+
+    A label enters by projection: its embedding, dotted with the features, is added to the logit.
+
+    Args:
+        resolution: height and width in pixels, 4 * 2^k with k >= 1.
+        channels: 1 grey, 3 colour.
+        widths: channels of each stage below the picture, the 4x4 stage first (as in the
+            generator): k of them.
+        norm: "none"; "spectral" bounds every layer's slope; "batch" (the paper's, from the second
+            layer on) couples the samples of a batch, so that no penalty on the slope can be taken.
+        classes: number of classes; None for a discriminator without labels.
+
+    Raises ValueError for sizes that do not fit each other and for an unknown norm.
+    Source: Radford et al. 2016 (DCGAN), section 3; Miyato and Koyama 2018 (projection), eq. (3);
+    Miyato et al. 2018 (spectral normalisation), section 2.1.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int,
+        widths: Sequence[int],
+        norm: str = "none",
+        classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        if norm not in ("none", "spectral", "batch"):
+            raise ValueError(f"norm is {norm!r}; wanted 'none', 'spectral' or 'batch'")
+        check_widths(widths, doublings(resolution, at_least=1), resolution)
+        self.resolution, self.channels, self.classes = resolution, channels, classes
+        self.couples_batch = norm == "batch"
+        outputs = tuple(reversed(widths))
+        layers = shrink(channels, outputs[0], batch_norm=False)
+        for before, width in itertools.pairwise(outputs):
+            layers += shrink(before, width, self.couples_batch)
+        self.body = nn.Sequential(*layers)
+        wide = widths[0] * SMALLEST_SIDE**2
+        self.head = nn.Linear(wide, 1)
+        self.label = None if classes is None else nn.Embedding(classes, wide)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
+                nn.init.normal_(layer.weight, std=DCGAN_STD)
+        if norm == "spectral":
+            bound_slopes(self)
+
+    def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """What the last linear map sees: (B, 16 widths[0]); the labels play no part in it."""
+        check_picture(x, self.channels, self.resolution)
+        return self.body(x).flatten(1)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), labels (B,) -> logits (B,)."""
+        check_labels(condition, self.classes, len(x))
+        h = self.features(x)  # (B, 16 widths[0])
+        logits = self.head(h).squeeze(1)
+        return logits if self.label is None else logits + (h * self.label(condition)).sum(1)
+
+
+def shrink(inputs: int, outputs: int, batch_norm: bool) -> list[nn.Module]:
+    """One stage of DCGAN: half the height and width."""
+    layer = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not batch_norm)
+    return [layer, *([nn.BatchNorm2d(outputs)] if batch_norm else []), nn.LeakyReLU(LEAK)]
+
+
+def bound_slopes(network: nn.Module) -> None:
+    """Divide every weight by its largest singular value: one power iteration per training pass."""
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
+            spectral_norm(layer)

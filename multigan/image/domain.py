@@ -1,0 +1,244 @@
+"""What one sample is: a picture."""
+
+from __future__ import annotations
+
+import math
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from torch import Tensor
+
+from multigan.contract import Batch, Data, Generator, Sampler, Table, sample_once
+from multigan.fidelity import expected_coverage
+from multigan.image import metrics
+from multigan.part import part
+
+COMPARED = 1000  # pictures measured in each row of the table, at most
+REMEMBERED = 10_000  # training pictures that a sample is held against, at most
+DRAWN_TOGETHER = 64  # pictures per forward pass while measuring
+TILE = 64  # pixels: a preview enlarges smaller pictures to about this side
+GAP = 2  # pixels between the pictures of a preview
+PAPER = 255  # the colour of the gaps
+MODES = {1: "L", 3: "RGB"}  # channels -> PIL mode
+NAMES_SHOWN = 20  # class names that an error lists
+
+
+@part
+@dataclass(frozen=True)
+class ImageDomain:
+    """Pictures (C, H, W) in [-1, 1], grey or RGB; with class names the condition is labels (B,).
+
+    A sample is a PIL image; one that was drawn for a class carries the class name in
+    `info["label"]`. Raises ValueError if `channels` is neither 1 nor 3.
+    """
+
+    channels: int
+    height: int
+    width: int
+    labels: tuple[str, ...] = ()
+    selection: str = field(default="frechet", init=False)
+
+    def __post_init__(self) -> None:
+        if self.channels not in MODES:
+            raise ValueError(f"pictures of {self.channels} channels; wanted 1 (grey) or 3 (RGB)")
+
+    def sample(
+        self, generator: Generator, n: int, rng: torch.Generator, *, label: str | None = None
+    ) -> list[Image.Image]:
+        """Draw `n` pictures of the class called (or numbered) `label`; None: all classes in turn.
+
+        Raises ValueError for a label that there is not, naming those there are.
+        """
+        wished = self._wished(n, label)
+        pictures = self.decode(sample_once(generator, n, rng, wished))
+        if wished is not None:
+            for picture, index in zip(pictures, wished.tolist(), strict=True):
+                picture.info["label"] = self.labels[index]
+        return pictures
+
+    def decode(self, x: Tensor) -> list[Image.Image]:
+        """PIL images (L or RGB) of (B, C, H, W), clamped to [-1, 1].
+
+        Raises ValueError for pictures of another shape.
+        """
+        if tuple(x.shape[1:]) != self._shape:
+            raise ValueError(f"pictures of shape {tuple(x.shape[1:])}; wanted {self._shape}")
+        pixels = to_bytes(x.detach().cpu()).permute(0, 2, 3, 1)  # (B, H, W, C)
+        flat = pixels.squeeze(3) if self.channels == 1 else pixels
+        return [Image.fromarray(picture) for picture in flat.numpy()]
+
+    def encode(self, samples: list[Image.Image]) -> Tensor:
+        """Pictures (B, C, H, W) in [-1, 1] of PIL images of this size: the inverse of `decode`.
+
+        Raises ValueError for an image of another size.
+        """
+        wanted = (self.width, self.height)
+        for sample in samples:
+            if sample.size != wanted:
+                raise ValueError(f"a picture of {sample.size} pixels; wanted {wanted}")
+        arrays = [np.array(sample.convert(MODES[self.channels])) for sample in samples]
+        pixels = torch.from_numpy(np.stack(arrays))
+        return from_bytes(pixels.reshape(-1, *wanted[::-1], self.channels).permute(0, 3, 1, 2))
+
+    def preview(self, samples: list[Image.Image], path: Path) -> list[Path]:
+        """Write `path` + ".png": all pictures, a row per class, small ones enlarged."""
+        file = path.with_name(path.name + ".png")
+        _save(self._grid(samples), file)
+        return [file]
+
+    def write(self, samples: list[Image.Image], folder: Path) -> list[Path]:
+        """Write 000000.png, 000001.png ... and grid.png."""
+        folder.mkdir(parents=True, exist_ok=True)
+        files = [folder / f"{number:06d}.png" for number in range(len(samples))]
+        for sample, file in zip(samples, files, strict=True):
+            _save(sample, file)
+        return files + (self.preview(samples, folder / "grid") if samples else [])
+
+    def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
+        """Measure training pictures, other held-out ones, a Gaussian per class and this model.
+
+        All rows are held against `data`, a held-out split, at one count. The extractor is kept in
+        `cache`. Raises ValueError if a split holds too few pictures for the extractor's width.
+        """
+        train, other = data.split("train"), _another_split(data)
+        n = min(COMPARED, len(data), len(other), len(train))
+        if n <= metrics.FEATURES:
+            raise ValueError(
+                f"{n} pictures to measure with; wanted more than {metrics.FEATURES} in each split"
+            )
+        extractor = metrics.extractor_for(train, self._shape, len(self.labels), cache)
+        real, known = metrics.evenly(data, n), metrics.evenly(train, min(REMEMBERED, len(train)))
+        rows = {
+            "real (train)": metrics.evenly(train, n),
+            "real (held out)": metrics.evenly(other, n),
+            self._baseline_name: metrics.gaussian_baseline(known, real.condition, n, rng),
+            "this model": draw(sampler.generator, n, rng, real.condition),
+        }
+        measured = {
+            name: metrics.measure(extractor, real, quantised(row), known.x, rng)
+            for name, row in rows.items()
+        }
+        accuracy = metrics.agreement(extractor, real) if self.labels else None
+        return Table(measured, self._notes(n, len(known.x), accuracy))
+
+    @property
+    def _shape(self) -> tuple[int, int, int]:
+        return (self.channels, self.height, self.width)
+
+    @property
+    def _baseline_name(self) -> str:
+        return "Gaussian per class" if self.labels else "one Gaussian"
+
+    def _notes(self, n: int, known: int, accuracy: float | None) -> tuple[str, ...]:
+        """What the rows and columns of the table are."""
+        network = (
+            "an untrained convolutional network with fixed weights"
+            if accuracy is None
+            else f"a classifier of the training split ({accuracy:.2%} right on the reference)"
+        )
+        k, coverage = metrics.NEIGHBOURS, expected_coverage(n, n, metrics.NEIGHBOURS)
+        return (
+            f"{n} pictures in every row, against {n} held-out ones; k = {k}, where equal "
+            f"distributions have an expected coverage of {coverage:.3f}",
+            f"extractor: {metrics.FEATURES} standardised features of {network}; this is no FID",
+            "real (train): what memorising would score; real (held out): the floor of every column",
+            f"{self._baseline_name}: drawn over pixels, with the training pictures' mean and "
+            "covariance: what needs no network",
+            "diversity: pixel sd within a class over that of real pictures; 1 is right, 0 collapse",
+            f"novelty: distance to the nearest of {known} training pictures over that of held-out "
+            "ones; about 1 is right, 0 is copying",
+        )
+
+    def _wished(self, n: int, label: str | None) -> Tensor | None:
+        """Labels (n,), or None in a domain without."""
+        if label is None:
+            return torch.arange(n) % len(self.labels) if self.labels else None
+        if not self.labels:
+            raise ValueError(f"label {label}: these pictures have no classes")
+        numbers = {str(number): number for number in range(len(self.labels))}
+        names = {name: number for number, name in enumerate(self.labels)}
+        if (found := (numbers | names).get(str(label))) is None:
+            more = ", ..." if len(self.labels) > NAMES_SHOWN else ""
+            known = ", ".join(self.labels[:NAMES_SHOWN]) + more
+            raise ValueError(f"label {label}: no such class; known: {known}")
+        return torch.full((n,), found)
+
+    def _grid(self, samples: list[Image.Image]) -> Image.Image:
+        """One picture of all, each enlarged by a whole factor."""
+        rows = self._rows(samples)
+        factor = max(1, TILE // max(self.height, self.width))
+        wide, high = self.width * factor + GAP, self.height * factor + GAP
+        size = (wide * max(map(len, rows)) + GAP, high * len(rows) + GAP)
+        grid = Image.new(MODES[self.channels], size, (PAPER,) * self.channels)
+        for down, row in enumerate(rows):
+            for across, sample in enumerate(row):
+                tile = sample.resize((wide - GAP, high - GAP), Image.Resampling.NEAREST)
+                grid.paste(tile, (GAP + across * wide, GAP + down * high))
+        return grid
+
+    def _rows(self, samples: list[Image.Image]) -> list[list[Image.Image]]:
+        """A row per class if several were drawn, each more than once; else about a square."""
+        groups: dict[str, list[Image.Image]] = {name: [] for name in ("", *self.labels)}
+        for sample in samples:
+            groups[sample.info.get("label", "")].append(sample)
+        classes = [group for group in groups.values() if group]
+        square = math.ceil(math.sqrt(len(samples)))
+        columns = min(2 * square, max(map(len, classes)))
+        if columns == 1 or len(classes) == 1:
+            classes, columns = [sum(classes, [])], square
+        return [c[i : i + columns] for c in classes for i in range(0, len(c), columns)]
+
+
+def to_bytes(x: Tensor) -> Tensor:
+    """Values in [-1, 1], clamped, as uint8 of the same shape: the range is fixed."""
+    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
+
+
+def from_bytes(pixels: Tensor) -> Tensor:
+    """uint8 as float32 in [-1, 1]: the inverse of `to_bytes`."""
+    return pixels.float() / 127.5 - 1
+
+
+def quantised(pictures: Batch) -> Batch:
+    """The same pictures as a PNG file would keep them."""
+    return Batch(from_bytes(to_bytes(pictures.x)), pictures.condition)
+
+
+def draw(generator: Generator, n: int, rng: torch.Generator, labels: Tensor | None) -> Batch:
+    """`n` pictures (n, C, H, W) of a generator, of the classes `labels` (n,) if there are any."""
+    counts = torch.arange(n).split(DRAWN_TOGETHER)
+    wishes = [None] * len(counts) if labels is None else labels.split(DRAWN_TOGETHER)
+    runs = zip(counts, wishes, strict=True)
+    x = torch.cat([sample_once(generator, len(count), rng, wish) for count, wish in runs])
+    return Batch(x, labels)
+
+
+def read_samples(folder: Path) -> list[Image.Image]:
+    """The pictures that `write` wrote, in order, with their labels."""
+    samples = []
+    for file in sorted(folder.glob("[0-9]" * 6 + ".png")):
+        with Image.open(file) as image:
+            image.load()
+            samples.append(image.copy())
+    return samples
+
+
+def _another_split(data: Data) -> Data:
+    """The held-out split that `data` is not: "test", unless it is that one."""
+    test = data.split("test")
+    return data.split("valid") if test.fingerprint == data.fingerprint else test
+
+
+def _save(image: Image.Image, file: Path) -> None:
+    """Write a PNG under a temporary name, then rename; its bytes depend on the picture alone."""
+    info = PngInfo()
+    if "label" in image.info:
+        info.add_text("label", image.info["label"])
+    temporary = file.with_name("." + file.name)
+    image.save(temporary, format="PNG", pnginfo=info)
+    os.replace(temporary, file)

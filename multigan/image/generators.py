@@ -1,0 +1,180 @@
+"""Picture generators: latents (B, Z), and labels (B,) if class-conditional, to (B, C, H, W)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from multigan.image.layers import (
+    SMALLEST_SIDE,
+    ResidualBlock,
+    Upsample,
+    check_labels,
+    check_widths,
+    convolution,
+    doublings,
+    label_embedding,
+    linear,
+)
+from multigan.part import part
+
+DCGAN_STD = 0.02  # of all initial weights (Radford et al. 2016, section 3)
+PARALLEL = 1e-6  # sine of an angle below which slerp is linear
+
+
+@part
+class R3Generator(nn.Module):
+    """The residual generator of R3GAN: a learned 4x4 basis, scaled by z, grown stage by stage.
+
+    No normalisation, no noise inputs and no tanh: pictures lie in about [-1, 1].
+
+    Args:
+        resolution: height and width in pixels, 4 * 2^k.
+        channels: 1 grey, 3 colour.
+        widths: channels of each stage, the 4x4 stage first: k + 1 of them.
+        blocks: residual blocks per stage.
+        group_size: channels per group of the 3x3 convolutions; divides twice each width.
+        latent_dim: length of z ~ N(0, I); a label adds an embedding of the same length.
+        classes: number of classes; None for a generator without labels.
+
+    Raises ValueError for sizes that do not fit each other.
+    Source: Huang et al. 2024 (R3GAN), section 3, Config E.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int,
+        widths: Sequence[int],
+        blocks: int = 2,
+        group_size: int = 16,
+        latent_dim: int = 64,
+        classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        check_widths(widths, doublings(resolution) + 1, resolution)
+        self.latent_dim, self.classes = latent_dim, classes
+        self.label = None if classes is None else label_embedding(classes, latent_dim)
+        inputs = latent_dim * (1 if classes is None else 2)
+        self.scale = linear(inputs, widths[0])
+        self.basis = nn.Parameter(torch.randn(widths[0], SMALLEST_SIDE, SMALLEST_SIDE))
+        layers: list[nn.Module] = []
+        for stage, width in enumerate(widths):
+            if stage > 0:
+                before = widths[stage - 1]
+                layers += [convolution(before, width)] if before != width else []
+                layers += [Upsample(width)]
+            depth = blocks * len(widths)
+            layers += [ResidualBlock(width, group_size, depth) for _ in range(blocks)]
+        self.body = nn.Sequential(*layers)
+        self.to_picture = convolution(widths[-1], channels)
+
+    def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw z ~ N(0, I): (n, Z), on the CPU."""
+        return torch.randn(n, self.latent_dim, generator=rng)
+
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, Z), labels (B,) -> (B, C, H, W)."""
+        z = with_label(latent, condition, self.label, self.classes)
+        h = self.basis * self.scale(z)[:, :, None, None]  # (B, C, 4, 4)
+        return self.to_picture(self.body(h))
+
+    def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
+        """The latent at share `t` of the arc from `a` to `b`: see `slerp`."""
+        return slerp(a, b, t)
+
+
+@part
+class DCGANGenerator(nn.Module):
+    """The generator of DCGAN: transposed convolutions with stride 2, batch norm, ReLU, tanh.
+
+    Kernels are 4x4, which meets every output pixel equally often (the paper has 5x5).
+
+    Args:
+        resolution: height and width in pixels, 4 * 2^k with k >= 1.
+        channels: 1 grey, 3 colour.
+        widths: channels of each stage below the picture, the 4x4 stage first: k of them.
+        norm: "batch" or "none".
+        latent_dim: length of z ~ N(0, I); a label adds an embedding of the same length.
+        classes: number of classes; None for a generator without labels.
+
+    Raises ValueError for sizes that do not fit each other and for an unknown norm.
+    Source: Radford et al. 2016 (DCGAN), section 3.
+    """
+
+    def __init__(
+        self,
+        resolution: int,
+        channels: int,
+        widths: Sequence[int],
+        norm: str = "batch",
+        latent_dim: int = 64,
+        classes: int | None = None,
+    ) -> None:
+        super().__init__()
+        if norm not in ("batch", "none"):
+            raise ValueError(f"norm is {norm!r}; wanted 'batch' or 'none'")
+        check_widths(widths, doublings(resolution, at_least=1), resolution)
+        self.latent_dim, self.classes = latent_dim, classes
+        self.label = None if classes is None else label_embedding(classes, latent_dim)
+        inputs = latent_dim * (1 if classes is None else 2)
+        layers: list[nn.Module] = []
+        for stage, (before, width) in enumerate(zip((inputs, *widths), widths, strict=False)):
+            layers += grow(before, width, norm, first=stage == 0)
+        self.body = nn.Sequential(*layers)
+        self.to_picture = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)
+        for layer in (*self.body, self.to_picture):
+            if isinstance(layer, nn.ConvTranspose2d):
+                nn.init.normal_(layer.weight, std=DCGAN_STD)
+
+    def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw z ~ N(0, I): (n, Z), on the CPU."""
+        return torch.randn(n, self.latent_dim, generator=rng)
+
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, Z), labels (B,) -> (B, C, H, W) in [-1, 1]."""
+        z = with_label(latent, condition, self.label, self.classes)
+        return self.to_picture(self.body(z[:, :, None, None])).tanh()
+
+    def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
+        """The latent at share `t` of the arc from `a` to `b`: see `slerp`."""
+        return slerp(a, b, t)
+
+
+def grow(inputs: int, outputs: int, norm: str, first: bool) -> list[nn.Module]:
+    """One stage of DCGAN: 1x1 -> 4x4 if `first`, else twice the height and width."""
+    stride, padding = (1, 0) if first else (2, 1)
+    bias = norm == "none"  # batch norm brings its own
+    layer = nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=bias)
+    return [layer, *([] if bias else [nn.BatchNorm2d(outputs)]), nn.ReLU()]
+
+
+def with_label(
+    latent: Tensor, condition: Tensor | None, label: nn.Embedding | None, classes: int | None
+) -> Tensor:
+    """`latent` (B, Z), followed by the embedding of its label if there are classes.
+
+    Raises ValueError in one line if `condition` is not what `classes` asks for.
+    """
+    check_labels(condition, classes, len(latent))
+    return latent if label is None else torch.cat([latent, label(condition)], dim=1)
+
+
+def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:
+    """The point (B, Z) at share `t` in [0, 1] of the great arc from `a` to `b`, row by row.
+
+    The length moves linearly from |a| to |b|, so that points in between are as long as Gaussian
+    latents are: a straight line would pass through the unlikely middle. Parallel and opposite
+    rows have no one arc and are joined by the line.
+
+    Source: Shoemake 1985; for GAN latents White 2016, section 2.1.
+    """
+    length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    unit_a, unit_b = a / length_a, b / length_b
+    angle = (unit_a * unit_b).sum(1, keepdim=True).clamp(-1, 1).acos()  # (B, 1)
+    sine = angle.sin()
+    arc = (((1 - t) * angle).sin() * unit_a + (t * angle).sin() * unit_b) / sine
+    length = (1 - t) * length_a + t * length_b
+    return torch.where(sine > PARALLEL, length * arc, (1 - t) * a + t * b)

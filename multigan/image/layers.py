@@ -1,0 +1,168 @@
+"""What the picture networks are built of: filters, residual blocks, initialisation, labels."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
+
+SMALLEST_SIDE = 4  # pixels: every network here starts, or ends, at 4x4
+LEAK = 0.2  # slope of the leaky ReLU below zero
+LEAK_GAIN = math.sqrt(2 / (1 + LEAK**2))  # keeps the variance through it (He et al. 2015, eq. 14)
+
+
+def doublings(resolution: int, at_least: int = 0) -> int:
+    """How many times 4 doubles to reach `resolution`; ValueError if never, or too few times."""
+    times = max(0, math.ceil(math.log2(max(resolution, 1) / SMALLEST_SIDE)))
+    if times < at_least or SMALLEST_SIDE * 2**times != resolution:
+        sizes = ", ".join(str(SMALLEST_SIDE * 2 ** (at_least + k)) for k in range(4))
+        raise ValueError(f"resolution is {resolution}; wanted {sizes}, ... pixels")
+    return times
+
+
+def check_widths(widths: Sequence[int], wanted: int, resolution: int) -> None:
+    """Raise ValueError unless there is one positive width for each of the `wanted` stages."""
+    if len(widths) != wanted or min(widths, default=0) < 1:
+        raise ValueError(
+            f"widths are {tuple(widths)}; resolution {resolution} wants {wanted} of 1 or more, "
+            "the 4x4 stage first"
+        )
+
+
+def check_picture(x: Tensor, channels: int, resolution: int) -> None:
+    """Raise ValueError unless `x` is (B, channels, resolution, resolution)."""
+    if x.shape[1:] != (channels, resolution, resolution):
+        wanted = f"(B, {channels}, {resolution}, {resolution})"
+        raise ValueError(f"pictures have shape {tuple(x.shape)}; wanted {wanted}")
+
+
+def check_labels(condition: Tensor | None, classes: int | None, n: int) -> None:
+    """Raise ValueError unless `condition` is what a network with `classes` expects.
+
+    That is None without classes, else int64 labels (n,). Their range is not looked at: on a GPU
+    every look would wait for the device.
+    """
+    if classes is None:
+        if condition is not None:
+            raise ValueError("this network was built without classes; wanted condition None")
+        return
+    if not isinstance(condition, Tensor):
+        got = type(condition).__name__
+        raise ValueError(f"condition is {got}; wanted int64 labels (B,) below {classes}")
+    if condition.dtype != torch.int64 or condition.shape != (n,):
+        got = f"{condition.dtype} {tuple(condition.shape)}"
+        raise ValueError(f"condition is {got}; wanted torch.int64 ({n},)")
+
+
+def scaled_normal_(weight: Tensor, gain: float = 1.0, fan_in: int | None = None) -> Tensor:
+    """Fill `weight` (out, in, ...) from N(0, (gain / sqrt(fan_in))^2) and return it.
+
+    `fan_in` is what feeds one output, in / groups * kernel area, unless given.
+    """
+    fan_in = weight[0].numel() if fan_in is None else fan_in
+    return nn.init.normal_(weight, std=gain / math.sqrt(fan_in))
+
+
+def convolution(
+    inputs: int, outputs: int, kernel: int = 1, groups: int = 1, bias: bool = False, gain: float = 1
+) -> nn.Conv2d:
+    """A convolution with weights from `scaled_normal_` and biases 0; odd kernels keep the size."""
+    padding = kernel // 2 if kernel % 2 else 0
+    layer = nn.Conv2d(inputs, outputs, kernel, padding=padding, groups=groups, bias=bias)
+    scaled_normal_(layer.weight, gain)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer
+
+
+def linear(inputs: int, outputs: int) -> nn.Linear:
+    """A bias-free linear map that keeps the variance."""
+    layer = nn.Linear(inputs, outputs, bias=False)
+    scaled_normal_(layer.weight)
+    return layer
+
+
+def label_embedding(classes: int, width: int, gain: float = 1.0) -> nn.Embedding:
+    """A bias-free linear map of the one-hot label (fan-in `classes`), as a table."""
+    layer = nn.Embedding(classes, width)
+    scaled_normal_(layer.weight, gain, fan_in=classes)
+    return layer
+
+
+class ResidualBlock(nn.Module):
+    """x + W3 lrelu(W2 lrelu(W1 x + b1) + b2): the identity at the start, no normalisation.
+
+    W1 is 1x1 (C -> 2C), W2 3x3 in groups of `group_size` channels, W3 1x1 (2C -> C). W3 starts at
+    zero, the biases too; W1 and W2 shrink with the number of blocks in the network.
+
+    Source: Huang et al. 2024 (R3GAN), section 3, Config E; initialisation of Zhang et al. 2019
+    (Fixup), section 3: exponent -1/(2m - 2) for m = 3 layers per block.
+    """
+
+    def __init__(self, channels: int, group_size: int, blocks_in_network: int) -> None:
+        super().__init__()
+        inner = 2 * channels
+        if group_size < 1 or inner % group_size:
+            raise ValueError(f"group_size is {group_size}; wanted a divisor of 2 x width = {inner}")
+        gain = LEAK_GAIN * blocks_in_network ** (-1 / 4)
+        groups = inner // group_size
+        self.expand = convolution(channels, inner, bias=True, gain=gain)
+        self.spatial = convolution(inner, inner, 3, groups, bias=True, gain=gain)
+        self.project = convolution(inner, channels)
+        nn.init.zeros_(self.project.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H, W)."""
+        h = leaky_relu(self.expand(x), LEAK)  # (B, 2C, H, W)
+        h = leaky_relu(self.spatial(h), LEAK)
+        return x + self.project(h)
+
+
+class Downsample(nn.Module):
+    """Half the height and width behind the low-pass [1, 3, 3, 1] / 8, gain 1, zeros outside.
+
+    A depthwise convolution: backward included it beats the same map as two convolutions along the
+    axes (x1.3) or as one convolution over folded channels (x6) on a CPU.
+
+    Source: Zhang 2019 (anti-aliased downsampling); Karras et al. 2020 (StyleGAN2), appendix B.
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("kernel", low_pass(), persistent=False)  # (4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, H / 2, W / 2)."""
+        kernel = self.kernel.expand(self.channels, 1, -1, -1)
+        return conv2d(x, kernel, stride=2, padding=1, groups=self.channels)
+
+
+class Upsample(nn.Module):
+    """Twice the height and width: zeros in between, then [1, 3, 3, 1] / 8 with gain 4.
+
+    A constant stays constant, but for a border of one pixel (zeros outside).
+    """
+
+    kernel: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.channels = channels
+        self.register_buffer("kernel", 4 * low_pass(), persistent=False)  # (4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
+        kernel = self.kernel.expand(self.channels, 1, -1, -1)
+        return conv_transpose2d(x, kernel, stride=2, padding=1, groups=self.channels)
+
+
+def low_pass() -> Tensor:
+    """The separable binomial filter [1, 3, 3, 1] / 8 in two dimensions: (4, 4), sum 1."""
+    taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
+    return torch.outer(taps, taps)

@@ -1,0 +1,31 @@
+"""The domain of 2-D toy data: rings and grids of Gaussians, for seeing what an engine does.
+
+The smallest complete domain, and the example to copy for a new one. Importing it imports no torch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from multigan.contract import Sampler
+
+PARTS = {
+    "GaussianMixture": "multigan.points.data:GaussianMixture",
+    "MLPDiscriminator": "multigan.points.discriminators:MLPDiscriminator",
+    "MLPGenerator": "multigan.points.generators:MLPGenerator",
+    "PointsDomain": "multigan.points.domain:PointsDomain",
+}
+COMMANDS: dict[str, str] = {}
+
+
+def load(path: str | Path) -> Sampler:
+    """Load a trained point generator: a run directory, a safetensors file or a ready-made name.
+
+    Raises ValueError if `path` holds no generator of points.
+    """
+    from multigan.sampler import load as load_sampler
+
+    return load_sampler(path, domain="points")

@@ -1,0 +1,106 @@
+"""What one sample is: a pair of coordinates."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from matplotlib.figure import Figure
+from matplotlib.patches import Circle
+from torch import Tensor
+
+from multigan.contract import Data, Generator, Sampler, Table, sample_once
+from multigan.part import part
+from multigan.points import metrics
+from multigan.points.layouts import find_layout
+
+EVALUATED = 2500  # points measured in every row of the table, as published
+REACH = 2.0  # network units: decoded coordinates are clamped to +-REACH, twice the outermost mean
+
+Point = tuple[float, float]
+
+
+@part
+@dataclass(frozen=True)
+class PointsDomain:
+    """Points of a layout. Raises ValueError, listing the known ones, for an unknown layout."""
+
+    layout: str = "grid"
+    selection: str = field(default="total_variation", init=False)
+
+    def __post_init__(self) -> None:
+        find_layout(self.layout)
+
+    def sample(self, generator: Generator, n: int, rng: torch.Generator) -> list[Point]:
+        """Draw `n` points; there is nothing to wish for."""
+        return self.decode(sample_once(generator, n, rng))
+
+    def decode(self, x: Tensor) -> list[Point]:
+        """The points (x, y) of (B, 2) in network units, in the units of the layout, clamped."""
+        points = x.detach().cpu().double().clamp(-REACH, REACH) * find_layout(self.layout).unit
+        return [(x, y) for x, y in points.tolist()]
+
+    def preview(self, samples: list[Point], path: Path) -> list[Path]:
+        """Scatter the points over the 3-sd circles of the modes, in `path` + ".png"."""
+        layout = find_layout(self.layout)
+        figure = Figure(figsize=(6, 6), layout="constrained")
+        axes = figure.add_subplot()
+        for mean in layout.means:
+            axes.add_patch(Circle(mean, metrics.RADIUS * layout.sd, color="tab:orange", alpha=0.5))
+        axes.scatter(
+            [x for x, _ in samples], [y for _, y in samples], s=3, linewidths=0, color="tab:blue"
+        )
+        edge = 1.25 * layout.unit
+        axes.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
+        file = path.with_name(path.name + ".png")
+        figure.savefig(file, dpi=100, metadata={"Software": None})  # the same bytes everywhere
+        return [file]
+
+    def write(self, samples: list[Point], folder: Path) -> list[Path]:
+        """Write all points into one `points.csv`: a line x,y and a line for each point."""
+        file = folder / "points.csv"
+        with file.open("w", newline="", encoding="utf-8") as stream:
+            csv.writer(stream, lineterminator="\n").writerows([("x", "y"), *samples])
+        return [file]
+
+    def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
+        """Measure 2,500 points of: the true mixture, one wide Gaussian, and this model.
+
+        Nothing is worth caching, so `cache` stays untouched.
+        """
+        layout = find_layout(self.layout)
+        seed = int(torch.randint(2**31, (), generator=rng))
+        known = torch.tensor(self.decode(data.batch(torch.arange(len(data))).x))
+        blob = known.mean(0) + torch.randn(EVALUATED, 2, generator=rng) @ _root(known.T.cov())
+        rows = {
+            "real": layout.draw(EVALUATED, rng),
+            "one Gaussian": blob,
+            "this model": torch.tensor(sampler.sample(EVALUATED, seed)),
+        }
+        modes = len(layout.means)
+        floor = (modes - 1) / (2 * EVALUATED)
+        notes = (
+            f"{EVALUATED:,} points in every row; {modes} modes; high quality: within "
+            f"{metrics.RADIUS:g} sd of a mode, of which a true sampler reaches "
+            f"{metrics.CEILING:.2%}: more means shrunken modes",
+            f"real: a fresh draw from the true mixture, the floor of every column; reverse KL of a "
+            f"perfect sampler is about {floor:.4f} at this count",
+            f"one Gaussian: with the mean and covariance of {len(data):,} real points",
+            "total_variation: over the modes' 3-sd discs and the rest of the plane",
+        )
+        return Table(
+            {name: metrics.measure(points, layout) for name, points in rows.items()}, notes
+        )
+
+
+def read_points(file: Path) -> list[Point]:
+    """The points of a `points.csv`, exactly as written."""
+    with file.open(newline="", encoding="utf-8") as stream:
+        return [(float(line["x"]), float(line["y"])) for line in csv.DictReader(stream)]
+
+
+def _root(covariance: Tensor) -> Tensor:
+    """A matrix (2, 2) whose product with unit Gaussian rows has the given covariance."""
+    return torch.linalg.cholesky(covariance).T

@@ -1,0 +1,110 @@
+"""Checkpoints: whole or absent, checksummed, opened without running code."""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from multigan.run.directory import sync_folder
+from multigan.weights import (
+    MANIFEST,
+    SAMPLED,
+    checkpoints_of,
+    load_state,
+    newest_whole,
+    read_weights,
+    save_weights,
+    sha256,
+)
+
+KEEP_LAST = 3
+STATE = "train_state.pt"
+
+
+def save_checkpoint(
+    folder: Path,
+    networks: Mapping[str, nn.Module],
+    descriptions: Mapping[str, Any],
+    state: Mapping[str, Any] | None = None,
+) -> None:
+    """Write `folder` as a whole: one weight file per network, the state, and their checksums.
+
+    Everything is written under a temporary name that starts with a dot, flushed, then renamed; an
+    existing folder of that name is replaced.
+    """
+    temporary = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        temporary.mkdir(parents=True)
+        for name, network in networks.items():
+            save_weights(temporary / f"{name}.safetensors", network, descriptions[name])
+        if state is not None:
+            torch.save(dict(state), temporary / STATE)
+        sums = {path.name: sha256(path) for path in sorted(temporary.iterdir())}
+        (temporary / MANIFEST).write_text(json.dumps(sums, indent=1))
+        for path in temporary.iterdir():
+            _flush(path)
+        sync_folder(temporary)
+        _replace_folder(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _flush(path: Path) -> None:
+    with path.open("rb+") as file:
+        os.fsync(file.fileno())
+
+
+def _replace_folder(source: Path, target: Path) -> None:
+    """Rename onto `target`; an old folder steps aside first and is deleted last."""
+    aside = target.parent / f".{target.name}.old"
+    if target.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        os.rename(target, aside)
+    os.rename(source, target)
+    sync_folder(target.parent)
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def tidy(checkpoints: Path) -> None:
+    """Finish or clear what an interrupted write left: half-written folders, a best put aside."""
+    for aside in checkpoints.glob(".*.old"):
+        target = checkpoints / aside.name[1:].removesuffix(".old")
+        if not target.exists():
+            os.rename(aside, target)
+    for leftover in (*checkpoints.glob(".*.tmp"), *checkpoints.glob(".*.old")):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+def prune(run: Path) -> None:
+    """Delete all but the last few step checkpoints."""
+    for old in checkpoints_of(run)[KEEP_LAST:]:
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, Any] | None:
+    """Load the newest whole checkpoint into the networks; return its state, None without one."""
+    checkpoint = newest_whole(run)
+    if checkpoint is None:
+        return None
+    for name, network in networks.items():
+        file = checkpoint / f"{name}.safetensors"
+        load_state(network, read_weights(file)[1], file)
+    try:
+        return torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        raise ValueError(f"{checkpoint / STATE} holds more than tensors and numbers") from error
+
+
+def save_best(run: Path, ema: nn.Module, description: Any) -> None:
+    """Keep this generator as the run's best so far."""
+    name = SAMPLED.removesuffix(".safetensors")
+    save_checkpoint(run / "checkpoints" / "best", {name: ema}, {name: description})

@@ -1,0 +1,148 @@
+"""A run directory: what lies where, written so that a crash leaves whole files. Imports no torch.
+
+recipe.json  recipe.py  log.jsonl  metrics.jsonl  samples/  checkpoints/
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+RUNS = Path("runs")
+REQUIRED = {"name", "knobs", "flags", "seed", "horizon", "fingerprint", "recipe"}
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or none: temporary name, flush, rename, flush the folder."""
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the renames in a folder durable (a no-op where folders cannot be opened)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def default_out(recipe_name: str) -> Path:
+    """The first free `runs/<recipe>-0001`."""
+    stem = Path(recipe_name).stem
+    number = 1
+    while (RUNS / f"{stem}-{number:04d}").exists():
+        number += 1
+    return RUNS / f"{stem}-{number:04d}"
+
+
+class RunDirectory:
+    """The files of one run. Nothing is created before `create`."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.samples = self.path / "samples"
+        self.log = self.path / "log.jsonl"
+        self.metrics = self.path / "metrics.jsonl"
+
+    def create(self, description: Mapping[str, Any], source: Path | None, force: bool) -> None:
+        """Make the directory and its recipe.json; `source` is the recipe file, kept for eyes.
+
+        Raises ValueError for a directory that is not empty, unless `force`, which empties one that
+        holds a run and refuses any other.
+        """
+        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
+            if not force:
+                raise ValueError(f"{self.path} is not empty; choose another --out, or --force")
+            if not (self.path / "recipe.json").is_file():
+                raise ValueError(f"{self.path} holds no run; --force replaces runs only")
+            shutil.rmtree(self.path)
+        for folder in (self.path, self.checkpoints, self.samples):
+            folder.mkdir(parents=True, exist_ok=True)
+        if source is not None:
+            write_atomically(self.path / "recipe.py", source.read_bytes())
+        self.describe(description)
+
+    def describe(self, description: Mapping[str, Any]) -> None:
+        """Write recipe.json."""
+        text = json.dumps({"format": FORMAT, **description}, indent=1, sort_keys=True)
+        write_atomically(self.path / "recipe.json", text.encode())
+
+    def description(self) -> dict[str, Any]:
+        """Read recipe.json; ValueError for a directory that is no run, or is damaged."""
+        file = self.path / "recipe.json"
+        if not file.is_file():
+            raise ValueError(f"{self.path} is no run directory: it has no recipe.json")
+        try:
+            description = json.loads(file.read_text())
+        except ValueError as error:
+            raise ValueError(f"{file} is damaged: {error}") from error
+        if not isinstance(description, dict) or description.get("format") != FORMAT:
+            raise ValueError(f"{file} has another format; this version reads format {FORMAT}")
+        if missing := REQUIRED - set(description):
+            raise ValueError(f"{file} is damaged: it lacks {', '.join(sorted(missing))}")
+        return description
+
+    def append(self, file: Path, line: Mapping[str, Any]) -> None:
+        """Append one JSON line and hand it to the operating system."""
+        with file.open("a") as stream:
+            stream.write(json.dumps(line) + "\n")
+
+    def cut_back(self, step: int) -> None:
+        """Forget what log.jsonl and metrics.jsonl say of later steps than `step`."""
+        for file in (self.log, self.metrics):
+            kept = [json.dumps(line) + "\n" for line in read_lines(file) if line["step"] <= step]
+            if file.exists():
+                write_atomically(file, "".join(kept).encode())
+
+
+def read_lines(file: Path) -> Iterator[dict[str, Any]]:
+    """The whole JSON lines of a file, up to the first broken one (a write that was cut short)."""
+    if not file.exists():
+        return
+    with file.open(errors="replace") as stream:
+        for text in stream:
+            try:
+                line = json.loads(text)
+            except ValueError:
+                return
+            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
+                return
+            yield line
+
+
+def find_runs(folder: Path = RUNS) -> list[RunDirectory]:
+    """The run directories directly below `folder`."""
+    return [RunDirectory(file.parent) for file in sorted(folder.glob("*/recipe.json"))]
+
+
+def state_of(run: RunDirectory) -> dict[str, Any]:
+    """Name, recipe, state, last step and what to do next, for `multigan list --runs`."""
+    description = run.description()
+    steps = sorted(int(path.name[5:]) for path in run.checkpoints.glob("step-*"))
+    last, total = (steps[-1] if steps else 0), description["recipe"]["steps"]
+    finished = "ended" in description
+    return {
+        "run": str(run.path),
+        "recipe": description["name"],
+        "state": "finished" if finished else "unfinished",
+        "step": last,
+        "steps": total,
+        "next": f"multigan {'sample' if finished else 'resume'} {run.path}",
+    }

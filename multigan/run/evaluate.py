@@ -1,0 +1,59 @@
+"""Measure a run or a weight file against its data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from multigan.caches import cache_folder
+from multigan.contract import Data, Table
+from multigan.part import rebuild
+from multigan.rng import keyed_rng
+from multigan.run.directory import RunDirectory, write_atomically
+from multigan.sampler import load
+
+
+def evaluate(
+    path: str | Path,
+    *,
+    data: str | None = None,
+    seed: int = 0,
+    split: str = "test",
+    device: str = "cpu",
+    cache: str | Path | None = None,
+    trust: ModuleType | None = None,
+) -> Table:
+    """Evaluate a run against the test split of its data (`data`: of that source instead).
+
+    Writes `evaluation.json` and `evaluation.md` into the run. Raises ValueError for a missing or
+    damaged run, or data that have changed since.
+    """
+    run = RunDirectory(path)
+    description = run.description()
+    sampler = load(path, trust=trust, device=device)
+    against = data_of(description, data, trust)
+    table = sampler.domain.evaluate(
+        sampler, against.split(split), keyed_rng(seed, "evaluate"), cache_folder(cache)
+    )
+    write_atomically(run.path / "evaluation.json", table.json().encode())
+    write_atomically(run.path / "evaluation.md", table.markdown().encode())
+    return table
+
+
+def data_of(
+    description: dict[str, Any], source: str | None = None, trust: ModuleType | None = None
+) -> Data:
+    """The data of a run, rebuilt; `source` replaces where they come from, and skips the check."""
+    stored = description["recipe"]["data"]
+    if source is None:
+        data = rebuild(stored, trust)
+        if data.fingerprint != description["fingerprint"]:
+            raise ValueError(
+                f"the data of the run have changed since training ({stored['part']}); "
+                "name other data with --data"
+            )
+        return data
+    if "source" not in stored["arguments"]:
+        raise ValueError(f"{stored['part']} has no source that --data could replace")
+    return rebuild(stored | {"arguments": stored["arguments"] | {"source": source}}, trust)

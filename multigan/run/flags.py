@@ -1,0 +1,62 @@
+"""Where and how a run is run: the flags of `multigan train`, one definition for all. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any
+
+
+def _flag(default: Any, help: str) -> Any:
+    return field(default=default, metadata={"help": help})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Flags:
+    """Flags of `train`; what changes the experiment is a knob of the recipe instead."""
+
+    out: str | None = _flag(None, "the run directory [default: runs/<recipe>-0001, ...]")
+    seed: int = _flag(0, "everything that is drawn follows from it")
+    device: str = _flag("auto", "auto, cpu, cuda or mps")
+    precision: str = _flag("fp32", "fp32, or bf16 for all but penalties and logits (GPU)")
+    compile: bool = _flag(False, "torch.compile where no penalty is taken (GPU)")
+    workers: int = _flag(0, "processes that load data which does not fit in memory")
+    log_every: int | None = _flag(None, "steps between log lines [default: a 100th of the run]")
+    sample_every: int | None = _flag(None, "steps between sample grids [default: save-every]")
+    save_every: int | None = _flag(None, "steps between checkpoints [default: a 10th of the run]")
+    patience: int | None = _flag(None, "stop after so many measurements without improvement")
+    init: str | None = _flag(None, "a run or weight file to start the networks from")
+    force: bool = _flag(False, "replace the run that is in --out")
+    cache: str | None = _flag(None, "where computed things are kept [default: the user's cache]")
+    tensorboard: bool = _flag(False, "also write TensorBoard events (the extra `tensorboard`)")
+
+    def settled(self, steps: int) -> Flags:
+        """The intervals that were left open, as shares of the run.
+
+        Raises ValueError for an interval or a count below 1.
+        """
+        save_every = max(1, steps // 10) if self.save_every is None else self.save_every
+        settled = replace(
+            self,
+            save_every=save_every,
+            log_every=max(1, steps // 100) if self.log_every is None else self.log_every,
+            sample_every=save_every if self.sample_every is None else self.sample_every,
+        )
+        for name in ("log_every", "sample_every", "save_every", "patience"):
+            value = getattr(settled, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; wanted 1 or more")
+        if self.workers < 0:
+            raise ValueError(f"workers is {self.workers}; wanted 0 or more")
+        return settled
+
+    def to_json(self) -> dict[str, Any]:
+        """The flags that a resumed run keeps."""
+        return {k: v for k, v in asdict(self).items() if k not in ("out", "init", "force", "seed")}
+
+
+def split_flags(options: Mapping[str, Any]) -> tuple[Flags, dict[str, Any]]:
+    """Flags, and what is left: the knobs of the recipe."""
+    names = {item.name for item in fields(Flags)}
+    flags = Flags(**{name: value for name, value in options.items() if name in names})
+    return flags, {name: value for name, value in options.items() if name not in names}

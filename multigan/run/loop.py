@@ -1,0 +1,197 @@
+"""A run from its recipe to its last checkpoint: log, show, measure and save once in a while."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from multigan.caches import cache_folder
+from multigan.contract import SAMPLING_CHUNK, Sampler, finite_or_none
+from multigan.engine.health import first_not_finite
+from multigan.engine.trainer import AdversarialTrainer, Step
+from multigan.part import describe
+from multigan.rng import keyed_rng
+from multigan.run.checkpoint import prune, save_best, save_checkpoint
+from multigan.run.directory import RunDirectory
+from multigan.run.flags import Flags
+from multigan.run.meter import Meter
+from multigan.run.progress import Watch
+from multigan.run.signals import Interrupt, Interrupted
+
+
+class TrainingFailed(Exception):
+    """A run that cannot go on; its last good checkpoint is intact."""
+
+
+FINISHED = "finished"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that has ended: where it is, how far it came, why it ended."""
+
+    path: Path
+    step: int
+    ended: str
+
+
+class Loop:
+    """Drives a trainer through a run directory. All files of a running training are its work."""
+
+    def __init__(
+        self, trainer: AdversarialTrainer, run: RunDirectory, flags: Flags, show: bool = True
+    ) -> None:
+        self.trainer, self.run, self.flags, self.show = trainer, run, flags, show
+        self.data = trainer.recipe.data
+        self.meter = Meter()
+        self.best = float("inf")  # the selection metric on the validation split
+        self.stale = 0  # measurements since it improved
+        self.seconds = 0.0  # spent training, over all resumptions
+        self._cache = cache_folder(flags.cache)
+        domain = describe(self.data.domain)
+        self.descriptions = {
+            "generator": {"domain": domain, "generator": describe(trainer.generator)},
+            "generator_ema": {"domain": domain, "generator": describe(trainer.generator)},
+            "discriminator": {"domain": domain, "discriminator": describe(trainer.discriminator)},
+        }
+
+    def begin(self) -> None:
+        """Empty the logs and keep the initial weights as the checkpoint of step 0."""
+        self.run.cut_back(-1)
+        self._save(Step(0, 0, {}))
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where a checkpoint's state was taken."""
+        self.trainer.restore(state["trainer"])
+        self.meter.restore(state["meter"], self.trainer.device)
+        self.best, self.stale = state["best"], state["stale"]
+        self.seconds = state["seconds"]
+        self.run.cut_back(self.trainer.number)
+
+    def go(self) -> Run:
+        """Train to the end. Raises Interrupted (saved) or TrainingFailed (last checkpoint good)."""
+        trainer, flags = self.trainer, self.flags
+        total = trainer.recipe.steps
+        watch = Watch(trainer.number, total, trainer.recipe.batch_size, self.show)
+        ended = FINISHED
+        before, started = self.seconds, time.monotonic()
+        with watch, Interrupt() as interrupt, _Events(self.run, flags.tensorboard) as events:
+            for step in trainer.steps():
+                self.seconds = before + time.monotonic() - started
+                self.meter.add(step.values)
+                watch.step(step.number)
+                last = step.number == total
+                if _due(step, flags.log_every) or last:
+                    values = self._log(step)
+                    watch.numbers(values)
+                    events.write(values, step.number)
+                if _due(step, flags.sample_every) or last:
+                    self._preview(step)
+                if _due(step, flags.save_every) or last:
+                    self._measure(step, events)
+                    self._save(step)
+                elif interrupt.number is not None:
+                    self._save(step)
+                if interrupt.number is not None and not last:
+                    raise Interrupted(
+                        interrupt.number,
+                        f"stopped at step {step.number} of {total}; go on with: "
+                        f"multigan resume {self.run.path}",
+                    )
+                if flags.patience is not None and self.stale >= flags.patience:
+                    ended = f"no better {self.data.domain.selection} in {self.stale} measurements"
+                    break
+        self.run.describe(self.run.description() | {"ended": ended})
+        return Run(self.run.path, trainer.number, ended)
+
+    def _log(self, step: Step) -> dict[str, float]:
+        values = self.meter.read()
+        self._demand_finite(first_not_finite(values), step)
+        line = {
+            "step": step.number,
+            "samples_seen": step.samples_seen,
+            "epoch": round(self.trainer.epochs, 4),
+            "seconds": round(self.seconds, 2),
+        }
+        self.run.append(self.run.log, line | values)
+        return values
+
+    def _demand_finite(self, culprit: str | None, step: Step) -> None:
+        if culprit is not None:
+            raise TrainingFailed(
+                f"step {step.number}: {culprit} is not finite, so training stopped; the last good "
+                f"checkpoint is kept in {self.run.checkpoints}; try a smaller learning rate or a "
+                "larger gamma"
+            )
+
+    def _preview(self, step: Step) -> None:
+        domain = self.data.domain
+        samples = self._sampler().sample(SAMPLING_CHUNK, self.trainer.seed)
+        domain.preview(samples, self.run.samples / f"step-{step.number:09d}")
+
+    def _sampler(self) -> Sampler:
+        return Sampler(self.data.domain, self.trainer.ema.module)  # type: ignore[arg-type]
+
+    def _save(self, step: Step) -> None:
+        networks = self.trainer.networks()
+        self._demand_finite(first_not_finite({}, networks), step)
+        state = {
+            "trainer": self.trainer.state(),
+            "meter": self.meter.state(),
+            "best": self.best,
+            "stale": self.stale,
+            "seconds": self.seconds,
+        }
+        folder = self.run.checkpoints / f"step-{step.number:09d}"
+        save_checkpoint(folder, networks, self.descriptions, state)
+        prune(self.run.path)
+
+    def _measure(self, step: Step, events: _Events) -> None:
+        """Measure against the validation split, which alone chooses the best checkpoint."""
+        self._demand_finite(first_not_finite({}, self.trainer.networks()), step)
+        domain = self.data.domain
+        rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
+        table = domain.evaluate(self._sampler(), self.data.split("valid"), rng, self._cache)
+        self.run.append(self.run.metrics, {"step": step.number} | finite_or_none(table.model))
+        events.write({f"valid/{name}": value for name, value in table.model.items()}, step.number)
+        selection = table.model.get(domain.selection, float("nan"))
+        if selection < self.best:
+            self.best, self.stale = selection, 0
+            save_best(self.run.path, self.trainer.ema.module, self.descriptions["generator_ema"])
+        else:
+            self.stale += 1
+
+
+def _due(step: Step, every: int | None) -> bool:
+    return every is not None and step.number % every == 0
+
+
+class _Events:
+    """TensorBoard event files, if asked for."""
+
+    def __init__(self, run: RunDirectory, wanted: bool) -> None:
+        self._writer = None
+        if wanted:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError:
+                raise ValueError(
+                    "--tensorboard needs TensorBoard: pip install 'multigan[tensorboard]'"
+                ) from None
+            self._writer = SummaryWriter(str(run.path))
+
+    def __enter__(self) -> _Events:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, values: Mapping[str, float], step: int) -> None:
+        """One scalar per value."""
+        if self._writer is not None:
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)

@@ -1,0 +1,70 @@
+"""What a person sees while a run trains: a bar in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+SHOWN = {
+    "loss/discriminator": "D",
+    "loss/generator": "G",
+    "logit/gap": "gap",
+}
+LINE_EVERY_SECONDS = 10.0  # without a terminal
+
+
+class Watch:
+    """Shows the speed, the time left and the numbers that matter. `show=False` shows nothing."""
+
+    def __init__(self, done: int, total: int, batch_size: int, show: bool = True) -> None:
+        self._console = Console(stderr=True, quiet=not show, highlight=False, soft_wrap=True)
+        self._first, self._number, self._total = done, done, total
+        self._batch_size, self._numbers = batch_size, ""
+        self._started = self._spoke = time.monotonic()
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=20),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[numbers]}"),
+            console=self._console,
+            disable=not self._console.is_terminal,
+        )
+        self._task = self._bar.add_task("training", completed=done, total=total, numbers="")
+
+    def __enter__(self) -> Watch:
+        self._bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bar.stop()
+
+    def say(self, text: str) -> None:
+        """One line, above the bar where there is one."""
+        self._console.print(text, markup=False)
+
+    def step(self, number: int) -> None:
+        """A step is done."""
+        self._number = number
+        if self._console.is_terminal:
+            self._bar.update(self._task, completed=number, numbers=self._speed() + self._numbers)
+
+    def numbers(self, values: Mapping[str, float]) -> None:
+        """New means have been logged."""
+        self._numbers = "".join(
+            f"  {short} {values[name]:.3g}" for name, short in SHOWN.items() if name in values
+        )
+        now = time.monotonic()
+        last = self._number >= self._total
+        if not self._console.is_terminal and (now - self._spoke >= LINE_EVERY_SECONDS or last):
+            self._spoke = now
+            self.say(f"step {self._number}/{self._total}  {self._speed()}{self._numbers}")
+
+    def _speed(self) -> str:
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        rate = (self._number - self._first) / elapsed
+        left = (self._total - self._number) / rate if rate > 0 else float("inf")
+        return f"{rate:.3g} step/s  {rate * self._batch_size:.3g} samples/s  {left:.0f} s left"

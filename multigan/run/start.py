@@ -1,0 +1,169 @@
+"""Start a run, or go on with one: from names and JSON to a Loop."""
+
+from __future__ import annotations
+
+import json
+import platform
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import torch
+
+import multigan
+from multigan.engine.trainer import AdversarialTrainer
+from multigan.part import RECIPE_DOMAIN
+from multigan.recipe import Recipe, recipe_from_json, recipe_to_json
+from multigan.recipe_file import RecipeFile, build_recipe, read_recipe, settle_knobs
+from multigan.rng import keyed_rng
+from multigan.run.checkpoint import load_checkpoint, tidy
+from multigan.run.directory import RunDirectory, default_out
+from multigan.run.flags import Flags, split_flags
+from multigan.run.loop import FINISHED, Loop, Run
+from multigan.weights import load_what_fits, newest_whole, read_weights, weights_of
+
+
+def train(recipe: str | Path, *, tiny: bool = False, show: bool = True, **options: Any) -> Run:
+    """Train a recipe (a packaged name or a file) and return its run.
+
+    `options` are flags (see `multigan.run.flags.Flags`) and knobs of the recipe; `tiny` sets the
+    recipe's TINY values below the given knobs. Raises ValueError for what cannot be run, before
+    anything is written; Interrupted and TrainingFailed leave a resumable run behind.
+    """
+    flags, wishes = split_flags(options)
+    file = read_recipe(recipe)
+    knobs = settle_knobs(file, wishes, tiny)
+    built = build_recipe(file, knobs, flags.seed)
+    flags = flags.settled(built.steps)
+    description = _description(file, knobs, flags, built)
+    trainer = _trainer(built, flags, flags.seed, horizon=None)
+    unfit = _initialise(trainer, flags.init) if flags.init is not None else []
+    run = RunDirectory(default_out(file.name) if flags.out is None else flags.out)
+    loop = Loop(trainer, run, flags, show)
+    run.create(description, file.path, flags.force)
+    for name in unfit:
+        warnings.warn(f"--init {flags.init}: {name} does not fit and starts fresh", stacklevel=2)
+    if f'"{RECIPE_DOMAIN}/' in json.dumps(description):
+        warnings.warn(
+            f"classes of {file.path} are part of this run; to resume or sample it, name that "
+            "file with --trust",
+            stacklevel=2,
+        )
+    return _go(loop)
+
+
+def resume(
+    path: str | Path,
+    *,
+    steps: int | None = None,
+    new_horizon: bool = False,
+    device: str | None = None,
+    trust: ModuleType | None = None,
+    show: bool = True,
+) -> Run:
+    """Go on with a run, bit by bit as if it had never stopped; at step 0 without a checkpoint.
+
+    `steps` is the new total; schedules keep the stored horizon unless `new_horizon`. Raises
+    ValueError for a missing or damaged run, or data that have changed.
+    """
+    run = RunDirectory(path)
+    description = run.description()
+    stored = description["flags"]
+    flags = Flags(**(stored if device is None else stored | {"device": device}))
+    seed = description["seed"]
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
+        recipe = recipe_from_json(description["recipe"], trust)
+    if steps is not None:
+        recipe = replace(recipe, steps=steps)
+    if recipe.data.fingerprint != description["fingerprint"]:
+        raise ValueError(f"the data of {run.path} have changed since it was trained; not resumed")
+    horizon = recipe.steps if new_horizon else description["horizon"]
+    trainer = _trainer(recipe, flags, seed, horizon)
+    tidy(run.checkpoints)
+    state = load_checkpoint(run.path, trainer.networks())
+    done = 0 if state is None else state["trainer"]["number"]
+    if done >= recipe.steps or (steps is None and "ended" in description):
+        return Run(run.path, done, description.get("ended", FINISHED))
+    description.pop("ended", None)
+    description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
+    run.describe(description)
+    return _go(Loop(trainer, run, flags, show), state)
+
+
+def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
+    """Train with torch's global generator, which nn.Dropout uses, seeded; it is restored after."""
+    with torch.random.fork_rng():
+        torch.manual_seed(keyed_rng(loop.trainer.seed, "dropout").initial_seed())
+        if state is None:
+            loop.begin()
+        else:
+            loop.restore(state)
+        return loop.go()
+
+
+def _description(
+    file: RecipeFile, knobs: Mapping[str, Any], flags: Flags, recipe: Recipe
+) -> dict[str, Any]:
+    return {
+        "name": file.name,
+        "knobs": dict(knobs),
+        "flags": flags.to_json(),
+        "seed": flags.seed,
+        "horizon": recipe.steps,
+        "fingerprint": recipe.data.fingerprint,
+        "recipe": recipe_to_json(recipe),
+        "versions": {
+            "multigan": multigan.__version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+        },
+    }
+
+
+def _trainer(recipe: Recipe, flags: Flags, seed: int, horizon: int | None) -> AdversarialTrainer:
+    device = pick_device(flags.device)
+    if flags.precision == "bf16" and device == "cpu":
+        warnings.warn("bf16 is many times slower than fp32 on a CPU", stacklevel=3)
+    return AdversarialTrainer(
+        recipe,
+        seed=seed,
+        device=device,
+        horizon=horizon,
+        precision=flags.precision,
+        compile=flags.compile,
+        workers=flags.workers,
+    )
+
+
+def pick_device(name: str) -> str:
+    """The device called `name`; "auto" takes the best at hand. ValueError if it is not there."""
+    present = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        return next(device for device, is_there in present.items() if is_there)
+    if name not in present:
+        raise ValueError(f"device {name!r} is unknown; known: auto, {', '.join(present)}")
+    if not present[name]:
+        raise ValueError(f"device {name!r} is not available on this machine; try --device auto")
+    return name
+
+
+def _initialise(trainer: AdversarialTrainer, source: str) -> list[str]:
+    """Start G, its average and (from a run) D from other weights; name the tensors left fresh."""
+    weights = weights_of(Path(source))
+    tensors = read_weights(weights)[1]
+    unfit = [f"generator.{name}" for name in load_what_fits(trainer.generator, tensors)]
+    load_what_fits(trainer.ema.module, tensors)
+    beside = newest_whole(Path(source)) if Path(source).is_dir() else None
+    if beside is None:
+        return unfit
+    tensors = read_weights(beside / "discriminator.safetensors")[1]
+    missing = load_what_fits(trainer.discriminator, tensors)
+    return unfit + [f"discriminator.{name}" for name in missing]

@@ -1,0 +1,143 @@
+"""Weight files: safetensors that describe the network they belong to, and finding them in a run.
+
+The description stands under one metadata key, `multigan`, as JSON with sorted keys and nothing in
+it that changes from run to run, so equal weights make equal bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import warnings
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+FORMAT = 1
+MANIFEST = "manifest.json"  # of a checkpoint folder: file name -> SHA-256
+SAMPLED = "generator_ema.safetensors"
+
+
+def unique_state(network: nn.Module) -> dict[str, Tensor]:
+    """The network's tensors on the CPU by name; a tied one under its first name only."""
+    tensors: dict[str, Tensor] = {}
+    seen: set[int] = set()
+    for name, tensor in network.state_dict(keep_vars=True).items():
+        if id(tensor) not in seen:
+            seen.add(id(tensor))
+            tensors[name] = tensor.detach().cpu().contiguous()
+    return tensors
+
+
+def save_weights(path: Path, network: nn.Module, description: Mapping[str, Any]) -> None:
+    """Write the network's tensors and its description. Not atomic: the caller renames."""
+    text = json.dumps({"format": FORMAT, **description}, sort_keys=True)
+    save_file(unique_state(network), path, metadata={"multigan": text})
+
+
+def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """The description and the tensors of a weight file.
+
+    Raises ValueError for a file that is damaged or was not written by multigan.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get("multigan")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        description = None if text is None else json.loads(text)
+    except FileNotFoundError:
+        raise ValueError(f"{path}: no such file") from None
+    except (SafetensorError, OSError, ValueError) as error:
+        raise ValueError(f"{path} is no whole safetensors file ({error})") from error
+    if not isinstance(description, dict):
+        raise ValueError(f"{path} carries no description of multigan's; was it exported by it?")
+    if description.get("format") != FORMAT:
+        found = description.get("format")
+        raise ValueError(f"{path} has format {found!r}; this version reads format {FORMAT}")
+    return description, tensors
+
+
+def load_state(network: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
+    """Load every tensor of a weight file; ValueError, in one line, where the file does not fit."""
+    own = unique_state(network)
+    misfits = sorted(set(own) ^ set(tensors)) + [
+        name for name in own if name in tensors and own[name].shape != tensors[name].shape
+    ]
+    if misfits:
+        more = ", ..." if len(misfits) > 3 else ""
+        raise ValueError(
+            f"{source} does not fit its network at {', '.join(misfits[:3])}{more}; "
+            "was it written by another version?"
+        )
+    network.load_state_dict(dict(tensors), strict=False)  # strict would ask for tied names
+
+
+def load_what_fits(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+    """Load the tensors whose name and shape fit; return the names of the network that did not."""
+    own = unique_state(network)
+    fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+    network.load_state_dict(fitting, strict=False)
+    return [name for name in own if name not in fitting]
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def damage(checkpoint: Path, only: str | None = None) -> str | None:
+    """What is wrong with a checkpoint folder (or one file of it), in words; None if it is whole."""
+    try:
+        sums = json.loads((checkpoint / MANIFEST).read_text())
+        names = list(sums) if only is None else [only]
+        wrong = [name for name in names if sha256(checkpoint / name) != sums[name]]
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return f"{MANIFEST} is damaged"
+    return f"{wrong[0]} is damaged" if wrong else None
+
+
+def checkpoints_of(run: Path) -> list[Path]:
+    """The step checkpoints of a run, newest first, whole or not."""
+    found = (run / "checkpoints").glob("step-*")
+    return sorted((path for path in found if path.name[5:].isdigit()), reverse=True)
+
+
+def newest_whole(run: Path, only: str | None = None) -> Path | None:
+    """The newest undamaged checkpoint; a warning names each damaged one that is passed over."""
+    for checkpoint in checkpoints_of(run):
+        wrong = damage(checkpoint, only)
+        if wrong is None:
+            return checkpoint
+        warnings.warn(f"{checkpoint}: {wrong}; the one before it is used", stacklevel=2)
+    return None
+
+
+def weights_of(path: Path) -> Path:
+    """The weight file that `path` means: itself, or a run's best generator, else its newest.
+
+    Raises ValueError where there is none that is whole.
+    """
+    if path.is_file():
+        return path
+    if not (path / "recipe.json").is_file():
+        raise ValueError(f"{path} is neither a run directory nor a weight file")
+    best = path / "checkpoints" / "best"
+    if best.is_dir():
+        wrong = damage(best, SAMPLED)
+        if wrong is None:
+            return best / SAMPLED
+        warnings.warn(f"{best}: {wrong}; the newest checkpoint is used", stacklevel=2)
+    checkpoint = newest_whole(path, SAMPLED)
+    if checkpoint is None:
+        raise ValueError(f"{path} has no complete checkpoint yet; nothing to sample from")
+    return checkpoint / SAMPLED

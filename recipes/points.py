@@ -1,0 +1,53 @@
+"""25 Gaussians on a grid, the classic test for mode collapse, learned by two small perceptrons.
+
+    multigan train points
+
+Try: `multigan train points --loss nonsaturating --gamma 0` to watch a textbook GAN lose modes.
+"""
+
+from multigan.points.data import GaussianMixture
+from multigan.points.discriminators import MLPDiscriminator
+from multigan.points.generators import MLPGenerator
+from multigan.recipe import Recipe, Schedule
+
+TINY = {"steps": 20, "batch_size": 32, "width": 16, "depth": 2}
+
+
+def recipe(
+    *,
+    layout: str = "grid",
+    steps: int = 12_000,
+    batch_size: int = 256,
+    width: int = 128,
+    depth: int = 3,
+    octaves: int = 3,
+    latent_size: int = 2,
+    lr: float = 1e-3,
+    loss: str = "relativistic",
+    gamma: float = 0.1,
+) -> Recipe:
+    """Points of a layout of Gaussians.
+
+    layout: where the Gaussians stand: grid (25 of them) or ring (8)
+    steps: updates of the generator
+    batch_size: real points in one update
+    width: outputs of each hidden layer, in both networks
+    depth: hidden layers of each network
+    octaves: frequencies of the waves that the discriminator sees beside the coordinates
+    latent_size: numbers in one latent
+    lr: learning rate of both networks at the start; it falls to zero along a cosine
+    loss: the game, a name of multigan.engine.losses.LOSSES
+    gamma: weight of both gradient penalties at the start; a tenth of it after the burn-in
+    """
+    falling = Schedule(lr, 0.0)
+    return Recipe(
+        data=GaussianMixture(layout),
+        generator=MLPGenerator(latent_size, width, depth),
+        discriminator=MLPDiscriminator(width, depth, octaves),
+        steps=steps,
+        batch_size=batch_size,
+        loss=loss,
+        penalties={"r1": gamma, "r2": gamma},
+        generator_lr=falling,
+        discriminator_lr=falling,
+    )
