@@ -19,7 +19,6 @@ from multigan.image import metrics
 from multigan.part import part
 
 COMPARED = 1000  # pictures measured in each row of the table, at most
-REMEMBERED = 10_000  # training pictures that a sample is held against, at most
 DRAWN_TOGETHER = 64  # pictures per forward pass while measuring
 TILE = 64  # pixels: a preview enlarges smaller pictures to about this side
 GAP = 2  # pixels between the pictures of a preview
@@ -105,26 +104,27 @@ class ImageDomain:
         All rows are held against `data`, a held-out split, at one count. The extractor is kept in
         `cache`. Raises ValueError if a split holds too few pictures for the extractor's width.
         """
-        train, other = data.split("train"), _another_split(data)
-        n = min(COMPARED, len(data), len(other), len(train))
+        train = data.split("train")
+        real, other, known = metrics.matched([data, _another_split(data), train], COMPARED)
+        n = len(real.x)
         if n <= metrics.FEATURES:
             raise ValueError(
                 f"{n} pictures to measure with; wanted more than {metrics.FEATURES} in each split"
             )
+        memory = metrics.evenly(train, metrics.REMEMBERED)
         extractor = metrics.extractor_for(train, self._shape, len(self.labels), cache)
-        real, known = metrics.evenly(data, n), metrics.evenly(train, min(REMEMBERED, len(train)))
         rows = {
-            "real (train)": metrics.evenly(train, n),
-            "real (held out)": metrics.evenly(other, n),
-            self._baseline_name: metrics.gaussian_baseline(known, real.condition, n, rng),
+            "real (train)": known,
+            "real (held out)": other,
+            self._baseline_name: metrics.gaussian_baseline(memory, real.condition, n, rng),
             "this model": draw(sampler.generator, n, rng, real.condition),
         }
         measured = {
-            name: metrics.measure(extractor, real, quantised(row), known.x, rng)
+            name: metrics.measure(extractor, real, quantised(row), memory.x, rng)
             for name, row in rows.items()
         }
         accuracy = metrics.agreement(extractor, real) if self.labels else None
-        return Table(measured, self._notes(n, len(known.x), accuracy))
+        return Table(measured, self._notes(n, len(memory.x), accuracy))
 
     @property
     def _shape(self) -> tuple[int, int, int]:

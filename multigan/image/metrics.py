@@ -28,8 +28,9 @@ FEATURES = 32  # width of the penultimate layer; sets must be larger
 NEIGHBOURS = 5  # k of precision, recall, density and coverage
 FIRST_WIDTH, LAST_WIDTH = 16, 64  # channels of the extractor's stages
 POOLED = 4  # H and W of its last stage
-STEPS, BATCH, LR = 400, 64, 2e-3  # of the classifier
+STEPS, BATCH, LR, SMOOTHING = 400, 64, 2e-3, 0.1  # of the classifier
 EXTRACTOR_VERSION = 1  # raise it when the same network would be trained otherwise
+REMEMBERED = 10_000  # training pictures that a sample is held against, at most
 CHUNK = 256  # pictures that pass through the extractor together
 
 
@@ -91,7 +92,7 @@ def extractor_for(train: Data, shape: Sequence[int], classes: int, cache: Path) 
     except (FileNotFoundError, SafetensorError):
         if classes:
             _train(extractor, train, rng)
-        extractor.standardise(evenly(train, len(train)).x)
+        extractor.standardise(evenly(train, REMEMBERED).x)
         _store(extractor, file)
     return extractor.eval()
 
@@ -163,9 +164,42 @@ def gaussian_baseline(train: Batch, labels: Tensor | None, n: int, rng: torch.Ge
     return Batch(x, labels)
 
 
-def evenly(data: Data, n: int) -> Batch:
-    """`n` samples of a set, evenly spaced from its first on."""
-    return data.batch(torch.arange(n) * len(data) // n)
+def evenly(data: Data, most: int) -> Batch:
+    """All samples of a set, or `most` of them, evenly spaced from its first on."""
+    return data.batch(_spaced(torch.arange(len(data)), min(most, len(data))))
+
+
+def matched(sets: Sequence[Data], most: int) -> list[Batch]:
+    """Equally many samples of every class from each set, class by class, at most `most` in all.
+
+    Frechet distances between sets whose class shares differ by chance measure the shares: two
+    random subsets of the digits are then twice as far apart.
+    """
+    members = [_by_class(data) for data in sets]
+    counts = {label: min(len(m.get(label, ())) for m in members) for label in members[0]}
+    total = sum(counts.values())
+    if total > most:
+        counts = {label: count * most // total for label, count in counts.items()}
+    return [
+        data.batch(torch.cat([_spaced(m[label], n) for label, n in counts.items() if n]))
+        for data, m in zip(sets, members, strict=True)
+        if total
+    ]
+
+
+def _by_class(data: Data) -> dict[int, Tensor]:
+    """The indices (n,) of each class, in order of the labels; all under 0 without labels."""
+    indices = torch.arange(len(data))
+    runs = [data.batch(run).condition for run in indices.split(CHUNK)]
+    if not runs or runs[0] is None:
+        return {0: indices}
+    labels = torch.cat(runs)
+    return {label: indices[labels == label] for label in labels.unique().tolist()}
+
+
+def _spaced(indices: Tensor, n: int) -> Tensor:
+    """`n` of the indices, evenly spaced."""
+    return indices[torch.arange(n) * len(indices) // max(1, n)]
 
 
 def _gaussian(x: Tensor, n: int, rng: torch.Generator) -> Tensor:
@@ -183,7 +217,7 @@ def _stage(channels: int, wide: int, kernel: int, stride: int) -> nn.Module:
 
 def _key(extractor: Extractor, train: Data) -> str:
     """24 hex digits of all that decides the weights."""
-    made_of = [train.fingerprint, str(extractor), STEPS, BATCH, LR, EXTRACTOR_VERSION]
+    made_of = [train.fingerprint, str(extractor), STEPS, BATCH, LR, SMOOTHING, EXTRACTOR_VERSION]
     return hashlib.blake2b(json.dumps(made_of).encode(), digest_size=12).hexdigest()
 
 
@@ -194,7 +228,7 @@ def _train(extractor: Extractor, train: Data, rng: torch.Generator) -> None:
         return train.batch(torch.randint(len(train), (BATCH,), generator=rng))
 
     def loss(model: Extractor, batch: Batch) -> Tensor:
-        return F.cross_entropy(model(batch.x), batch.condition)
+        return F.cross_entropy(model(batch.x), batch.condition, label_smoothing=SMOOTHING)
 
     fit(extractor, loss, batches, STEPS, LR, rng)
 

@@ -15,19 +15,19 @@ def _flag(default: Any, help: str) -> Any:
 class Flags:
     """Flags of `train`; what changes the experiment is a knob of the recipe instead."""
 
-    out: str | None = _flag(None, "the run directory [default: runs/<recipe>-0001, ...]")
+    out: str | None = _flag(None, "the run directory (default: runs/<recipe>-0001, ...)")
     seed: int = _flag(0, "everything that is drawn follows from it")
     device: str = _flag("auto", "auto, cpu, cuda or mps")
     precision: str = _flag("fp32", "fp32, or bf16 for all but penalties and logits (GPU)")
     compile: bool = _flag(False, "torch.compile where no penalty is taken (GPU)")
     workers: int = _flag(0, "processes that load data which does not fit in memory")
-    log_every: int | None = _flag(None, "steps between log lines [default: a 100th of the run]")
-    sample_every: int | None = _flag(None, "steps between sample grids [default: save-every]")
-    save_every: int | None = _flag(None, "steps between checkpoints [default: a 10th of the run]")
+    log_every: int | None = _flag(None, "steps between log lines (default: a 100th of the run)")
+    sample_every: int | None = _flag(None, "steps between sample grids (default: save-every)")
+    save_every: int | None = _flag(None, "steps between checkpoints (default: a 10th of the run)")
     patience: int | None = _flag(None, "stop after so many measurements without improvement")
     init: str | None = _flag(None, "a run or weight file to start the networks from")
     force: bool = _flag(False, "replace the run that is in --out")
-    cache: str | None = _flag(None, "where computed things are kept [default: the user's cache]")
+    cache: str | None = _flag(None, "where computed things are kept (default: the user's cache)")
     tensorboard: bool = _flag(False, "also write TensorBoard events (the extra `tensorboard`)")
 
     def settled(self, steps: int) -> Flags:

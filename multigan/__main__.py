@@ -1,0 +1,5 @@
+"""`python -m multigan`."""
+
+from multigan.cli import run
+
+run()

@@ -1,0 +1,138 @@
+"""Commands whose options are known only once their first argument is: made of typed parameters.
+
+`train RECIPE` takes the recipe's knobs, `sample RUN` the wishes of the run's domain, and a domain's
+own verb the parameters of its function.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+import types
+import typing
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+HELP_LINE = re.compile(r"^\s*(\w+): (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Option:
+    """One typed option; its value is None unless the user gives it. `shown` is the default."""
+
+    name: str
+    type: Any
+    help: str = ""
+    shown: str = ""
+    short: str = ""  # "-n"
+
+
+def command(name: str, help: str, options: list[Option], call: Callable[..., None]) -> Any:
+    """A typer command that calls `call` with the options that the user gave."""
+
+    def run(**values: Any) -> None:
+        call(**{key: value for key, value in values.items() if value is not None})
+
+    parameters = [_parameter(option) for option in options]
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    app = typer.Typer(add_completion=False)
+    app.command(name, help=help)(run)
+    return typer.main.get_command(app)
+
+
+def _parameter(option: Option) -> inspect.Parameter:
+    flag = "--" + option.name.replace("_", "-")
+    names = [f"{flag}/--no-{flag[2:]}" if option.type is bool else flag]
+    help = f"{option.help} (default: {option.shown})" if option.shown else option.help
+    short = [option.short] if option.short else []
+    given = typer.Option(None, *short, *names, help=help, show_default=False)
+    return inspect.Parameter(
+        option.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=given,
+        annotation=typing.Optional[option.type],  # noqa: UP045 (the type is a value here)
+    )
+
+
+def options_of(function: Callable[..., Any], skip: tuple[str, ...] = ()) -> list[Option]:
+    """The keyword-only parameters of a typed function as options.
+
+    Help comes from the lines `name: text` of its docstring.
+    """
+    hints = typing.get_type_hints(function)
+    helps = dict(HELP_LINE.findall(inspect.getdoc(function) or ""))
+    return [
+        Option(p.name, _bare(hints[p.name]), helps.get(p.name, ""), _shown(p.default))
+        for p in inspect.signature(function).parameters.values()
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in skip
+    ]
+
+
+def _bare(hint: Any) -> Any:
+    """`int` for `int | None`."""
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return next(kind for kind in typing.get_args(hint) if kind is not type(None))
+    return hint
+
+
+def _shown(default: Any) -> str:
+    return "" if default in (None, inspect.Parameter.empty) else str(default)
+
+
+class Chosen(TyperGroup):
+    """A command whose first argument chooses what its options are; see `chosen_by`."""
+
+    listed: Callable[[], list[str]] = staticmethod(lambda: [])
+    found: Callable[[str], Any]
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names that `--help` lists and completion offers."""
+        return self.listed()
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command for this first argument; ValueError in one line if there is none."""
+        return self.found(cmd_name)
+
+
+def chosen_by(
+    found: Callable[[str], Any], listed: Callable[[], list[str]], metavar: str
+) -> Mapping[str, Any]:
+    """Keyword arguments for `Typer.add_typer`: a group that asks `found` for its commands."""
+    members = {"found": staticmethod(found), "listed": staticmethod(listed)}
+    return {
+        "cls": type("Chosen", (Chosen,), members),
+        "subcommand_metavar": metavar,
+        "no_args_is_help": True,
+    }
+
+
+def verb(name: str, function: Callable[..., Any], load: Callable[[str], Any]) -> Any:
+    """A domain's own verb, a plain typed function; a `Sampler` it asks for comes from a path."""
+    from multigan.contract import Sampler
+
+    hints = typing.get_type_hints(function)
+    parameters = inspect.signature(function).parameters.values()
+    loaded = [p.name for p in parameters if hints[p.name] is Sampler]
+    helps = dict(HELP_LINE.findall(inspect.getdoc(function) or ""))
+
+    def run(**values: Any) -> None:
+        function(**values | {key: load(values[key]) for key in loaded})
+
+    typed = []
+    for p in parameters:
+        hint = str if p.name in loaded else hints[p.name]
+        default = ... if p.default is inspect.Parameter.empty else p.default
+        kind = typer.Option if p.kind is inspect.Parameter.KEYWORD_ONLY else typer.Argument
+        given = kind(default, help=helps.get(p.name))
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        typed.append(inspect.Parameter(p.name, keyword, default=given, annotation=hint))
+    run.__signature__ = inspect.Signature(typed)  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in typed}
+    app = typer.Typer(add_completion=False)
+    app.command(name, help=(inspect.getdoc(function) or "").partition("\n")[0])(run)
+    return typer.main.get_command(app)
