@@ -1,14 +1,8 @@
-"""The commands. torch is imported only inside the commands that need it.
-
-Errors are one line. Exit status 2: arguments, missing or foreign input, a damaged run; 1: disk
-full, failed training, our bug; 130 and 143: Ctrl-C and SIGTERM.
-"""
+"""The commands. torch is imported only inside the commands that need it."""
 
 from __future__ import annotations
 
-import os
 import sys
-import traceback
 import warnings
 from collections.abc import Sequence
 from dataclasses import fields
@@ -18,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from multigan.exits import explain, say_warning
 from multigan.options import Option, chosen_by, command, options_of, verb
 from multigan.part import domains, load_attribute, table_of
 from multigan.recipe_file import execute, read_recipe, recipe_names
@@ -209,7 +204,7 @@ def _interpolate_command(path: str) -> Any:
         print("written: " + ", ".join(str(f) for f in interpolate(sampler, out, **rest)[-1:]))
 
     options = [
-        Option("walks", int, "how many walks", "8"),
+        Option("walks", int, "how many walks", "10"),
         Option("frames", int, "samples along one walk", "9"),
         Option("out", Path, "the folder to write to", "walks"),
     ]
@@ -219,7 +214,7 @@ def _interpolate_command(path: str) -> Any:
 
 
 app.add_typer(
-    typer.Typer(help="Walk between latents: multigan interpolate RUN [--walks 8] [--frames 9]"),
+    typer.Typer(help="Walk between latents: multigan interpolate RUN [--walks 10] [--frames 9]"),
     name="interpolate",
     **chosen_by(_interpolate_command, lambda: [], "RUN|FILE [OPTIONS]"),
 )
@@ -272,42 +267,16 @@ def _verb_command(domain: str, name: str) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    warnings.showwarning = _say_warning
+    warnings.showwarning = say_warning
     try:
         _add_verbs()
         status = app(args=None if arguments is None else list(arguments), standalone_mode=False)
         return status if isinstance(status, int) else 0
     except Exception as error:  # every way out is one line and an exit status
-        return _explain(error)
+        return explain(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-
-
-def _say_warning(message: Any, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
-
-
-def _explain(error: Exception) -> int:
-    """Say an error in one line; return the exit status."""
-    if hasattr(error, "format_message"):  # a wrong command line
-        text, status = error.format_message(), 2
-    elif isinstance(error, ValueError):
-        text, status = str(error), 2
-    elif isinstance(error, OSError):
-        place = f" ({error.filename})" if error.filename else ""
-        text, status = f"{error.strerror or error}{place}", 1
-    elif type(error).__name__ == "Interrupted":
-        text, status = str(error), 128 + error.number  # type: ignore[attr-defined]
-    elif type(error).__name__ == "TrainingFailed":
-        text, status = str(error), 1
-    else:
-        text, status = f"{type(error).__name__}: {error}", 1
-        text += " (our bug; MULTIGAN_TRACEBACK=1 shows where)"
-    if os.environ.get("MULTIGAN_TRACEBACK"):
-        traceback.print_exception(error)
-    print("error: " + " ".join(text.split()), file=sys.stderr)
-    return status
 
 
 def run() -> None:

@@ -181,10 +181,15 @@ def _subset(rows: Tensor, size: int, rng: torch.Generator) -> Tensor:
 
 def _squared_mmd(real: Tensor, fake: Tensor) -> Tensor:
     """The U-statistic of MMD^2 for two sets of n rows each: a scalar that may be negative."""
-    n, width = real.shape
-    within = sum((a @ a.T / width + 1) ** 3 for a in (real, fake))
-    across = (real @ fake.T / width + 1) ** 3
-    return (within.sum() - within.trace()) / (n * (n - 1)) - 2 * across.mean()
+    n = len(real)
+    within = _cubic_kernel(real, real) + _cubic_kernel(fake, fake)
+    unpaired = (within.sum() - within.trace()) / (n * (n - 1))
+    return unpaired - 2 * _cubic_kernel(real, fake).mean()
+
+
+def _cubic_kernel(rows: Tensor, others: Tensor) -> Tensor:
+    """k(a, b) = (a.b / F + 1)^3 for all pairs: (rows, others)."""
+    return (rows @ others.T / rows.shape[1] + 1) ** 3
 
 
 def _chunks(rows: Tensor) -> tuple[Tensor, ...]:

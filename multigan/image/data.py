@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from multigan.contract import Batch, Data
+from multigan.contract import Batch
 from multigan.image.domain import ImageDomain, from_bytes
 from multigan.part import part
 
@@ -26,7 +26,7 @@ class Pictures(NamedTuple):
     names: tuple[str, ...]  # of the classes; empty without labels
 
 
-def open_images(data: str, *, resolution: int) -> Data:
+def open_images(data: str, *, resolution: int) -> Images:
     """All pictures of a source at `resolution` pixels a side; `data` is a key of SOURCES.
 
     Raises ValueError, listing the known ones, for an unknown source.
@@ -123,8 +123,8 @@ def _members(pictures: Pictures, subset: str) -> Tensor:
     labels = [0] * count if pictures.labels is None else pictures.labels.tolist()
     for index in sorted(range(count), key=_shuffle_key):
         groups.setdefault(labels[index], []).append(index)
-    slices = [g[round(first * len(g)) : round(last * len(g))] for g in groups.values()]
-    return torch.tensor(sorted(sum(slices, [])), dtype=torch.long)
+    shares = [g[round(first * len(g)) : round(last * len(g))] for g in groups.values()]
+    return torch.tensor(sorted(index for share in shares for index in share), dtype=torch.long)
 
 
 def _known_split(name: str) -> str:

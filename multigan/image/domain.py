@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from multigan.fidelity import expected_coverage
 from multigan.image import metrics
 from multigan.part import part
 
-COMPARED = 1000  # pictures measured in each row of the table, at most
+COMPARED = 1000  # pictures measured in each row of the table, about, at most
 DRAWN_TOGETHER = 64  # pictures per forward pass while measuring
 TILE = 64  # pixels: a preview enlarges smaller pictures to about this side
 GAP = 2  # pixels between the pictures of a preview
@@ -111,7 +112,7 @@ class ImageDomain:
             raise ValueError(
                 f"{n} pictures to measure with; wanted more than {metrics.FEATURES} in each split"
             )
-        memory = metrics.evenly(train, metrics.REMEMBERED)
+        (memory,) = metrics.matched([train], metrics.REMEMBERED)
         extractor = metrics.extractor_for(train, self._shape, len(self.labels), cache)
         rows = {
             "real (train)": known,
@@ -190,7 +191,7 @@ class ImageDomain:
         square = math.ceil(math.sqrt(len(samples)))
         columns = min(2 * square, max(map(len, classes)))
         if columns == 1 or len(classes) == 1:
-            classes, columns = [sum(classes, [])], square
+            classes, columns = [list(chain.from_iterable(classes))], square
         return [c[i : i + columns] for c in classes for i in range(0, len(c), columns)]
 
 
@@ -210,11 +211,16 @@ def quantised(pictures: Batch) -> Batch:
 
 
 def draw(generator: Generator, n: int, rng: torch.Generator, labels: Tensor | None) -> Batch:
-    """`n` pictures (n, C, H, W) of a generator, of the classes `labels` (n,) if there are any."""
+    """`n` pictures (n, C, H, W) of a generator, of the classes `labels` (n,) if there are any.
+
+    Raises ValueError for values that are not finite: as bytes they would pass for pictures.
+    """
     counts = torch.arange(n).split(DRAWN_TOGETHER)
     wishes = [None] * len(counts) if labels is None else labels.split(DRAWN_TOGETHER)
     runs = zip(counts, wishes, strict=True)
     x = torch.cat([sample_once(generator, len(count), rng, wish) for count, wish in runs])
+    if not x.isfinite().all():
+        raise ValueError("the generator draws values that are not finite; its training diverged")
     return Batch(x, labels)
 
 

@@ -35,7 +35,7 @@ CHUNK = 256  # pictures that pass through the extractor together
 
 
 class Extractor(nn.Module):
-    """A small convolutional network for pictures (B, C, H, W), 4 x 4 or larger.
+    """A small convolutional network for pictures (B, C, H, W) of one size.
 
     `features` are standardised: over the training split each has mean 0 and sd 1, so that distances
     compare between data sets. Without classes there are no logits.
@@ -78,7 +78,7 @@ class Extractor(nn.Module):
         self.scale.copy_(raw.std(0).clamp(min=1e-6))
 
 
-def extractor_for(train: Data, shape: Sequence[int], classes: int, cache: Path) -> Extractor:
+def extractor_for(train: Data, shape: tuple[int, int, int], classes: int, cache: Path) -> Extractor:
     """The extractor of a training split of (C, H, W) pictures, from `cache` or made and kept there.
 
     It depends on the split's bytes only, never on the caller's random state. A file that cannot be
@@ -92,7 +92,7 @@ def extractor_for(train: Data, shape: Sequence[int], classes: int, cache: Path) 
     except (FileNotFoundError, SafetensorError):
         if classes:
             _train(extractor, train, rng)
-        extractor.standardise(evenly(train, REMEMBERED).x)
+        extractor.standardise(matched([train], REMEMBERED)[0].x)
         _store(extractor, file)
     return extractor.eval()
 
@@ -115,8 +115,8 @@ def measure(
         "kernel": kernel.mean,
         **fidelity.precision_recall(real_features, fake_features, NEIGHBOURS)._asdict(),
         **fidelity.density_coverage(real_features, fake_features, NEIGHBOURS)._asdict(),
-        "diversity": within_class_sd(fake) / within_class_sd(real),
-        "novelty": nearest_distance(fake.x, train) / nearest_distance(real.x, train),
+        "diversity": _ratio(within_class_sd(fake), within_class_sd(real)),
+        "novelty": _ratio(nearest_distance(fake.x, train), nearest_distance(real.x, train)),
     }
 
 
@@ -130,16 +130,14 @@ def within_class_sd(pictures: Batch) -> float:
     """The sd of a pixel within a class, averaged over pixels, then over classes seen twice or more.
 
     A generator that draws one picture per class has 0, whatever its other figures say. Without
-    labels all pictures are one class. Raises ValueError if no class was seen twice.
+    labels all pictures are one class; NaN if no class was seen twice.
     """
     labels = pictures.condition
     if labels is None:
         labels = torch.zeros(len(pictures.x), dtype=torch.long)
     groups = [pictures.x[labels == label] for label in labels.unique()]
     spreads = [group.double().std(0).mean() for group in groups if len(group) > 1]
-    if not spreads:
-        raise ValueError(f"{len(labels)} pictures show no class twice; wanted more pictures")
-    return float(torch.stack(spreads).mean())
+    return float(torch.stack(spreads).mean()) if spreads else math.nan
 
 
 def nearest_distance(pictures: Tensor, train: Tensor) -> float:
@@ -164,27 +162,27 @@ def gaussian_baseline(train: Batch, labels: Tensor | None, n: int, rng: torch.Ge
     return Batch(x, labels)
 
 
-def evenly(data: Data, most: int) -> Batch:
-    """All samples of a set, or `most` of them, evenly spaced from its first on."""
-    return data.batch(_spaced(torch.arange(len(data)), min(most, len(data))))
-
-
 def matched(sets: Sequence[Data], most: int) -> list[Batch]:
-    """Equally many samples of every class from each set, class by class, at most `most` in all.
+    """Equally many samples of every class from each set, class by class, about `most` at most.
 
-    Frechet distances between sets whose class shares differ by chance measure the shares: two
-    random subsets of the digits are then twice as far apart.
+    Where class shares differ by chance, a Frechet distance measures the shares: two random subsets
+    of the digits are then twice as far apart as two with equal shares.
     """
     members = [_by_class(data) for data in sets]
     counts = {label: min(len(m.get(label, ())) for m in members) for label in members[0]}
     total = sum(counts.values())
     if total > most:
-        counts = {label: count * most // total for label, count in counts.items()}
+        counts = {label: -(-count * most // total) for label, count in counts.items()}
+    none = torch.arange(0)
     return [
-        data.batch(torch.cat([_spaced(m[label], n) for label, n in counts.items() if n]))
+        data.batch(torch.cat([_spaced(m.get(label, none), n) for label, n in counts.items()]))
         for data, m in zip(sets, members, strict=True)
-        if total
     ]
+
+
+def _ratio(fake: float, real: float) -> float:
+    """`fake` relative to `real`; NaN where the real pictures show nothing to compare with."""
+    return fake / real if real else math.nan
 
 
 def _by_class(data: Data) -> dict[int, Tensor]:

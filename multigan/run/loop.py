@@ -25,6 +25,8 @@ from multigan.run.signals import Interrupt, Interrupted
 class TrainingFailed(Exception):
     """A run that cannot go on; its last good checkpoint is intact."""
 
+    exit_status = 1
+
 
 FINISHED = "finished"
 

@@ -12,7 +12,7 @@ class Interrupted(Exception):
 
     def __init__(self, number: int, message: str) -> None:
         super().__init__(message)
-        self.number = number
+        self.exit_status = 128 + number
 
 
 class Interrupt:

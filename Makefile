@@ -1,0 +1,38 @@
+# make demo: install and train the default image recipe; make test: the fast suite.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+EXTRAS := tensorboard,audio,text,test
+INSTALLED := $(VENV)/.installed
+
+.PHONY: setup demo test check slow bench clean
+
+setup: $(INSTALLED)
+
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	@start=$$(date +%s); \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[$(EXTRAS)]' \
+	  && echo "installed in $$(($$(date +%s) - start)) s" && touch $@
+
+demo: setup
+	@start=$$(date +%s); \
+	$(BIN)/multigan train image \
+	  && echo "trained in $$(($$(date +%s) - start)) s; look at the newest runs/image-*/samples/*.png"
+
+test: setup
+	$(BIN)/python -m pytest
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+slow: setup
+	$(BIN)/python -m pytest -m slow
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

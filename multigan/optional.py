@@ -1,0 +1,80 @@
+"""The one place that imports packages that may be absent or broken: torchaudio, transformers.
+
+The registry's torchaudio is built for CUDA; beside a CPU-only torch its import fails, and with it
+that of transformers' models, which import torchaudio wherever it is installed. Its Python layer
+(spectrograms, resampling) needs none of the compiled extension, so it is imported without it then.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+EXTENSION = "torchaudio._extension"
+
+
+def torchaudio() -> ModuleType:
+    """torchaudio: whole, or without its compiled extension where that cannot load.
+
+    Raises ValueError with the line that installs it where it is absent.
+    """
+    if importlib.util.find_spec("torchaudio") is None:
+        raise ValueError("this needs torchaudio: pip install 'multigan[audio]'")
+    try:
+        return importlib.import_module("torchaudio")
+    except (OSError, RuntimeError, ImportError):
+        _forget("torchaudio")
+        sys.modules[EXTENSION] = _no_extension()
+        return importlib.import_module("torchaudio")
+
+
+def torchaudio_state() -> str:
+    """In one line: which torchaudio is active."""
+    try:
+        found = torchaudio()
+    except ValueError as error:
+        return f"torchaudio: absent ({error})"
+    whole = not hasattr(sys.modules[EXTENSION], "stands_in")
+    layer = "with its compiled extension" if whole else "without its compiled extension"
+    return f"torchaudio {found.__version__}: active, {layer}"
+
+
+def transformers() -> ModuleType:
+    """transformers, with its model classes importable whatever the state of torchaudio.
+
+    Raises ValueError with the line that installs it where it is absent.
+    """
+    if importlib.util.find_spec("transformers") is None:
+        raise ValueError("this needs transformers: pip install 'multigan[text]'")
+    if importlib.util.find_spec("torchaudio") is not None:
+        torchaudio()
+    return importlib.import_module("transformers")
+
+
+def _forget(package: str) -> None:
+    """Drop a half-imported package."""
+    for name in [n for n in sys.modules if n == package or n.startswith(f"{package}.")]:
+        del sys.modules[name]
+
+
+def _no_extension() -> ModuleType:
+    """What torchaudio's own `_extension` offers when nothing was compiled."""
+
+    def leave_as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
+        return function
+
+    module = ModuleType(EXTENSION)
+    offers = {
+        "_IS_TORCHAUDIO_EXT_AVAILABLE": False,
+        "_IS_ALIGN_AVAILABLE": False,
+        "fail_if_no_align": leave_as_it_is,
+        "_check_cuda_version": lambda: None,
+        "stands_in": True,
+    }
+    for name, value in offers.items():
+        setattr(module, name, value)
+    return module
