@@ -30,15 +30,24 @@ Trust = Annotated[
 ]
 
 
-@app.callback()
-def _main(
-    version: Annotated[bool, typer.Option("--version", help="print the version and exit")] = False,
-) -> None:
-    if version:
+def _say_version(wanted: bool) -> None:
+    if wanted:
         from multigan import __version__
 
         print(f"multigan {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _main(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="print the version and exit", is_eager=True, callback=_say_version
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 @app.command("list")

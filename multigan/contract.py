@@ -84,7 +84,7 @@ class Data(Protocol):
     domain: Domain
     in_memory: bool
     draws: bool
-    fingerprint: str  # of the bytes: a changed set is refused by resume and evaluate
+    fingerprint: str  # of this split's bytes: a changed set is refused by resume and evaluate
 
     def __len__(self) -> int: ...
 

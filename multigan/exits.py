@@ -33,5 +33,6 @@ def explain(error: Exception) -> int:
         text += " (our bug; MULTIGAN_TRACEBACK=1 shows where)"
     if os.environ.get("MULTIGAN_TRACEBACK"):
         traceback.print_exception(error)
-    print("error: " + " ".join(text.split()), file=sys.stderr)
+    if text:  # a command without arguments has shown its help instead
+        print("error: " + " ".join(text.split()), file=sys.stderr)
     return status

@@ -77,10 +77,9 @@ def rebuild(description: Any, trusted: ModuleType | None = None) -> Any:
     cls = find_part(name, trusted)
     arguments = {key: rebuild(item, trusted) for key, item in arguments.items()}
     try:
-        inspect.signature(cls).bind(**arguments)
+        return cls(**arguments)
     except TypeError as error:
         raise ValueError(f"part {name}: {error}; was it written by another version?") from error
-    return cls(**arguments)
 
 
 def part_name(cls: type) -> str:
@@ -117,8 +116,12 @@ def domains() -> dict[str, str]:
     """Domain name -> package, for our own sub-packages and the entry points `multigan.domains`."""
     found = {path.parent.name for path in Path(__file__).parent.glob("*/domain.py")}
     packages = {name: f"multigan.{name}" for name in sorted(found)}
-    extra = {point.name: point.value for point in entry_points(group="multigan.domains")}
-    return packages | extra
+    return packages | _installed_domains()
+
+
+@functools.cache  # reading every installed package's metadata takes a thirtieth of a second
+def _installed_domains() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group="multigan.domains")}
 
 
 def table_of(domain: str, table: str) -> Mapping[str, str]:

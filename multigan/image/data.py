@@ -101,9 +101,10 @@ def read_digits(resolution: int) -> Pictures:
 
     digits = load_digits()
     ink = torch.from_numpy(digits.images).float()[:, None]  # (1797, 1, 8, 8) in 0 .. 16
-    resized = resize(ink * (255 / 16), resolution)
+    resized = resize(ink, resolution)  # in whole numbers: exact, so the same on every machine
+    pixels = (resized * (255 / 16)).round().byte()
     labels = torch.from_numpy(digits.target).long()
-    return Pictures(resized.round().byte(), labels, tuple(str(digit) for digit in range(10)))
+    return Pictures(pixels, labels, tuple(str(digit) for digit in range(10)))
 
 
 def resize(pixels: Tensor, resolution: int) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -85,10 +84,16 @@ class ImageDomain:
         pixels = torch.from_numpy(np.stack(arrays))
         return from_bytes(pixels.reshape(-1, *wanted[::-1], self.channels).permute(0, 3, 1, 2))
 
-    def preview(self, samples: list[Image.Image], path: Path) -> list[Path]:
-        """Write `path` + ".png": all pictures, a row per class, small ones enlarged."""
+    def preview(
+        self, samples: list[Image.Image], path: Path, columns: int | None = None
+    ) -> list[Path]:
+        """Write `path` + ".png": all pictures, small ones enlarged, a row per class.
+
+        With `columns` they stand in the given order, that many side by side.
+        """
+        rows = _rows_by_class(samples) if columns is None else _cut(samples, columns)
         file = path.with_name(path.name + ".png")
-        _save(self._grid(samples), file)
+        _save(self._grid(rows), file)
         return [file]
 
     def write(self, samples: list[Image.Image], folder: Path) -> list[Path]:
@@ -147,7 +152,8 @@ class ImageDomain:
             f"{n} pictures in every row, against {n} held-out ones; k = {k}, where equal "
             f"distributions have an expected coverage of {coverage:.3f}",
             f"extractor: {metrics.FEATURES} standardised features of {network}; this is no FID",
-            "real (train): what memorising would score; real (held out): the floor of every column",
+            "real (train): what memorising would score; real (held out): the floor of every column "
+            "(of frechet above 0: N is finite; of kernel below 0: the class shares are equal)",
             f"{self._baseline_name}: drawn over pixels, with the training pictures' mean and "
             "covariance: what needs no network",
             "diversity: pixel sd within a class over that of real pictures; 1 is right, 0 collapse",
@@ -169,30 +175,17 @@ class ImageDomain:
             raise ValueError(f"label {label}: no such class; known: {known}")
         return torch.full((n,), found)
 
-    def _grid(self, samples: list[Image.Image]) -> Image.Image:
+    def _grid(self, rows: list[list[Image.Image]]) -> Image.Image:
         """One picture of all, each enlarged by a whole factor."""
-        rows = self._rows(samples)
         factor = max(1, TILE // max(self.height, self.width))
         wide, high = self.width * factor + GAP, self.height * factor + GAP
-        size = (wide * max(map(len, rows)) + GAP, high * len(rows) + GAP)
+        size = (wide * max(map(len, rows), default=0) + GAP, high * len(rows) + GAP)
         grid = Image.new(MODES[self.channels], size, (PAPER,) * self.channels)
         for down, row in enumerate(rows):
             for across, sample in enumerate(row):
                 tile = sample.resize((wide - GAP, high - GAP), Image.Resampling.NEAREST)
                 grid.paste(tile, (GAP + across * wide, GAP + down * high))
         return grid
-
-    def _rows(self, samples: list[Image.Image]) -> list[list[Image.Image]]:
-        """A row per class if several were drawn, each more than once; else about a square."""
-        groups: dict[str, list[Image.Image]] = {name: [] for name in ("", *self.labels)}
-        for sample in samples:
-            groups[sample.info.get("label", "")].append(sample)
-        classes = [group for group in groups.values() if group]
-        square = math.ceil(math.sqrt(len(samples)))
-        columns = min(2 * square, max(map(len, classes)))
-        if columns == 1 or len(classes) == 1:
-            classes, columns = [list(chain.from_iterable(classes))], square
-        return [c[i : i + columns] for c in classes for i in range(0, len(c), columns)]
 
 
 def to_bytes(x: Tensor) -> Tensor:
@@ -232,6 +225,26 @@ def read_samples(folder: Path) -> list[Image.Image]:
             image.load()
             samples.append(image.copy())
     return samples
+
+
+def _rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
+    """A row per class if several were drawn, each more than once; else about a square.
+
+    The classes stand in the order in which they first appear.
+    """
+    groups: dict[str, list[Image.Image]] = {}
+    for sample in samples:
+        groups.setdefault(sample.info.get("label", ""), []).append(sample)
+    square = math.ceil(math.sqrt(len(samples)))
+    longest = max(map(len, groups.values()), default=0)
+    if longest <= 1 or len(groups) == 1:
+        return _cut(samples, square)
+    return [row for group in groups.values() for row in _cut(group, min(longest, 2 * square))]
+
+
+def _cut(samples: list[Image.Image], columns: int) -> list[list[Image.Image]]:
+    """Rows of `columns` samples; the last may be shorter."""
+    return [samples[i : i + columns] for i in range(0, len(samples), columns or 1)]
 
 
 def _another_split(data: Data) -> Data:

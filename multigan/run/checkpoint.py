@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from multigan.run.directory import sync_folder
@@ -54,6 +55,8 @@ def save_checkpoint(
             _flush(path)
         sync_folder(temporary)
         _replace_folder(temporary, folder)
+    except (SafetensorError, RuntimeError) as error:  # so their writers say that a write failed
+        raise OSError(f"{folder} could not be written; is the disk full? ({error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ class Loop:
         self.stale = 0  # measurements since it improved
         self.seconds = 0.0  # spent training, over all resumptions
         self._cache = cache_folder(flags.cache)
+        self._unmeasured = False
         domain = describe(self.data.domain)
         self.descriptions = {
             "generator": {"domain": domain, "generator": describe(trainer.generator)},
@@ -92,7 +94,8 @@ class Loop:
                     events.write(values, step.number)
                 if _due(step, flags.sample_every) or last:
                     self._preview(step)
-                if _due(step, flags.save_every) or last:
+                measured = _due(step, flags.save_every) or last
+                if measured:
                     self._measure(step, events)
                     self._save(step)
                 elif interrupt.number is not None:
@@ -103,7 +106,7 @@ class Loop:
                         f"stopped at step {step.number} of {total}; go on with: "
                         f"multigan resume {self.run.path}",
                     )
-                if flags.patience is not None and self.stale >= flags.patience:
+                if measured and flags.patience is not None and self.stale >= flags.patience:
                     ended = f"no better {self.data.domain.selection} in {self.stale} measurements"
                     break
         self.run.describe(self.run.description() | {"ended": ended})
@@ -156,7 +159,13 @@ class Loop:
         self._demand_finite(first_not_finite({}, self.trainer.networks()), step)
         domain = self.data.domain
         rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
-        table = domain.evaluate(self._sampler(), self.data.split("valid"), rng, self._cache)
+        try:
+            table = domain.evaluate(self._sampler(), self.data.split("valid"), rng, self._cache)
+        except ValueError as error:  # too few samples to measure with: no reason not to train
+            if not self._unmeasured:
+                warnings.warn(f"not measured, so no best checkpoint: {error}", stacklevel=2)
+            self._unmeasured = True
+            return
         self.run.append(self.run.metrics, {"step": step.number} | finite_or_none(table.model))
         events.write({f"valid/{name}": value for name, value in table.model.items()}, step.number)
         selection = table.model.get(domain.selection, float("nan"))

@@ -87,6 +87,8 @@ def resume(
     state = load_checkpoint(run.path, trainer.networks())
     done = 0 if state is None else state["trainer"]["number"]
     if done >= recipe.steps or (steps is None and "ended" in description):
+        if "ended" not in description:  # killed between its last checkpoint and saying so
+            run.describe(description | {"ended": FINISHED})
         return Run(run.path, done, description.get("ended", FINISHED))
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon

@@ -210,7 +210,8 @@ def test_every_parameter_moves_within_three_steps(kind):
             real = torch.rand(10, 3, 16, 16, generator=rng) * 2 - 1
             fake = g(g.sample_latent(10, rng), labels)
             optimizer.zero_grad()
-            softplus(sign * (d(fake, labels) - d(real, labels))).mean().backward()
+            logits = torch.cat([d(fake, labels), -d(real, labels)])
+            softplus(sign * logits).mean().backward()
             optimizer.step()
     for network, old in zip(networks, before, strict=True):
         for (name, new), start in zip(network.named_parameters(), old, strict=True):
@@ -279,11 +280,12 @@ def test_slerp_follows_the_arc_and_keeps_gaussian_lengths():
 
 @pytest.mark.parametrize("kind", PAIRS)
 def test_a_condition_that_does_not_fit_is_refused(kind):
-    for network, first in zip(pair(kind), (torch.zeros(2, 64), torch.zeros(2, 3, 16, 16))):
+    inputs = (torch.zeros(2, 64), torch.zeros(2, 3, 16, 16))
+    for network, first in zip(pair(kind), inputs, strict=True):
         for wrong in (None, torch.zeros(2), torch.zeros(3, dtype=torch.int64), (1, 2)):
-            with pytest.raises(ValueError, match="condition is .*; wanted .*int64"):
+            with pytest.raises(ValueError, match=r"condition is .*; wanted .*int64"):
                 network(first, wrong)
-    for network, first in zip(pair(kind, None), (torch.zeros(2, 64), torch.zeros(2, 3, 16, 16))):
+    for network, first in zip(pair(kind, None), inputs, strict=True):
         with pytest.raises(ValueError, match="without classes"):
             network(first, labels_for(2))
 

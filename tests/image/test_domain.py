@@ -1,0 +1,295 @@
+"""A sample survives decoding, writing and reading; wishes are honoured; the table is honest."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from multigan.contract import Sampler
+from multigan.image.data import open_images
+from multigan.image.domain import (
+    GAP,
+    PAPER,
+    ImageDomain,
+    draw,
+    from_bytes,
+    read_samples,
+    to_bytes,
+)
+from multigan.part import describe, rebuild
+from multigan.rng import keyed_rng
+
+DIGITS = tuple(str(digit) for digit in range(10))
+GREY = ImageDomain(1, 8, 8, DIGITS)
+COLOUR = ImageDomain(3, 4, 6)
+
+
+class Shades(nn.Module):
+    """A picture of class k has the brightness k / 10 in its first row, and noise below."""
+
+    def __init__(self, domain):
+        super().__init__()
+        self.shape = (domain.channels, domain.height, domain.width)
+
+    def sample_latent(self, n, rng):
+        return torch.randn(n, *self.shape, generator=rng)
+
+    def forward(self, latent, condition=None):
+        picture = latent.clone()
+        if condition is not None:
+            picture[:, :, 0] = condition[:, None, None].float() / 10
+        return picture
+
+
+class Recall(nn.Module):
+    """Draws real pictures of the wished class: a generator that cannot be beaten."""
+
+    def __init__(self, data):
+        super().__init__()
+        self.known = data.batch(torch.arange(len(data)))
+
+    def sample_latent(self, n, rng):
+        return torch.rand(n, generator=rng)
+
+    def forward(self, latent, condition=None):
+        pools = [(self.known.condition == label).nonzero()[:, 0] for label in condition]
+        picks = [pool[int(u * len(pool))] for u, pool in zip(latent, pools, strict=True)]
+        return self.known.x[torch.stack(picks)]
+
+
+def pixels_of(file):
+    with Image.open(file) as image:
+        return np.array(image)
+
+
+def test_bytes_and_floats_are_inverse_and_clamped():
+    every = torch.arange(256, dtype=torch.uint8)
+    assert torch.equal(to_bytes(from_bytes(every)), every)
+    assert to_bytes(torch.tensor([-9.0, -1.0, 0.0, 1.0, 9.0])).tolist() == [0, 0, 128, 255, 255]
+    assert from_bytes(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
+
+
+@pytest.mark.parametrize("domain", [GREY, COLOUR])
+def test_samples_survive_decoding_writing_and_reading(domain, tmp_path):
+    x = 1.2 * draw(Shades(domain), 5, keyed_rng(0), None).x
+    samples = domain.decode(x)
+    assert {(s.mode, s.size) for s in samples} == {
+        ("L" if domain.channels == 1 else "RGB", (domain.width, domain.height))
+    }
+    files = domain.write(samples, tmp_path / "new")
+    assert [file.name for file in files] == [f"{k:06d}.png" for k in range(5)] + ["grid.png"]
+    assert sorted(tmp_path.glob("new/*")) == sorted(files), "temporary files are left"
+    read = domain.encode(read_samples(tmp_path / "new"))
+    assert torch.equal(read, from_bytes(to_bytes(x)))
+    torch.testing.assert_close(read, x.clamp(-1, 1), atol=1 / 255 + 1e-6, rtol=0)
+
+
+def test_writing_twice_gives_the_same_bytes_and_labels_travel_along(tmp_path):
+    sampler = Sampler(GREY, Shades(GREY))
+    folders = [tmp_path / "a", tmp_path / "b"]
+    first, second = (GREY.write(sampler.sample(12, seed=3), folder) for folder in folders)
+    assert [f.read_bytes() for f in first] == [f.read_bytes() for f in second]
+    labels = [sample.info["label"] for sample in read_samples(folders[0])]
+    assert labels == [*DIGITS, "0", "1"]
+
+
+def test_nothing_to_write_writes_nothing(tmp_path):
+    assert GREY.write([], tmp_path) == []
+
+
+def test_classes_are_drawn_in_turn_and_the_generator_is_told():
+    samples = Sampler(GREY, Shades(GREY)).sample(20, seed=0)
+    first_rows = [np.array(sample)[0, 0] for sample in samples]
+    assert first_rows == [to_bytes(torch.tensor(k % 10 / 10)).item() for k in range(20)]
+    assert [sample.info["label"] for sample in samples] == [*DIGITS, *DIGITS]
+
+
+def test_a_class_can_be_wished_for_by_name_or_number():
+    domain = ImageDomain(1, 8, 8, ("cat", "dog", "0"))
+    sampler = Sampler(domain, Shades(domain))
+    for wish, name in {"dog": "dog", "1": "dog", "cat": "cat", "0": "0", "2": "0"}.items():
+        samples = sampler.sample(3, label=wish)
+        assert {sample.info["label"] for sample in samples} == {name}
+    assert {s.info["label"] for s in sampler.sample(2, label=1)} == {"dog"}
+
+
+def test_a_wish_for_an_unknown_class_names_the_known_ones():
+    with pytest.raises(ValueError, match=r"^label bird: no such class; known: cat, dog$"):
+        Sampler(ImageDomain(1, 8, 8, ("cat", "dog")), Shades(GREY)).sample(1, label="bird")
+    many = ImageDomain(1, 8, 8, tuple(f"c{k}" for k in range(100)))
+    with pytest.raises(ValueError, match=r"known: c0, .*, c19, \.\.\.$"):
+        Sampler(many, Shades(GREY)).sample(1, label="100")
+    with pytest.raises(ValueError, match=r"^label 3: these pictures have no classes$"):
+        Sampler(COLOUR, Shades(COLOUR)).sample(1, label="3")
+
+
+def test_a_sample_does_not_depend_on_how_many_are_drawn():
+    sampler = Sampler(GREY, Shades(GREY))
+    many, few = sampler.sample(70, seed=1), sampler.sample(3, seed=1)
+    assert [s.tobytes() for s in many[:3]] == [s.tobytes() for s in few]
+
+
+def test_pictures_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"pictures of shape \(1, 8, 9\); wanted \(1, 8, 8\)"):
+        GREY.decode(torch.zeros(2, 1, 8, 9))
+    with pytest.raises(ValueError, match=r"a picture of \(8, 9\) pixels; wanted \(8, 8\)"):
+        GREY.encode([Image.new("L", (8, 9))])
+    with pytest.raises(ValueError, match=r"pictures of 4 channels; wanted 1 \(grey\) or 3 \(RGB\)"):
+        ImageDomain(4, 8, 8)
+
+
+def flat_pictures(labels):
+    """8 x 8 pictures whose grey level is their label's number."""
+    pictures = [Image.new("L", (8, 8), int(label)) for label in labels]
+    for picture, label in zip(pictures, labels, strict=True):
+        picture.info["label"] = label
+    return pictures
+
+
+def centres(file, domain=GREY):
+    """The grey level in the middle of every tile of a preview."""
+    grid = pixels_of(file)
+    assert grid[0, 0] == PAPER
+    side = 64 + GAP
+    return [[int(level) for level in row] for row in grid[GAP + 32 :: side, GAP + 32 :: side]]
+
+
+def test_the_preview_shows_a_row_per_class(tmp_path):
+    (file,) = GREY.preview(flat_pictures(DIGITS * 2 + ("0", "1")), tmp_path / "step-1.5")
+    assert file == tmp_path / "step-1.5.png"
+    rows = [[k, k, k if k < 2 else PAPER] for k in range(10)]
+    assert centres(file) == rows
+
+
+@pytest.mark.parametrize(
+    ("labels", "columns", "rows"),
+    [
+        (["7"] * 4, None, [[7, 7], [7, 7]]),  # one class: a square
+        (["0", "1", "2", "3", "4"], None, [[0, 1, 2], [3, 4, PAPER]]),  # each once: a square
+        (["0", "1"] * 3, 3, [[0, 1, 0], [1, 0, 1]]),  # a given number: in the given order
+        (["0", "1"] * 16, None, [[0] * 12, [0] * 4 + [PAPER] * 8, [1] * 12, [1] * 4 + [PAPER] * 8]),
+    ],
+)
+def test_the_preview_arranges_what_there_is(labels, columns, rows, tmp_path):
+    (file,) = GREY.preview(flat_pictures(labels), tmp_path / "grid", columns=columns)
+    assert centres(file) == rows
+
+
+def test_a_preview_enlarges_by_whole_factors_without_blurring(tmp_path):
+    samples = COLOUR.decode(draw(Shades(COLOUR), 1, keyed_rng(0), None).x)
+    (file,) = COLOUR.preview(samples, tmp_path / "one")
+    grid = pixels_of(file)[GAP:-GAP, GAP:-GAP]
+    assert grid.shape == (40, 60, 3)
+    assert np.array_equal(grid[::10, ::10], np.array(samples[0]))
+    assert np.array_equal(grid[9::10, 9::10], np.array(samples[0]))
+
+
+def test_the_domain_survives_json():
+    assert rebuild(describe(GREY)) == GREY
+    assert describe(GREY)["part"] == "image/ImageDomain"
+    assert GREY.selection == "frechet"
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return open_images("digits", resolution=8)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def tables(digits, cache):
+    """The same true generator measured twice: without and with a cached extractor."""
+    sampler = Sampler(digits.domain, Recall(digits.split("test")))
+    valid = digits.split("valid")
+    torch.manual_seed(0)
+    before = torch.get_rng_state()
+    found = [digits.domain.evaluate(sampler, valid, keyed_rng(0), cache) for _ in range(2)]
+    assert torch.equal(before, torch.get_rng_state()), "evaluation moved the global generator"
+    return found
+
+
+def test_the_table_has_floors_a_baseline_and_the_model_last(tables):
+    rows = tables[0].rows
+    assert list(rows) == ["real (train)", "real (held out)", "Gaussian per class", "this model"]
+    assert tables[0].metrics == [
+        "class_agreement",
+        "frechet",
+        "kernel",
+        "precision",
+        "recall",
+        "density",
+        "coverage",
+        "diversity",
+        "novelty",
+    ]
+    assert "267 pictures in every row" in tables[0].notes[0]
+    assert "no FID" in tables[0].notes[1]
+
+
+def test_real_pictures_are_held_to_be_real(tables):
+    rows = tables[0].rows
+    assert rows["real (train)"]["novelty"] == 0
+    for name in ("real (held out)", "this model"):
+        assert rows[name]["class_agreement"] > 0.95
+        assert 0.9 < rows[name]["novelty"] < 1.1
+        assert 0.9 < rows[name]["diversity"] < 1.1
+        assert rows[name]["coverage"] > 0.8
+        assert rows[name]["frechet"] < 1
+
+
+def test_a_table_does_not_depend_on_what_is_cached(tables):
+    assert tables[0] == tables[1]
+
+
+def test_noise_is_far_from_real(digits, cache, tables):
+    noise = Sampler(digits.domain, Shades(digits.domain))
+    row = digits.domain.evaluate(noise, digits.split("valid"), keyed_rng(0), cache).model
+    assert row["frechet"] > 10 * tables[0].model["frechet"]
+    assert row["class_agreement"] < 0.5
+    assert row["recall"] < 0.3 and row["novelty"] > 2
+
+
+def test_a_split_is_never_its_own_floor(digits, cache):
+    sampler = Sampler(digits.domain, Recall(digits.split("train")))
+    for name in ("valid", "test"):
+        table = digits.domain.evaluate(sampler, digits.split(name), keyed_rng(0), cache)
+        assert table.rows["real (held out)"]["frechet"] > 0.1
+        assert table.model["novelty"] == 0, "copies of training pictures are told as such"
+
+
+class Blank(Recall):
+    def forward(self, latent, condition=None):
+        return super().forward(latent, condition) / 0
+
+
+def test_a_diverged_generator_is_not_measured(digits, cache):
+    sampler = Sampler(digits.domain, Blank(digits.split("train")))
+    with pytest.raises(ValueError, match="values that are not finite"):
+        digits.domain.evaluate(sampler, digits.split("valid"), keyed_rng(0), cache)
+
+
+class Few:
+    """A set with a handful of pictures in each split."""
+
+    def __init__(self, data, name="all"):
+        self.data, self.fingerprint = data, name
+
+    def __len__(self):
+        return 20
+
+    def batch(self, indices, rng=None):
+        return self.data.batch(indices)
+
+    def split(self, name):
+        return Few(self.data, name)
+
+
+def test_too_few_pictures_are_refused_in_one_line(digits, cache):
+    sampler = Sampler(digits.domain, Recall(digits))
+    with pytest.raises(ValueError, match=r"20 pictures to measure with; wanted more than 32"):
+        digits.domain.evaluate(sampler, Few(digits), keyed_rng(0), cache)
