@@ -163,7 +163,8 @@ def _wishes(path: str) -> list[Option]:
     from multigan.weights import read_weights, weights_of
 
     domain = read_weights(weights_of(Path(path)))[0]["domain"]
-    return options_of(find_part(domain["part"]).sample)
+    sample = getattr(find_part(domain["part"]), "sample", None)  # None: load() will say why
+    return [] if sample is None else options_of(sample)
 
 
 SOURCE = [

@@ -26,13 +26,16 @@ def load(
     """
     file = weights_of(Path(path))
     description, tensors = read_weights(file)
-    found = str(description.get("domain", {}).get("part", "")).partition("/")[0]
+    found = description["domain"]["part"].partition("/")[0]
     if domain is not None and found != domain:
         raise ValueError(f"{path} holds a generator of the domain {found!r}, not {domain!r}")
     with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten at once
         generator = rebuild(description.get("generator"), trust)
+    decoder = rebuild(description["domain"], trust)
     if not isinstance(generator, torch.nn.Module):
         raise ValueError(f"{file} describes no generator")
+    if not hasattr(decoder, "decode"):
+        raise ValueError(f"{file} describes no domain, but a {type(decoder).__name__}")
     load_state(generator, tensors, file)
     generator.to(device).eval().requires_grad_(False)
-    return Sampler(rebuild(description["domain"], trust), generator)  # type: ignore[arg-type]
+    return Sampler(decoder, generator)  # type: ignore[arg-type]

@@ -58,6 +58,9 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     if description.get("format") != FORMAT:
         found = description.get("format")
         raise ValueError(f"{path} has format {found!r}; this version reads format {FORMAT}")
+    domain = description.get("domain")
+    if not isinstance(domain, dict) or not isinstance(domain.get("part"), str):
+        raise ValueError(f"{path} is damaged: it names no domain")
     return description, tensors
 
 

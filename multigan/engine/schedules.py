@@ -48,8 +48,8 @@ def value_at(value: Value, progress: float) -> float:
     return SHAPES[value.shape](value.start, value.end, share)
 
 
-def check_value(name: str, value: Value) -> None:
-    """Raise ValueError in one line for a value that no schedule can take."""
+def check_value(name: str, value: Value, below: float = math.inf) -> None:
+    """Raise ValueError in one line unless the value stays in [0, below) on a known shape."""
     if not isinstance(value, Schedule):
         ends = [float(value)]
     else:
@@ -59,8 +59,9 @@ def check_value(name: str, value: Value) -> None:
             raise ValueError(f"{name}: shape {value.shape!r} is unknown; known: {known}")
         if value.shape == "exponential" and value.start * value.end <= 0:
             raise ValueError(f"{name}: an exponential schedule cannot start, end at or cross zero")
-    if not all(math.isfinite(end) and end >= 0 for end in ends):
-        raise ValueError(f"{name} is {value}; wanted a finite number, 0 or more")
+    if not all(0 <= end < below for end in ends):
+        limit = "a finite number, 0 or more" if below == math.inf else f"0 or more, below {below:g}"
+        raise ValueError(f"{name} is {value}; wanted {limit}")
 
 
 def with_burn_in(recipe: Recipe) -> Recipe:

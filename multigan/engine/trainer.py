@@ -156,11 +156,11 @@ class AdversarialTrainer:
     ) -> dict[str, Tensor | float]:
         count = self.number * self.recipe.discriminator_steps + update
         due = count % self.recipe.penalty_every == 0
-        gammas = {
+        weights = {
             name: self.recipe.penalty_every * value_at(gamma, progress)
             for name, gamma in self.recipe.penalties.items()
-            if due
         }
+        gammas = {name: weight for name, weight in weights.items() if due and weight > 0}
 
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
             key = (f"discriminator {update}", micro)
@@ -242,10 +242,16 @@ def check_recipe(recipe: Recipe) -> None:
             f"batch_size {recipe.batch_size} cannot be cut into {recipe.accumulate} equal "
             "micro-batches; change batch_size or accumulate"
         )
-    for name in ("generator_lr", "discriminator_lr", "beta1", "beta2", "ema_halflife_samples"):
+    for name in ("generator_lr", "discriminator_lr", "ema_halflife_samples"):
         check_value(name, getattr(recipe, name))
+    for name in ("beta1", "beta2"):  # at 1 Adam's bias correction divides by zero
+        check_value(name, getattr(recipe, name), below=1)
     for name, gamma in recipe.penalties.items():
         check_value(f"gamma of {name}", gamma)
+    if recipe.clip_norm is not None and not recipe.clip_norm > 0:
+        raise ValueError(f"clip_norm is {recipe.clip_norm}; wanted more than 0, or None")
+    if recipe.burn_in is not None and not 0 <= recipe.burn_in <= 1:
+        raise ValueError(f"burn_in is {recipe.burn_in}; wanted a share of the run, 0 to 1")
 
 
 def _adam(network: nn.Module) -> torch.optim.Adam:

@@ -33,7 +33,7 @@ def tonal_distance(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor
     throughout are left out; NaN if none is left. The goal is the distance of real music: unisons
     score 0. Raises ValueError if a window holds no whole number of beats.
 
-    Source: Harte, Sandler and Gasser 2006; Dong et al. 2018, arXiv:1709.06298, section 5.1.
+    Source: Harte, Sandler and Gasser 2006; Dong et al. 2018, arXiv:1709.06298.
     """
     x = as_windows(windows, least_voices=2)
     counts = in_units(pitch_classes(x), steps_per_beat, "beat").sum(2).double()  # (N, beats, K, 12)
@@ -77,7 +77,7 @@ def parallels(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
     sounding = _both_sound(upper, lower)
     same_direction = upper.diff(dim=1).sign() * lower.diff(dim=1).sign() > 0
     similar = same_direction & sounding[:, 1:] & sounding[:, :-1]
-    interval = (upper - lower) % OCTAVE
+    interval = (upper - lower) % OCTAVE  # signed: crossed voices a fourth apart count as a fifth
     perfect = interval_mask(PERFECT_INTERVALS).to(x.device)[interval[:, 1:]]
     hits = similar & perfect & (interval[:, 1:] == interval[:, :-1])
     return hits.sum((1, 2)).double() / similar.sum((1, 2)).clamp(min=1)

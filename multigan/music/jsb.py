@@ -16,28 +16,32 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from multigan.music.theory import OCTAVE, REST
+from multigan.music.theory import MIDI_PITCHES, REST
 
 VOICES = ("soprano", "alto", "tenor", "bass")
 WINDOW_STEPS, WINDOW_HOP = 32, 16  # two bars of 4/4, and one
-LENGTHS = (100, 640)  # steps of the shortest and the longest piece
-PITCHES = (36, 81)  # the lowest and the highest note
 
 
-class Counted(NamedTuple):
-    """How much one split holds."""
+class Counts(NamedTuple):
+    """What tells whether a split is that of the standard file."""
 
     pieces: int
     steps: int
+    rests: int  # cells without a note
+    shortest: int  # steps
+    longest: int
+    lowest: tuple[int, ...]  # MIDI pitch of each voice
+    highest: tuple[int, ...]
 
 
 STANDARD = {
-    "train": Counted(pieces=229, steps=55_228),
-    "valid": Counted(pieces=76, steps=18_408),
-    "test": Counted(pieces=77, steps=18_900),
+    "train": Counts(229, 55_228, 411, 100, 516, (60, 52, 46, 36), (81, 74, 69, 66)),
+    "valid": Counts(76, 18_408, 589, 128, 576, (60, 55, 47, 36), (81, 74, 69, 63)),
+    "test": Counts(77, 18_900, 284, 128, 640, (60, 55, 48, 36), (81, 74, 69, 64)),
 }
 
 
@@ -45,11 +49,17 @@ def read_jsb(path: str | Path) -> dict[str, list[Tensor]]:
     """The pieces (T, 4), int8, of each split of the standard file, REST where a voice is silent.
 
     Raises ValueError in one line if the file is missing, is no such JSON, or is not the standard
-    one: other numbers of pieces or steps, lengths or pitches.
+    one: its counts are not STANDARD.
     """
     splits = read_pieces(path)
-    for name, pieces in splits.items():
-        _check_standard(f"{path}, {name}", pieces, STANDARD[name])
+    for split, pieces in splits.items():
+        found, wanted = count(pieces)._asdict(), STANDARD[split]._asdict()
+        for what, value in found.items():
+            if value != wanted[what]:
+                raise ValueError(
+                    f"{path}: {what} of {split}: {value}; the standard Jsb16thSeparated.json has "
+                    f"{wanted[what]}: download it again"
+                )
     return splits
 
 
@@ -67,12 +77,29 @@ def read_pieces(path: str | Path) -> dict[str, list[Tensor]]:
         ) from error
     except ValueError as error:  # no JSON, or no text at all
         raise ValueError(f"{path}: no JSON ({error}); download it again") from error
-    if not isinstance(read, Mapping) or not all(isinstance(read.get(s), list) for s in STANDARD):
+    if not isinstance(read, Mapping) or not all(_is_filled_list(read.get(s)) for s in STANDARD):
         raise ValueError(f"{path}: wanted a dict of lists of pieces: {', '.join(STANDARD)}")
     return {
         split: [_piece(f"{path}, {split} piece {i}", piece) for i, piece in enumerate(read[split])]
         for split in STANDARD
     }
+
+
+def count(pieces: Sequence[Tensor]) -> Counts:
+    """The counts and ranges of one or more pieces (T, 4); a voice without a note has -1 to -1."""
+    lengths = [len(piece) for piece in pieces]
+    steps = torch.cat(list(pieces))  # (all steps, 4)
+    highest = steps.amax(0)
+    lowest = torch.where(steps > REST, steps, highest).amin(0)
+    return Counts(
+        pieces=len(pieces),
+        steps=len(steps),
+        rests=int((steps == REST).sum()),
+        shortest=min(lengths),
+        longest=max(lengths),
+        lowest=tuple(lowest.tolist()),
+        highest=tuple(highest.tolist()),
+    )
 
 
 def cut(pieces: Sequence[Tensor], steps: int = WINDOW_STEPS, hop: int = WINDOW_HOP) -> Tensor:
@@ -88,37 +115,20 @@ def cut(pieces: Sequence[Tensor], steps: int = WINDOW_STEPS, hop: int = WINDOW_H
     return torch.cat(runs).transpose(1, 2).contiguous()  # (N, steps, 4)
 
 
+def _is_filled_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0
+
+
 def _piece(place: str, steps: Any) -> Tensor:
     """One piece as (T, 4), int8; `place` names it in the ValueError."""
     try:
-        piece = torch.tensor(steps)
-    except (TypeError, ValueError, RuntimeError, OverflowError):  # ragged, text, nested dicts
-        piece = torch.empty(0)
-    if piece.ndim != 2 or piece.shape[1] != len(VOICES) or piece.dtype != torch.int64:
+        piece = np.array(steps)
+    except ValueError:  # ragged
+        piece = np.empty(0)
+    if piece.ndim != 2 or piece.shape[1] != len(VOICES) or piece.dtype.kind != "i":
         raise ValueError(f"{place}: wanted steps of {len(VOICES)} whole numbers, one per voice")
-    if piece.amin() < REST or piece.amax() > torch.iinfo(torch.int8).max:
-        raise ValueError(f"{place}: wanted MIDI pitches 0 to 127, or {REST} for a rest")
-    return piece.to(torch.int8)
-
-
-def _check_standard(place: str, pieces: Sequence[Tensor], standard: Counted) -> None:
-    """ValueError, beginning with `place`, unless the pieces count as those of the standard file."""
-    found = Counted(len(pieces), sum(map(len, pieces)))
-    if found != standard:
+    if piece.min() < REST or piece.max() >= MIDI_PITCHES:
         raise ValueError(
-            f"{place}: {found.pieces} pieces of {found.steps} steps; the standard "
-            f"Jsb16thSeparated.json has {standard.pieces} of {standard.steps}: download it again"
+            f"{place}: wanted MIDI pitches 0 to {MIDI_PITCHES - 1}, or {REST} for a rest"
         )
-    lengths = sorted(map(len, pieces))
-    if lengths[0] < LENGTHS[0] or lengths[-1] > LENGTHS[1]:
-        raise ValueError(
-            f"{place}: pieces of {lengths[0]} to {lengths[-1]} steps; the standard file has "
-            f"{LENGTHS[0]} to {LENGTHS[1]}"
-        )
-    notes = torch.cat(list(pieces)).unique()
-    notes = notes[notes > REST]
-    if notes[0] < PITCHES[0] or notes[-1] > PITCHES[1]:
-        raise ValueError(
-            f"{place}: pitches {notes[0]} to {notes[-1]}; the standard file has {PITCHES[0]} to "
-            f"{PITCHES[1]} (one octave is {OCTAVE})"
-        )
+    return torch.from_numpy(piece.astype(np.int8))

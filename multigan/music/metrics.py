@@ -68,7 +68,7 @@ def scale_consistency(windows: Any) -> Tensor:
     """The largest share of notes that lie in one major or natural-minor scale; NaN without a note.
 
     In [0, 1], and 7/12 if all twelve pitch classes begin equally many notes.
-    Source: Mogren 2016, arXiv:1611.09904, section 4 (there for one fixed set of scales).
+    Source: Mogren 2016, arXiv:1611.09904.
     """
     counts = onset_histogram(as_windows(windows))
     inside = counts @ scale_masks().T.to(counts.device)  # (N, 24)
@@ -79,7 +79,7 @@ def groove(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The share of steps at which neighbouring bars agree that some voice has an onset, or none.
 
     In [0, 1]; 1 for equal bars and for silent ones; NaN for a single bar.
-    Source: Wu and Yang 2020, arXiv:2008.01307, section 4.2.
+    Source: Wu and Yang 2020, arXiv:2008.01307 (there between any two bars).
     """
     begins = onsets(as_windows(windows)).any(2)
     bars = in_units(begins, steps_per_bar, "bar")  # (N, bars, steps)
@@ -147,7 +147,7 @@ def drum_pattern(drum_onsets: Any, mask: Sequence[float] = DRUM_MASK_24) -> Tens
     Onsets (N, T, D), what is not 0 being one, are weighted by `mask`, repeated over the window and
     shifted to where it fits best. The default is meant for 24 steps per beat (pass single bars for
     the published figure); on sixteenths it is always 1: use `drum_pattern_8th`.
-    Source: Dong et al. 2018, arXiv:1709.06298, section 5.1, and its published code.
+    Source: Dong et al. 2018, arXiv:1709.06298, and its published code.
     """
     counts = in_units(_cells(drum_onsets).sum(2), len(mask), "drum mask").sum(1).double()
     weights = torch.tensor(mask, dtype=torch.float64, device=counts.device)
@@ -210,17 +210,17 @@ def frechet(reference: Tensor, generated: Tensor, clip: float | None = None) -> 
 def measure(windows: Any, reference: Tensor, voices: Sequence[str]) -> dict[str, float]:
     """Every figure of windows (N, T, K) against the `features` (R, 13) of the reference.
 
-    The means of FEATURES over the windows that have them; `frechet` and `frechet_clipped`; the
-    share of windows left out of it; the empty bars of each of the `voices`.
+    The means of FEATURES over the windows that have them, NaN if none has; `frechet`, and
+    `frechet_clipped` at CLIP; the share of windows left out of both; the share of empty bars of
+    each of the `voices` (K,).
     """
     found = features(windows)
-    undefined = len(found) - len(_defined(found))
     empty = empty_bars(windows).mean(0).tolist()
     return {
         **dict(zip(FEATURES, found.nanmean(0).tolist(), strict=True)),
         "frechet": frechet(reference, found),
         "frechet_clipped": frechet(reference, found, CLIP),
-        "undefined_windows": undefined / len(found),
+        "undefined_windows": float(found.isnan().any(1).double().mean()),
         **{f"empty_bars_{voice}": e for voice, e in zip(voices, empty, strict=True)},
     }
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -167,17 +168,16 @@ def _write_monophonic(track: Track, voice: Voice, length: int, step: int) -> np.
         if span.start not in chosen or rank > chosen[span.start][0]:
             chosen[span.start] = rank, span
     tokens = np.full(length, voice.rest, np.int16)
-    for start in sorted(chosen):
+    for start, following in pairwise([*sorted(chosen), length]):
         span = chosen[start][1]
-        tokens[start : span.end] = voice.hold
+        tokens[start : min(span.end, following)] = voice.hold
         tokens[start] = span.pitch
-        tokens[span.end : span.end + 1] = voice.rest
     return tokens
 
 
 def _read_monophonic(tokens: np.ndarray, voice: Voice) -> Iterator[_Span]:
     events = [*np.flatnonzero(tokens != voice.hold).tolist(), len(tokens)]
-    for start, end in zip(events[:-1], events[1:], strict=True):
+    for start, end in pairwise(events):
         if tokens[start] < voice.rest:
             yield _Span(start, end, int(tokens[start]) + voice.lowest)
 
@@ -263,10 +263,10 @@ KINDS = {
 DRUM_ROWS = {"kick": 36, "snare": 38, "closed hat": 42, "open hat": 46, "low tom": 45,
              "mid tom": 48, "high tom": 50, "crash": 49, "ride": 51}  # fmt: skip
 
-# Which General MIDI drums each row stands for. Source: Roberts et al. 2018, arXiv:1803.05428,
-# appendix; Gillick et al. 2019, arXiv:1905.06118, table 1.
-_MEMBERS = {"kick": (35, 36), "snare": (37, 38, 39, 40), "closed hat": (22, 42, 44),
-            "open hat": (26, 46), "low tom": (41, 43, 45, 58), "mid tom": (47, 48),
+# Which General MIDI drums each row stands for: the kit's share (22 to 59) of the nine types of
+# Magenta's note_seq, drums_encoder_decoder.DEFAULT_DRUM_TYPE_PITCHES; hand drums have no row.
+_MEMBERS = {"kick": (35, 36), "snare": (37, 38, 39, 40), "closed hat": (22, 42, 44, 54),
+            "open hat": (26, 46), "low tom": (41, 43, 45), "mid tom": (47, 48),
             "high tom": (50,), "crash": (49, 52, 55, 57), "ride": (51, 53, 59)}  # fmt: skip
 ROW_OF_DRUM = {pitch: row for row, name in enumerate(DRUM_ROWS) for pitch in _MEMBERS[name]}
 

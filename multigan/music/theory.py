@@ -45,7 +45,7 @@ def tonal_space() -> Tensor:
     Three circles of radius 1, 1 and 1/2: of fifths, of minor thirds, of major thirds. Two tonal
     centroids (convex combinations of columns) are at most 3 apart.
 
-    Source: Harte, Sandler and Gasser 2006, "Detecting harmonic change in musical audio", eq. 1.
+    Source: Harte, Sandler and Gasser 2006, "Detecting harmonic change in musical audio".
     """
     k = torch.arange(OCTAVE, dtype=torch.float64)
     circles = ((1.0, 7 / 6), (1.0, 3 / 2), (0.5, 2 / 3))  # radius, half turns per semitone

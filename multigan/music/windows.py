@@ -31,7 +31,7 @@ def as_windows(windows: Any, least_voices: int = 1) -> Tensor:
             f"{least_voices} voices or more"
         )
     pitches = x.to(torch.int64)
-    foreign = (pitches != x) | (pitches < REST) | (pitches >= MIDI_PITCHES)
+    foreign = (pitches.to(x.dtype) != x) | (pitches < REST) | (pitches >= MIDI_PITCHES)
     if foreign.any():
         raise ValueError(
             f"a pitch is {x[foreign][0].item()}; wanted whole numbers, {REST} (rest) to "
@@ -63,8 +63,8 @@ def note_lengths(x: Tensor) -> Tensor:
 
     A note lasts to the next onset of its voice or to the window's end: a rest after it counts.
     """
-    begins, steps, after = onsets(x), x.shape[1], torch.arange(1, x.shape[1] + 1, device=x.device)
-    begin = torch.where(begins, after[:, None] - 1, steps)  # (N, T, K)
+    begins, steps = onsets(x), x.shape[1]
+    begin = torch.where(begins, torch.arange(steps, device=x.device)[:, None], steps)  # (N, T, K)
     this_or_next = begin.flip(1).cummin(1).values.flip(1)
     following = torch.nn.functional.pad(this_or_next[:, 1:], (0, 0, 0, 1), value=steps)
     return torch.where(begins, following - begin, 0)

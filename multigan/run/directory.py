@@ -134,7 +134,11 @@ def find_runs(folder: Path = RUNS) -> list[RunDirectory]:
 
 def state_of(run: RunDirectory) -> dict[str, Any]:
     """Name, recipe, state, last step and what to do next, for `multigan list --runs`."""
-    description = run.description()
+    try:
+        description = run.description()
+    except ValueError as error:
+        nothing = {"recipe": "", "state": "damaged", "step": 0, "steps": 0}
+        return {"run": str(run.path), "next": str(error)} | nothing
     steps = sorted(int(path.name[5:]) for path in run.checkpoints.glob("step-*"))
     last, total = (steps[-1] if steps else 0), description["recipe"]["steps"]
     finished = "ended" in description

@@ -42,7 +42,7 @@ class Flags:
             log_every=max(1, steps // 100) if self.log_every is None else self.log_every,
             sample_every=save_every if self.sample_every is None else self.sample_every,
         )
-        for name in ("log_every", "sample_every", "save_every", "patience"):
+        for name in ("save_every", "sample_every", "log_every", "patience"):
             value = getattr(settled, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; wanted 1 or more")

@@ -61,10 +61,13 @@ class Watch:
         last = self._number >= self._total
         if not self._console.is_terminal and (now - self._spoke >= LINE_EVERY_SECONDS or last):
             self._spoke = now
-            self.say(f"step {self._number}/{self._total}  {self._speed()}{self._numbers}")
+            left = (self._total - self._number) / max(self._rate, 1e-9)
+            speed = f"{self._speed()}  {left:.0f} s left"
+            self.say(f"step {self._number}/{self._total}  {speed}{self._numbers}")
+
+    @property
+    def _rate(self) -> float:
+        return (self._number - self._first) / max(time.monotonic() - self._started, 1e-9)
 
     def _speed(self) -> str:
-        elapsed = max(time.monotonic() - self._started, 1e-9)
-        rate = (self._number - self._first) / elapsed
-        left = (self._total - self._number) / rate if rate > 0 else float("inf")
-        return f"{rate:.3g} step/s  {rate * self._batch_size:.3g} samples/s  {left:.0f} s left"
+        return f"{self._rate:.3g} step/s  {self._rate * self._batch_size:.3g} samples/s"

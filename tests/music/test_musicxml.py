@@ -1,0 +1,200 @@
+import zipfile
+
+import pytest
+
+from multigan.music.musicxml import read_musicxml
+from multigan.music.song import Key, Metre, Note
+
+BAR = 1920
+
+
+def note(step="C", octave=4, duration=4, *, alter=0, tie="", more=""):
+    ties = "".join(f'<tie type="{kind}"/>' for kind in tie.split())
+    return (
+        f"<note>{more}<pitch><step>{step}</step><alter>{alter}</alter><octave>{octave}</octave>"
+        f"</pitch><duration>{duration}</duration>{ties}</note>"
+    )
+
+
+def rest(duration):
+    return f"<note><rest/><duration>{duration}</duration></note>"
+
+
+def attributes(divisions=4, time="", key="", more=""):
+    beats, _, unit = time.partition("/")
+    signature = f"<time><beats>{beats}</beats><beat-type>{unit}</beat-type></time>" if time else ""
+    return f"<attributes><divisions>{divisions}</divisions>{key}{signature}{more}</attributes>"
+
+
+def score(*parts):
+    names = "".join(f'<score-part id="P{i}"><part-name>V\n{i}</part-name></score-part>'
+                    for i in range(len(parts)))  # fmt: skip
+    bodies = ""
+    for i, measures in enumerate(parts):
+        inside = "".join(f"<measure>{measure}</measure>" for measure in measures)
+        bodies += f'<part id="P{i}">{inside}</part>'
+    return f"<score-partwise><part-list>{names}</part-list>{bodies}</score-partwise>"
+
+
+def read(tmp_path, *parts):
+    path = tmp_path / "score.xml"
+    path.write_text(score(*parts))
+    return read_musicxml(path)
+
+
+def heard(song, part=0):
+    return [tuple(n) for n in song.tracks[part].notes]
+
+
+def test_durations_count_divisions_of_a_quarter_which_may_change(tmp_path):
+    song = read(
+        tmp_path, [attributes(2) + note(duration=2) + attributes(3) + note("D", duration=1)]
+    )
+    assert heard(song) == [(0, 480, 60), (480, 640, 62)]
+
+
+def test_accidentals_octaves_and_transposing_instruments_sound_right(tmp_path):
+    horn = "<transpose><chromatic>-3</chromatic><octave-change>-1</octave-change></transpose>"
+    song = read(
+        tmp_path,
+        [attributes() + note("B", 3, alter=-1) + note("C", 5, alter=1)],
+        [attributes(more=horn) + note("C", 5)],
+    )
+    assert [n[2] for n in heard(song)] == [58, 73] and heard(song, 1)[0][2] == 72 - 15
+
+
+def test_names_lose_their_line_breaks(tmp_path):
+    song = read(tmp_path, [attributes() + note()], [attributes() + note()])
+    assert [track.name for track in song.tracks] == ["V 0", "V 1"]
+
+
+def test_a_second_voice_begins_after_a_backup_and_a_measure_ends_at_its_furthest_point(tmp_path):
+    back = "<backup><duration>8</duration></backup><forward><duration>4</duration></forward>"
+    song = read(
+        tmp_path,
+        [attributes(time="2/4") + note(duration=8) + back + note("E", duration=2), note("G")],
+    )
+    assert heard(song) == [(0, 960, 60), (480, 720, 64), (960, 1440, 67)]
+
+
+def test_a_chord_begins_together_and_the_next_note_after_it(tmp_path):
+    song = read(tmp_path, [attributes() + note() + note("E", more="<chord/>") + note("G")])
+    assert heard(song) == [(0, 480, 60), (0, 480, 64), (480, 960, 67)]
+
+
+def test_grace_and_cue_notes_do_not_sound(tmp_path):
+    grace = note("E", more="<grace/>").replace("<duration>4</duration>", "")
+    song = read(tmp_path, [attributes() + grace + note(more="<cue/>") + note("D")])
+    assert heard(song) == [(480, 960, 62)]
+
+
+def test_ties_make_one_note_of_many_over_bar_lines(tmp_path):
+    first = attributes(time="1/4") + note(tie="start")
+    song = read(tmp_path, [first, note(tie="stop start"), note(tie="stop"), note()])
+    assert heard(song) == [(0, 1440, 60), (1440, 1920, 60)]
+
+
+def test_a_tie_without_its_other_end_is_a_note(tmp_path):
+    song = read(tmp_path, [attributes() + note(tie="stop") + rest(4) + note(tie="start")])
+    assert heard(song) == [(0, 480, 60), (960, 1440, 60)]
+
+
+def test_a_tie_holds_for_its_own_pitch(tmp_path):
+    chord = note(tie="start") + note("E", more="<chord/>", tie="start")
+    song = read(tmp_path, [attributes() + chord + note(tie="stop") + note("E", more="<chord/>")])
+    assert heard(song) == [(0, 960, 60), (0, 480, 64), (480, 960, 64)]
+
+
+def test_a_short_first_measure_is_a_pickup(tmp_path):
+    song = read(tmp_path, [attributes(time="4/4") + note(), note(duration=16), note(duration=12)])
+    assert song.pickup_ticks == 480 and song.bar_lines() == [480, 2400]
+    assert song.metres == (Metre(0, 4, 4),) and song.length_ticks == 480 + BAR + 1440
+
+
+def test_two_measures_that_complete_each_other_are_one_bar(tmp_path):
+    measures = [attributes(time="4/4") + note(duration=16), note(duration=12), note(duration=4)]
+    song = read(tmp_path, [*measures, note(duration=16)])
+    assert song.metres == (Metre(0, 4, 4),) and song.bar_lines() == [0, BAR, 2 * BAR]
+
+
+def test_an_irregular_measure_gets_a_metre_of_its_own(tmp_path):
+    measures = [attributes(time="4/4") + note(duration=16), note(duration=12), note(duration=16)]
+    song = read(tmp_path, [*measures, note(duration=20)])
+    later = 2 * BAR + 1440
+    assert song.metres == (
+        Metre(0, 4, 4), Metre(BAR, 3, 4), Metre(BAR + 1440, 4, 4), Metre(later, 5, 4),
+    )  # fmt: skip
+
+
+def test_changes_of_metre_start_their_bars(tmp_path):
+    changed = attributes(time="3/4") + note(duration=12)
+    song = read(tmp_path, [attributes(time="4/4") + note(duration=16), changed, note(duration=12)])
+    assert song.metres == (Metre(0, 4, 4), Metre(BAR, 3, 4))
+    assert song.bar_lines() == [0, BAR, BAR + 1440]
+
+
+def test_a_part_that_counts_less_waits_for_the_others(tmp_path):
+    long = [attributes(time="4/4") + note(duration=16), note("D", duration=16)]
+    short = [attributes(time="4/4") + note(duration=4), note("E", duration=16)]
+    assert heard(read(tmp_path, long, short), 1) == [(0, 480, 60), (BAR, 2 * BAR, 64)]
+
+
+@pytest.mark.parametrize(
+    "fifths, mode, key",
+    [
+        (0, "major", Key(0)),
+        (-1, "minor", Key(2, True)),
+        (2, "none", Key(2)),
+        (-7, "major", Key(11)),
+    ],
+)
+def test_the_key_is_that_of_the_signature(tmp_path, fifths, mode, key):
+    said = f"<key><fifths>{fifths}</fifths><mode>{mode}</mode></key>"
+    assert read(tmp_path, [attributes(key=said) + note()]).key == key
+    assert read(tmp_path, [attributes() + note()]).key is None
+
+
+def test_the_first_tempo_counts(tmp_path):
+    assert read(tmp_path, ['<sound tempo="76"/>' + attributes() + note()]).tempo_bpm == 76
+
+
+@pytest.mark.parametrize("container", [True, False])
+def test_a_compressed_score_is_found_by_its_container_or_else_its_name(tmp_path, container):
+    path = tmp_path / "score.mxl"
+    with zipfile.ZipFile(path, "w") as archive:
+        if container:
+            archive.writestr("a-decoy.xml", "<nothing/>")
+            root = '<rootfiles><rootfile full-path="x/score.xml"/></rootfiles>'
+            archive.writestr(
+                "META-INF/container.xml", f'<container xmlns="urn:x">{root}</container>'
+            )
+        archive.writestr("META-INF/more.xml", "<nothing/>")
+        archive.writestr("x/score.xml", score([attributes() + note()]))
+    assert heard(read_musicxml(path)) == [(0, 480, 60)]
+
+
+@pytest.mark.parametrize(
+    "content, said",
+    [
+        (b"", "no element found"),
+        (b"<score-timewise/>", "its root is <score-timewise>"),
+        (b"<score-partwise/>", "cannot be read"),
+        (b"PK\3\4 not an archive", "zip"),
+        (score([attributes() + "<note><unpitched/><duration>4</duration></note>"]).encode(),
+         "notes without pitch"),
+        (score([attributes() + note("H")]).encode(), "'H'"),
+        (score([attributes(0) + note()]).encode(), "Fraction"),
+        (score([attributes() + note(duration="")]).encode(), "invalid literal"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_read_gets_one_line(tmp_path, content, said):
+    path = tmp_path / "bad.xml"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=said) as caught:
+        read_musicxml(path)
+    assert str(caught.value).startswith(f"{path}: cannot be read") and "\n" not in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(ValueError, match=r"none\.xml: cannot be read \(.*No such file"):
+        read_musicxml(tmp_path / "none.xml")
