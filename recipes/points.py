@@ -16,13 +16,12 @@ TINY = {"steps": 20, "batch_size": 32, "width": 16, "depth": 2}
 def recipe(
     *,
     layout: str = "grid",
-    steps: int = 12_000,
+    steps: int = 10_000,
     batch_size: int = 256,
     width: int = 128,
     depth: int = 3,
     octaves: int = 3,
-    latent_size: int = 2,
-    lr: float = 1e-3,
+    lr: float = 2e-3,
     loss: str = "relativistic",
     gamma: float = 0.1,
 ) -> Recipe:
@@ -32,9 +31,8 @@ def recipe(
     steps: updates of the generator
     batch_size: real points in one update
     width: outputs of each hidden layer, in both networks
-    depth: hidden layers of each network
+    depth: hidden layers of the discriminator; the generator has one more
     octaves: frequencies of the waves that the discriminator sees beside the coordinates
-    latent_size: numbers in one latent
     lr: learning rate of both networks at the start; it falls to zero along a cosine
     loss: the game, a name of multigan.engine.losses.LOSSES
     gamma: weight of both gradient penalties at the start; a tenth of it after the burn-in
@@ -42,7 +40,7 @@ def recipe(
     falling = Schedule(lr, 0.0)
     return Recipe(
         data=GaussianMixture(layout),
-        generator=MLPGenerator(latent_size, width, depth),
+        generator=MLPGenerator(width=width, depth=depth + 1),
         discriminator=MLPDiscriminator(width, depth, octaves),
         steps=steps,
         batch_size=batch_size,

@@ -42,8 +42,11 @@ class PointsDomain:
         points = x.detach().cpu().double().clamp(-REACH, REACH) * find_layout(self.layout).unit
         return [(x, y) for x, y in points.tolist()]
 
-    def preview(self, samples: list[Point], path: Path) -> list[Path]:
-        """Scatter the points over the 3-sd circles of the modes, in `path` + ".png"."""
+    def preview(self, samples: list[Point], path: Path, columns: int | None = None) -> list[Path]:
+        """Scatter the points over the 3-sd circles of the modes, in `path` + ".png".
+
+        A cloud has no `columns`.
+        """
         layout = find_layout(self.layout)
         figure = Figure(figsize=(6, 6), layout="constrained")
         axes = figure.add_subplot()

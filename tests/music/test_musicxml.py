@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from multigan.music.musicxml import read_musicxml
-from multigan.music.song import Key, Metre, Note
+from multigan.music.song import Key, Metre
 
 BAR = 1920
 

@@ -6,6 +6,7 @@ from multigan.music.roll import (
     BAND,
     DRUM_ROWS,
     LAYOUTS,
+    PIANO,
     ROW_OF_DRUM,
     SATB,
     SILENT,
@@ -57,9 +58,8 @@ def test_a_note_over_the_bar_line_is_held():
 
 
 def test_triplets_are_exact_on_a_triplet_grid():
-    assert tokens((0, 160, 60), (160, 320, 62), (320, 480, 64), length=480, steps_per_quarter=3) == [
-        0, 2, 4,
-    ]  # fmt: skip
+    thirds = (0, 160, 60), (160, 320, 62), (320, 480, 64)
+    assert tokens(*thirds, length=480, steps_per_quarter=3) == [0, 2, 4]
 
 
 def test_a_note_off_the_grid_moves_to_the_nearest_step():
@@ -135,7 +135,7 @@ def test_every_drum_of_the_kit_has_a_row_and_rows_stand_for_themselves():
 
 def test_the_four_voices_stack_and_the_layouts_are_named():
     assert len({voice.pitches for voice in SATB}) == 1
-    assert LAYOUTS == {"satb": SATB, "band": BAND}
+    assert LAYOUTS == {"satb": SATB, "band": BAND, "piano": PIANO}
 
 
 @pytest.mark.parametrize(

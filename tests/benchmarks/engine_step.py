@@ -1,0 +1,328 @@
+"""What the engine costs over the shortest hand-written loop, and what freezing D saves.
+
+    python -m tests.benchmarks.engine_step [--blocks 32]
+
+Pictures of 32x32, batches of 64, one thread. The two loops take turns in blocks of a few steps in
+one process; a ratio is the median over the blocks, with the 95 % interval of its order statistics.
+Times are CPU seconds of this process, so that a neighbour on the machine does not count; ratios of
+wall time stand beside them. Both loops do the same work: their floating-point operations are
+counted and must be equal. The last line is JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import math
+import resource
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from typing import Any, NamedTuple
+from unittest import mock
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import softplus
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import flop_registry
+
+from multigan.contract import Batch
+from multigan.engine.trainer import AdversarialTrainer
+from multigan.image.discriminators import DCGANDiscriminator, R3Discriminator
+from multigan.image.generators import DCGANGenerator, R3Generator
+from multigan.recipe import Recipe
+
+SIDE, CHANNELS, BATCH_SIZE, PICTURES = 32, 3, 64, 1024
+STEPS_PER_BLOCK = 3
+WARM_UP_STEPS = 2
+MEMORY_STEPS = 6
+LR, BETAS, HALFLIFE = 2e-4, (0.0, 0.99), 10_000
+GAMMA = 0.5
+TARGET = 1.05
+
+
+class Pictures:
+    """Noise in memory: what the pictures show costs no time."""
+
+    domain, fingerprint, in_memory, draws = None, "noise", True, False
+
+    def __init__(self) -> None:
+        rng = torch.Generator().manual_seed(0)
+        self.pixels = torch.rand(PICTURES, CHANNELS, SIDE, SIDE, generator=rng) * 2 - 1
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
+        return Batch(self.pixels[indices])
+
+
+def nonsaturating(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """D's loss, from one forward over both sides."""
+    r, f = d(torch.cat([real, fake])).chunk(2)
+    return (softplus(-r) + softplus(f)).mean()
+
+
+def relativistic_with_penalties(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    """D's loss with R1 and R2, whose slopes come from one autograd call."""
+    both = torch.cat([real, fake]).requires_grad_()
+    logits = d(both)
+    (slope,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
+    r, f = logits.chunk(2)
+    squared = slope.square().flatten(1).sum(1)  # (2B,): the mean over both is half their sum
+    return softplus(f - r).mean() + GAMMA / 2 * 2 * squared.mean()
+
+
+def nonsaturating_of_generator(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    return softplus(-d(fake)).mean()
+
+
+def relativistic_of_generator(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+    with torch.no_grad():
+        r = d(real)
+    return softplus(r - d(fake)).mean()
+
+
+class Case(NamedTuple):
+    """Networks and their game, for the engine and by hand."""
+
+    generator: Callable[[], nn.Module]
+    discriminator: Callable[[], nn.Module]
+    loss: str
+    penalties: dict[str, float]
+    of_discriminator: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    of_generator: Callable[[nn.Module, Tensor, Tensor], Tensor]
+
+
+CASES = {
+    "dcgan, nonsaturating": Case(
+        lambda: DCGANGenerator(SIDE, CHANNELS, (64, 32, 16)),
+        lambda: DCGANDiscriminator(SIDE, CHANNELS, (64, 32, 16)),
+        "nonsaturating",
+        {},
+        nonsaturating,
+        nonsaturating_of_generator,
+    ),
+    "r3, relativistic + r1 + r2": Case(
+        lambda: R3Generator(SIDE, CHANNELS, (16, 16, 8, 8), blocks=1),
+        lambda: R3Discriminator(SIDE, CHANNELS, (16, 16, 8, 8), blocks=1),
+        "relativistic",
+        {"r1": GAMMA, "r2": GAMMA},
+        relativistic_with_penalties,
+        relativistic_of_generator,
+    ),
+}
+
+
+def by_hand(case: Case) -> Iterator[None]:
+    """The shortest loop that trains `case`, as one would write it for this case alone."""
+    g, d = networks(case)
+    ema = copy.deepcopy(g).requires_grad_(False)
+    adam_g = torch.optim.Adam(g.parameters(), lr=LR, betas=BETAS)
+    adam_d = torch.optim.Adam(d.parameters(), lr=LR, betas=BETAS)
+    rng = torch.Generator().manual_seed(0)
+    batches = shuffled(Pictures(), rng)
+    decay = 0.5 ** (BATCH_SIZE / HALFLIFE)
+    while True:
+        # discriminator
+        real = next(batches)
+        with torch.no_grad():
+            fake = g(torch.randn(BATCH_SIZE, g.latent_dim, generator=rng))
+        adam_d.zero_grad()
+        case.of_discriminator(d, real, fake).backward()
+        adam_d.step()
+
+        # generator
+        real = next(batches)
+        d.requires_grad_(False)
+        fake = g(torch.randn(BATCH_SIZE, g.latent_dim, generator=rng))
+        adam_g.zero_grad()
+        case.of_generator(d, real, fake).backward()
+        adam_g.step()
+        d.requires_grad_(True)
+
+        # moving average
+        with torch.no_grad():
+            torch._foreach_lerp_(list(ema.parameters()), list(g.parameters()), 1 - decay)
+            for average, source in zip(ema.buffers(), g.buffers(), strict=True):
+                average.copy_(source)
+        yield
+
+
+def shuffled(data: Pictures, rng: torch.Generator) -> Iterator[Tensor]:
+    while True:
+        for indices in torch.randperm(len(data), generator=rng).split(BATCH_SIZE):
+            yield data.pixels[indices]
+
+
+def trainer_of(case: Case) -> AdversarialTrainer:
+    g, d = networks(case)
+    recipe = Recipe(
+        data=Pictures(),  # type: ignore[arg-type]
+        generator=g,  # type: ignore[arg-type]
+        discriminator=d,  # type: ignore[arg-type]
+        steps=10**9,
+        batch_size=BATCH_SIZE,
+        loss=case.loss,
+        penalties=case.penalties,
+        generator_lr=LR,
+        discriminator_lr=LR,
+        beta1=BETAS[0],
+        beta2=BETAS[1],
+        ema_halflife_samples=HALFLIFE,
+    )
+    return AdversarialTrainer(recipe)
+
+
+def networks(case: Case) -> tuple[Any, Any]:
+    torch.manual_seed(0)
+    return case.generator(), case.discriminator()
+
+
+def by_engine(case: Case) -> Iterator[Any]:
+    return trainer_of(case).steps()
+
+
+VARIANTS = {"engine": by_engine, "hand": by_hand}
+
+
+def generator_phase(case: Case, freeze: bool) -> Iterator[None]:
+    """The engine's generator updates alone, with D frozen (as it is) or not."""
+    trainer = trainer_of(case)
+    batches = trainer.feed.batches()
+    while True:
+        thawed = mock.patch("multigan.engine.objective.frozen", nullcontext)
+        with nullcontext() if freeze else thawed:
+            trainer._generator_update(next(batches))
+        trainer.discriminator.zero_grad(set_to_none=True)
+        yield
+
+
+class Ratio(NamedTuple):
+    """Median of `first / second` over the blocks, 95 % interval, of CPU and of wall time."""
+
+    cpu: float
+    low: float
+    high: float
+    wall: float
+    milliseconds: tuple[float, float]  # CPU time of a step: medians of first and second
+
+
+def compare(first: Iterator[Any], second: Iterator[Any], blocks: int) -> Ratio:
+    """Run both in turns; every other block starts with the second one."""
+    times: list[list[tuple[float, float]]] = [[], []]
+    for contestant in (first, second):
+        for _ in range(WARM_UP_STEPS):
+            next(contestant)
+    for block in range(blocks):
+        for place in (0, 1) if block % 2 == 0 else (1, 0):
+            times[place].append(timed((first, second)[place]))
+    cpu = sorted(a[0] / b[0] for a, b in zip(*times, strict=True))
+    wall = statistics.median(a[1] / b[1] for a, b in zip(*times, strict=True))
+    low, high = median_interval(cpu)
+    steps = [1000 * statistics.median(t[0] for t in side) / STEPS_PER_BLOCK for side in times]
+    return Ratio(statistics.median(cpu), low, high, wall, (steps[0], steps[1]))
+
+
+def timed(steps: Iterator[Any]) -> tuple[float, float]:
+    """CPU and wall seconds of one block."""
+    cpu, wall = time.process_time(), time.perf_counter()
+    for _ in range(STEPS_PER_BLOCK):
+        next(steps)
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def median_interval(ordered: list[float], level: float = 0.95) -> tuple[float, float]:
+    """The narrowest pair of order statistics that holds the median with probability `level`."""
+    n, outside, k = len(ordered), 0.0, 0
+    while k < n // 2 and 2 * (outside + math.comb(n, k) / 2**n) <= 1 - level:
+        outside += math.comb(n, k) / 2**n
+        k += 1
+    k = max(k, 1)
+    return ordered[k - 1], ordered[n - k]
+
+
+class Operations(TorchDispatchMode):
+    """Counts the floating-point operations of convolutions and matrix products, backward too."""
+
+    total = 0
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        out = function(*args, **(kwargs or {}))
+        count = flop_registry.get(function._overloadpacket)
+        if count is not None:
+            self.total += count(*args, **(kwargs or {}), out_val=out)
+        return out
+
+
+def operations(steps: Iterator[Any]) -> int:
+    """Floating-point operations of one step."""
+    next(steps)
+    with Operations() as counter:
+        next(steps)
+    return counter.total
+
+
+def peak_memory(case: str, variant: str) -> None:
+    """Print the MiB that this process had at most; equal runs differ by some 5 %."""
+    steps = VARIANTS[variant](CASES[case])
+    for _ in range(MEMORY_STEPS):
+        next(steps)
+    print(round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+
+
+def memory_of(case: str, variant: str) -> int:
+    """`peak_memory` of a fresh process: to be asked before this one has grown, as it inherits."""
+    command = [sys.executable, "-m", "tests.benchmarks.engine_step", "--memory", case, variant]
+    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
+
+
+def measure(name: str, blocks: int, memory: dict[str, int]) -> dict[str, Any]:
+    """Print the lines of one case and return its figures."""
+    case = CASES[name]
+    counted = {variant: operations(make(case)) for variant, make in VARIANTS.items()}
+    assert counted["engine"] == counted["hand"], f"{name}: not the same work: {counted}"
+    step = compare(by_engine(case), by_hand(case), blocks)
+    phase = compare(generator_phase(case, False), generator_phase(case, True), blocks)
+    print(f"{name}: {counted['hand'] / 1e9:.2f} GFLOP a step in both loops")
+    print(f"  engine / hand-written      {line(step)}  (target <= {TARGET})")
+    print(f"  G phase, D thawed / frozen {line(phase)}  (target > 1)")
+    print(f"  peak memory                engine {memory['engine']} MiB, hand {memory['hand']} MiB")
+    return {
+        "gigaflop": counted["hand"] / 1e9,
+        "engine_over_hand": step._asdict(),
+        "generator_phase_thawed_over_frozen": phase._asdict(),
+        "peak_mib": memory,
+    }
+
+
+def line(ratio: Ratio) -> str:
+    first, second = ratio.milliseconds
+    return (
+        f"{ratio.cpu:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]  wall {ratio.wall:.3f}  "
+        f"{first:.0f} and {second:.0f} ms a step"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--blocks", type=int, default=32, help="of each loop")
+    parser.add_argument("--memory", nargs=2, metavar=("CASE", "VARIANT"), help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if arguments.memory:
+        peak_memory(*arguments.memory)
+        return
+    memory = {name: {variant: memory_of(name, variant) for variant in VARIANTS} for name in CASES}
+    results = {name: measure(name, arguments.blocks, memory[name]) for name in CASES}
+    setting = {"torch": torch.__version__, "threads": 1, "blocks": arguments.blocks}
+    print(json.dumps({"engine_step": results} | setting))
+
+
+if __name__ == "__main__":
+    main()

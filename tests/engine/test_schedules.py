@@ -1,0 +1,140 @@
+"""Values that move during a run: shapes, ends, the burn-in, refusals."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import pytest
+
+from multigan.engine.losses import LOSSES
+from multigan.engine.schedules import (
+    SHAPES,
+    check_value,
+    progress_of,
+    value_at,
+    with_burn_in,
+)
+from multigan.recipe import Schedule
+from tests.toys import toy_recipe
+
+
+def test_progress_runs_from_the_first_step_to_the_last_and_stays():
+    assert [progress_of(step, 5) for step in (1, 2, 3, 4, 5, 6, 99)] == [
+        0,
+        0.25,
+        0.5,
+        0.75,
+        1,
+        1,
+        1,
+    ]
+    assert progress_of(1, 1) == 1
+
+
+def test_a_number_never_moves():
+    assert [value_at(3, progress) for progress in (0.0, 0.4, 1.0)] == [3.0, 3.0, 3.0]
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("start", "end"), [(2.0, 0.5), (0.5, 2.0)])
+def test_every_shape_meets_its_ends_and_moves_one_way(shape, start, end):
+    schedule = Schedule(start, end, until=0.5, shape=shape)
+    values = [value_at(schedule, k / 20) for k in range(21)]
+    assert values[0] == pytest.approx(start) and values[10:] == pytest.approx([end] * 11)
+    rising = [b > a for a, b in itertools.pairwise(values[:11])]
+    assert rising == [end > start] * 10
+
+
+@pytest.mark.parametrize(
+    ("shape", "quarter", "half"),
+    [
+        ("linear", 6.25, 4.5),
+        ("cosine", 1 + 7 * (1 + math.cos(math.pi / 4)) / 2, 4.5),
+        ("exponential", 8 ** (3 / 4), 8**0.5),
+    ],
+)
+def test_shapes_have_their_known_values_on_the_way(shape, quarter, half):
+    schedule = Schedule(8.0, 1.0, shape=shape)
+    assert value_at(schedule, 0.25) == pytest.approx(quarter)
+    assert value_at(schedule, 0.5) == pytest.approx(half)
+
+
+def test_a_schedule_that_is_over_at_once_is_at_its_end():
+    assert value_at(Schedule(1.0, 2.0, until=0.0), 0.0) == 2.0
+
+
+def test_burn_in_is_due_for_the_relativistic_game_alone():
+    for name, loss in LOSSES.items():
+        assert loss.burn_in == (0.2 if name == "relativistic" else 0.0)
+        recipe = toy_recipe(loss=name)
+        assert (with_burn_in(recipe) == recipe) == (name != "relativistic")
+
+
+def test_burn_in_has_the_published_numbers():
+    recipe = with_burn_in(
+        toy_recipe(
+            loss="relativistic",
+            generator_lr=2e-4,
+            discriminator_lr=2e-4,
+            penalties={"r1": 1.0},
+            ema_halflife_samples=500_000,
+        )
+    )
+    for progress, lr, gamma, beta2, halflife in (
+        (0.0, 2e-4, 1.0, 0.9, 0),
+        (0.1, 1.25e-4, 0.55, 0.945, 250_000),
+        (0.2, 5e-5, 0.1, 0.99, 500_000),
+        (1.0, 5e-5, 0.1, 0.99, 500_000),
+    ):
+        assert value_at(recipe.generator_lr, progress) == pytest.approx(lr)
+        assert value_at(recipe.discriminator_lr, progress) == pytest.approx(lr)
+        assert value_at(recipe.penalties["r1"], progress) == pytest.approx(gamma)
+        assert value_at(recipe.beta1, progress) == 0
+        assert value_at(recipe.beta2, progress) == pytest.approx(beta2)
+        assert value_at(recipe.ema_halflife_samples, progress) == pytest.approx(halflife)
+
+
+def test_burn_in_leaves_given_schedules_alone():
+    given = Schedule(1.0, 0.5)
+    recipe = with_burn_in(
+        toy_recipe(loss="relativistic", generator_lr=given, penalties={"r1": given, "r2": 1.0})
+    )
+    assert recipe.generator_lr == given and recipe.penalties["r1"] == given
+    assert recipe.penalties["r2"] == Schedule(1.0, 0.1, 0.2)
+
+
+def test_the_recipe_may_ask_for_another_burn_in_or_none():
+    assert with_burn_in(toy_recipe(loss="hinge", burn_in=0.5)).generator_lr.until == 0.5
+    assert with_burn_in(toy_recipe(loss="relativistic", burn_in=0.0)).generator_lr == 1e-2
+
+
+def test_burn_in_never_starts_beta2_above_its_end():
+    recipe = with_burn_in(toy_recipe(loss="relativistic", beta2=0.5))
+    assert value_at(recipe.beta2, 0.0) == value_at(recipe.beta2, 1.0) == 0.5
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        -1.0,
+        math.nan,
+        math.inf,
+        Schedule(1.0, -1.0),
+        Schedule(math.nan, 1.0),
+        Schedule(1.0, 0.0, shape="exponential"),
+        Schedule(1.0, 0.5, shape="square"),
+    ],
+    ids=str,
+)
+def test_values_that_no_run_can_have_are_refused_by_name(value):
+    with pytest.raises(ValueError, match=r"^lr[ :]"):
+        check_value("lr", value)
+
+
+def test_a_limit_holds_for_both_ends_of_a_schedule():
+    for value in (1.0, Schedule(0.9, 1.0), Schedule(1.0, 0.9)):
+        with pytest.raises(ValueError, match="wanted 0 or more, below 1"):
+            check_value("beta", value, below=1)
+        check_value("beta", value)
+    check_value("beta", Schedule(0.0, 0.999), below=1)

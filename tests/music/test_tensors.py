@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+import torch
+
+from multigan.music import tensors
+from multigan.music.roll import BAND, SATB, Voice, sounding_pitches
+from tests.music.rolls import VOICES, random_roll, random_tokens
+
+MONO = (Voice("lead", lowest=60, pitches=3),)
+REST, HOLD = MONO[0].rest, MONO[0].hold
+
+
+def one_voice(*tokens):
+    """A batch of one window (1, T, 5), as it is."""
+    return torch.nn.functional.one_hot(torch.tensor([tokens]), 5).float()
+
+
+def read(x):
+    return x.argmax(-1)[0].tolist()
+
+
+def test_the_channels_of_the_layouts_are_those_of_the_contract():
+    assert tensors.channels(SATB) == 4 * 33
+    assert [tensors.width(voice) for voice in BAND] == [33, 9, 72, 38]
+    assert tensors.slices(BAND) == (slice(0, 33), slice(33, 42), slice(42, 114), slice(114, 152))
+
+
+def test_a_roll_becomes_a_tensor_and_comes_back():
+    for seed in range(5):
+        roll = random_roll(np.random.default_rng(seed), 48)
+        x = tensors.encode(roll, VOICES)
+        assert x.dtype == torch.float32 and set(x.unique().tolist()) == {0.0, 1.0}
+        assert x.shape == (48, tensors.channels(VOICES))
+        (back,) = tensors.decode(x[None], VOICES)
+        assert all(np.array_equal(a, b) for a, b in zip(roll, back, strict=True))
+
+
+def test_a_hold_in_silence_becomes_a_rest_and_a_first_cell_is_never_a_hold():
+    assert read(tensors.canonical(one_voice(HOLD, 1, HOLD, REST, HOLD), MONO)) == [
+        REST, 1, HOLD, REST, REST]  # fmt: skip
+    held = tensors.encode((np.array([HOLD, HOLD, 2]),), MONO)
+    assert read(held[None]) == [REST, REST, 2]
+
+
+def test_a_sustain_in_silence_is_silent():
+    voice = (Voice("chords", kind="polyphonic", lowest=60, pitches=2),)
+    onset = [[0, 0], [1, 0], [0, 0], [0, 0], [1, 1]]
+    sustain = [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
+    x = torch.cat([torch.tensor(onset), torch.tensor(sustain)], dim=1)[None].float()
+    wanted = [[0, 0], [0, 0], [1, 0], [0, 0], [0, 0]]
+    canonical = tensors.canonical(x, voice)
+    assert canonical[0, :, :2].tolist() == onset and canonical[0, :, 2:].tolist() == wanted
+
+
+def test_numbers_are_read_as_the_largest_or_the_loud_ones():
+    lead, drums = torch.tensor([[[0.2, 0.3, 0.1, 0.1, 0.3]]]), torch.full((1, 1, 9), 0.4)
+    drums[..., 3] = 7.0
+    voices = (*MONO, Voice("drums", kind="drums"))
+    (roll,) = tensors.decode(torch.cat([lead, drums], dim=-1), voices)
+    assert roll[0].tolist() == [1] and np.flatnonzero(roll[1][0]).tolist() == [3]
+
+
+def test_what_sounds_is_what_the_roll_says():
+    rng = np.random.default_rng(3)
+    voice = VOICES[0]
+    tokens = random_tokens(rng, voice, 33)
+    (sounds,) = tensors.sounding(tensors.encode((tokens,), (voice,)), (voice,))  # (33, P)
+    pitches = sounding_pitches(tokens, voice)
+    said = torch.where(sounds.sum(1) > 0, sounds.argmax(1) + voice.lowest, -1)
+    assert said.tolist() == pitches.tolist()
+
+
+def test_the_scan_is_the_loop_with_its_first_and_second_derivatives():
+    torch.manual_seed(0)
+    attacks = torch.rand(2, 7, 3, dtype=torch.float64, requires_grad=True)
+    holds = torch.rand(2, 7, 1, dtype=torch.float64, requires_grad=True)
+    state, steps = torch.zeros(2, 3, dtype=torch.float64), []
+    for t in range(7):
+        state = attacks[:, t] + holds[:, t] * state
+        steps.append(state)
+    assert torch.allclose(tensors.scan(attacks, holds), torch.stack(steps, dim=1))
+    assert torch.autograd.gradgradcheck(tensors.scan, (attacks, holds))
+
+
+def test_a_window_strikes_what_is_held_into_it():
+    x = one_voice(2, HOLD, HOLD, REST, 0)
+    assert read(tensors.cut(x, 1, 4, MONO)) == [2, HOLD, REST]
+    assert read(tensors.cut(x, 3, 5, MONO)) == [REST, 0]
+
+
+def test_a_given_note_is_struck_after_an_unknown_cell_and_keeps_its_pitch():
+    x = one_voice(2, HOLD, HOLD, HOLD, 1)
+    mask = torch.tensor([0, 0, 1, 1, 0])[None, :, None]
+    given = tensors.give(x, mask, MONO)
+    assert given.mask.dtype == x.dtype and given.known[0, 2:4].argmax(-1).tolist() == [2, HOLD]
+    assert given.known[0, [0, 1, 4]].sum() == 0
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_given_cells_sound_the_same_whatever_is_generated_around_them(seed):
+    rng = np.random.default_rng(seed)
+    x = tensors.encode(random_roll(rng, 24), VOICES)[None]
+    other = tensors.encode(random_roll(rng, 24), VOICES)[None]
+    mask = torch.from_numpy(rng.random((1, 24, len(VOICES))) < 0.5)
+    given = tensors.give(x, mask, VOICES)
+    filled = tensors.fill_in(other, given, VOICES)
+    assert torch.equal(filled * tensors.spread(given.mask, VOICES), given.known)
+    said = tensors.canonical(filled, VOICES)
+    assert torch.equal(said * tensors.spread(given.mask, VOICES), given.known)
+    before, after = tensors.sounding(x, VOICES), tensors.sounding(said, VOICES)
+    for k in range(len(VOICES)):
+        assert torch.equal(before[k][mask[..., k]], after[k][mask[..., k]])
+
+
+def test_nothing_given_leaves_everything_to_the_generator():
+    given = tensors.nothing_given(3, 8, BAND)
+    assert given.known.shape == (3, 8, 152) and given.mask.shape == (3, 8, 4)
+    x = torch.rand(3, 8, 152)
+    assert torch.equal(tensors.fill_in(x, given, BAND), x)
+
+
+@pytest.mark.parametrize("x", [torch.zeros(1, 4, 7), torch.full((1, 4, 132), torch.nan)])
+def test_a_tensor_that_says_no_music_is_refused(x):
+    with pytest.raises(ValueError, match=r"of shape|not finite"):
+        tensors.decode(x, SATB)

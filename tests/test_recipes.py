@@ -1,0 +1,139 @@
+"""Every recipe trains, resumes and samples, and says what it is."""
+
+import shutil
+import subprocess
+
+import pytest
+
+from multigan.recipe_file import Knob, read_recipe, recipe_names, settle_knobs
+from multigan.run.start import resume
+from multigan.sampler import load
+from tests.runs import REPOSITORY, logs_of, train_tiny
+
+every_recipe = pytest.mark.parametrize("name", recipe_names())
+
+
+def test_as_many_recipes_are_found_as_git_tracks():
+    if shutil.which("git") is None or not (REPOSITORY / ".git").exists():
+        pytest.skip("no git here")
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "recipes"]
+    done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True)
+    tracked = {line for line in done.stdout.splitlines() if line.endswith(".py")}
+    tracked = {line for line in tracked if (REPOSITORY / line).exists()}
+    found = {path.relative_to(REPOSITORY).as_posix() for path in recipe_names().values()}
+    assert found == tracked and found
+
+
+@every_recipe
+def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
+    tiny = settle_knobs(read_recipe(name), {}, tiny=True)["steps"]
+    half = max(1, tiny // 2)
+    intervals = {"log_every": half, "save_every": half}
+    run = train_tiny(name, tmp_path / "run", steps=half, cache=str(cache), **intervals)
+    assert run.step == half and run.ended == "finished"
+    again = resume(run.path, steps=2 * half, show=False)
+    assert again.step == 2 * half
+    assert [line["step"] for line in logs_of(run.path)["log"]] == [half, 2 * half]
+    sampler = load(run.path)
+    for line in logs_of(run.path)["metrics"]:
+        assert line[sampler.domain.selection] is not None
+    assert len(sampler.sample(3, seed=0)) == 3
+    assert (run.path / "recipe.py").read_bytes() == recipe_names()[name].read_bytes()
+
+
+@every_recipe
+def test_tiny_runs_for_a_few_steps_only(name):
+    file = read_recipe(name)
+    assert 1 < settle_knobs(file, {}, tiny=True)["steps"] <= 100, "TINY sets steps"
+    assert settle_knobs(file, {}, tiny=False)["steps"] > 100
+
+
+@every_recipe
+def test_the_header_of_a_recipe_says_how_to_run_it(name):
+    file = read_recipe(name)
+    assert f"multigan train {name}" in file.header
+    assert len(file.summary) <= 100 and file.summary.endswith(".")
+
+
+@every_recipe
+def test_every_knob_has_a_help_and_a_default_of_its_type(name):
+    for knob in read_recipe(name).knobs:
+        assert knob.help, knob.name
+        allowed = (knob.type, int) if knob.type is float else (knob.type,)
+        if not (knob.default is None and knob.optional):
+            assert isinstance(knob.default, allowed), knob.name
+
+
+def written(tmp_path, text):
+    file = tmp_path / "mine.py"
+    file.write_text(text)
+    return file
+
+
+KNOBS = '''"""Mine."""
+TINY = {"steps": 2, "name": "tiny"}
+
+def recipe(*, steps: int = 10, lr: float = 1e-3, name: str | None = None, fast: bool = False):
+    """Mine.
+
+    steps: how many
+    """
+    raise AssertionError("reading a recipe never runs it")
+
+print(1 / 0)
+'''
+
+
+def test_a_recipe_file_is_read_and_never_run(tmp_path):
+    file = read_recipe(written(tmp_path, KNOBS))
+    assert file.summary == "Mine." and file.tiny == {"steps": 2, "name": "tiny"}
+    assert file.knobs == (
+        Knob("steps", int, 10, "how many"),
+        Knob("lr", float, 1e-3, ""),
+        Knob("name", str, None, "", optional=True),
+        Knob("fast", bool, False, ""),
+    )
+
+
+def test_knobs_settle_from_defaults_tiny_and_wishes_in_this_order(tmp_path):
+    file = read_recipe(written(tmp_path, KNOBS))
+    defaults = {"steps": 10, "lr": 1e-3, "name": None, "fast": False}
+    assert settle_knobs(file, {}, tiny=False) == defaults
+    tiny = settle_knobs(file, {"steps": 5, "lr": 1}, tiny=True)
+    assert tiny == defaults | {"steps": 5, "lr": 1, "name": "tiny"}
+    assert settle_knobs(file, {"name": None}, tiny=True)["name"] is None
+
+
+@pytest.mark.parametrize(
+    ("wish", "answer"),
+    [
+        ({"step": 1}, "has no knob 'step'; did you mean steps?"),
+        ({"steps": 1.5}, "steps is 1.5; wanted a value of type int"),
+        ({"steps": True}, "steps is True; wanted a value of type int"),
+        ({"steps": None}, "steps is None; wanted a value of type int"),
+        ({"fast": 1}, "fast is 1; wanted a value of type bool"),
+    ],
+)
+def test_a_wish_that_is_no_knob_or_of_the_wrong_type_is_refused(wish, answer, tmp_path):
+    with pytest.raises(ValueError) as caught:
+        settle_knobs(read_recipe(written(tmp_path, KNOBS)), wish, tiny=False)
+    assert answer in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [
+        ("def recipe(:", "is no Python file"),
+        ("x = 1", "has no function `recipe`"),
+        ("def recipe(steps: int = 1): ...", "must be keyword-only"),
+        ("def recipe(*, steps=1): ...", "knob steps needs a type and a default"),
+        ("def recipe(*, steps: int): ...", "knob steps needs a type and a default"),
+        ("def recipe(*, sizes: list = []): ...", "knob sizes has type list; wanted one of int"),
+        ("def recipe(*, steps: int = n): ...", "'n' must be a literal"),
+        ("TINY = {'x': 1}\ndef recipe(*, y: int = 1): ...", "TINY sets ['x'], which are no knobs"),
+    ],
+)
+def test_a_file_that_is_no_recipe_is_answered_in_one_line(text, answer, tmp_path):
+    with pytest.raises(ValueError) as caught:
+        read_recipe(written(tmp_path, text))
+    assert answer in str(caught.value) and "\n" not in str(caught.value)
