@@ -23,6 +23,8 @@ def explain(error: Exception) -> int:
         text, status = error.format_message(), 2
     elif isinstance(error, ValueError):
         text, status = str(error), 2
+    elif isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        text, status = f"{error.strerror} ({error.filename})", 2
     elif isinstance(error, OSError):
         place = f" ({error.filename})" if error.filename else ""
         text, status = f"{error.strerror or error}{place}", 1

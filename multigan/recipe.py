@@ -65,10 +65,10 @@ def recipe_from_json(values: Mapping[str, Any], trusted: ModuleType | None = Non
 
     Raises ValueError for unknown fields or parts.
     """
-    known = {item.name for item in fields(Recipe)}
-    if unknown := set(values) - known:
+    known = [item.name for item in fields(Recipe)]  # in this order fresh weights are drawn
+    if unknown := set(values) - set(known):
         raise ValueError(f"recipe.json has unknown fields {sorted(unknown)}; another version's?")
-    return Recipe(**{key: _from_json(value, trusted) for key, value in values.items()})
+    return Recipe(**{key: _from_json(values[key], trusted) for key in known if key in values})
 
 
 def _to_json(value: Any) -> Any:

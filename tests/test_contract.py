@@ -10,7 +10,6 @@ import torch
 from multigan.contract import Discriminator, Generator, Sampler, tree_map
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.part import describe, domains, load_attribute, part_name, rebuild, table_of
-from multigan.points.domain import read_points
 from multigan.recipe import recipe_from_json, recipe_to_json
 from multigan.recipe_file import recipe_names
 from multigan.rng import keyed_rng
@@ -18,12 +17,11 @@ from tests.runs import DOMAINS, tiny_recipe
 
 BATCH = 64  # large enough to hold every label
 every_domain = pytest.mark.parametrize("name", DOMAINS)
-READERS = {"points": lambda folder: read_points(folder / "points.csv")}
 
 
 def reader_of(name):
     """The function (folder) -> samples that undoes `write`."""
-    return READERS.get(name) or importlib.import_module(f"{domains()[name]}.domain").read_samples
+    return importlib.import_module(f"{domains()[name]}.domain").read_samples
 
 
 def real_batch(recipe, n=BATCH, start=0):

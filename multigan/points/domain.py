@@ -98,9 +98,9 @@ class PointsDomain:
         )
 
 
-def read_points(file: Path) -> list[Point]:
-    """The points of a `points.csv`, exactly as written."""
-    with file.open(newline="", encoding="utf-8") as stream:
+def read_samples(folder: Path) -> list[Point]:
+    """The points that `write` wrote, exactly."""
+    with (folder / "points.csv").open(newline="", encoding="utf-8") as stream:
         return [(float(line["x"]), float(line["y"])) for line in csv.DictReader(stream)]
 
 

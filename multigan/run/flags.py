@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
@@ -46,6 +47,8 @@ class Flags:
             value = getattr(settled, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; wanted 1 or more")
+        if self.tensorboard and importlib.util.find_spec("tensorboard") is None:
+            raise ValueError("--tensorboard needs TensorBoard: pip install 'multigan[tensorboard]'")
         if self.workers < 0:
             raise ValueError(f"workers is {self.workers}; wanted 0 or more")
         return settled

@@ -186,12 +186,8 @@ class _Events:
     def __init__(self, run: RunDirectory, wanted: bool) -> None:
         self._writer = None
         if wanted:
-            try:
-                from torch.utils.tensorboard import SummaryWriter
-            except ImportError:
-                raise ValueError(
-                    "--tensorboard needs TensorBoard: pip install 'multigan[tensorboard]'"
-                ) from None
+            from torch.utils.tensorboard import SummaryWriter
+
             self._writer = SummaryWriter(str(run.path))
 
     def __enter__(self) -> _Events:

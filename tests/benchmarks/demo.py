@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.demo runs/image-0001
 
-100 samples per class. The judge is scikit-learn's support vector machine on pixels, which has no part
-in the classifier that `multigan evaluate` measures with; coverage is that command's.
+100 samples per class. The judge is scikit-learn's support vector machine on pixels: it has nothing
+in common with the classifier that `multigan evaluate` measures with. Coverage is that command's.
 """
 
 from __future__ import annotations
