@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import io
 import math
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from multigan.contract import Batch, Data, Generator, Sampler, Table, sample_once
 from multigan.fidelity import expected_coverage
+from multigan.files import write_atomically
 from multigan.image import metrics
 from multigan.part import part
 
@@ -254,10 +255,10 @@ def _another_split(data: Data) -> Data:
 
 
 def _save(image: Image.Image, file: Path) -> None:
-    """Write a PNG under a temporary name, then rename; its bytes depend on the picture alone."""
+    """Write a PNG whole or not at all; its bytes depend on the picture alone."""
     info = PngInfo()
     if "label" in image.info:
         info.add_text("label", image.info["label"])
-    temporary = file.with_name("." + file.name)
-    image.save(temporary, format="PNG", pnginfo=info)
-    os.replace(temporary, file)
+    content = io.BytesIO()
+    image.save(content, format="PNG", pnginfo=info)
+    write_atomically(file, content.getvalue())

@@ -9,18 +9,18 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multigan import fidelity
 from multigan.contract import Batch, Data
+from multigan.files import write_atomically
 from multigan.fit import build_seeded, fit
 from multigan.rng import keyed_rng
 
@@ -238,8 +238,6 @@ def _in_chunks(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
 
 
 def _store(extractor: Extractor, file: Path) -> None:
-    """Write the weights under a temporary name, then rename: readers never see half a file."""
+    """Keep the weights; readers never see half a file."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    save_file(extractor.state_dict(), temporary)
-    os.replace(temporary, file)
+    write_atomically(file, save(extractor.state_dict()))

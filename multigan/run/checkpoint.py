@@ -14,7 +14,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from multigan.run.directory import sync_folder
+from multigan.files import sync_folder
 from multigan.weights import (
     MANIFEST,
     SAMPLED,

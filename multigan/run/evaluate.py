@@ -8,9 +8,10 @@ from typing import Any
 
 from multigan.caches import cache_folder
 from multigan.contract import Data, Table
+from multigan.files import write_atomically
 from multigan.part import rebuild
 from multigan.rng import keyed_rng
-from multigan.run.directory import RunDirectory, write_atomically
+from multigan.run.directory import RunDirectory
 from multigan.sampler import load
 
 

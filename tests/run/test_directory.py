@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from multigan.files import write_atomically
 from multigan.run import directory
 from multigan.run.directory import (
     FORMAT,
@@ -14,7 +15,6 @@ from multigan.run.directory import (
     find_runs,
     read_lines,
     state_of,
-    write_atomically,
 )
 
 DESCRIPTION = dict.fromkeys(REQUIRED) | {"name": "points", "recipe": {"steps": 10}}
