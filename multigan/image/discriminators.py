@@ -123,7 +123,7 @@ class DCGANDiscriminator(nn.Module):
             layers += shrink(before, width, self.couples_batch)
         self.body = nn.Sequential(*layers)
         wide = widths[0] * SMALLEST_SIDE**2
-        self.head = nn.Linear(wide, 1)
+        self.head = nn.Linear(wide, 1, bias=False)  # a relativistic loss could not move a bias
         self.label = None if classes is None else nn.Embedding(classes, wide)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):

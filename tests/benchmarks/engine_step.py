@@ -1,6 +1,6 @@
 """What the engine costs over the shortest hand-written loop, and what freezing D saves.
 
-    python -m tests.benchmarks.engine_step [--blocks 32]
+    python -m tests.benchmarks.engine_step [--blocks 24]
 
 Pictures of 32x32, batches of 64, one thread. The two loops take turns in blocks of a few steps in
 one process; a ratio is the median over the blocks, with the 95 % interval of its order statistics.
@@ -14,12 +14,9 @@ from __future__ import annotations
 import argparse
 import copy
 import json
-import math
 import resource
-import statistics
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any, NamedTuple
@@ -36,10 +33,9 @@ from multigan.engine.trainer import AdversarialTrainer
 from multigan.image.discriminators import DCGANDiscriminator, R3Discriminator
 from multigan.image.generators import DCGANGenerator, R3Generator
 from multigan.recipe import Recipe
+from tests.benchmarks.timing import compare, line
 
 SIDE, CHANNELS, BATCH_SIZE, PICTURES = 32, 3, 64, 1024
-STEPS_PER_BLOCK = 3
-WARM_UP_STEPS = 2
 MEMORY_STEPS = 6
 LR, BETAS, HALFLIFE = 2e-4, (0.0, 0.99), 10_000
 GAMMA = 0.5
@@ -203,50 +199,6 @@ def generator_phase(case: Case, freeze: bool) -> Iterator[None]:
         yield
 
 
-class Ratio(NamedTuple):
-    """Median of `first / second` over the blocks, 95 % interval, of CPU and of wall time."""
-
-    cpu: float
-    low: float
-    high: float
-    wall: float
-    milliseconds: tuple[float, float]  # CPU time of a step: medians of first and second
-
-
-def compare(first: Iterator[Any], second: Iterator[Any], blocks: int) -> Ratio:
-    """Run both in turns; every other block starts with the second one."""
-    times: list[list[tuple[float, float]]] = [[], []]
-    for contestant in (first, second):
-        for _ in range(WARM_UP_STEPS):
-            next(contestant)
-    for block in range(blocks):
-        for place in (0, 1) if block % 2 == 0 else (1, 0):
-            times[place].append(timed((first, second)[place]))
-    cpu = sorted(a[0] / b[0] for a, b in zip(*times, strict=True))
-    wall = statistics.median(a[1] / b[1] for a, b in zip(*times, strict=True))
-    low, high = median_interval(cpu)
-    steps = [1000 * statistics.median(t[0] for t in side) / STEPS_PER_BLOCK for side in times]
-    return Ratio(statistics.median(cpu), low, high, wall, (steps[0], steps[1]))
-
-
-def timed(steps: Iterator[Any]) -> tuple[float, float]:
-    """CPU and wall seconds of one block."""
-    cpu, wall = time.process_time(), time.perf_counter()
-    for _ in range(STEPS_PER_BLOCK):
-        next(steps)
-    return time.process_time() - cpu, time.perf_counter() - wall
-
-
-def median_interval(ordered: list[float], level: float = 0.95) -> tuple[float, float]:
-    """The narrowest pair of order statistics that holds the median with probability `level`."""
-    n, outside, k = len(ordered), 0.0, 0
-    while k < n // 2 and 2 * (outside + math.comb(n, k) / 2**n) <= 1 - level:
-        outside += math.comb(n, k) / 2**n
-        k += 1
-    k = max(k, 1)
-    return ordered[k - 1], ordered[n - k]
-
-
 class Operations(TorchDispatchMode):
     """Counts the floating-point operations of convolutions and matrix products, backward too."""
 
@@ -301,17 +253,9 @@ def measure(name: str, blocks: int, memory: dict[str, int]) -> dict[str, Any]:
     }
 
 
-def line(ratio: Ratio) -> str:
-    first, second = ratio.milliseconds
-    return (
-        f"{ratio.cpu:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]  wall {ratio.wall:.3f}  "
-        f"{first:.0f} and {second:.0f} ms a step"
-    )
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--blocks", type=int, default=32, help="of each loop")
+    parser.add_argument("--blocks", type=int, default=24, help="of each loop")
     parser.add_argument("--memory", nargs=2, metavar=("CASE", "VARIANT"), help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,0 +1,6 @@
+"""`make bench`: every benchmark that needs nothing but this machine, one after the other."""
+
+from tests.benchmarks import engine_step
+
+if __name__ == "__main__":
+    engine_step.main()
