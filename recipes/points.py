@@ -1,8 +1,13 @@
 """25 Gaussians on a grid, the classic test for mode collapse, learned by two small perceptrons.
 
-    multigan train points
+    OMP_NUM_THREADS=1 multigan train points --seed 0 --out runs/points
+    multigan evaluate runs/points
 
-Try: `multigan train points --loss nonsaturating --gamma 0` to watch a textbook GAN lose modes.
+Time: 170 to 202 s of CPU (measuring every 1,000 steps included) in one thread of a 2-core x86
+machine that other work was using. Result, 2,500 points, seeds 0, 1 and 2: 25 modes of 25 in all
+three; high quality 98.0, 97.1, 97.6 % (a true sampler: 98.9); reverse KL .0063, .0069, .0078 (its
+floor: .0048). The modes are narrower than they should be: standard deviation .64, .58, .62 of true.
+Try: `multigan train points --loss nonsaturating --gamma 0`, a textbook GAN: 2 modes (seed 0).
 """
 
 from multigan.points.data import GaussianMixture

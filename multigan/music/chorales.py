@@ -17,11 +17,10 @@ from pathlib import Path
 from multigan.caches import cache_folder
 from multigan.music.musicxml import read_musicxml
 from multigan.music.roll import SATB
-from multigan.music.shelf import load_songs, save_songs
+from multigan.music.shelf import load_songs, save_songs, split_names
 from multigan.music.song import Song, Track
 
 READING = 1  # raise it when a change to the readers changes what they return: caches go by it
-SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}  # of the pieces
 SUFFIXES = (".mxl", ".xml")
 BWV = re.compile(r"bwv(\d+)(?:\.(\d+))?(.*)")  # work, movement, variant: bwv248.23-2
 
@@ -76,15 +75,9 @@ def split_chorales(songs: Mapping[str, Song]) -> dict[str, dict[str, Song]]:
     """The chorales in "train", "valid" and "test": about 70, 15 and 15 % of the pieces.
 
     Pieces of one work (BWV number) and pieces with the same soprano in any key fall together, so
-    no tune of the test split, note for note, was trained on. The order of the groups is a hash.
+    no tune of the test split, note for note, was trained on.
     """
-    groups = sorted(
-        _related(songs), key=lambda group: hashlib.blake2b(min(group).encode()).digest()
-    )
-    splits: dict[str, set[str]] = {name: set() for name in SHARES}
-    for group in groups:
-        lacking = {name: SHARES[name] * len(songs) - len(splits[name]) for name in SHARES}
-        splits[max(lacking, key=lambda name: lacking[name])].update(group)
+    splits = split_names(_related(songs))
     return {split: {n: songs[n] for n in songs if n in names} for split, names in splits.items()}
 
 

@@ -283,4 +283,5 @@ BAND = (
     Voice("chords", kind="polyphonic", lowest=45, pitches=36, program=0),
     Voice("lead", lowest=55, pitches=36, program=65),
 )
-LAYOUTS = {"satb": SATB, "band": BAND}
+PIANO = (Voice("piano", kind="polyphonic", lowest=21, pitches=88),)
+LAYOUTS = {"satb": SATB, "band": BAND, "piano": PIANO}

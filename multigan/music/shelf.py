@@ -1,18 +1,21 @@
-"""Songs in one file of numpy arrays: quick to read, exact, never half written."""
+"""Songs in one file of numpy arrays: quick to read, exact, never half written; and their splits."""
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from multigan.music.song import Key, Metre, Note, Song, Track
+
+SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}  # of the songs
 
 
 def save_songs(songs: Mapping[str, Song], path: Path) -> None:
@@ -30,15 +33,21 @@ def save_songs(songs: Mapping[str, Song], path: Path) -> None:
         notes=np.array(rows, np.int32).reshape(-1, 5),  # song, track, start, end, pitch
         header=np.frombuffer(header, np.uint8),
     )
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(buffer.getvalue())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, buffer.getvalue())
+
+
+def split_names(groups: Iterable[Iterable[str]]) -> dict[str, set[str]]:
+    """The names in "train", "valid" and "test", by SHARES; a group of names stays together.
+
+    The order is a hash of each group's first name, so it does not depend on how they were given.
+    """
+    sets = sorted((set(group) for group in groups), key=_shuffled)
+    count = sum(map(len, sets))
+    splits: dict[str, set[str]] = {name: set() for name in SHARES}
+    for group in sets:
+        lacking = {name: SHARES[name] * count - len(splits[name]) for name in SHARES}
+        splits[max(lacking, key=lambda name: lacking[name])] |= group
+    return splits
 
 
 def load_songs(path: Path) -> dict[str, Song]:
@@ -56,6 +65,23 @@ def load_songs(path: Path) -> dict[str, Song]:
         return {s["name"]: _song(s, n) for s, n in zip(songs, notes, strict=True)}
     except (OSError, EOFError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no readable set of songs ({error}); make it again") from error
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file, or leave the old one as it is."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _shuffled(group: set[str]) -> bytes:
+    return hashlib.blake2b(min(group).encode()).digest()
 
 
 def _header(name: str, song: Song) -> dict[str, Any]:

@@ -159,20 +159,29 @@ class Song:
 
     def bar_lines(self) -> list[int]:
         """The ticks before the song's end at which full bars begin: a pickup is none."""
-        return [line for segment in self._segments() for line in range(*segment)]
+        return [
+            line
+            for first, end, metre in self._segments()
+            for line in range(first, end, metre.bar_ticks)
+        ]
 
-    def bar_windows(self, bars: int, hop: int = 1) -> list[tuple[int, int]]:
+    def bar_windows(
+        self, bars: int, hop: int = 1, metre: tuple[int, int] | None = None
+    ) -> list[tuple[int, int]]:
         """The (start, end) ticks of every `hop`-th stretch of `bars` full bars of one metre.
 
-        No window holds a pickup, an incomplete last bar, or a change of metre.
+        No window holds a pickup, an incomplete last bar, or a change of metre; only windows in
+        `metre`, counts and unit, are listed if it is given.
         Raises ValueError unless both counts are positive.
         """
         if bars < 1 or hop < 1:
             raise ValueError(f"bars is {bars} and hop {hop}; wanted 1 or more of each")
         windows = []
-        for first, stop, bar in self._segments():
-            starts = range(first, stop - bars * bar + 1, hop * bar)
-            windows += [(start, start + bars * bar) for start in starts]
+        for first, end, signed in self._segments():
+            length = bars * signed.bar_ticks
+            starts = range(first, end - length + 1, hop * signed.bar_ticks)
+            if metre is None or signed[1:] == tuple(metre):
+                windows += [(start, start + length) for start in starts]
         return windows
 
     def velocity_at(self, tick: int) -> int:
@@ -220,12 +229,12 @@ class Song:
 
         return write_midi(self, Path(path))
 
-    def _segments(self) -> Iterator[tuple[int, int, int]]:
-        """(first bar line, end, ticks of a bar) of each stretch of one metre."""
+    def _segments(self) -> Iterator[tuple[int, int, Metre]]:
+        """(first bar line, end, metre) of each stretch of one metre."""
         starts = [self.pickup_ticks, *(m.start_tick for m in self.metres[1:])]
         ends = [*(m.start_tick for m in self.metres[1:]), self.length_ticks]
         for start, end, metre in zip(starts, ends, self.metres, strict=True):
-            yield start, min(end, self.length_ticks), metre.bar_ticks
+            yield start, min(end, self.length_ticks), metre
 
     def _metre_at(self, tick: int) -> int:
         """The index of the metre in force at `tick`."""

@@ -64,7 +64,9 @@ def test_twelve_kinds_of_damage_and_more_are_named_and_the_rest_is_used(tmp_path
     assert "skipped 3: is truncated" in printed and "Traceback" not in printed
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["used"] == 2 and sum(report["skipped"].values()) == len(DAMAGED)
-    assert all("\n" not in f["line"] and bool(f["line"]) == bool(f["reason"]) for f in report["files"])
+    assert all(
+        "\n" not in f["line"] and bool(f["line"]) == bool(f["reason"]) for f in report["files"]
+    )
 
 
 def test_songs_that_do_not_fit_the_wish_are_skipped_with_the_reason(tmp_path):
