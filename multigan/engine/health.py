@@ -12,12 +12,12 @@ from torch import nn
 def first_not_finite(
     values: Mapping[str, float], networks: Mapping[str, nn.Module] | None = None
 ) -> str | None:
-    """The name of the first value, or network parameter, that is infinite or not a number."""
+    """The name of the first value, or tensor of a network, that is infinite or not a number."""
     for name, value in values.items():
         if not math.isfinite(value):
             return name
     for name, network in (networks or {}).items():
-        for parameter_name, parameter in network.named_parameters():
-            if not torch.isfinite(parameter).all():
-                return f"{name}.{parameter_name}"
+        for tensor_name, tensor in network.state_dict().items():
+            if not torch.isfinite(tensor).all():
+                return f"{name}.{tensor_name}"
     return None

@@ -40,8 +40,9 @@ class Score(NamedTuple):
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the logits of each sample: (B, L), (B, L) -> (B,)."""
-    return (values * weights).sum(1) / weights.sum(1)
+    """Mean over the logits of each sample: (B, L), (B, L) -> (B,); 0 where all weights are 0."""
+    total = weights.sum(1)
+    return (values * weights).sum(1) / torch.where(total > 0, total, 1)
 
 
 def as_score(output: Tensor | tuple[Tensor, Tensor]) -> Score:

@@ -75,7 +75,7 @@ class AdversarialTrainer:
         self.objective = Objective(
             self.discriminator,
             recipe.loss,
-            recipe.penalties,
+            {name: gamma for name, gamma in recipe.penalties.items() if gamma != 0},
             recipe.augment,
             forward=torch.compile(self.discriminator) if compile else None,
         )

@@ -30,3 +30,9 @@ def test_one_bad_weight_among_many_is_found_and_named(bad):
         network[1].weight[17, 3] = bad
     found = first_not_finite({"a": 1.0}, {"ema": nn.Linear(2, 2), "generator": network})
     assert found == "generator.1.weight"
+
+
+def test_a_bad_buffer_is_found_too():
+    network = nn.BatchNorm1d(3)
+    network.running_var[1] = math.nan
+    assert first_not_finite({}, {"generator": network}) == "generator.running_var"

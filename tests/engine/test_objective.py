@@ -217,6 +217,13 @@ def test_a_pair_counts_with_the_product_of_its_weights():
     assert values["logit/fake"].item() == pytest.approx(0.5 / 1.5)
 
 
+def test_a_pair_without_a_common_live_logit_costs_nothing():
+    logits = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    weights = torch.tensor([[0.0, 0.0], [1.0, 0.0]])
+    half = alive(logits[1:], weights[1:], "hinge") / 2
+    assert torch.equal(alive(logits, weights, "hinge"), half)
+
+
 def test_dead_logits_do_not_reach_a_penalty():
     real, fake = (torch.randn(3, 4, generator=keyed_rng(key)) for key in "rf")
 
