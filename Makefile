@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := tensorboard,audio,text,test
+EXTRAS := music,audio,text,tensorboard,test
 INSTALLED := $(VENV)/.installed
 
 .PHONY: setup demo test check slow bench clean
