@@ -1,8 +1,13 @@
 """Handwritten digits at 16x16, class by class: the R3GAN game on a DCGAN pair of 0.2 M weights.
 
     multigan train image
+    multigan evaluate runs/image-0001
 
-Try: `multigan train image --resolution 32` for twice the size, at four times the time per step.
+Time: 206 to 215 s of one CPU core (one thread; the machine, 2 cores, was shared).
+Result, seeds 0, 1, 2 against held-out digits (in brackets other real digits; a Gaussian per class):
+class agreement .981 .978 .981 (.996; .989), coverage .925 .966 .948 (.970; .940), diversity .980
+.992 .937 (.998; .915), Frechet distance .416 .404 .382 (.316; .429).
+Try: `multigan train image --resolution 32` for larger digits (not measured).
 """
 
 from multigan.image.data import open_images
