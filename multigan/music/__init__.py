@@ -3,5 +3,37 @@
 Importing it imports no torch.
 """
 
-PARTS: dict[str, str] = {}
-COMMANDS = {"reference": "multigan.music.reference:reference"}
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from multigan.contract import Sampler
+
+PARTS = {
+    "MuseGANDiscriminator": "multigan.music.musegan:MuseGANDiscriminator",
+    "MuseGANGenerator": "multigan.music.musegan:MuseGANGenerator",
+    "MusicDiscriminator": "multigan.music.discriminators:MusicDiscriminator",
+    "MusicGenerator": "multigan.music.generators:MusicGenerator",
+    "MusicDomain": "multigan.music.domain:MusicDomain",
+    "SongWindows": "multigan.music.data:SongWindows",
+    "Voice": "multigan.music.roll:Voice",
+}
+
+COMMANDS = {
+    "import": "multigan.music.folder:import_folder",
+    "reference": "multigan.music.reference:reference",
+    "sound": "multigan.music.spectrum:sound",
+}
+
+
+def load(path: str | Path) -> Sampler:
+    """Load a trained music generator: a run directory, a safetensors file or a ready-made name.
+
+    Raises ValueError if `path` holds no generator of music.
+    """
+    from multigan.sampler import load as load_sampler
+
+    return load_sampler(path, domain="music")

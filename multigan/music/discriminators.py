@@ -1,0 +1,136 @@
+"""The music discriminator: it listens to what sounds, voice by voice, together, and bar by bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from multigan.contract import tree_map
+from multigan.music.layers import GroupLinear, active, blocks, check_steps, fold_steps, linear
+from multigan.music.roll import Voice
+from multigan.music.streams import Streams, notes, rows
+from multigan.music.tensors import Given, channels, nothing_given
+from multigan.part import part
+
+AT_ONCE = 8  # about how many numbers of a step of one voice are not 0
+
+
+@part
+class MusicDiscriminator(nn.Module):
+    """Music (B, T, C), and what of it is given, -> logits (B,).
+
+    The cells are read as what they say, struck and sounding notes, so that ways of writing the
+    same music look the same. A trunk for each voice hears it alone: its notes, onsets, chroma and
+    melodic intervals, step by step and then beat by beat. The joint trunk hears all trunks, the
+    intervals between all voices, and by scale and shift which cells are given. Then bars are
+    compared with each other, and the pitch classes of the whole window are judged.
+
+    Penalties on its slope are taken at x, through the scan that makes struck notes sound: the scan
+    is not linear in x, so no embedding of the contract's kind could stand between the two.
+
+    Args:
+        voices: what is heard, as in the domain.
+        steps: T; bars of `steps_per_bar` divide it, and beats of `steps_per_beat` those.
+        width: channels of a beat, and of a bar, in the joint trunk.
+        voice_width: channels of a beat in the trunk of one voice.
+        step_width: channels of a step in the trunk of one voice.
+        depth: residual blocks of the joint trunk, and of the part that compares bars.
+        streams: whether onsets, chroma and intervals are heard beside the notes.
+
+    Raises ValueError for sizes that do not fit.
+    Source of scale and shift: Perez et al. 2018 (FiLM), arXiv:1709.07871, section 2.
+    """
+
+    couples_batch = False
+
+    def __init__(
+        self,
+        voices: Sequence[Voice],
+        steps: int = 32,
+        steps_per_bar: int = 16,
+        steps_per_beat: int = 4,
+        width: int = 96,
+        voice_width: int = 48,
+        step_width: int = 24,
+        depth: int = 2,
+        streams: bool = True,
+    ) -> None:
+        super().__init__()
+        check_steps(steps, steps_per_bar, steps_per_beat)
+        self.voices, self.steps = tuple(voices), steps
+        self.steps_per_beat, self.beats_per_bar = steps_per_beat, steps_per_bar // steps_per_beat
+        count = len(self.voices)
+        self.hear = nn.ModuleList(linear(rows(v), step_width, AT_ONCE) for v in self.voices)
+        self.hear_struck = nn.ModuleList(linear(rows(v), step_width, AT_ONCE) for v in self.voices)
+        self.to_beats = GroupLinear(count, steps_per_beat * step_width, voice_width)
+        self.alone = blocks(1, count, voice_width)
+        pitched = any(voice.kind != "drums" for voice in self.voices)
+        self.streams = Streams(self.voices) if streams and pitched else None
+        pairs_width = window_width = 0
+        if self.streams is not None:
+            self.hear_streams = GroupLinear(
+                len(self.streams.pitched), Streams.voice_width, step_width
+            )
+            window_width = width // 2
+            self.hear_window = linear(Streams.window_width, window_width)
+            if self.streams.pairs_width:
+                pairs_width = 2 * step_width
+                self.hear_pairs = linear(self.streams.pairs_width, pairs_width, AT_ONCE)
+        self.hear_given = linear(steps_per_beat * (channels(voices) + count), 2 * width)
+        self.join = linear(count * voice_width + steps_per_beat * pairs_width, width)
+        self.together = blocks(depth, 1, width)
+        self.to_bars = linear(self.beats_per_bar * width, width)
+        self.compare = blocks(depth, 1, width)
+        self.last = linear(steps // steps_per_bar * width + window_width, 1)
+
+    def forward(self, x: Tensor, condition: Given | None = None) -> Tensor:
+        """(B, T, C), given cells (None: nothing is given) -> logits (B,)."""
+        return self.last(self.features(x, condition)).squeeze(1)
+
+    def features(self, x: Tensor, condition: Given | None = None) -> Tensor:
+        """What the last linear map sees: (B, F)."""
+        trunks, pairs, window = self._listen(x)
+        given = fold_steps(torch.cat(list(self._given(x, condition)), -1), self.steps_per_beat)
+        heard = torch.cat([trunks.permute(1, 2, 0, 3).flatten(2), *pairs], dim=-1)
+        scale, shift = self.hear_given(given).chunk(2, dim=-1)  # nothing given: at first 0
+        h = active(self.join(heard) * (1 + scale) + shift)
+        h = self.together(h[None])[0]  # (B, beats, width)
+        h = active(self.to_bars(fold_steps(h, self.beats_per_bar)))
+        h = self.compare(h[None])[0]  # (B, bars, width)
+        return torch.cat([h.flatten(1), *window], dim=1)
+
+    def voice_trunks(self, x: Tensor) -> Tensor:
+        """What is heard of each voice alone: (B, T, C) -> (K, B, beats, voice_width)."""
+        return self._listen(x)[0]
+
+    def _listen(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The voices' trunks, pairs beat by beat [(B, beats, ...)] and the window [(B, ...)].
+
+        The lists are empty where there is nothing to hear.
+        """
+        if x.shape[1:] != (self.steps, channels(self.voices)):
+            wanted = f"(B, {self.steps}, {channels(self.voices)})"
+            raise ValueError(f"music of shape {tuple(x.shape)}; wanted {wanted}")
+        struck, sounds = notes(x, self.voices)
+        steps = [hear(s) for hear, s in zip(self.hear, sounds, strict=True)]
+        for k, (hear, a) in enumerate(zip(self.hear_struck, struck, strict=True)):
+            steps[k] = steps[k] + hear(a)
+        pairs: list[Tensor] = []
+        window: list[Tensor] = []
+        if self.streams is not None:
+            heard = self.streams(struck, sounds)
+            own = self.hear_streams(heard.voice)  # (K', B, T, C)
+            for k, stream in zip(self.streams.pitched, own, strict=True):
+                steps[k] = steps[k] + stream
+            window = [active(self.hear_window(heard.window))]
+            if self.streams.pairs_width:
+                pairs = [fold_steps(active(self.hear_pairs(heard.pairs)), self.steps_per_beat)]
+        beats = self.to_beats(fold_steps(active(torch.stack(steps)), self.steps_per_beat))
+        return self.alone(active(beats)), pairs, window
+
+    def _given(self, x: Tensor, condition: Given | None) -> Given:
+        if condition is not None:
+            return condition
+        return tree_map(lambda z: z.to(x), nothing_given(len(x), self.steps, self.voices))

@@ -1,0 +1,196 @@
+"""What a discriminator of music listens to: onsets, chroma, and intervals across and along voices.
+
+Everything here is differentiable twice, so that gradients reach the cells. Intervals are
+correlations of pitch classes, taken as products of their real Fourier transforms: q[d] is the sum
+over p of a[p] b[(p + d) mod 12]. They do not change if all is transposed, or a voice by octaves.
+Source of chroma and onset streams: Dong and Yang 2018, arXiv:1804.09399, section 4.2; its code
+folds by reshape, which pools neighbouring semitones, and is not followed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from multigan.music.roll import DRUM_ROWS, Voice
+from multigan.music.tensors import scan, width
+
+CLASSES = 12  # pitch classes
+FREQUENCIES = CLASSES // 2 + 1  # of their real Fourier transform
+
+
+def rows(voice: Voice) -> int:
+    """How many pitches, or drums, a voice can strike."""
+    return len(DRUM_ROWS) if voice.kind == "drums" else voice.pitches
+
+
+def notes(x: Tensor, voices: Sequence[Voice]) -> tuple[list[Tensor], list[Tensor]]:
+    """What each voice strikes and what sounds of it: (..., T, C) -> K of (..., T, rows), twice."""
+    struck, sounds = [], []
+    for voice, block in zip(voices, x.split([width(v) for v in voices], dim=-1), strict=True):
+        if voice.kind == "drums":
+            onset, sounding = block, block
+        elif voice.kind == "polyphonic":
+            onset, sustain = block.chunk(2, dim=-1)
+            sounding = ring(onset, (1 - onset) * sustain)
+        else:
+            onset, _, hold = block.split([voice.pitches, 1, 1], dim=-1)
+            sounding = ring(onset, hold)
+        struck.append(onset)
+        sounds.append(sounding)
+    return struck, sounds
+
+
+def ring(struck: Tensor, holds: Tensor) -> Tensor:
+    """`tensors.scan` and its derivatives of every order, about twice as fast on a CPU.
+
+    s[t] = struck[t] + holds[t] s[t - 1]: (..., T, P), (..., T, P or 1) -> (..., T, P).
+    """
+    return _Ring.apply(struck, holds)
+
+
+class _Ring(torch.autograd.Function):
+    """A recurrence whose gradient is the same recurrence, run backwards in time."""
+
+    @staticmethod
+    def forward(ctx: Any, struck: Tensor, holds: Tensor) -> Tensor:
+        """On a CPU a loop over steps; elsewhere doubling, which launches fewer kernels."""
+        sounds = _loop(struck, holds) if struck.device.type == "cpu" else scan(struck, holds)
+        ctx.save_for_backward(holds, sounds)
+        return sounds
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """Of struck: g[t] = slope[t] + holds[t + 1] g[t + 1]; of holds: g[t] s[t - 1]."""
+        holds, sounds = ctx.saved_tensors
+        of_struck = ring(slope.flip(-2), earlier(holds.flip(-2))).flip(-2)
+        of_holds = of_struck * earlier(sounds)
+        return of_struck, of_holds.sum(-1, keepdim=True) if holds.shape[-1] == 1 else of_holds
+
+
+def _loop(struck: Tensor, holds: Tensor) -> Tensor:
+    sounds = struck.clone()
+    steps, held = sounds.unbind(-2), holds.unbind(-2)
+    for t in range(1, len(steps)):
+        steps[t].addcmul_(held[t], steps[t - 1])
+    return sounds
+
+
+def fold_matrix(voice: Voice) -> Tensor:
+    """FOLD (pitches, 12): row p has its 1 at the pitch class of the voice's p-th pitch."""
+    pitches = torch.arange(voice.lowest, voice.lowest + voice.pitches)
+    return F.one_hot(pitches % CLASSES, CLASSES).float()
+
+
+def outline_matrix(voice: Voice) -> Tensor:
+    """(pitches, 14): FOLD, then the height of each pitch in octaves above the lowest, then 1."""
+    height = torch.arange(voice.pitches)[:, None] / CLASSES
+    return torch.cat([fold_matrix(voice), height, torch.ones_like(height)], dim=1)
+
+
+def earlier(x: Tensor) -> Tensor:
+    """What stood one step before: (..., T, C) -> (..., T, C), 0 at the start."""
+    return F.pad(x[..., :-1, :], (0, 0, 1, 0))
+
+
+class Intervals(nn.Module):
+    """Intervals between chroma vectors (..., 12), by their spectra (..., 14): 7 cosines, 7 sines.
+
+    `spectrum` is linear, `between` multiplies two spectra.
+    """
+
+    analysis: Tensor  # (12, 14)
+    synthesis: Tensor  # (14, 12)
+
+    def __init__(self) -> None:
+        super().__init__()
+        frequency = torch.arange(FREQUENCIES, dtype=torch.float64)
+        turn = 2 * math.pi / CLASSES * torch.arange(CLASSES, dtype=torch.float64)
+        phase = turn[:, None] * frequency  # (12, 7), of pitch classes and of intervals alike
+        waves = torch.cat([phase.cos(), phase.sin()], dim=1)  # (12, 14)
+        once = (frequency == 0) | (2 * frequency == CLASSES)
+        weight = torch.where(once, 1.0, 2.0).repeat(2) / CLASSES
+        self.register_buffer("analysis", waves.float(), persistent=False)
+        self.register_buffer("synthesis", (waves * weight).T.float(), persistent=False)
+
+    def spectrum(self, chroma: Tensor) -> Tensor:
+        """(..., 12) -> (..., 14)."""
+        return chroma @ self.analysis
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Spectra (..., 14) -> (..., 12): entry d weighs what of b lies d semitones above a."""
+        (a_cos, a_sin), (b_cos, b_sin) = a.chunk(2, dim=-1), b.chunk(2, dim=-1)
+        real, imaginary = a_cos * b_cos + a_sin * b_sin, a_cos * b_sin - a_sin * b_cos
+        return torch.cat([real, imaginary], dim=-1) @ self.synthesis
+
+    def of_pairs(self, spectra: Tensor) -> Tensor:
+        """Between every two voices i < j: (K, ..., 14) -> (K (K - 1) / 2, ..., 12)."""
+        voices = spectra.unbind(0)
+        pairs = list(combinations(range(len(voices)), 2))
+        lower = torch.stack([voices[i] for i, _ in pairs])
+        return self.between(lower, torch.stack([voices[j] for _, j in pairs]))
+
+
+class Heard(NamedTuple):
+    """The streams of K' voices with pitches, `pairs` of which there are K' (K' - 1) / 2.
+
+    `voice`: 12 chroma, the number of onsets, 12 intervals from what sounded a step before to what
+    is struck now, the leap and its square. `window`: the mean number of voices on each pitch class
+    of a whole window, then the autocorrelation of that, in which the key no longer shows and a
+    scale is peaks at fourths and fifths.
+    """
+
+    voice: Tensor  # (K', B, T, 27)
+    pairs: Tensor  # (B, T, 12 pairs)
+    window: Tensor  # (B, 24)
+
+
+class Streams(nn.Module):
+    """Struck and sounding notes, K of (B, T, rows) -> Heard. At least one voice must have pitches.
+
+    A leap is in octaves, up positive, summed over all pairs of a note and one that sounded before
+    it; where nothing begins, or after silence, it is 0, as the intervals are. A repeated note is
+    an interval of 0.
+    """
+
+    voice_width, window_width = 2 * CLASSES + 3, 2 * CLASSES
+
+    def __init__(self, voices: Sequence[Voice]) -> None:
+        super().__init__()
+        self.pitched = [k for k, voice in enumerate(voices) if voice.kind != "drums"]
+        self.pairs_width = CLASSES * len(self.pitched) * (len(self.pitched) - 1) // 2
+        self.intervals = Intervals()
+        for k in self.pitched:
+            self.register_buffer(f"outline_{k}", outline_matrix(voices[k]), persistent=False)
+
+    def forward(self, struck: Sequence[Tensor], sounds: Sequence[Tensor]) -> Heard:
+        """K of (B, T, rows), twice -> Heard."""
+        begun, to, begins = self._outlines(struck)  # (K', B, T, 12), (K', B, T, 1) twice
+        chroma, height, number = self._outlines(sounds)
+        spectrum = self.intervals.spectrum(chroma)
+        melody = self.intervals.between(earlier(spectrum), self.intervals.spectrum(begun))
+        leap = to * earlier(number) - earlier(height) * begins
+        classes = chroma.sum(0).mean(1)  # (B, 12)
+        key = self.intervals.spectrum(classes)
+        return Heard(
+            torch.cat([chroma, begins, melody, leap, leap.square()], dim=-1),
+            self._pairs(spectrum),
+            torch.cat([classes, self.intervals.between(key, key)], dim=1),
+        )
+
+    def _outlines(self, played: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Chroma, summed height and number of notes: (K', B, T, 12 and 1 and 1)."""
+        outlines = [played[k] @ self.get_buffer(f"outline_{k}") for k in self.pitched]
+        return torch.stack(outlines).split([CLASSES, 1, 1], dim=-1)
+
+    def _pairs(self, spectrum: Tensor) -> Tensor:
+        """(K', B, T, 14) -> (B, T, 12 pairs)."""
+        if not self.pairs_width:
+            return spectrum[0, ..., :0]
+        return self.intervals.of_pairs(spectrum).permute(1, 2, 0, 3).flatten(2)

@@ -1,0 +1,122 @@
+import math
+
+import pytest
+import torch
+
+from multigan.contract import Sampler
+from multigan.music import evaluation
+from multigan.music.data import SongWindows
+from multigan.music.domain import MusicDomain
+from multigan.music.lines import line_names, lines_of, own_figures
+from multigan.music.roll import BAND, SATB, Voice
+from multigan.music.tensors import encode
+from multigan.rng import keyed_rng
+from tests.music.tiny import Tiny, write_pieces
+
+ROWS = ["real (train)", "real (held out)", "voices shuffled", "Markov", "random quarters",
+        "this model, soprano given", "this model"]  # fmt: skip
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "SAMPLED", 48)
+    monkeypatch.setattr(evaluation, "COMPARED", 8)
+    return SongWindows(write_pieces(tmp_path / "pieces.json", pieces=10))
+
+
+def evaluate(data, cache, **settings):
+    domain = data.domain
+    sampler = Sampler(domain, Tiny(domain.voices, domain.frame.steps, **settings))
+    return domain.evaluate(sampler, data.split("valid"), keyed_rng("e"), cache)
+
+
+def test_the_table_holds_the_model_against_real_music_and_imitations(data, tmp_path):
+    table = evaluate(data, tmp_path)
+    assert list(table.rows) == ROWS and data.domain.selection in table.model
+    assert table.model["windows"] == 48 and table.rows["real (train)"]["windows"] == 50
+    frechet = {name: row["frechet"] for name, row in table.rows.items()}
+    assert frechet["real (train)"] == pytest.approx(0, abs=1e-6)
+    assert frechet["real (held out)"] < min(frechet["Markov"], frechet["this model"])
+    assert frechet["this model, soprano given"] < frechet["this model"]
+    assert 0 < table.model["nearest_train"] <= 1 and table.model["distinct"] == 1
+    assert "nearest_train" not in table.rows["real (train)"]
+    assert table.model["empty_bars_bass"] == 0
+    assert table.json() and table.markdown()
+
+
+def test_what_does_not_depend_on_the_model_is_measured_once(data, tmp_path, monkeypatch):
+    first = evaluate(data, tmp_path)
+
+    def never(*_):
+        raise AssertionError("measured again")
+
+    monkeypatch.setattr(evaluation, "_measure_references", never)
+    again = evaluate(data, tmp_path)
+    assert again == first
+    (file,) = tmp_path.glob("music-references-*.safetensors")
+    file.write_bytes(b"damaged")
+    with pytest.raises(AssertionError, match="measured again"):
+        evaluate(data, tmp_path)
+
+
+def test_a_collapsed_model_is_shown_as_one(data, tmp_path):
+    domain = data.domain
+
+    class Stuck(Tiny):
+        def sample_latent(self, n, rng):
+            return super().sample_latent(1, keyed_rng(0)).expand(n, -1, -1).clone()
+
+    sampler = Sampler(domain, Stuck(domain.voices))
+    table = domain.evaluate(sampler, data.split("valid"), keyed_rng(0), tmp_path)
+    assert table.model["distinct"] == pytest.approx(1 / 48)
+
+
+def test_a_model_that_diverged_is_said_to_have(data, tmp_path):
+    domain, generator = data.domain, Tiny(data.domain.voices)
+
+    class Broken(Tiny):
+        def forward(self, latent, condition=None):
+            return latent * math.nan
+
+    generator = Broken(domain.voices)
+    with pytest.raises(ValueError, match="not finite; its training diverged"):
+        domain.evaluate(Sampler(domain, generator), data.split("valid"), keyed_rng(0), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("domain", "said"),
+    [
+        (MusicDomain(voices=SATB[:1]), "one voice alone"),
+        (MusicDomain(metre="3/4"), "3/4 with 4 steps per quarter: the metrics are defined on bars"),
+        (MusicDomain(steps_per_quarter=12), "4/4 with 12 steps per quarter"),
+    ],
+)
+def test_what_the_metrics_do_not_know_is_refused(data, tmp_path, domain, said):
+    with pytest.raises(ValueError, match=said):
+        domain.evaluate(Sampler(domain, Tiny(domain.voices)), data, keyed_rng(0), tmp_path)
+
+
+def test_a_polyphonic_voice_has_a_top_and_a_bottom_line_and_drums_have_none():
+    assert line_names(BAND) == ["lead", "chords_top", "chords_bottom", "bass"]
+    voices = (Voice("chords", kind="polyphonic", lowest=60, pitches=8),)
+    onset = torch.zeros(4, 8, dtype=torch.bool)
+    sustain = torch.zeros(4, 8, dtype=torch.bool)
+    onset[0, [1, 3, 6]] = sustain[1, [1, 3]] = onset[3, 5] = True
+    x = encode((torch.stack([onset, sustain]).numpy(),), voices)[None]
+    assert lines_of(x, voices)[0].tolist() == [[66, 61], [63, 61], [-1, -1], [65, 65]]
+    assert own_figures(x, voices)["chords_pitches"] == pytest.approx((3 + 2 + 0 + 1) / 4)
+
+
+def test_a_note_that_strikes_what_sounds_is_a_repeated_one():
+    voice = (Voice("lead", lowest=60, pitches=4),)
+    tokens = torch.tensor([1, voice[0].hold, 1, 2, voice[0].rest, 2])
+    assert own_figures(encode((tokens,), voice)[None], voice) == {"repeated_notes": 1 / 4}
+
+
+def test_drums_are_counted():
+    voice = (Voice("drums", kind="drums"),)
+    onsets = torch.zeros(32, 9, dtype=torch.bool)
+    onsets[::4, 0] = onsets[1, 2] = True
+    figures = own_figures(encode((onsets.numpy(),), voice)[None], voice)
+    assert figures["drums_strokes_per_bar"] == 4.5
+    assert figures["drums_pattern_8th"] == pytest.approx(8 / 9)
