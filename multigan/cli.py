@@ -91,6 +91,8 @@ def copy(recipe: str, file: Path) -> None:
     """Copy a recipe to a file of your own, to change it."""
     if file.exists():
         raise ValueError(f"{file} exists already; choose another name")
+    if file.suffix != ".py":
+        raise ValueError(f"{file} is no name of a recipe file; wanted one that ends in .py")
     file.write_bytes(read_recipe(recipe).path.read_bytes())
     print(f"{file}: edit it, then run: multigan train {file}")
 
@@ -123,7 +125,7 @@ def _flag_type(annotation: str) -> type:
 
 
 def _known(default: Any) -> str:
-    return "" if default in (None, False) else str(default)
+    return "" if default is None or default is False else str(default)
 
 
 def _report(run: Any) -> None:
@@ -148,21 +150,26 @@ def resume(
         bool, typer.Option("--new-horizon", help="stretch the schedules to the new total")
     ] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")] = None,
+    data: Annotated[str | None, typer.Option(help="where the same data lie now")] = None,
     trust: Trust = None,
 ) -> None:
     """Go on with a run as if it had never stopped."""
     from multigan.run.start import resume
 
     trusted = None if trust is None else execute(trust)
-    _report(resume(run, steps=steps, new_horizon=new_horizon, device=device, trust=trusted))
+    _report(
+        resume(run, steps=steps, new_horizon=new_horizon, device=device, data=data, trust=trusted)
+    )
 
 
 def _wishes(path: str) -> list[Option]:
     """The options of the domain that a run or weight file belongs to."""
-    from multigan.part import find_part
+    from multigan.part import RECIPE_DOMAIN, find_part
     from multigan.weights import read_weights, weights_of
 
     domain = read_weights(weights_of(Path(path)))[0]["domain"]
+    if domain["part"].startswith(RECIPE_DOMAIN):  # its file is not executed to learn its wishes
+        return []
     sample = getattr(find_part(domain["part"]), "sample", None)  # None: load() will say why
     return [] if sample is None else options_of(sample)
 
@@ -178,8 +185,11 @@ def _sampler(path: str, device: str = "cpu", trust: Path | None = None) -> Any:
     from multigan.run.start import pick_device
     from multigan.sampler import load
 
-    trusted = None if trust is None else execute(trust)
-    return load(path, trust=trusted, device=pick_device(device))
+    return load(path, trust=_trusted(trust), device=pick_device(device))
+
+
+def _trusted(file: Path | None) -> Any:
+    return None if file is None else execute(file)
 
 
 def _sample_command(path: str) -> Any:
@@ -190,6 +200,10 @@ def _sample_command(path: str) -> Any:
         samples = sampler.sample(n, seed, **rest)
         out.mkdir(parents=True, exist_ok=True)
         files = sampler.domain.write(samples, out)
+        if others := set(out.iterdir()) - set(files):
+            warnings.warn(
+                f"{out} holds {len(others)} other files, of another sampling", stacklevel=1
+            )
         print(f"{len(samples)} samples: {len(files)} files in {out}")
 
     options = [
@@ -245,16 +259,8 @@ def evaluate(
     from multigan.run.evaluate import evaluate
     from multigan.run.start import pick_device
 
-    trusted = None if trust is None else execute(trust)
-    table = evaluate(
-        run,
-        data=data,
-        seed=seed,
-        split=split,
-        device=pick_device(device),
-        cache=cache,
-        trust=trusted,
-    )
+    wishes: dict[str, Any] = {"data": data, "seed": seed, "split": split, "cache": cache}
+    table = evaluate(run, **wishes, device=pick_device(device), trust=_trusted(trust))
     print(table.json() if json else table.markdown())
 
 

@@ -122,7 +122,10 @@ class Domain(Protocol):
         ...
 
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
-        """Measure `sampler` against `data` with floors and counts."""
+        """Measure `sampler` against `data`, a held-out split, with floors and counts.
+
+        Raises Unmeasurable for data that the metrics cannot judge (too few samples, say).
+        """
         ...
 
 
@@ -182,6 +185,10 @@ class evaluating:
     def __exit__(self, *_: object) -> None:
         for part, mode in self.modes:
             part.training = mode
+
+
+class Unmeasurable(ValueError):
+    """What `Domain.evaluate` raises for data that its metrics cannot judge: training goes on."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ burn-in) or as a `Schedule`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, Field, dataclass, field, fields
 from types import ModuleType
 from typing import Any
 
@@ -42,7 +42,10 @@ class Recipe:
     batch_size: int
     loss: str = "relativistic"  # a key of multigan.engine.losses.LOSSES
     penalties: Mapping[str, Value] = field(default_factory=dict)  # PENALTIES name -> gamma
-    penalty_every: int = 1  # lazy: every k-th discriminator update, then k times as strong
+    # Lazy: at every k-th update of D, k times as strong. They join that update, so Adam makes as
+    # many updates as without: StyleGAN2's further correction of its rates, for the extra updates
+    # that it spends on penalties, has nothing to correct here.
+    penalty_every: int = 1
     discriminator_steps: int = 1  # updates of D per update of G
     generator_lr: Value = 2e-4
     discriminator_lr: Value = 2e-4
@@ -68,7 +71,13 @@ def recipe_from_json(values: Mapping[str, Any], trusted: ModuleType | None = Non
     known = [item.name for item in fields(Recipe)]  # in this order fresh weights are drawn
     if unknown := set(values) - set(known):
         raise ValueError(f"recipe.json has unknown fields {sorted(unknown)}; another version's?")
+    if missing := [item.name for item in fields(Recipe) if _is_required(item, values)]:
+        raise ValueError(f"recipe.json is damaged: it lacks {', '.join(missing)}")
     return Recipe(**{key: _from_json(values[key], trusted) for key in known if key in values})
+
+
+def _is_required(item: Field, values: Mapping[str, Any]) -> bool:
+    return item.name not in values and item.default is item.default_factory is MISSING
 
 
 def _to_json(value: Any) -> Any:

@@ -10,7 +10,9 @@ import difflib
 import importlib.util
 import re
 import sys
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -178,8 +180,24 @@ def execute(path: Path) -> ModuleType:
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[RECIPE_MODULE] = module  # classes find their module, worker processes too
-    spec.loader.exec_module(module)
+    with _blamed_on(path):
+        spec.loader.exec_module(module)
     return module
+
+
+@contextmanager
+def _blamed_on(path: Path) -> Iterator[None]:
+    """Mistakes in a recipe file are its author's: one line with the place."""
+    try:
+        yield
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        lines = [
+            f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
+        ]
+        place = f"{path}:{lines[-1]}" if lines else str(path)
+        raise ValueError(f"{place}: {type(error).__name__}: {error}") from error
 
 
 def build_recipe(file: RecipeFile, knobs: Mapping[str, Any], seed: int) -> Recipe:
@@ -192,7 +210,8 @@ def build_recipe(file: RecipeFile, knobs: Mapping[str, Any], seed: int) -> Recip
     module = execute(file.path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
-        recipe = module.recipe(**knobs)
+        with _blamed_on(file.path):
+            recipe = module.recipe(**knobs)
     if not isinstance(recipe, Recipe):
         raise ValueError(f"{file.path}: `recipe` returned a {type(recipe).__name__}, no Recipe")
     return recipe

@@ -10,6 +10,9 @@ from multigan.run.start import resume
 from multigan.sampler import load
 from tests.runs import REPOSITORY, logs_of, train_tiny
 
+pytestmark = pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning")
+
+
 every_recipe = pytest.mark.parametrize("name", recipe_names())
 
 

@@ -24,12 +24,15 @@ from tests.runs import (
     weights_at,
 )
 
+pytestmark = pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning")
+
 KILLED_AT = 4  # after the checkpoint of step 3, which lies between two log lines, and a log line
 INTERVALS = {"log_every": 2, "save_every": 3}
 KILL = f"""
 import os, signal, sys
 from multigan.run.loop import Loop
 from tests.runs import train_tiny
+
 
 log = Loop._log
 def log_and_die(self, step):
@@ -140,7 +143,8 @@ def test_a_run_whose_checkpoints_are_all_damaged_starts_again_at_step_0(copied):
     for checkpoint in (copied / "checkpoints").glob("step-*"):
         truncate(checkpoint / "train_state.pt")
     forget_the_end(copied)
-    assert resume(copied, show=False).step == STEPS
+    with pytest.warns(UserWarning, match="no whole checkpoint: it starts at step 0"):
+        assert resume(copied, show=False).step == STEPS
     assert [line["step"] for line in logs_of(copied)["log"]] == list(range(1, STEPS + 1))
 
 
@@ -186,6 +190,18 @@ def test_more_steps_keep_the_horizon_of_the_schedules(copied):
     assert rates[-1] == rates[-2] == rates[STEPS - 1] < rates[0]
     description = json.loads((copied / "recipe.json").read_text())
     assert description["horizon"] == STEPS and description["recipe"]["steps"] == STEPS + 2
+
+
+def test_steps_after_a_learning_rate_has_come_to_zero_are_warned_of(copied):
+    with pytest.warns(UserWarning, match="change nothing; --new-horizon"):
+        resume(copied, steps=STEPS + 1, show=False)
+
+
+def test_fewer_steps_than_were_done_are_refused_and_change_nothing(copied):
+    before = (copied / "recipe.json").read_bytes()
+    with pytest.raises(ValueError, match=f"at step {STEPS} already"):
+        resume(copied, steps=STEPS - 1, show=False)
+    assert (copied / "recipe.json").read_bytes() == before
 
 
 def test_a_new_horizon_stretches_the_schedules(copied):

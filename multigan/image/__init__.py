@@ -22,7 +22,7 @@ COMMANDS: dict[str, str] = {}
 
 
 def load(path: str | Path) -> Sampler:
-    """Load a trained picture generator: a run directory, a safetensors file or a ready-made name.
+    """Load a trained picture generator: a run directory or a safetensors file.
 
     Raises ValueError if `path` holds no generator of pictures.
     """

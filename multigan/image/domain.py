@@ -13,7 +13,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from multigan.contract import Batch, Data, Generator, Sampler, Table, sample_once
+from multigan.contract import Batch, Data, Generator, Sampler, Table, Unmeasurable, sample_once
 from multigan.fidelity import expected_coverage
 from multigan.files import write_atomically
 from multigan.image import metrics
@@ -50,7 +50,9 @@ class ImageDomain:
     def sample(
         self, generator: Generator, n: int, rng: torch.Generator, *, label: str | None = None
     ) -> list[Image.Image]:
-        """Draw `n` pictures of the class called (or numbered) `label`; None: all classes in turn.
+        """Draw `n` pictures of one class, or of all classes in turn from the first on.
+
+        label: the name or number of a class; all classes in turn without it
 
         Raises ValueError for a label that there is not, naming those there are.
         """
@@ -109,13 +111,13 @@ class ImageDomain:
         """Measure training pictures, other held-out ones, a Gaussian per class and this model.
 
         All rows are held against `data`, a held-out split, at one count. The extractor is kept in
-        `cache`. Raises ValueError if a split holds too few pictures for the extractor's width.
+        `cache`. Raises Unmeasurable if a split holds too few pictures for the extractor's width.
         """
         train = data.split("train")
         real, other, known = metrics.matched([data, _another_split(data), train], COMPARED)
         n = len(real.x)
         if n <= metrics.FEATURES:
-            raise ValueError(
+            raise Unmeasurable(
                 f"{n} pictures to measure with; wanted more than {metrics.FEATURES} in each split"
             )
         (memory,) = metrics.matched([train], metrics.REMEMBERED)

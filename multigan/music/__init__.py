@@ -30,7 +30,7 @@ COMMANDS = {
 
 
 def load(path: str | Path) -> Sampler:
-    """Load a trained music generator: a run directory, a safetensors file or a ready-made name.
+    """Load a trained music generator: a run directory or a safetensors file.
 
     Raises ValueError if `path` holds no generator of music.
     """

@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from multigan.contract import Data, Generator, Table, finite_or_none, sample_once
+from multigan.contract import Data, Generator, Table, Unmeasurable, finite_or_none, sample_once
 from multigan.music import metrics
 from multigan.music.imitations import IMITATIONS
 from multigan.music.lines import line_names, lines_of, own_figures
@@ -48,7 +48,7 @@ def evaluate(
 ) -> Table:
     """Measure real windows, imitations and `generator` against the training windows.
 
-    Raises ValueError for fewer than two lines, for a grid other than sixteenths in bars of four
+    Raises Unmeasurable for fewer than two lines, for a grid other than sixteenths in bars of four
     quarters (the metrics are defined on it), or for a generator that draws what is not finite.
     """
     _check(domain)
@@ -148,9 +148,9 @@ def _melody(domain: MusicDomain) -> int | None:
 
 def _check(domain: MusicDomain) -> None:
     if len(line_names(domain.voices)) < 2:
-        raise ValueError("one voice alone: the metrics measure two or more together")
+        raise Unmeasurable("one voice alone: the metrics measure two or more together")
     if (domain.frame.bar_steps, domain.steps_per_quarter) != (STEPS_PER_BAR, STEPS_PER_BEAT):
-        raise ValueError(
+        raise Unmeasurable(
             f"{domain.metre} with {domain.steps_per_quarter} steps per quarter: the metrics are "
             f"defined on bars of {STEPS_PER_BAR} sixteenths"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from matplotlib.patches import Circle
 from torch import Tensor
 
 from multigan.contract import Data, Generator, Sampler, Table, sample_once
+from multigan.files import write_atomically
 from multigan.part import part
 from multigan.points import metrics
 from multigan.points.layouts import find_layout
@@ -58,14 +60,17 @@ class PointsDomain:
         edge = 1.25 * layout.unit
         axes.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
         file = path.with_name(path.name + ".png")
-        figure.savefig(file, dpi=100, metadata={"Software": None})  # the same bytes everywhere
+        content = io.BytesIO()
+        figure.savefig(content, dpi=100, metadata={"Software": None})  # the same bytes everywhere
+        write_atomically(file, content.getvalue())
         return [file]
 
     def write(self, samples: list[Point], folder: Path) -> list[Path]:
         """Write all points into one `points.csv`: a line x,y and a line for each point."""
         file = folder / "points.csv"
-        with file.open("w", newline="", encoding="utf-8") as stream:
-            csv.writer(stream, lineterminator="\n").writerows([("x", "y"), *samples])
+        content = io.StringIO()
+        csv.writer(content, lineterminator="\n").writerows([("x", "y"), *samples])
+        write_atomically(file, content.getvalue().encode())
         return [file]
 
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:

@@ -6,6 +6,7 @@ recipe.json  recipe.py  log.jsonl  metrics.jsonl  samples/  checkpoints/
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -73,6 +74,8 @@ class RunDirectory:
             raise ValueError(f"{file} has another format; this version reads format {FORMAT}")
         if missing := REQUIRED - set(description):
             raise ValueError(f"{file} is damaged: it lacks {', '.join(sorted(missing))}")
+        if not isinstance(description["recipe"], dict) or "steps" not in description["recipe"]:
+            raise ValueError(f"{file} is damaged: its recipe lacks steps")
         return description
 
     def append(self, file: Path, line: Mapping[str, Any]) -> None:
@@ -80,8 +83,18 @@ class RunDirectory:
         with file.open("a") as stream:
             stream.write(json.dumps(line) + "\n")
 
+    def flush(self) -> None:
+        """Make the logs durable, so that no checkpoint outlives the lines before it."""
+        for file in (self.log, self.metrics):
+            if file.exists():
+                with file.open("rb+") as stream:
+                    os.fsync(stream.fileno())
+
     def cut_back(self, step: int) -> None:
-        """Forget what log.jsonl and metrics.jsonl say of later steps than `step`."""
+        """Forget later steps than `step`: lines of the logs, and checkpoints (damaged ones)."""
+        for path in self.checkpoints.glob("step-*"):
+            if path.name[5:].isdigit() and int(path.name[5:]) > step:
+                shutil.rmtree(path)
         for file in (self.log, self.metrics):
             kept = [json.dumps(line) + "\n" for line in read_lines(file) if line["step"] <= step]
             if file.exists():
@@ -115,8 +128,9 @@ def state_of(run: RunDirectory) -> dict[str, Any]:
     except ValueError as error:
         nothing = {"recipe": "", "state": "damaged", "step": 0, "steps": 0}
         return {"run": str(run.path), "next": str(error)} | nothing
-    steps = sorted(int(path.name[5:]) for path in run.checkpoints.glob("step-*"))
-    last, total = (steps[-1] if steps else 0), description["recipe"]["steps"]
+    names = [path.name[5:] for path in run.checkpoints.glob("step-*")]
+    last = max((int(name) for name in names if name.isdigit()), default=0)
+    total = description["recipe"]["steps"]
     finished = "ended" in description
     return {
         "run": str(run.path),

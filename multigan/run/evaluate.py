@@ -1,7 +1,8 @@
-"""Measure a run or a weight file against its data."""
+"""Measure a run against its data."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +14,7 @@ from multigan.part import rebuild
 from multigan.rng import keyed_rng
 from multigan.run.directory import RunDirectory
 from multigan.sampler import load
+from multigan.weights import weights_of
 
 
 def evaluate(
@@ -37,6 +39,8 @@ def evaluate(
     table = sampler.domain.evaluate(
         sampler, against.split(split), keyed_rng(seed, "evaluate"), cache_folder(cache)
     )
+    measured = f"{weights_of(run.path).parent.name} against the split {split}, seed {seed}"
+    table = replace(table, notes=(*table.notes, f"measured: the checkpoint {measured}"))
     write_atomically(run.path / "evaluation.json", table.json().encode())
     write_atomically(run.path / "evaluation.md", table.markdown().encode())
     return table
@@ -46,7 +50,9 @@ def data_of(
     description: dict[str, Any], source: str | None = None, trust: ModuleType | None = None
 ) -> Data:
     """The data of a run, rebuilt; `source` replaces where they come from, and skips the check."""
-    stored = description["recipe"]["data"]
+    stored = description["recipe"].get("data")
+    if not isinstance(stored, dict):
+        raise ValueError("recipe.json is damaged: its recipe lacks data")
     if source is None:
         data = rebuild(stored, trust)
         if data.fingerprint != description["fingerprint"]:
@@ -55,6 +61,11 @@ def data_of(
                 "name other data with --data"
             )
         return data
+    return rebuild(moved_data(stored, source), trust)
+
+
+def moved_data(stored: dict[str, Any], source: str) -> dict[str, Any]:
+    """The description of a data part, with `source` as where its data come from."""
     if "source" not in stored["arguments"]:
         raise ValueError(f"{stored['part']} has no source that --data could replace")
-    return rebuild(stored | {"arguments": stored["arguments"] | {"source": source}}, trust)
+    return stored | {"arguments": stored["arguments"] | {"source": source}}

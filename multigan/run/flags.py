@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any
 
 
@@ -53,9 +54,23 @@ class Flags:
             raise ValueError(f"workers is {self.workers}; wanted 0 or more")
         return settled
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Flags:
+        """The inverse of `to_json`; ValueError for flags that this version does not know."""
+        if unknown := set(values) - {item.name for item in fields(cls)}:
+            raise ValueError(f"recipe.json has unknown flags {sorted(unknown)}; another version's?")
+        return cls(**values)
+
     def to_json(self) -> dict[str, Any]:
         """The flags that a resumed run keeps."""
         return {k: v for k, v in asdict(self).items() if k not in ("out", "init", "force", "seed")}
+
+
+def check_knob_names(recipe: Path, knobs: list[str]) -> None:
+    """Raise ValueError if a knob of a recipe has the name of a flag."""
+    taken = {item.name for item in fields(Flags)} | {"tiny", "show", "help"}
+    if clash := sorted(taken & set(knobs)):
+        raise ValueError(f"{recipe}: a knob cannot be called {clash[0]}, which is a flag of train")
 
 
 def split_flags(options: Mapping[str, Any]) -> tuple[Flags, dict[str, Any]]:

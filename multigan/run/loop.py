@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multigan.caches import cache_folder
-from multigan.contract import SAMPLING_CHUNK, Sampler, finite_or_none
+from multigan.contract import SAMPLING_CHUNK, Sampler, Unmeasurable, finite_or_none
 from multigan.engine.health import first_not_finite
 from multigan.engine.trainer import AdversarialTrainer, Step
 from multigan.part import describe
@@ -82,7 +82,8 @@ class Loop:
         watch = Watch(trainer.number, total, trainer.recipe.batch_size, self.show)
         ended = FINISHED
         before, started = self.seconds, time.monotonic()
-        with watch, Interrupt() as interrupt, _Events(self.run, flags.tensorboard) as events:
+        events_ = _Events(self.run, flags.tensorboard, trainer.number + 1)
+        with watch, Interrupt() as interrupt, events_ as events:
             for step in trainer.steps():
                 self.seconds = before + time.monotonic() - started
                 self.meter.add(step.values)
@@ -150,6 +151,7 @@ class Loop:
             "stale": self.stale,
             "seconds": self.seconds,
         }
+        self.run.flush()
         folder = self.run.checkpoints / f"step-{step.number:09d}"
         save_checkpoint(folder, networks, self.descriptions, state)
         prune(self.run.path)
@@ -161,7 +163,7 @@ class Loop:
         rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
         try:
             table = domain.evaluate(self._sampler(), self.data.split("valid"), rng, self._cache)
-        except ValueError as error:  # too few samples to measure with: no reason not to train
+        except Unmeasurable as error:  # no reason not to train
             if not self._unmeasured:
                 warnings.warn(f"not measured, so no best checkpoint: {error}", stacklevel=2)
             self._unmeasured = True
@@ -183,12 +185,12 @@ def _due(step: Step, every: int | None) -> bool:
 class _Events:
     """TensorBoard event files, if asked for."""
 
-    def __init__(self, run: RunDirectory, wanted: bool) -> None:
+    def __init__(self, run: RunDirectory, wanted: bool, first: int) -> None:
         self._writer = None
         if wanted:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(run.path))
+            self._writer = SummaryWriter(str(run.path), purge_step=first)
 
     def __enter__(self) -> _Events:
         return self

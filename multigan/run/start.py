@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 import multigan
+from multigan.engine.schedules import progress_of, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.part import RECIPE_DOMAIN
 from multigan.recipe import Recipe, recipe_from_json, recipe_to_json
@@ -21,7 +22,8 @@ from multigan.recipe_file import RecipeFile, build_recipe, read_recipe, settle_k
 from multigan.rng import keyed_rng
 from multigan.run.checkpoint import load_checkpoint, tidy
 from multigan.run.directory import RunDirectory, default_out
-from multigan.run.flags import Flags, split_flags
+from multigan.run.evaluate import moved_data
+from multigan.run.flags import Flags, check_knob_names, split_flags
 from multigan.run.loop import FINISHED, Loop, Run
 from multigan.weights import load_what_fits, newest_whole, read_weights, weights_of
 
@@ -35,6 +37,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: bool = True, **option
     """
     flags, wishes = split_flags(options)
     file = read_recipe(recipe)
+    check_knob_names(file.path, [knob.name for knob in file.knobs])
     knobs = settle_knobs(file, wishes, tiny)
     built = build_recipe(file, knobs, flags.seed)
     flags = flags.settled(built.steps)
@@ -44,8 +47,9 @@ def train(recipe: str | Path, *, tiny: bool = False, show: bool = True, **option
     run = RunDirectory(default_out(file.name) if flags.out is None else flags.out)
     loop = Loop(trainer, run, flags, show)
     run.create(description, file.path, flags.force)
-    for name in unfit:
-        warnings.warn(f"--init {flags.init}: {name} does not fit and starts fresh", stacklevel=2)
+    if unfit:
+        names = ", ".join(unfit)
+        warnings.warn(f"--init {flags.init}: what does not fit starts fresh: {names}", stacklevel=2)
     if f'"{RECIPE_DOMAIN}/' in json.dumps(description):
         warnings.warn(
             f"classes of {file.path} are part of this run; to resume or sample it, name that "
@@ -61,18 +65,21 @@ def resume(
     steps: int | None = None,
     new_horizon: bool = False,
     device: str | None = None,
+    data: str | None = None,
     trust: ModuleType | None = None,
     show: bool = True,
 ) -> Run:
     """Go on with a run, bit by bit as if it had never stopped; at step 0 without a checkpoint.
 
-    `steps` is the new total; schedules keep the stored horizon unless `new_horizon`. Raises
-    ValueError for a missing or damaged run, or data that have changed.
+    `steps` is the new total; schedules keep the stored horizon unless `new_horizon`. `data` is
+    where the same data lie now. Raises ValueError for a missing or damaged run, or other data.
     """
     run = RunDirectory(path)
     description = run.description()
     stored = description["flags"]
-    flags = Flags(**(stored if device is None else stored | {"device": device}))
+    flags = Flags.from_json(stored if device is None else stored | {"device": device})
+    if data is not None:
+        description["recipe"]["data"] = moved_data(description["recipe"]["data"], data)
     seed = description["seed"]
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
@@ -86,14 +93,30 @@ def resume(
     tidy(run.checkpoints)
     state = load_checkpoint(run.path, trainer.networks())
     done = 0 if state is None else state["trainer"]["number"]
+    if state is None:
+        warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
+    if steps is not None and steps < done:
+        raise ValueError(f"{run.path} is at step {done} already; wanted --steps above it")
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed between its last checkpoint and saying so
             run.describe(description | {"ended": FINISHED})
         return Run(run.path, done, description.get("ended", FINISHED))
+    _warn_of_standstill(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     run.describe(description)
     return _go(Loop(trainer, run, flags, show), state)
+
+
+def _warn_of_standstill(trainer: AdversarialTrainer, done: int) -> None:
+    """Warn if the schedules have ended at a learning rate of zero."""
+    rate = value_at(trainer.recipe.generator_lr, progress_of(trainer.recipe.steps, trainer.horizon))
+    if done >= trainer.horizon and rate == 0:
+        warnings.warn(
+            "the learning rate has come to 0 at the end of its schedule, so these steps change "
+            "nothing; --new-horizon stretches it to the new total",
+            stacklevel=3,
+        )
 
 
 def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
