@@ -208,7 +208,7 @@ def test_a_run_is_trained_and_sampled_from_python(tmp_path, cache):
     assert (run.path, run.step, run.ended) == (out, 2, "finished")
     points = multigan.points.load(out).sample(3, seed=0)
     assert len(points) == 3 and points == multigan.load(out).sample(5, seed=0)[:3]
-    assert multigan.resume(out, steps=4, show=False).step == 4
+    assert multigan.resume(out, steps=4, new_horizon=True, show=False).step == 4
     assert [line["step"] for line in lines_of(out / "metrics.jsonl")] == [2, 4]
     with pytest.raises(ValueError, match=r"has no knob 'setps'; did you mean steps\?"):
         multigan.train("points", setps=2)

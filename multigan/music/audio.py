@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from multigan.music.shelf import write_whole
+from multigan.files import write_atomically
 from multigan.music.song import TICKS_PER_QUARTER, Song, Track
 from multigan.music.synth import drum, timbre_of, tone
 
@@ -69,7 +69,7 @@ def write_wav(song: Song, path: Path, rate: int = RATE) -> Path:
     with soundfile.SoundFile(content, "w", rate, 2, "PCM_16", format="WAV") as file:
         file.comment = synthesizer_state().partition(";")[0]
         file.write(render(song, rate))
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
     return path
 
 

@@ -17,7 +17,7 @@ from multigan.music.masks import draw_mask
 from multigan.music.roll import SATB, Voice
 from multigan.music.song import Song
 from multigan.music.sources import read_songs
-from multigan.music.tensors import Given, channels, encode, give, slices, struck
+from multigan.music.tensors import Given, channels, encode, fill_in, give, slices, struck
 from multigan.part import part
 
 SPLITS = ("train", "valid", "test")
@@ -93,7 +93,8 @@ class SongWindows:
         x, anew = cells.float()
         if not mask.any():
             return Batch(x, Given(torch.zeros_like(x), mask))
-        return Batch(x, give(x, mask, self.domain.voices, anew))
+        given = give(x, mask, self.domain.voices, anew)
+        return Batch(fill_in(x, given, self.domain.voices), given)  # given cells look as in fakes
 
     def split(self, name: str) -> SongWindows:
         """The split called "train", "valid" or "test", whichever split this one is.

@@ -13,10 +13,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from multigan.files import write_atomically
 from multigan.music.midi import UnreadableMidi
 from multigan.music.roles import Unusable, cast
 from multigan.music.roll import LAYOUTS
-from multigan.music.shelf import load_songs, save_songs, split_names, write_whole
+from multigan.music.shelf import load_songs, save_songs, split_names
 from multigan.music.song import Song
 
 READING = 1  # raise it when a change here changes what an import returns
@@ -200,7 +201,7 @@ def _write_report(
         "files": [asdict(outcome) for outcome in outcomes],
     }
     text = json.dumps(report, indent=1, ensure_ascii=False)
-    write_whole(target / REPORT, text.encode("utf-8", "backslashreplace"))
+    write_atomically(target / REPORT, text.encode("utf-8", "backslashreplace"))
 
 
 def _reasons(outcomes: Sequence[Outcome]) -> dict[str, int]:

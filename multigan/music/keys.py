@@ -23,8 +23,8 @@ IN_SCALE = 0.95  # chance that a note belongs to the scale of its key (.942 in B
 FIRST_HOLD, FIRST_REST = 1.5, -1.0  # of a monophonic voice, beside its pitches' 0 and less
 FIRST_STRIKE, FIRST_SUSTAIN = -1.0, 1.0  # of a cell
 FIRST_GAIN = 0.3  # scale of the initial weights, relative to keeping the variance
-SHARPNESS = 12.0  # of a register: at first pitches stand within about 3 semitones of its centre
-FIRST_CENTRE_GAIN = 0.1  # at first the centre moves by about a tenth of the range's half
+FIRST_SLOPE_GAIN = 1.2  # of the slope of a register, so that its centre moves from the start
+FIRST_BEND = 12.0  # of a register: pitches stand within about 3 semitones of 31 from its centre
 
 
 def choose_key(noise: Tensor, known: Tensor, voices: Sequence[Voice]) -> Tensor:
@@ -76,20 +76,20 @@ class VoiceLogits(nn.Module):
         nn.init.zeros_(self.linear.bias)
         _, curve, own, other = self.linear.bias.detach().split(self.sizes)
         if register:
-            self.linear.weight.detach()[degrees : degrees + 2] *= FIRST_CENTRE_GAIN / FIRST_GAIN
-            curve[1] = 1.0
+            self.linear.weight.detach()[degrees] *= FIRST_SLOPE_GAIN / FIRST_GAIN
+            curve[1] = FIRST_BEND
         if voice.kind == "monophonic":
             other[0], other[1] = FIRST_REST, FIRST_HOLD
         else:
             own.fill_(FIRST_STRIKE)
             other.fill_(FIRST_SUSTAIN)
         height = torch.linspace(-1, 1, pitches) if register else torch.zeros(0)
-        parabola = SHARPNESS * torch.stack([2 * height, -(height**2)])
+        parabola = torch.stack([2 * height, -(height**2)])
         self.register_buffer("parabola", parabola, persistent=False)
         above = voice.lowest + torch.arange(pitches) - torch.arange(CLASSES)[:, None]
         self.register_buffer("key_of", above % CLASSES, persistent=False)
 
-    parabola: Tensor  # (2, pitches): slope, whose weight is the centre, and bend
+    parabola: Tensor  # (2, pitches): the centre stands at slope / bend
     key_of: Tensor  # (12, pitches): the key in which a pitch is a degree
 
     def forward(self, h: Tensor, key: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from multigan.files import write_atomically
 from multigan.music.song import Key, Metre, Note, Song, Track
 
 SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}  # of the songs
@@ -33,7 +33,8 @@ def save_songs(songs: Mapping[str, Song], path: Path) -> None:
         notes=np.array(rows, np.int32).reshape(-1, 5),  # song, track, start, end, pitch
         header=np.frombuffer(header, np.uint8),
     )
-    write_whole(path, buffer.getvalue())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, buffer.getvalue())
 
 
 def split_names(groups: Iterable[Iterable[str]]) -> dict[str, set[str]]:
@@ -65,19 +66,6 @@ def load_songs(path: Path) -> dict[str, Song]:
         return {s["name"]: _song(s, n) for s, n in zip(songs, notes, strict=True)}
     except (OSError, EOFError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
         raise ValueError(f"{path}: no readable set of songs ({error}); make it again") from error
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file, or leave the old one as it is."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _shuffled(group: set[str]) -> bytes:

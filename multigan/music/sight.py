@@ -13,9 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
+from multigan.files import write_atomically
 from multigan.music.completed import Stretch, given_stretches
 from multigan.music.roll import DRUM_ROWS, ROW_OF_DRUM
-from multigan.music.shelf import write_whole
 from multigan.music.song import Song, Track
 
 COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
@@ -175,5 +175,5 @@ def _save(figure: Figure, path: Path) -> Path:
     """Write a PNG file, whole or not at all; its bytes depend on the figure alone."""
     content = io.BytesIO()
     figure.savefig(content, dpi=DPI, format="png", metadata={"Software": None})
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
     return path

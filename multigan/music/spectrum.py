@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from multigan import optional
 from multigan.fidelity import frechet_distance
+from multigan.files import write_atomically
 from multigan.music.audio import read_wav
-from multigan.music.shelf import write_whole
 
 RATE = 22_050  # samples per second: what spectrograms are made of
 WINDOW, HOP = 1024, 256  # samples of a Fourier transform, and from one to the next
@@ -97,7 +97,7 @@ def draw_mel(mel: Tensor, path: Path) -> Path:
     axes.set_ylabel("Hz")
     content = io.BytesIO()
     figure.savefig(content, dpi=100, format="png", metadata={"Software": None})
-    write_whole(path, content.getvalue())
+    write_atomically(path, content.getvalue())
     return path
 
 
