@@ -3,7 +3,10 @@
     multigan train music
     multigan sample runs/music-0001 -n 4 --given melody.mid --keep soprano
 
-Not tuned yet: see the README for what a short run reaches.
+Result of `--steps 1500`, seed 0, 360 s in one thread of a 2-core machine, `multigan evaluate`, in
+brackets held-out pieces and voices shuffled: Frechet distance 36 (.4, 88), scale consistency .86
+(.94, .83), dissonance .22 (.11, .39), mean leap 3.5 (2.6, 2.6), voice crossing .05 (.01, .09). With
+the soprano given: scale .93, dissonance .20. Longer runs, other seeds and the default: not run yet.
 Try: `multigan train music --coupling hybrid`, where every voice has latents of its own.
 """
 
