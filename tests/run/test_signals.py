@@ -19,6 +19,15 @@ def test_the_first_signal_is_only_noted(number):
     assert signal.getsignal(number) is before
 
 
+@pytest.fixture
+def _python_handles_ctrl_c():
+    """A background job inherits SIGINT ignored; Python's own handler stands in for this test."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_python_handles_ctrl_c")
 def test_the_second_one_has_its_usual_effect():
     with pytest.raises(KeyboardInterrupt), Interrupt():
         os.kill(os.getpid(), signal.SIGINT)
