@@ -7,7 +7,6 @@ own verb the parameters of its function.
 from __future__ import annotations
 
 import inspect
-import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -17,7 +16,7 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-HELP_LINE = re.compile(r"^\s*(\w+): (.+)$", re.MULTILINE)
+from multigan.recipe_file import KNOB_HELP
 
 
 @dataclass(frozen=True)
@@ -65,7 +64,7 @@ def options_of(function: Callable[..., Any], skip: tuple[str, ...] = ()) -> list
     Help comes from the lines `name: text` of its docstring.
     """
     hints = typing.get_type_hints(function)
-    helps = dict(HELP_LINE.findall(inspect.getdoc(function) or ""))
+    helps = dict(KNOB_HELP.findall(inspect.getdoc(function) or ""))
     return [
         Option(p.name, _bare(hints[p.name]), helps.get(p.name, ""), _shown(p.default))
         for p in inspect.signature(function).parameters.values()
@@ -118,7 +117,7 @@ def verb(name: str, function: Callable[..., Any], load: Callable[[str], Any]) ->
     hints = typing.get_type_hints(function)
     parameters = inspect.signature(function).parameters.values()
     loaded = [p.name for p in parameters if hints[p.name] is Sampler]
-    helps = dict(HELP_LINE.findall(inspect.getdoc(function) or ""))
+    helps = dict(KNOB_HELP.findall(inspect.getdoc(function) or ""))
 
     def run(**values: Any) -> None:
         function(**values | {key: load(values[key]) for key in loaded})
