@@ -59,9 +59,11 @@ class Generator(Protocol):
 class Discriminator(Protocol):
     """An nn.Module and a Part that scores samples: higher means more real, everywhere.
 
-    Optional: `features(x, condition) -> (B, F)` for the collapse check; and the trio
-    `embed(x)` (a linear map), `score(e, condition)` and `squared_input_norm(grad_e) -> (B,)`,
-    with which penalties are taken at e and equal the dense ones at x.
+    Optional: `features(x, condition) -> (B, F)` for the collapse check; and the trio `embed(x)`,
+    `score(e, condition)` and `squared_input_norm(grad_e) -> (B,)`, with which penalties are taken
+    at e = embed(x). It is one of two things: a linear map, and the norm is that of the slope at x,
+    which then need not be formed; or a reading of x without parameters (what sounds, for what is
+    written), and the norm is the plain one of the slope at what is read.
     """
 
     couples_batch: bool  # True (batch norm, minibatch stddev, packing): separate forwards, no

@@ -47,6 +47,8 @@ class RecipeFile:
     header: str
     knobs: tuple[Knob, ...]
     tiny: Mapping[str, Any]
+    rows: Mapping[str, Mapping[str, Any]]  # of a benchmark: row name -> knobs; empty elsewhere
+    seeds: int  # with which a benchmark runs each row: 0, 1, ...
 
     @property
     def summary(self) -> str:
@@ -102,20 +104,23 @@ def read_recipe(name: str | Path) -> RecipeFile:
     )
     if function is None:
         raise ValueError(f"{path} has no function `recipe`; wanted `def recipe(*, ...) -> Recipe`")
-    tiny = _constant(tree, "TINY", path)
+    tiny, rows = _constant(tree, "TINY", path, {}), _constant(tree, "ROWS", path, {})
     knobs = tuple(_knobs(function, path))
-    if unknown := set(tiny) - {knob.name for knob in knobs}:
-        raise ValueError(f"{path}: TINY sets {sorted(unknown)}, which are no knobs of its recipe")
+    for place, values in (("TINY", tiny), *rows.items()):
+        if unknown := set(values) - {knob.name for knob in knobs}:
+            sets = f"{path}: {place} sets {sorted(unknown)}"
+            raise ValueError(f"{sets}, which are no knobs of its recipe")
     header = ast.get_docstring(tree) or path.stem
-    return RecipeFile(str(name).removesuffix(".py"), path, header, knobs, tiny)
+    seeds = _constant(tree, "SEEDS", path, 3)
+    return RecipeFile(str(name).removesuffix(".py"), path, header, knobs, tiny, rows, seeds)
 
 
-def _constant(tree: ast.Module, name: str, path: Path) -> dict[str, Any]:
-    """The dict that is assigned to `name` at the top of the file; empty without one."""
+def _constant(tree: ast.Module, name: str, path: Path, default: Any) -> Any:
+    """The literal that is assigned to `name` at the top of the file, else the default."""
     for node in tree.body:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             return _literal(node.value, path)
-    return {}
+    return default
 
 
 def _literal(node: ast.expr, path: Path) -> Any:

@@ -129,7 +129,7 @@ def test_the_gradient_of_a_penalty_reaches_every_weight_of_the_discriminator(nam
 
 
 @every_domain
-def test_a_penalty_at_the_embedding_equals_the_one_at_the_input(name):
+def test_a_penalty_at_an_embedding_is_the_dense_one_or_the_plain_one_of_a_reading(name):
     recipe = tiny_recipe(name)
     network = recipe.discriminator.double().train()
     if not hasattr(network, "embed"):
@@ -142,8 +142,15 @@ def test_a_penalty_at_the_embedding_equals_the_one_at_the_input(name):
     embedded = logits_of(network.score(entry, batch.condition))
     (entry_slope,) = torch.autograd.grad(embedded.sum(), entry)
     torch.testing.assert_close(embedded, dense, rtol=1e-9, atol=1e-12)
+    is_linear = torch.allclose(network.embed(3 * x), 3 * network.embed(x))
+    if not is_linear:  # a reading: nothing in it is learnt
+        parameters = list(network.parameters())
+        learnt = torch.autograd.grad(network.embed(x).sum(), parameters, allow_unused=True)
+        assert all(grad is None for grad in learnt)
+    expected = slope if is_linear else entry_slope
     squared = network.squared_input_norm(entry_slope)
-    torch.testing.assert_close(squared, slope.flatten(1).square().sum(1), rtol=1e-9, atol=1e-12)
+    wanted = expected.flatten(1).square().sum(1)
+    torch.testing.assert_close(squared, wanted, rtol=1e-9, atol=1e-12)
 
 
 @every_domain

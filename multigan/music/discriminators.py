@@ -14,6 +14,7 @@ from multigan.music.streams import Streams, notes, rows
 from multigan.music.tensors import Given, channels, nothing_given
 from multigan.part import part
 
+STRUCK_WEIGHT = 3.0  # a note is struck once and sounds for several steps: see `embed`
 AT_ONCE = 8  # about how many numbers of a step of one voice are not 0
 
 
@@ -27,8 +28,9 @@ class MusicDiscriminator(nn.Module):
     intervals between all voices, and by scale and shift which cells are given. Then bars are
     compared with each other, and the pitch classes of the whole window are judged.
 
-    Penalties on its slope are taken at x, through the scan that makes struck notes sound: the scan
-    is not linear in x, so no embedding of the contract's kind could stand between the two.
+    Penalties on its slope are taken at what is heard, after the scan that makes struck notes sound
+    (the contract's `embed`, without parameters): at x the slope of a note would grow with its
+    length, and long notes would be judged more gently than short ones.
 
     Args:
         voices: what is heard, as in the domain.
@@ -87,15 +89,35 @@ class MusicDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, condition: Given | None = None) -> Tensor:
         """(B, T, C), given cells (None: nothing is given) -> logits (B,)."""
-        return self.last(self.features(x, condition)).squeeze(1)
+        return self.score(self.embed(x), condition)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Struck, then sounding notes of all voices: (B, T, C) -> (B, T, 2 rows)."""
+        if x.shape[1:] != (self.steps, channels(self.voices)):
+            wanted = f"(B, {self.steps}, {channels(self.voices)})"
+            raise ValueError(f"music of shape {tuple(x.shape)}; wanted {wanted}")
+        struck, sounds = notes(x, self.voices)
+        return torch.cat([*(STRUCK_WEIGHT * a for a in struck), *sounds], dim=-1)
+
+    def score(self, heard: Tensor, condition: Given | None = None) -> Tensor:
+        """What `embed` returns, given cells -> logits (B,)."""
+        return self.last(self._features(heard, condition)).squeeze(1)
+
+    def squared_input_norm(self, slope: Tensor) -> Tensor:
+        """|slope|^2 at the heard notes: (B, T, 2 rows) -> (B,)."""
+        return slope.flatten(1).square().sum(1)
 
     def features(self, x: Tensor, condition: Given | None = None) -> Tensor:
         """What the last linear map sees: (B, F)."""
-        trunks, pairs, window = self._listen(x)
-        given = fold_steps(torch.cat(list(self._given(x, condition)), -1), self.steps_per_beat)
-        heard = torch.cat([trunks.permute(1, 2, 0, 3).flatten(2), *pairs], dim=-1)
+        return self._features(self.embed(x), condition)
+
+    def _features(self, heard: Tensor, condition: Given | None) -> Tensor:
+        trunks, pairs, window = self._listen(heard)
+        given = self._given(heard, condition)
+        given = fold_steps(torch.cat(list(given), dim=-1), self.steps_per_beat)
+        beats = torch.cat([trunks.permute(1, 2, 0, 3).flatten(2), *pairs], dim=-1)
         scale, shift = self.hear_given(given).chunk(2, dim=-1)  # nothing given: at first 0
-        h = active(self.join(heard) * (1 + scale) + shift)
+        h = active(self.join(beats) * (1 + scale) + shift)
         h = self.together(h[None])[0]  # (B, beats, width)
         h = active(self.to_bars(fold_steps(h, self.beats_per_bar)))
         h = self.compare(h[None])[0]  # (B, bars, width)
@@ -103,34 +125,33 @@ class MusicDiscriminator(nn.Module):
 
     def voice_trunks(self, x: Tensor) -> Tensor:
         """What is heard of each voice alone: (B, T, C) -> (K, B, beats, voice_width)."""
-        return self._listen(x)[0]
+        return self._listen(self.embed(x))[0]
 
-    def _listen(self, x: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    def _listen(self, heard: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The voices' trunks, pairs beat by beat [(B, beats, ...)] and the window [(B, ...)].
 
         The lists are empty where there is nothing to hear.
         """
-        if x.shape[1:] != (self.steps, channels(self.voices)):
-            wanted = f"(B, {self.steps}, {channels(self.voices)})"
-            raise ValueError(f"music of shape {tuple(x.shape)}; wanted {wanted}")
-        struck, sounds = notes(x, self.voices)
+        both = heard.split([rows(voice) for voice in self.voices] * 2, dim=-1)
+        struck = [a / STRUCK_WEIGHT for a in both[: len(self.voices)]]
+        sounds = both[len(self.voices) :]
         steps = [hear(s) for hear, s in zip(self.hear, sounds, strict=True)]
         for k, (hear, a) in enumerate(zip(self.hear_struck, struck, strict=True)):
             steps[k] = steps[k] + hear(a)
         pairs: list[Tensor] = []
         window: list[Tensor] = []
         if self.streams is not None:
-            heard = self.streams(struck, sounds)
-            own = self.hear_streams(heard.voice)  # (K', B, T, C)
+            streams = self.streams(struck, sounds)
+            own = self.hear_streams(streams.voice)  # (K', B, T, C)
             for k, stream in zip(self.streams.pitched, own, strict=True):
                 steps[k] = steps[k] + stream
-            window = [active(self.hear_window(heard.window))]
+            window = [active(self.hear_window(streams.window))]
             if self.streams.pairs_width:
-                pairs = [fold_steps(active(self.hear_pairs(heard.pairs)), self.steps_per_beat)]
+                pairs = [fold_steps(active(self.hear_pairs(streams.pairs)), self.steps_per_beat)]
         beats = self.to_beats(fold_steps(active(torch.stack(steps)), self.steps_per_beat))
         return self.alone(active(beats)), pairs, window
 
     def _given(self, x: Tensor, condition: Given | None) -> Given:
-        if condition is not None:
-            return condition
-        return tree_map(lambda z: z.to(x), nothing_given(len(x), self.steps, self.voices))
+        if condition is None:
+            condition = nothing_given(len(x), self.steps, self.voices)
+        return tree_map(lambda leaf: leaf.to(x), condition)

@@ -8,10 +8,19 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from multigan.contract import tree_map
-from multigan.music.heads import choose, draw_noise, find_head, gumbel
-from multigan.music.keys import VoiceLogits, choose_key, relative_chroma
+from multigan.music.bodies import Body, Revision
+from multigan.music.heads import choose, draw_noise, find_head, gumbel, start_anew
+from multigan.music.keys import (
+    HEARD,
+    Agreement,
+    VoiceLogits,
+    choose_key,
+    hear_own,
+    relative_chroma,
+)
 from multigan.music.layers import (
     GroupLinear,
     blocks,
@@ -20,6 +29,7 @@ from multigan.music.layers import (
     root_mean_square_norm,
     unfold_steps,
 )
+from multigan.music.melody import Melody, sung_before
 from multigan.music.roll import Voice
 from multigan.music.streams import CLASSES
 from multigan.music.tensors import Given, channels, fill_in, nothing_given, slices
@@ -67,8 +77,11 @@ class MusicGenerator(nn.Module):
         private_size: a voice's own latents of the piece, and of each bar.
         beat_size: latents of each beat, shared and a voice's own.
         key_relative: whether pitch classes are written relative to a key.
+        revisions: how often the voices hear what they have drafted, and write it anew: all of them
+            together under "composer", else each only itself.
         head: how logits become hard, a name of `heads.HEADS`.
-        noise: scale of the noise on the logits under the head "straight_through".
+        noise: scale of the noise on the logits under the head "straight_through", at the start.
+        last_noise: the same at the end of training: there the latents alone decide.
 
     Raises ValueError for sizes that do not fit and unknown names.
     Source of couplings: Dong et al. 2018 (MuseGAN), arXiv:1709.06298, section 3.2.
@@ -88,8 +101,10 @@ class MusicGenerator(nn.Module):
         private_size: int = 16,
         beat_size: int = 16,
         key_relative: bool = True,
+        revisions: int = 1,
         head: str = "straight_through",
         noise: float = 0.3,
+        last_noise: float = 0.0,
     ) -> None:
         super().__init__()
         check_steps(steps, steps_per_bar, steps_per_beat)
@@ -97,8 +112,10 @@ class MusicGenerator(nn.Module):
             raise ValueError(f"no coupling {coupling!r}; known: {', '.join(COUPLINGS)}")
         self.voices, self.steps, self.steps_per_beat = tuple(voices), steps, steps_per_beat
         self.bars, self.beats = steps // steps_per_bar, steps // steps_per_beat
-        self.head = find_head(head)
-        self.noise_scale = noise if self.head.scale is None else self.head.scale
+        self.head, self.key_relative = find_head(head), key_relative
+        free = self.head.scale is None
+        self.noise_ends = (noise, last_noise) if free else (self.head.scale, self.head.scale)
+        self.register_buffer("noise_scale", torch.tensor(self.noise_ends[0]))
         self.shared, self.private = coupling != "jamming", coupling != "composer"
         self.shared_sizes = (shared_size, beat_size) if self.shared else (0, 0)
         self.private_sizes = (private_size, beat_size) if self.private else (0, 0)
@@ -112,9 +129,31 @@ class MusicGenerator(nn.Module):
         groups, wide = (count, voice_width) if self.private else (1, width)
         self.to_steps = GroupLinear(groups, wide, steps_per_beat * (wide // STEP_SHARE))
         self.at_steps = blocks(1, groups, wide // STEP_SHARE)
+        heard = HEARD * (1 if self.private else count)
+        self.revise = nn.ModuleList(
+            Revision(groups, heard, wide // STEP_SHARE, wide, steps_per_beat)
+            for _ in range(revisions)
+        )
+        self.melodies = nn.ModuleDict(
+            {
+                str(k): Melody(voice.pitches)
+                for k, voice in enumerate(self.voices)
+                if voice.kind == "monophonic"
+            }
+        )
+        self.agree = None if self.private else Agreement(wide // STEP_SHARE)
         self.to_logits = nn.ModuleList(
             VoiceLogits(voice, wide // STEP_SHARE, key_relative) for voice in self.voices
         )
+
+    noise_scale: Tensor  # ()
+
+    def anneal(self, progress: float) -> dict[str, float]:
+        """Set the scale of the noise for `progress` in [0, 1] of a run; return it."""
+        first, last = self.noise_ends
+        scale = first + (last - first) * progress
+        self.noise_scale.fill_(scale)
+        return {"noise": scale}
 
     def sample_latent(self, n: int, rng: torch.Generator) -> MusicLatent:
         """Draw `n` latents on the CPU."""
@@ -141,13 +180,15 @@ class MusicGenerator(nn.Module):
         if given is None:
             nothing = nothing_given(len(latent.noise), self.steps, self.voices)
             given = tree_map(lambda leaf: leaf.to(latent.noise), nothing)
-        keys = choose_key(latent.keys, given.known, self.voices)  # (1 or K, B, 12)
+        keys = self._keys(latent, given)  # (1 or K, B, 12)
         h = self.to_steps(self._beats(latent, given, keys))
         h = root_mean_square_norm(self.at_steps(unfold_steps(h, self.steps_per_beat)))
-        keys, h = self._for_each_voice(keys), self._for_each_voice(h)  # (K, B, T, C)
-        logits = [voice(h[k], keys[k]) for k, voice in enumerate(self.to_logits)]
-        cells = [self._choose(k, of_voice, latent.noise) for k, of_voice in enumerate(logits)]
-        return fill_in(torch.cat(cells, dim=-1), given, self.voices)
+        keys = self._for_each_voice(keys)
+        x = self._write(h, keys, latent.noise, given)
+        for revise in self.revise:
+            h = root_mean_square_norm(revise(h, self._hear(x, keys)))
+            x = self._write(h, keys, latent.noise, given)
+        return x
 
     def interpolate(self, a: MusicLatent, b: MusicLatent, t: float) -> MusicLatent:
         """The latent at `t` in [0, 1] on the way from a to b.
@@ -159,6 +200,11 @@ class MusicGenerator(nn.Module):
         mixed = tree_map(lambda x, y: math.cos(angle) * x + math.sin(angle) * y, a, b)
         nearer = a if t < 0.5 else b
         return mixed._replace(keys=nearer.keys, noise=nearer.noise)
+
+    def _keys(self, latent: MusicLatent, given: Given) -> Tensor:
+        """The key of each body (1 or K, B, 12); C where nothing is relative to it."""
+        keys = choose_key(latent.keys, given.known, self.voices)
+        return keys if self.key_relative else F.one_hot(keys.argmax(-1) * 0, CLASSES).to(keys)
 
     def _beats(self, latent: MusicLatent, given: Given, keys: Tensor) -> Tensor:
         """What is said beat by beat: (1 or K, B, beats, width of the last body)."""
@@ -183,21 +229,33 @@ class MusicGenerator(nn.Module):
         """(1 or K, ...) -> (K, ...)."""
         return x.expand(len(self.voices), *x.shape[1:])
 
-    def _choose(self, k: int, logits: Tensor, noise: Tensor) -> Tensor:
-        """The cells (B, T, width) of voice k."""
-        scaled = self.noise_scale * noise[..., slices(self.voices)[k]]
-        return choose(self.head, self.voices[k], logits, scaled, self.training)
+    def _write(self, h: Tensor, keys: Tensor, noise: Tensor, given: Given) -> Tensor:
+        """What is meant at each step (1 or K, B, T, C), keys (K, B, 12) -> cells (B, T, C)."""
+        agreed = None if self.agree is None else self.agree(h[0])
+        h, blocks = self._for_each_voice(h), slices(self.voices)
+        logits = [
+            start_anew(voice, to_logits(of_voice, key, agreed))
+            for voice, to_logits, of_voice, key in zip(
+                self.voices, self.to_logits, h, keys, strict=True
+            )
+        ]
+        noises = [self.noise_scale * noise[..., block] for block in blocks]
+        self._add_melodies(logits, noises, [given.known[..., block] for block in blocks])
+        cells = [
+            choose(self.head, voice, of_voice, chance, self.training)
+            for voice, of_voice, chance in zip(self.voices, logits, noises, strict=True)
+        ]
+        return fill_in(torch.cat(cells, dim=-1), given, self.voices)
 
+    def _add_melodies(self, logits: list[Tensor], noise: list[Tensor], given: list[Tensor]) -> None:
+        """Write into `logits` what each pitch is worth after the one that sounds before."""
+        sung = [int(k) for k in self.melodies]
+        melodies = [self.melodies[str(k)] for k in sung]
+        before = sung_before(melodies, *([x[k] for k in sung] for x in (logits, noise, given)))
+        for k, melody, pitches in zip(sung, melodies, before, strict=True):
+            logits[k] = logits[k] + F.pad(melody(pitches), (0, 2))
 
-class Body(nn.Module):
-    """(G, B, beats, inputs) -> (G, B, beats, width): a map, a place for each beat, blocks."""
-
-    def __init__(self, groups: int, beats: int, inputs: int, width: int, depth: int) -> None:
-        super().__init__()
-        self.enter = GroupLinear(groups, inputs, width)
-        self.place = nn.Parameter(torch.randn(groups, 1, beats, width))
-        self.blocks = blocks(depth, groups, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(G, B, beats, inputs) -> (G, B, beats, width)."""
-        return self.blocks(self.enter(x) + self.place)
+    def _hear(self, x: Tensor, keys: Tensor) -> Tensor:
+        """What a body that revises hears of cells (B, T, C): (1 or K, B, T, inputs)."""
+        heard = hear_own(x, keys, self.voices)  # (K, B, T, HEARD)
+        return heard if self.private else heard.permute(1, 2, 0, 3).flatten(2)[None]

@@ -74,15 +74,17 @@ def find_head(name: str) -> Head:
     return HEADS[name]
 
 
-def choose(head: Head, voice: Voice, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
-    """The cells (B, T, width) of a voice from its logits and noise of the same shape.
-
-    Nothing is held into the first step, whatever the logits of holds and sustains say there.
-    """
+def start_anew(voice: Voice, logits: Tensor) -> Tensor:
+    """Logits (B, T, width) with which nothing is held into the first step."""
     holds = {"monophonic": 1, "polyphonic": voice.pitches, "drums": 0}[voice.kind]
     strike, hold = logits.split([logits.shape[-1] - holds, holds], dim=-1)
     hold = F.pad(hold[:, 1:], (0, 0, 1, 0), value=-math.inf)
-    return head.make(CHOICES[voice.kind], torch.cat([strike, hold], dim=-1), noise, training)
+    return torch.cat([strike, hold], dim=-1)
+
+
+def choose(head: Head, voice: Voice, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
+    """The cells (B, T, width) of a voice from its logits and noise of the same shape."""
+    return head.make(CHOICES[voice.kind], start_anew(voice, logits), noise, training)
 
 
 def _one_hot(logits: Tensor) -> Tensor:

@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multigan.music.roll import Voice
-from multigan.music.streams import CLASSES, fold_matrix, notes, rows
+from multigan.music.streams import CLASSES, fold_matrix, notes, outline_matrix, rows
 
 MAJOR = (0, 2, 4, 5, 7, 9, 11)  # semitones above the key; a minor scale is its relative major's
+HEARD = CLASSES + 3  # numbers in which a step of one voice is heard
 IN_SCALE = 0.95  # chance that a note belongs to the scale of its key (.942 in Bach's chorales)
 # Before training, the logits say: about three of four steps go on, and a rest is rare.
 FIRST_HOLD, FIRST_REST = 1.5, -1.0  # of a monophonic voice, beside its pitches' 0 and less
@@ -50,10 +52,53 @@ def relative_chroma(known: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Ten
     folded = [s @ fold_matrix(v).to(s) for v, s in sounds if v.kind != "drums"]  # (B, T, 12)
     if not folded:
         return known.new_zeros(*keys.shape[:2], known.shape[1], 0)
-    pitch_class, degree = torch.arange(CLASSES)[:, None], torch.arange(CLASSES)
-    turn = keys[..., (pitch_class - degree) % CLASSES]  # (G, B, 12, 12)
-    relative = torch.stack(folded, dim=1) @ turn[:, :, None]  # (G, B, K', T, 12)
+    relative = torch.stack(folded, dim=1) @ _turn(keys)[:, :, None]  # (G, B, K', T, 12)
     return relative.transpose(2, 3).flatten(-2)
+
+
+def hear_own(x: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """What each voice plays in music (B, T, C), keys (K, B, 12): (K, B, T, HEARD).
+
+    Of a voice with pitches: what sounds by pitch class above the key, its height, the number of
+    notes, and the number struck. Of drums their 9 onsets.
+    """
+    heard = []
+    for voice, key, struck, sounds in zip(voices, keys, *notes(x, voices), strict=True):
+        if voice.kind == "drums":
+            own = struck
+        else:
+            chroma, outline = (sounds @ outline_matrix(voice).to(x)).split([CLASSES, 2], dim=-1)
+            relative = chroma @ _turn(key)  # (B, T, 12)
+            own = torch.cat([relative, outline, struck.sum(-1, keepdim=True)], dim=-1)
+        heard.append(F.pad(own, (0, HEARD - own.shape[-1])))
+    return torch.stack(heard)
+
+
+def _turn(keys: Tensor) -> Tensor:
+    """The matrix (..., 12, 12) that turns pitch classes into degrees above keys (..., 12)."""
+    pitch_class, degree = torch.arange(CLASSES)[:, None], torch.arange(CLASSES)
+    return keys[..., (pitch_class - degree) % CLASSES]
+
+
+class Agreed(NamedTuple):
+    """What all voices add to their logits."""
+
+    chord: Tensor  # (B, T, 12): to the degrees of the key
+    hold: Tensor  # (B, T, 1): to the hold of a monophonic voice
+
+
+class Agreement(nn.Module):
+    """(B, T, C) -> what voices that are written together have in common: chord and rhythm."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, CLASSES + 1)
+        nn.init.normal_(self.linear.weight, std=FIRST_GAIN / math.sqrt(inputs))
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, h: Tensor) -> Agreed:
+        """(B, T, C) -> Agreed."""
+        return Agreed(*self.linear(h).split([CLASSES, 1], dim=-1))
 
 
 class VoiceLogits(nn.Module):
@@ -61,6 +106,7 @@ class VoiceLogits(nn.Module):
 
     A pitch is the sum of its degree in the key, a parabola that says around which pitch the voice
     moves at this step, and a part of its own; rest, hold and sustain are linear maps, as drums are.
+    What is agreed with others is added.
     """
 
     def __init__(self, voice: Voice, inputs: int, key_relative: bool = True) -> None:
@@ -92,12 +138,16 @@ class VoiceLogits(nn.Module):
     parabola: Tensor  # (2, pitches): the centre stands at slope / bend
     key_of: Tensor  # (12, pitches): the key in which a pitch is a degree
 
-    def forward(self, h: Tensor, key: Tensor) -> Tensor:
+    def forward(self, h: Tensor, key: Tensor, agreed: Agreed | None = None) -> Tensor:
         """(B, T, C), one-hot key (B, 12) -> (B, T, width)."""
         degrees, curve, strike, other = self.linear(h).split(self.sizes, dim=-1)
         if self.kind == "drums":
             return strike
         strike = strike + curve @ self.parabola
+        if agreed is not None and self.key_relative:
+            degrees = degrees + agreed.chord
+        if agreed is not None and self.kind == "monophonic":
+            other = other + F.pad(agreed.hold, (1, 0))
         if self.key_relative:
             strike = strike + degrees @ key[:, self.key_of]  # (B, T, 12) @ (B, 12, pitches)
         return torch.cat([strike, other], dim=-1)

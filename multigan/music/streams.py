@@ -22,6 +22,8 @@ from multigan.music.roll import DRUM_ROWS, Voice
 from multigan.music.tensors import scan, width
 
 CLASSES = 12  # pitch classes
+HEIGHT_UNIT = 5.0  # semitones: of heights and leaps
+PARALLEL = [0, 5, 7]  # semitones: octaves and fifths, whichever voice is the upper one
 FREQUENCIES = CLASSES // 2 + 1  # of their real Fourier transform
 
 
@@ -88,9 +90,15 @@ def fold_matrix(voice: Voice) -> Tensor:
     return F.one_hot(pitches % CLASSES, CLASSES).float()
 
 
+def middle_pitch(voice: Voice) -> float:
+    """The middle of the range of a voice, a MIDI pitch."""
+    return voice.lowest + (voice.pitches - 1) / 2
+
+
 def outline_matrix(voice: Voice) -> Tensor:
-    """(pitches, 14): FOLD, then the height of each pitch in octaves above the lowest, then 1."""
-    height = torch.arange(voice.pitches)[:, None] / CLASSES
+    """(pitches, 14): FOLD, then the height of each pitch above the voice's middle, then 1."""
+    pitches = torch.arange(voice.lowest, voice.lowest + voice.pitches)[:, None]
+    height = (pitches - middle_pitch(voice)) / HEIGHT_UNIT
     return torch.cat([fold_matrix(voice), height, torch.ones_like(height)], dim=1)
 
 
@@ -129,45 +137,47 @@ class Intervals(nn.Module):
         real, imaginary = a_cos * b_cos + a_sin * b_sin, a_cos * b_sin - a_sin * b_cos
         return torch.cat([real, imaginary], dim=-1) @ self.synthesis
 
-    def of_pairs(self, spectra: Tensor) -> Tensor:
-        """Between every two voices i < j: (K, ..., 14) -> (K (K - 1) / 2, ..., 12)."""
-        voices = spectra.unbind(0)
-        pairs = list(combinations(range(len(voices)), 2))
-        lower = torch.stack([voices[i] for i, _ in pairs])
-        return self.between(lower, torch.stack([voices[j] for _, j in pairs]))
-
 
 class Heard(NamedTuple):
     """The streams of K' voices with pitches, `pairs` of which there are K' (K' - 1) / 2.
 
     `voice`: 12 chroma, the number of onsets, 12 intervals from what sounded a step before to what
-    is struck now, the leap and its square. `window`: the mean number of voices on each pitch class
-    of a whole window, then the autocorrelation of that, in which the key no longer shows and a
-    scale is peaks at fourths and fifths.
+    is struck now, the leap, its square, and the height. `pairs`: 12 intervals, how much higher the
+    first voice is, and which of the intervals PARALLEL are kept while both voices move.
+    `window`: the mean number of voices on each pitch class of a whole window, then the
+    autocorrelation of that, in which the key no longer shows and a scale is peaks at fourths and
+    fifths.
     """
 
-    voice: Tensor  # (K', B, T, 27)
-    pairs: Tensor  # (B, T, 12 pairs)
+    voice: Tensor  # (K', B, T, 28)
+    pairs: Tensor  # (B, T, 16 pairs)
     window: Tensor  # (B, 24)
 
 
 class Streams(nn.Module):
     """Struck and sounding notes, K of (B, T, rows) -> Heard. At least one voice must have pitches.
 
-    A leap is in octaves, up positive, summed over all pairs of a note and one that sounded before
-    it; where nothing begins, or after silence, it is 0, as the intervals are. A repeated note is
-    an interval of 0.
+    Heights are summed over what sounds, leaps over all pairs of a note that is struck and one that
+    sounded before it; both are in HEIGHT_UNIT, up positive. Where nothing begins, or after silence,
+    leaps and intervals are 0. A repeated note is an interval of 0.
     """
 
-    voice_width, window_width = 2 * CLASSES + 3, 2 * CLASSES
+    voice_width, window_width = 2 * CLASSES + 4, 2 * CLASSES
+    pair_width = CLASSES + 1 + len(PARALLEL)
 
     def __init__(self, voices: Sequence[Voice]) -> None:
         super().__init__()
         self.pitched = [k for k, voice in enumerate(voices) if voice.kind != "drums"]
-        self.pairs_width = CLASSES * len(self.pitched) * (len(self.pitched) - 1) // 2
+        pairs = list(combinations(range(len(self.pitched)), 2))
+        self.one, self.other = [i for i, _ in pairs], [j for _, j in pairs]
+        self.pairs_width = self.pair_width * len(pairs)
         self.intervals = Intervals()
         for k in self.pitched:
             self.register_buffer(f"outline_{k}", outline_matrix(voices[k]), persistent=False)
+        middles = torch.tensor([middle_pitch(voices[k]) for k in self.pitched])
+        self.register_buffer("middles", middles.view(-1, 1, 1, 1) / HEIGHT_UNIT, persistent=False)
+
+    middles: Tensor  # (K', 1, 1, 1): from which the height of each voice is counted
 
     def forward(self, struck: Sequence[Tensor], sounds: Sequence[Tensor]) -> Heard:
         """K of (B, T, rows), twice -> Heard."""
@@ -179,8 +189,8 @@ class Streams(nn.Module):
         classes = chroma.sum(0).mean(1)  # (B, 12)
         key = self.intervals.spectrum(classes)
         return Heard(
-            torch.cat([chroma, begins, melody, leap, leap.square()], dim=-1),
-            self._pairs(spectrum),
+            torch.cat([chroma, begins, melody, leap, leap.square(), height], dim=-1),
+            self._pairs(spectrum, height + self.middles * number, number, begins - melody[..., :1]),
             torch.cat([classes, self.intervals.between(key, key)], dim=1),
         )
 
@@ -189,8 +199,15 @@ class Streams(nn.Module):
         outlines = [played[k] @ self.get_buffer(f"outline_{k}") for k in self.pitched]
         return torch.stack(outlines).split([CLASSES, 1, 1], dim=-1)
 
-    def _pairs(self, spectrum: Tensor) -> Tensor:
-        """(K', B, T, 14) -> (B, T, 12 pairs)."""
+    def _pairs(self, spectrum: Tensor, pitch: Tensor, number: Tensor, moves: Tensor) -> Tensor:
+        """(K', B, T, 14), then summed pitches, their number and that of moves -> (B, T, 16 pairs).
+
+        A move is a note that does not repeat the one before.
+        """
         if not self.pairs_width:
             return spectrum[0, ..., :0]
-        return self.intervals.of_pairs(spectrum).permute(1, 2, 0, 3).flatten(2)
+        one, other = self.one, self.other
+        intervals = self.intervals.between(spectrum[one], spectrum[other])  # (pairs, B, T, 12)
+        higher = pitch[one] * number[other] - pitch[other] * number[one]
+        kept = (intervals * earlier(intervals))[..., PARALLEL] * moves[one] * moves[other]
+        return torch.cat([intervals, higher, kept], dim=-1).permute(1, 2, 0, 3).flatten(2)

@@ -48,23 +48,42 @@ def test_intervals_are_the_circular_correlation_written_out():
     torch.testing.assert_close(got, wanted, rtol=1e-4, atol=1e-4)
 
 
+def pairs_of(high, low):
+    """Intervals (T, 12), how much higher the first voice is (T,) and parallels (T, 3)."""
+    intervals, higher, kept = heard(music(high, low)).pairs[0].split([12, 1, 3], dim=-1)
+    return intervals, higher[:, 0], kept
+
+
 def test_pairs_are_ordered_and_count_semitones_upwards():
-    chroma = torch.nn.functional.one_hot(torch.tensor([0, 4, 7]), 12).float()  # C, E, G
-    intervals = Intervals()
-    pairs = intervals.of_pairs(intervals.spectrum(chroma))
-    assert pairs.shape == (3, 12)
+    voices = [Voice(name, lowest=60, pitches=31) for name in "CEG"]
+    x = torch.cat([music([p], [p])[..., :33] for p in (0, 4, 7)], dim=-1)
+    pairs = heard(x, voices).pairs[0, 0].view(3, 16)[:, :12]
     assert pairs.argmax(1).tolist() == [4, 7, 3]
     torch.testing.assert_close(pairs.amax(1), torch.ones(3))
+
+
+def test_how_much_higher_a_voice_is_counts_octaves_and_crossing_is_negative():
+    higher = pairs_of([2, 14, REST, 0], [0, HOLD, HOLD, 30])[1]
+    torch.testing.assert_close(higher * streams.HEIGHT_UNIT, torch.tensor([20.0, 32.0, 0, -12.0]))
+
+
+def test_only_fifths_and_octaves_that_move_together_are_parallel():
+    high, low = [1, 3, HOLD, 5, 5, 8], [0, 2, HOLD, 4, 4, 4]  # the interval is 19, at last 22
+    kept = pairs_of(high, low)[2]
+    moves = torch.tensor([0.0, 1, 0, 1, 0, 0])  # the first has no note before, the fifth repeats
+    torch.testing.assert_close(kept, moves[:, None] * torch.tensor([0.0, 1, 0]))
+    assert pairs_of([4, 6], [1, 3])[2].abs().max() < 1e-5  # parallel sixths
 
 
 def test_an_octave_leaves_chroma_and_pairs_as_they_are():
     high, low = [0, HOLD, 4, REST], [0, HOLD, 9, HOLD]
     one, other = heard(music(high, low)), heard(music([12, HOLD, 16, REST], low))
-    torch.testing.assert_close(one.pairs, other.pairs)
+    intervals = one.pairs[..., :12]
+    torch.testing.assert_close(intervals, other.pairs[..., :12])
     torch.testing.assert_close(one.voice[..., :12], other.voice[..., :12])
     torch.testing.assert_close(one.window, other.window)
     moved = heard(music([1, HOLD, 5, REST], low))
-    assert not torch.allclose(one.pairs, moved.pairs)
+    assert not torch.allclose(intervals, moved.pairs[..., :12])
 
 
 def test_transposing_all_voices_leaves_intervals_and_leaps_as_they_are():
@@ -72,7 +91,7 @@ def test_transposing_all_voices_leaves_intervals_and_leaps_as_they_are():
     shift = [[t if t >= REST else t + 5 for t in tokens] for tokens in (high, low)]
     one, other = heard(music(high, low)), heard(music(*shift))
     torch.testing.assert_close(one.pairs, other.pairs)
-    torch.testing.assert_close(one.voice[..., 12:], other.voice[..., 12:])
+    torch.testing.assert_close(one.voice[..., 12:27], other.voice[..., 12:27])
     torch.testing.assert_close(one.window[:, 12:], other.window[:, 12:])
     assert not torch.allclose(one.window[:, :12], other.window[:, :12])
 
@@ -87,10 +106,13 @@ def test_a_repeated_note_is_an_onset_at_an_interval_of_nothing():
     torch.testing.assert_close(held[2, melody], torch.eye(12)[2])
 
 
-def test_leaps_are_octaves_up_and_nothing_after_silence():
+def test_leaps_go_up_and_nothing_leaps_after_silence():
     voice = heard(music([0, 18, HOLD, 6, REST, 9], [REST] * 6)).voice[0, 0]
-    torch.testing.assert_close(voice[:, 25], torch.tensor([0, 1.5, 0, -1, 0, 0]))
+    semitones = streams.HEIGHT_UNIT * voice[:, 25]
+    torch.testing.assert_close(semitones, torch.tensor([0.0, 18, 0, -12, 0, 0]))
     torch.testing.assert_close(voice[:, 26], voice[:, 25] ** 2)
+    height = streams.HEIGHT_UNIT * voice[:, 27]
+    torch.testing.assert_close(height, torch.tensor([-15.0, 3, 3, -9, 0, -6]))
 
 
 def test_a_window_in_one_scale_shows_fifths_whatever_its_key():
@@ -105,9 +127,9 @@ def test_a_window_in_one_scale_shows_fifths_whatever_its_key():
 def test_drums_have_no_pitch_streams_and_a_single_voice_no_pairs():
     x = tensors.encode(random_roll(np.random.default_rng(1), 16), VOICES)[None]
     many = heard(x, VOICES)
-    assert many.voice.shape == (3, 1, 16, 27) and many.pairs.shape == (1, 16, 36)
+    assert many.voice.shape == (3, 1, 16, 28) and many.pairs.shape == (1, 16, 48)
     alone = heard(x[..., :22], VOICES[:1])
-    assert alone.voice.shape == (1, 1, 16, 27) and alone.pairs.shape == (1, 16, 0)
+    assert alone.voice.shape == (1, 1, 16, 28) and alone.pairs.shape == (1, 16, 0)
 
 
 def test_streams_have_second_derivatives():

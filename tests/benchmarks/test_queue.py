@@ -1,0 +1,50 @@
+import json
+
+import pytest
+
+from multigan.recipe_file import recipe_names
+from tests.benchmarks import queue
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    monkeypatch.setattr(queue, "RESULTS", tmp_path)
+    file = tmp_path / "toy.py"
+    file.write_text("ROWS = {'a': {}, 'b': {'x': 2}}\nSEEDS = 2\ndef recipe(*, x: int = 1): ...")
+    read = queue.read_recipe
+    monkeypatch.setattr(queue, "read_recipe", lambda name: read(file))
+    return tmp_path
+
+
+def test_every_row_has_a_run_with_the_first_seed_before_any_has_a_second(results):
+    made = [(job.row, job.seed, job.knobs) for job in queue.jobs(["toy"])]
+    assert made == [("a", 0, {}), ("b", 0, {"x": 2}), ("a", 1, {}), ("b", 1, {"x": 2})]
+    assert [*queue.jobs(["toy"])][1].options() == ["benchmarks/toy", "--x=2", "--seed=0"]
+
+
+def test_a_table_has_means_and_deviations_of_the_last_row_and_no_row_without_results(results):
+    for seed, value in enumerate((1.0, 3.0)):
+        rows = {"real": {"frechet": 0.5}, "this model": {"frechet": value}}
+        result = {"cpu_seconds": 10 + seed, "evaluation": {"rows": rows, "notes": []}}
+        (results / f"toy-a-{seed}.json").write_text(json.dumps(result))
+    assert queue.table("toy").splitlines() == [
+        "| | seeds | CPU s | frechet |",
+        "|---|---|---|---|",
+        "| a | 2 | 10 | 2 ± 1.4 |",
+    ]
+
+
+def test_what_has_a_result_is_not_run_again(results, monkeypatch, capsys):
+    ran = []
+    monkeypatch.setattr(queue, "run", ran.append)
+    monkeypatch.setattr("sys.argv", ["queue", "toy"])
+    (results / "toy-a-0.json").write_text("{}")
+    queue.main()
+    assert [(job.row, job.seed) for job in ran] == [("b", 0), ("a", 1), ("b", 1)]
+    assert "toy-a-0.json: there already" in capsys.readouterr().out
+
+
+def test_every_benchmark_recipe_names_its_rows():
+    for name in recipe_names():
+        if name.startswith(queue.FOLDER):
+            assert queue.read_recipe(name).rows, name
