@@ -31,6 +31,7 @@ class Steps(NamedTuple):
     cells: Tensor  # (2, S, C) uint8 in {0, 1}: the pieces end to end, as written and struck
     starts: Tensor  # (N,) int64
     shifts: list[tuple[int, int]]  # of each window: semitones, how far down and up it may move
+    pieces: Tensor  # (N,) int64: which stretch of a song it is from
 
 
 @part
@@ -78,6 +79,11 @@ class SongWindows:
     def __len__(self) -> int:
         return len(self._steps.starts)
 
+    @property
+    def pieces(self) -> Tensor:
+        """Which piece each window is from, (N,) int64: windows of one piece resemble each other."""
+        return self._steps.pieces
+
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         """The windows at `indices` (B,), on their device."""
         self._keep_on(indices.device)
@@ -120,8 +126,8 @@ class SongWindows:
 
     def _keep_on(self, device: torch.device) -> None:
         if self._steps.starts.device != device:
-            cells, starts, shifts = self._steps
-            self._steps = Steps(cells.to(device), starts.to(device), shifts)
+            cells, starts = self._steps.cells.to(device), self._steps.starts.to(device)
+            self._steps = self._steps._replace(cells=cells, starts=starts)
             self._orders = {}
 
 
@@ -192,10 +198,12 @@ def _laid(pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, hop_bar
     window, hop = domain.frame.steps, hop_bars * domain.frame.bar_steps
     starts: list[int] = []
     shifts: list[tuple[int, int]] = []
+    numbers: list[int] = []
     ends = accumulate(len(piece) for piece in pieces)
-    for piece, end in zip(pieces, ends, strict=True):
+    for number, (piece, end) in enumerate(zip(pieces, ends, strict=True)):
         own = range(end - len(piece), end - window + 1, hop)
         starts += own
+        numbers += [number] * len(own)
         shifts += [_shifts(_ranges(piece, domain.voices), ranges)] * len(own)
     cells = torch.cat(list(pieces))  # (S, C); no piece begins with a hold
     both = torch.stack([cells, struck(cells, domain.voices)])
@@ -203,7 +211,7 @@ def _laid(pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, hop_bar
     chosen = [
         shift for shift, is_audible in zip(shifts, sounds.tolist(), strict=True) if is_audible
     ]
-    return Steps(both, torch.tensor(starts)[sounds], chosen)
+    return Steps(both, torch.tensor(starts)[sounds], chosen, torch.tensor(numbers)[sounds])
 
 
 def _audible(anew: Tensor, domain: MusicDomain, starts: Tensor) -> Tensor:

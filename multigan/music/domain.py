@@ -17,6 +17,7 @@ from multigan.music.pieces import draw_piece
 from multigan.music.roll import SATB, Voice
 from multigan.music.song import TICKS_PER_QUARTER, UNITS, Metre, Song
 from multigan.music.tensors import decode
+from multigan.music.windows import Grid
 from multigan.music.wishes import Plan, Wishes, plan
 from multigan.part import part
 
@@ -79,6 +80,16 @@ class MusicDomain:
         bar, beat = self.signature.bar_ticks, self.signature.beat_ticks
         return Frame(self.bars, bar // self.step_ticks, beat // self.step_ticks, len(self.voices))
 
+    @property
+    def hop_steps(self) -> int:
+        """How many steps each window of a long piece adds to the one before."""
+        return max(1, self.bars // 2) * self.frame.bar_steps
+
+    @property
+    def grid(self) -> Grid:
+        """What its steps are, for the metrics."""
+        return Grid(self.frame.bar_steps, self.frame.beat_steps, self.steps_per_quarter)
+
     def sample(
         self,
         generator: Generator,
@@ -108,15 +119,14 @@ class MusicDomain:
         """
         wishes = Wishes(bars, given, keep, fill_bars, fill_tracks, extend)
         agreed = plan(self, wishes)
-        frame = self.frame
         x = draw_piece(
             generator,
             n,
             rng,
             agreed.given,
             self.voices,
-            window_steps=frame.steps,
-            hop_steps=max(1, self.bars // 2) * frame.bar_steps,
+            window_steps=self.frame.steps,
+            hop_steps=self.hop_steps,
         )
         songs = (self._trimmed(song, agreed) for song in self.decode(x))
         return [song if tempo is None else replace(song, tempo_bpm=tempo) for song in songs]
