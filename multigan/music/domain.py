@@ -103,6 +103,7 @@ class MusicDomain:
         fill_bars: str | None = None,
         fill_tracks: str | None = None,
         extend: Path | None = None,
+        lock_ends: bool = False,
     ) -> list[Song]:
         """Draw `n` songs, freely or around what a MIDI file gives.
 
@@ -116,8 +117,9 @@ class MusicDomain:
         fill_bars: the bars of --given to write anew, such as 3-4 or 1,5-6
         fill_tracks: the voices of --given to write anew (in --fill-bars if that is named too)
         extend: a MIDI file to continue
+        lock_ends: strike anew what would hold a given note longer than it was
         """
-        wishes = Wishes(bars, given, keep, fill_bars, fill_tracks, extend)
+        wishes = Wishes(bars, given, keep, fill_bars, fill_tracks, extend, lock_ends)
         agreed = plan(self, wishes)
         x = draw_piece(
             generator,
@@ -127,6 +129,7 @@ class MusicDomain:
             self.voices,
             window_steps=self.frame.steps,
             hop_steps=self.hop_steps,
+            lock_ends=lock_ends,
         )
         songs = (self._trimmed(song, agreed) for song in self.decode(x))
         return [song if tempo is None else replace(song, tempo_bpm=tempo) for song in songs]

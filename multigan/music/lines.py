@@ -38,7 +38,7 @@ def own_figures(x: Tensor, voices: Sequence[Voice], grid: Grid = SIXTEENTHS) -> 
     that has eighths.
     """
     repeated = notes = 0.0
-    figures = {}
+    figures: dict[str, float] = {}
     for voice, block in zip(voices, slices(voices), strict=True):
         own = x[..., block]
         if voice.kind == "drums":
