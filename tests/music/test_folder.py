@@ -9,6 +9,7 @@ from multigan.music.roles import Unusable, cast
 from multigan.music.roll import LAYOUTS
 from multigan.music.song import Metre, Note, Song, Track
 from multigan.rng import keyed_rng
+from tests.benchmarks.music import importing
 from tests.music.damage import DAMAGED
 
 
@@ -121,6 +122,12 @@ def test_two_processes_find_what_one_finds(tmp_path):
     (tmp_path / "out" / "report.json").unlink()
     assert imported(tmp_path, workers=2) == one
     assert (tmp_path / "out" / "songs.npz").read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_a_thousand_files_of_500_notes_take_two_processes_less_than_a_minute(tmp_path):
+    read = importing(1000)  # every one of them is used
+    assert read["s_per_1000"] < 60 or read["cpu_s_per_1000"] < 2 * 60  # beside other work
 
 
 def test_folders_below_and_suffixes_of_any_case_are_read(tmp_path):
