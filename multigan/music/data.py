@@ -141,6 +141,9 @@ def read_steps(source: str, domain: MusicDomain, hop_bars: int) -> dict[str, Ste
     if hop_bars < 1:
         raise ValueError(f"hop_bars is {hop_bars}; wanted 1 or more")
     songs = read_songs(source, domain.metre)
+    count = sum(len(songs[split]) for split in SPLITS)
+    if not all(songs[split] for split in SPLITS):
+        raise ValueError(f"{source}: {count} songs; wanted 3 or more: to train, to choose, to test")
     pieces = {split: _pieces(source, songs[split], domain) for split in SPLITS}
     ranges = _ranges(torch.cat(pieces["train"]), domain.voices)
     return {split: _laid(pieces[split], ranges, domain, hop_bars) for split in SPLITS}
@@ -174,9 +177,10 @@ def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list
                 raise ValueError(f"{source}, {name}: {error}") from error
             found.append(encode(roll, domain.voices).byte())
     if not found:
+        signed = ", ".join(sorted({name for song in songs.values() for name in song.signatures}))
         raise ValueError(
-            f"{source}: no {domain.bars} bars of {domain.metre} in a split; wanted more songs, "
-            "fewer bars or another metre"
+            f"{source}: no {domain.bars} bars of {domain.metre} in a split, whose songs are in "
+            f"{signed}; wanted more songs, fewer bars or another metre"
         )
     return found
 

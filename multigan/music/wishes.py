@@ -130,9 +130,9 @@ def _score(
 ) -> _Score:
     """The file on the grid; where a `demanded` voice has no track, a ValueError."""
     song = Song.from_midi(file)
-    signed = sorted({f"{metre.counts}/{metre.unit}" for metre in song.metres})
-    if signed != [domain.metre]:
-        raise ValueError(f"{file}: is in {', '.join(signed)}; this model writes {domain.metre}")
+    if song.signatures != [domain.metre]:
+        signed = ", ".join(song.signatures)
+        raise ValueError(f"{file}: is in {signed}; this model writes {domain.metre}")
     players = _players(song, domain.voices, wanted)
     _check_players(file, song, players, wanted, demanded)
     bar = domain.signature.bar_ticks

@@ -230,7 +230,25 @@ def test_single_strays_move_by_octaves_and_many_are_refused():
         cast(wide, "satb")
 
 
-@pytest.mark.parametrize("layout, voice", [("band", "bass"), ("piano", "piano")])
-def test_a_missing_voice_is_named(layout, voice):
-    with pytest.raises(Unusable, match=rf"lacks a voice \({voice}\)"):
-        cast(song(line(36, 38, is_drum=True)), layout)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_drums_alone_are_named_so(layout):
+    with pytest.raises(Unusable, match=r"has drums only \(Kit\)"):
+        cast(song(line(36, 38, name="Kit", is_drum=True)), layout)
+
+
+def test_a_missing_voice_is_named():
+    with pytest.raises(Unusable, match=r"lacks a voice \(bass\)"):
+        cast(song(line(72, 74, name="lead"), line(36, 38, is_drum=True)), "band")
+
+
+def test_a_folder_of_drums_or_of_another_metre_gets_clear_lines(tmp_path, capsys):
+    root = tmp_path / "in"
+    root.mkdir()
+    song(line(36, 38, is_drum=True, name="Kit")).to_midi(root / "drums.mid")
+    jig = Song(choir().tracks, 1920, metres=(Metre(0, 6, 8),))
+    jig.to_midi(root / "jig.mid")
+    with pytest.raises(ValueError, match=r"no file can be used as satb; see .*report\.json"):
+        imported(tmp_path, bars=1, metre="4/4")
+    printed = capsys.readouterr().out
+    assert f"{root / 'drums.mid'}: has drums only (Kit)" in printed
+    assert f"{root / 'jig.mid'}: is in another metre (6/8)" in printed
