@@ -14,6 +14,7 @@ from multigan.music.completed import CompletedSong
 from multigan.music.masks import Frame
 from multigan.music.medley import joined
 from multigan.music.pieces import draw_piece
+from multigan.music.render import write_songs
 from multigan.music.roll import SATB, Voice
 from multigan.music.song import TICKS_PER_QUARTER, UNITS, Metre, Song
 from multigan.music.tensors import decode
@@ -166,15 +167,8 @@ class MusicDomain:
         ]
 
     def write(self, samples: list[Song], folder: Path) -> list[Path]:
-        """Write 000000.mid, 000000.wav and 000000.png of each song."""
-        folder.mkdir(parents=True, exist_ok=True)
-        files = []
-        for number, song in enumerate(samples):
-            mid, wav, png = (
-                folder / f"{number:06d}{suffix}" for suffix in (".mid", ".wav", ".png")
-            )
-            files += [song.to_midi(mid), audio.write_wav(song, wav), sight.draw_song(song, png)]
-        return files
+        """Write 000000.mid, 000000.wav and 000000.png of each song; a line says what played it."""
+        return write_songs(samples, folder)
 
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
         """Measure real windows, poor imitations of them, and this model; see `evaluation`."""
