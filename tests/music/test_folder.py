@@ -204,6 +204,19 @@ def test_a_band_is_cast_by_name_then_program_then_pitch():
     assert found.song.tracks[0].program == 33
 
 
+def test_a_name_that_all_tracks_have_is_that_of_the_song():
+    tracks = (
+        line(60, 62, name="Piano Rag", program=65),
+        line(40, 42, name="Piano Rag", program=33),
+        line(64, 67, name="Piano Rag", program=0),
+        line(36, 38, name="Piano Rag", is_drum=True),
+    )
+    found = cast(song(*tracks), "band").song
+    assert [track.notes for track in found.tracks] == [
+        tracks[1].notes, tracks[3].notes, tracks[2].notes, tracks[0].notes,
+    ]  # fmt: skip
+
+
 def test_nameless_unusual_tracks_are_cast_by_pitch_and_overlap():
     ethnic = 104  # a program that belongs to no role
     low, high = line(40, 43, program=ethnic), line(72, 74, program=ethnic)
