@@ -9,7 +9,7 @@ from multigan.music.roles import Unusable, cast
 from multigan.music.roll import LAYOUTS
 from multigan.music.song import Metre, Note, Song, Track
 from multigan.rng import keyed_rng
-from tests.benchmarks.music import importing
+from tests.benchmarks.music import importing, write_folder
 from tests.music.damage import DAMAGED
 
 
@@ -122,6 +122,13 @@ def test_two_processes_find_what_one_finds(tmp_path):
     (tmp_path / "out" / "report.json").unlink()
     assert imported(tmp_path, workers=2) == one
     assert (tmp_path / "out" / "songs.npz").read_bytes() == whole
+
+
+def test_the_files_of_the_benchmark_have_500_notes_and_differ(tmp_path):
+    write_folder(tmp_path, 3)
+    songs = [Song.from_midi(file) for file in sorted(tmp_path.iterdir())]
+    assert [sum(len(track.notes) for track in song.tracks) for song in songs] == [500] * 3
+    assert songs[0] != songs[1] != songs[2]
 
 
 @pytest.mark.slow
