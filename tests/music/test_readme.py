@@ -9,6 +9,7 @@ import pytest
 from multigan.cli import main
 from multigan.music import evaluation, reference, seams, sources
 from multigan.music.composer import compose
+from multigan.music.data import read_steps
 from multigan.music.song import Song
 from multigan.rng import keyed_rng
 from tests.music.chorales import FILE
@@ -46,6 +47,9 @@ def little(monkeypatch):
     monkeypatch.setattr(evaluation, "COMPARED", 8)
     monkeypatch.setattr(seams, "PIECES", 4)
     monkeypatch.setattr(reference, "SAMPLED", 48)
+    read_steps.cache_clear()
+    yield
+    read_steps.cache_clear()  # other tests know more songs by this name
 
 
 @pytest.fixture(scope="module")
