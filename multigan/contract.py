@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -23,6 +23,7 @@ Condition = Any  # a tree of tensors with leading axis B: tensor, dict, tuple, N
 Latent = Any  # likewise
 Sample = Any  # what a person gets: a PIL image, a string, a Song, a point
 
+MOST_COLUMNS = 12  # metrics side by side in a Markdown table
 SAMPLING_CHUNK = 64  # samples drawn together from one key: sample k never depends on n
 
 
@@ -198,11 +199,12 @@ class Table:
     """What `evaluate` measured: row name -> metric -> value. The last row is this model.
 
     A value that a row cannot have (the classifier's accuracy of a floor) is left out of the row.
-    `notes` name the extractor, the sample counts and what each floor is.
+    `notes` name the extractor, the sample counts, what each floor is and what intervals are of.
     """
 
     rows: Mapping[str, Mapping[str, float]]
     notes: tuple[str, ...] = ()
+    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
 
     @property
     def metrics(self) -> list[str]:
@@ -215,17 +217,32 @@ class Table:
         return self.rows[list(self.rows)[-1]]
 
     def markdown(self) -> str:
-        """A Markdown table with the notes below it."""
-        lines = ["| | " + " | ".join(self.metrics) + " |", "|---" * (1 + len(self.metrics)) + "|"]
-        for name, row in self.rows.items():
-            cells = [f"{row[m]:.4g}" if m in row else "" for m in self.metrics]
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
+        """A Markdown table with the notes below it; many metrics stand below each other."""
+        turned = len(self.metrics) > MOST_COLUMNS
+        rows, metrics = list(self.rows), self.metrics
+        columns, names = (rows, metrics) if turned else (metrics, rows)
+        lines = ["| | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
+        for name in names:
+            places = [(c, name) if turned else (name, c) for c in columns]
+            lines.append(f"| {name} | " + " | ".join(self._cell(*place) for place in places) + " |")
         return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
 
     def json(self) -> str:
-        """One JSON object: rows and notes; a value that is not finite becomes null."""
+        """One JSON object: rows and notes; a value that is not finite becomes null.
+
+        Intervals are there if any were measured: row name -> metric -> [low, high].
+        """
         rows = {name: finite_or_none(row) for name, row in self.rows.items()}
-        return json.dumps({"rows": rows, "notes": list(self.notes)})
+        measured = {"intervals": self.intervals} if self.intervals else {}
+        return json.dumps({"rows": rows, **measured, "notes": list(self.notes)})
+
+    def _cell(self, row: str, metric: str) -> str:
+        """A value with its interval, or nothing."""
+        if metric not in self.rows[row]:
+            return ""
+        ends = self.intervals.get(row, {}).get(metric)
+        shown = f"{self.rows[row][metric]:.4g}"
+        return shown if ends is None else f"{shown} [{ends[0]:.3g}, {ends[1]:.3g}]"
 
 
 def finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:

@@ -25,6 +25,7 @@ PARTS = {
 COMMANDS = {
     "import": "multigan.music.folder:import_folder",
     "reference": "multigan.music.reference:reference",
+    "render": "multigan.music.render:render",
     "sound": "multigan.music.spectrum:sound",
 }
 

@@ -31,6 +31,7 @@ class Steps(NamedTuple):
     cells: Tensor  # (2, S, C) uint8 in {0, 1}: the pieces end to end, as written and struck
     starts: Tensor  # (N,) int64
     shifts: list[tuple[int, int]]  # of each window: semitones, how far down and up it may move
+    pieces: Tensor  # (N,) int64: which stretch of a song it is from
 
 
 @part
@@ -78,6 +79,11 @@ class SongWindows:
     def __len__(self) -> int:
         return len(self._steps.starts)
 
+    @property
+    def pieces(self) -> Tensor:
+        """Which piece each window is from, (N,) int64: windows of one piece resemble each other."""
+        return self._steps.pieces
+
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         """The windows at `indices` (B,), on their device."""
         self._keep_on(indices.device)
@@ -120,8 +126,8 @@ class SongWindows:
 
     def _keep_on(self, device: torch.device) -> None:
         if self._steps.starts.device != device:
-            cells, starts, shifts = self._steps
-            self._steps = Steps(cells.to(device), starts.to(device), shifts)
+            cells, starts = self._steps.cells.to(device), self._steps.starts.to(device)
+            self._steps = self._steps._replace(cells=cells, starts=starts)
             self._orders = {}
 
 
@@ -135,6 +141,9 @@ def read_steps(source: str, domain: MusicDomain, hop_bars: int) -> dict[str, Ste
     if hop_bars < 1:
         raise ValueError(f"hop_bars is {hop_bars}; wanted 1 or more")
     songs = read_songs(source, domain.metre)
+    count = sum(len(songs[split]) for split in SPLITS)
+    if not all(songs[split] for split in SPLITS):
+        raise ValueError(f"{source}: {count} songs; wanted 3 or more: to train, to choose, to test")
     pieces = {split: _pieces(source, songs[split], domain) for split in SPLITS}
     ranges = _ranges(torch.cat(pieces["train"]), domain.voices)
     return {split: _laid(pieces[split], ranges, domain, hop_bars) for split in SPLITS}
@@ -168,9 +177,10 @@ def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list
                 raise ValueError(f"{source}, {name}: {error}") from error
             found.append(encode(roll, domain.voices).byte())
     if not found:
+        signed = ", ".join(sorted({name for song in songs.values() for name in song.signatures}))
         raise ValueError(
-            f"{source}: no {domain.bars} bars of {domain.metre} in a split; wanted more songs, "
-            "fewer bars or another metre"
+            f"{source}: no {domain.bars} bars of {domain.metre} in a split, whose songs are in "
+            f"{signed}; wanted more songs, fewer bars or another metre"
         )
     return found
 
@@ -192,10 +202,12 @@ def _laid(pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, hop_bar
     window, hop = domain.frame.steps, hop_bars * domain.frame.bar_steps
     starts: list[int] = []
     shifts: list[tuple[int, int]] = []
+    numbers: list[int] = []
     ends = accumulate(len(piece) for piece in pieces)
-    for piece, end in zip(pieces, ends, strict=True):
+    for number, (piece, end) in enumerate(zip(pieces, ends, strict=True)):
         own = range(end - len(piece), end - window + 1, hop)
         starts += own
+        numbers += [number] * len(own)
         shifts += [_shifts(_ranges(piece, domain.voices), ranges)] * len(own)
     cells = torch.cat(list(pieces))  # (S, C); no piece begins with a hold
     both = torch.stack([cells, struck(cells, domain.voices)])
@@ -203,7 +215,7 @@ def _laid(pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, hop_bar
     chosen = [
         shift for shift, is_audible in zip(shifts, sounds.tolist(), strict=True) if is_audible
     ]
-    return Steps(both, torch.tensor(starts)[sounds], chosen)
+    return Steps(both, torch.tensor(starts)[sounds], chosen, torch.tensor(numbers)[sounds])
 
 
 def _audible(anew: Tensor, domain: MusicDomain, starts: Tensor) -> Tensor:

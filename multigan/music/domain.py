@@ -14,9 +14,11 @@ from multigan.music.completed import CompletedSong
 from multigan.music.masks import Frame
 from multigan.music.medley import joined
 from multigan.music.pieces import draw_piece
+from multigan.music.render import write_songs
 from multigan.music.roll import SATB, Voice
 from multigan.music.song import TICKS_PER_QUARTER, UNITS, Metre, Song
 from multigan.music.tensors import decode
+from multigan.music.windows import Grid
 from multigan.music.wishes import Plan, Wishes, plan
 from multigan.part import part
 
@@ -79,6 +81,16 @@ class MusicDomain:
         bar, beat = self.signature.bar_ticks, self.signature.beat_ticks
         return Frame(self.bars, bar // self.step_ticks, beat // self.step_ticks, len(self.voices))
 
+    @property
+    def hop_steps(self) -> int:
+        """How many steps each window of a long piece adds to the one before."""
+        return max(1, self.bars // 2) * self.frame.bar_steps
+
+    @property
+    def grid(self) -> Grid:
+        """What its steps are, for the metrics."""
+        return Grid(self.frame.bar_steps, self.frame.beat_steps, self.steps_per_quarter)
+
     def sample(
         self,
         generator: Generator,
@@ -92,6 +104,7 @@ class MusicDomain:
         fill_bars: str | None = None,
         fill_tracks: str | None = None,
         extend: Path | None = None,
+        lock_ends: bool = False,
     ) -> list[Song]:
         """Draw `n` songs, freely or around what a MIDI file gives.
 
@@ -105,18 +118,19 @@ class MusicDomain:
         fill_bars: the bars of --given to write anew, such as 3-4 or 1,5-6
         fill_tracks: the voices of --given to write anew (in --fill-bars if that is named too)
         extend: a MIDI file to continue
+        lock_ends: strike anew what would hold a given note longer than it was
         """
-        wishes = Wishes(bars, given, keep, fill_bars, fill_tracks, extend)
+        wishes = Wishes(bars, given, keep, fill_bars, fill_tracks, extend, lock_ends)
         agreed = plan(self, wishes)
-        frame = self.frame
         x = draw_piece(
             generator,
             n,
             rng,
             agreed.given,
             self.voices,
-            window_steps=frame.steps,
-            hop_steps=max(1, self.bars // 2) * frame.bar_steps,
+            window_steps=self.frame.steps,
+            hop_steps=self.hop_steps,
+            lock_ends=lock_ends,
         )
         songs = (self._trimmed(song, agreed) for song in self.decode(x))
         return [song if tempo is None else replace(song, tempo_bpm=tempo) for song in songs]
@@ -153,15 +167,8 @@ class MusicDomain:
         ]
 
     def write(self, samples: list[Song], folder: Path) -> list[Path]:
-        """Write 000000.mid, 000000.wav and 000000.png of each song."""
-        folder.mkdir(parents=True, exist_ok=True)
-        files = []
-        for number, song in enumerate(samples):
-            mid, wav, png = (
-                folder / f"{number:06d}{suffix}" for suffix in (".mid", ".wav", ".png")
-            )
-            files += [song.to_midi(mid), audio.write_wav(song, wav), sight.draw_song(song, png)]
-        return files
+        """Write 000000.mid, 000000.wav and 000000.png of each song; a line says what played it."""
+        return write_songs(samples, folder)
 
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
         """Measure real windows, poor imitations of them, and this model; see `evaluation`."""

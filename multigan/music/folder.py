@@ -159,8 +159,7 @@ def _read_file(path: Path, root: Path, wanted: _Wanted) -> tuple[Outcome, Song |
 def _refuse(song: Song, wanted: _Wanted) -> None:
     """Say why a song has no window."""
     if song.bar_windows(wanted.bars):
-        signed = sorted({f"{metre.counts}/{metre.unit}" for metre in song.metres})
-        raise Unusable("is in another metre", ", ".join(signed))
+        raise Unusable("is in another metre", ", ".join(song.signatures))
     raise Unusable("is too short", f"no {wanted.bars} bars of one metre")
 
 

@@ -61,8 +61,14 @@ def dissonance(windows: Any) -> Tensor:
     """
     x = as_windows(windows, least_voices=2)
     upper, lower = (x[:, :, voices] for voices in _pairs(x))
-    harsh = interval_mask(DISSONANT_INTERVALS).to(x.device)[(upper - lower) % OCTAVE]
-    return _share(harsh, _both_sound(upper, lower))
+    return _dissonance(upper, lower)
+
+
+def dissonance_with(windows: Any, voice: int) -> Tensor:
+    """`dissonance` between the voice of that number and each other one: (N,), in [0, 1]."""
+    x = as_windows(windows, least_voices=2)
+    others = [k for k in range(x.shape[2]) if k != voice]
+    return _dissonance(x[:, :, voice, None], x[:, :, others])
 
 
 def parallels(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
@@ -91,6 +97,12 @@ def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
 
 def _both_sound(upper: Tensor, lower: Tensor) -> Tensor:
     return (upper > REST) & (lower > REST)
+
+
+def _dissonance(upper: Tensor, lower: Tensor) -> Tensor:
+    """The share of dissonant steps of pairs (N, T, pairs) -> (N,); an interval has no direction."""
+    harsh = interval_mask(DISSONANT_INTERVALS).to(upper.device)[(upper - lower) % OCTAVE]
+    return _share(harsh, _both_sound(upper, lower))
 
 
 def _share(hit: Tensor, counted: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from multigan.music import metrics
 from multigan.music.roll import Voice, sounding_pitches
 from multigan.music.tensors import slices, sounding
 from multigan.music.theory import REST
-from multigan.music.windows import STEPS_PER_BAR
+from multigan.music.windows import SIXTEENTHS, Grid
 
 CHUNK = 500  # windows that are read together
 
@@ -30,20 +30,19 @@ def lines_of(x: Tensor, voices: Sequence[Voice]) -> Tensor:
     return torch.cat([_lines(chunk, voices) for chunk in x.split(CHUNK)])
 
 
-def own_figures(x: Tensor, voices: Sequence[Voice]) -> dict[str, float]:
+def own_figures(x: Tensor, voices: Sequence[Voice], grid: Grid = SIXTEENTHS) -> dict[str, float]:
     """What lines do not show of canonical windows (N, T, C).
 
     repeated_notes: the share of notes that strike a pitch which sounds already, NaN without a note;
-    for each polyphonic voice its pitches per step; for drums the strokes per bar and DP8.
+    for each polyphonic voice its pitches per step; for drums the strokes per bar, and DP8 on a grid
+    that has eighths.
     """
     repeated = notes = 0.0
-    figures = {}
+    figures: dict[str, float] = {}
     for voice, block in zip(voices, slices(voices), strict=True):
         own = x[..., block]
         if voice.kind == "drums":
-            strokes = own.sum((1, 2)).mean() / x.shape[1] * STEPS_PER_BAR
-            figures[f"{voice.name}_strokes_per_bar"] = float(strokes)
-            figures[f"{voice.name}_pattern_8th"] = float(metrics.drum_pattern_8th(own).nanmean())
+            figures |= _drum_figures(own, voice, grid)
             continue
         begins = own[..., : voice.pitches]  # (N, T, P)
         notes += float(begins.sum())
@@ -56,6 +55,16 @@ def own_figures(x: Tensor, voices: Sequence[Voice]) -> dict[str, float]:
             repeated += float((begins[:, 1:] * sounds[:, :-1]).sum())
             figures[f"{voice.name}_pitches"] = float(sounds.sum(-1).mean())
     return {"repeated_notes": repeated / notes if notes else float("nan"), **figures}
+
+
+def _drum_figures(strokes: Tensor, voice: Voice, grid: Grid) -> dict[str, float]:
+    """What is said of the strokes (N, T, 9) of drums."""
+    per_bar = strokes.sum((1, 2)).mean() / strokes.shape[1] * grid.bar_steps
+    figures = {f"{voice.name}_strokes_per_bar": float(per_bar)}
+    if grid.quarter_steps % 2 == 0 and strokes.shape[1] % grid.eighth_steps == 0:
+        pattern = metrics.drum_pattern_8th(strokes, grid.eighth_steps)
+        figures[f"{voice.name}_pattern_8th"] = float(pattern.nanmean())
+    return figures
 
 
 def _ordered(voices: Sequence[Voice]) -> list[Voice]:

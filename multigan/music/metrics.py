@@ -1,11 +1,12 @@
 """What is measured on music: thirteen figures per window, their Frechet distance, novelty.
 
-Windows are arrays (N, T, K): MIDI pitches per sixteenth and voice, highest voice first, -1 for a
-rest; all functions raise ValueError as `as_windows` does, and where bars count, if a window holds
-no whole number of bars. A metric returns one figure per window (N,), float64; NaN where a window
-has nothing to measure, which means leave out. No figure is better for being higher or lower: the
-goal is the row of held-out music, and random quarter notes reach a groove of 1. Silence counts as
-perfect in some columns, so `measure` sets the empty bars of each voice beside them.
+Windows are arrays (N, T, K): MIDI pitches per step and voice, highest voice first, -1 for a rest;
+steps are sixteenths of 4/4 where a function is not told otherwise. All functions raise ValueError
+as `as_windows` does, and where bars count, if a window holds no whole number of bars. A metric
+returns one figure per window (N,), float64; NaN where a window has nothing to measure, which means
+leave out. No figure is better for being higher or lower: the goal is the row of held-out music, and
+random quarter notes reach a groove of 1. Silence counts as perfect in some columns, so `measure`
+sets the empty bars of each voice beside them.
 """
 
 from __future__ import annotations
@@ -21,7 +22,10 @@ from multigan import fidelity
 from multigan.music.harmony import dissonance, parallels, tonal_distance, voice_crossing
 from multigan.music.theory import REST, scale_masks
 from multigan.music.windows import (
+    SIXTEENTHS,
+    SIXTEENTHS_PER_QUARTER,
     STEPS_PER_BAR,
+    Grid,
     as_windows,
     in_units,
     note_lengths,
@@ -36,7 +40,6 @@ SPREAD_FLOOR = 1e-9  # keeps a feature that never varies divisible
 TRANSPOSITIONS = range(-5, 7)  # semitones: every key once
 NEAREST_CHUNK = 64  # windows that are held against the training windows together
 DRUM_MASK_24 = (1.0, 0.3, 0.0, 0.0, 0.0, 0.3)  # 24 steps per beat: 16ths, and a step beside them
-DRUM_MASK_8TH = (1.0, 0.0)  # sixteenths: the 8th grid
 
 
 def used_pitch_classes(
@@ -101,10 +104,11 @@ def notes_per_bar(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     return begins.sum((2, 3)).double().mean(1)
 
 
-def mean_note_length(windows: Any) -> Tensor:
-    """The mean length of a note in steps, the rest after it included; NaN without a note."""
+def mean_note_length(windows: Any, steps_per_quarter: int = SIXTEENTHS_PER_QUARTER) -> Tensor:
+    """The mean length of a note in sixteenths, the rest after it included; NaN without a note."""
     lengths = note_lengths(as_windows(windows))
-    return lengths.sum((1, 2)).double() / (lengths > 0).sum((1, 2))
+    steps = lengths.sum((1, 2)).double() / (lengths > 0).sum((1, 2))
+    return steps * (SIXTEENTHS_PER_QUARTER / steps_per_quarter)
 
 
 def mean_leap(windows: Any) -> Tensor:
@@ -155,9 +159,9 @@ def drum_pattern(drum_onsets: Any, mask: Sequence[float] = DRUM_MASK_24) -> Tens
     return (counts @ shifted.T).amax(1) / counts.sum(1)
 
 
-def drum_pattern_8th(drum_onsets: Any) -> Tensor:
-    """DP8: `drum_pattern` of onsets (N, T, D) per sixteenth on the grid of eighths."""
-    return drum_pattern(drum_onsets, DRUM_MASK_8TH)
+def drum_pattern_8th(drum_onsets: Any, eighth_steps: int = QUALIFIED_STEPS) -> Tensor:
+    """DP8: `drum_pattern` of onsets (N, T, D) on the grid of eighths, each of so many steps."""
+    return drum_pattern(drum_onsets, (1.0,) + (0.0,) * (eighth_steps - 1))
 
 
 def novelty(windows: Any, train: Any, transpositions: Iterable[int] = TRANSPOSITIONS) -> Tensor:
@@ -183,45 +187,67 @@ def novelty(windows: Any, train: Any, transpositions: Iterable[int] = TRANSPOSIT
     return nearest
 
 
-def features(windows: Any) -> Tensor:
+def features(windows: Any, grid: Grid = SIXTEENTHS) -> Tensor:
     """The figures (N, 13), float64, of every window in the order of FEATURES."""
     x = as_windows(windows, least_voices=2)
-    return torch.stack([metric(x) for metric in FEATURES.values()], dim=1)
+    units = {name: UNITS[name](grid) for name in UNITS}
+    return torch.stack([metric(x, *units.get(k, ())) for k, metric in FEATURES.items()], dim=1)
 
 
 def frechet(reference: Tensor, generated: Tensor, clip: float | None = None) -> float:
     """The Frechet distance between two sets of `features`, (R, 13) and (N, 13).
 
     Standardised by mean and population sd of the reference (all training windows, not a sample of
-    them), and then clipped to +-`clip`, if given. Windows with a NaN are left out; NaN if fewer
-    than two of either set are left. It is biased upward by about .05 at 1,000 windows and by .6 at
-    128: never compare rows of fewer than 1,000.
+    them), and then clipped to +-`clip`, if given. A figure that no window of the reference has
+    (the groove of single bars) is left out, and so are windows with a NaN; NaN if fewer than two of
+    either set are left. It is biased upward by about .05 at 1,000 windows and by .6 at 128: never
+    compare rows of fewer than 1,000.
     """
-    reference, generated = _defined(reference), _defined(generated)
-    if min(len(reference), len(generated)) < 2:
+    sets = standardised(reference, generated, clip)
+    if min(map(len, sets)) < 2:
         return math.nan
+    return fidelity.frechet_distance(*sets)
+
+
+def standardised(
+    reference: Tensor, generated: Tensor, clip: float | None = None
+) -> tuple[Tensor, Tensor]:
+    """Both sets, (R', F) and (N', F), as `frechet` compares them: what it leaves out is gone."""
+    known = ~reference.isnan().all(0)
+    reference, generated = _defined(reference[:, known]), _defined(generated[:, known])
     centre, spread = reference.mean(0), reference.std(0, correction=0) + SPREAD_FLOOR
     sets = [(rows - centre) / spread for rows in (reference, generated)]
     if clip is not None:
         sets = [rows.clamp(-clip, clip) for rows in sets]
-    return fidelity.frechet_distance(*sets)
+    return sets[0], sets[1]
 
 
-def measure(windows: Any, reference: Tensor, voices: Sequence[str]) -> dict[str, float]:
+def measure(
+    windows: Any, reference: Tensor, voices: Sequence[str], grid: Grid = SIXTEENTHS
+) -> dict[str, float]:
     """Every figure of windows (N, T, K) against the `features` (R, 13) of the reference.
 
-    The means of FEATURES over the windows that have them, NaN if none has; `frechet`, and
-    `frechet_clipped` at CLIP; the share of windows left out of both; the share of empty bars of
-    each of the `voices` (K,).
+    What `summary` says of their features, and the share of empty bars of each of the `voices` (K,).
     """
-    found = features(windows)
-    empty = empty_bars(windows).mean(0).tolist()
+    empty = empty_bars(windows, grid.bar_steps).mean(0).tolist()
+    return {
+        **summary(features(windows, grid), reference),
+        **{f"empty_bars_{voice}": e for voice, e in zip(voices, empty, strict=True)},
+    }
+
+
+def summary(found: Tensor, reference: Tensor) -> dict[str, float]:
+    """What `features` (N, 13) say against those (R, 13) of the reference.
+
+    The means of FEATURES over the windows that have them, NaN if none has; `frechet`, and
+    `frechet_clipped` at CLIP; the share of windows left out of both.
+    """
+    undefined = found[:, ~reference.isnan().all(0)].isnan().any(1)
     return {
         **dict(zip(FEATURES, found.nanmean(0).tolist(), strict=True)),
         "frechet": frechet(reference, found),
         "frechet_clipped": frechet(reference, found, CLIP),
-        "undefined_windows": float(found.isnan().any(1).double().mean()),
-        **{f"empty_bars_{voice}": e for voice, e in zip(voices, empty, strict=True)},
+        "undefined_windows": float(undefined.double().mean()),
     }
 
 
@@ -243,7 +269,7 @@ def _defined(found: Tensor) -> Tensor:
     return found[~found.isnan().any(1)]
 
 
-FEATURES: dict[str, Callable[[Any], Tensor]] = {
+FEATURES: dict[str, Callable[..., Tensor]] = {
     "used_pitch_classes": used_pitch_classes,
     "mix_used_pitch_classes": mix_used_pitch_classes,
     "pitch_class_entropy": pitch_class_entropy,
@@ -257,4 +283,16 @@ FEATURES: dict[str, Callable[[Any], Tensor]] = {
     "voice_crossing": voice_crossing,
     "dissonance": dissonance,
     "parallels": parallels,
+}
+
+# What a metric counts in, other than steps: its second argument on a grid.
+UNITS: dict[str, Callable[[Grid], tuple[int]]] = {
+    "used_pitch_classes": lambda grid: (grid.bar_steps,),
+    "mix_used_pitch_classes": lambda grid: (grid.bar_steps,),
+    "groove": lambda grid: (grid.bar_steps,),
+    "qualified_notes": lambda grid: (grid.eighth_steps,),
+    "notes_per_bar": lambda grid: (grid.bar_steps,),
+    "mean_note_length": lambda grid: (grid.quarter_steps,),
+    "tonal_distance": lambda grid: (grid.beat_steps,),
+    "parallels": lambda grid: (grid.beat_steps,),
 }

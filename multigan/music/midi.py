@@ -129,7 +129,8 @@ def _check_timing(file: mido.MidiFile, path: Path) -> None:
         raise UnreadableMidi(path, "has tracks that are not in time", "export it as type 1")
     if not file.tracks:
         raise UnreadableMidi(path, "has no notes", "export the tracks with notes")
-    if max(sum(event.time for event in track) for track in file.tracks) >= MAX_TICK:
+    longest = max(sum(event.time for event in track) for track in file.tracks)
+    if max(longest, longest * TICKS_PER_QUARTER // file.ticks_per_beat) >= MAX_TICK:
         raise UnreadableMidi(path, "is impossibly long", "export it again")
 
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from multigan.contract import Generator, sample_once
 from multigan.music.roll import Voice
-from multigan.music.tensors import Given, canonical, cut, fill_in, spread
+from multigan.music.tensors import Given, canonical, cut, fill_in, spread, struck
 
 
 def draw_piece(
@@ -21,12 +21,14 @@ def draw_piece(
     *,
     window_steps: int,
     hop_steps: int,
+    lock_ends: bool = False,
 ) -> Tensor:
     """Draw `n` canonical pieces (n, T, C) around the given cells of one, (1, T, C) and (1, T, K).
 
     T is at least `window_steps`. Each window begins `hop_steps` after the one before and takes
     over, as known, what that one wrote; the last window ends with the piece. Windows in which
-    everything is given are left as they are. Given cells come back bit by bit.
+    everything is given are left as they are. Given cells come back bit by bit. With `lock_ends` so
+    do the ends of given notes: what would hold one on is struck anew.
     """
     x = given.known.expand(n, -1, -1).clone()  # (n, T, C)
     known = given.mask.expand(n, -1, -1).clone()  # (n, T, K)
@@ -36,10 +38,23 @@ def draw_piece(
             continue
         seen = Given(_seen(x, known, part, voices), known[:, part].clone())
         drawn = canonical(fill_in(sample_once(generator, n, rng, seen), seen, voices), voices)
+        if lock_ends:
+            drawn = _locked(drawn, given.mask[:, part], voices)
         there = spread(known[:, part], voices) > 0
         x[:, part] = torch.where(there, x[:, part], drawn)
         known[:, part] = 1
     return x
+
+
+def _locked(x: Tensor, mask: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """Canonical x (n, T, C) in which nothing given (1, T, K) is held into the free step after it.
+
+    The pitch that was held is struck there: the harmony is that of the generator. At the start of a
+    window nothing is ever held.
+    """
+    first_free = torch.zeros_like(mask)
+    first_free[:, 1:] = mask[:, :-1] * (1 - mask[:, 1:])
+    return torch.where(spread(first_free, voices) > 0, struck(x, voices), x)
 
 
 def _starts(steps: int, window: int, hop: int) -> list[int]:

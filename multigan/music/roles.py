@@ -34,10 +34,16 @@ class Cast(NamedTuple):
 def cast(song: Song, layout: str) -> Cast:
     """The song with the tracks of `LAYOUTS[layout]`, each inside the range of its voice.
 
-    A track that does not fit moves by octaves, and so do single stray notes.
+    A track that does not fit moves by octaves, and so do single stray notes. A name that all tracks
+    have is the song's, as in files of type 0, and says nothing of them.
     Raises Unusable if a voice has no track or its track does not fit.
     """
-    chosen = CASTING[layout]([track for track in song.tracks if track.notes])
+    playing = [track for track in song.tracks if track.notes]
+    if all(track.is_drum for track in playing):
+        raise Unusable("has drums only", ", ".join(track.name or "no name" for track in playing))
+    if len(playing) > 1 and len({track.name for track in playing}) == 1:
+        playing = [replace(track, name="") for track in playing]
+    chosen = CASTING[layout](playing)
     tracks = tuple(_voiced(voice, chosen.get(voice.name, ())) for voice in LAYOUTS[layout])
     players = {name: [track.name for track in played] for name, played in chosen.items()}
     return Cast(replace(song, tracks=tracks), players)

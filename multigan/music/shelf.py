@@ -40,7 +40,8 @@ def save_songs(songs: Mapping[str, Song], path: Path) -> None:
 def split_names(groups: Iterable[Iterable[str]]) -> dict[str, set[str]]:
     """The names in "train", "valid" and "test", by SHARES; a group of names stays together.
 
-    The order is a hash of each group's first name, so it does not depend on how they were given.
+    The order is a hash of each group's first name, so it does not depend on how they were given. Of
+    three groups or more every split gets one.
     """
     sets = sorted((set(group) for group in groups), key=_shuffled)
     count = sum(map(len, sets))
@@ -48,6 +49,9 @@ def split_names(groups: Iterable[Iterable[str]]) -> dict[str, set[str]]:
     for group in sets:
         lacking = {name: SHARES[name] * count - len(splits[name]) for name in SHARES}
         splits[max(lacking, key=lambda name: lacking[name])] |= group
+    if len(sets) >= len(SHARES) and not all(splits.values()):  # 3 or 4: their shares are below 1
+        *most, valid, test = sets
+        return {"train": set().union(*most), "valid": valid, "test": test}
     return splits
 
 

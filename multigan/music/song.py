@@ -118,6 +118,11 @@ class Song:
                 f"{self.metres[0].bar_ticks} of a bar"
             )
 
+    @property
+    def signatures(self) -> list[str]:
+        """Its metres as they are written, such as 4/4, each once."""
+        return sorted({f"{metre.counts}/{metre.unit}" for metre in self.metres})
+
     def track(self, name: str) -> Track:
         """The track called `name`. Raises ValueError, listing the known ones, if there is none."""
         for track in self.tracks:

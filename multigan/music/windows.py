@@ -1,13 +1,13 @@
 """What stands in windows of voices: which notes begin where, how long they are, in which bar.
 
-A window (T, K) holds one MIDI pitch per sixteenth and voice, or -1 for a rest. It does not say
+A window (T, K) holds one MIDI pitch per step and voice, or -1 for a rest. It does not say
 whether an equal pitch is held or struck again, so a note begins where the pitch changes, after a
 rest, and on the first step: repeated notes count as one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -16,6 +16,23 @@ from multigan.music.theory import MIDI_PITCHES, OCTAVE, REST
 
 STEPS_PER_BEAT = 4  # sixteenths
 STEPS_PER_BAR = 16  # of 4/4
+SIXTEENTHS_PER_QUARTER = 4
+
+
+class Grid(NamedTuple):
+    """What a window's steps are: a beat of 6/8 on a grid of sixteenths has 6 of them."""
+
+    bar_steps: int = STEPS_PER_BAR
+    beat_steps: int = STEPS_PER_BEAT
+    quarter_steps: int = SIXTEENTHS_PER_QUARTER
+
+    @property
+    def eighth_steps(self) -> int:
+        """The least number of steps that last an eighth."""
+        return -(-self.quarter_steps // 2)
+
+
+SIXTEENTHS = Grid()  # of 4/4: what the published rows are measured on
 
 
 def as_windows(windows: Any, least_voices: int = 1) -> Tensor:

@@ -35,6 +35,7 @@ class Wishes(NamedTuple):
     fill_bars: str | None = None
     fill_tracks: str | None = None
     extend: Path | None = None
+    lock_ends: bool = False
 
 
 class Plan(NamedTuple):
@@ -96,6 +97,8 @@ def _check(wishes: Wishes) -> None:
         raise ValueError("--bars: a song written around --given has the length of the file")
     if wishes.given is None and any((wishes.keep, wishes.fill_bars, wishes.fill_tracks)):
         raise ValueError("--keep, --fill-bars and --fill-tracks need a file: --given FILE")
+    if wishes.lock_ends and wishes.given is None and wishes.extend is None:
+        raise ValueError("--lock-ends needs a file: --given FILE or --extend FILE")
 
 
 def _planned(domain: MusicDomain, score: _Score, mask: Tensor, more_bars: int) -> Plan:
@@ -127,9 +130,9 @@ def _score(
 ) -> _Score:
     """The file on the grid; where a `demanded` voice has no track, a ValueError."""
     song = Song.from_midi(file)
-    signed = sorted({f"{metre.counts}/{metre.unit}" for metre in song.metres})
-    if signed != [domain.metre]:
-        raise ValueError(f"{file}: is in {', '.join(signed)}; this model writes {domain.metre}")
+    if song.signatures != [domain.metre]:
+        signed = ", ".join(song.signatures)
+        raise ValueError(f"{file}: is in {signed}; this model writes {domain.metre}")
     players = _players(song, domain.voices, wanted)
     _check_players(file, song, players, wanted, demanded)
     bar = domain.signature.bar_ticks

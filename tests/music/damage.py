@@ -49,5 +49,9 @@ DAMAGED = {
     "smpte": (header(GOOD, division=-6616), "has SMPTE timing"),
     "type-2": (midi_bytes(NOTES, type=2), "has tracks that are not in time"),
     "oversized": (midi_bytes([LONG_PAUSE, *NOTES]), "is impossibly long"),
+    "days": (
+        midi_bytes([LONG_PAUSE.copy(time=600_000), *NOTES], ticks_per_beat=24),
+        "is impossibly long",
+    ),
     "tempo-0": (midi_bytes([mido.MetaMessage("set_tempo", tempo=0), *NOTES]), "is damaged"),
 }

@@ -10,7 +10,7 @@ from multigan.music.roll import BAND, SATB
 from multigan.music.tensors import cut, decode, slices, sounding, spread
 from multigan.rng import keyed_rng
 from tests.music.rolls import VOICES
-from tests.music.tiny import write_pieces
+from tests.music.tiny import write_pieces, write_songs
 
 PIECES, BARS = 3, 6
 
@@ -160,6 +160,19 @@ def test_an_imported_folder_is_a_source(tmp_path, source):
     assert sum(len(data.split(name)) for name in ("train", "valid", "test")) == 9 * 5
 
 
+@pytest.mark.parametrize("count", [3, 4, 5])
+def test_a_few_songs_are_enough_and_two_are_not(tmp_path, count):
+    data = SongWindows(write_songs(tmp_path / "few", songs=count))
+    assert [len(data.split(name)) for name in ("train", "valid", "test")] == [5 * count - 10, 5, 5]
+    with pytest.raises(ValueError, match="2 songs; wanted 3 or more: to train, to choose"):
+        SongWindows(write_songs(tmp_path / "two", songs=2))
+
+
+def test_windows_know_their_piece(tmp_path):
+    data = SongWindows(write_songs(tmp_path / "songs", songs=5))
+    assert data.pieces.tolist() == [piece for piece in range(3) for _ in range(5)]
+
+
 def test_a_source_that_does_not_fit_is_one_line(tmp_path, source):
     (tmp_path / "a.mid").write_bytes(b"")
     for name, said in (
@@ -170,8 +183,11 @@ def test_a_source_that_does_not_fit_is_one_line(tmp_path, source):
         with pytest.raises(ValueError, match=said) as caught:
             SongWindows(name)
         assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="no 2 bars of 3/4"):
+    with pytest.raises(ValueError, match="no 2 bars of 3/4 in a split, whose songs are in 4/4; w"):
         SongWindows(source, metre="3/4")
+    jigs = write_songs(tmp_path / "jigs", "6/8")
+    with pytest.raises(ValueError, match="no 2 bars of 4/4 in a split, whose songs are in 6/8; w"):
+        SongWindows(jigs)
     with pytest.raises(ValueError, match="hop_bars is 0"):
         SongWindows(source, hop_bars=0)
     with pytest.raises(ValueError, match="no track called 'drums'"):

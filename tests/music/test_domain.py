@@ -79,6 +79,18 @@ def test_a_song_is_continued_from_its_last_note(tmp_path):
         assert [track.notes for track in there.tracks] == [track.notes for track in start.tracks]
 
 
+def test_the_last_given_notes_ring_on_unless_their_ends_are_locked(tmp_path):
+    notes = {"soprano": 72, "alto": 65, "tenor": 58, "bass": 48}
+    tracks = tuple(Track(name, (Note(0, BAR, p),), 52) for name, p in notes.items())
+    file = Song(tracks, BAR).to_midi(tmp_path / "chord.mid")
+    wishes = {"extend": file, "bars": 1, "seed": 4}
+    (free,) = sampler(holds=5.0).sample(1, **wishes)
+    (locked,) = sampler(holds=5.0).sample(1, lock_ends=True, **wishes)
+    assert [track.notes[0].end_tick for track in free.tracks] == [2 * BAR] * 4
+    assert [track.notes[0].end_tick for track in locked.tracks] == [BAR] * 4
+    assert [track.notes[1].start_tick for track in locked.tracks] == [BAR] * 4
+
+
 def test_a_box_is_filled_in_and_the_rest_stays(tmp_path):
     (start,) = sampler().sample(1, seed=1, bars=4)
     file = start.to_midi(tmp_path / "start.mid")
@@ -98,7 +110,8 @@ def test_a_window_of_a_completed_song_forgets_what_was_given(melody):
 def test_every_wish_is_an_option_with_a_help_line():
     options = {option.name: option for option in options_of(MusicDomain.sample)}
     assert list(options) == [
-        "bars", "tempo", "given", "keep", "fill_bars", "fill_tracks", "extend"]  # fmt: skip
+        "bars", "tempo", "given", "keep", "fill_bars", "fill_tracks", "extend",
+        "lock_ends"]  # fmt: skip
     assert all(option.help for option in options.values())
     assert options["bars"].type is int and options["tempo"].type is float
 

@@ -3,24 +3,25 @@ import math
 import pytest
 import torch
 
-from multigan.contract import Sampler
-from multigan.music import evaluation
+from multigan.contract import Sampler, Unmeasurable
+from multigan.music import evaluation, seams
 from multigan.music.data import SongWindows
 from multigan.music.domain import MusicDomain
 from multigan.music.lines import line_names, lines_of, own_figures
 from multigan.music.roll import BAND, SATB, Voice
-from multigan.music.tensors import encode
+from multigan.music.tensors import encode, fill_in
 from multigan.rng import keyed_rng
-from tests.music.tiny import Tiny, write_pieces
+from tests.music.tiny import Tiny, write_pieces, write_songs
 
 ROWS = ["real (train)", "real (held out)", "voices shuffled", "Markov", "random quarters",
-        "this model, soprano given", "this model"]  # fmt: skip
+        "this model, soprano given", "this model, continued", "this model"]  # fmt: skip
 
 
 @pytest.fixture
 def data(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "SAMPLED", 48)
     monkeypatch.setattr(evaluation, "COMPARED", 8)
+    monkeypatch.setattr(seams, "PIECES", 6)
     return SongWindows(write_pieces(tmp_path / "pieces.json", pieces=10))
 
 
@@ -83,17 +84,79 @@ def test_a_model_that_diverged_is_said_to_have(data, tmp_path):
         domain.evaluate(Sampler(domain, generator), data.split("valid"), keyed_rng(0), tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("domain", "said"),
-    [
-        (MusicDomain(voices=SATB[:1]), "one voice alone"),
-        (MusicDomain(metre="3/4"), "3/4 with 4 steps per quarter: the metrics are defined on bars"),
-        (MusicDomain(steps_per_quarter=12), "4/4 with 12 steps per quarter"),
-    ],
-)
-def test_what_the_metrics_do_not_know_is_refused(data, tmp_path, domain, said):
-    with pytest.raises(ValueError, match=said):
+def test_one_voice_alone_is_refused(data, tmp_path):
+    domain = MusicDomain(voices=SATB[:1])
+    with pytest.raises(Unmeasurable, match="one voice alone"):
         domain.evaluate(Sampler(domain, Tiny(domain.voices)), data, keyed_rng(0), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("bars", "metre", "steps_per_quarter"),
+    [(2, "3/4", 4), (2, "6/8", 4), (4, "5/4", 2), (2, "4/4", 12), (2, "3/4", 3), (1, "4/4", 4)],
+)
+def test_songs_in_any_metre_and_on_any_grid_are_measured(
+    tmp_path, monkeypatch, bars, metre, steps_per_quarter
+):
+    monkeypatch.setattr(evaluation, "SAMPLED", 40)
+    monkeypatch.setattr(evaluation, "COMPARED", 4)
+    monkeypatch.setattr(seams, "PIECES", 4)
+    source = write_songs(tmp_path / "songs", metre)
+    data = SongWindows(source, bars=bars, metre=metre, steps_per_quarter=steps_per_quarter)
+    table = evaluate(data, tmp_path)
+    assert list(table.rows) == [row for row in ROWS if bars > 1 or row != "this model, continued"]
+    real, model = table.rows["real (held out)"], table.model
+    assert real["frechet"] < model["frechet"] < math.inf
+    quarters = {"3/4": 3, "6/8": 3, "5/4": 5, "4/4": 4}[metre]
+    assert real["notes_per_bar"] == pytest.approx(4 * quarters, rel=0.1)  # minus repeated ones
+    assert real["mean_note_length"] == pytest.approx(4, rel=0.15)  # sixteenths
+    assert table.rows["random quarters"]["mean_note_length"] == pytest.approx(4, rel=0.15)
+    assert set(table.intervals["this model"]) >= {"frechet", "dissonance"}
+
+
+def test_intervals_hold_their_figures_and_are_of_the_model_and_of_held_out_music(data, tmp_path):
+    table = evaluate(data, tmp_path)
+    assert set(table.intervals) == {name for name in ROWS if name.startswith("this model")} | {
+        "real (held out)"
+    }
+    for name, ends in table.intervals.items():
+        assert "frechet" in ends
+        for metric, (low, high) in ends.items():
+            assert low <= table.rows[name][metric] <= high or metric.startswith("frechet")
+    assert "[" in table.markdown() and evaluate(data, tmp_path) == table
+
+
+def test_a_model_that_ignores_the_melody_is_shown_as_one(data, tmp_path):
+    class Deaf(Tiny):
+        """Its other voices never change with what is given."""
+
+        def forward(self, latent, condition=None):
+            x = super().forward(latent)
+            return x if condition is None else fill_in(x, condition, self.voices)
+
+    table = evaluate(data, tmp_path)
+    row = table.rows["this model, soprano given"]
+    assert row["given_exact"] == 1 and row["changed_by_melody"] == 0  # Tiny is deaf, too
+    domain = data.domain
+
+    class Listening(Tiny):
+        """It puts the melody an octave lower into all other voices."""
+
+        def forward(self, latent, condition=None):
+            x = super().forward(latent, condition)
+            melody = condition.known[..., :33]
+            blocks = [torch.where(condition.mask[..., :1] > 0, melody, x[..., :33])] * 4
+            return fill_in(torch.cat(blocks, -1), condition, self.voices)
+
+    sampler = Sampler(domain, Listening(domain.voices))
+    table = domain.evaluate(sampler, data.split("valid"), keyed_rng("e"), tmp_path)
+    row = table.rows["this model, soprano given"]
+    assert row["given_exact"] == 1 and row["changed_by_melody"] > 0.5
+    assert row["dissonance_to_melody"] in (0, 1)  # one interval all the time
+
+
+def test_a_generator_that_loses_what_is_given_is_shown_as_one(data, tmp_path):
+    table = evaluate(data, tmp_path, listens=False)
+    assert table.rows["this model, soprano given"]["given_exact"] == 0
 
 
 def test_a_polyphonic_voice_has_a_top_and_a_bottom_line_and_drums_have_none():

@@ -9,6 +9,7 @@ from multigan.music.roles import Unusable, cast
 from multigan.music.roll import LAYOUTS
 from multigan.music.song import Metre, Note, Song, Track
 from multigan.rng import keyed_rng
+from tests.benchmarks.music import importing, write_folder
 from tests.music.damage import DAMAGED
 
 
@@ -123,6 +124,19 @@ def test_two_processes_find_what_one_finds(tmp_path):
     assert (tmp_path / "out" / "songs.npz").read_bytes() == whole
 
 
+def test_the_files_of_the_benchmark_have_500_notes_and_differ(tmp_path):
+    write_folder(tmp_path, 3)
+    songs = [Song.from_midi(file) for file in sorted(tmp_path.iterdir())]
+    assert [sum(len(track.notes) for track in song.tracks) for song in songs] == [500] * 3
+    assert songs[0] != songs[1] != songs[2]
+
+
+@pytest.mark.slow
+def test_a_thousand_files_of_500_notes_take_two_processes_less_than_a_minute(tmp_path):
+    read = importing(1000)  # every one of them is used
+    assert read["s_per_1000"] < 60 or read["cpu_s_per_1000"] < 2 * 60  # beside other work
+
+
 def test_folders_below_and_suffixes_of_any_case_are_read(tmp_path):
     fill(tmp_path / "in", n=1)
     below = tmp_path / "in" / "a" / "b"
@@ -197,6 +211,19 @@ def test_a_band_is_cast_by_name_then_program_then_pitch():
     assert found.song.tracks[0].program == 33
 
 
+def test_a_name_that_all_tracks_have_is_that_of_the_song():
+    tracks = (
+        line(60, 62, name="Piano Rag", program=65),
+        line(40, 42, name="Piano Rag", program=33),
+        line(64, 67, name="Piano Rag", program=0),
+        line(36, 38, name="Piano Rag", is_drum=True),
+    )
+    found = cast(song(*tracks), "band").song
+    assert [track.notes for track in found.tracks] == [
+        tracks[1].notes, tracks[3].notes, tracks[2].notes, tracks[0].notes,
+    ]  # fmt: skip
+
+
 def test_nameless_unusual_tracks_are_cast_by_pitch_and_overlap():
     ethnic = 104  # a program that belongs to no role
     low, high = line(40, 43, program=ethnic), line(72, 74, program=ethnic)
@@ -223,7 +250,25 @@ def test_single_strays_move_by_octaves_and_many_are_refused():
         cast(wide, "satb")
 
 
-@pytest.mark.parametrize("layout, voice", [("band", "bass"), ("piano", "piano")])
-def test_a_missing_voice_is_named(layout, voice):
-    with pytest.raises(Unusable, match=rf"lacks a voice \({voice}\)"):
-        cast(song(line(36, 38, is_drum=True)), layout)
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_drums_alone_are_named_so(layout):
+    with pytest.raises(Unusable, match=r"has drums only \(Kit\)"):
+        cast(song(line(36, 38, name="Kit", is_drum=True)), layout)
+
+
+def test_a_missing_voice_is_named():
+    with pytest.raises(Unusable, match=r"lacks a voice \(bass\)"):
+        cast(song(line(72, 74, name="lead"), line(36, 38, is_drum=True)), "band")
+
+
+def test_a_folder_of_drums_or_of_another_metre_gets_clear_lines(tmp_path, capsys):
+    root = tmp_path / "in"
+    root.mkdir()
+    song(line(36, 38, is_drum=True, name="Kit")).to_midi(root / "drums.mid")
+    jig = Song(choir().tracks, 1920, metres=(Metre(0, 6, 8),))
+    jig.to_midi(root / "jig.mid")
+    with pytest.raises(ValueError, match=r"no file can be used as satb; see .*report\.json"):
+        imported(tmp_path, bars=1, metre="4/4")
+    printed = capsys.readouterr().out
+    assert f"{root / 'drums.mid'}: has drums only (Kit)" in printed
+    assert f"{root / 'jig.mid'}: is in another metre (6/8)" in printed

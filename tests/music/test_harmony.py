@@ -5,7 +5,13 @@ import math
 import pytest
 import torch
 
-from multigan.music.harmony import dissonance, parallels, tonal_distance, voice_crossing
+from multigan.music.harmony import (
+    dissonance,
+    dissonance_with,
+    parallels,
+    tonal_distance,
+    voice_crossing,
+)
 from tests.music.written import REST, held, voices
 
 FIFTH_APART, SEMITONE_APART = 1.7372, 2.5460  # two pitch classes in tonal space
@@ -90,6 +96,14 @@ def test_dissonance_averages_all_pairs():
     assert dissonance(held(64, 62, 60)).item() == pytest.approx(2 / 3)
     assert dissonance(held(67, 64, 60, 58)).item() == pytest.approx(2 / 6)  # B flat: 58-60, 58-64
     assert dissonance(held(70, 60, REST, REST)).item() == pytest.approx(1 / 6)
+
+
+def test_dissonance_with_a_voice_takes_its_own_pairs_only():
+    x = voices([(60, 8)], [(53, 4), (54, 4)], [(47, 8)])  # 7 then 6; 13; 6 then 7 in between
+    assert dissonance_with(x, 0).item() == (0.5 + 1) / 2
+    assert dissonance_with(x, 1).item() == (0.5 + 0.5) / 2
+    assert dissonance_with(x, 2).item() == (1 + 0.5) / 2
+    assert dissonance(x).item() == (0.5 + 1 + 0.5) / 3
 
 
 def test_dissonance_counts_only_steps_at_which_both_voices_sound():

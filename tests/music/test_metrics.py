@@ -253,6 +253,16 @@ def test_frechet_leaves_out_windows_without_a_figure():
     assert math.isnan(m.frechet(reference, fake[:1]))
 
 
+def test_frechet_leaves_out_a_figure_that_the_reference_never_has():
+    reference, fake = rows(), rows(seed=1)
+    bare, without = (x.clone() for x in (reference, fake))
+    bare[:, 4] = without[:, 4] = NAN
+    kept = [k for k in range(13) if k != 4]
+    assert m.frechet(bare, without) == m.frechet(reference[:, kept], fake[:, kept])
+    assert m.summary(without, bare)["undefined_windows"] == 0
+    assert m.summary(without, reference)["undefined_windows"] == 1
+
+
 def test_measure_counts_what_silence_hides():
     x = random_windows()
     x[:10] = REST

@@ -4,7 +4,16 @@ import torch
 
 from multigan.music.pieces import draw_piece
 from multigan.music.roll import SATB
-from multigan.music.tensors import Given, canonical, encode, give, nothing_given, sounding, spread
+from multigan.music.tensors import (
+    Given,
+    canonical,
+    encode,
+    give,
+    nothing_given,
+    slices,
+    sounding,
+    spread,
+)
 from multigan.rng import keyed_rng
 from tests.music.rolls import VOICES, random_roll
 from tests.music.tiny import Tiny
@@ -56,6 +65,31 @@ def test_given_cells_come_back_bit_by_bit(listens):
         sounding(x, VOICES), sounding(drawn, VOICES), mask[0].T, strict=True
     ):
         assert (before[:, known] == after[:, known]).all()
+
+
+@pytest.mark.parametrize("hop", [16, 32])
+def test_locked_ends_keep_the_length_of_given_notes_and_the_harmony(hop):
+    rng = np.random.default_rng(3)
+    x = encode(random_roll(rng, 96), VOICES)[None]
+    mask = torch.from_numpy(rng.random((1, 96, len(VOICES))) < 0.5)
+    given = give(x, mask, VOICES)
+    free, locked = (
+        draw_piece(Tiny(VOICES, holds=5.0), 2, keyed_rng("p"), given, VOICES,
+                   window_steps=32, hop_steps=hop, lock_ends=lock)
+        for lock in (False, True)
+    )  # fmt: skip
+    assert torch.equal(locked, canonical(locked, VOICES)) and not torch.equal(free, locked)
+    assert torch.equal(locked * spread(given.mask, VOICES), given.known.expand(2, -1, -1))
+    for one, other in zip(sounding(free, VOICES), sounding(locked, VOICES), strict=True):
+        assert torch.equal(one, other) or hop == 16  # later windows see what was struck
+    lead, _, chords, _ = slices(VOICES)
+    for k, held in (
+        (0, slice(lead.stop - 1, lead.stop)),
+        (2, slice(chords.stop - 17, chords.stop)),
+    ):
+        first_free = mask[0, :-1, k] & ~mask[0, 1:, k]
+        assert free[:, 1:, held][:, first_free].any()
+        assert not locked[:, 1:, held][:, first_free].any()
 
 
 def test_windows_in_which_everything_is_given_are_not_drawn():

@@ -117,6 +117,11 @@ def test_loudness_follows_the_metre():
     assert [three_eight.velocity_at(240 * k) for k in range(3)] == [104, 88, 88]
 
 
+def test_the_metres_of_a_song_have_names():
+    metres = (Metre(0, 4, 4), Metre(1920, 12, 8), Metre(4800, 4, 4))
+    assert Song((), 9600, metres=metres).signatures == ["12/8", "4/4"]
+
+
 def test_a_track_is_found_by_name_or_the_known_ones_are_listed():
     assert song().track("lead") is not None
     with pytest.raises(ValueError, match="no track called 'bass'; known: lead"):

@@ -142,6 +142,7 @@ def test_drums_are_given_to_drums(tmp_path):
         (Wishes(bars=0), "bars is 0; wanted 1 or more"),
         (Wishes(keep="soprano"), "need a file: --given FILE"),
         (Wishes(fill_bars="1"), "need a file: --given FILE"),
+        (Wishes(lock_ends=True), "--lock-ends needs a file: --given FILE or --extend FILE"),
         (Wishes(given="FILE", extend="FILE"), "--given and --extend name two files"),
         (Wishes(given="FILE", bars=4, keep="alto"), "--bars: a song written around --given"),
         (Wishes(given="FILE"), "everything stays; say what to write anew"),

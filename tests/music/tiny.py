@@ -5,6 +5,9 @@ import json
 import torch
 from torch import nn
 
+from multigan.music.roll import SATB
+from multigan.music.shelf import save_songs
+from multigan.music.song import Metre, Note, Song, Track
 from multigan.music.tensors import channels, fill_in, slices, width
 
 STEPS = 32
@@ -51,3 +54,22 @@ def write_pieces(file, pieces=3, bars=6):
             splits[split].append(chords.repeat_interleave(4, dim=0).tolist())
     file.write_text(json.dumps(splits))
     return str(file)
+
+
+def write_songs(folder, metre="4/4", songs=20, bars=6):
+    """An imported folder of songs in any metre: four voices leap about in quarters."""
+    rng = torch.Generator().manual_seed(1)
+    counts, unit = map(int, metre.split("/"))
+    signature = Metre(0, counts, unit)
+    quarters = bars * signature.bar_ticks // 480
+    made = {}
+    for number in range(songs):
+        tracks = []
+        for voice, home in zip(SATB, (72, 65, 58, 48), strict=True):
+            pitches = (home + torch.randint(-6, 7, (quarters,), generator=rng)).tolist()
+            notes = tuple(Note(480 * k, 480 * k + 480, pitch) for k, pitch in enumerate(pitches))
+            tracks.append(Track(voice.name, notes, voice.program))
+        length = bars * signature.bar_ticks
+        made[f"{number}.mid"] = Song(tuple(tracks), length, metres=(signature,))
+    save_songs(made, folder / "songs.npz")
+    return str(folder)
