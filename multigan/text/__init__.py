@@ -13,8 +13,13 @@ if TYPE_CHECKING:
     from multigan.contract import Sampler
 
 PARTS = {
+    "OracleDomain": "multigan.text.oracle_data:OracleDomain",
+    "OracleLines": "multigan.text.oracle_data:OracleLines",
+    "TextCNN": "multigan.text.discriminators:TextCNN",
     "TextDomain": "multigan.text.domain:TextDomain",
+    "TextGenerator": "multigan.text.generators:TextGenerator",
     "TextLines": "multigan.text.data:TextLines",
+    "TextTransformer": "multigan.text.judge:TextTransformer",
 }
 
 COMMANDS = {
