@@ -95,6 +95,11 @@ def test_equal_lines_have_a_self_bleu_of_one_and_lines_without_a_common_word_non
     assert self_bleu([list("abcde"), list("vwxyz")]) == [0.0] * 4
 
 
+def test_a_line_is_no_closest_reference_of_its_own():
+    wanted = [math.exp(1 - 8 / 5), math.sqrt(5 / 8 * 4 / 7)]
+    assert self_bleu([["a"] * 5, ["a"] * 8], 2) == pytest.approx([sum(wanted) / 2])
+
+
 def test_what_cannot_be_scored_is_refused():
     with pytest.raises(ValueError, match="0 hypotheses"):
         bleu([], [["a"]])

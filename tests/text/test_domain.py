@@ -17,6 +17,7 @@ from multigan.text.condition import TextCondition
 from multigan.text.domain import TextDomain, read_samples
 from multigan.text.scored import ScoredText
 from multigan.text.tokens import EOS, PAD
+from multigan.text.wishes import prompt_tokens
 from tests.text.tiny import Parrot, tiny_generator, tiny_lines, tiny_sampler
 
 KINDS = {"word": 500, "bpe": 300, "char": 100}
@@ -37,6 +38,12 @@ def test_every_line_starts_with_the_prompt_as_it_was_typed(kind, prompt):
     assert len({line for line in lines}) > 1
     if prompt.endswith(" "):
         assert not any(line[len(prompt) :].startswith(" ") for line in lines)
+
+
+def test_the_space_after_a_prompt_belongs_to_what_follows():
+    domain = domain_of("bpe").domain
+    assert prompt_tokens(domain, "the dog ") == prompt_tokens(domain, "the dog")
+    assert prompt_tokens(domain, " ") == prompt_tokens(domain, None) == []
 
 
 def test_what_follows_a_prompt_is_what_the_generator_adds():

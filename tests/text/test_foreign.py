@@ -61,7 +61,9 @@ def test_unigrams_keep_their_scores(tmp_path):
     theirs = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))
     theirs.add_special_tokens(["</s>"])
     config = {"eos_token": "</s>", "unk_token": "<unk>"}
-    ours = TextTokenizer(adopt(written(tmp_path / "unigram", theirs, **config)))
+    text = adopt(written(tmp_path / "unigram", theirs, **config))
+    ours = TextTokenizer(text)
+    assert json.loads(text)["model"]["unk_id"] == UNK
     assert [ours.token(token) for token in ours.encode(["aabb"])[0]] == ["a", "ab", "b"]
     assert ours.token(EOS) == "<eos>" and ours.encode(["c"])[0] == [UNK]
 

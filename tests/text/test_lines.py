@@ -95,6 +95,11 @@ def test_splits_are_disjoint_whole_and_independent_of_order():
     }
 
 
+def test_splits_are_the_same_in_every_process():
+    parts = split_lines([f"line {k}" for k in range(50)])
+    assert parts["test"] == ["line 7", "line 21"] and parts["valid"] == ["line 30", "line 33"]
+
+
 def test_three_lines_are_enough_and_two_are_not():
     assert all(len(part) == 1 for part in split_lines(["a", "b", "c", "a"]).values())
     with pytest.raises(ValueError, match="2 different lines; wanted 3"):

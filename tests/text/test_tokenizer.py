@@ -31,6 +31,8 @@ def test_known_lines_come_back_as_they_were(kind):
 def test_names_of_specials_in_a_line_are_text(kind):
     ids = trained(kind).encode(["<eos> a <pad>", "<bos>"])
     assert not {PAD, BOS, EOS} & {token for line in ids for token in line}
+    pairs = trained("bpe")
+    assert pairs.decode(pairs.encode(["<eos> a <pad>"])[0]) == "<eos> a <pad>"
 
 
 def test_bytes_know_every_text_and_words_say_what_they_do_not_know():
