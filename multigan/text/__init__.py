@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 PARTS = {
     "OracleDomain": "multigan.text.oracle_data:OracleDomain",
     "OracleLines": "multigan.text.oracle_data:OracleLines",
-    "TextCNN": "multigan.text.discriminators:TextCNN",
+    "TextCNN": "multigan.text.cnn:TextCNN",
     "TextDomain": "multigan.text.domain:TextDomain",
     "TextGenerator": "multigan.text.generators:TextGenerator",
     "TextLines": "multigan.text.data:TextLines",

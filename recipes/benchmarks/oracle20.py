@@ -1,13 +1,13 @@
 """The synthetic oracle of SeqGAN at 20 tokens: likelihood first, then RelGAN's game at CPU size.
 
-    multigan train benchmarks/oracle20 --data ../shared/data/oracle --seed 0 --out runs/oracle20
+    multigan train benchmarks/oracle20 --data ../shared/data/oracle --out runs/oracle20
     multigan evaluate runs/oracle20
 
 Not run yet.
 """
 
 from multigan.recipe import Recipe
-from multigan.text.discriminators import TextCNN
+from multigan.text.cnn import TextCNN
 from multigan.text.generators import TextGenerator
 from multigan.text.oracle import VOCABULARY
 from multigan.text.oracle_data import OracleLines
@@ -50,21 +50,11 @@ def recipe(
     discriminator_steps: updates of the discriminator for one of the generator
     """
     lines = OracleLines(data, length=20, seed=oracle_seed)
+    protocol = {"embedding": 32, "estimator": "soft", "fixed_length": True}
     return Recipe(
         data=lines,
-        generator=TextGenerator(
-            VOCABULARY,
-            length=20,
-            cell=cell,
-            embedding=32,
-            width=width,
-            estimator="soft",
-            beta=beta,
-            fixed_length=True,
-        ),
-        discriminator=TextCNN(
-            VOCABULARY, representations=representations, filters=filters, fixed_length=True
-        ),
+        generator=TextGenerator(VOCABULARY, 20, cell=cell, width=width, beta=beta, **protocol),
+        discriminator=TextCNN(VOCABULARY, 0, representations, filters=filters, fixed_length=True),
         steps=steps,
         batch_size=batch_size,
         loss=loss,

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from multigan.rng import keyed_rng
+from multigan.text.cnn import TextCNN
 from multigan.text.condition import TextCondition
-from multigan.text.discriminators import TextCNN
 from multigan.text.generators import TextGenerator, TextLatent
 from multigan.text.judge import TextTransformer
 from multigan.text.tokens import BOS, EOS, PAD, UNK

@@ -3,7 +3,7 @@ import torch
 
 from multigan.contract import Discriminator
 from multigan.rng import keyed_rng
-from multigan.text.discriminators import TextCNN
+from multigan.text.cnn import TextCNN
 from multigan.text.entry import TokenEntry, rows_times
 from multigan.text.judge import TextTransformer
 from multigan.text.tokens import EOS, PAD
