@@ -56,6 +56,12 @@ class Recipe:
     accumulate: int = 1  # micro-batches per update
     clip_norm: float | None = None  # largest gradient norm; None: no clipping
     augment: Augment | None = None  # in front of D
+    # The stage before the game, for a generator with `log_likelihood`; 0 steps: none.
+    likelihood_steps: int = 0  # at most: it ends with the weights that are best on held-out samples
+    likelihood_lr: Value = 1e-3
+    likelihood_patience: int | None = None  # epochs in turn without a better one; None: all steps
+    likelihood_measured: bool = False  # by the domain too, as often as the game is
+    likelihood_weight: Value = 0.0  # in the game, of minus the log-likelihood of a real sample
 
 
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:

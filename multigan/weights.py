@@ -20,6 +20,7 @@ from torch import Tensor, nn
 FORMAT = 1
 MANIFEST = "manifest.json"  # of a checkpoint folder: file name -> SHA-256
 SAMPLED = "generator_ema.safetensors"
+LIKELIHOOD = "likelihood"  # the folder, beside the step checkpoints, of what that stage ended with
 
 
 def unique_state(network: nn.Module) -> dict[str, Tensor]:

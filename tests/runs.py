@@ -31,6 +31,11 @@ def tiny_recipe(name: str, seed: int = 0, **knobs: Any) -> Recipe:
     return build_recipe(file, settle_knobs(file, knobs, tiny=True), seed)
 
 
+def steps_before(name: str) -> int:
+    """Steps of the likelihood stage in a recipe with its TINY values."""
+    return settle_knobs(read_recipe(name), {}, tiny=True).get("likelihood_steps", 0)
+
+
 def train_tiny(recipe: str | Path, out: Path, **options: Any) -> Run:
     """A run of a few steps that logs each of them and saves every second one."""
     settings = {"steps": STEPS, "show": False, **OFTEN} | options

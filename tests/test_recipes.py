@@ -8,7 +8,7 @@ import pytest
 from multigan.recipe_file import Knob, read_recipe, recipe_names, settle_knobs
 from multigan.run.start import resume
 from multigan.sampler import load
-from tests.runs import REPOSITORY, logs_of, train_tiny
+from tests.runs import REPOSITORY, logs_of, steps_before, train_tiny
 
 pytestmark = pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning")
 
@@ -30,13 +30,17 @@ def test_as_many_recipes_are_found_as_git_tracks():
 @every_recipe
 def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
     tiny = settle_knobs(read_recipe(name), {}, tiny=True)["steps"]
-    half = max(1, tiny // 2)
+    half, before = max(1, tiny // 2), steps_before(name)
     intervals = {"log_every": half, "save_every": half}
     run = train_tiny(name, tmp_path / "run", steps=half, cache=str(cache), **intervals)
-    assert run.step == half and run.ended == "finished"
+    assert run.step == before + half and run.ended == "finished"
     again = resume(run.path, steps=2 * half, show=False)
-    assert again.step == 2 * half
-    assert [line["step"] for line in logs_of(run.path)["log"]] == [half, 2 * half]
+    last = before + 2 * half
+    assert again.step == last
+    logged = [line["step"] for line in logs_of(run.path)["log"]]
+    due = {step for step in range(1, last + 1) if step % half == 0}
+    assert logged == sorted(due | {before + half, last})
+    assert (run.path / "checkpoints" / "likelihood").is_dir() == (before > 0)
     sampler = load(run.path)
     for line in logs_of(run.path)["metrics"]:
         assert line[sampler.domain.selection] is not None

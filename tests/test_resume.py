@@ -20,15 +20,16 @@ from tests.runs import (
     logs_of,
     python,
     snapshot,
+    steps_before,
     train_tiny,
     weights_at,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning")
 
-KILLED_AT = 4  # after the checkpoint of step 3, which lies between two log lines, and a log line
+KILLED_AT = 4  # of the game: after a checkpoint between two log lines, and a log line
 INTERVALS = {"log_every": 2, "save_every": 3}
-KILL = f"""
+KILL = """
 import os, signal, sys
 from multigan.run.loop import Loop
 from tests.runs import train_tiny
@@ -37,12 +38,12 @@ from tests.runs import train_tiny
 log = Loop._log
 def log_and_die(self, step):
     values = log(self, step)
-    if step.number == {KILLED_AT}:
+    if step.number == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
     return values
 
 Loop._log = log_and_die
-train_tiny(sys.argv[1], sys.argv[2], cache=sys.argv[3], **{INTERVALS})
+train_tiny(sys.argv[1], sys.argv[2], cache=sys.argv[3], log_every=2, save_every=3)
 """
 
 
@@ -76,17 +77,28 @@ def at_step(monkeypatch, number, do):
     monkeypatch.setattr(Loop, "_log", log_then_do)
 
 
-@pytest.mark.parametrize("name", DOMAINS)
-def test_a_killed_run_goes_on_as_if_it_had_not_been(name, tmp_path, cache):
+def kill_points():
+    """Each domain, killed in its game and, where it has one, in its likelihood stage."""
+    for name in DOMAINS:
+        if steps_before(name):
+            yield name, steps_before(name)
+        yield name, steps_before(name) + KILLED_AT
+
+
+@pytest.mark.parametrize(("name", "killed_at"), list(kill_points()))
+def test_a_killed_run_goes_on_as_if_it_had_not_been(name, killed_at, tmp_path, cache):
     straight = train_tiny(name, tmp_path / "straight", cache=str(cache), **INTERVALS).path
-    killed = tmp_path / "killed"
-    done = python("-c", KILL, name, killed, cache, path=Path(__file__).parent.parent)
+    killed, last = tmp_path / "killed", steps_before(name) + STEPS
+    here = Path(__file__).parent.parent
+    done = python("-c", KILL, name, killed, cache, str(killed_at), path=here)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    assert [line["step"] for line in logs_of(killed)["log"]] == [2, 4]
-    assert resume(killed, show=False).step == STEPS
-    assert_equal_runs(straight, killed, STEPS)
-    assert [line["step"] for line in logs_of(killed)["log"]] == [2, 4, 6]
-    assert [line["step"] for line in logs_of(killed)["metrics"]] == [3, 6]
+    assert logs_of(killed)["log"][-1]["step"] == killed_at
+    assert resume(killed, show=False).step == last
+    assert_equal_runs(straight, killed, last)
+    assert [line["step"] for line in logs_of(killed)["log"]] == list(range(2, last + 1, 2))
+    in_game = [step for step in range(3, last, 3) if step > steps_before(name)]
+    before = [steps_before(name)] if steps_before(name) else []
+    assert [line["step"] for line in logs_of(killed)["metrics"]] == [*before, *in_game, last]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

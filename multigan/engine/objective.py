@@ -125,16 +125,30 @@ class Objective:
         return {"loss/discriminator": loss} | values
 
     def of_generator(
-        self, real: Tensor, fake: Tensor, condition: Condition, rng: torch.Generator
+        self,
+        real: Tensor,
+        fake: Tensor,
+        condition: Condition,
+        rng: torch.Generator,
+        policy_loss: Callable[..., Tensor] | None = None,
     ) -> dict[str, Tensor]:
-        """`loss/generator` to minimise; D is frozen, so no weight gradient of it is computed."""
+        """`loss/generator` to minimise; D is frozen, so no weight gradient of it is computed.
+
+        Where no gradient flows through `fake`, its maker's `policy_loss` is minimised instead, and
+        what the game costs it is reported as `cost/generator`.
+        """
         real_score = None
         with frozen(self.discriminator):
             fake_score = self._score(fake, condition, rng)
             if self.loss.generator_sees_real:
                 with torch.no_grad():
                     real_score = self._score(real, condition, rng)
-        return {"loss/generator": self._reduce(self.loss.generator, real_score, fake_score)}
+        costs, weights = self._costs(self.loss.generator, real_score, fake_score)
+        cost = weighted_mean(costs, weights).mean()
+        if policy_loss is None:
+            return {"loss/generator": cost}
+        loss = policy_loss(fake, condition, costs.detach(), weights.detach()).mean()
+        return {"loss/generator": loss, "cost/generator": cost}
 
     def _score(self, x: Tensor, condition: Condition, rng: torch.Generator) -> Score:
         if self.augment is not None:
@@ -163,12 +177,17 @@ class Objective:
         return score, d.squared_input_norm(slope) if self.embeds else squared_norm(slope)
 
     def _reduce(self, loss: Callable[..., Tensor], real: Score | None, fake: Score) -> Tensor:
+        return weighted_mean(*self._costs(loss, real, fake)).mean()
+
+    def _costs(
+        self, loss: Callable[..., Tensor], real: Score | None, fake: Score
+    ) -> tuple[Tensor, Tensor]:
+        """What each logit costs (B, L), and its weight (B, L)."""
         if real is None:
-            return weighted_mean(loss(None, fake.logits), fake.weights).mean()
+            return loss(None, fake.logits), fake.weights
         if self.loss.relative_to_mean:
             real, fake = real.relative_to(fake), fake.relative_to(real)
-        values = loss(real.logits, fake.logits)
-        return weighted_mean(values, real.weights * fake.weights).mean()
+        return loss(real.logits, fake.logits), real.weights * fake.weights
 
 
 @contextmanager

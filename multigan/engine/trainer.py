@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -12,28 +12,21 @@ from torch import Tensor, nn
 from multigan.contract import Batch, Condition, tree_map
 from multigan.engine.ema import Ema
 from multigan.engine.feed import Feed
+from multigan.engine.likelihood import LikelihoodStage, check_likelihood, nats
 from multigan.engine.objective import Objective
 from multigan.engine.schedules import check_value, progress_of, value_at, with_burn_in
+from multigan.engine.update import Step, Terms, adam, descend, mean_of
 from multigan.recipe import Recipe
 from multigan.rng import keyed_rng
 
 PRECISIONS = ("fp32", "bf16")
 
 
-class Step(NamedTuple):
-    """One generator update and the discriminator updates before it.
-
-    `samples_seen` counts the reals of D's updates; `values` are 0-dim tensors on the device (means
-    over micro-batches and over D's updates) and numbers.
-    """
-
-    number: int
-    samples_seen: int
-    values: Mapping[str, Tensor | float]
-
-
 class AdversarialTrainer:
     """Trains the networks of a recipe; `steps()` yields after every step.
+
+    Where the recipe has a likelihood stage, `likelihood`, its steps come first; `number` and the
+    schedules count those of the game alone.
 
     Every draw is a pure function of (seed, step, phase, micro-batch), so a trainer that was
     restored from `state()` continues bit by bit. Penalties are taken in float32 whatever the
@@ -80,9 +73,19 @@ class AdversarialTrainer:
             forward=torch.compile(self.discriminator) if compile else None,
         )
         self.optimizers = {
-            "generator": _adam(self.generator),
-            "discriminator": _adam(self.discriminator),
+            "generator": adam(self.generator),
+            "discriminator": adam(self.discriminator),
         }
+        self.likelihood: LikelihoodStage | None = None
+        if recipe.likelihood_steps > 0:
+            self.likelihood = LikelihoodStage(
+                recipe,
+                self.generator,
+                self._autocast(True),
+                seed=seed,
+                device=self.device,
+                workers=workers,
+            )
 
     @property
     def samples_seen(self) -> int:
@@ -90,8 +93,31 @@ class AdversarialTrainer:
         return self.number * self.recipe.discriminator_steps * self.recipe.batch_size
 
     @property
+    def steps_before(self) -> int:
+        """Steps of the likelihood stage, as far as it has come."""
+        return 0 if self.likelihood is None else self.likelihood.number
+
+    @property
+    def steps_done(self) -> int:
+        """Steps of both stages so far."""
+        return self.steps_before + self.number
+
+    @property
+    def learnt(self) -> bool:
+        """Whether the last step was the last one of a likelihood stage."""
+        return self.likelihood is not None and self.likelihood.finished and self.number == 0
+
+    @property
+    def total(self) -> int:
+        """Steps of both stages; at most, while the likelihood stage may still end early."""
+        ahead = self.likelihood is not None and not self.likelihood.finished
+        return self.recipe.steps + (self.recipe.likelihood_steps if ahead else self.steps_before)
+
+    @property
     def epochs(self) -> float:
-        """Passes through the data; G's updates draw real batches of their own."""
+        """Passes of this stage through the data; G's updates draw real batches of their own."""
+        if self.likelihood is not None and not self.likelihood.finished:
+            return self.likelihood.epochs
         return self.feed.epochs(self.number * self._batches_per_step)
 
     @property
@@ -107,7 +133,11 @@ class AdversarialTrainer:
         }
 
     def steps(self) -> Iterator[Step]:
-        """Train from the current step to the recipe's last."""
+        """Train from the current step to the recipe's last, the likelihood stage first."""
+        if self.likelihood is not None:
+            for step in self.likelihood.steps():
+                self.ema.update(0, 0, halflife_samples=0)  # a copy: nothing to smooth yet
+                yield step
         batches = self.feed.batches(self.number * self._batches_per_step)
         while self.number < self.recipe.steps:
             yield self._step(batches)
@@ -121,7 +151,7 @@ class AdversarialTrainer:
             self._discriminator_update(next(batches), update, progress)
             for update in range(self.recipe.discriminator_steps)
         ]
-        values |= _mean_of(parts)
+        values |= mean_of(parts)
         values["logit/gap"] = values["logit/real"] - values["logit/fake"]
 
         # generator update, on a real batch of its own
@@ -134,7 +164,7 @@ class AdversarialTrainer:
             self.samples_seen,
             value_at(self.recipe.ema_halflife_samples, progress),
         )
-        return Step(self.number, self.samples_seen, values)
+        return Step(self.steps_done, self.samples_seen, values)
 
     def _set_rates(self, progress: float) -> dict[str, Tensor | float]:
         """Write the schedules of this step into the optimisers and the generator's buffers."""
@@ -174,33 +204,42 @@ class AdversarialTrainer:
         return self._update("discriminator", batch, loss)
 
     def _generator_update(self, batch: Batch) -> dict[str, Tensor | float]:
+        progress = progress_of(self.number + 1, self.horizon)
+        weight = value_at(self.recipe.likelihood_weight, progress)
+
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
             with self._autocast(True):
                 fake = self._fakes(len(real), condition, "generator", micro)
                 rng = self._rng("objective", "generator", micro)
-                return self.objective.of_generator(real, fake, condition, rng)
+                terms = self.objective.of_generator(
+                    real, fake, condition, rng, *self._policy_of(fake)
+                )
+                if weight > 0:
+                    cost = nats(self.generator, Batch(real, condition)).mean()
+                    terms |= {
+                        "loss/likelihood": cost,
+                        "loss/generator": terms["loss/generator"] + weight * cost,
+                    }
+                return terms
 
         return self._update("generator", batch, loss)
 
-    def _update(self, name: str, batch: Batch, loss: Any) -> dict[str, Tensor | float]:
-        """One optimiser step of network `name`: gradients of all micro-batches, averaged."""
-        network, optimizer = getattr(self, name), self.optimizers[name]
-        optimizer.zero_grad(set_to_none=True)
-        parts = []
-        for micro in range(self.recipe.accumulate):
-            x, condition = tree_map(
-                lambda leaf, micro=micro: leaf.tensor_split(self.recipe.accumulate)[micro], batch
-            )
-            terms = loss(x, condition, micro)
-            (terms[f"loss/{name}"] / self.recipe.accumulate).backward()
-            parts.append({key: term.detach() for key, term in terms.items()})
-        values = _mean_of(parts)
-        if self.recipe.clip_norm is not None:
-            norm = nn.utils.clip_grad_norm_(network.parameters(), self.recipe.clip_norm)
-            values[f"gradient_norm/{name}"] = norm
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        return values
+    def _policy_of(self, fake: Tensor) -> list[Any]:
+        """The generator's own loss, if it has one, where no gradient flows through its samples."""
+        policy_loss = getattr(self.generator, "policy_loss", None)
+        return [] if fake.requires_grad or policy_loss is None else [policy_loss]
+
+    def _update(self, name: str, batch: Batch, terms: Terms) -> dict[str, Tensor | float]:
+        recipe = self.recipe
+        return descend(
+            name,
+            getattr(self, name),
+            self.optimizers[name],
+            batch,
+            terms,
+            recipe.accumulate,
+            recipe.clip_norm,
+        )
 
     def _fakes(self, n: int, condition: Condition, phase: str, micro: int) -> Tensor:
         latent = self.generator.sample_latent(n, self._rng("latent", phase, micro))
@@ -217,7 +256,8 @@ class AdversarialTrainer:
         """What an exact continuation needs beside the networks' own tensors."""
         return {
             "number": self.number,
-            "optimizers": {name: adam.state_dict() for name, adam in self.optimizers.items()},
+            "optimizers": {k: optimizer.state_dict() for k, optimizer in self.optimizers.items()},
+            "likelihood": None if self.likelihood is None else self.likelihood.state(),
             "torch_rng": torch.get_rng_state(),  # nn.Dropout draws from it
             "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
         }
@@ -225,8 +265,10 @@ class AdversarialTrainer:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state()` was taken; the networks' tensors are loaded by the caller."""
         self.number = state["number"]
-        for name, adam in self.optimizers.items():
-            adam.load_state_dict(state["optimizers"][name])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
+        if self.likelihood is not None:
+            self.likelihood.restore(state["likelihood"])
         torch.set_rng_state(state["torch_rng"])
         if state["cuda_rng"]:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
@@ -250,19 +292,6 @@ def check_recipe(recipe: Recipe) -> None:
         check_value(f"gamma of {name}", gamma)
     if recipe.clip_norm is not None and not recipe.clip_norm > 0:
         raise ValueError(f"clip_norm is {recipe.clip_norm}; wanted more than 0, or None")
+    check_likelihood(recipe)
     if recipe.burn_in is not None and not 0 <= recipe.burn_in <= 1:
         raise ValueError(f"burn_in is {recipe.burn_in}; wanted a share of the run, 0 to 1")
-
-
-def _adam(network: nn.Module) -> torch.optim.Adam:
-    """Adam over the parameters that the recipe left unfrozen; rates are set before each step."""
-    return torch.optim.Adam([p for p in network.parameters() if p.requires_grad])
-
-
-def _mean_of(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The mean of each value over the parts that have it (lazy penalties are in some only)."""
-    if len(parts) == 1:
-        return dict(parts[0])
-    names = dict.fromkeys(name for part in parts for name in part)
-    columns = {name: [part[name] for part in parts if name in part] for name in names}
-    return {name: sum(column) / len(column) for name, column in columns.items()}

@@ -107,7 +107,7 @@ def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, A
         raise ValueError(f"{checkpoint / STATE} holds more than tensors and numbers") from error
 
 
-def save_best(run: Path, ema: nn.Module, description: Any) -> None:
-    """Keep this generator as the run's best so far."""
+def save_generator(run: Path, kept_as: str, ema: nn.Module, description: Any) -> None:
+    """Keep this generator beside the step checkpoints: as "best", or as "likelihood"."""
     name = SAMPLED.removesuffix(".safetensors")
-    save_checkpoint(run / "checkpoints" / "best", {name: ema}, {name: description})
+    save_checkpoint(run / "checkpoints" / kept_as, {name: ema}, {name: description})

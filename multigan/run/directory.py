@@ -130,7 +130,7 @@ def state_of(run: RunDirectory) -> dict[str, Any]:
         return {"run": str(run.path), "next": str(error)} | nothing
     names = [path.name[5:] for path in run.checkpoints.glob("step-*")]
     last = max((int(name) for name in names if name.isdigit()), default=0)
-    total = description["recipe"]["steps"]
+    total = description["recipe"]["steps"] + description["recipe"].get("likelihood_steps", 0)
     finished = "ended" in description
     return {
         "run": str(run.path),

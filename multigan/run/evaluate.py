@@ -14,7 +14,7 @@ from multigan.part import rebuild
 from multigan.rng import keyed_rng
 from multigan.run.directory import RunDirectory
 from multigan.sampler import load
-from multigan.weights import weights_of
+from multigan.weights import LIKELIHOOD, SAMPLED, weights_of
 
 
 def evaluate(
@@ -29,21 +29,36 @@ def evaluate(
 ) -> Table:
     """Evaluate a run against the test split of its data (`data`: of that source instead).
 
-    Writes `evaluation.json` and `evaluation.md` into the run. Raises ValueError for a missing or
+    A run with a likelihood stage shows what that ended with in a row of its own. Writes
+    `evaluation.json` and `evaluation.md` into the run. Raises ValueError for a missing or
     damaged run, or data that have changed since.
     """
     run = RunDirectory(path)
     description = run.description()
-    sampler = load(path, trust=trust, device=device)
-    against = data_of(description, data, trust)
-    table = sampler.domain.evaluate(
-        sampler, against.split(split), keyed_rng(seed, "evaluate"), cache_folder(cache)
-    )
-    measured = f"{weights_of(run.path).parent.name} against the split {split}, seed {seed}"
+    against = data_of(description, data, trust).split(split)
+
+    def measure(weights: Path) -> Table:
+        sampler = load(weights, trust=trust, device=device)
+        rng = keyed_rng(seed, "evaluate")
+        return sampler.domain.evaluate(sampler, against, rng, cache_folder(cache))
+
+    weights = weights_of(run.path)
+    table = measure(weights)
+    baseline = run.checkpoints / LIKELIHOOD / SAMPLED
+    if baseline.is_file():
+        table = with_baseline(table, LIKELIHOOD, measure(baseline))
+    measured = f"{weights.parent.name} against the split {split}, seed {seed}"
     table = replace(table, notes=(*table.notes, f"measured: the checkpoint {measured}"))
     write_atomically(run.path / "evaluation.json", table.json().encode())
     write_atomically(run.path / "evaluation.md", table.markdown().encode())
     return table
+
+
+def with_baseline(table: Table, name: str, baseline: Table) -> Table:
+    """The table with the model of another one as the row before its own model."""
+    *others, model = table.rows
+    rows = {row: table.rows[row] for row in others} | {name: baseline.model}
+    return replace(table, rows=rows | {model: table.model})
 
 
 def data_of(

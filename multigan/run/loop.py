@@ -15,12 +15,13 @@ from multigan.engine.health import first_not_finite
 from multigan.engine.trainer import AdversarialTrainer, Step
 from multigan.part import describe
 from multigan.rng import keyed_rng
-from multigan.run.checkpoint import prune, save_best, save_checkpoint
+from multigan.run.checkpoint import prune, save_checkpoint, save_generator
 from multigan.run.directory import RunDirectory
 from multigan.run.flags import Flags
 from multigan.run.meter import Meter
 from multigan.run.progress import Watch
 from multigan.run.signals import Interrupt, Interrupted
+from multigan.weights import LIKELIHOOD
 
 
 class TrainingFailed(Exception):
@@ -73,30 +74,33 @@ class Loop:
         self.meter.restore(state["meter"], self.trainer.device)
         self.best, self.stale = state["best"], state["stale"]
         self.seconds = state["seconds"]
-        self.run.cut_back(self.trainer.number)
+        self.run.cut_back(self.trainer.steps_done)
 
     def go(self) -> Run:
         """Train to the end. Raises Interrupted (saved) or TrainingFailed (last checkpoint good)."""
         trainer, flags = self.trainer, self.flags
-        total = trainer.recipe.steps
-        watch = Watch(trainer.number, total, trainer.recipe.batch_size, self.show)
+        watch = Watch(trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show)
         ended = FINISHED
         before, started = self.seconds, time.monotonic()
-        events_ = _Events(self.run, flags.tensorboard, trainer.number + 1)
+        events_ = _Events(self.run, flags.tensorboard, trainer.steps_done + 1)
         with watch, Interrupt() as interrupt, events_ as events:
             for step in trainer.steps():
                 self.seconds = before + time.monotonic() - started
                 self.meter.add(step.values)
                 watch.step(step.number)
-                last = step.number == total
+                learnt = trainer.learnt
+                last = step.number == trainer.total
+                if learnt:
+                    watch.expect(trainer.total)
+                    self._keep(LIKELIHOOD)
                 if _due(step, flags.log_every) or last:
                     values = self._log(step)
                     watch.numbers(values)
                     events.write(values, step.number)
                 if _due(step, flags.sample_every) or last:
                     self._preview(step)
-                measured = _due(step, flags.save_every) or last
-                if measured:
+                saved = _due(step, flags.save_every) or learnt or last
+                if saved:
                     self._measure(step, events)
                     self._save(step)
                 elif interrupt.number is not None:
@@ -104,14 +108,14 @@ class Loop:
                 if interrupt.number is not None and not last:
                     raise Interrupted(
                         interrupt.number,
-                        f"stopped at step {step.number} of {total}; go on with: "
+                        f"stopped at step {step.number} of {trainer.total}; go on with: "
                         f"multigan resume {self.run.path}",
                     )
-                if measured and flags.patience is not None and self.stale >= flags.patience:
+                if saved and flags.patience is not None and self.stale >= flags.patience:
                     ended = f"no better {self.data.domain.selection} in {self.stale} measurements"
                     break
         self.run.describe(self.run.description() | {"ended": ended})
-        return Run(self.run.path, trainer.number, ended)
+        return Run(self.run.path, trainer.steps_done, ended)
 
     def _log(self, step: Step) -> dict[str, float]:
         values = self.meter.read()
@@ -156,8 +160,20 @@ class Loop:
         save_checkpoint(folder, networks, self.descriptions, state)
         prune(self.run.path)
 
+    def _keep(self, name: str) -> None:
+        """Keep the averaged generator as it is now under a name of its own."""
+        description = self.descriptions["generator_ema"]
+        save_generator(self.run.path, name, self.trainer.ema.module, description)
+
     def _measure(self, step: Step, events: _Events) -> None:
-        """Measure against the validation split, which alone chooses the best checkpoint."""
+        """Measure against the validation split, which alone chooses the best checkpoint.
+
+        The likelihood stage is measured at its end, or all along if the recipe says so; none of
+        its checkpoints can be the best.
+        """
+        playing = self.trainer.number > 0
+        if not (playing or self.trainer.learnt or self.trainer.recipe.likelihood_measured):
+            return
         self._demand_finite(first_not_finite({}, self.trainer.networks()), step)
         domain = self.data.domain
         rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
@@ -170,10 +186,12 @@ class Loop:
             return
         self.run.append(self.run.metrics, {"step": step.number} | finite_or_none(table.model))
         events.write({f"valid/{name}": value for name, value in table.model.items()}, step.number)
+        if not playing:
+            return
         selection = table.model.get(domain.selection, float("nan"))
         if selection < self.best:
             self.best, self.stale = selection, 0
-            save_best(self.run.path, self.trainer.ema.module, self.descriptions["generator_ema"])
+            self._keep("best")
         else:
             self.stale += 1
 

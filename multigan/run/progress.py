@@ -9,6 +9,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 SHOWN = {
+    "loss/likelihood": "NLL",
+    "nll/held_out": "held out",
     "loss/discriminator": "D",
     "loss/generator": "G",
     "logit/gap": "gap",
@@ -51,6 +53,11 @@ class Watch:
         self._number = number
         if self._console.is_terminal:
             self._bar.update(self._task, completed=number, numbers=self._speed() + self._numbers)
+
+    def expect(self, total: int) -> None:
+        """The run will have another number of steps than was thought."""
+        self._total = total
+        self._bar.update(self._task, total=total)
 
     def numbers(self, values: Mapping[str, float]) -> None:
         """New means have been logged."""

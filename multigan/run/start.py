@@ -100,7 +100,9 @@ def resume(
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed between its last checkpoint and saying so
             run.describe(description | {"ended": FINISHED})
-        return Run(run.path, done, description.get("ended", FINISHED))
+        learnt = state["trainer"]["likelihood"] if state else None
+        before = learnt["number"] if learnt else 0
+        return Run(run.path, before + done, description.get("ended", FINISHED))
     _warn_of_standstill(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon

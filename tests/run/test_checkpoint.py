@@ -16,8 +16,8 @@ from multigan.run.checkpoint import (
     STATE,
     load_checkpoint,
     prune,
-    save_best,
     save_checkpoint,
+    save_generator,
     tidy,
 )
 from multigan.weights import MANIFEST, checkpoints_of, damage, newest_whole, read_weights, sha256
@@ -113,7 +113,7 @@ def test_a_crash_while_the_best_is_replaced_keeps_the_old_or_the_new(monkeypatch
         assert [path.name for path in (run / "checkpoints").iterdir()] == ["best"]
 
     def best(run, value):
-        save_best(run, linear(value), DESCRIPTION)
+        save_generator(run, "best", linear(value), DESCRIPTION)
 
     until_nothing_crashes(
         monkeypatch, tmp_path, lambda run: best(run, 1.0), lambda run: best(run, 2.0), check
@@ -156,7 +156,7 @@ def test_a_write_that_fails_is_an_os_error_and_keeps_the_last_checkpoint(limit, 
 def test_only_the_last_checkpoints_are_kept_and_never_the_best_deleted(tmp_path):
     for step in range(1, KEEP_LAST + 3):
         save(tmp_path, step)
-    save_best(tmp_path, linear(1.0), DESCRIPTION)
+    save_generator(tmp_path, "best", linear(1.0), DESCRIPTION)
     prune(tmp_path)
     kept = [int(path.name[5:]) for path in checkpoints_of(tmp_path)]
     assert kept == list(range(KEEP_LAST + 2, 2, -1))

@@ -1,0 +1,69 @@
+"""One optimiser step of one network, and what a stage reports after each of its steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+from torch import Tensor, nn, optim
+
+from multigan.contract import Batch, Condition, tree_map
+
+
+class Step(NamedTuple):
+    """One generator update and, in the adversarial stage, the discriminator updates before it.
+
+    `number` counts the steps of all stages. `samples_seen` counts the reals of D's updates (none in
+    the likelihood stage); `values` are 0-dim tensors on the device (means over micro-batches and
+    over D's updates) and numbers.
+    """
+
+    number: int
+    samples_seen: int
+    values: Mapping[str, Tensor | float]
+
+
+Terms = Callable[[Tensor, Condition, int], dict[str, Tensor]]
+"""(x, condition, micro-batch) -> the terms of the loss by name."""
+
+
+def descend(
+    name: str,
+    network: nn.Module,
+    optimizer: optim.Optimizer,
+    batch: Batch,
+    terms_of: Terms,
+    accumulate: int = 1,
+    clip_norm: float | None = None,
+) -> dict[str, Tensor | float]:
+    """One step down `loss/<name>`: the gradients of all micro-batches, averaged; their terms."""
+    optimizer.zero_grad(set_to_none=True)
+    parts = []
+    for micro in range(accumulate):
+        x, condition = tree_map(
+            lambda leaf, micro=micro: leaf.tensor_split(accumulate)[micro], batch
+        )
+        terms = terms_of(x, condition, micro)
+        (terms[f"loss/{name}"] / accumulate).backward()
+        parts.append({key: term.detach() for key, term in terms.items()})
+    values = mean_of(parts)
+    if clip_norm is not None:
+        norm = nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
+        values[f"gradient_norm/{name}"] = norm
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return values
+
+
+def mean_of(parts: list[dict[str, Any]]) -> dict[str, Any]:
+    """The mean of each value over the parts that have it (lazy penalties are in some only)."""
+    if len(parts) == 1:
+        return dict(parts[0])
+    names = dict.fromkeys(name for part in parts for name in part)
+    columns = {name: [part[name] for part in parts if name in part] for name in names}
+    return {name: sum(column) / len(column) for name, column in columns.items()}
+
+
+def adam(network: nn.Module) -> optim.Adam:
+    """Adam over the parameters that the recipe left unfrozen; rates are set before each step."""
+    return optim.Adam([p for p in network.parameters() if p.requires_grad])

@@ -1,0 +1,180 @@
+"""The oracle's lines as a data set, and the domain that judges by the oracle."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multigan.contract import (
+    SAMPLING_CHUNK,
+    Batch,
+    Sampler,
+    Table,
+    device_of,
+    evaluating,
+    sample_once,
+    tree_map,
+)
+from multigan.part import part
+from multigan.rng import keyed_rng
+from multigan.text.oracle import VOCABULARY, Oracle
+from multigan.text.relaxation import hard
+
+SPLITS = {"train": 10_000, "valid": 2000, "test": 10_000}  # lines; train as published
+
+
+@part
+class OracleLines:
+    """Lines of `length` tokens that an oracle wrote: each split fresh, drawn once from the seed.
+
+    `source` is the folder of the official weights; without one they are drawn from `seed` too.
+    """
+
+    in_memory = True
+    draws = False
+
+    def __init__(
+        self, source: str | None = None, length: int = 20, seed: int = 0, name: str = "train"
+    ) -> None:
+        """Raises ValueError for another split, a length below 1, or a folder without weights."""
+        if name not in SPLITS:
+            raise ValueError(f"no split {name!r}; known: {', '.join(SPLITS)}")
+        if length < 1:
+            raise ValueError(f"length is {length}; wanted 1 or more")
+        self.name = name
+        self.domain = OracleDomain(source, length, seed)
+        self.tokens = _lines(self.domain, name)  # (N, T)
+        self.fingerprint = f"{name} {int(self.tokens.sum())} {self.tokens[:3].tolist()}"
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
+        """The lines at `indices` (B,), one-hot (B, T, V)."""
+        self.tokens = self.tokens.to(indices.device)
+        rows = self.tokens[indices]
+        return Batch(hard(rows, VOCABULARY, torch.empty(0, device=rows.device)))
+
+    def split(self, name: str) -> OracleLines:
+        """The part called "train", "valid" or "test"."""
+        return OracleLines(self.domain.source, self.domain.length, self.domain.seed, name)
+
+
+@part
+@dataclass(frozen=True)
+class OracleDomain:
+    """Lines of numbers; quality and coverage by the likelihoods of the oracle and of the model.
+
+    `joint` is the sum of both: the first alone is lowest for a model that knows one good line, the
+    second says nothing of what is sampled.
+    """
+
+    source: str | None = None
+    length: int = 20
+    seed: int = 0
+    selection: str = "joint"
+
+    def sample(
+        self, generator: Any, n: int, rng: torch.Generator, *, temperature: float = 1.0
+    ) -> list[str]:
+        """Draw `n` lines; below a temperature of 1 likelier ones than the model's own."""
+        if temperature == 1:
+            return self.decode(sample_once(generator, n, rng))
+        return _as_text(draw_tokens(generator, n, rng, temperature))
+
+    def decode(self, x: Tensor) -> list[str]:
+        """One-hot or other rows (B, T, V) -> lines of numbers."""
+        return _as_text(x.argmax(-1))
+
+    def preview(self, samples: list[str], path: Path, columns: int | None = None) -> list[Path]:
+        """A text file of the lines; `columns` has no meaning here."""
+        file = path.with_name(f"{path.name}.txt")
+        file.write_text("".join(f"{line}\n" for line in samples))
+        return [file]
+
+    def write(self, samples: list[str], folder: Path) -> list[Path]:
+        """All lines in one file, samples.txt."""
+        return self.preview(samples, folder / "samples")
+
+    def evaluate(self, sampler: Sampler, data: Any, rng: torch.Generator, cache: Path) -> Table:
+        """NLL under the oracle of as many samples as there are data, and of the data under G.
+
+        In nats a token. Rows: the oracle itself, on fresh lines of its own (the floor), uniform
+        tokens, this model.
+        """
+        n, draws = len(data), -(-len(data) // SAMPLING_CHUNK)
+        chunks = [draw_tokens(sampler.generator, SAMPLING_CHUNK, rng) for _ in range(draws)]
+        samples = torch.cat(chunks)[:n].cpu()
+        nll_oracle = _oracle(self.source, self.seed).nll(samples)
+        model = _row(nll_oracle, held_out_nll(sampler.generator, data))
+        weights = f"seeded N(0, 1), seed {self.seed}" if self.source is None else "official"
+        notes = (
+            f"oracle: {weights} weights; {n} lines of {self.length} tokens a side; nats a token",
+            "nll_oracle: of samples under the oracle; nll_held_out: of fresh oracle lines under G",
+        )
+        return Table(_reference_rows(self, data.domain, data.name) | {"this model": model}, notes)
+
+
+@cache
+def _reference_rows(
+    judge: OracleDomain, author: OracleDomain, name: str
+) -> dict[str, dict[str, float]]:
+    """The oracle on fresh lines of its own, and uniform tokens; held out: the split `name`."""
+    oracle, held_out = _oracle(judge.source, judge.seed), _lines(author, name)
+    n, length = held_out.shape
+    fresh = oracle.sample(n, length, keyed_rng(judge.seed, "floor", name))
+    uniform = torch.randint(
+        VOCABULARY, held_out.shape, generator=keyed_rng(judge.seed, "uniform", name)
+    )
+    return {
+        "oracle (floor)": _row(oracle.nll(fresh), oracle.nll(held_out)),
+        "uniform": _row(oracle.nll(uniform), math.log(VOCABULARY)),
+    }
+
+
+def held_out_nll(generator: Any, data: OracleLines) -> float:
+    """Mean negative log-likelihood of a token of the data under the generator, in nats."""
+    device, total = device_of(generator), 0.0
+    with evaluating(generator), torch.no_grad():
+        for tokens in data.tokens.split(SAMPLING_CHUNK):
+            total -= float(generator.token_log_likelihood(tokens.to(device)).double().sum())
+    return total / data.tokens.numel()
+
+
+def read_samples(folder: Path) -> list[str]:
+    """The lines that `write` wrote."""
+    return (folder / "samples.txt").read_text().splitlines()
+
+
+def _row(nll_oracle: float, nll_held_out: float) -> dict[str, float]:
+    both = {"nll_oracle": nll_oracle, "nll_held_out": nll_held_out}
+    return both | {"joint": nll_oracle + nll_held_out}
+
+
+def draw_tokens(generator: Any, n: int, rng: torch.Generator, temperature: float = 1.0) -> Tensor:
+    """Tokens (n, T)."""
+    device = device_of(generator)
+    latent = tree_map(lambda leaf: leaf.to(device), generator.sample_latent(n, rng))
+    with evaluating(generator):
+        return generator.generate(latent, temperature=temperature)
+
+
+def _as_text(tokens: Tensor) -> list[str]:
+    return [" ".join(map(str, line)) for line in tokens.tolist()]
+
+
+@cache
+def _oracle(source: str | None, seed: int) -> Oracle:
+    return Oracle(source, seed)
+
+
+@cache
+def _lines(domain: OracleDomain, name: str) -> Tensor:
+    rng = keyed_rng(domain.seed, "oracle lines", name, domain.length)
+    return _oracle(domain.source, domain.seed).sample(SPLITS[name], domain.length, rng)

@@ -1,0 +1,29 @@
+"""What a token is to blame for: discounted costs from it on, less what others paid."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def costs_to_go(costs: Tensor, discount: float) -> Tensor:
+    """C_t = sum over s >= t of discount^(s - t) c_s: (B, T) -> (B, T)."""
+    total = torch.zeros_like(costs[:, 0])
+    found = []
+    for cost in costs.flip(1).unbind(1):
+        total = cost + discount * total
+        found.append(total)
+    return torch.stack(found[::-1], dim=1)
+
+
+def advantages(costs: Tensor, free: Tensor, discount: float) -> Tensor:
+    """C_t less the mean C_t of the batch's other lines (B, T); 0 where a token was not chosen.
+
+    `free` (B, T) bool says where one was. A line alone at a position has nothing to compare with:
+    its baseline is 0. The baseline knows nothing of the line itself, so it leaves the gradient
+    unbiased.
+    """
+    to_go = costs_to_go(costs, discount) * free
+    others = free.sum(0) - 1  # at a free position of a line
+    baseline = (to_go.sum(0) - to_go) / others.clamp(min=1)
+    return (to_go - baseline) * free

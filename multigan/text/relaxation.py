@@ -1,0 +1,132 @@
+"""Gumbel noise and the relaxed tokens that let D's gradient reach the generator's logits.
+
+A token is drawn first, as one draws from softmax(o); the noise g, of which it is the argmax in
+z = o + g, is drawn after it, from its distribution given that. Tokens and noise are then jointly
+distributed as if the noise had come first, and no noise is needed where only tokens are.
+
+N positions; o logits (N, V), g Gumbel noise, beta the inverse temperature: softmax(beta z) is the
+relaxed token. Beta changes the gradient alone, never how tokens are distributed.
+Source: Maddison et al. 2014 (A* sampling), section 3.1, for noise given its argmax; Jang et al.
+2017 and Maddison et al. 2017 for the relaxation; Nie et al. 2019 (RelGAN), section 3.2.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+LOG_SCALE_STEPS = 1000  # the published "log" schedule depends on the number of steps: this one
+STEEPNESS = 10.0  # of the sigmoid schedule
+
+
+def gumbel(seeds: Tensor, counts: Tensor, vocabulary: int, like: Tensor) -> Tensor:
+    """Standard Gumbel noise (N, V): as many rows of each sample, from its own seed, as it counts.
+
+    `seeds` and `counts` are (B,), N is the sum of the counts. Drawn in float32 on the device of
+    `like`, returned in its type.
+    """
+    uniform = torch.empty(int(counts.sum()), vocabulary, device=like.device)
+    rows = uniform.split(counts.tolist())
+    for own, seed in zip(rows, seeds.tolist(), strict=True):
+        own.uniform_(generator=torch.Generator(like.device).manual_seed(seed))
+    uniform.clamp_min_(torch.finfo(uniform.dtype).tiny)  # log 0 is no number
+    return uniform.log_().neg_().log_().neg_().to(like.dtype)
+
+
+@torch.no_grad()
+def given_argmax(logits: Tensor, tokens: Tensor, noise: Tensor) -> Tensor:
+    """z = o + g (N, V) given that `tokens` (N,) are its argmax, from fresh standard noise.
+
+    z_y = G_y + logsumexp(o), and below it z_i = -log(exp(-(o_i + G_i)) + exp(-z_y)).
+    """
+    chosen = tokens[:, None]
+    top = noise.gather(1, chosen) + logits.logsumexp(1, keepdim=True)  # (N, 1)
+    below = softplus((noise + logits).neg_().add_(top)).neg_().add_(top)
+    return below.scatter_(1, chosen, top)
+
+
+def hard(tokens: Tensor, vocabulary: int, like: Tensor) -> Tensor:
+    """One-hot rows (..., V) of the type of `like`."""
+    rows = torch.zeros(*tokens.shape, vocabulary, dtype=like.dtype, device=like.device)
+    return rows.scatter_(-1, tokens[..., None], 1.0)
+
+
+def soft(logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor | float) -> Tensor:
+    """softmax(beta z) (N, V), whose gradient reaches the logits with the noise held fixed."""
+    held = logits.detach()
+    g = given_argmax(held, tokens, noise).sub_(held)
+    return torch.softmax(beta * (logits + g), dim=-1)
+
+
+def straight_through(logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor | float) -> Tensor:
+    """Exactly one-hot tokens (N, V) with the gradient of the soft ones."""
+    relaxed = soft(logits, tokens, noise, beta)
+    return hard(tokens, logits.shape[-1], relaxed) + (relaxed - relaxed.detach())
+
+
+RELAXATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor | float], Tensor]] = {
+    "soft": soft,
+    "straight_through": straight_through,
+}
+
+
+def exponential(end: float, progress: float) -> float:
+    """Equal ratios."""
+    return end**progress
+
+
+def linear(end: float, progress: float) -> float:
+    """Equal differences."""
+    return 1 + (end - 1) * progress
+
+
+def logarithmic(end: float, progress: float) -> float:
+    """Fast at first: the published schedule of a run of LOG_SCALE_STEPS steps."""
+    share = math.log1p(progress * (LOG_SCALE_STEPS - 1)) / math.log(LOG_SCALE_STEPS)
+    return 1 + (end - 1) * share
+
+
+def sigmoid(end: float, progress: float) -> float:
+    """Slow, fast, slow; it starts and ends within 1e-4 of its ends."""
+    return 1 + (end - 1) / (1 + math.exp(STEEPNESS - 2 * STEEPNESS * progress))
+
+
+def quadratic(end: float, progress: float) -> float:
+    """Slow at first."""
+    return 1 + (end - 1) * progress**2
+
+
+def square_root(end: float, progress: float) -> float:
+    """Fast at first."""
+    return 1 + (end - 1) * math.sqrt(progress)
+
+
+def constant(end: float, progress: float) -> float:
+    """The same all the time."""
+    return end
+
+
+SCHEDULES: dict[str, Callable[[float, float], float]] = {
+    "exponential": exponential,
+    "linear": linear,
+    "logarithmic": logarithmic,
+    "sigmoid": sigmoid,
+    "quadratic": quadratic,
+    "square_root": square_root,
+    "constant": constant,
+}
+"""(beta at the end, progress 0 to 1) -> beta; all but the constant start at 1.
+
+Source: the published code of RelGAN; there the run has 5,000 steps whatever its length.
+"""
+
+
+def find_schedule(name: str) -> Callable[[float, float], float]:
+    """The schedule called `name`. Raises ValueError, listing the known ones, for any other."""
+    if name not in SCHEDULES:
+        raise ValueError(f"schedule {name!r} is unknown; known: {', '.join(SCHEDULES)}")
+    return SCHEDULES[name]

@@ -1,0 +1,72 @@
+"""The synthetic oracle of SeqGAN at 20 tokens: likelihood first, then RelGAN's game at CPU size.
+
+    multigan train benchmarks/oracle20 --data ../shared/data/oracle --out runs/oracle20
+    multigan evaluate runs/oracle20
+
+Not run yet.
+"""
+
+from multigan.recipe import Recipe
+from multigan.text.cnn import TextCNN
+from multigan.text.generators import TextGenerator
+from multigan.text.oracle import VOCABULARY
+from multigan.text.oracle_data import OracleLines
+
+TINY = {"steps": 4, "likelihood_steps": 4, "batch_size": 8, "width": 8, "filters": 8}
+
+
+def recipe(
+    *,
+    data: str | None = None,
+    oracle_seed: int = 0,
+    likelihood_steps: int = 12_500,
+    steps: int = 500,
+    batch_size: int = 64,
+    cell: str = "lstm",
+    width: int = 32,
+    representations: int = 8,
+    filters: int = 64,
+    beta: float = 1.0,
+    likelihood_lr: float = 1e-2,
+    lr: float = 1e-4,
+    loss: str = "relativistic",
+    discriminator_steps: int = 5,
+) -> Recipe:
+    """Lines of an LSTM with random weights, of 20 tokens out of 5,000.
+
+    data: the folder of the official weights; not given: drawn from oracle_seed
+    oracle_seed: of the lines, and of the oracle's weights where no folder is given
+    likelihood_steps: updates of the likelihood stage, 156.25 for each pass through the lines
+    steps: updates of the generator in the game
+    batch_size: real lines in one update
+    cell: the generator's: lstm, relational or transformer
+    width: of the cell
+    representations: of the discriminator, 64 in RelGAN
+    filters: of each width of the discriminator's convolutions, 300 in RelGAN
+    beta: inverse temperature at the end, 1 in RelGAN's paper
+    likelihood_lr: learning rate of the likelihood stage
+    lr: learning rate of both networks in the game
+    loss: the game, a name of multigan.engine.losses.LOSSES
+    discriminator_steps: updates of the discriminator for one of the generator
+    """
+    lines = OracleLines(data, length=20, seed=oracle_seed)
+    protocol = {"embedding": 32, "estimator": "soft", "fixed_length": True}
+    return Recipe(
+        data=lines,
+        generator=TextGenerator(VOCABULARY, 20, cell=cell, width=width, beta=beta, **protocol),
+        discriminator=TextCNN(VOCABULARY, 0, representations, filters=filters, fixed_length=True),
+        steps=steps,
+        batch_size=batch_size,
+        loss=loss,
+        discriminator_steps=discriminator_steps,
+        generator_lr=lr,
+        discriminator_lr=lr,
+        beta1=0.9,
+        beta2=0.999,
+        burn_in=0.0,
+        clip_norm=5.0,
+        ema_halflife_samples=0,
+        likelihood_steps=likelihood_steps,
+        likelihood_lr=likelihood_lr,
+        likelihood_measured=True,
+    )

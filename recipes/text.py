@@ -1,0 +1,80 @@
+"""Sentences of at most 23 tokens: likelihood first, then a game that must not undo it.
+
+    multigan train text --data my.txt
+    multigan sample runs/text-0001 -n 20 --prompt "We must"
+
+The default data are the State of the Union speeches. Not tuned and not run in full yet.
+Try: `multigan train text --estimator straight_through --discriminator representations`: RelGAN's.
+"""
+
+from multigan.recipe import Recipe, Schedule
+from multigan.text.data import TextLines
+from multigan.text.discriminators import build_discriminator
+from multigan.text.generators import TextGenerator
+
+TINY = {"data": "phrases", "labels": "mood", "width": 16, "steps": 6, "likelihood_steps": 4}
+
+
+def recipe(
+    *,
+    data: str = "speeches",
+    labels: str = "",
+    tokenizer: str = "bpe",
+    vocabulary: int = 2000,
+    length: int = 24,
+    likelihood_steps: int = 2500,
+    steps: int = 300,
+    batch_size: int = 64,
+    cell: str = "lstm",
+    width: int = 256,
+    dropout: float = 0.2,
+    estimator: str = "reinforce",
+    beta: float = 4.0,
+    discriminator: str = "position",
+    likelihood_weight: float = 0.02,
+    lr: float = 1e-4,
+    gamma: float = 0.1,
+) -> Recipe:
+    """Lines of text.
+
+    data: speeches, phrases, a file with a sentence on each line, or a folder with train and test
+    labels: what the classes of the lines are: party or era of speeches, mood of phrases; or none
+    tokenizer: bpe, word, whitespace, char, or a folder with a tokenizer of Hugging Face's
+    vocabulary: tokens there are, at most
+    length: tokens of a line, its end included, at most
+    likelihood_steps: updates of the likelihood stage, which stops early if nothing gets better
+    steps: updates of the generator in the game
+    batch_size: real lines in one update
+    cell: the generator's: lstm, relational or transformer
+    width: of the cell
+    dropout: in the likelihood stage
+    estimator: how the game's gradient comes through: reinforce, straight_through or soft
+    beta: inverse temperature of the relaxation at the end
+    discriminator: position (the one for reinforce), sentence, cnn or representations
+    likelihood_weight: of a line's negative log-likelihood, in nats, beside the game
+    lr: learning rate of the generator in the game; the discriminator's is twice that
+    gamma: weight of both penalties
+    """
+    if estimator == "reinforce" and discriminator != "position":
+        raise ValueError("reinforce needs the discriminator position")
+    lines = TextLines(data, length, tokenizer, vocabulary, labels=labels)
+    sizes = (lines.domain.vocabulary, length, len(lines.domain.classes))
+    ways = {"cell": cell, "width": width, "dropout": dropout, "estimator": estimator}
+    return Recipe(
+        data=lines,
+        generator=TextGenerator(*sizes, beta=beta, **ways),
+        discriminator=build_discriminator(discriminator, *sizes),
+        steps=steps,
+        batch_size=batch_size,
+        loss="nonsaturating",
+        burn_in=0.0,
+        penalties={"r1": gamma, "r2": gamma},
+        generator_lr=lr,
+        discriminator_lr=2 * lr,
+        clip_norm=5.0,
+        ema_halflife_samples=2000,
+        likelihood_steps=likelihood_steps,
+        likelihood_lr=Schedule(2e-3, 2e-4),
+        likelihood_patience=3,
+        likelihood_weight=likelihood_weight,
+    )

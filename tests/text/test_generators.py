@@ -1,0 +1,182 @@
+import itertools
+
+import pytest
+import torch
+
+from multigan.contract import Batch, Generator
+from multigan.rng import keyed_rng
+from multigan.text.condition import no_condition
+from multigan.text.generators import TextGenerator
+from multigan.text.tokens import BOS, EOS, PAD, UNK
+from tests.runs import python
+from tests.text.networks import (
+    CELLS,
+    LABELS,
+    LENGTH,
+    VOCABULARY,
+    generator,
+    given,
+    lines,
+    one_hot,
+    redrawn,
+)
+
+every_cell = pytest.mark.parametrize("cell", CELLS)
+
+
+def drawn(g, n=400, condition=None, **controls):
+    return g.generate(g.sample_latent(n, keyed_rng("latent")), condition, **controls)
+
+
+@every_cell
+def test_a_generator_keeps_the_contract(cell):
+    g = generator(cell)
+    assert isinstance(g, Generator)
+    latent = g.sample_latent(5, keyed_rng(0))
+    for mode in (g.train(), g.eval()):
+        x = mode(latent)
+        assert x.shape == (5, LENGTH, VOCABULARY) and x.dtype == torch.float32
+        torch.testing.assert_close(x.sum(-1), torch.ones(5, LENGTH))
+    again = g.sample_latent(5, keyed_rng(0))
+    assert torch.equal(latent.uniform, again.uniform) and torch.equal(latent.seed, again.seed)
+
+
+@every_cell
+def test_a_line_holds_no_special_and_nothing_after_its_end(cell):
+    tokens = drawn(generator(cell))
+    ended = (tokens == EOS).cumsum(1) - (tokens == EOS).long() > 0
+    assert torch.equal(tokens == PAD, ended)
+    assert not ((tokens == BOS) | (tokens == UNK)).any()
+    assert (tokens[:, 0] != EOS).all() and ended.any() and not ended.all(1).any()
+
+
+def test_lines_are_as_long_as_they_must_be():
+    tokens = drawn(generator(min_length=3))
+    assert (tokens[:, :3] != EOS).all() and (tokens[:, 3] == EOS).any()
+
+
+def test_lines_of_a_fixed_length_are_of_any_token():
+    tokens = drawn(generator(fixed_length=True), n=2000)
+    assert tokens.unique().tolist() == list(range(VOCABULARY))
+
+
+def test_prompts_come_back_as_they_are_in_both_modes():
+    g, condition = generator(labels=LABELS), given(6)
+    for mode in (g.train(), g.eval()):
+        tokens = mode(g.sample_latent(6, keyed_rng(1)), condition).argmax(-1)
+        kept = condition.prompt != PAD
+        assert torch.equal(tokens[kept], condition.prompt[kept])
+
+
+@torch.no_grad()
+def test_first_tokens_are_drawn_as_often_as_their_probability():
+    g = generator("relational")
+    n = 20_000
+    first = drawn(g, n)[:, 0]
+    log_p = g.token_log_likelihood(torch.arange(VOCABULARY)[:, None].expand(-1, LENGTH))[:, 0]
+    shares = log_p.exp()
+    shares[[PAD, BOS, EOS, UNK]] = 0
+    shares = (shares / shares.sum())[4:].double()
+    counts = torch.bincount(first, minlength=VOCABULARY)[4:].double()
+    assert float(((counts - n * shares) ** 2 / (n * shares)).sum()) < 22.5  # 6 degrees, p = .001
+
+
+def test_labels_and_controls_change_what_is_drawn():
+    g = generator(labels=LABELS)
+    free = no_condition(400, LENGTH)
+    one, other = (drawn(g, condition=free._replace(label=free.label + k)) for k in range(2))
+    assert not torch.equal(one, other)
+    greedy = drawn(g, condition=free, top_k=1)
+    assert len(greedy.unique(dim=0)) == 1
+    assert torch.equal(greedy, drawn(g, condition=free, temperature=1e-6))
+    with pytest.raises(ValueError, match="wanted a condition with a label"):
+        g(g.sample_latent(2, keyed_rng(0)))
+
+
+def test_beta_follows_the_schedule_and_is_kept():
+    g = generator(beta=9.0)
+    assert g.beta == 1 and g.anneal(0.5) == {"beta": pytest.approx(3.0)} and g.beta == 3
+    assert g.anneal(1.0) == {"beta": 9.0} and "beta" in g.state_dict()
+    assert generator(estimator="reinforce").anneal(0.5) == {}
+
+
+def test_dropout_acts_where_likelihood_is_learnt_and_nowhere_else():
+    g, batch = generator(dropout=0.5), Batch(one_hot(lines(4)))
+    latent = g.sample_latent(4, keyed_rng(0))
+    g.train()
+    assert torch.equal(g(latent), g(latent))
+    assert not torch.equal(g.log_likelihood(batch), g.log_likelihood(batch))
+    g.eval()
+    assert torch.equal(g.log_likelihood(batch), g.log_likelihood(batch))
+
+
+@every_cell
+@pytest.mark.parametrize("estimator", ["soft", "straight_through", "reinforce"])
+def test_every_parameter_has_a_gradient(cell, estimator):
+    g = generator(cell, estimator=estimator, labels=LABELS).train()
+    x = g(g.sample_latent(8, keyed_rng(0)), given(8))
+    if estimator == "reinforce":
+        assert not x.requires_grad
+        costs = torch.randn(8, LENGTH, generator=keyed_rng("costs"))
+        g.policy_loss(x, given(8), costs, torch.ones_like(costs)).mean().backward()
+    else:
+        (x * torch.randn(x.shape, generator=keyed_rng("d"))).sum().backward()
+    dead = [name for name, p in g.named_parameters() if p.grad is None or not p.grad.any()]
+    assert dead == []
+
+
+def test_the_gradient_of_the_policy_loss_is_that_of_the_expected_cost():
+    """Summed over all lines of two tokens out of four, with their probability."""
+    sizes = {"embedding": 3, "width": 4, "fixed_length": True}
+    g = redrawn(TextGenerator(4, 2, estimator="reinforce", discount=1.0, **sizes)).double()
+    lines_ = torch.tensor(list(itertools.product(range(4), repeat=2)))
+    costs = torch.randn(16, 2, generator=keyed_rng("c"), dtype=torch.float64)
+    costs[:, 0] = costs[:, 0].reshape(4, 4)[:, :1].expand(4, 4).reshape(-1)  # causal
+
+    def gradient(loss):
+        return torch.autograd.grad(loss, g.project.weight)[0]
+
+    p = g.token_log_likelihood(lines_).sum(1).exp()
+    expected = gradient((p * costs.sum(1)).sum())
+    n = 60_000
+    picked = torch.multinomial(p.detach(), n, replacement=True, generator=keyed_rng("pick"))
+    x = torch.nn.functional.one_hot(lines_[picked], 4).double()
+    found = gradient(2 * g.policy_loss(x, None, costs[picked], torch.ones(n, 2)).mean())
+    torch.testing.assert_close(found, expected, rtol=0.05, atol=0.006)
+
+
+def test_reinforce_refuses_a_discriminator_that_judges_no_positions():
+    g = generator(estimator="reinforce")
+    with pytest.raises(ValueError, match=f"gives 8 logits a line; .* the {LENGTH} positions"):
+        g.policy_loss(one_hot(lines(2)), None, torch.zeros(2, 8), torch.ones(2, 8))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "answer"),
+    [
+        ({"estimator": "exact"}, "known: soft, straight_through, reinforce"),
+        ({"beta": 0.0}, "beta is 0.0"),
+        ({"schedule": "steps"}, "known: exponential"),
+    ],
+)
+def test_unknown_names_are_refused(wrong, answer):
+    with pytest.raises(ValueError, match=answer):
+        generator(**wrong)
+
+
+CODE = """
+from tests.text.networks import generator
+from multigan.rng import keyed_rng
+g = generator("relational")
+print(g.generate(g.sample_latent(20, keyed_rng(7))).tolist())
+"""
+
+
+def test_the_same_seed_gives_the_same_tokens_in_fresh_processes(monkeypatch):
+    answers = set()
+    for seed in ("0", "12345"):
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        done = python("-c", CODE)
+        assert done.returncode == 0, done.stderr
+        answers.add(done.stdout)
+    assert len(answers) == 1
