@@ -53,6 +53,10 @@ class Recipe:
     beta2: Value = 0.99
     ema_halflife_samples: Value = 10_000
     burn_in: float | None = None  # share of the run; None: the loss's own (engine/schedules.py)
+    # Every so many steps both networks go back to a mean of where they are, by this share, and of
+    # where they were (engine/lookahead.py): for games that circle. 0: never.
+    lookahead_every: int = 0
+    lookahead_share: float = 0.5
     accumulate: int = 1  # micro-batches per update
     clip_norm: float | None = None  # largest gradient norm; None: no clipping
     augment: Augment | None = None  # in front of D

@@ -10,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from multigan.contract import Batch, Condition, tree_map
+from multigan.engine.checks import check_recipe
 from multigan.engine.ema import Ema
 from multigan.engine.feed import Feed
-from multigan.engine.likelihood import LikelihoodStage, check_likelihood, nats
+from multigan.engine.likelihood import LikelihoodStage, nats
+from multigan.engine.lookahead import Lookahead
 from multigan.engine.objective import Objective
-from multigan.engine.schedules import check_value, progress_of, value_at, with_burn_in
+from multigan.engine.schedules import progress_of, value_at, with_burn_in
 from multigan.engine.update import Step, Terms, adam, descend, mean_of
 from multigan.recipe import Recipe
 from multigan.rng import keyed_rng
@@ -76,6 +78,9 @@ class AdversarialTrainer:
             "generator": adam(self.generator),
             "discriminator": adam(self.discriminator),
         }
+        self.lookahead = Lookahead(
+            [self.generator, self.discriminator], recipe.lookahead_every, recipe.lookahead_share
+        )
         self.likelihood: LikelihoodStage | None = None
         if recipe.likelihood_steps > 0:
             self.likelihood = LikelihoodStage(
@@ -138,6 +143,8 @@ class AdversarialTrainer:
             for step in self.likelihood.steps():
                 self.ema.update(0, 0, halflife_samples=0)  # a copy: nothing to smooth yet
                 yield step
+        if self.number == 0:
+            self.lookahead.begin()
         batches = self.feed.batches(self.number * self._batches_per_step)
         while self.number < self.recipe.steps:
             yield self._step(batches)
@@ -157,8 +164,9 @@ class AdversarialTrainer:
         # generator update, on a real batch of its own
         values |= self._generator_update(next(batches))
 
-        # moving average
+        # a step back of both players, then the moving average
         self.number += 1
+        self.lookahead.update(self.number)
         self.ema.update(
             self.recipe.discriminator_steps * self.recipe.batch_size,
             self.samples_seen,
@@ -257,6 +265,7 @@ class AdversarialTrainer:
         return {
             "number": self.number,
             "optimizers": {k: optimizer.state_dict() for k, optimizer in self.optimizers.items()},
+            "lookahead": self.lookahead.state(),
             "likelihood": None if self.likelihood is None else self.likelihood.state(),
             "torch_rng": torch.get_rng_state(),  # nn.Dropout draws from it
             "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
@@ -267,31 +276,9 @@ class AdversarialTrainer:
         self.number = state["number"]
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
+        self.lookahead.restore(state["lookahead"])
         if self.likelihood is not None:
             self.likelihood.restore(state["likelihood"])
         torch.set_rng_state(state["torch_rng"])
         if state["cuda_rng"]:
             torch.cuda.set_rng_state_all(state["cuda_rng"])
-
-
-def check_recipe(recipe: Recipe) -> None:
-    """Raise ValueError, in one line, for numbers that no run can have."""
-    for name in ("steps", "batch_size", "discriminator_steps", "penalty_every", "accumulate"):
-        if getattr(recipe, name) < 1:
-            raise ValueError(f"{name} is {getattr(recipe, name)}; wanted 1 or more")
-    if recipe.batch_size % recipe.accumulate:
-        raise ValueError(
-            f"batch_size {recipe.batch_size} cannot be cut into {recipe.accumulate} equal "
-            "micro-batches; change batch_size or accumulate"
-        )
-    for name in ("generator_lr", "discriminator_lr", "ema_halflife_samples"):
-        check_value(name, getattr(recipe, name))
-    for name in ("beta1", "beta2"):  # at 1 Adam's bias correction divides by zero
-        check_value(name, getattr(recipe, name), below=1)
-    for name, gamma in recipe.penalties.items():
-        check_value(f"gamma of {name}", gamma)
-    if recipe.clip_norm is not None and not recipe.clip_norm > 0:
-        raise ValueError(f"clip_norm is {recipe.clip_norm}; wanted more than 0, or None")
-    check_likelihood(recipe)
-    if recipe.burn_in is not None and not 0 <= recipe.burn_in <= 1:
-        raise ValueError(f"burn_in is {recipe.burn_in}; wanted a share of the run, 0 to 1")

@@ -23,8 +23,9 @@ class MusicDiscriminator(nn.Module):
     """Music (B, T, C), and what of it is given, -> logits (B,).
 
     The cells are read as what they say, struck and sounding notes, so that ways of writing the
-    same music look the same. A trunk for each voice hears it alone: its notes, onsets, chroma and
-    melodic intervals, step by step and then beat by beat. The joint trunk hears all trunks, the
+    same music look the same. A trunk for each voice hears it alone: its onsets, melodic intervals
+    and height (the cells themselves of drums and chords), step by step and then beat by beat. The
+    joint trunk hears all trunks, the
     intervals between all voices, and by scale and shift which cells are given. Then bars are
     compared with each other, and the pitch classes of the whole window are judged.
 
@@ -39,7 +40,9 @@ class MusicDiscriminator(nn.Module):
         voice_width: channels of a beat in the trunk of one voice.
         step_width: channels of a step in the trunk of one voice.
         depth: residual blocks of the joint trunk, and of the part that compares bars.
-        streams: whether onsets, chroma and intervals are heard beside the notes.
+        streams: whether onsets and intervals are heard; if not, the notes are heard as such.
+        absolute: whether single voices' notes and chroma are heard as such too. They mostly tell
+            where a generator's habits have drifted to, so that the two circle each other.
 
     Raises ValueError for sizes that do not fit.
     Source of scale and shift: Perez et al. 2018 (FiLM), arXiv:1709.07871, section 2.
@@ -58,25 +61,35 @@ class MusicDiscriminator(nn.Module):
         step_width: int = 24,
         depth: int = 2,
         streams: bool = True,
+        absolute: bool = False,
     ) -> None:
         super().__init__()
         check_steps(steps, steps_per_bar, steps_per_beat)
         self.voices, self.steps = tuple(voices), steps
         self.steps_per_beat, self.beats_per_bar = steps_per_beat, steps_per_bar // steps_per_beat
+        self.step_width = step_width
         count = len(self.voices)
-        self.hear = nn.ModuleList(linear(rows(v), step_width, AT_ONCE) for v in self.voices)
-        self.hear_struck = nn.ModuleList(linear(rows(v), step_width, AT_ONCE) for v in self.voices)
+        plain = absolute or not streams
+        self.hear = nn.ModuleDict(
+            {
+                str(k): linear(2 * rows(voice), step_width, AT_ONCE)
+                for k, voice in enumerate(self.voices)
+                if plain or voice.kind != "monophonic"
+            }
+        )
         self.to_beats = GroupLinear(count, steps_per_beat * step_width, voice_width)
         self.alone = blocks(1, count, voice_width)
         pitched = any(voice.kind != "drums" for voice in self.voices)
-        self.streams = Streams(self.voices) if streams and pitched else None
+        self.streams = (
+            Streams(self.voices, steps_per_beat, absolute) if streams and pitched else None
+        )
         pairs_width = window_width = 0
         if self.streams is not None:
             self.hear_streams = GroupLinear(
-                len(self.streams.pitched), Streams.voice_width, step_width
+                len(self.streams.pitched), self.streams.voice_width, step_width
             )
             window_width = width // 2
-            self.hear_window = linear(Streams.window_width, window_width)
+            self.hear_window = linear(self.streams.window_width, window_width)
             if self.streams.pairs_width:
                 pairs_width = 2 * step_width
                 self.hear_pairs = linear(self.streams.pairs_width, pairs_width, AT_ONCE)
@@ -135,9 +148,10 @@ class MusicDiscriminator(nn.Module):
         both = heard.split([rows(voice) for voice in self.voices] * 2, dim=-1)
         struck = [a / STRUCK_WEIGHT for a in both[: len(self.voices)]]
         sounds = both[len(self.voices) :]
-        steps = [hear(s) for hear, s in zip(self.hear, sounds, strict=True)]
-        for k, (hear, a) in enumerate(zip(self.hear_struck, struck, strict=True)):
-            steps[k] = steps[k] + hear(a)
+        silence = heard.new_zeros(*heard.shape[:2], self.step_width)
+        steps = [silence] * len(self.voices)
+        for k, hear in self.hear.items():
+            steps[int(k)] = hear(torch.cat([struck[int(k)], sounds[int(k)]], dim=-1))
         pairs: list[Tensor] = []
         window: list[Tensor] = []
         if self.streams is not None:

@@ -102,9 +102,9 @@ def outline_matrix(voice: Voice) -> Tensor:
     return torch.cat([fold_matrix(voice), height, torch.ones_like(height)], dim=1)
 
 
-def earlier(x: Tensor) -> Tensor:
-    """What stood one step before: (..., T, C) -> (..., T, C), 0 at the start."""
-    return F.pad(x[..., :-1, :], (0, 0, 1, 0))
+def earlier(x: Tensor, steps: int = 1) -> Tensor:
+    """What stood `steps` before: (..., T, C) -> (..., T, C), 0 at the start."""
+    return F.pad(x[..., :-steps, :], (0, 0, steps, 0))
 
 
 class Intervals(nn.Module):
@@ -141,17 +141,20 @@ class Intervals(nn.Module):
 class Heard(NamedTuple):
     """The streams of K' voices with pitches, `pairs` of which there are K' (K' - 1) / 2.
 
-    `voice`: 12 chroma, the number of onsets, 12 intervals from what sounded a step before to what
-    is struck now, the leap, its square, and the height. `pairs`: 12 intervals, how much higher the
-    first voice is, and which of the intervals PARALLEL are kept while both voices move.
-    `window`: the mean number of voices on each pitch class of a whole window, then the
-    autocorrelation of that, in which the key no longer shows and a scale is peaks at fourths and
-    fifths.
+    `voice`: the number of onsets, 12 intervals from what sounded a step before to what is struck
+    now, 12 from what sounded a beat before to what sounds now, the leap, its square, and the
+    height. `pairs`: 12 intervals, how much higher the first voice is, and which of the intervals
+    PARALLEL are kept while both voices move, from the step before and from the beat before.
+    `window`: the autocorrelation of the pitch classes of a whole window, in which the key does not
+    show and a scale is peaks at fourths and fifths, and how often each of PARALLEL is kept in it.
+
+    Absolute streams also have, as the first 12 numbers, the chroma of `voice` and the mean number
+    of voices on each pitch class of `window`; without them nothing tells one key from another.
     """
 
-    voice: Tensor  # (K', B, T, 28)
-    pairs: Tensor  # (B, T, 16 pairs)
-    window: Tensor  # (B, 24)
+    voice: Tensor  # (K', B, T, 28 or 40)
+    pairs: Tensor  # (B, T, 19 pairs)
+    window: Tensor  # (B, 18 or 30)
 
 
 class Streams(nn.Module):
@@ -162,15 +165,17 @@ class Streams(nn.Module):
     leaps and intervals are 0. A repeated note is an interval of 0.
     """
 
-    voice_width, window_width = 2 * CLASSES + 4, 2 * CLASSES
-    pair_width = CLASSES + 1 + len(PARALLEL)
-
-    def __init__(self, voices: Sequence[Voice]) -> None:
+    def __init__(
+        self, voices: Sequence[Voice], steps_per_beat: int = 4, absolute: bool = False
+    ) -> None:
         super().__init__()
+        self.steps_per_beat, self.absolute = steps_per_beat, absolute
         self.pitched = [k for k, voice in enumerate(voices) if voice.kind != "drums"]
         pairs = list(combinations(range(len(self.pitched)), 2))
         self.one, self.other = [i for i, _ in pairs], [j for _, j in pairs]
-        self.pairs_width = self.pair_width * len(pairs)
+        self.voice_width = CLASSES * (2 + absolute) + 4
+        self.pairs_width = (CLASSES + 1 + 2 * len(PARALLEL)) * len(pairs)
+        self.window_width = CLASSES * (1 + absolute) + 2 * len(PARALLEL)
         self.intervals = Intervals()
         for k in self.pitched:
             self.register_buffer(f"outline_{k}", outline_matrix(voices[k]), persistent=False)
@@ -185,13 +190,27 @@ class Streams(nn.Module):
         chroma, height, number = self._outlines(sounds)
         spectrum = self.intervals.spectrum(chroma)
         melody = self.intervals.between(earlier(spectrum), self.intervals.spectrum(begun))
+        of_beats = self.intervals.between(earlier(spectrum, self.steps_per_beat), spectrum)
         leap = to * earlier(number) - earlier(height) * begins
         classes = chroma.sum(0).mean(1)  # (B, 12)
         key = self.intervals.spectrum(classes)
+        between = self._between(spectrum, height + self.middles * number, number)
+        both = number * earlier(number, self.steps_per_beat)
+        kept = torch.cat(  # a voice moves where it does not repeat what was there before
+            [
+                self._kept(between, begins - melody[..., :1], 1),
+                self._kept(between, both - of_beats[..., :1], self.steps_per_beat),
+            ],
+            dim=-1,
+        )  # (pairs, B, T, 6)
+        voice = [begins, melody, of_beats, leap, leap.square(), height]
+        window = [self.intervals.between(key, key), kept.sum((0, 2))]
+        if self.absolute:
+            voice, window = [chroma, *voice], [classes, *window]
         return Heard(
-            torch.cat([chroma, begins, melody, leap, leap.square(), height], dim=-1),
-            self._pairs(spectrum, height + self.middles * number, number, begins - melody[..., :1]),
-            torch.cat([classes, self.intervals.between(key, key)], dim=1),
+            torch.cat(voice, dim=-1),
+            torch.cat([between, kept], dim=-1).permute(1, 2, 0, 3).flatten(2),
+            torch.cat(window, dim=1),
         )
 
     def _outlines(self, played: Sequence[Tensor]) -> tuple[Tensor, ...]:
@@ -199,15 +218,20 @@ class Streams(nn.Module):
         outlines = [played[k] @ self.get_buffer(f"outline_{k}") for k in self.pitched]
         return torch.stack(outlines).split([CLASSES, 1, 1], dim=-1)
 
-    def _pairs(self, spectrum: Tensor, pitch: Tensor, number: Tensor, moves: Tensor) -> Tensor:
-        """(K', B, T, 14), then summed pitches, their number and that of moves -> (B, T, 16 pairs).
+    def _between(self, spectrum: Tensor, pitch: Tensor, number: Tensor) -> Tensor:
+        """12 intervals of each pair, and how much higher the first is: (pairs, B, T, 13).
 
-        A move is a note that does not repeat the one before.
+        (K', B, T, 14), then summed pitches and their number (K', B, T, 1).
         """
-        if not self.pairs_width:
-            return spectrum[0, ..., :0]
         one, other = self.one, self.other
-        intervals = self.intervals.between(spectrum[one], spectrum[other])  # (pairs, B, T, 12)
+        intervals = self.intervals.between(spectrum[one], spectrum[other])
         higher = pitch[one] * number[other] - pitch[other] * number[one]
-        kept = (intervals * earlier(intervals))[..., PARALLEL] * moves[one] * moves[other]
-        return torch.cat([intervals, higher, kept], dim=-1).permute(1, 2, 0, 3).flatten(2)
+        return torch.cat([intervals, higher], dim=-1)
+
+    def _kept(self, between: Tensor, moves: Tensor, steps: int) -> Tensor:
+        """Which of PARALLEL each pair kept for `steps` while both moved: (pairs, B, T, 3).
+
+        What is between them (pairs, B, T, 13), how often each moved (K', B, T, 1).
+        """
+        intervals = between[..., PARALLEL]
+        return intervals * earlier(intervals, steps) * moves[self.one] * moves[self.other]

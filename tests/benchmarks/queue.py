@@ -116,9 +116,7 @@ def _spread(values: list[float | None]) -> str:
 def main() -> None:
     """Run the queue, or print a table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "recipes", nargs="*", help="names in recipes/benchmarks; else all"
-    )
+    parser.add_argument("recipes", nargs="*", help="names in recipes/benchmarks; else all")
     parser.add_argument("--table", action="store_true", help="print the results there are")
     asked = parser.parse_args()
     every = [name.removeprefix(FOLDER) for name in recipe_names() if name.startswith(FOLDER)]

@@ -3,9 +3,11 @@ import pytest
 import torch
 
 from multigan.music import streams, tensors
+from multigan.music.heads import gumbel
 from multigan.music.keys import choose_key, relative_chroma
 from multigan.music.roll import Voice
 from multigan.music.streams import Intervals, Streams, fold_matrix, notes
+from multigan.rng import keyed_rng
 from tests.music.rolls import VOICES, random_roll
 
 PAIR = (Voice("high", lowest=55, pitches=31), Voice("low", lowest=37, pitches=31))
@@ -18,8 +20,8 @@ def music(high, low):
     return torch.nn.functional.one_hot(tokens, 33).flatten(1)[None].float()
 
 
-def heard(x, voices=PAIR):
-    return Streams(voices)(*notes(x, voices))
+def heard(x, voices=PAIR, absolute=True):
+    return Streams(voices, 2, absolute)(*notes(x, voices))
 
 
 def test_notes_are_what_the_roll_says_in_every_kind_of_voice():
@@ -49,15 +51,15 @@ def test_intervals_are_the_circular_correlation_written_out():
 
 
 def pairs_of(high, low):
-    """Intervals (T, 12), how much higher the first voice is (T,) and parallels (T, 3)."""
-    intervals, higher, kept = heard(music(high, low)).pairs[0].split([12, 1, 3], dim=-1)
-    return intervals, higher[:, 0], kept
+    """Intervals (T, 12), how much higher the first voice is (T,), parallels (T, 3) twice."""
+    intervals, higher, *kept = heard(music(high, low)).pairs[0].split([12, 1, 3, 3], dim=-1)
+    return intervals, higher[:, 0], *kept
 
 
 def test_pairs_are_ordered_and_count_semitones_upwards():
     voices = [Voice(name, lowest=60, pitches=31) for name in "CEG"]
-    x = torch.cat([music([p], [p])[..., :33] for p in (0, 4, 7)], dim=-1)
-    pairs = heard(x, voices).pairs[0, 0].view(3, 16)[:, :12]
+    x = torch.cat([music([p, p], [p, p])[..., :33] for p in (0, 4, 7)], dim=-1)
+    pairs = heard(x, voices).pairs[0, 0].view(3, 19)[:, :12]
     assert pairs.argmax(1).tolist() == [4, 7, 3]
     torch.testing.assert_close(pairs.amax(1), torch.ones(3))
 
@@ -73,6 +75,14 @@ def test_only_fifths_and_octaves_that_move_together_are_parallel():
     moves = torch.tensor([0.0, 1, 0, 1, 0, 0])  # the first has no note before, the fifth repeats
     torch.testing.assert_close(kept, moves[:, None] * torch.tensor([0.0, 1, 0]))
     assert pairs_of([4, 6], [1, 3])[2].abs().max() < 1e-5  # parallel sixths
+
+
+def test_parallels_from_beat_to_beat_are_heard_through_what_lies_between():
+    high, low = [1, 9, 3, HOLD, 3, HOLD], [0, HOLD, 2, 8, 2, HOLD]  # a beat is two steps
+    of_steps, of_beats = pairs_of(high, low)[2:]
+    assert of_steps.abs().max() < 1e-5
+    moves = torch.tensor([0.0, 0, 1, 0, 0, 0])
+    torch.testing.assert_close(of_beats, moves[:, None] * torch.tensor([0.0, 1, 0]))
 
 
 def test_an_octave_leaves_chroma_and_pairs_as_they_are():
@@ -91,7 +101,7 @@ def test_transposing_all_voices_leaves_intervals_and_leaps_as_they_are():
     shift = [[t if t >= REST else t + 5 for t in tokens] for tokens in (high, low)]
     one, other = heard(music(high, low)), heard(music(*shift))
     torch.testing.assert_close(one.pairs, other.pairs)
-    torch.testing.assert_close(one.voice[..., 12:27], other.voice[..., 12:27])
+    torch.testing.assert_close(one.voice[..., 12:39], other.voice[..., 12:39])
     torch.testing.assert_close(one.window[:, 12:], other.window[:, 12:])
     assert not torch.allclose(one.window[:, :12], other.window[:, :12])
 
@@ -108,10 +118,10 @@ def test_a_repeated_note_is_an_onset_at_an_interval_of_nothing():
 
 def test_leaps_go_up_and_nothing_leaps_after_silence():
     voice = heard(music([0, 18, HOLD, 6, REST, 9], [REST] * 6)).voice[0, 0]
-    semitones = streams.HEIGHT_UNIT * voice[:, 25]
+    semitones = streams.HEIGHT_UNIT * voice[:, 37]
     torch.testing.assert_close(semitones, torch.tensor([0.0, 18, 0, -12, 0, 0]))
-    torch.testing.assert_close(voice[:, 26], voice[:, 25] ** 2)
-    height = streams.HEIGHT_UNIT * voice[:, 27]
+    torch.testing.assert_close(voice[:, 38], voice[:, 37] ** 2)
+    height = streams.HEIGHT_UNIT * voice[:, 39]
     torch.testing.assert_close(height, torch.tensor([-15.0, 3, 3, -9, 0, -6]))
 
 
@@ -119,7 +129,7 @@ def test_a_window_in_one_scale_shows_fifths_whatever_its_key():
     scale = [0, 2, 4, 5, 7, 9, 11, 12]
     window = heard(music(scale, [REST] * 8)).window[0]
     assert window[:12].sum().item() == pytest.approx(1)
-    likeness = window[12:]
+    likeness = window[12:24]
     assert likeness[0] == likeness.max() and likeness[1:].argmax() + 1 in (5, 7)
     torch.testing.assert_close(likeness[5], likeness[7])
 
@@ -127,14 +137,32 @@ def test_a_window_in_one_scale_shows_fifths_whatever_its_key():
 def test_drums_have_no_pitch_streams_and_a_single_voice_no_pairs():
     x = tensors.encode(random_roll(np.random.default_rng(1), 16), VOICES)[None]
     many = heard(x, VOICES)
-    assert many.voice.shape == (3, 1, 16, 28) and many.pairs.shape == (1, 16, 48)
+    assert many.voice.shape == (3, 1, 16, 40) and many.pairs.shape == (1, 16, 57)
     alone = heard(x[..., :22], VOICES[:1])
-    assert alone.voice.shape == (1, 1, 16, 28) and alone.pairs.shape == (1, 16, 0)
+    assert alone.voice.shape == (1, 1, 16, 40) and alone.pairs.shape == (1, 16, 0)
+
+
+def test_relative_streams_tell_no_key_from_another_but_by_height():
+    high, low = [0, HOLD, 4, 4], [0, 2, 9, HOLD]
+    shift = [[t if t >= REST else t + 5 for t in tokens] for tokens in (high, low)]
+    one, other = (heard(music(*both), absolute=False) for both in ((high, low), shift))
+    torch.testing.assert_close(one.voice[..., :27], other.voice[..., :27])
+    torch.testing.assert_close(one.pairs, other.pairs)
+    torch.testing.assert_close(one.window, other.window)
+    absolute = heard(music(high, low))
+    torch.testing.assert_close(one.voice, absolute.voice[..., 12:])
+    torch.testing.assert_close(one.window, absolute.window[:, 12:])
+
+
+def test_a_window_counts_its_parallels():
+    high, low = [1, 3, HOLD, 5, 5, 8], [0, 2, HOLD, 4, 4, 4]
+    counts = heard(music(high, low)).window[0, -6:]
+    torch.testing.assert_close(counts, torch.tensor([0.0, 2, 0, 0, 3, 0]))
 
 
 def test_streams_have_second_derivatives():
     voices = (Voice("a", lowest=60, pitches=2), Voice("b", kind="polyphonic", lowest=50, pitches=1))
-    listen = Streams(voices).double()
+    listen = Streams(voices, 1, absolute=True).double()
     x = torch.rand(1, 2, 6, dtype=torch.float64, requires_grad=True)
     weights = [torch.rand_like(stream) for stream in listen(*notes(x, voices))]
 
@@ -148,7 +176,7 @@ def test_streams_have_second_derivatives():
 def test_the_key_follows_the_notes_that_are_given():
     scale = [0, 2, 4, 5, 7, 9, 11, 12]  # a major scale on the lowest pitch of the upper voice
     known = music(scale, [REST] * 8).expand(50, -1, -1)
-    noise = torch.rand(50, 1, 12).log().neg().log().neg()
+    noise = gumbel(torch.rand(50, 1, 12, generator=keyed_rng("keys")))
     keys = choose_key(noise, known, PAIR)
     assert keys.shape == (1, 50, 12) and (keys.argmax(-1) == 55 % 12).float().mean() > 0.8
     assert torch.equal(choose_key(noise, 0 * known, PAIR).argmax(-1), noise.argmax(-1).T)
