@@ -3,10 +3,8 @@
     multigan train music
     multigan sample runs/music-0001 -n 4 --given melody.mid --keep soprano
 
-Result of `--steps 1500`, seed 0, 360 s in one thread of a 2-core machine, `multigan evaluate`, in
-brackets held-out pieces and voices shuffled: Frechet distance 36 (.4, 88), scale consistency .86
-(.94, .83), dissonance .22 (.11, .39), mean leap 3.5 (2.6, 2.6), voice crossing .05 (.01, .09). With
-the soprano given: scale .93, dissonance .20. Longer runs, other seeds and the default: not run yet.
+RESULT
+
 Try: `multigan train music --coupling hybrid`, where every voice has latents of its own.
 """
 
@@ -22,48 +20,64 @@ def recipe(
     *,
     data: str = "chorales",
     bars: int = 2,
-    steps: int = 6000,
+    metre: str = "4/4",
+    steps: int = 2000,
     batch_size: int = 32,
     width: int = 96,
     voice_width: int = 48,
     coupling: str = "composer",
     lr: float = 8e-4,
     loss: str = "relativistic",
-    gamma: float = 0.2,
-    ema_halflife_samples: int = 11_000,
+    gamma: float = 0.1,
+    lookahead_every: int = 5,
+    noise: float = 0.15,
+    ema_halflife_samples: int = 6000,
 ) -> Recipe:
     """Windows of songs in four voices.
 
     data: chorales (music21's), composed, the path of the JSB json, or an imported folder
-    bars: bars of one window, of 4/4
+    bars: bars of one window
+    metre: of the songs that are learnt from, such as 3/4 or 6/8; others are left out
     steps: updates of the generator
     batch_size: real windows in one update
-    width: channels of a beat where all voices are together, in both networks
+    width: channels of a beat where all voices are together; in the generator a third more
     voice_width: channels of a beat in one voice, in both networks
     coupling: composer (shared latents), jamming (a voice's own) or hybrid (both)
     lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
     loss: the game, a name of multigan.engine.losses.LOSSES
-    gamma: weight of both gradient penalties, the same all the time
+    gamma: weight of both gradient penalties at the start; it falls to a fifth
+    lookahead_every: steps after which both networks come half the way back; 0: never
+    noise: scale of the noise on the generator's choices at the end; twice that at the start
     ema_halflife_samples: half-life of the averaged generator that is sampled, in windows seen
     """
-    songs = SongWindows(data, bars=bars)
+    songs = SongWindows(data, bars=bars, metre=metre)
     frame = songs.domain.frame
     sizes = {
         "steps": frame.steps,
         "steps_per_bar": frame.bar_steps,
         "steps_per_beat": frame.beat_steps,
-        "width": width,
         "voice_width": voice_width,
     }
+    generator = MusicGenerator(
+        songs.domain.voices,
+        coupling=coupling,
+        width=width * 4 // 3,
+        depth=4,
+        beat_size=48,
+        noise=2 * noise,
+        last_noise=noise,
+        **sizes,
+    )
     return Recipe(
         data=songs,
-        generator=MusicGenerator(songs.domain.voices, coupling=coupling, **sizes),
-        discriminator=MusicDiscriminator(songs.domain.voices, **sizes),
+        generator=generator,
+        discriminator=MusicDiscriminator(songs.domain.voices, width=width, **sizes),
         steps=steps,
         batch_size=batch_size,
         loss=loss,
-        penalties={"r1": Schedule(gamma, gamma), "r2": Schedule(gamma, gamma)},
+        penalties=dict.fromkeys(("r1", "r2"), Schedule(gamma, 0.2 * gamma)),
         generator_lr=Schedule(0.6 * lr, 0.0),
         discriminator_lr=Schedule(lr, 0.0),
-        ema_halflife_samples=ema_halflife_samples,
+        ema_halflife_samples=Schedule(ema_halflife_samples, ema_halflife_samples),
+        lookahead_every=lookahead_every,
     )

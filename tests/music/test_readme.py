@@ -16,7 +16,7 @@ from tests.music.chorales import FILE
 from tests.runs import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-MUSIC = README[README.index("\n## Music\n") : README.index("\n## A run directory\n")]
+MUSIC = README[README.index("\n## Music\n") : README.index("\n## Text\n")]
 BLOCKS = re.findall(r"```(\w*)\n(.*?)```", MUSIC, re.DOTALL)
 COMMANDS = [
     shlex.split(line, comments=True)[1:]
