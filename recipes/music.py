@@ -51,27 +51,15 @@ def recipe(
     ema_halflife_samples: half-life of the averaged generator that is sampled, in windows seen
     """
     songs = SongWindows(data, bars=bars, metre=metre)
-    frame = songs.domain.frame
-    sizes = {
-        "steps": frame.steps,
-        "steps_per_bar": frame.bar_steps,
-        "steps_per_beat": frame.beat_steps,
-        "voice_width": voice_width,
-    }
-    generator = MusicGenerator(
-        songs.domain.voices,
-        coupling=coupling,
-        width=width * 4 // 3,
-        depth=4,
-        beat_size=48,
-        noise=2 * noise,
-        last_noise=noise,
-        **sizes,
-    )
+    voices, frame = songs.domain.voices, songs.domain.frame
+    sizes = (frame.steps, frame.bar_steps, frame.beat_steps)
+    more = {"coupling": coupling, "beat_size": 48, "noise": 2 * noise, "last_noise": noise}
     return Recipe(
         data=songs,
-        generator=generator,
-        discriminator=MusicDiscriminator(songs.domain.voices, width=width, **sizes),
+        generator=MusicGenerator(
+            voices, *sizes, width=width * 4 // 3, voice_width=voice_width, depth=4, **more
+        ),
+        discriminator=MusicDiscriminator(voices, *sizes, width=width, voice_width=voice_width),
         steps=steps,
         batch_size=batch_size,
         loss=loss,

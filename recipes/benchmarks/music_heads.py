@@ -1,0 +1,80 @@
+"""How a generator's choices are made hard, and which game is played: at an equal budget.
+
+    multigan train benchmarks/music_heads --head stochastic    one row
+    make benchmarks                                             every row with three seeds
+    python -m tests.benchmarks.queue --table music_heads        mean and spread
+
+Rows: the head and game of `recipes/music.py`, the four other heads, WGAN-GP, and the MuseGAN pair.
+Steps are meant for ten minutes of one core each. Not run yet.
+"""
+
+from multigan.music.data import SongWindows
+from multigan.music.discriminators import MusicDiscriminator
+from multigan.music.generators import MusicGenerator
+from multigan.music.musegan import MuseGANDiscriminator, MuseGANGenerator
+from multigan.recipe import Recipe, Schedule
+
+TINY = {"data": "composed", "steps": 4, "batch_size": 4, "width": 12}
+SEEDS = 3
+ROWS = {
+    "straight_through": {},
+    "stochastic": {"head": "stochastic"},
+    "deterministic": {"head": "deterministic"},
+    "threshold": {"head": "threshold"},
+    "bernoulli": {"head": "bernoulli"},
+    "wgan_gp": {"game": "wgan_gp", "steps": 700},
+    "musegan": {"family": "musegan", "head": "deterministic", "game": "wgan_gp", "steps": 700},
+}
+GAMES = {
+    "relativistic": {
+        "penalties": dict.fromkeys(("r1", "r2"), Schedule(0.1, 0.02)),
+        "generator_lr": Schedule(4.8e-4, 0.0),
+        "discriminator_lr": Schedule(8e-4, 0.0),
+        "lookahead_every": 5,
+    },
+    "wgan_gp": {
+        "loss": "wasserstein",
+        "penalties": {"wgan_gp": 10.0},
+        "discriminator_steps": 5,
+        "generator_lr": Schedule(2e-4, 0.0),
+        "discriminator_lr": Schedule(2e-4, 0.0),
+        "beta2": 0.9,
+    },
+}
+
+
+def recipe(
+    *,
+    data: str = "chorales",
+    family: str = "music",
+    head: str = "straight_through",
+    game: str = "relativistic",
+    steps: int = 2000,
+    batch_size: int = 32,
+    width: int = 96,
+) -> Recipe:
+    """Windows of two bars in four voices.
+
+    data: chorales (music21's), composed, or the path of the JSB json
+    family: music, or musegan (bars that grow by deconvolution)
+    head: how logits become hard, a name of multigan.music.heads.HEADS
+    game: relativistic (with R1 and R2) or wgan_gp (five updates of D for one of G)
+    steps: updates of the generator
+    batch_size: real windows in one update
+    width: channels of a beat in the discriminator
+    """
+    songs = SongWindows(data)
+    voices, frame = songs.domain.voices, songs.domain.frame
+    sizes = (frame.steps, frame.bar_steps)
+    if family == "musegan":
+        generator = MuseGANGenerator(voices, *sizes, width=width // 3, head=head)
+        discriminator = MuseGANDiscriminator(voices, *sizes, width=width // 3)
+    else:
+        beats = (*sizes, frame.beat_steps)
+        more = {"depth": 4, "beat_size": 48, "last_noise": 0.15, "head": head}
+        generator = MusicGenerator(voices, *beats, "composer", width * 4 // 3, **more)
+        discriminator = MusicDiscriminator(voices, *beats, width)
+    played = {"steps": steps, "batch_size": batch_size, "ema_halflife_samples": 6000}
+    return Recipe(
+        data=songs, generator=generator, discriminator=discriminator, **played, **GAMES[game]
+    )

@@ -1,0 +1,60 @@
+"""Two bars of four-part chorale at the size of a GPU: the networks of `music`, three times as wide.
+
+    multigan train music_large --device cuda
+
+Goal: every figure inside the interval of held-out pieces, or a Frechet distance of 3 at most. Not
+run: no GPU was at hand. Try: the data of the published tables, `--data Jsb16thSeparated.json`.
+"""
+
+from multigan.music.data import SongWindows
+from multigan.music.discriminators import MusicDiscriminator
+from multigan.music.generators import MusicGenerator
+from multigan.recipe import Recipe, Schedule
+
+TINY = {"data": "composed", "steps": 4, "batch_size": 4, "width": 12, "voice_width": 8}
+
+
+def recipe(
+    *,
+    data: str = "chorales",
+    bars: int = 2,
+    metre: str = "4/4",
+    steps: int = 60_000,
+    batch_size: int = 256,
+    width: int = 384,
+    voice_width: int = 128,
+    lr: float = 4e-4,
+    gamma: float = 0.1,
+) -> Recipe:
+    """Windows of songs in four voices.
+
+    data: chorales (music21's), composed, the path of the JSB json, or an imported folder
+    bars: bars of one window
+    metre: of the songs that are learnt from, such as 3/4 or 6/8; others are left out
+    steps: updates of the generator
+    batch_size: real windows in one update
+    width: channels of a beat where all voices are together, in both networks
+    voice_width: channels of a beat in one voice, in both networks
+    lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
+    gamma: weight of both gradient penalties at the start; it falls to a fifth
+    """
+    songs = SongWindows(data, bars=bars, metre=metre)
+    voices, frame = songs.domain.voices, songs.domain.frame
+    sizes = (frame.steps, frame.bar_steps, frame.beat_steps)
+    generator = MusicGenerator(
+        voices, *sizes, "composer", width, voice_width, depth=6, beat_size=48, last_noise=0.15
+    )
+    return Recipe(
+        data=songs,
+        generator=generator,
+        discriminator=MusicDiscriminator(
+            voices, *sizes, width=width, voice_width=voice_width, step_width=48, depth=4
+        ),
+        steps=steps,
+        batch_size=batch_size,
+        penalties=dict.fromkeys(("r1", "r2"), Schedule(gamma, 0.2 * gamma)),
+        generator_lr=Schedule(0.6 * lr, 0.0),
+        discriminator_lr=Schedule(lr, 0.0),
+        ema_halflife_samples=Schedule(100_000, 100_000),
+        lookahead_every=5,
+    )
