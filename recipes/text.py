@@ -13,6 +13,7 @@ from multigan.text.discriminators import build_discriminator
 from multigan.text.generators import TextGenerator
 
 TINY = {"data": "phrases", "labels": "mood", "width": 16, "steps": 6, "likelihood_steps": 4}
+SETTLED = {"loss": "nonsaturating", "burn_in": 0.0, "clip_norm": 5.0, "likelihood_patience": 3}
 
 
 def recipe(
@@ -66,15 +67,12 @@ def recipe(
         discriminator=build_discriminator(discriminator, *sizes),
         steps=steps,
         batch_size=batch_size,
-        loss="nonsaturating",
-        burn_in=0.0,
         penalties={"r1": gamma, "r2": gamma},
         generator_lr=lr,
         discriminator_lr=2 * lr,
-        clip_norm=5.0,
         ema_halflife_samples=2000,
         likelihood_steps=likelihood_steps,
         likelihood_lr=Schedule(2e-3, 2e-4),
-        likelihood_patience=3,
         likelihood_weight=likelihood_weight,
+        **SETTLED,
     )

@@ -38,7 +38,7 @@ from multigan.text.yardstick import Yardstick, joint
 if TYPE_CHECKING:
     from multigan.text.domain import TextDomain
 
-SAMPLED = 2000  # lines in the rows of the model, of the count models and of the training lines
+SAMPLED = 2000  # lines in a row, at most
 HELD = 2000  # lines of a held-out split that are measured against, at most
 LEAST = 20  # lines of a split that can be measured with
 SCORED_TOGETHER = 64
@@ -69,10 +69,10 @@ def model_row(
     temperature: float = 1.0,
 ) -> dict[str, float]:
     """Every figure of lines that a generator draws, and its own likelihood of held-out ones."""
-    labels = None
+    n, labels = sampled(yardstick), None
     if yardstick.domain.classes:  # in the proportion of the held-out lines
-        labels = data.labels[torch.randint(len(data), (SAMPLED,), generator=rng)]
-    drawn = draw_lines(yardstick.domain, generator, SAMPLED, rng, labels, temperature)
+        labels = data.labels[torch.randint(len(data), (n,), generator=rng)]
+    drawn = draw_lines(yardstick.domain, generator, n, rng, labels, temperature)
     row = yardstick.measure(drawn.texts)
     row |= {"joint": joint(row, rows[COPY]), "truncated": drawn.truncated}
     return row | held_out_nll(generator, data)
@@ -122,6 +122,11 @@ def references(
     return yardstick, rows
 
 
+def sampled(yardstick: Yardstick) -> int:
+    """How many lines a row has: SAMPLED, or as many as there are training lines."""
+    return min(SAMPLED, len(yardstick.train))
+
+
 def spread(lines: Sequence[str], at_most: int) -> list[str]:
     """At most so many lines, from all over a set."""
     places = torch.linspace(0, len(lines) - 1, min(len(lines), at_most)).long()
@@ -137,7 +142,8 @@ def _reference_rows(yardstick: Yardstick, data: Any) -> Rows:
     lines = yardstick.domain.read.encode(list(yardstick.train))
     for order in (3, 4):
         rng = keyed_rng("n-grams", order)
-        drawn = NgramModel(lines, order).sample(SAMPLED, rng, yardstick.domain.length - 1)
+        model = NgramModel(lines, order)
+        drawn = model.sample(sampled(yardstick), rng, yardstick.domain.length - 1)
         row = yardstick.measure([yardstick.domain.read.decode(line) for line in drawn])
         rows[f"{order}gram"] = row | {"joint": joint(row, copy)}
     return rows

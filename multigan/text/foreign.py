@@ -38,13 +38,6 @@ def adopt(folder: Path) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def adopted_ids(folder: Path) -> list[int]:
-    """For each of our ids the id in the folder's own numbering: -1 for a special it lacks."""
-    text, order = _read(folder)
-    known = _vocabulary(text)
-    return [known.get(name, -1) for name, _ in order]
-
-
 def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[str, int | None]]]:
     """The folder's tokenizer, and its tokens in our order: (its name for it or "", special)."""
     file = folder / "tokenizer.json"

@@ -24,10 +24,11 @@ from multigan.part import rebuild
 from multigan.rng import keyed_rng
 from multigan.sampler import load
 from multigan.text.evaluation import model_row, references
+from multigan.weights import LIKELIHOOD, SAMPLED
 
 LOWEST, HIGHEST, POINTS = 0.7, 1.4, 8  # alpha = 1 / temperature
 QUALITY, DIVERSITY = "lm", "reverse_lm"
-MODEL, BASELINE = "this model", "likelihood"
+MODEL, BASELINE = "this model", LIKELIHOOD
 TIED = 2.0  # standard errors of a difference inside which two points are tied
 REPEATS = 3  # drawings at alpha 1 that tell the sampling noise
 
@@ -136,7 +137,7 @@ def _alphas(lowest: float, highest: float, points: int) -> list[float]:
 def _samplers(run: Path) -> dict[str, Sampler]:
     """The model of a run and, where it has one, that of its likelihood stage."""
     found = {MODEL: load(run, domain="text")}
-    before = run / "checkpoints" / "likelihood" / "generator_ema.safetensors"
+    before = run / "checkpoints" / LIKELIHOOD / SAMPLED
     if before.is_file():
         found[BASELINE] = load(before, domain="text")
     return found

@@ -1,0 +1,192 @@
+"""Lines that are sampled, written and read back; prompts, classes and scores."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from multigan.contract import Sampler, sample_once
+from multigan.options import options_of
+from multigan.part import describe, rebuild
+from multigan.rng import keyed_rng
+from multigan.text.condition import TextCondition
+from multigan.text.domain import TextDomain, read_samples
+from multigan.text.scored import ScoredText
+from multigan.text.tokens import EOS, PAD
+from multigan.text.wishes import prompt_tokens
+from tests.text.tiny import Parrot, tiny_generator, tiny_lines, tiny_sampler
+
+KINDS = {"word": 500, "bpe": 300, "char": 100}
+
+
+def domain_of(kind, **settings):
+    return tiny_lines(tokenizer=kind, vocabulary=KINDS[kind], length=40, **settings)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "prompt", ["the dog", "the dog ", "The DOG,  sees", "the dog (", "zebra", " the", "who'"]
+)
+def test_every_line_starts_with_the_prompt_as_it_was_typed(kind, prompt):
+    sampler = tiny_sampler(domain_of(kind))
+    lines = sampler.sample(6, prompt=prompt)
+    assert all(line.startswith(prompt) for line in lines)
+    assert len({line for line in lines}) > 1
+    if prompt.endswith(" "):
+        assert not any(line[len(prompt) :].startswith(" ") for line in lines)
+
+
+def test_the_space_after_a_prompt_belongs_to_what_follows():
+    domain = domain_of("bpe").domain
+    assert prompt_tokens(domain, "the dog ") == prompt_tokens(domain, "the dog")
+    assert prompt_tokens(domain, " ") == prompt_tokens(domain, None) == []
+
+
+def test_what_follows_a_prompt_is_what_the_generator_adds():
+    data = tiny_lines()
+    sampler = Sampler(data.domain, Parrot(data.domain, ["the dog sees a boat."]))
+    assert sampler.sample(1, prompt="THE dog") == ["THE dog sees a boat."]
+    assert sampler.sample(1, prompt="THE dog ") == ["THE dog sees a boat."]
+    assert sampler.sample(1, prompt=" ") == [" the dog sees a boat."]
+
+
+@pytest.mark.parametrize(
+    ("wish", "complaint"),
+    [
+        ({"temperature": 0.0}, "temperature is 0.0; wanted more than 0"),
+        ({"temperature": math.inf}, "temperature is inf"),
+        ({"temperature": math.nan}, "temperature is nan"),
+        ({"top_k": -1}, "top_k is -1"),
+        ({"top_p": 0.0}, "top_p is 0.0"),
+        ({"top_p": 1.5}, "top_p is 1.5"),
+        ({"prompt": "two\nlines"}, "more than one line"),
+        ({"prompt": "a dog " * 8}, "the prompt has 16 tokens; this model writes lines of 15"),
+        ({"label": "question"}, "knows no classes"),
+    ],
+)
+def test_a_wish_that_cannot_be_granted_is_refused_in_one_line(wish, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        tiny_sampler().sample(1, **wish)
+
+
+def test_a_class_is_wished_by_its_name_and_drawn_evenly_without_a_wish():
+    data = tiny_lines(labels="mood")
+    seen = []
+
+    class Spy(Parrot):
+        def generate(self, latent, condition=None, **controls):
+            seen.append(condition.label)
+            return super().generate(latent)
+
+    sampler = Sampler(data.domain, Spy(data.domain, data.texts))
+    sampler.sample(64, label="question")
+    sampler.sample(64)
+    assert (seen[0] == data.domain.classes.index("question")).all()
+    assert 16 < int(seen[1].sum()) < 48
+    with pytest.raises(ValueError, match="no class 'order'; known: statement, question"):
+        sampler.sample(1, label="order")
+
+
+def test_controls_reach_the_generator():
+    sampler = tiny_sampler()
+    assert len(set(sampler.sample(20, top_k=1))) == 1
+    assert sampler.sample(5, temperature=1e-4) == sampler.sample(5, top_p=1e-6)
+    assert sampler.sample(5, temperature=2.0) != sampler.sample(5)
+
+
+def test_free_samples_are_those_of_the_generator_itself():
+    data = tiny_lines()
+    generator = tiny_generator(data.domain)
+    ours = data.domain.sample(generator, 64, keyed_rng(3))
+    assert ours == data.domain.decode(sample_once(generator, 64, keyed_rng(3)))
+
+
+def test_scores_are_the_log_probabilities_of_what_was_sampled():
+    sampler = tiny_sampler()
+    wishes = {"prompt": "the dog", "temperature": 0.5}
+    plain, scored = sampler.sample(4, **wishes), sampler.sample(4, **wishes, log_probabilities=True)
+    assert plain == scored and all(isinstance(line, ScoredText) for line in scored)
+    for line in scored:
+        assert line.log_probability == pytest.approx(sum(line.log_probabilities)) and line.tokens
+        tokens = sampler.domain.encode([str(line)])
+        condition = tokens.clone()
+        condition[:, 2:] = PAD
+        given = TextCondition(condition, torch.zeros(1, dtype=torch.int64))
+        wanted = sampler.generator.token_log_likelihood(tokens, given, temperature=0.5)
+        assert line.log_probability == pytest.approx(wanted.sum().item(), abs=1e-4)
+
+
+def test_as_many_scores_as_tokens_are_demanded():
+    with pytest.raises(ValueError, match="1 tokens, 2 log-probabilities"):
+        ScoredText("a", ["a"], [0.0, 0.0])
+
+
+def test_lines_are_written_one_each_and_read_back(tmp_path):
+    domain = tiny_lines().domain
+    samples = ["a b", "", "  c \u00e9", "a b"]
+    (file,) = domain.write(samples, tmp_path)
+    assert file.read_bytes() == "a b\n\n  c \u00e9\na b\n".encode()
+    assert read_samples(tmp_path) == samples
+    assert domain.write([], tmp_path) == [file] and read_samples(tmp_path) == []
+
+
+def test_scores_are_written_beside_the_lines(tmp_path):
+    sampler = tiny_sampler()
+    samples = sampler.sample(3, log_probabilities=True)
+    files = sampler.domain.write(samples, tmp_path)
+    assert [file.name for file in files] == ["samples.txt", "samples.jsonl"]
+    stored = [json.loads(line) for line in files[1].read_text().splitlines()]
+    assert [line["text"] for line in stored] == samples == read_samples(tmp_path)
+    assert stored[0]["log_probability"] == samples[0].log_probability
+    assert len(stored[0]["tokens"]) == len(stored[0]["log_probabilities"])
+
+
+def test_a_preview_is_text_with_a_blank_line_after_each_row(tmp_path):
+    domain = tiny_lines().domain
+    (file,) = domain.preview(["a", "b", "c"], tmp_path / "x.1")
+    assert file.name == "x.1.txt" and file.read_text() == "a\nb\nc\n"
+    assert (
+        domain.preview(["a", "b", "c"], tmp_path / "x", columns=2)[0].read_text() == "a\nb\n\nc\n"
+    )
+    assert domain.preview([], tmp_path / "y")[0].read_text() == ""
+
+
+def test_lines_that_do_not_fit_are_cut_without_an_end():
+    domain = tiny_lines().domain
+    tokens = domain.encode(["the dog", "the dog " * 9])
+    assert tokens[0, 2] == EOS and (tokens[0, 3:] == PAD).all()
+    assert not (tokens[1] == EOS).any() and not (tokens[1] == PAD).any()
+
+
+def test_the_wishes_are_options_with_a_help():
+    options = {option.name: option for option in options_of(TextDomain.sample)}
+    names = ["prompt", "label", "temperature", "top_k", "top_p", "log_probabilities"]
+    assert list(options) == names and all(option.help for option in options.values())
+
+
+def test_the_domain_carries_its_tokenizer_through_json():
+    domain = tiny_lines(labels="mood").domain
+    again = rebuild(json.loads(json.dumps(describe(domain))))
+    assert again == domain and again.read.encode(["a dog"]) == domain.read.encode(["a dog"])
+    assert "tokenizer" not in repr(domain)
+    with pytest.raises(ValueError, match="length is 1"):
+        TextDomain(domain.tokenizer, 1)
+
+
+def test_a_seed_gives_the_same_text_in_every_process():
+    code = (
+        "import json\n"
+        "from tests.text.tiny import tiny_lines, tiny_sampler\n"
+        "print(json.dumps(tiny_sampler(tiny_lines(labels='mood')).sample(70, seed=5)))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        env=os.environ | {"PYTHONHASHSEED": "1234", "OMP_NUM_THREADS": "1"},
+    )
+    assert json.loads(done.stdout) == tiny_sampler(tiny_lines(labels="mood")).sample(70, seed=5)

@@ -1,0 +1,128 @@
+"""The table of a text model: which row is best at what, and what is kept."""
+
+import math
+
+import pytest
+import torch
+
+from multigan.contract import Sampler, Unmeasurable
+from multigan.rng import keyed_rng
+from multigan.text import evaluation
+from multigan.text.yardstick import joint
+from tests.text.tiny import Parrot, tiny_lines, tiny_sampler
+
+ROWS = ["real (held out)", "copy of train", "3gram", "4gram", "this model"]
+
+
+@pytest.fixture(scope="module")
+def data():
+    return tiny_lines()
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("references")
+
+
+def table_of(sampler, data, cache, seed=0):
+    return data.domain.evaluate(sampler, data.split("valid"), keyed_rng(seed), cache)
+
+
+def parrot(data, lines):
+    return Sampler(data.domain, Parrot(data.domain, lines))
+
+
+@pytest.fixture(scope="module")
+def fresh(data, kept):
+    """The table of a generator with fresh weights."""
+    return table_of(tiny_sampler(data), data, kept)
+
+
+def test_the_rows_are_real_lines_their_copy_count_models_and_this_model(fresh, data):
+    assert list(fresh.rows) == ROWS
+    assert data.domain.selection in fresh.model
+    counts = [fresh.rows[name]["lines"] for name in ROWS]
+    assert counts == [100, 400, 400, 400, 400]
+    assert "reverse_lm" not in fresh.rows[ROWS[0]]  # it has fewer lines
+    assert fresh.rows[ROWS[1]]["copied"] == 1 and fresh.rows[ROWS[1]]["joint"] == 0
+    assert fresh.rows[ROWS[0]]["copied"] == 0
+
+
+def test_worse_lines_are_further_away_in_every_figure(fresh):
+    real, copy, three, four, model = fresh.rows.values()
+    for figure in ("frechet", "lm", "frontier_integral", "length_distance"):
+        assert copy[figure] < model[figure] and real[figure] < model[figure], figure
+        assert four[figure] < three[figure] < model[figure], figure
+    assert real["frontier"] > four["frontier"] > three["frontier"] > model["frontier"]
+    assert copy["reverse_lm"] < four["reverse_lm"] < three["reverse_lm"] < model["reverse_lm"]
+    assert 0 < four["joint"] < three["joint"] < model["joint"]
+    assert copy["bleu_4"] > model["bleu_4"]
+
+
+def test_training_lines_out_of_a_generator_measure_like_their_copy(data, kept):
+    row = table_of(parrot(data, data.texts), data, kept).model
+    assert row["joint"] == pytest.approx(0, abs=1e-6) and row["copied"] == row["unique"] == 1
+    assert row["truncated"] == 0 and "nll_token" not in row  # a parrot has no likelihood
+
+
+def test_one_line_again_and_again_is_likely_and_covers_nothing(data, kept, fresh):
+    row = table_of(parrot(data, data.texts[:1]), data, kept).model
+    copy = fresh.rows["copy of train"]
+    assert row["unique"] == 1 / 400 and row["self_bleu_5"] == pytest.approx(1)
+    assert row["reverse_lm"] > copy["reverse_lm"] + 1 and row["joint"] > 1
+
+
+def test_the_likelihood_of_held_out_lines_is_the_generators_own(data, fresh):
+    held = data.split("valid")
+    generator = tiny_sampler(data).generator
+    batch = held.batch(torch.arange(len(held)))
+    nats = -generator.log_likelihood(batch).sum().item()
+    tokens = sum(len(line) + 1 for line in data.domain.read.encode(list(held.texts)))
+    assert fresh.model["nll_token"] == pytest.approx(nats / tokens, rel=1e-5)
+    assert fresh.model["nll_word"] == pytest.approx(nats / (tokens - len(held)), rel=1e-5)
+
+
+def test_lines_without_an_end_are_counted(data, kept):
+    endless = "the dog sees " * 8
+    row = table_of(parrot(data, [endless, *data.texts[:3]]), data, kept).model
+    assert row["truncated"] == 1 / 4
+
+
+def test_references_are_made_once_and_damaged_ones_again(data, kept, fresh):
+    (file,) = kept.iterdir()
+    stamp = file.stat().st_mtime_ns
+    assert table_of(tiny_sampler(data), data, kept) == fresh
+    assert file.stat().st_mtime_ns == stamp
+    file.write_bytes(file.read_bytes()[:50])
+    assert table_of(tiny_sampler(data), data, kept) == fresh
+    assert [path.name for path in kept.iterdir()] == [file.name]
+
+
+def test_lines_of_classes_are_drawn_in_the_proportion_of_the_held_out_ones(tmp_path, monkeypatch):
+    data = tiny_lines(labels="mood")
+    held = data.split("valid")
+    seen = []
+    draw_lines = evaluation.draw_lines
+
+    def spy(domain, generator, n, rng, labels, temperature):
+        seen.append(labels)
+        return draw_lines(domain, generator, n, rng, labels, temperature)
+
+    monkeypatch.setattr(evaluation, "draw_lines", spy)
+    data.domain.evaluate(tiny_sampler(data), held, keyed_rng(0), tmp_path)
+    share = held.labels.double().mean()
+    assert seen[0].double().mean() == pytest.approx(float(share), abs=0.08)
+
+
+def test_too_few_lines_are_unmeasurable(tmp_path):
+    file = tmp_path / "my.txt"
+    file.write_text("".join(f"line {k}\n" for k in range(30)))
+    data = tiny_lines(source=str(file))
+    with pytest.raises(Unmeasurable, match="1 lines to measure with"):
+        table_of(tiny_sampler(data), data, tmp_path)
+
+
+def test_the_joint_figure_adds_a_ratio_and_a_difference():
+    floor = {"frechet": 0.1, "reverse_lm": 4.0}
+    assert joint({"frechet": 0.2, "reverse_lm": 4.5}, floor) == pytest.approx(math.log(2) + 0.5)
+    assert math.isnan(joint({"frechet": 0.0, "reverse_lm": 4.5}, floor))

