@@ -3,9 +3,10 @@
     multigan train benchmarks/oracle20 --data ../shared/data/oracle --out runs/oracle20
     multigan evaluate runs/oracle20
 
-Result, official weights, seed 0, the first 1,560 steps (10 epochs) of the likelihood stage, on 2,000
-samples and 2,000 fresh lines, NLL_oracle / held-out NLL: lowest NLL_oracle 9.22 / 7.82 (published
-MLE: 9.04), lowest held-out NLL 9.67 / 7.60 at 4 epochs; the oracle itself 5.75. The game: not run.
+Result, official weights, seed 0, `--save-every 312`, the first 1,560 likelihood steps (10 epochs),
+2,000 samples and 2,000 fresh lines, NLL_oracle / held-out NLL: lowest NLL_oracle 9.22 / 7.82
+(published MLE: 9.04), lowest held-out NLL 9.67 / 7.60 (4 epochs); the oracle itself 5.75. The game
+and the full run: not run.
 """
 
 from multigan.recipe import Recipe
