@@ -210,7 +210,7 @@ class TextGenerator(nn.Module):
         self._forbid_early_ends(logits, free)
         noise = gumbel(latent.seed, free.sum(1), self.vocabulary, logits)
         rows = RELAXATIONS[self.estimator](logits, tokens[free], noise, self.beta)
-        return hard(tokens, self.vocabulary, rows).index_put((free,), rows)
+        return hard(tokens, self.vocabulary, rows).index_put_((free,), rows)
 
     def _log_probabilities(
         self,
@@ -242,7 +242,7 @@ class TextGenerator(nn.Module):
 
     @torch.no_grad()  # a constant: no gradient of it
     def _forbid_early_ends(self, logits: Tensor, free: Tensor) -> None:
-        """Change the logits (N, V) of the free positions as `generate` does, in their place."""
+        """Change the logits (N, V) of the free positions (B, T) in place, as `generate` does."""
         places = torch.arange(self.length, device=free.device).expand_as(free)[free]
         logits[places < self.min_length] += self.no_end
 

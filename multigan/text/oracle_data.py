@@ -26,30 +26,37 @@ from multigan.rng import keyed_rng
 from multigan.text.oracle import VOCABULARY, Oracle
 from multigan.text.relaxation import hard
 
-SPLITS = {"train": 10_000, "valid": 2000, "test": 10_000}  # lines; train as published
+PUBLISHED_SIZE = 10_000  # lines to train on, and as many to test with
+SPLITS = {"train": 1.0, "valid": 0.2, "test": 1.0}  # their sizes, relative to the first
 
 
 @part
 class OracleLines:
     """Lines of `length` tokens that an oracle wrote: each split fresh, drawn once from the seed.
 
-    `source` is the folder of the official weights; without one they are drawn from `seed` too.
+    `size` is that of the training and of the test split; validation has a fifth of it. `source` is
+    the folder of the official weights; without one they are drawn from `seed` too.
     """
 
     in_memory = True
     draws = False
 
     def __init__(
-        self, source: str | None = None, length: int = 20, seed: int = 0, name: str = "train"
+        self,
+        source: str | None = None,
+        length: int = 20,
+        seed: int = 0,
+        size: int = PUBLISHED_SIZE,
+        name: str = "train",
     ) -> None:
-        """Raises ValueError for another split, a length below 1, or a folder without weights."""
+        """Raises ValueError for another split, sizes below 1, or a folder without weights."""
         if name not in SPLITS:
             raise ValueError(f"no split {name!r}; known: {', '.join(SPLITS)}")
-        if length < 1:
-            raise ValueError(f"length is {length}; wanted 1 or more")
-        self.name = name
+        if min(length, size) < 1:
+            raise ValueError(f"{size} lines of length {length}; wanted 1 or more of both")
         self.domain = OracleDomain(source, length, seed)
-        self.tokens = _lines(self.domain, name)  # (N, T)
+        self.size, self.name = size, name
+        self.tokens = _lines(self.domain, size, name)  # (N, T)
         self.fingerprint = f"{name} {int(self.tokens.sum())} {self.tokens[:3].tolist()}"
 
     def __len__(self) -> int:
@@ -63,7 +70,8 @@ class OracleLines:
 
     def split(self, name: str) -> OracleLines:
         """The part called "train", "valid" or "test"."""
-        return OracleLines(self.domain.source, self.domain.length, self.domain.seed, name)
+        domain = self.domain
+        return OracleLines(domain.source, domain.length, domain.seed, self.size, name)
 
 
 @part
@@ -118,15 +126,16 @@ class OracleDomain:
             f"oracle: {weights} weights; {n} lines of {self.length} tokens a side; nats a token",
             "nll_oracle: of samples under the oracle; nll_held_out: of fresh oracle lines under G",
         )
-        return Table(_reference_rows(self, data.domain, data.name) | {"this model": model}, notes)
+        rows = _reference_rows(self, data.domain, data.size, data.name)
+        return Table(rows | {"this model": model}, notes)
 
 
 @cache
 def _reference_rows(
-    judge: OracleDomain, author: OracleDomain, name: str
+    judge: OracleDomain, author: OracleDomain, size: int, name: str
 ) -> dict[str, dict[str, float]]:
     """The oracle on fresh lines of its own, and uniform tokens; held out: the split `name`."""
-    oracle, held_out = _oracle(judge.source, judge.seed), _lines(author, name)
+    oracle, held_out = _oracle(judge.source, judge.seed), _lines(author, size, name)
     n, length = held_out.shape
     fresh = oracle.sample(n, length, keyed_rng(judge.seed, "floor", name))
     uniform = torch.randint(
@@ -175,6 +184,7 @@ def _oracle(source: str | None, seed: int) -> Oracle:
 
 
 @cache
-def _lines(domain: OracleDomain, name: str) -> Tensor:
+def _lines(domain: OracleDomain, size: int, name: str) -> Tensor:
     rng = keyed_rng(domain.seed, "oracle lines", name, domain.length)
-    return _oracle(domain.source, domain.seed).sample(SPLITS[name], domain.length, rng)
+    n = max(1, round(SPLITS[name] * size))
+    return _oracle(domain.source, domain.seed).sample(n, domain.length, rng)

@@ -72,11 +72,15 @@ class RelationalMemory(nn.Module):
         return into * candidate + keep * memory
 
     def _attend(self, rows: Tensor) -> Tensor:
-        """(B, N + 1, M) -> (B, N + 1, M)."""
+        """(B, N + 1, M) -> (B, N + 1, M); elementwise, which for few rows is faster than products.
+
+        R rows look, S rows are looked at.
+        """
         projected = self.norm_projected(self.project(rows))
-        q, k, v = projected.unflatten(2, (self.heads, -1)).transpose(1, 2).chunk(3, dim=-1)
-        weights = (self.scale * q @ k.transpose(2, 3)).softmax(-1)  # (B, heads, N + 1, N + 1)
-        return (weights @ v).transpose(1, 2).flatten(2)
+        q, k, v = projected.unflatten(2, (self.heads, -1)).chunk(3, dim=-1)  # (B, R, heads, K)
+        scores = self.scale * (q[:, :, None] * k[:, None]).sum(-1)  # (B, R, S, heads)
+        weights = scores.softmax(2)[..., None]
+        return (weights * v[:, None]).sum(2).flatten(2)
 
 
 class RowsNorm(nn.Module):

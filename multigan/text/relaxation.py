@@ -14,9 +14,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn.functional import softplus
 
 LOG_SCALE_STEPS = 1000  # the published "log" schedule depends on the number of steps: this one
@@ -29,12 +31,12 @@ def gumbel(seeds: Tensor, counts: Tensor, vocabulary: int, like: Tensor) -> Tens
     `seeds` and `counts` are (B,), N is the sum of the counts. Drawn in float32 on the device of
     `like`, returned in its type.
     """
-    uniform = torch.empty(int(counts.sum()), vocabulary, device=like.device)
-    rows = uniform.split(counts.tolist())
-    for own, seed in zip(rows, seeds.tolist(), strict=True):
+    noise = torch.empty(int(counts.sum()), vocabulary, device=like.device)
+    least = torch.finfo(noise.dtype).tiny  # log 0 is no number
+    for own, seed in zip(noise.split(counts.tolist()), seeds.tolist(), strict=True):
         own.uniform_(generator=torch.Generator(like.device).manual_seed(seed))
-    uniform.clamp_min_(torch.finfo(uniform.dtype).tiny)  # log 0 is no number
-    return uniform.log_().neg_().log_().neg_().to(like.dtype)
+        own.clamp_min_(least).log_().neg_().log_().neg_()
+    return noise.to(like.dtype)
 
 
 @torch.no_grad()
@@ -55,20 +57,40 @@ def hard(tokens: Tensor, vocabulary: int, like: Tensor) -> Tensor:
     return rows.scatter_(-1, tokens[..., None], 1.0)
 
 
-def soft(logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor | float) -> Tensor:
+class _Relaxation(torch.autograd.Function):
+    """softmax(beta z) or, hardened, its argmax; both have the former's gradient in the logits.
+
+    By hand, because each pass over V-wide rows that autograd would add costs as much as the others.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor, harden: bool
+    ) -> Tensor:
+        relaxed = torch.softmax(given_argmax(logits, tokens, noise).mul_(beta), dim=1)
+        ctx.save_for_backward(relaxed, beta)
+        return hard(tokens, relaxed.shape[1], relaxed) if harden else relaxed
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
+        """beta (diag(y) - y y^T) times the slope."""
+        relaxed, beta = ctx.saved_tensors
+        mean = torch.linalg.vecdot(slope, relaxed)[:, None]
+        return (slope - mean).mul_(relaxed).mul_(beta), None, None, None, None
+
+
+def soft(logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
     """softmax(beta z) (N, V), whose gradient reaches the logits with the noise held fixed."""
-    held = logits.detach()
-    g = given_argmax(held, tokens, noise).sub_(held)
-    return torch.softmax(beta * (logits + g), dim=-1)
+    return _Relaxation.apply(logits, tokens, noise, beta, False)
 
 
-def straight_through(logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor | float) -> Tensor:
+def straight_through(logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
     """Exactly one-hot tokens (N, V) with the gradient of the soft ones."""
-    relaxed = soft(logits, tokens, noise, beta)
-    return hard(tokens, logits.shape[-1], relaxed) + (relaxed - relaxed.detach())
+    return _Relaxation.apply(logits, tokens, noise, beta, True)
 
 
-RELAXATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor | float], Tensor]] = {
+RELAXATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
     "soft": soft,
     "straight_through": straight_through,
 }

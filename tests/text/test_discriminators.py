@@ -112,6 +112,16 @@ def test_the_entry_says_how_much_is_padding():
     assert not TokenEntry(VOCABULARY, 4, fixed_length=True)(one_hot(tokens))[..., -1].any()
 
 
+@pytest.mark.parametrize("fixed_length", [False, True])
+def test_any_slope_at_the_entry_has_the_norm_of_the_one_at_the_input(fixed_length):
+    entry = TokenEntry(VOCABULARY, 4, fixed_length).double()
+    slope = torch.randn(3, LENGTH, 5, generator=keyed_rng("slope"), dtype=torch.float64)
+    x = relaxed(3).requires_grad_()
+    (at_input,) = torch.autograd.grad((entry(x) * slope).sum(), x)
+    expected = at_input.flatten(1).square().sum(1)
+    torch.testing.assert_close(entry.squared_input_norm(slope), expected)
+
+
 def test_a_position_is_judged_by_what_came_before_and_padding_does_not_count():
     d = judge()
     tokens = lines(6)

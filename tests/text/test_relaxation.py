@@ -64,7 +64,7 @@ def test_straight_through_is_one_hot_to_the_last_bit_with_the_gradient_of_soft()
     for relax in (soft, straight_through):
         logits.grad = None
         logits.requires_grad_()
-        x = relax(logits, tokens, noise, 3.0)
+        x = relax(logits, tokens, noise, torch.tensor(3.0))
         (x * weights).sum().backward()
         gradients.append(logits.grad)
     assert torch.equal(x, hard(tokens, 5, x))
@@ -73,7 +73,7 @@ def test_straight_through_is_one_hot_to_the_last_bit_with_the_gradient_of_soft()
 
 def test_the_gradient_of_soft_is_beta_times_that_of_a_softmax():
     logits, tokens, noise = (part[:1].clone() for part in drawn())
-    x = soft(logits.requires_grad_(), tokens, noise, 3.0)
+    x = soft(logits.requires_grad_(), tokens, noise, torch.tensor(3.0))
     (row,) = torch.autograd.grad(x[0, 2], logits)
     y = x.detach()[0]
     expected = 3.0 * (y[2] * torch.eye(5, dtype=torch.float64)[2] - y[2] * y)
