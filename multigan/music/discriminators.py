@@ -126,10 +126,11 @@ class MusicDiscriminator(nn.Module):
 
     def _features(self, heard: Tensor, condition: Given | None) -> Tensor:
         trunks, pairs, window = self._listen(heard)
-        given = self._given(heard, condition)
-        given = fold_steps(torch.cat(list(given), dim=-1), self.steps_per_beat)
+        known = torch.cat(list(self._given(heard, condition)), dim=-1)  # (B, T, C + K)
         beats = torch.cat([trunks.permute(1, 2, 0, 3).flatten(2), *pairs], dim=-1)
-        scale, shift = self.hear_given(given).chunk(2, dim=-1)  # nothing given: at first 0
+        scale, shift = self.hear_given(fold_steps(known, self.steps_per_beat)).chunk(
+            2, dim=-1
+        )  # nothing given: at first 0
         h = active(self.join(beats) * (1 + scale) + shift)
         h = self.together(h[None])[0]  # (B, beats, width)
         h = active(self.to_bars(fold_steps(h, self.beats_per_bar)))
@@ -150,8 +151,8 @@ class MusicDiscriminator(nn.Module):
         sounds = both[len(self.voices) :]
         silence = heard.new_zeros(*heard.shape[:2], self.step_width)
         steps = [silence] * len(self.voices)
-        for k, hear in self.hear.items():
-            steps[int(k)] = hear(torch.cat([struck[int(k)], sounds[int(k)]], dim=-1))
+        for name, hear in self.hear.items():
+            steps[int(name)] = hear(torch.cat([struck[int(name)], sounds[int(name)]], dim=-1))
         pairs: list[Tensor] = []
         window: list[Tensor] = []
         if self.streams is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -113,8 +113,8 @@ class MusicGenerator(nn.Module):
         self.voices, self.steps, self.steps_per_beat = tuple(voices), steps, steps_per_beat
         self.bars, self.beats = steps // steps_per_bar, steps // steps_per_beat
         self.head, self.key_relative = find_head(head), key_relative
-        free = self.head.scale is None
-        self.noise_ends = (noise, last_noise) if free else (self.head.scale, self.head.scale)
+        fixed = self.head.scale
+        self.noise_ends = (noise, last_noise) if fixed is None else (fixed, fixed)
         self.register_buffer("noise_scale", torch.tensor(self.noise_ends[0]))
         self.shared, self.private = coupling != "jamming", coupling != "composer"
         self.shared_sizes = (shared_size, beat_size) if self.shared else (0, 0)
@@ -250,7 +250,7 @@ class MusicGenerator(nn.Module):
     def _add_melodies(self, logits: list[Tensor], noise: list[Tensor], given: list[Tensor]) -> None:
         """Write into `logits` what each pitch is worth after the one that sounds before."""
         sung = [int(k) for k in self.melodies]
-        melodies = [self.melodies[str(k)] for k in sung]
+        melodies = [cast(Melody, self.melodies[str(k)]) for k in sung]
         before = sung_before(melodies, *([x[k] for k in sung] for x in (logits, noise, given)))
         for k, melody, pitches in zip(sung, melodies, before, strict=True):
             logits[k] = logits[k] + F.pad(melody(pitches), (0, 2))
