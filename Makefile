@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := music,audio,text,tensorboard,test
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test check slow bench clean
+.PHONY: setup demo test check slow bench benchmarks clean
 
 setup: $(INSTALLED)
 
@@ -33,6 +33,9 @@ slow: setup
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks
+
+benchmarks: setup
+	$(BIN)/python -m tests.benchmarks.queue
 
 clean:
 	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -45,7 +45,7 @@ def recipe(
     coupling: composer (shared latents), jamming (a voice's own) or hybrid (both)
     lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
     loss: the game, a name of multigan.engine.losses.LOSSES
-    gamma: weight of both gradient penalties at the start; it falls to a fifth
+    gamma: weight of both gradient penalties
     lookahead_every: steps after which both networks come half the way back; 0: never
     noise: scale of the noise on the generator's choices at the end; twice that at the start
     ema_halflife_samples: half-life of the averaged generator that is sampled, in windows seen
@@ -63,9 +63,10 @@ def recipe(
         steps=steps,
         batch_size=batch_size,
         loss=loss,
-        penalties=dict.fromkeys(("r1", "r2"), Schedule(gamma, 0.2 * gamma)),
+        penalties={"r1": gamma, "r2": gamma},
+        burn_in=0.0,
         generator_lr=Schedule(0.6 * lr, 0.0),
         discriminator_lr=Schedule(lr, 0.0),
-        ema_halflife_samples=Schedule(ema_halflife_samples, ema_halflife_samples),
+        ema_halflife_samples=ema_halflife_samples,
         lookahead_every=lookahead_every,
     )

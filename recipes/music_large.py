@@ -36,7 +36,7 @@ def recipe(
     width: channels of a beat where all voices are together, in both networks
     voice_width: channels of a beat in one voice, in both networks
     lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
-    gamma: weight of both gradient penalties at the start; it falls to a fifth
+    gamma: weight of both gradient penalties
     """
     songs = SongWindows(data, bars=bars, metre=metre)
     voices, frame = songs.domain.voices, songs.domain.frame
@@ -52,9 +52,10 @@ def recipe(
         ),
         steps=steps,
         batch_size=batch_size,
-        penalties=dict.fromkeys(("r1", "r2"), Schedule(gamma, 0.2 * gamma)),
+        penalties={"r1": gamma, "r2": gamma},
+        burn_in=0.0,
         generator_lr=Schedule(0.6 * lr, 0.0),
         discriminator_lr=Schedule(lr, 0.0),
-        ema_halflife_samples=Schedule(100_000, 100_000),
+        ema_halflife_samples=100_000,
         lookahead_every=5,
     )
