@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from multigan.files import write_atomically
+from multigan.run.lock import LOCK
 
 FORMAT = 1
 RUNS = Path("runs")
@@ -38,18 +39,29 @@ class RunDirectory:
         self.log = self.path / "log.jsonl"
         self.metrics = self.path / "metrics.jsonl"
 
+    def _contents(self) -> list[Path]:
+        """What lies in the directory, its lock left out."""
+        if not self.path.exists():
+            return []
+        return [path for path in self.path.iterdir() if path.name != LOCK]
+
+    def demand_free(self, force: bool) -> None:
+        """Raise ValueError if no run can be made here."""
+        if self.path.exists() and (not self.path.is_dir() or self._contents()):
+            if not force:
+                raise ValueError(f"{self.path} is not empty; choose another --out, or --force")
+            if not (self.path / "recipe.json").is_file():
+                raise ValueError(f"{self.path} holds no run; --force replaces runs only")
+
     def create(self, description: Mapping[str, Any], source: Path | None, force: bool) -> None:
         """Make the directory and its recipe.json; `source` is the recipe file, kept for eyes.
 
         Raises ValueError for a directory that is not empty, unless `force`, which empties one that
         holds a run and refuses any other.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            if not force:
-                raise ValueError(f"{self.path} is not empty; choose another --out, or --force")
-            if not (self.path / "recipe.json").is_file():
-                raise ValueError(f"{self.path} holds no run; --force replaces runs only")
-            shutil.rmtree(self.path)
+        self.demand_free(force)
+        for old in self._contents():
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         for folder in (self.path, self.checkpoints, self.samples):
             folder.mkdir(parents=True, exist_ok=True)
         if source is not None:
