@@ -5,6 +5,7 @@ recipe.json  recipe.py  log.jsonl  metrics.jsonl  samples/  checkpoints/
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -18,6 +19,14 @@ from multigan.run.lock import LOCK
 FORMAT = 1
 RUNS = Path("runs")
 REQUIRED = {"name", "knobs", "flags", "seed", "horizon", "fingerprint", "recipe"}
+
+
+CHECKSUM = "checksum"  # of the rest of recipe.json
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def default_out(recipe_name: str) -> Path:
@@ -70,11 +79,15 @@ class RunDirectory:
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write recipe.json."""
-        text = json.dumps({"format": FORMAT, **description}, indent=1, sort_keys=True)
+        content = {"format": FORMAT, **description}
+        text = json.dumps(content | {CHECKSUM: _checksum(content)}, indent=1, sort_keys=True)
         write_atomically(self.path / "recipe.json", text.encode())
 
     def description(self) -> dict[str, Any]:
-        """Read recipe.json; ValueError for a directory that is no run, or is damaged."""
+        """Read recipe.json; ValueError for a directory that is no run, or is damaged.
+
+        A file without a checksum was edited by hand, and is believed.
+        """
         file = self.path / "recipe.json"
         if not file.is_file():
             raise ValueError(f"{self.path} is no run directory: it has no recipe.json")
@@ -84,6 +97,12 @@ class RunDirectory:
             raise ValueError(f"{file} is damaged: {error}") from error
         if not isinstance(description, dict) or description.get("format") != FORMAT:
             raise ValueError(f"{file} has another format; this version reads format {FORMAT}")
+        checksum = description.pop(CHECKSUM, None)
+        if checksum is not None and checksum != _checksum(description):
+            raise ValueError(
+                f"{file} is damaged: its checksum is another one; if you have edited it, take the "
+                f"line {CHECKSUM} out"
+            )
         if missing := REQUIRED - set(description):
             raise ValueError(f"{file} is damaged: it lacks {', '.join(sorted(missing))}")
         if not isinstance(description["recipe"], dict) or "steps" not in description["recipe"]:
