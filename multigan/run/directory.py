@@ -133,7 +133,7 @@ class RunDirectory:
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The whole JSON lines of a file, up to the first broken one (a write that was cut short)."""
+    """The whole JSON lines of a file; broken ones (a write that was cut short) are left out."""
     if not file.exists():
         return
     with file.open(errors="replace") as stream:
@@ -141,10 +141,9 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
             try:
                 line = json.loads(text)
             except ValueError:
-                return
-            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
-                return
-            yield line
+                continue
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                yield line
 
 
 def find_runs(folder: Path = RUNS) -> list[RunDirectory]:

@@ -83,6 +83,19 @@ class Loop:
         self.best, self.stale = state["best"], state["stale"]
         self.seconds = state["seconds"]
         self.run.cut_back(self.trainer.steps_done)
+        self._demand_log()
+
+    def _demand_log(self) -> None:
+        """Warn if the log has lost lines of steps that the checkpoint has done."""
+        every = self.flags.log_every or 1
+        found = {line["step"] for line in read_lines(self.run.log)}
+        wanted = range(every, self.trainer.steps_done + 1, every)
+        if lost := [step for step in wanted if step not in found]:
+            warnings.warn(
+                f"{self.run.log} is damaged: {len(lost)} of its lines are lost, the first at step "
+                f"{lost[0]}; the training goes on as if they were there",
+                stacklevel=2,
+            )
 
     def go(self) -> Run:
         """Train to the end. Raises Interrupted (saved) or TrainingFailed (last checkpoint good)."""
