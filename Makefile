@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := music,audio,text,tensorboard,test
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test check slow bench benchmarks clean
+.PHONY: setup demo test check slow damage bench benchmarks clean
 
 setup: $(INSTALLED)
 
@@ -30,6 +30,9 @@ check: setup
 
 slow: setup
 	$(BIN)/python -m pytest -m slow
+
+damage: setup
+	$(BIN)/python -m pytest tests/test_damage.py -m slow -q -s
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

@@ -36,8 +36,8 @@ from tests.runs import train_tiny
 
 
 log = Loop._log
-def log_and_die(self, step):
-    values = log(self, step)
+def log_and_die(self, step, watch):
+    values = log(self, step, watch)
     if step.number == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
     return values
@@ -60,7 +60,7 @@ def newest(run):
 def forget_the_end(run):
     """Leave recipe.json as it is while a run is training."""
     description = json.loads((run / "recipe.json").read_text())
-    del description["ended"]
+    del description["ended"], description["checksum"]
     (run / "recipe.json").write_text(json.dumps(description))
 
 
@@ -68,8 +68,8 @@ def at_step(monkeypatch, number, do):
     """Call `do` once, after the log line of step `number`."""
     log = Loop._log
 
-    def log_then_do(self, step):
-        values = log(self, step)
+    def log_then_do(self, step, watch):
+        values = log(self, step, watch)
         if step.number == number:
             do()
         return values

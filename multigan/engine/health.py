@@ -1,12 +1,33 @@
-"""Signs of sickness in a run, without knowing its modality."""
+"""Signs of sickness in a run, without knowing its modality: what is wrong, how much, what to try.
+
+Figures are the means of one log line. A sign is said once it has stood in three lines in a row and
+over a hundred steps of the game: games swing, and their first steps tell nothing.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import nn
+
+from multigan.engine.losses import find_loss
+from multigan.recipe import Recipe
+
+SETTLING_STEPS = 100  # of the game, before which nothing is said
+LINES, STEPS = 3, 100  # that a sign stands in before it is said
+
+WON = 0.01  # of what guessing costs: D's loss below it
+LOST = 1.03  # of what guessing costs: D's loss above it ...
+BEHIND = 0.05  # ... while fakes score this share of it above reals
+APART = 30.0  # of what guessing costs: D's loss above it
+DOMINATES = 10.0  # times D's own loss: a penalty above it
+VARIED = 0.1  # of the distance between reals: the mean distance between fakes below it
+TWINS = 0.5  # more of the fakes than of the reals have a twin in their batch
+ALIKE = 1e-4  # of their norm: the mean distance between reals below it
+VANISHED = 1e-9  # root mean square of a gradient, a tenth of Adam's epsilon
 
 
 def first_not_finite(
@@ -21,3 +42,166 @@ def first_not_finite(
             if not torch.isfinite(tensor).all():
                 return f"{name}.{tensor_name}"
     return None
+
+
+class Figures(NamedTuple):
+    """The means of one log line of the game, and what they are measured by."""
+
+    values: Mapping[str, float]
+    guessing: float  # D's loss where it cannot tell the sides apart; 0 for a game without bound
+    sizes: Mapping[str, int]  # parameters of each network that learn
+
+    @property
+    def loss(self) -> float:
+        """D's loss less its penalties."""
+        return self.values.get("loss/game", self.values["loss/discriminator"])
+
+    @property
+    def penalty(self) -> float:
+        """What the penalties weigh in D's loss."""
+        return self.values["loss/discriminator"] - self.loss
+
+    @property
+    def gap(self) -> float:
+        """How much higher reals score than fakes."""
+        return self.values["logit/gap"]
+
+
+def alike_reals(figures: Figures) -> str | None:
+    """All real samples are one and the same."""
+    varied = figures.values.get("variety/real", math.inf)
+    if varied >= ALIKE:
+        return None
+    return (
+        f"the real samples of a batch are all alike (they differ by {varied:.1g} of their size): "
+        "look at the data, one sample may have been read over and over"
+    )
+
+
+def collapse(figures: Figures) -> str | None:
+    """The generator makes the same few samples again and again."""
+    values = figures.values
+    if "variety/fake" not in values or values["variety/real"] < ALIKE:
+        return None
+    varied, twins = values["variety/fake"], values["twins/fake"] - values["twins/real"]
+    if varied >= VARIED and twins <= TWINS:
+        return None
+    return (
+        f"the generator has collapsed: its samples differ {100 * varied:.2g} % as much as real "
+        f"ones and {100 * values['twins/fake']:.0f} % have a twin in their batch (real: "
+        f"{100 * values['twins/real']:.0f} %); try the relativistic loss with r1 and r2, a larger "
+        "gamma or a smaller learning rate"
+    )
+
+
+def apart(figures: Figures) -> str | None:
+    """The losses are out of all proportion."""
+    if not 0 < APART * figures.guessing < figures.loss:
+        return None
+    return (
+        f"the game comes apart: the discriminator's loss is {figures.loss:.3g}, where guessing "
+        f"costs {figures.guessing:.3g}; try a learning rate that is ten times smaller"
+    )
+
+
+def discriminator_won(figures: Figures) -> str | None:
+    """Nothing that the generator makes deceives the discriminator."""
+    if figures.guessing <= 0 or figures.gap <= 0 or figures.loss >= WON * figures.guessing:
+        return None
+    return (
+        f"the discriminator has won: real samples score {figures.gap:.3g} above fakes and its loss "
+        f"is {figures.loss:.1g}, where guessing costs {figures.guessing:.3g}; try a larger gamma, "
+        "or a smaller learning rate of the discriminator"
+    )
+
+
+def generator_won(figures: Figures) -> str | None:
+    """The discriminator prefers fakes."""
+    ahead = figures.gap < -BEHIND * figures.guessing
+    if not (ahead and 0 < LOST * figures.guessing < figures.loss):
+        return None
+    return (
+        f"the generator has won: fakes score {-figures.gap:.3g} above real samples and the "
+        f"discriminator's loss is {figures.loss:.3g}, where guessing costs {figures.guessing:.3g}; "
+        "does it learn? try a larger learning rate of the discriminator or more discriminator_steps"
+    )
+
+
+def penalty_dominates(figures: Figures) -> str | None:
+    """The discriminator works for its penalties and not for the game."""
+    own = max(abs(figures.loss), figures.guessing)
+    if figures.penalty <= DOMINATES * own:
+        return None
+    return (
+        f"the penalties dominate: they are {figures.penalty:.3g} of the discriminator's loss, the "
+        f"game itself is {figures.loss:.3g}; try a smaller learning rate or a smaller gamma"
+    )
+
+
+def no_progress(figures: Figures) -> str | None:
+    """A network is given no gradient that could move it."""
+    for name, size in figures.sizes.items():
+        norm = figures.values.get(f"gradient_norm/{name}", math.inf)
+        if norm < VANISHED * math.sqrt(size):
+            return (
+                f"no progress: the gradient of the {name} has vanished (norm {norm:.1g} over "
+                f"{size} weights); try a smaller learning rate, another loss or a larger gamma"
+            )
+    return None
+
+
+SIGNS: dict[str, Callable[[Figures], str | None]] = {
+    "alike reals": alike_reals,
+    "collapse": collapse,
+    "apart": apart,
+    "discriminator won": discriminator_won,
+    "generator won": generator_won,
+    "penalty dominates": penalty_dominates,
+    "no progress": no_progress,
+}
+
+
+class Health:
+    """Reads one log line of a run after the other, and says which signs last."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self._guessing = cost_of_guessing(recipe.loss)
+        self._sizes = {
+            name: sum(p.numel() for p in network.parameters() if p.requires_grad)  # type: ignore
+            for name, network in (
+                ("discriminator", recipe.discriminator),
+                ("generator", recipe.generator),
+            )
+        }
+        self._seen: dict[str, list[int]] = {}  # sign -> lines in a row, step of the first of them
+
+    def read(self, number: int, values: Mapping[str, float]) -> dict[str, str]:
+        """The signs of step `number` of the game that have lasted, by name, each a sentence."""
+        if number < SETTLING_STEPS or "logit/gap" not in values:
+            return {}
+        figures = Figures(values, self._guessing, self._sizes)
+        found = {name: said for name, sign in SIGNS.items() if (said := sign(figures))}
+        before = self._seen
+        self._seen = {}
+        for name in found:
+            lines, first = before.get(name, [0, number])
+            self._seen[name] = [lines + 1, first]
+        return {
+            name: said
+            for name, said in found.items()
+            if self._seen[name][0] >= LINES and number - self._seen[name][1] >= STEPS
+        }
+
+    def state(self) -> dict[str, Any]:
+        """What an exact continuation needs."""
+        return {name: list(seen) for name, seen in self._seen.items()}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state()` was taken."""
+        self._seen = {name: list(seen) for name, seen in state.items()}
+
+
+def cost_of_guessing(loss: str) -> float:
+    """D's loss where real and fake score the same, 0: it cannot tell them apart."""
+    nothing = torch.zeros(1)
+    return float(find_loss(loss).discriminator(nothing, nothing))

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from multigan.contract import Batch, Condition, evaluating, tree_map
 from multigan.engine.feed import Feed
+from multigan.engine.guard import Guard
 from multigan.engine.schedules import check_value, progress_of, value_at
 from multigan.engine.update import Step, adam, descend
 from multigan.recipe import Recipe
@@ -44,7 +45,9 @@ class LikelihoodStage:
         seed: int,
         device: torch.device,
         workers: int = 0,
+        guard: Guard | None = None,
     ) -> None:
+        self.guard = Guard() if guard is None else guard
         self.recipe, self.generator, self.autocast = recipe, generator, autocast
         self.seed, self.device = seed, device
         self.number = 0  # steps done
@@ -68,11 +71,11 @@ class LikelihoodStage:
         """Passes through the data."""
         return self.feed.epochs(self.number)
 
-    def steps(self) -> Iterator[Step]:
-        """Train from the current step to the end of the stage."""
+    def steps(self, rate_share: float = 1.0) -> Iterator[Step]:
+        """Train from the current step to the end of the stage, at a share of the learning rate."""
         batches = self.feed.batches(self.number)
         while not self.finished:
-            values = self._update(next(batches))
+            values = self._update(next(batches), rate_share)
             self.number += 1
             out_of_steps = self.number >= self.recipe.likelihood_steps
             if out_of_steps or math.floor(self.epochs) > math.floor(
@@ -85,9 +88,9 @@ class LikelihoodStage:
                 self._finish()
             yield Step(self.number, 0, values)
 
-    def _update(self, batch: Batch) -> dict[str, Any]:
+    def _update(self, batch: Batch, rate_share: float) -> dict[str, Any]:
         progress = progress_of(self.number + 1, self.recipe.likelihood_steps)
-        rate = value_at(self.recipe.likelihood_lr, progress)
+        rate = rate_share * value_at(self.recipe.likelihood_lr, progress)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
@@ -103,6 +106,7 @@ class LikelihoodStage:
             terms,
             self.recipe.accumulate,
             self.recipe.clip_norm,
+            self.guard,
         )
         return {"lr/likelihood": rate} | values
 

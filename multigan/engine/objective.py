@@ -113,6 +113,8 @@ class Objective:
             "logit/real": real_score.per_sample().mean(),
             "logit/fake": fake_score.per_sample().mean(),
         }
+        if gammas:
+            values["loss/game"] = loss  # without the penalties
         for name, gamma in gammas.items():
             at, cost = self.penalties[name]
             if callable(at):

@@ -13,11 +13,14 @@ from multigan.contract import Batch, Condition, tree_map
 from multigan.engine.checks import check_recipe
 from multigan.engine.ema import Ema
 from multigan.engine.feed import Feed
+from multigan.engine.guard import RAISE, SKIP, Guard
 from multigan.engine.likelihood import LikelihoodStage, nats
 from multigan.engine.lookahead import Lookahead
 from multigan.engine.objective import Objective
+from multigan.engine.rates import gammas_at, set_rates
 from multigan.engine.schedules import progress_of, value_at, with_burn_in
 from multigan.engine.update import Step, Terms, adam, descend, mean_of
+from multigan.engine.variety import variety
 from multigan.recipe import Recipe
 from multigan.rng import keyed_rng
 
@@ -46,6 +49,7 @@ class AdversarialTrainer:
         precision: str = "fp32",
         compile: bool = False,
         workers: int = 0,
+        not_finite: str = RAISE,
     ) -> None:
         check_recipe(recipe)
         if precision not in PRECISIONS:
@@ -54,6 +58,9 @@ class AdversarialTrainer:
         self.seed, self.device, self.precision = seed, torch.device(device), precision
         self.horizon = recipe.steps if horizon is None else horizon  # steps of the schedules
         self.number = 0  # steps done
+        self.rate_share = 1.0  # of the learning rates: less after going back from a failure
+        self.guard = Guard(not_finite)
+        self._last: tuple[Tensor, Tensor, Condition] | None = None  # D's last batch
         self.generator = cast(Any, recipe.generator)
         self.discriminator = cast(Any, recipe.discriminator)
         for network in (self.generator, self.discriminator):
@@ -90,6 +97,7 @@ class AdversarialTrainer:
                 seed=seed,
                 device=self.device,
                 workers=workers,
+                guard=self.guard,
             )
 
     @property
@@ -140,7 +148,7 @@ class AdversarialTrainer:
     def steps(self) -> Iterator[Step]:
         """Train from the current step to the recipe's last, the likelihood stage first."""
         if self.likelihood is not None:
-            for step in self.likelihood.steps():
+            for step in self.likelihood.steps(self.rate_share):
                 self.ema.update(0, 0, halflife_samples=0)  # a copy: nothing to smooth yet
                 yield step
         if self.number == 0:
@@ -151,7 +159,7 @@ class AdversarialTrainer:
 
     def _step(self, batches: Iterator[Batch]) -> Step:
         progress = progress_of(self.number + 1, self.horizon)
-        values = self._set_rates(progress)
+        values = set_rates(self.recipe, self.optimizers, self.generator, progress, self.rate_share)
 
         # discriminator updates
         parts = [
@@ -159,51 +167,38 @@ class AdversarialTrainer:
             for update in range(self.recipe.discriminator_steps)
         ]
         values |= mean_of(parts)
-        values["logit/gap"] = values["logit/real"] - values["logit/fake"]
+        if "logit/real" in values:  # else every one of them was left out
+            values["logit/gap"] = values["logit/real"] - values["logit/fake"]
 
         # generator update, on a real batch of its own
-        values |= self._generator_update(next(batches))
+        moved = self._generator_update(next(batches))
+        values |= moved
 
-        # a step back of both players, then the moving average
+        # a step back of both players, then the moving average of a generator that has moved
         self.number += 1
         self.lookahead.update(self.number)
-        self.ema.update(
-            self.recipe.discriminator_steps * self.recipe.batch_size,
-            self.samples_seen,
-            value_at(self.recipe.ema_halflife_samples, progress),
-        )
+        if moved:
+            self.ema.update(
+                self.recipe.discriminator_steps * self.recipe.batch_size,
+                self.samples_seen,
+                value_at(self.recipe.ema_halflife_samples, progress),
+            )
+        if self.guard.policy == SKIP:
+            values["skipped_updates"] = self.guard.skipped
         return Step(self.steps_done, self.samples_seen, values)
-
-    def _set_rates(self, progress: float) -> dict[str, Tensor | float]:
-        """Write the schedules of this step into the optimisers and the generator's buffers."""
-        betas = (value_at(self.recipe.beta1, progress), value_at(self.recipe.beta2, progress))
-        rates: dict[str, Tensor | float] = {}
-        for name, rate in (
-            ("generator", self.recipe.generator_lr),
-            ("discriminator", self.recipe.discriminator_lr),
-        ):
-            rates[f"lr/{name}"] = value_at(rate, progress)
-            for group in self.optimizers[name].param_groups:
-                group["lr"], group["betas"] = rates[f"lr/{name}"], betas
-        if hasattr(self.generator, "anneal"):
-            rates |= self.generator.anneal(progress)
-        return rates
 
     def _discriminator_update(
         self, batch: Batch, update: int, progress: float
     ) -> dict[str, Tensor | float]:
         count = self.number * self.recipe.discriminator_steps + update
         due = count % self.recipe.penalty_every == 0
-        weights = {
-            name: self.recipe.penalty_every * value_at(gamma, progress)
-            for name, gamma in self.recipe.penalties.items()
-        }
-        gammas = {name: weight for name, weight in weights.items() if due and weight > 0}
+        gammas = gammas_at(self.recipe, progress) if due else {}
 
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
             key = (f"discriminator {update}", micro)
             with torch.no_grad(), self._autocast(True):
                 fake = self._fakes(len(real), condition, *key).to(real.dtype)
+            self._last = (real, fake, condition)
             with self._autocast(not gammas):
                 return self.objective.of_discriminator(
                     real, fake, condition, gammas, self._rng("objective", *key)
@@ -247,7 +242,12 @@ class AdversarialTrainer:
             terms,
             recipe.accumulate,
             recipe.clip_norm,
+            self.guard,
         )
+
+    def look(self) -> dict[str, Tensor]:
+        """How varied the last fakes of D's updates were beside their reals (engine/variety.py)."""
+        return {} if self._last is None else variety(self.discriminator, *self._last)
 
     def _fakes(self, n: int, condition: Condition, phase: str, micro: int) -> Tensor:
         latent = self.generator.sample_latent(n, self._rng("latent", phase, micro))
@@ -265,6 +265,8 @@ class AdversarialTrainer:
         return {
             "number": self.number,
             "optimizers": {k: optimizer.state_dict() for k, optimizer in self.optimizers.items()},
+            "rate_share": self.rate_share,
+            "guard": self.guard.state(),
             "lookahead": self.lookahead.state(),
             "likelihood": None if self.likelihood is None else self.likelihood.state(),
             "torch_rng": torch.get_rng_state(),  # nn.Dropout draws from it
@@ -273,7 +275,9 @@ class AdversarialTrainer:
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state()` was taken; the networks' tensors are loaded by the caller."""
-        self.number = state["number"]
+        self.number, self.rate_share = state["number"], state["rate_share"]
+        self.guard.restore(state["guard"])
+        self._last = None
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.lookahead.restore(state["lookahead"])

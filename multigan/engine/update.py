@@ -6,8 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from torch import Tensor, nn, optim
+from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from multigan.contract import Batch, Condition, tree_map
+from multigan.engine.guard import Guard
 
 
 class Step(NamedTuple):
@@ -35,8 +37,14 @@ def descend(
     terms_of: Terms,
     accumulate: int = 1,
     clip_norm: float | None = None,
+    guard: Guard | None = None,
 ) -> dict[str, Tensor | float]:
-    """One step down `loss/<name>`: the gradients of all micro-batches, averaged; their terms."""
+    """One step down `loss/<name>`: the gradients of all micro-batches, averaged; their terms.
+
+    `gradient_norm/<name>` is the norm before any clipping. Where the guard forbids the step, it is
+    left out: weights and moments stay as they are.
+    """
+    guard = Guard() if guard is None else guard
     optimizer.zero_grad(set_to_none=True)
     parts = []
     for micro in range(accumulate):
@@ -47,10 +55,15 @@ def descend(
         (terms[f"loss/{name}"] / accumulate).backward()
         parts.append({key: term.detach() for key, term in terms.items()})
     values = mean_of(parts)
-    if clip_norm is not None:
-        norm = nn.utils.clip_grad_norm_(network.parameters(), clip_norm)
+    gradients = [p.grad for p in network.parameters() if p.grad is not None]
+    norm = get_total_norm(gradients)
+    if guard.allows(name, values[f"loss/{name}"], norm):
         values[f"gradient_norm/{name}"] = norm
-    optimizer.step()
+        if clip_norm is not None:
+            clip_grads_with_norm_(network.parameters(), clip_norm, norm)
+        optimizer.step()
+    else:
+        values = {}
     optimizer.zero_grad(set_to_none=True)
     return values
 

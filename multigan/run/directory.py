@@ -5,6 +5,7 @@ recipe.json  recipe.py  log.jsonl  metrics.jsonl  samples/  checkpoints/
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,10 +14,19 @@ from pathlib import Path
 from typing import Any
 
 from multigan.files import write_atomically
+from multigan.run.lock import LOCK
 
 FORMAT = 1
 RUNS = Path("runs")
 REQUIRED = {"name", "knobs", "flags", "seed", "horizon", "fingerprint", "recipe"}
+
+
+CHECKSUM = "checksum"  # of the rest of recipe.json
+
+
+def _checksum(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True)
+    return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 def default_out(recipe_name: str) -> Path:
@@ -38,18 +48,29 @@ class RunDirectory:
         self.log = self.path / "log.jsonl"
         self.metrics = self.path / "metrics.jsonl"
 
+    def _contents(self) -> list[Path]:
+        """What lies in the directory, its lock left out."""
+        if not self.path.exists():
+            return []
+        return [path for path in self.path.iterdir() if path.name != LOCK]
+
+    def demand_free(self, force: bool) -> None:
+        """Raise ValueError if no run can be made here."""
+        if self.path.exists() and (not self.path.is_dir() or self._contents()):
+            if not force:
+                raise ValueError(f"{self.path} is not empty; choose another --out, or --force")
+            if not (self.path / "recipe.json").is_file():
+                raise ValueError(f"{self.path} holds no run; --force replaces runs only")
+
     def create(self, description: Mapping[str, Any], source: Path | None, force: bool) -> None:
         """Make the directory and its recipe.json; `source` is the recipe file, kept for eyes.
 
         Raises ValueError for a directory that is not empty, unless `force`, which empties one that
         holds a run and refuses any other.
         """
-        if self.path.exists() and (not self.path.is_dir() or any(self.path.iterdir())):
-            if not force:
-                raise ValueError(f"{self.path} is not empty; choose another --out, or --force")
-            if not (self.path / "recipe.json").is_file():
-                raise ValueError(f"{self.path} holds no run; --force replaces runs only")
-            shutil.rmtree(self.path)
+        self.demand_free(force)
+        for old in self._contents():
+            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         for folder in (self.path, self.checkpoints, self.samples):
             folder.mkdir(parents=True, exist_ok=True)
         if source is not None:
@@ -58,11 +79,15 @@ class RunDirectory:
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write recipe.json."""
-        text = json.dumps({"format": FORMAT, **description}, indent=1, sort_keys=True)
+        content = {"format": FORMAT, **description}
+        text = json.dumps(content | {CHECKSUM: _checksum(content)}, indent=1, sort_keys=True)
         write_atomically(self.path / "recipe.json", text.encode())
 
     def description(self) -> dict[str, Any]:
-        """Read recipe.json; ValueError for a directory that is no run, or is damaged."""
+        """Read recipe.json; ValueError for a directory that is no run, or is damaged.
+
+        A file without a checksum was edited by hand, and is believed.
+        """
         file = self.path / "recipe.json"
         if not file.is_file():
             raise ValueError(f"{self.path} is no run directory: it has no recipe.json")
@@ -72,6 +97,12 @@ class RunDirectory:
             raise ValueError(f"{file} is damaged: {error}") from error
         if not isinstance(description, dict) or description.get("format") != FORMAT:
             raise ValueError(f"{file} has another format; this version reads format {FORMAT}")
+        checksum = description.pop(CHECKSUM, None)
+        if checksum is not None and checksum != _checksum(description):
+            raise ValueError(
+                f"{file} is damaged: its checksum is another one; if you have edited it, take the "
+                f"line {CHECKSUM} out"
+            )
         if missing := REQUIRED - set(description):
             raise ValueError(f"{file} is damaged: it lacks {', '.join(sorted(missing))}")
         if not isinstance(description["recipe"], dict) or "steps" not in description["recipe"]:
@@ -102,7 +133,7 @@ class RunDirectory:
 
 
 def read_lines(file: Path) -> Iterator[dict[str, Any]]:
-    """The whole JSON lines of a file, up to the first broken one (a write that was cut short)."""
+    """The whole JSON lines of a file; broken ones (a write that was cut short) are left out."""
     if not file.exists():
         return
     with file.open(errors="replace") as stream:
@@ -110,10 +141,9 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
             try:
                 line = json.loads(text)
             except ValueError:
-                return
-            if not isinstance(line, dict) or not isinstance(line.get("step"), int):
-                return
-            yield line
+                continue
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                yield line
 
 
 def find_runs(folder: Path = RUNS) -> list[RunDirectory]:

@@ -27,6 +27,9 @@ class Flags:
     sample_every: int | None = _flag(None, "steps between sample grids (default: save-every)")
     save_every: int | None = _flag(None, "steps between checkpoints (default: a 10th of the run)")
     patience: int | None = _flag(None, "stop after so many measurements without improvement")
+    not_finite: str = _flag(
+        "raise", "at a loss or gradient that is not finite: raise, skip or rollback"
+    )
     init: str | None = _flag(None, "a run or weight file to start the networks from")
     force: bool = _flag(False, "replace the run that is in --out")
     cache: str | None = _flag(None, "where computed things are kept (default: the user's cache)")

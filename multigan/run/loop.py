@@ -11,12 +11,14 @@ from typing import Any
 
 from multigan.caches import cache_folder
 from multigan.contract import SAMPLING_CHUNK, Sampler, Unmeasurable, finite_or_none
-from multigan.engine.health import first_not_finite
+from multigan.engine.guard import ROLLBACK, NotFinite
+from multigan.engine.health import Health, first_not_finite
 from multigan.engine.trainer import AdversarialTrainer, Step
 from multigan.part import describe
 from multigan.rng import keyed_rng
-from multigan.run.checkpoint import prune, save_checkpoint, save_generator
-from multigan.run.directory import RunDirectory
+from multigan.run.checkpoint import load_checkpoint, prune, save_checkpoint, save_generator
+from multigan.run.directory import RunDirectory, read_lines
+from multigan.run.events import Events
 from multigan.run.flags import Flags
 from multigan.run.meter import Meter
 from multigan.run.progress import Watch
@@ -31,6 +33,8 @@ class TrainingFailed(Exception):
 
 
 FINISHED = "finished"
+ROLLBACKS = 3  # at most, in one run
+SLOWER = 0.5  # of the learning rates, after each of them
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Loop:
         self.trainer, self.run, self.flags, self.show = trainer, run, flags, show
         self.data = trainer.recipe.data
         self.meter = Meter()
+        self.health = Health(trainer.recipe)
+        self.rollbacks = 0
         self.best = float("inf")  # the selection metric on the validation split
         self.stale = 0  # measurements since it improved
         self.seconds = 0.0  # spent training, over all resumptions
@@ -66,76 +72,131 @@ class Loop:
     def begin(self) -> None:
         """Empty the logs and keep the initial weights as the checkpoint of step 0."""
         self.run.cut_back(-1)
-        self._save(Step(0, 0, {}))
+        self._save(0)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint's state was taken."""
         self.trainer.restore(state["trainer"])
         self.meter.restore(state["meter"], self.trainer.device)
+        self.health.restore(state["health"])
+        self.rollbacks = state["rollbacks"]
         self.best, self.stale = state["best"], state["stale"]
         self.seconds = state["seconds"]
         self.run.cut_back(self.trainer.steps_done)
+        self._demand_log()
+
+    def _demand_log(self) -> None:
+        """Warn if the log has lost lines of steps that the checkpoint has done."""
+        every = self.flags.log_every or 1
+        found = {line["step"] for line in read_lines(self.run.log)}
+        wanted = range(every, self.trainer.steps_done + 1, every)
+        if lost := [step for step in wanted if step not in found]:
+            warnings.warn(
+                f"{self.run.log} is damaged: {len(lost)} of its lines are lost, the first at step "
+                f"{lost[0]}; the training goes on as if they were there",
+                stacklevel=2,
+            )
 
     def go(self) -> Run:
         """Train to the end. Raises Interrupted (saved) or TrainingFailed (last checkpoint good)."""
         trainer, flags = self.trainer, self.flags
         watch = Watch(trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show)
-        ended = FINISHED
         before, started = self.seconds, time.monotonic()
-        events_ = _Events(self.run, flags.tensorboard, trainer.steps_done + 1)
-        with watch, Interrupt() as interrupt, events_ as events:
-            for step in trainer.steps():
-                self.seconds = before + time.monotonic() - started
-                self.meter.add(step.values)
-                watch.step(step.number)
-                learnt = trainer.learnt
-                last = step.number == trainer.total
-                if learnt:
-                    watch.expect(trainer.total)
-                    self._keep(LIKELIHOOD)
-                if _due(step, flags.log_every) or last:
-                    values = self._log(step)
-                    watch.numbers(values)
-                    events.write(values, step.number)
-                if _due(step, flags.sample_every) or last:
-                    self._preview(step)
-                saved = _due(step, flags.save_every) or learnt or last
-                if saved:
-                    self._measure(step, events)
-                    self._save(step)
-                elif interrupt.number is not None:
-                    self._save(step)
-                if interrupt.number is not None and not last:
-                    raise Interrupted(
-                        interrupt.number,
-                        f"stopped at step {step.number} of {trainer.total}; go on with: "
-                        f"multigan resume {self.run.path}",
-                    )
-                if saved and flags.patience is not None and self.stale >= flags.patience:
-                    ended = f"no better {self.data.domain.selection} in {self.stale} measurements"
-                    break
+        logged = Events(self.run, flags.tensorboard, trainer.steps_done + 1)
+        with watch, Interrupt() as interrupt, logged as events:
+            ended = None
+            while ended is None:
+                try:
+                    ended = self._play(watch, interrupt, events, started - before)
+                except NotFinite as error:
+                    self._go_back(str(error), watch)
         self.run.describe(self.run.description() | {"ended": ended})
         return Run(self.run.path, trainer.steps_done, ended)
 
-    def _log(self, step: Step) -> dict[str, float]:
+    def _play(self, watch: Watch, interrupt: Interrupt, events: Events, since: float) -> str:
+        """Train on to the end; why it came. Raises Interrupted, or NotFinite."""
+        trainer, flags = self.trainer, self.flags
+        for step in trainer.steps():
+            self.seconds = time.monotonic() - since
+            self.meter.add(step.values)
+            watch.step(step.number)
+            learnt = trainer.learnt
+            last = step.number == trainer.total
+            if learnt:
+                watch.expect(trainer.total)
+                self._keep(LIKELIHOOD)
+            if _due(step, flags.log_every) or last:
+                values = self._log(step, watch)
+                watch.numbers(values)
+                events.write(values, step.number)
+            if _due(step, flags.sample_every) or last:
+                self._preview(step)
+            saved = _due(step, flags.save_every) or learnt or last
+            if saved:
+                self._measure(step, events)
+                self._save(step.number)
+            elif interrupt.number is not None:
+                self._save(step.number)
+            if interrupt.number is not None and not last:
+                raise Interrupted(
+                    interrupt.number,
+                    f"stopped at step {step.number} of {trainer.total}; go on with: "
+                    f"multigan resume {self.run.path}",
+                )
+            if saved and flags.patience is not None and self.stale >= flags.patience:
+                return f"no better {self.data.domain.selection} in {self.stale} measurements"
+        return FINISHED
+
+    def _go_back(self, culprit: str, watch: Watch) -> None:
+        """Continue from the last checkpoint, at a smaller learning rate that it then keeps.
+
+        Raises TrainingFailed where the policy is another one, or this has been done often enough.
+        """
+        failed_at = self.trainer.steps_done + 1
+        done = self.rollbacks
+        state = None
+        if self.flags.not_finite == ROLLBACK and done < ROLLBACKS:
+            state = load_checkpoint(self.run.path, self.trainer.networks())
+        if state is None:
+            tried = f" after {done} rollbacks" if done else ""
+            raise TrainingFailed(
+                f"step {failed_at}: {culprit} is not finite, so training stopped{tried}; the last "
+                f"good checkpoint is kept in {self.run.checkpoints}; try a smaller learning rate, "
+                "a larger gamma, or --not-finite rollback"
+            )
+        self.restore(state)
+        self.rollbacks = done + 1
+        self.trainer.rate_share *= SLOWER
+        step, share = self.trainer.steps_done, self.trainer.rate_share
+        said = (
+            f"{culprit} was not finite at step {failed_at}: back to step {step}, at {share:g} of "
+            f"the learning rates ({self.rollbacks} of at most {ROLLBACKS} times)"
+        )
+        watch.say(said)
+        line = {"step": step, "health": {"not finite": said}}
+        if line not in read_lines(self.run.log):  # written before a kill, and before this state
+            self.run.append(self.run.log, line)
+        self._save(step)
+
+    def _log(self, step: Step, watch: Watch) -> dict[str, float]:
         values = self.meter.read()
-        self._demand_finite(first_not_finite(values), step)
+        values |= {name: value.item() for name, value in self.trainer.look().items()}
+        self._demand_finite(first_not_finite(values))
+        said = self.health.read(self.trainer.number, values)
+        watch.signs(said)
         line = {
             "step": step.number,
             "samples_seen": step.samples_seen,
             "epoch": round(self.trainer.epochs, 4),
             "seconds": round(self.seconds, 2),
         }
-        self.run.append(self.run.log, line | values)
+        signs = {"health": said} if said else {}
+        self.run.append(self.run.log, line | values | signs)
         return values
 
-    def _demand_finite(self, culprit: str | None, step: Step) -> None:
+    def _demand_finite(self, culprit: str | None) -> None:
         if culprit is not None:
-            raise TrainingFailed(
-                f"step {step.number}: {culprit} is not finite, so training stopped; the last good "
-                f"checkpoint is kept in {self.run.checkpoints}; try a smaller learning rate or a "
-                "larger gamma"
-            )
+            raise NotFinite(culprit)
 
     def _preview(self, step: Step) -> None:
         domain = self.data.domain
@@ -145,18 +206,20 @@ class Loop:
     def _sampler(self) -> Sampler:
         return Sampler(self.data.domain, self.trainer.ema.module)  # type: ignore[arg-type]
 
-    def _save(self, step: Step) -> None:
+    def _save(self, number: int) -> None:
         networks = self.trainer.networks()
-        self._demand_finite(first_not_finite({}, networks), step)
+        self._demand_finite(first_not_finite({}, networks))
         state = {
             "trainer": self.trainer.state(),
             "meter": self.meter.state(),
+            "health": self.health.state(),
+            "rollbacks": self.rollbacks,
             "best": self.best,
             "stale": self.stale,
             "seconds": self.seconds,
         }
         self.run.flush()
-        folder = self.run.checkpoints / f"step-{step.number:09d}"
+        folder = self.run.checkpoints / f"step-{number:09d}"
         save_checkpoint(folder, networks, self.descriptions, state)
         prune(self.run.path)
 
@@ -165,7 +228,7 @@ class Loop:
         description = self.descriptions["generator_ema"]
         save_generator(self.run.path, name, self.trainer.ema.module, description)
 
-    def _measure(self, step: Step, events: _Events) -> None:
+    def _measure(self, step: Step, events: Events) -> None:
         """Measure against the validation split, which alone chooses the best checkpoint.
 
         The likelihood stage is measured at its end, or all along if the recipe says so; none of
@@ -174,7 +237,7 @@ class Loop:
         playing = self.trainer.number > 0
         if not (playing or self.trainer.learnt or self.trainer.recipe.likelihood_measured):
             return
-        self._demand_finite(first_not_finite({}, self.trainer.networks()), step)
+        self._demand_finite(first_not_finite({}, self.trainer.networks()))
         domain = self.data.domain
         rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
         try:
@@ -198,27 +261,3 @@ class Loop:
 
 def _due(step: Step, every: int | None) -> bool:
     return every is not None and step.number % every == 0
-
-
-class _Events:
-    """TensorBoard event files, if asked for."""
-
-    def __init__(self, run: RunDirectory, wanted: bool, first: int) -> None:
-        self._writer = None
-        if wanted:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(run.path), purge_step=first)
-
-    def __enter__(self) -> _Events:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def write(self, values: Mapping[str, float], step: int) -> None:
-        """One scalar per value."""
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)

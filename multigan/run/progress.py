@@ -25,6 +25,7 @@ class Watch:
         self._console = Console(stderr=True, quiet=not show, highlight=False, soft_wrap=True)
         self._first, self._number, self._total = done, done, total
         self._batch_size, self._numbers = batch_size, ""
+        self._signs: set[str] = set()
         self._started = self._spoke = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
@@ -59,11 +60,17 @@ class Watch:
         self._total = total
         self._bar.update(self._task, total=total)
 
+    def signs(self, said: Mapping[str, str]) -> None:
+        """The signs of sickness that stand now, by name; each new one is said in its sentence."""
+        for name in said.keys() - self._signs:
+            self.say(f"step {self._number}: {said[name]}")
+        self._signs = set(said)
+
     def numbers(self, values: Mapping[str, float]) -> None:
         """New means have been logged."""
         self._numbers = "".join(
             f"  {short} {values[name]:.3g}" for name, short in SHOWN.items() if name in values
-        )
+        ) + "".join(f"  ! {name}" for name in sorted(self._signs))
         now = time.monotonic()
         last = self._number >= self._total
         if not self._console.is_terminal and (now - self._spoke >= LINE_EVERY_SECONDS or last):

@@ -24,6 +24,7 @@ from multigan.run.checkpoint import load_checkpoint, tidy
 from multigan.run.directory import RunDirectory, default_out
 from multigan.run.evaluate import moved_data
 from multigan.run.flags import Flags, check_knob_names, split_flags
+from multigan.run.lock import locked
 from multigan.run.loop import FINISHED, Loop, Run
 from multigan.weights import load_what_fits, newest_whole, read_weights, weights_of
 
@@ -46,17 +47,20 @@ def train(recipe: str | Path, *, tiny: bool = False, show: bool = True, **option
     unfit = _initialise(trainer, flags.init) if flags.init is not None else []
     run = RunDirectory(default_out(file.name) if flags.out is None else flags.out)
     loop = Loop(trainer, run, flags, show)
-    run.create(description, file.path, flags.force)
-    if unfit:
-        names = ", ".join(unfit)
-        warnings.warn(f"--init {flags.init}: what does not fit starts fresh: {names}", stacklevel=2)
-    if f'"{RECIPE_DOMAIN}/' in json.dumps(description):
-        warnings.warn(
-            f"classes of {file.path} are part of this run; to resume or sample it, name that "
-            "file with --trust",
-            stacklevel=2,
-        )
-    return _go(loop)
+    run.demand_free(flags.force)
+    with locked(run.path):
+        run.create(description, file.path, flags.force)
+        if unfit:
+            names = ", ".join(unfit)
+            text = f"--init {flags.init}: what does not fit starts fresh: {names}"
+            warnings.warn(text, stacklevel=2)
+        if f'"{RECIPE_DOMAIN}/' in json.dumps(description):
+            warnings.warn(
+                f"classes of {file.path} are part of this run; to resume or sample it, name that "
+                "file with --trust",
+                stacklevel=2,
+            )
+        return _go(loop)
 
 
 def resume(
@@ -75,6 +79,20 @@ def resume(
     where the same data lie now. Raises ValueError for a missing or damaged run, or other data.
     """
     run = RunDirectory(path)
+    run.description()  # nothing is written into a directory that holds no run
+    with locked(run.path):
+        return _resume(run, steps, new_horizon, device, data, trust, show)
+
+
+def _resume(
+    run: RunDirectory,
+    steps: int | None,
+    new_horizon: bool,
+    device: str | None,
+    data: str | None,
+    trust: ModuleType | None,
+    show: bool,
+) -> Run:
     description = run.description()
     stored = description["flags"]
     flags = Flags.from_json(stored if device is None else stored | {"device": device})
@@ -163,6 +181,7 @@ def _trainer(recipe: Recipe, flags: Flags, seed: int, horizon: int | None) -> Ad
         precision=flags.precision,
         compile=flags.compile,
         workers=flags.workers,
+        not_finite=flags.not_finite,
     )
 
 

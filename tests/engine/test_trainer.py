@@ -36,7 +36,7 @@ def test_every_loss_trains_every_parameter_that_it_can(loss):
 def test_a_step_names_its_losses_logits_penalties_and_rates():
     step = next(AdversarialTrainer(toy_recipe(penalties={"r1": 1.0}, clip_norm=1.0)).steps())
     assert set(step.values) == {
-        *("loss/discriminator", "loss/generator", "penalty/r1"),
+        *("loss/discriminator", "loss/game", "loss/generator", "penalty/r1"),
         *("logit/real", "logit/fake", "logit/gap", "lr/discriminator", "lr/generator"),
         *("gradient_norm/discriminator", "gradient_norm/generator"),
     }
