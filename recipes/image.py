@@ -13,7 +13,7 @@ Try: `multigan train image --resolution 32` for larger digits (not measured).
 from multigan.image.data import open_images
 from multigan.image.discriminators import DCGANDiscriminator
 from multigan.image.generators import DCGANGenerator
-from multigan.image.layers import doublings
+from multigan.image.layers import stage_widths
 from multigan.recipe import Recipe, Schedule
 
 TINY = {"steps": 20, "batch_size": 16, "width": 8}
@@ -23,6 +23,7 @@ def recipe(
     *,
     data: str = "digits",
     resolution: int = 16,
+    aspect: float = 1.0,
     steps: int = 3000,
     batch_size: int = 64,
     width: int = 32,
@@ -34,8 +35,9 @@ def recipe(
 ) -> Recipe:
     """Pictures with labels, if the data has them.
 
-    data: which pictures, a name of multigan.image.data.SOURCES
-    resolution: height and width in pixels: 8, 16, 32, ...
+    data: digits, fashion-mnist, or a path: a folder, a zip, arrays; sub-folders are classes
+    resolution: height in pixels, 8 or more
+    aspect: width over height; what is not of this shape is cut down around its centre
     steps: updates of the generator
     batch_size: real pictures in one update
     width: channels of the stage with half the resolution; they double at each stage below it
@@ -45,17 +47,17 @@ def recipe(
     gamma: weight of both gradient penalties at the start; a tenth of it after the burn-in
     ema_halflife_samples: half-life of the averaged generator that is sampled, in pictures seen
     """
-    pictures = open_images(data, resolution=resolution).split("train")
+    pictures = open_images(data, resolution=resolution, aspect=aspect).split("train")
     domain = pictures.domain
-    classes = len(domain.labels) or None
-    widths = [width * 2**stage for stage in reversed(range(doublings(resolution, at_least=1)))]
+    classes, size = len(domain.labels) or None, domain.resolution
+    widths = stage_widths(width, size)
     falling = Schedule(lr, 0.0)
     return Recipe(
         data=pictures,
         generator=DCGANGenerator(
-            resolution, domain.channels, widths, latent_dim=latent_size, classes=classes
+            size, domain.channels, widths, latent_dim=latent_size, classes=classes
         ),
-        discriminator=DCGANDiscriminator(resolution, domain.channels, widths, classes=classes),
+        discriminator=DCGANDiscriminator(size, domain.channels, widths, classes=classes),
         steps=steps,
         batch_size=batch_size,
         loss=loss,

@@ -18,7 +18,7 @@ PARTS = {
     "R3Discriminator": "multigan.image.discriminators:R3Discriminator",
 }
 
-COMMANDS: dict[str, str] = {}
+COMMANDS: dict[str, str] = {"check": "multigan.image.folder:check"}
 
 
 def load(path: str | Path) -> Sampler:

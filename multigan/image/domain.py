@@ -136,6 +136,11 @@ class ImageDomain:
         return Table(measured, self._notes(n, len(memory.x), accuracy))
 
     @property
+    def resolution(self) -> int | tuple[int, int]:
+        """The side of square pictures, else (height, width): what the networks are built for."""
+        return self.height if self.height == self.width else (self.height, self.width)
+
+    @property
     def _shape(self) -> tuple[int, int, int]:
         return (self.channels, self.height, self.width)
 
