@@ -10,6 +10,7 @@ wished class .977 .982 .961, pixel spread within a class .94 .93 .98 of real, co
 Try: `multigan train image --resolution 32` for larger digits (not measured).
 """
 
+from multigan.image.augment import augmentation
 from multigan.image.data import open_images
 from multigan.image.discriminators import DCGANDiscriminator
 from multigan.image.generators import DCGANGenerator
@@ -24,6 +25,9 @@ def recipe(
     data: str = "digits",
     resolution: int = 16,
     aspect: float = 1.0,
+    mirrored: bool = False,
+    augment: str = "none",
+    augment_p: float = 0.3,
     steps: int = 3000,
     batch_size: int = 64,
     width: int = 32,
@@ -38,6 +42,9 @@ def recipe(
     data: digits, fashion-mnist, or a path: a folder, a zip, arrays; sub-folders are classes
     resolution: height in pixels, 8 or more
     aspect: width over height; what is not of this shape is cut down around its centre
+    mirrored: also learn every picture with left and right exchanged
+    augment: in front of the discriminator: none, diff or pipeline, for small sets
+    augment_p: the pipeline's chance of each change at the end of the run; it starts at 0
     steps: updates of the generator
     batch_size: real pictures in one update
     width: channels of the stage with half the resolution; they double at each stage below it
@@ -47,13 +54,13 @@ def recipe(
     gamma: weight of both gradient penalties at the start; a tenth of it after the burn-in
     ema_halflife_samples: half-life of the averaged generator that is sampled, in pictures seen
     """
-    pictures = open_images(data, resolution=resolution, aspect=aspect).split("train")
+    pictures = open_images(data, resolution=resolution, aspect=aspect, mirrored=mirrored)
     domain = pictures.domain
     classes, size = len(domain.labels) or None, domain.resolution
     widths = stage_widths(width, size)
     falling = Schedule(lr, 0.0)
     return Recipe(
-        data=pictures,
+        data=pictures.split("train"),
         generator=DCGANGenerator(
             size, domain.channels, widths, latent_dim=latent_size, classes=classes
         ),
@@ -65,4 +72,5 @@ def recipe(
         generator_lr=falling,
         discriminator_lr=falling,
         ema_halflife_samples=ema_halflife_samples,
+        augment=augmentation(augment, augment_p),
     )

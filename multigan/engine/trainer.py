@@ -153,7 +153,9 @@ class AdversarialTrainer:
         progress = progress_of(self.number + 1, self.horizon)
         values = self._set_rates(progress)
 
-        # discriminator updates
+        # discriminator updates, behind an augmentation that may have a schedule of its own
+        if hasattr(self.recipe.augment, "anneal"):
+            values |= self.recipe.augment.anneal(progress)
         parts = [
             self._discriminator_update(next(batches), update, progress)
             for update in range(self.recipe.discriminator_steps)

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 PARTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
     "Images": "multigan.image.data:Images",
+    "DiffAugment": "multigan.image.augment:DiffAugment",
+    "AugmentationPipeline": "multigan.image.augment:AugmentationPipeline",
     "DCGANGenerator": "multigan.image.generators:DCGANGenerator",
     "R3Generator": "multigan.image.generators:R3Generator",
     "DCGANDiscriminator": "multigan.image.discriminators:DCGANDiscriminator",
