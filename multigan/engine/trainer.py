@@ -154,8 +154,9 @@ class AdversarialTrainer:
         values = self._set_rates(progress)
 
         # discriminator updates, behind an augmentation that may have a schedule of its own
-        if hasattr(self.recipe.augment, "anneal"):
-            values |= self.recipe.augment.anneal(progress)
+        augment: Any = self.recipe.augment
+        if hasattr(augment, "anneal"):
+            values |= augment.anneal(progress)
         parts = [
             self._discriminator_update(next(batches), update, progress)
             for update in range(self.recipe.discriminator_steps)

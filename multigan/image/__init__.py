@@ -20,7 +20,10 @@ PARTS = {
     "R3Discriminator": "multigan.image.discriminators:R3Discriminator",
 }
 
-COMMANDS: dict[str, str] = {"check": "multigan.image.folder:check"}
+COMMANDS = {
+    "check": "multigan.image.folder:check",
+    "project": "multigan.image.latents:project",
+}
 
 
 def load(path: str | Path) -> Sampler:

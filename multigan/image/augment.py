@@ -7,7 +7,7 @@ the picture before it, so that its slope is part of them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -28,7 +28,11 @@ def augmentation(name: str, p: float) -> DiffAugment | AugmentationPipeline | No
 
     Raises ValueError, listing the known ones, for an unknown name.
     """
-    known = {"none": lambda: None, "diff": DiffAugment, "pipeline": lambda: AugmentationPipeline(p)}
+    known: dict[str, Callable[[], DiffAugment | AugmentationPipeline | None]] = {
+        "none": lambda: None,
+        "diff": DiffAugment,
+        "pipeline": lambda: AugmentationPipeline(p),
+    }
     if name not in known:
         raise ValueError(f"augment is {name!r}; known: {', '.join(known)}")
     return known[name]()
