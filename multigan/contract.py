@@ -136,7 +136,11 @@ class Domain(Protocol):
 
 
 Augment = Callable[[Tensor, Condition, torch.Generator], tuple[Tensor, Condition]]
-"""In front of D; twice differentiable; moves known cells along."""
+"""In front of D; twice differentiable; moves known cells along.
+
+Optional, called before each step: `anneal(progress) -> dict[str, float]`, a pure function of the
+share of the run (a chance that grows), which returns what to log.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,5 @@
-"""The one place that imports packages that may be absent or broken: torchaudio, transformers.
+"""The one place that imports packages that may be absent or broken: torchaudio, transformers and
+datasets.
 
 The registry's torchaudio is built for CUDA; beside a CPU-only torch its import fails, and with it
 that of transformers' models, which import torchaudio wherever it is installed. Its Python layer
@@ -53,6 +54,16 @@ def transformers() -> ModuleType:
     if importlib.util.find_spec("torchaudio") is not None:
         torchaudio()
     return importlib.import_module("transformers")
+
+
+def datasets() -> ModuleType:
+    """Hugging Face's `datasets`, which reads Parquet and Arrow.
+
+    Raises ValueError with the line that installs it where it is absent.
+    """
+    if importlib.util.find_spec("datasets") is None:
+        raise ValueError("this needs datasets: pip install 'multigan[image]'")
+    return importlib.import_module("datasets")
 
 
 def _forget(package: str) -> None:

@@ -10,10 +10,11 @@ wished class .977 .982 .961, pixel spread within a class .94 .93 .98 of real, co
 Try: `multigan train image --resolution 32` for larger digits (not measured).
 """
 
+from multigan.image.augment import augmentation
 from multigan.image.data import open_images
 from multigan.image.discriminators import DCGANDiscriminator
 from multigan.image.generators import DCGANGenerator
-from multigan.image.layers import doublings
+from multigan.image.layers import stage_widths
 from multigan.recipe import Recipe, Schedule
 
 TINY = {"steps": 20, "batch_size": 16, "width": 8}
@@ -23,6 +24,10 @@ def recipe(
     *,
     data: str = "digits",
     resolution: int = 16,
+    aspect: float = 1.0,
+    mirrored: bool = False,
+    augment: str = "none",
+    augment_p: float = 0.3,
     steps: int = 3000,
     batch_size: int = 64,
     width: int = 32,
@@ -34,8 +39,12 @@ def recipe(
 ) -> Recipe:
     """Pictures with labels, if the data has them.
 
-    data: which pictures, a name of multigan.image.data.SOURCES
-    resolution: height and width in pixels: 8, 16, 32, ...
+    data: digits, fashion-mnist, or a path: a folder, a zip, arrays; sub-folders are classes
+    resolution: height in pixels, 8 or more
+    aspect: width over height; what is not of this shape is cut down around its centre
+    mirrored: also learn every picture with left and right exchanged
+    augment: in front of the discriminator: none, diff or pipeline, for small sets
+    augment_p: the pipeline's chance of each change at the end of the run; it starts at 0
     steps: updates of the generator
     batch_size: real pictures in one update
     width: channels of the stage with half the resolution; they double at each stage below it
@@ -45,17 +54,17 @@ def recipe(
     gamma: weight of both gradient penalties at the start; a tenth of it after the burn-in
     ema_halflife_samples: half-life of the averaged generator that is sampled, in pictures seen
     """
-    pictures = open_images(data, resolution=resolution).split("train")
+    pictures = open_images(data, resolution=resolution, aspect=aspect, mirrored=mirrored)
     domain = pictures.domain
-    classes = len(domain.labels) or None
-    widths = [width * 2**stage for stage in reversed(range(doublings(resolution, at_least=1)))]
+    classes, size = len(domain.labels) or None, domain.resolution
+    widths = stage_widths(width, size)
     falling = Schedule(lr, 0.0)
     return Recipe(
-        data=pictures,
+        data=pictures.split("train"),
         generator=DCGANGenerator(
-            resolution, domain.channels, widths, latent_dim=latent_size, classes=classes
+            size, domain.channels, widths, latent_dim=latent_size, classes=classes
         ),
-        discriminator=DCGANDiscriminator(resolution, domain.channels, widths, classes=classes),
+        discriminator=DCGANDiscriminator(size, domain.channels, widths, classes=classes),
         steps=steps,
         batch_size=batch_size,
         loss=loss,
@@ -63,4 +72,5 @@ def recipe(
         generator_lr=falling,
         discriminator_lr=falling,
         ema_halflife_samples=ema_halflife_samples,
+        augment=augmentation(augment, augment_p),
     )

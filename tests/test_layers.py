@@ -26,7 +26,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "__init__": GROUND,
 }
-FRAGILE = {"torchaudio", "transformers"}
+FRAGILE = {"torchaudio", "transformers", "datasets"}
 
 LINES_OF_A_FILE = 300
 LINES_OF_A_RECIPE = 80

@@ -161,7 +161,10 @@ class AdversarialTrainer:
         progress = progress_of(self.number + 1, self.horizon)
         values = set_rates(self.recipe, self.optimizers, self.generator, progress, self.rate_share)
 
-        # discriminator updates
+        # discriminator updates, behind an augmentation that may have a schedule of its own
+        augment: Any = self.recipe.augment
+        if hasattr(augment, "anneal"):
+            values |= augment.anneal(progress)
         parts = [
             self._discriminator_update(next(batches), update, progress)
             for update in range(self.recipe.discriminator_steps)

@@ -12,13 +12,18 @@ if TYPE_CHECKING:
 PARTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
     "Images": "multigan.image.data:Images",
+    "DiffAugment": "multigan.image.augment:DiffAugment",
+    "AugmentationPipeline": "multigan.image.augment:AugmentationPipeline",
     "DCGANGenerator": "multigan.image.generators:DCGANGenerator",
     "R3Generator": "multigan.image.generators:R3Generator",
     "DCGANDiscriminator": "multigan.image.discriminators:DCGANDiscriminator",
     "R3Discriminator": "multigan.image.discriminators:R3Discriminator",
 }
 
-COMMANDS: dict[str, str] = {}
+COMMANDS = {
+    "check": "multigan.image.folder:check",
+    "project": "multigan.image.latents:project",
+}
 
 
 def load(path: str | Path) -> Sampler:

@@ -3,66 +3,79 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
-from functools import lru_cache
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from multigan.contract import Batch
+from multigan.image.decoding import Size
 from multigan.image.domain import ImageDomain, from_bytes
+from multigan.image.pictures import Pictures
+from multigan.image.sources import read_pictures
 from multigan.part import part
 
 SPLITS = {"train": (0.0, 0.7), "valid": (0.7, 0.85), "test": (0.85, 1.0)}  # shares of each class
 
 
-class Pictures(NamedTuple):
-    """A whole source at one resolution."""
+def open_images(
+    data: str, *, resolution: int, aspect: float = 1.0, mirrored: bool = False
+) -> Images:
+    """All pictures of a source, `resolution` pixels high and `aspect` times as wide.
 
-    pixels: Tensor  # (N, C, H, W) uint8
-    labels: Tensor | None  # (N,) int64, indices into `names`
-    names: tuple[str, ...]  # of the classes; empty without labels
-
-
-def open_images(data: str, *, resolution: int) -> Images:
-    """All pictures of a source at `resolution` pixels a side; `data` is a key of SOURCES.
-
-    Raises ValueError, listing the known ones, for an unknown source.
+    `data` is a key of `multigan.image.sources.SOURCES`, or the path of a folder, a zip archive or a
+    file of arrays. Raises ValueError in one line for what cannot be read.
     """
-    return Images(data, resolution)
+    width = round(resolution * aspect)
+    return Images(data, resolution, width=None if width == resolution else width, mirrored=mirrored)
 
 
 @part
 class Images:
     """Pictures (B, C, H, W) in [-1, 1] with labels (B,) int64, or the condition None without.
 
-    `subset` is "all" or a key of SPLITS: about 70, 15 and 15 % of each class, picked by a hash of
-    the picture's number in the source, so that a split is the same on every machine and at every
-    resolution. Bytes are mapped by the fixed range x / 127.5 - 1.
+    They are `resolution` pixels high, and `width` wide or square. `subset` is "all" or a key of
+    SPLITS: about 70, 15 and 15 % of each class, picked by a hash of the picture's number in the
+    source, so that a split is the same on every machine and at every resolution. Bytes are mapped
+    by the fixed range x / 127.5 - 1. With `mirrored` the training split holds every picture a
+    second time, left and right exchanged; the others do not.
     """
 
     in_memory = True
     draws = False
 
-    def __init__(self, source: str, resolution: int, subset: str = "all") -> None:
-        """Raises ValueError for an unknown source or subset, or a resolution below 1."""
-        pictures = read_pictures(source, resolution)
+    def __init__(
+        self,
+        source: str,
+        resolution: int,
+        subset: str = "all",
+        width: int | None = None,
+        mirrored: bool = False,
+    ) -> None:
+        """Raises ValueError for an unknown source or subset, or a size below 1."""
+        size = Size(resolution, resolution if width is None else width)
+        pictures = read_pictures(source, size)
         chosen = _members(pictures, subset)
-        channels, height, width = pictures.pixels.shape[1:]
         self.source, self.resolution, self.subset = source, resolution, subset
-        self.domain = ImageDomain(channels, height, width, pictures.names)
+        self.width, self.mirrored = width, mirrored
+        self.domain = ImageDomain(pictures.pixels.shape[1], *size, pictures.names)
         self._pixels = pictures.pixels[chosen]
         self._labels = None if pictures.labels is None else pictures.labels[chosen]
-        self.fingerprint = _fingerprint(self._pixels, self._labels)
+        self._twice = mirrored and subset == "train"
+        self.fingerprint = _fingerprint(self._pixels, self._labels, self._twice)
 
     def __len__(self) -> int:
-        return len(self._pixels)
+        return len(self._pixels) * (2 if self._twice else 1)
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         """The pictures at `indices` (B,), on their device; nothing is drawn from `rng`."""
         self._keep_on(indices.device)
+        if not self._twice:
+            return self._batch(indices)
+        turned = indices >= len(self._pixels)  # (B,): the second half are mirror images
+        batch = self._batch(indices % len(self._pixels))
+        return batch._replace(x=torch.where(turned[:, None, None, None], batch.x.flip(3), batch.x))
+
+    def _batch(self, indices: Tensor) -> Batch:
         labels = None if self._labels is None else self._labels[indices]
         return Batch(from_bytes(self._pixels[indices]), labels)
 
@@ -71,47 +84,13 @@ class Images:
 
         Raises ValueError for another name.
         """
-        return Images(self.source, self.resolution, _known_split(name))
+        subset = _known_split(name)
+        return Images(self.source, self.resolution, subset, self.width, self.mirrored)
 
     def _keep_on(self, device: torch.device) -> None:
         if self._pixels.device != device:
             self._pixels = self._pixels.to(device)
             self._labels = None if self._labels is None else self._labels.to(device)
-
-
-@lru_cache(maxsize=1)  # the splits of one source are cut from one reading
-def read_pictures(source: str, resolution: int) -> Pictures:
-    """Read a whole source at `resolution` pixels a side; its tensors are not to be written to.
-
-    Raises ValueError for an unknown source or a resolution below 1.
-    """
-    if source not in SOURCES:
-        raise ValueError(f"no pictures called {source!r}; known: {', '.join(SOURCES)}")
-    if resolution < 1:
-        raise ValueError(f"resolution is {resolution}; wanted pixels a side, 1 or more")
-    return SOURCES[source](resolution)
-
-
-def read_digits(resolution: int) -> Pictures:
-    """The 1,797 handwritten digits of scikit-learn: 8 x 8 pictures of one channel, 10 classes.
-
-    Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (CC BY 4.0).
-    """
-    from sklearn.datasets import load_digits  # 2 s: imported by who asks for digits only
-
-    digits = load_digits()
-    ink = torch.from_numpy(digits.images).float()[:, None]  # (1797, 1, 8, 8) in 0 .. 16
-    resized = resize(ink, resolution)  # in whole numbers: exact, so the same on every machine
-    pixels = (resized * (255 / 16)).round().byte()
-    labels = torch.from_numpy(digits.target).long()
-    return Pictures(pixels, labels, tuple(str(digit) for digit in range(10)))
-
-
-def resize(pixels: Tensor, resolution: int) -> Tensor:
-    """(N, C, H, W) -> (N, C, resolution, resolution), bilinear; antialiased where it shrinks."""
-    shrinks = resolution < min(pixels.shape[2:])
-    size = (resolution, resolution)
-    return F.interpolate(pixels, size, mode="bilinear", antialias=shrinks, align_corners=False)
 
 
 def _members(pictures: Pictures, subset: str) -> Tensor:
@@ -139,13 +118,12 @@ def _shuffle_key(index: int) -> bytes:
     return hashlib.blake2b(f"split {index}".encode(), digest_size=8).digest()
 
 
-def _fingerprint(pixels: Tensor, labels: Tensor | None) -> str:
+def _fingerprint(pixels: Tensor, labels: Tensor | None, twice: bool) -> str:
     """32 hex digits of the shape, the bytes and the labels."""
     digest = hashlib.blake2b(repr(tuple(pixels.shape)).encode(), digest_size=16)
+    if twice:
+        digest.update(b"mirrored")
     digest.update(pixels.numpy().tobytes())
     if labels is not None:
         digest.update(labels.numpy().tobytes())
     return digest.hexdigest()
-
-
-SOURCES: dict[str, Callable[[int], Pictures]] = {"digits": read_digits}

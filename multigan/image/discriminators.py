@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
@@ -11,14 +12,14 @@ from torch.nn.utils.parametrizations import spectral_norm
 from multigan.image.generators import DCGAN_STD
 from multigan.image.layers import (
     LEAK,
-    SMALLEST_SIDE,
     Downsample,
     ResidualBlock,
     check_labels,
     check_picture,
     check_widths,
+    collapse,
     convolution,
-    doublings,
+    growth,
     label_embedding,
     linear,
 )
@@ -32,9 +33,9 @@ class R3Discriminator(nn.Module):
     A label enters at the end: the class's embedding, dotted with a linear map of the features.
 
     Args:
-        resolution: height and width in pixels, 4 * 2^k.
+        resolution: height and width in pixels, or both: growth(resolution) doubles k times.
         channels: 1 grey, 3 colour.
-        widths: channels of each stage, the 4x4 stage first (as in the generator): k + 1 of them.
+        widths: channels of each stage, the smallest first (as in the generator): k + 1 of them.
         blocks: residual blocks per stage.
         group_size: channels per group of the 3x3 convolutions; divides twice each width.
         classes: number of classes; None for a discriminator without labels.
@@ -47,7 +48,7 @@ class R3Discriminator(nn.Module):
 
     def __init__(
         self,
-        resolution: int,
+        resolution: int | Sequence[int],
         channels: int,
         widths: Sequence[int],
         blocks: int = 2,
@@ -55,8 +56,8 @@ class R3Discriminator(nn.Module):
         classes: int | None = None,
     ) -> None:
         super().__init__()
-        check_widths(widths, doublings(resolution) + 1, resolution)
-        self.resolution, self.channels, self.classes = resolution, channels, classes
+        self.growth, self.channels, self.classes = growth(resolution), channels, classes
+        check_widths(widths, self.growth.doublings + 1, resolution)
         depth = blocks * len(widths)
         layers: list[nn.Module] = [convolution(channels, widths[-1])]
         for stage, width in reversed(list(enumerate(widths))):
@@ -67,14 +68,14 @@ class R3Discriminator(nn.Module):
                 layers += [convolution(width, after)] if after != width else []
         self.body = nn.Sequential(*layers)
         top = widths[0]
-        self.collapse = convolution(top, top, SMALLEST_SIDE, groups=top)  # 4x4 -> 1x1
+        self.collapse = collapse(top, self.growth.start)
         self.head = linear(top, 1 if classes is None else top)
         self.label = None if classes is None else label_embedding(classes, top, gain=top**-0.5)
 
     def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """What the last linear map sees: (B, widths[0]); the labels play no part in it."""
-        check_picture(x, self.channels, self.resolution)
-        return self.collapse(self.body(x)).flatten(1)
+        check_picture(x, self.channels, self.growth.size)
+        return self.collapse(self.body(self.growth.extend(x))).flatten(1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, C, H, W), labels (B,) -> logits (B,)."""
@@ -90,9 +91,9 @@ class DCGANDiscriminator(nn.Module):
     A label enters by projection: its embedding, dotted with the features, is added to the logit.
 
     Args:
-        resolution: height and width in pixels, 4 * 2^k with k >= 1.
+        resolution: height and width in pixels, or both: growth(resolution) doubles k >= 1 times.
         channels: 1 grey, 3 colour.
-        widths: channels of each stage below the picture, the 4x4 stage first (as in the
+        widths: channels of each stage below the picture, the smallest first (as in the
             generator): k of them.
         norm: "none"; "spectral" bounds every layer's slope; "batch" (the paper's, from the second
             layer on) couples the samples of a batch, so that no penalty on the slope can be taken.
@@ -105,7 +106,7 @@ class DCGANDiscriminator(nn.Module):
 
     def __init__(
         self,
-        resolution: int,
+        resolution: int | Sequence[int],
         channels: int,
         widths: Sequence[int],
         norm: str = "none",
@@ -114,15 +115,16 @@ class DCGANDiscriminator(nn.Module):
         super().__init__()
         if norm not in ("none", "spectral", "batch"):
             raise ValueError(f"norm is {norm!r}; wanted 'none', 'spectral' or 'batch'")
-        check_widths(widths, doublings(resolution, at_least=1), resolution)
-        self.resolution, self.channels, self.classes = resolution, channels, classes
+        self.growth = growth(resolution, at_least=1)
+        check_widths(widths, self.growth.doublings, resolution)
+        self.channels, self.classes = channels, classes
         self.couples_batch = norm == "batch"
         outputs = tuple(reversed(widths))
         layers = shrink(channels, outputs[0], batch_norm=False)
         for before, width in itertools.pairwise(outputs):
             layers += shrink(before, width, self.couples_batch)
         self.body = nn.Sequential(*layers)
-        wide = widths[0] * SMALLEST_SIDE**2
+        wide = widths[0] * math.prod(self.growth.start)
         self.head = nn.Linear(wide, 1, bias=False)  # a relativistic loss could not move a bias
         self.label = None if classes is None else nn.Embedding(classes, wide)
         for layer in self.modules():
@@ -132,14 +134,14 @@ class DCGANDiscriminator(nn.Module):
             bound_slopes(self)
 
     def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """What the last linear map sees: (B, 16 widths[0]); the labels play no part in it."""
-        check_picture(x, self.channels, self.resolution)
-        return self.body(x).flatten(1)
+        """What the last linear map sees: (B, 16 widths[0] or more); the labels play no part."""
+        check_picture(x, self.channels, self.growth.size)
+        return self.body(self.growth.extend(x)).flatten(1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, C, H, W), labels (B,) -> logits (B,)."""
         check_labels(condition, self.classes, len(x))
-        h = self.features(x)  # (B, 16 widths[0])
+        h = self.features(x)  # (B, 16 widths[0], or more)
         logits = self.head(h).squeeze(1)
         return logits if self.label is None else logits + (h * self.label(condition)).sum(1)
 

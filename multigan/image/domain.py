@@ -6,6 +6,7 @@ import io
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from multigan.contract import Batch, Data, Generator, Sampler, Table, Unmeasurab
 from multigan.fidelity import expected_coverage
 from multigan.files import write_atomically
 from multigan.image import metrics
+from multigan.image.truncation import Truncated
 from multigan.part import part
 
 COMPARED = 1000  # pictures measured in each row of the table, about, at most
@@ -48,16 +50,29 @@ class ImageDomain:
             raise ValueError(f"pictures of {self.channels} channels; wanted 1 (grey) or 3 (RGB)")
 
     def sample(
-        self, generator: Generator, n: int, rng: torch.Generator, *, label: str | None = None
+        self,
+        generator: Generator,
+        n: int,
+        rng: torch.Generator,
+        *,
+        label: str | None = None,
+        labels: str | None = None,
+        truncation: float | None = None,
     ) -> list[Image.Image]:
-        """Draw `n` pictures of one class, or of all classes in turn from the first on.
+        """Draw `n` pictures of one class, or of several in turn, or of all from the first on.
 
         label: the name or number of a class; all classes in turn without it
+        labels: several classes, drawn in turn: 0,1,2
+        truncation: latent numbers stay within this: 1 is safe and alike, 3 almost free
 
         Raises ValueError for a label that there is not, naming those there are.
         """
-        wished = self._wished(n, label)
-        pictures = self.decode(sample_once(generator, n, rng, wished))
+        if label is not None and labels is not None:
+            raise ValueError("label and labels are both given; wanted one of them")
+        names = labels.split(",") if labels is not None else [] if label is None else [label]
+        wished = self._wished(n, names)
+        source: Any = generator if truncation is None else Truncated(generator, truncation)
+        pictures = self.decode(sample_once(source, n, rng, wished))
         if wished is not None:
             for picture, index in zip(pictures, wished.tolist(), strict=True):
                 picture.info["label"] = self.labels[index]
@@ -136,6 +151,11 @@ class ImageDomain:
         return Table(measured, self._notes(n, len(memory.x), accuracy))
 
     @property
+    def resolution(self) -> int | tuple[int, int]:
+        """The side of square pictures, else (height, width): what the networks are built for."""
+        return self.height if self.height == self.width else (self.height, self.width)
+
+    @property
     def _shape(self) -> tuple[int, int, int]:
         return (self.channels, self.height, self.width)
 
@@ -164,10 +184,14 @@ class ImageDomain:
             "ones; about 1 is right, 0 is copying",
         )
 
-    def _wished(self, n: int, label: str | None) -> Tensor | None:
-        """Labels (n,), or None in a domain without."""
-        if label is None:
+    def _wished(self, n: int, names: list[str]) -> Tensor | None:
+        """Labels (n,) of the named classes in turn, or of all; None in a domain without."""
+        if not names:
             return torch.arange(n) % len(self.labels) if self.labels else None
+        return torch.tensor([self._number(name) for name in names])[torch.arange(n) % len(names)]
+
+    def _number(self, label: str) -> int:
+        """The class called `label`, or of that number."""
         if not self.labels:
             raise ValueError(f"label {label}: these pictures have no classes")
         numbers = {str(number): number for number in range(len(self.labels))}
@@ -176,7 +200,7 @@ class ImageDomain:
             more = ", ..." if len(self.labels) > NAMES_SHOWN else ""
             known = ", ".join(self.labels[:NAMES_SHOWN]) + more
             raise ValueError(f"label {label}: no such class; known: {known}")
-        return torch.full((n,), found)
+        return found
 
     def _grid(self, rows: list[list[Image.Image]]) -> Image.Image:
         """One picture of all, each enlarged by a whole factor."""

@@ -8,13 +8,12 @@ import torch
 from torch import Tensor, nn
 
 from multigan.image.layers import (
-    SMALLEST_SIDE,
     ResidualBlock,
     Upsample,
     check_labels,
     check_widths,
     convolution,
-    doublings,
+    growth,
     label_embedding,
     linear,
 )
@@ -28,12 +27,14 @@ PARALLEL = 1e-6  # sine of an angle below which slerp is linear
 class R3Generator(nn.Module):
     """The residual generator of R3GAN: a learned 4x4 basis, scaled by z, grown stage by stage.
 
+    The basis is larger for pictures that are not square, or not of 4 * 2^k pixels: see `growth`.
+
     No normalisation, no noise inputs and no tanh: pictures lie in about [-1, 1].
 
     Args:
-        resolution: height and width in pixels, 4 * 2^k.
+        resolution: height and width in pixels, or both: growth(resolution) doubles k times.
         channels: 1 grey, 3 colour.
-        widths: channels of each stage, the 4x4 stage first: k + 1 of them.
+        widths: channels of each stage, the smallest first: k + 1 of them.
         blocks: residual blocks per stage.
         group_size: channels per group of the 3x3 convolutions; divides twice each width.
         latent_dim: length of z ~ N(0, I); a label adds an embedding of the same length.
@@ -45,7 +46,7 @@ class R3Generator(nn.Module):
 
     def __init__(
         self,
-        resolution: int,
+        resolution: int | Sequence[int],
         channels: int,
         widths: Sequence[int],
         blocks: int = 2,
@@ -54,12 +55,13 @@ class R3Generator(nn.Module):
         classes: int | None = None,
     ) -> None:
         super().__init__()
-        check_widths(widths, doublings(resolution) + 1, resolution)
+        self.growth = growth(resolution)
+        check_widths(widths, self.growth.doublings + 1, resolution)
         self.latent_dim, self.classes = latent_dim, classes
         self.label = None if classes is None else label_embedding(classes, latent_dim)
         inputs = latent_dim * (1 if classes is None else 2)
         self.scale = linear(inputs, widths[0])
-        self.basis = nn.Parameter(torch.randn(widths[0], SMALLEST_SIDE, SMALLEST_SIDE))
+        self.basis = nn.Parameter(torch.randn(widths[0], *self.growth.start))
         layers: list[nn.Module] = []
         for stage, width in enumerate(widths):
             if stage > 0:
@@ -78,8 +80,8 @@ class R3Generator(nn.Module):
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, Z), labels (B,) -> (B, C, H, W)."""
         z = with_label(latent, condition, self.label, self.classes)
-        h = self.basis * self.scale(z)[:, :, None, None]  # (B, C, 4, 4)
-        return self.to_picture(self.body(h))
+        h = self.basis * self.scale(z)[:, :, None, None]  # (B, C, 4, 4), or more
+        return self.growth.cut(self.to_picture(self.body(h)))
 
     def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
         """The latent at share `t` of the arc from `a` to `b`: see `slerp`."""
@@ -93,9 +95,9 @@ class DCGANGenerator(nn.Module):
     Kernels are 4x4, which meets every output pixel equally often (the paper has 5x5).
 
     Args:
-        resolution: height and width in pixels, 4 * 2^k with k >= 1.
+        resolution: height and width in pixels, or both: growth(resolution) doubles k >= 1 times.
         channels: 1 grey, 3 colour.
-        widths: channels of each stage below the picture, the 4x4 stage first: k of them.
+        widths: channels of each stage below the picture, the smallest first: k of them.
         norm: "batch" or "none".
         latent_dim: length of z ~ N(0, I); a label adds an embedding of the same length.
         classes: number of classes; None for a generator without labels.
@@ -106,7 +108,7 @@ class DCGANGenerator(nn.Module):
 
     def __init__(
         self,
-        resolution: int,
+        resolution: int | Sequence[int],
         channels: int,
         widths: Sequence[int],
         norm: str = "batch",
@@ -116,13 +118,14 @@ class DCGANGenerator(nn.Module):
         super().__init__()
         if norm not in ("batch", "none"):
             raise ValueError(f"norm is {norm!r}; wanted 'batch' or 'none'")
-        check_widths(widths, doublings(resolution, at_least=1), resolution)
+        self.growth = growth(resolution, at_least=1)
+        check_widths(widths, self.growth.doublings, resolution)
         self.latent_dim, self.classes = latent_dim, classes
         self.label = None if classes is None else label_embedding(classes, latent_dim)
         inputs = latent_dim * (1 if classes is None else 2)
         layers: list[nn.Module] = []
         for stage, (before, width) in enumerate(zip((inputs, *widths), widths, strict=False)):
-            layers += grow(before, width, norm, first=stage == 0)
+            layers += grow(before, width, norm, start=None if stage else self.growth.start)
         self.body = nn.Sequential(*layers)
         self.to_picture = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)
         for layer in (*self.body, self.to_picture):
@@ -136,18 +139,20 @@ class DCGANGenerator(nn.Module):
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, Z), labels (B,) -> (B, C, H, W) in [-1, 1]."""
         z = with_label(latent, condition, self.label, self.classes)
-        return self.to_picture(self.body(z[:, :, None, None])).tanh()
+        return self.growth.cut(self.to_picture(self.body(z[:, :, None, None]))).tanh()
 
     def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
         """The latent at share `t` of the arc from `a` to `b`: see `slerp`."""
         return slerp(a, b, t)
 
 
-def grow(inputs: int, outputs: int, norm: str, first: bool) -> list[nn.Module]:
-    """One stage of DCGAN: 1x1 -> 4x4 if `first`, else twice the height and width."""
-    stride, padding = (1, 0) if first else (2, 1)
+def grow(
+    inputs: int, outputs: int, norm: str, start: tuple[int, int] | None = None
+) -> list[nn.Module]:
+    """One stage of DCGAN: from 1x1 to `start` where it is given, else twice height and width."""
+    kernel, stride, padding = (4, 2, 1) if start is None else (start, 1, 0)
     bias = norm == "none"  # batch norm brings its own
-    layer = nn.ConvTranspose2d(inputs, outputs, 4, stride, padding, bias=bias)
+    layer = nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding, bias=bias)
     return [layer, *([] if bias else [nn.BatchNorm2d(outputs)]), nn.ReLU()]
 
 

@@ -4,38 +4,73 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu
+from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, pad
 
-SMALLEST_SIDE = 4  # pixels: every network here starts, or ends, at 4x4
+SMALLEST_SIDE = 4  # pixels: every network here starts, or ends, at 4x4 or a little more
 LEAK = 0.2  # slope of the leaky ReLU below zero
 LEAK_GAIN = math.sqrt(2 / (1 + LEAK**2))  # keeps the variance through it (He et al. 2015, eq. 14)
 
 
-def doublings(resolution: int, at_least: int = 0) -> int:
-    """How many times 4 doubles to reach `resolution`; ValueError if never, or too few times."""
-    times = max(0, math.ceil(math.log2(max(resolution, 1) / SMALLEST_SIDE)))
-    if times < at_least or SMALLEST_SIDE * 2**times != resolution:
-        sizes = ", ".join(str(SMALLEST_SIDE * 2 ** (at_least + k)) for k in range(4))
-        raise ValueError(f"resolution is {resolution}; wanted {sizes}, ... pixels")
-    return times
+class Growth(NamedTuple):
+    """How a picture grows: from its smallest stage by doublings to a little more than its size."""
+
+    doublings: int
+    start: tuple[int, int]  # height and width of the smallest stage
+    size: tuple[int, int]  # of the picture
+
+    @property
+    def borders(self) -> tuple[int, int, int, int]:
+        """Pixels beyond the picture after the last doubling: left, right, top, bottom."""
+        high, wide = (s * 2**self.doublings - p for s, p in zip(self.start, self.size, strict=True))
+        return (wide // 2, wide - wide // 2, high // 2, high - high // 2)
+
+    def cut(self, x: Tensor) -> Tensor:
+        """The picture (B, C, H, W) inside what the last doubling made."""
+        left, _, top, _ = self.borders
+        return x[:, :, top : top + self.size[0], left : left + self.size[1]]
+
+    def extend(self, x: Tensor) -> Tensor:
+        """The picture with its borders, filled with 0: what halves down to `start`."""
+        return pad(x, self.borders) if any(self.borders) else x
 
 
-def check_widths(widths: Sequence[int], wanted: int, resolution: int) -> None:
+def growth(resolution: int | Sequence[int], at_least: int = 0) -> Growth:
+    """How a picture of `resolution` pixels a side, or (height, width), is reached from 4 and more.
+
+    The shorter side of the smallest stage is 4 to 8 pixels, and 4 where the side is 4 * 2^k.
+    Raises ValueError for a picture that is too small for `at_least` doublings.
+    """
+    size = (resolution,) * 2 if isinstance(resolution, int) else tuple(resolution)
+    smallest = SMALLEST_SIDE * 2**at_least
+    if len(size) != 2 or min(size) < smallest:
+        raise ValueError(f"resolution is {resolution}; wanted {smallest} pixels or more a side")
+    doublings = int(math.log2(min(size) / SMALLEST_SIDE))
+    height, width = (math.ceil(side / 2**doublings) for side in size)
+    return Growth(doublings, (height, width), size)
+
+
+def stage_widths(width: int, resolution: int | Sequence[int]) -> list[int]:
+    """Channels of each stage, the smallest first: `width` before the last doubling, then twice."""
+    return [width * 2**stage for stage in reversed(range(growth(resolution, 1).doublings))]
+
+
+def check_widths(widths: Sequence[int], wanted: int, resolution: int | Sequence[int]) -> None:
     """Raise ValueError unless there is one positive width for each of the `wanted` stages."""
     if len(widths) != wanted or min(widths, default=0) < 1:
         raise ValueError(
             f"widths are {tuple(widths)}; resolution {resolution} wants {wanted} of 1 or more, "
-            "the 4x4 stage first"
+            "the smallest stage first"
         )
 
 
-def check_picture(x: Tensor, channels: int, resolution: int) -> None:
-    """Raise ValueError unless `x` is (B, channels, resolution, resolution)."""
-    if x.shape[1:] != (channels, resolution, resolution):
-        wanted = f"(B, {channels}, {resolution}, {resolution})"
+def check_picture(x: Tensor, channels: int, size: tuple[int, int]) -> None:
+    """Raise ValueError unless `x` is (B, channels, *size)."""
+    if x.shape[1:] != (channels, *size):
+        wanted = f"(B, {channels}, {size[0]}, {size[1]})"
         raise ValueError(f"pictures have shape {tuple(x.shape)}; wanted {wanted}")
 
 
@@ -75,6 +110,13 @@ def convolution(
     scaled_normal_(layer.weight, gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
+    return layer
+
+
+def collapse(channels: int, size: tuple[int, int]) -> nn.Conv2d:
+    """A depthwise convolution of a whole picture: (B, C, *size) -> (B, C, 1, 1)."""
+    layer = nn.Conv2d(channels, channels, size, groups=channels, bias=False)
+    scaled_normal_(layer.weight)
     return layer
 
 

@@ -175,7 +175,7 @@ def matched(sets: Sequence[Data], most: int) -> list[Batch]:
         counts = {label: -(-count * most // total) for label, count in counts.items()}
     none = torch.arange(0)
     return [
-        data.batch(torch.cat([_spaced(m.get(label, none), n) for label, n in counts.items()]))
+        data.batch(torch.cat([none, *(_spaced(m.get(k, none), n) for k, n in counts.items())]))
         for data, m in zip(sets, members, strict=True)
     ]
 

@@ -26,7 +26,16 @@ from multigan.run.evaluate import moved_data
 from multigan.run.flags import Flags, check_knob_names, split_flags
 from multigan.run.lock import locked
 from multigan.run.loop import FINISHED, Loop, Run
-from multigan.weights import load_what_fits, newest_whole, read_weights, weights_of
+from multigan.weights import (
+    load_what_fits,
+    newest_whole,
+    read_weights,
+    sha256,
+    unique_state,
+    weights_of,
+)
+
+NAMED = 12  # tensors that a warning names; recipe.json has all
 
 
 def train(recipe: str | Path, *, tiny: bool = False, show: bool = True, **options: Any) -> Run:
@@ -44,23 +53,28 @@ def train(recipe: str | Path, *, tiny: bool = False, show: bool = True, **option
     flags = flags.settled(built.steps)
     description = _description(file, knobs, flags, built)
     trainer = _trainer(built, flags, flags.seed, horizon=None)
-    unfit = _initialise(trainer, flags.init) if flags.init is not None else []
+    if flags.init is not None:
+        description["init"] = _initialise(trainer, flags.init)
     run = RunDirectory(default_out(file.name) if flags.out is None else flags.out)
     loop = Loop(trainer, run, flags, show)
     run.demand_free(flags.force)
     with locked(run.path):
         run.create(description, file.path, flags.force)
-        if unfit:
-            names = ", ".join(unfit)
-            text = f"--init {flags.init}: what does not fit starts fresh: {names}"
-            warnings.warn(text, stacklevel=2)
-        if f'"{RECIPE_DOMAIN}/' in json.dumps(description):
-            warnings.warn(
-                f"classes of {file.path} are part of this run; to resume or sample it, name that "
-                "file with --trust",
-                stacklevel=2,
-            )
+        _warn(description, file.path, flags.init)
         return _go(loop)
+
+
+def _warn(description: dict[str, Any], recipe: Path, init: str | None) -> None:
+    """Say what a new run does not start from, and what it cannot be rebuilt without."""
+    if fresh := description.get("init", {}).get("fresh"):
+        names = ", ".join(fresh[:NAMED]) + (f", ... {len(fresh)} in all" if fresh[NAMED:] else "")
+        warnings.warn(f"--init {init}: what does not fit starts fresh: {names}", stacklevel=3)
+    if f'"{RECIPE_DOMAIN}/' in json.dumps(description):
+        warnings.warn(
+            f"classes of {recipe} are part of this run; to resume or sample it, name that "
+            "file with --trust",
+            stacklevel=3,
+        )
 
 
 def resume(
@@ -113,6 +127,8 @@ def _resume(
     done = 0 if state is None else state["trainer"]["number"]
     if state is None:
         warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
+        if "init" in description:
+            _initialise(trainer, description["init"]["source"])
     if steps is not None and steps < done:
         raise ValueError(f"{run.path} is at step {done} already; wanted --steps above it")
     if done >= recipe.steps or (steps is None and "ended" in description):
@@ -201,15 +217,22 @@ def pick_device(name: str) -> str:
     return name
 
 
-def _initialise(trainer: AdversarialTrainer, source: str) -> list[str]:
-    """Start G, its average and (from a run) D from other weights; name the tensors left fresh."""
+def _initialise(trainer: AdversarialTrainer, source: str) -> dict[str, Any]:
+    """Start G, its average and (from a run) D from other weights; say from where and what is fresh.
+
+    Raises ValueError if nothing of G fits.
+    """
     weights = weights_of(Path(source))
     tensors = read_weights(weights)[1]
-    unfit = [f"generator.{name}" for name in load_what_fits(trainer.generator, tensors)]
+    unfit = load_what_fits(trainer.generator, tensors)
+    if len(unfit) == len(unique_state(trainer.generator)):
+        raise ValueError(f"--init {source}: nothing of it fits this generator; is it of another?")
     load_what_fits(trainer.ema.module, tensors)
+    files, fresh = [weights], [f"generator.{name}" for name in unfit]
     beside = newest_whole(Path(source)) if Path(source).is_dir() else None
-    if beside is None:
-        return unfit
-    tensors = read_weights(beside / "discriminator.safetensors")[1]
-    missing = load_what_fits(trainer.discriminator, tensors)
-    return unfit + [f"discriminator.{name}" for name in missing]
+    if beside is not None:
+        files.append(beside / "discriminator.safetensors")
+        unfit = load_what_fits(trainer.discriminator, read_weights(files[-1])[1])
+        fresh += [f"discriminator.{name}" for name in unfit]
+    sums = {str(file.absolute()): sha256(file) for file in files}
+    return {"source": str(Path(source).absolute()), "files": sums, "fresh": fresh}

@@ -7,7 +7,9 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from multigan.image.data import SPLITS, Images, open_images, read_pictures
+from multigan.image.data import SPLITS, Images, open_images
+from multigan.image.decoding import Size
+from multigan.image.sources import read_pictures
 from multigan.part import describe, rebuild
 
 
@@ -97,7 +99,7 @@ def test_the_same_indices_give_the_same_batch_whatever_the_generator():
 def test_a_batch_lies_on_the_device_of_its_indices():
     data = open_images("digits", resolution=8)
     assert data.batch(torch.arange(2, device="meta")).x.device.type == "meta"
-    assert read_pictures("digits", 8).pixels.device.type == "cpu"
+    assert read_pictures("digits", Size(8, 8)).pixels.device.type == "cpu"
 
 
 def test_pictures_survive_json():
@@ -110,9 +112,9 @@ def test_pictures_survive_json():
 
 
 def test_mistakes_are_answered_in_one_line():
-    with pytest.raises(ValueError, match=r"no pictures called 'cats'; known: digits$"):
+    with pytest.raises(ValueError, match=r"no pictures called 'cats'; known: digits, fashion-"):
         open_images("cats", resolution=8)
-    with pytest.raises(ValueError, match="resolution is 0"):
+    with pytest.raises(ValueError, match="pictures of 0 x 0 pixels; wanted 1 or more"):
         open_images("digits", resolution=0)
     with pytest.raises(ValueError, match="no split called 'dev'; known: train, valid, test"):
         open_images("digits", resolution=8).split("dev")

@@ -246,10 +246,10 @@ def test_pictures_of_another_size_are_refused(kind):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: R3Generator(12, 1, (8, 8)), "resolution is 12; wanted 4, 8, 16, 32"),
-        (lambda: R3Discriminator(2, 1, (8,)), "resolution is 2; wanted 4"),
-        (lambda: R3Generator(0, 1, (8,)), "resolution is 0"),
-        (lambda: DCGANGenerator(4, 1, ()), "resolution is 4; wanted 8, 16"),
+        (lambda: R3Generator(12, 1, (8,)), "resolution 12 wants 2"),
+        (lambda: R3Discriminator(2, 1, (8,)), "resolution is 2; wanted 4 pixels or more a side"),
+        (lambda: R3Generator(0, 1, (8,)), "resolution is 0; wanted 4"),
+        (lambda: DCGANGenerator(4, 1, ()), "resolution is 4; wanted 8 pixels"),
         (lambda: R3Generator(16, 1, (8, 8)), "resolution 16 wants 3"),
         (lambda: DCGANDiscriminator(16, 1, (8, 8, 8)), "resolution 16 wants 2"),
         (lambda: R3Discriminator(8, 1, (8, 0)), "of 1 or more"),

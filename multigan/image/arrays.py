@@ -1,0 +1,175 @@
+"""Pictures that lie in arrays: .npy and .npz files, and the IDX files of MNIST and its kin."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from multigan.image.decoding import WIDE, Size
+from multigan.image.pictures import Pictures, demand_enough, resize_bytes
+
+RANGES = ((0, 1), (-1, 1), (0, 255))  # of floating-point pictures; the first that holds all
+IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+IDX_PICTURES, IDX_LABELS = "images-idx3", "labels-idx1"  # in the names of the files
+
+
+def read_npz(source: str, size: Size) -> Pictures:
+    """The pictures of a .npy or .npz file at one size.
+
+    Arrays of three axes (N, H, W) or four (N, H, W, C) or (N, C, H, W) are pictures, joined in the
+    order of their names; whole numbers on one axis of the same length their labels, text on one
+    axis the names of the classes. Raises ValueError for what cannot be read so.
+    """
+    arrays = _load(source)
+    stacks = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
+    if not stacks:
+        shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
+        raise ValueError(f"{source}: no array of pictures, 3 or 4 axes; it holds {shapes}")
+    numbers = {n: a for n, a in arrays.items() if a.ndim == 1 and a.dtype.kind in "iu"}
+    names = [a for a in arrays.values() if a.ndim == 1 and a.dtype.kind == "U"]
+    pixels, labels = [], []
+    for name in sorted(stacks):
+        pixels.append(_bytes_of(stacks[name], f"{source}, {name}"))
+        fitting = sorted(n for n, a in numbers.items() if len(a) == len(stacks[name]))
+        labels += [numbers.pop(fitting[0])] if fitting else []
+    if len({tuple(stack.shape[1:]) for stack in pixels}) > 1:
+        raise ValueError(f"{source}: its arrays of pictures have several shapes")
+    if len(labels) not in (0, len(pixels)):
+        raise ValueError(f"{source}: some of its arrays of pictures have labels, others none")
+    return pictures_of(source, torch.cat(pixels), labels, names[0].tolist() if names else (), size)
+
+
+def _load(source: str) -> dict[str, np.ndarray]:
+    """Every array of a file by name; objects, which would run code, are refused."""
+    try:
+        found = np.load(source, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return {Path(source).stem: found}
+        with found:
+            return {name: found[name] for name in found.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
+        raise ValueError(f"{source} is no file of arrays that can be read: {error}") from None
+
+
+def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> Pictures:
+    """The pictures of an IDX file, or of all IDX files of a folder, at one size.
+
+    Labels are read from the file beside it whose name says labels-idx1 instead of images-idx3.
+    Raises ValueError for a damaged file.
+    """
+    path = Path(source)
+    files = idx_files(path) if path.is_dir() else [path]
+    pixels, labels = [], []
+    for file in files:
+        stack = _idx_array(file)
+        if stack.ndim != 3:
+            raise ValueError(f"{file}: an array of {stack.ndim} axes; wanted pictures (N, H, W)")
+        pixels.append(_bytes_of(stack, str(file)))
+        beside = file.with_name(file.name.replace(IDX_PICTURES, IDX_LABELS))
+        if beside != file and beside.is_file():
+            labels.append(_idx_array(beside))
+    if len(labels) not in (0, len(pixels)):
+        raise ValueError(f"{source}: some of its IDX files have labels, others none")
+    return pictures_of(source, torch.cat(pixels), labels, names, size)
+
+
+def idx_files(folder: Path) -> list[Path]:
+    """The IDX files of pictures in a folder, in order."""
+    return sorted(file for file in folder.glob(f"*{IDX_PICTURES}*") if file.is_file())
+
+
+def _idx_array(file: Path) -> np.ndarray:
+    """The array of an IDX file, gzipped or not.
+
+    Source: Y. LeCun, C. Cortes, The MNIST database, section "The IDX file format".
+    """
+    try:
+        content = file.read_bytes()
+        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise ValueError(f"{file} is damaged: {error}") from None
+    kind, axes = (IDX_TYPES.get(content[2]), content[3]) if len(content) > 3 else (None, 0)
+    if kind is None or content[:2] != b"\0\0" or len(content) < 4 + 4 * axes:
+        raise ValueError(f"{file} is no IDX file")
+    shape = np.frombuffer(content, ">u4", axes, offset=4).tolist()
+    start, wanted = 4 + 4 * axes, math.prod(shape) * np.dtype(kind).itemsize
+    if len(content) - start != wanted:
+        raise ValueError(f"{file} is damaged: {len(content) - start} bytes; wanted {wanted}")
+    return np.frombuffer(content, kind, offset=start).reshape(shape)
+
+
+def pictures_of(
+    source: str, pixels: Tensor, labels: Sequence[np.ndarray], names: Sequence[str], size: Size
+) -> Pictures:
+    """Pictures (N, C, h, w) uint8 at one size, with labels from 0 on and a name for each.
+
+    Raises ValueError for too few pictures, or labels that do not belong to them.
+    """
+    demand_enough(source, len(pixels))
+    resized = resize_bytes(pixels, size)
+    if not labels:
+        return Pictures(resized, None, ())
+    numbers, numbered = np.unique(np.concatenate(labels), return_inverse=True)
+    if len(numbered) != len(pixels):
+        raise ValueError(f"{source}: {len(numbered)} labels for {len(pixels)} pictures")
+    if names and (numbers[0] < 0 or numbers[-1] >= len(names)):
+        top = int(numbers[-1])
+        raise ValueError(f"{source}: labels up to {top} for {len(names)} names of classes")
+    called = tuple(str(names[number]) if names else str(number) for number in numbers.tolist())
+    return Pictures(resized, torch.from_numpy(numbered).long(), called)
+
+
+def _bytes_of(stack: np.ndarray, place: str) -> Tensor:
+    """Pictures (N, C, H, W) uint8, C 1 or 3, of an array (N, H, W[, C]) or (N, C, H, W)."""
+    grey = stack[:, :, :, None] if stack.ndim == 3 else stack
+    if grey.shape[3] not in (1, 3) and grey.shape[1] in (1, 3):
+        grey = grey.transpose(0, 2, 3, 1)  # (N, H, W, C)
+    if grey.shape[3] not in (1, 3):
+        raise ValueError(f"{place}: pictures of shape {stack.shape[1:]}; wanted 1 or 3 channels")
+    scaled = _SCALES.get(grey.dtype.kind, _refused)(grey, place)
+    return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
+
+
+def _of_unsigned(stack: np.ndarray, place: str) -> np.ndarray:
+    """Bytes as they are; 16 bits by the fixed range."""
+    if stack.dtype.itemsize == 1:
+        return stack.astype(np.uint8)
+    return (stack.clip(0, 65_535) / WIDE).round().astype(np.uint8)
+
+
+def _of_signed(stack: np.ndarray, place: str) -> np.ndarray:
+    """Whole numbers of 0 to 255."""
+    return _of_float(stack, place, ranges=RANGES[-1:])
+
+
+def _of_float(
+    stack: np.ndarray, place: str, ranges: Sequence[tuple[int, int]] = RANGES
+) -> np.ndarray:
+    """Numbers of one of the ranges, of the whole array: never of one picture."""
+    if not np.isfinite(stack).all():
+        raise ValueError(f"{place}: holds values that are not finite")
+    least, most = float(stack.min(initial=0)), float(stack.max(initial=0))
+    for low, high in ranges:
+        if low <= least and most <= high:
+            return ((stack - low) * (255 / (high - low))).round().astype(np.uint8)
+    wanted = ", ".join(f"{low} to {high}" for low, high in ranges)
+    raise ValueError(f"{place}: values of {least:g} to {most:g}; wanted one of {wanted}")
+
+
+def _of_bool(stack: np.ndarray, place: str) -> np.ndarray:
+    return stack * np.uint8(255)
+
+
+def _refused(stack: np.ndarray, place: str) -> np.ndarray:
+    raise ValueError(f"{place}: an array of type {stack.dtype}; wanted numbers")
+
+
+_SCALES = {"u": _of_unsigned, "i": _of_signed, "f": _of_float, "b": _of_bool}

@@ -1,0 +1,209 @@
+"""Arrays and IDX files become bytes by fixed ranges; what does not fit is answered in one line."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from multigan import optional
+from multigan.image import sources
+from multigan.image.arrays import read_idx, read_npz
+from multigan.image.data import open_images
+from multigan.image.decoding import Size
+from multigan.image.tables import read_table
+from tests.image.written import content, picture
+
+SIZE = Size(6, 6)
+BYTES = np.random.default_rng(0).integers(0, 256, (12, 6, 6)).astype(np.uint8)
+LABELS = np.array([3, 5, 9] * 4)
+MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist10k"
+
+
+@pytest.fixture(autouse=True)
+def _fresh(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sources.read_pictures.cache_clear()
+
+
+def written(tmp_path, **arrays):
+    np.savez_compressed(tmp_path / "set.npz", **arrays)
+    return str(tmp_path / "set.npz")
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        BYTES,
+        BYTES.astype(np.int64),
+        BYTES.astype(np.float32),
+        BYTES / 255,
+        BYTES / 127.5 - 1,
+        BYTES.astype(np.uint16) * 257,
+    ],
+    ids=["uint8", "int64", "0 to 255", "0 to 1", "-1 to 1", "uint16"],
+)
+def test_every_type_of_number_becomes_the_same_bytes(array, tmp_path):
+    pictures = read_npz(written(tmp_path, x=array), SIZE)
+    assert np.array_equal(pictures.pixels[:, 0].numpy(), BYTES) and pictures.labels is None
+
+
+def test_channels_may_stand_first_or_last_and_labels_may_have_gaps(tmp_path):
+    colour = np.stack([BYTES, 255 - BYTES, BYTES // 2], 1)  # (N, C, H, W)
+    for stack in (colour, colour.transpose(0, 2, 3, 1)):
+        pictures = read_npz(written(tmp_path, images=stack, labels=LABELS), SIZE)
+        assert np.array_equal(pictures.pixels.numpy(), colour)
+        assert pictures.labels.tolist() == [0, 1, 2] * 4 and pictures.names == ("3", "5", "9")
+
+
+def test_parts_are_joined_and_classes_named(tmp_path):
+    parts = {"x_train": BYTES[:8], "y_train": LABELS[:8], "x_test": BYTES[8:], "y_test": LABELS[8:]}
+    pictures = read_npz(written(tmp_path, **parts, names=np.array(list("abcdefghij"))), SIZE)
+    assert np.array_equal(pictures.pixels[:, 0].numpy(), np.concatenate([BYTES[8:], BYTES[:8]]))
+    assert pictures.names == ("d", "f", "j")
+    assert pictures.labels.tolist() == [2, 0, 1, 2, *([0, 1, 2] * 3)[:8]]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "answer"),
+    [
+        ({"x": BYTES[0]}, r"no array of pictures, 3 or 4 axes; it holds x \(6, 6\)"),
+        ({"x": BYTES[:4]}, "4 pictures can be used; wanted 10 or more"),
+        ({"x": BYTES * 3.0}, "wanted one of 0 to 1, -1 to 1, 0 to 255"),
+        ({"x": BYTES / np.nan}, "values that are not finite"),
+        ({"x": np.zeros((12, 5, 6, 2))}, r"pictures of shape \(5, 6, 2\); wanted 1 or 3"),
+        ({"x": BYTES.astype(complex)}, "an array of type complex128; wanted numbers"),
+        ({"x": BYTES, "z": BYTES[:, :5]}, "its arrays of pictures have several shapes"),
+        ({"x": np.array([{}, 1] * 6)}, "set.npz is no file of arrays that can be read"),
+        ({"x": BYTES, "y": LABELS, "names": np.array(["a", "b"])}, "labels up to 9 for 2 names"),
+    ],
+)
+def test_arrays_that_are_no_pictures_are_refused(arrays, answer, tmp_path):
+    with pytest.raises(ValueError, match=answer) as caught:
+        read_npz(written(tmp_path, **arrays), SIZE)
+    assert "\n" not in str(caught.value)
+
+
+def idx(array):
+    """The bytes of an IDX file: two zeros, the type, the number of axes, the sizes, the data."""
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
+    return head + array.astype(np.uint8).tobytes()
+
+
+def test_idx_files_are_read_alone_or_as_a_folder(tmp_path):
+    for name, part in {"train": slice(8), "t10k": slice(8, 12)}.items():
+        (tmp_path / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(BYTES[part])))
+        (tmp_path / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS[part])))
+    data = open_images(str(tmp_path), resolution=6)
+    assert data.domain.labels == ("3", "5", "9") and len(data) == 12
+    pictures = read_idx(str(tmp_path), SIZE)
+    assert np.array_equal(pictures.pixels[:4, 0].numpy(), BYTES[8:]), "t10k comes first"
+    whole = tmp_path / "all-images-idx3-ubyte"
+    whole.write_bytes(idx(BYTES))
+    assert read_idx(str(whole), SIZE).labels is None
+
+
+@pytest.mark.parametrize(
+    ("content", "answer"),
+    [
+        (b"", "is no IDX file"),
+        (b"\x89PNG....", "is no IDX file"),
+        (idx(BYTES)[:-1], "is damaged: 431 bytes; wanted 432"),
+        (gzip.compress(idx(BYTES))[:-40], "is damaged"),
+        (idx(LABELS), "an array of 1 axes; wanted pictures"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is damaged: 0 bytes; wanted"),
+    ],
+)
+def test_damaged_idx_files_are_refused(content, answer, tmp_path):
+    (tmp_path / "x-images-idx3-ubyte").write_bytes(content)
+    with pytest.raises(ValueError, match=answer):
+        open_images(str(tmp_path), resolution=6)
+
+
+def test_what_has_another_size_is_cut_around_its_centre_and_scaled(tmp_path):
+    wide = np.zeros((10, 8, 24), np.uint8)
+    wide[:, :, 8:16] = 200
+    pixels = read_npz(written(tmp_path, x=wide), Size(4, 4)).pixels
+    assert pixels.shape == (10, 1, 4, 4) and (pixels == 200).all()
+    assert read_npz(written(tmp_path, x=wide), Size(4, 12)).pixels[0, 0, 0, 0] == 0
+
+
+def test_mnist_is_read_from_its_files():
+    if not MNIST.is_dir():
+        pytest.skip("the MNIST files are not here")
+    data = open_images(str(MNIST), resolution=28)
+    assert data.domain.labels == tuple("0123456789") and len(data) == 10_000
+    assert data.batch(torch.arange(5)).condition.tolist() == [7, 2, 1, 0, 4]
+
+
+def test_fashion_is_read_where_debian_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sources, "FASHION", str(tmp_path / "fashion"))
+    with pytest.raises(ValueError, match="install Debian's dataset-fashion-mnist, or name a fold"):
+        open_images("fashion-mnist", resolution=6)
+    (tmp_path / "fashion").mkdir()
+    (tmp_path / "fashion" / "train-images-idx3-ubyte").write_bytes(idx(BYTES))
+    (tmp_path / "fashion" / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(12) % 10))
+    sources.read_pictures.cache_clear()
+    names = open_images("fashion-mnist", resolution=6).domain.labels
+    assert (names[0], names[9], len(set(names))) == ("t-shirt", "boot", 10)
+
+
+@pytest.fixture
+def table():
+    return pytest.importorskip("datasets", exc_type=ImportError)
+
+
+def rows_of(table, broken=()):
+    """A set of 12 pictures of two named classes."""
+    cells = [{"bytes": content(picture(k)), "path": None} for k in range(12)]
+    for row in broken:
+        cells[row] = {"bytes": b"no picture", "path": None}
+    features = table.Features(image=table.Image(), label=table.ClassLabel(names=["cat", "dog"]))
+    values = {"image": cells, "label": [k % 2 for k in range(12)]}
+    return table.Dataset.from_dict(values, features=features)
+
+
+def test_parquet_and_arrow_sets_are_read(table, tmp_path):
+    rows = rows_of(table)
+    rows.to_parquet(tmp_path / "set.parquet")
+    rows.save_to_disk(tmp_path / "saved")
+    (tmp_path / "folder").mkdir()
+    rows.to_parquet(tmp_path / "folder" / "train-0.parquet")
+    for source in ("set.parquet", "saved", "folder"):
+        data = open_images(str(tmp_path / source), resolution=16)
+        assert data.domain.labels == ("cat", "dog") and len(data) == 12
+        batch = data.batch(torch.arange(12))
+        assert batch.condition.tolist() == [k % 2 for k in range(12)]
+        wanted = np.asarray(picture(7)).transpose(2, 0, 1) / 127.5 - 1
+        assert np.allclose(batch.x[7].numpy(), wanted, atol=1e-6)
+
+
+def test_rows_that_cannot_be_decoded_are_counted(table, tmp_path):
+    rows_of(table, broken=[1]).to_parquet(tmp_path / "set.parquet")
+    with pytest.warns(UserWarning, match="1 of 12 rows are not used: row 1: cannot identify"):
+        pictures = read_table(str(tmp_path / "set.parquet"), SIZE)
+    assert pictures.labels.tolist() == [0, *([0, 1] * 5)]
+
+
+def test_a_table_without_pictures_or_that_is_none_is_one_line(table, tmp_path):
+    table.Dataset.from_dict({"text": ["a"] * 12}).to_parquet(tmp_path / "text.parquet")
+    with pytest.raises(ValueError, match="no column of pictures; its columns: text"):
+        open_images(str(tmp_path / "text.parquet"), resolution=6)
+    (tmp_path / "bad.parquet").write_bytes(b"no table")
+    with pytest.raises(ValueError, match=r"bad\.parquet is no table that can be read"):
+        open_images(str(tmp_path / "bad.parquet"), resolution=6)
+
+
+def test_a_missing_package_is_answered_with_the_line_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(optional.importlib.util, "find_spec", lambda name: None)
+    (tmp_path / "x.parquet").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"pip install 'multigan\[image\]'"):
+        open_images(str(tmp_path / "x.parquet"), resolution=6)
+
+
+def test_a_file_of_no_known_kind_lists_the_known_ones(tmp_path):
+    Image.new("L", (4, 4)).save(tmp_path / "one.png")
+    with pytest.raises(ValueError, match=r"one.png: wanted a folder, a file of .zip, .npz, .npy, "):
+        open_images(str(tmp_path / "one.png"), resolution=6)
