@@ -75,7 +75,8 @@ class AugmentationPipeline:
     sampled bilinearly, mirrored at their borders, without ADA's wavelet filters.
 
     Raises ValueError for an unknown operation or a chance outside 0 to 1.
-    Source: Karras et al. 2020 (ADA), appendix B; the chances of R3GAN, Huang et al. 2024.
+    Source: after Karras et al. 2020 (ADA), appendix B, and the strengths that Huang et al. 2024
+    (R3GAN) give; how far each operation goes is our choice and was not compared with theirs.
     """
 
     def __init__(

@@ -153,7 +153,7 @@ def _rotate(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
 
 
 def _stretch(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-    """Wider and flatter, or the reverse, along an axis of any direction."""
+    """Wider and flatter, or the reverse; in other directions together with `rotate`."""
     factor = torch.exp2(SCALE_SD * torch.randn(n, generator=rng))
     return _scaling(factor, 1 / factor)
 
