@@ -162,8 +162,18 @@ def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
         if state is None:
             loop.begin()
         else:
-            loop.restore(state)
+            _restore(loop, state)
         return loop.go()
+
+
+def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
+    try:
+        loop.restore(state)
+    except KeyError as error:
+        raise ValueError(
+            f"{loop.run.path}: its training state lacks {error}: another version of multigan wrote "
+            "it; resume it with that one, or start from its weights with train --init"
+        ) from error
 
 
 def _description(
