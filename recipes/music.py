@@ -3,8 +3,10 @@
     multigan train music
     multigan sample runs/music-0001 -n 4 --given melody.mid --keep soprano
 
-RESULT
-
+Result on 2 busy cores, 12 to 15 minutes in one thread, `multigan evaluate`, seeds 0, 1, 2; in
+brackets held-out pieces and voices shuffled: Frechet distance 10.6, 14.0, 13.3 (.4, 88), scale .90,
+.88, .89 (.94, .83), dissonance .14, .16, .14 (.11, .39), parallels .07, .08, .07 (.01, .05). On the
+JSB json: 8.6 with `--steps 4500` (seed 0), 11.8 (seed 1, 2,000 steps). D hears parallels as such.
 Try: `multigan train music --coupling hybrid`, where every voice has latents of its own.
 """
 
