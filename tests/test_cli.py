@@ -9,6 +9,7 @@ import pytest
 from safetensors.torch import save_file
 
 from multigan import cli
+from multigan.commands import recipes
 from multigan.recipe_file import recipe_names
 from multigan.run import checkpoint, loop
 from multigan.weights import unique_state
@@ -206,7 +207,7 @@ def test_ctrl_c_outside_a_training_ends_with_130(say, monkeypatch):
     def interrupt(_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "read_recipe", interrupt)
+    monkeypatch.setattr(recipes, "read_recipe", interrupt)
     assert say("show points")[0] == 130
 
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 import multigan
 from multigan import cli
+from multigan.commands import training
 from multigan.recipe_file import recipe_names
 from multigan.run.checkpoint import load_checkpoint
 from multigan.run.loop import Loop
@@ -158,7 +159,7 @@ def start_of(run):
 
 def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
     monkeypatch.setattr(Loop, "go", lambda self: None)
-    monkeypatch.setattr(cli, "_report", lambda run: None)
+    monkeypatch.setattr(training, "_report", lambda run: None)
     text = say(f"train points {OFTEN} --init run --out again")
     best = load_file(copied / "checkpoints" / "best" / "generator_ema.safetensors")
     start = start_of(Path("again"))

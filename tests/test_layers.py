@@ -12,7 +12,11 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 RECIPES = sorted((REPOSITORY / "recipes").rglob("*.py"))
 TESTS = sorted((REPOSITORY / "tests").rglob("*.py"))
 
-OWN_DOMAINS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {"engine", "run"}
+OWN_DOMAINS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {
+    "engine",
+    "run",
+    "commands",
+}
 TOP = {"cli", "options", "exits", "__main__", "__init__"}  # what stands above everything else
 GROUND = {path.stem for path in PACKAGE.glob("*.py")} - TOP
 MAY_IMPORT = {
@@ -20,7 +24,8 @@ MAY_IMPORT = {
     **{room: GROUND | {room} for room in OWN_DOMAINS},
     "engine": GROUND | {"engine"},
     "run": GROUND | {"engine", "run", "__init__"},  # "__init__": the version
-    "cli": GROUND | {"run", "options", "exits", "__init__"},
+    "commands": GROUND | {"run", "options", "commands"},
+    "cli": GROUND | {"commands", "options", "exits", "__init__"},
     "options": GROUND,
     "exits": set(),
     "__main__": {"cli"},

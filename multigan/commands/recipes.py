@@ -1,0 +1,59 @@
+"""The commands about recipes and runs as a whole: list, show, copy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from multigan.recipe_file import read_recipe, recipe_names
+
+
+def list_(
+    runs: Annotated[bool, typer.Option("--runs", help="list runs instead of recipes")] = False,
+    folder: Annotated[Path, typer.Option(help="where the runs are")] = Path("runs"),
+) -> None:
+    """List the recipes; with --runs the runs, how far they are and how to go on."""
+    if not runs:
+        _columns([(name, read_recipe(name).summary) for name in recipe_names()])
+        return
+    from multigan.run.directory import find_runs, state_of
+
+    rows = [state_of(run) for run in find_runs(folder)]
+    if not rows:
+        print(f"no runs in {folder}")
+    _columns(
+        [
+            (row["run"], row["state"], f"step {row['step']} of {row['steps']}", row["next"])
+            for row in rows
+        ]
+    )
+
+
+def _columns(rows: Sequence[tuple[str, ...]]) -> None:
+    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
+    for row in rows:
+        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+
+
+def show(recipe: str) -> None:
+    """Show what a recipe is about and its knobs."""
+    file = read_recipe(recipe)
+    print(file.header.strip(), end="\n\n")
+    _columns([(f"--{_dashed(k.name)}", f"{k.default}", k.help) for k in file.knobs])
+
+
+def copy(recipe: str, file: Path) -> None:
+    """Copy a recipe to a file of your own, to change it."""
+    if file.exists():
+        raise ValueError(f"{file} exists already; choose another name")
+    if file.suffix != ".py":
+        raise ValueError(f"{file} is no name of a recipe file; wanted one that ends in .py")
+    file.write_bytes(read_recipe(recipe).path.read_bytes())
+    print(f"{file}: edit it, then run: multigan train {file}")
+
+
+def _dashed(name: str) -> str:
+    return name.replace("_", "-")

@@ -1,0 +1,65 @@
+"""The commands that train: train and resume."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from multigan.commands.source import Trust, trusted
+from multigan.options import Option, command
+from multigan.recipe_file import read_recipe
+
+
+def train_command(name: str) -> Any:
+    """The command that trains one recipe: its options are the recipe's knobs and the flags."""
+    from multigan.run.flags import Flags
+
+    file = read_recipe(name)
+    knobs = [Option(k.name, k.type, k.help, str(k.default)) for k in file.knobs]
+    flags = [
+        Option(f.name, _flag_type(str(f.type)), f.metadata["help"], _known(f.default))
+        for f in fields(Flags)
+    ]
+    tiny = Option("tiny", bool, "the recipe's TINY values: seconds instead of minutes")
+
+    def call(**options: Any) -> None:
+        from multigan.run.start import train
+
+        _report(train(file.path if name.endswith(".py") else name, **options))
+
+    return command(name, file.header, [*knobs, *flags, tiny], call)
+
+
+def _flag_type(annotation: str) -> type:
+    return {"str": str, "int": int, "bool": bool}[annotation.removesuffix(" | None")]
+
+
+def _known(default: Any) -> str:
+    return "" if default is None or default is False else str(default)
+
+
+def _report(run: Any) -> None:
+    print(
+        f"{run.ended} at step {run.step}: samples, logs and weights are in {run.path}; "
+        f"more samples: multigan sample {run.path}"
+    )
+
+
+def resume(
+    run: Path,
+    steps: Annotated[int | None, typer.Option(help="the new total of steps")] = None,
+    new_horizon: Annotated[
+        bool, typer.Option("--new-horizon", help="stretch the schedules to the new total")
+    ] = False,
+    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")] = None,
+    data: Annotated[str | None, typer.Option(help="where the same data lie now")] = None,
+    trust: Trust = None,
+) -> None:
+    """Go on with a run as if it had never stopped."""
+    from multigan.run.start import resume
+
+    wishes: dict[str, Any] = {"steps": steps, "new_horizon": new_horizon, "data": data}
+    _report(resume(run, **wishes, device=device, trust=trusted(trust)))
