@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from multigan.contract import tree_map
 from multigan.music.bodies import Body, Revision
+from multigan.music.choir import Choir
 from multigan.music.heads import choose, draw_noise, find_head, gumbel, start_anew
 from multigan.music.keys import (
     HEARD,
@@ -29,9 +30,8 @@ from multigan.music.layers import (
     root_mean_square_norm,
     unfold_steps,
 )
-from multigan.music.melody import Melody, sung_before
 from multigan.music.roll import Voice
-from multigan.music.streams import CLASSES
+from multigan.music.streams import CLASSES, Streams, notes
 from multigan.music.tensors import Given, channels, fill_in, nothing_given, slices
 from multigan.part import part
 
@@ -60,7 +60,8 @@ class MusicLatent(NamedTuple):
 class MusicGenerator(nn.Module):
     """Latents and what is given -> music (B, T, C) in {0, 1}; given cells come back bit by bit.
 
-    "composer": one body writes all voices from shared latents. "jamming": a body for each voice,
+    "composer": one body writes all voices from shared latents, and single voices hear each other
+    note by note (`choir`). "jamming": a body for each voice,
     from latents of its own; they hear nothing of each other. "hybrid": a shared body, then one for
     each voice with its own latents. Every body sees the given cells. A key, one for all (jamming:
     each voice has its own), turns the pitch-class logits, so that music learnt in one key is
@@ -130,17 +131,15 @@ class MusicGenerator(nn.Module):
         self.to_steps = GroupLinear(groups, wide, steps_per_beat * (wide // STEP_SHARE))
         self.at_steps = blocks(1, groups, wide // STEP_SHARE)
         heard = HEARD * (1 if self.private else count)
+        self.relations = None
+        if not self.private and pitched > 1:
+            self.relations = Streams(self.voices, steps_per_beat)
+            heard += self.relations.pairs_width
         self.revise = nn.ModuleList(
             Revision(groups, heard, wide // STEP_SHARE, wide, steps_per_beat)
             for _ in range(revisions)
         )
-        self.melodies = nn.ModuleDict(
-            {
-                str(k): Melody(voice.pitches)
-                for k, voice in enumerate(self.voices)
-                if voice.kind == "monophonic"
-            }
-        )
+        self.choir = Choir(self.voices, steps_per_beat, together=not self.private)
         self.agree = None if self.private else Agreement(wide // STEP_SHARE)
         self.to_logits = nn.ModuleList(
             VoiceLogits(voice, wide // STEP_SHARE, key_relative) for voice in self.voices
@@ -240,22 +239,22 @@ class MusicGenerator(nn.Module):
             )
         ]
         noises = [self.noise_scale * noise[..., block] for block in blocks]
-        self._add_melodies(logits, noises, [given.known[..., block] for block in blocks])
+        logits = self.choir(logits, noises, [given.known[..., block] for block in blocks])
         cells = [
             choose(self.head, voice, of_voice, chance, self.training)
             for voice, of_voice, chance in zip(self.voices, logits, noises, strict=True)
         ]
         return fill_in(torch.cat(cells, dim=-1), given, self.voices)
 
-    def _add_melodies(self, logits: list[Tensor], noise: list[Tensor], given: list[Tensor]) -> None:
-        """Write into `logits` what each pitch is worth after the one that sounds before."""
-        sung = [int(k) for k in self.melodies]
-        melodies = [cast(Melody, self.melodies[str(k)]) for k in sung]
-        before = sung_before(melodies, *([x[k] for k in sung] for x in (logits, noise, given)))
-        for k, melody, pitches in zip(sung, melodies, before, strict=True):
-            logits[k] = logits[k] + F.pad(melody(pitches), (0, 2))
-
     def _hear(self, x: Tensor, keys: Tensor) -> Tensor:
-        """What a body that revises hears of cells (B, T, C): (1 or K, B, T, inputs)."""
+        """What a body that revises hears of cells (B, T, C): (1 or K, B, T, inputs).
+
+        A body that writes all voices also hears how they stand to each other, as D does.
+        """
         heard = hear_own(x, keys, self.voices)  # (K, B, T, HEARD)
-        return heard if self.private else heard.permute(1, 2, 0, 3).flatten(2)[None]
+        if self.private:
+            return heard
+        heard = heard.permute(1, 2, 0, 3).flatten(2)
+        if self.relations is not None:
+            heard = torch.cat([heard, self.relations(*notes(x, self.voices)).pairs], dim=-1)
+        return heard[None]

@@ -1,18 +1,8 @@
 import pytest
 import torch
 
-from multigan.music import generators, tensors
-from multigan.music.melody import sung_before
-from tests.music.rolls import VOICES
-from tests.music.test_generators import (
-    SINGERS,
-    SMALL,
-    STEPS,
-    N,
-    every_coupling,
-    latent_of,
-    made,
-)
+from multigan.music import tensors
+from tests.music.test_generators import SINGERS, SMALL, STEPS, N, latent_of
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +14,7 @@ def _same_weights_every_time():
 
 def test_voices_sing_as_their_melody_wishes():
     generator = SMALL["music"]("composer", SINGERS).eval()
-    for melody in generator.melodies.values():
+    for melody in generator.choir.melodies:
         with torch.no_grad():
             melody.worth.fill_(-1000)
             melody.worth[len(melody.worth) // 2 + 3] = 0  # three semitones up, or hold
@@ -37,7 +27,7 @@ def test_voices_sing_as_their_melody_wishes():
 
 def test_a_melody_goes_on_from_given_notes():
     generator = SMALL["music"]("composer", SINGERS).eval()
-    for melody in generator.melodies.values():
+    for melody in generator.choir.melodies:
         with torch.no_grad():
             melody.worth.fill_(-1000)
             melody.worth[len(melody.worth) // 2 - 2] = 1000  # two semitones down, always
@@ -52,19 +42,3 @@ def test_a_melody_goes_on_from_given_notes():
         tokens = y[..., block].argmax(-1)
         assert (tokens[:, :5] == torch.tensor([18, 16, 14, 12, 10])).all()
         assert (tokens[:, 5:9] == torch.tensor([15, 21, 13, 11])).all()
-
-
-@every_coupling
-def test_what_is_sung_before_is_what_the_cells_say(coupling, monkeypatch):
-    told = []
-    monkeypatch.setattr(
-        generators, "sung_before", lambda *args: told.append(sung_before(*args)) or told[-1]
-    )
-    generator = made("music", coupling).eval()
-    x = tensors.canonical(generator(latent_of(generator)), VOICES)
-    block, voice = tensors.slices(VOICES)[0], VOICES[0]
-    sounds = tensors.sounding(x, VOICES)[0]
-    silent = sounds.sum(-1) == 0
-    heard = torch.where(silent, voice.pitches, sounds.argmax(-1))
-    assert voice.kind == "monophonic" and x[..., block].any()
-    assert torch.equal(told[-1][0][:, 1:], heard[:, :-1]) and (told[-1][0][:, 0] == 22 - 2).all()
