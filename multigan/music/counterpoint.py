@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from multigan.music.roll import Voice
 from multigan.music.streams import CLASSES
 
-SWIFT = 8.0  # the tables learn so many times as fast as other weights: they are logits themselves
+SWIFT = 20.0  # the tables learn so many times as fast as other weights: they are logits themselves
 PLACES = 2  # on the beat, and between beats: a dissonance in passing is another thing
 
 

@@ -106,7 +106,9 @@ class VoiceLogits(nn.Module):
 
     A pitch is the sum of its degree in the key, a parabola that says around which pitch the voice
     moves at this step, and a part of its own; rest, hold and sustain are linear maps, as drums are.
-    What is agreed with others is added.
+    What is agreed with others is added. The pitches of a single voice that is written relative to a
+    key are worth the same at all steps: what changed with the step and stood in no key would only
+    lead out of the scale.
     """
 
     def __init__(self, voice: Voice, inputs: int, key_relative: bool = True) -> None:
@@ -116,7 +118,8 @@ class VoiceLogits(nn.Module):
         degrees = CLASSES if self.key_relative else 0
         register = 0 if voice.kind == "drums" else 2
         others = {"monophonic": 2, "polyphonic": pitches, "drums": 0}[voice.kind]
-        self.sizes = [degrees, register, pitches, others]
+        self.fixed = nn.Parameter(torch.zeros(pitches)) if self._is_fixed() else None
+        self.sizes = [degrees, register, 0 if self._is_fixed() else pitches, others]
         self.linear = nn.Linear(inputs, sum(self.sizes))
         nn.init.normal_(self.linear.weight, std=FIRST_GAIN / math.sqrt(inputs))
         nn.init.zeros_(self.linear.bias)
@@ -135,15 +138,18 @@ class VoiceLogits(nn.Module):
         above = voice.lowest + torch.arange(pitches) - torch.arange(CLASSES)[:, None]
         self.register_buffer("key_of", above % CLASSES, persistent=False)
 
+    def _is_fixed(self) -> bool:
+        return self.kind == "monophonic" and self.key_relative
+
     parabola: Tensor  # (2, pitches): the centre stands at slope / bend
     key_of: Tensor  # (12, pitches): the key in which a pitch is a degree
 
     def forward(self, h: Tensor, key: Tensor, agreed: Agreed | None = None) -> Tensor:
         """(B, T, C), one-hot key (B, 12) -> (B, T, width)."""
-        degrees, curve, strike, other = self.linear(h).split(self.sizes, dim=-1)
+        degrees, curve, own, other = self.linear(h).split(self.sizes, dim=-1)
         if self.kind == "drums":
-            return strike
-        strike = strike + curve @ self.parabola
+            return own
+        strike = (own if self.fixed is None else self.fixed) + curve @ self.parabola
         if agreed is not None and self.key_relative:
             degrees = degrees + agreed.chord
         if agreed is not None and self.kind == "monophonic":

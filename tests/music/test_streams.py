@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -132,6 +134,17 @@ def test_a_window_in_one_scale_shows_fifths_whatever_its_key():
     likeness = window[12:24]
     assert likeness[0] == likeness.max() and likeness[1:].argmax() + 1 in (5, 7)
     torch.testing.assert_close(likeness[5], likeness[7])
+
+
+def test_one_short_note_out_of_the_scale_shows_in_a_window():
+    often = [0, 4, 7, 0, 4, 7, 0, 4, 7, 0, 4, 7]
+    once = [*often[:-1], 6]
+    pure, mixed = (heard(music(tokens, [REST] * 12)).window[0, 24:36] for tokens in (often, once))
+    four = 1 - math.exp(-4)
+    assert pure[0].item() == pytest.approx(3 * four**2 / 12)
+    assert pure[1].item() == pytest.approx(0, abs=1e-6)
+    wanted = (1 - math.exp(-3)) * (1 - math.exp(-1)) / 12  # the semitone from 6 to 7
+    assert mixed[1].item() == pytest.approx(wanted, abs=1e-6)
 
 
 def test_drums_have_no_pitch_streams_and_a_single_voice_no_pairs():
