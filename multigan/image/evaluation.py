@@ -154,12 +154,13 @@ def _notes(domain: ImageDomain, eyes: Eyes, real: Batch, known: int) -> tuple[st
     """What the rows and columns of the table are."""
     n, k, wide = len(real.x), metrics.NEIGHBOURS, eyes.extractor.width
     right = "" if eyes.classifier is None else _accuracy(eyes.classifier, real)
+    equal = "; of kernel below 0: the class shares are equal)" if domain.labels else ")"
     notes = [
         f"{n} pictures in every row, against {n} held-out ones; k = {k}, where equal "
         f"distributions have an expected coverage of {expected_coverage(n, n, k):.3f}",
         f"extractor: {wide} features of {eyes.extractor.told}{right}; this is no FID",
         "real (train): what memorising would score; real (held out): the floor of every column "
-        "(of frechet above 0: N is finite; of kernel below 0: the class shares are equal)",
+        "(of frechet above 0: N is finite" + equal,
         f"{_baseline_name(domain)}: drawn over pixels, with the training pictures' mean and "
         "covariance: what needs no network",
         f"kernel: of all pairs (KID's kernel); the interval is one sd over {metrics.SUBSETS} pairs "

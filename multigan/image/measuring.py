@@ -26,7 +26,7 @@ def measure(
 ) -> None:
     """Measure a run through another extractor, or on more pictures; prints the table.
 
-    extractor: auto, classifier, random, random:SEED, or a TorchScript file that takes RGB bytes
+    extractor: auto, classifier, random, random:SEED, or a TorchScript file (it is run: trust it)
     count: pictures in each row, about, at most
     split: of the data, that is measured against: test or valid
     data: where the same kind of data lie now

@@ -6,7 +6,11 @@
 
 100,000 training points, 2,500 drawn ones, high quality within 3 sd of a mode (a true sampler:
 98.9 %), reverse KL over these (its floor: .0014). Networks are ours, 128 wide, and equal in both
-rows. Published (Lin et al. 2018): GAN 6.3 modes of 8, PacGAN2 7.9. Not run yet.
+rows. Published (Lin et al. 2018): GAN 6.3 modes of 8, PacGAN2 7.9.
+
+Time: 39 (vanilla) to 49 s of CPU, measuring included, in one thread of a busy 2-core x86 machine.
+Result so far: r3, seeds 0 and 1, 8 modes each, high quality 96.8 and 96.2 %, reverse KL .0011 and
+.0062, modes .62 and .73 as wide as they should be; vanilla, seed 0: 2 modes, 98.0 %, 1.41.
 """
 
 from multigan.points.data import GaussianMixture
