@@ -1,5 +1,6 @@
 """Hand numbers, scipy, scikit-learn and loops over every pair stand against our distances."""
 
+import importlib
 import math
 
 import numpy as np
@@ -204,3 +205,23 @@ def test_kernel_distance_refuses_subsets_that_it_cannot_draw():
     for subsets, size in ((0, 5), (1, 1), (1, 11)):
         with pytest.raises(ValueError, match="wanted at least"):
             kernel_distance(rows, rows, keyed_rng(0), subsets, size)
+
+
+def test_neighbour_metrics_equal_those_of_prdc():
+    prdc = pytest.importorskip("prdc", reason="the package prdc is not installed")
+    real, fake = gaussian(300, 16, 13), gaussian(250, 16, 14, shift=0.1)
+    theirs = prdc.compute_prdc(real.double().numpy(), fake.double().numpy(), nearest_k=5)
+    ours = {**precision_recall(real, fake)._asdict(), **density_coverage(real, fake)._asdict()}
+    assert ours == pytest.approx(theirs, abs=1e-6)
+
+
+def test_distances_equal_those_of_torch_fidelity():
+    fid = pytest.importorskip("torch_fidelity.metric_fid", reason="torch-fidelity is not installed")
+    kid = importlib.import_module("torch_fidelity.metric_kid")
+    real, fake = gaussian(300, 16, 15).double(), gaussian(250, 16, 16, shift=0.1).double()
+    statistics = [fid.fid_features_to_statistics(rows) for rows in (real, fake)]
+    theirs = fid.fid_statistics_to_metric(*statistics, verbose=False)[fid.KEY_METRIC_FID]
+    assert frechet_distance(real, fake) == pytest.approx(theirs, rel=1e-6)
+    ours = kernel_distance(real[:200], fake[:200], keyed_rng(0), 1, 200).mean
+    theirs = kid.kernel_mmd(real[:200].numpy(), fake[:200].numpy(), kid_kernel="poly")
+    assert ours == pytest.approx(theirs, abs=1e-6)

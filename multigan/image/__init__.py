@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 PARTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
     "Images": "multigan.image.data:Images",
+    "StackedImages": "multigan.image.stacked:StackedImages",
     "DiffAugment": "multigan.image.augment:DiffAugment",
     "AugmentationPipeline": "multigan.image.augment:AugmentationPipeline",
     "DCGANGenerator": "multigan.image.generators:DCGANGenerator",
@@ -22,6 +23,7 @@ PARTS = {
 
 COMMANDS = {
     "check": "multigan.image.folder:check",
+    "measure": "multigan.image.measuring:measure",
     "project": "multigan.image.latents:project",
 }
 

@@ -9,8 +9,9 @@ from torch import Tensor
 
 from multigan.contract import Batch
 from multigan.image.decoding import Size
-from multigan.image.domain import ImageDomain, from_bytes
+from multigan.image.domain import ImageDomain
 from multigan.image.pictures import Pictures
+from multigan.image.pixels import from_bytes
 from multigan.image.sources import read_pictures
 from multigan.part import part
 

@@ -14,15 +14,13 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from multigan.contract import Batch, Data, Generator, Sampler, Table, Unmeasurable, sample_once
-from multigan.fidelity import expected_coverage
+from multigan.contract import Data, Generator, Sampler, Table, sample_once
 from multigan.files import write_atomically
-from multigan.image import metrics
+from multigan.image import evaluation
+from multigan.image.pixels import from_bytes, to_bytes
 from multigan.image.truncation import Truncated
 from multigan.part import part
 
-COMPARED = 1000  # pictures measured in each row of the table, about, at most
-DRAWN_TOGETHER = 64  # pictures per forward pass while measuring
 TILE = 64  # pixels: a preview enlarges smaller pictures to about this side
 GAP = 2  # pixels between the pictures of a preview
 PAPER = 255  # the colour of the gaps
@@ -83,8 +81,8 @@ class ImageDomain:
 
         Raises ValueError for pictures of another shape.
         """
-        if tuple(x.shape[1:]) != self._shape:
-            raise ValueError(f"pictures of shape {tuple(x.shape[1:])}; wanted {self._shape}")
+        if tuple(x.shape[1:]) != self.shape:
+            raise ValueError(f"pictures of shape {tuple(x.shape[1:])}; wanted {self.shape}")
         pixels = to_bytes(x.detach().cpu()).permute(0, 2, 3, 1)  # (B, H, W, C)
         flat = pixels.squeeze(3) if self.channels == 1 else pixels
         return [Image.fromarray(picture) for picture in flat.numpy()]
@@ -123,32 +121,8 @@ class ImageDomain:
         return files + (self.preview(samples, folder / "grid") if samples else [])
 
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
-        """Measure training pictures, other held-out ones, a Gaussian per class and this model.
-
-        All rows are held against `data`, a held-out split, at one count. The extractor is kept in
-        `cache`. Raises Unmeasurable if a split holds too few pictures for the extractor's width.
-        """
-        train = data.split("train")
-        real, other, known = metrics.matched([data, _another_split(data), train], COMPARED)
-        n = len(real.x)
-        if n <= metrics.FEATURES:
-            raise Unmeasurable(
-                f"{n} pictures to measure with; wanted more than {metrics.FEATURES} in each split"
-            )
-        (memory,) = metrics.matched([train], metrics.REMEMBERED)
-        extractor = metrics.extractor_for(train, self._shape, len(self.labels), cache)
-        rows = {
-            "real (train)": known,
-            "real (held out)": other,
-            self._baseline_name: metrics.gaussian_baseline(memory, real.condition, n, rng),
-            "this model": draw(sampler.generator, n, rng, real.condition),
-        }
-        measured = {
-            name: metrics.measure(extractor, real, quantised(row), memory.x, rng)
-            for name, row in rows.items()
-        }
-        accuracy = metrics.agreement(extractor, real) if self.labels else None
-        return Table(measured, self._notes(n, len(memory.x), accuracy))
+        """Measure real pictures, a Gaussian and this model; see `evaluation`."""
+        return evaluation.evaluate(self, sampler.generator, data, rng, cache)
 
     @property
     def resolution(self) -> int | tuple[int, int]:
@@ -156,33 +130,9 @@ class ImageDomain:
         return self.height if self.height == self.width else (self.height, self.width)
 
     @property
-    def _shape(self) -> tuple[int, int, int]:
+    def shape(self) -> tuple[int, int, int]:
+        """Channels, height and width."""
         return (self.channels, self.height, self.width)
-
-    @property
-    def _baseline_name(self) -> str:
-        return "Gaussian per class" if self.labels else "one Gaussian"
-
-    def _notes(self, n: int, known: int, accuracy: float | None) -> tuple[str, ...]:
-        """What the rows and columns of the table are."""
-        network = (
-            "an untrained convolutional network with fixed weights"
-            if accuracy is None
-            else f"a classifier of the training split ({accuracy:.2%} right on the reference)"
-        )
-        k, coverage = metrics.NEIGHBOURS, expected_coverage(n, n, metrics.NEIGHBOURS)
-        return (
-            f"{n} pictures in every row, against {n} held-out ones; k = {k}, where equal "
-            f"distributions have an expected coverage of {coverage:.3f}",
-            f"extractor: {metrics.FEATURES} standardised features of {network}; this is no FID",
-            "real (train): what memorising would score; real (held out): the floor of every column "
-            "(of frechet above 0: N is finite; of kernel below 0: the class shares are equal)",
-            f"{self._baseline_name}: drawn over pixels, with the training pictures' mean and "
-            "covariance: what needs no network",
-            "diversity: pixel sd within a class over that of real pictures; 1 is right, 0 collapse",
-            f"novelty: distance to the nearest of {known} training pictures over that of held-out "
-            "ones; about 1 is right, 0 is copying",
-        )
 
     def _wished(self, n: int, names: list[str]) -> Tensor | None:
         """Labels (n,) of the named classes in turn, or of all; None in a domain without."""
@@ -215,35 +165,6 @@ class ImageDomain:
         return grid
 
 
-def to_bytes(x: Tensor) -> Tensor:
-    """Values in [-1, 1], clamped, as uint8 of the same shape: the range is fixed."""
-    return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
-
-
-def from_bytes(pixels: Tensor) -> Tensor:
-    """uint8 as float32 in [-1, 1]: the inverse of `to_bytes`."""
-    return pixels.float() / 127.5 - 1
-
-
-def quantised(pictures: Batch) -> Batch:
-    """The same pictures as a PNG file would keep them."""
-    return Batch(from_bytes(to_bytes(pictures.x)), pictures.condition)
-
-
-def draw(generator: Generator, n: int, rng: torch.Generator, labels: Tensor | None) -> Batch:
-    """`n` pictures (n, C, H, W) of a generator, of the classes `labels` (n,) if there are any.
-
-    Raises ValueError for values that are not finite: as bytes they would pass for pictures.
-    """
-    counts = torch.arange(n).split(DRAWN_TOGETHER)
-    wishes = [None] * len(counts) if labels is None else labels.split(DRAWN_TOGETHER)
-    runs = zip(counts, wishes, strict=True)
-    x = torch.cat([sample_once(generator, len(count), rng, wish) for count, wish in runs])
-    if not x.isfinite().all():
-        raise ValueError("the generator draws values that are not finite; its training diverged")
-    return Batch(x, labels)
-
-
 def read_samples(folder: Path) -> list[Image.Image]:
     """The pictures that `write` wrote, in order, with their labels."""
     samples = []
@@ -272,12 +193,6 @@ def _rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
 def _cut(samples: list[Image.Image], columns: int) -> list[list[Image.Image]]:
     """Rows of `columns` samples; the last may be shorter."""
     return [samples[i : i + columns] for i in range(0, len(samples), columns or 1)]
-
-
-def _another_split(data: Data) -> Data:
-    """The held-out split that `data` is not: "test", unless it is that one."""
-    test = data.split("test")
-    return data.split("valid") if test.fingerprint == data.fingerprint else test
 
 
 def _save(image: Image.Image, file: Path) -> None:

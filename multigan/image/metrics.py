@@ -1,129 +1,106 @@
-"""What is measured on pictures, with a small extractor of our own: nothing is downloaded.
+"""What is measured on pictures; whatever looks at features says through which extractor.
 
-Labelled sets are seen through a classifier trained on the set's own training split, unlabelled ones
-through the same network with fixed random weights. Neither is Inception: no figure here is an FID.
+No extractor here is Inception unless the user brings it: no figure is an FID by itself.
 """
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
 from multigan import fidelity
-from multigan.contract import Batch, Data
-from multigan.files import write_atomically
-from multigan.fit import build_seeded, fit
-from multigan.rng import keyed_rng
+from multigan.contract import Batch
+from multigan.image.extractors import Extractor
+from multigan.image.matching import CHUNK
 
-FEATURES = 32  # width of the penultimate layer; sets must be larger
 NEIGHBOURS = 5  # k of precision, recall, density and coverage
-FIRST_WIDTH, LAST_WIDTH = 16, 64  # channels of the extractor's stages
-POOLED = 4  # H and W of its last stage
-STEPS, BATCH, LR, SMOOTHING = 400, 64, 2e-3, 0.1  # of the classifier
-EXTRACTOR_VERSION = 1  # raise it when the same network would be trained otherwise
 REMEMBERED = 10_000  # training pictures that a sample is held against, at most
-CHUNK = 256  # pictures that pass through the extractor together
+SUBSETS = 100  # pairs of halves that the kernel distance's spread is taken from
+RARE = 0.01  # the share of real pictures that lie nearer to another one than this counts as near
 
 
-class Extractor(nn.Module):
-    """A small convolutional network for pictures (B, C, H, W) of one size.
+class Reference(NamedTuple):
+    """Held-out pictures that every row of a table is held against, and what is known of them."""
 
-    `features` are standardised: over the training split each has mean 0 and sd 1, so that distances
-    compare between data sets. Without classes there are no logits.
-    """
-
-    centre: Tensor
-    scale: Tensor
-
-    def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
-        super().__init__()
-        stages, wide = [], FIRST_WIDTH
-        for _ in range(int(math.log2(min(height, width) / POOLED))):
-            stages.append(_stage(channels, wide, kernel=4, stride=2))  # halves H and W
-            channels, wide = wide, min(2 * wide, LAST_WIDTH)
-        self.body = nn.Sequential(
-            *stages,
-            nn.AdaptiveAvgPool2d(POOLED),
-            _stage(channels, LAST_WIDTH, kernel=3, stride=1),
-            nn.Flatten(),
-            nn.Linear(LAST_WIDTH * POOLED**2, FEATURES),
-        )
-        self.head = nn.Linear(FEATURES, classes) if classes else None
-        self.register_buffer("centre", torch.zeros(FEATURES))
-        self.register_buffer("scale", torch.ones(FEATURES))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Class logits (B, classes)."""
-        assert self.head is not None
-        return self.head(self.body(x).relu())
-
-    def features(self, x: Tensor) -> Tensor:
-        """Standardised features (B, FEATURES), before the last nonlinearity."""
-        return (self.body(x) - self.centre) / self.scale
-
-    @torch.no_grad()
-    def standardise(self, x: Tensor) -> None:
-        """Take mean and sd of the features from pictures (N, C, H, W)."""
-        raw = torch.cat([self.body(chunk) for chunk in x.split(CHUNK)])
-        self.centre.copy_(raw.mean(0))
-        self.scale.copy_(raw.std(0).clamp(min=1e-6))
+    extractor: Any  # what features are taken with
+    classifier: Extractor | None  # what says which class a picture shows
+    real: Batch  # x (N, C, H, W) in [-1, 1], labels (N,) or None
+    features: Tensor  # (N, F) of the real pictures
+    memory: Tensor  # (T, C, H, W) pictures that may be memorised
+    nearest: Tensor  # (N,) distances of the real pictures to the nearest in memory
+    apart: Tensor  # (N,) and to the nearest other one among themselves
 
 
-def extractor_for(train: Data, shape: tuple[int, int, int], classes: int, cache: Path) -> Extractor:
-    """The extractor of a training split of (C, H, W) pictures, from `cache` or made and kept there.
-
-    It depends on the split's bytes only, never on the caller's random state. A file that cannot be
-    read is replaced.
-    """
-    rng = keyed_rng("image extractor")
-    extractor = build_seeded(lambda: Extractor(*shape, classes), rng)
-    file = cache / f"image-extractor-{_key(extractor, train)}.safetensors"
-    try:
-        extractor.load_state_dict(load_file(file))
-    except (FileNotFoundError, SafetensorError):
-        if classes:
-            _train(extractor, train, rng)
-        extractor.standardise(matched([train], REMEMBERED)[0].x)
-        _store(extractor, file)
-    return extractor.eval()
+def refer_to(
+    extractor: Any, real: Batch, memory: Tensor, classifier: Extractor | None = None
+) -> Reference:
+    """The reference made of held-out pictures `real` and of training pictures `memory`."""
+    features = in_chunks(extractor.features, real.x)
+    nearest = nearest_distances(real.x, memory)
+    return Reference(
+        extractor, classifier, real, features, memory, nearest, distances_within(real.x)
+    )
 
 
-def measure(
-    extractor: Extractor, real: Batch, fake: Batch, train: Tensor, rng: torch.Generator
-) -> dict[str, float]:
-    """Every figure of `fake` against as many `real` pictures.
+def measure(reference: Reference, fake: Batch, rng: torch.Generator) -> dict[str, float]:
+    """Every figure of `fake` against as many real pictures.
 
     `x` (N, C, H, W) in [-1, 1], quantised alike; the condition is labels (N,), of a fake the class
-    that was wished for, or None; `train` (T, C, H, W) holds the pictures that may be memorised.
+    that was wished for, or None. `kernel_sd` is the spread of the kernel distance over SUBSETS
+    pairs of halves; class figures are there with labels only.
     """
-    real_features, fake_features = (_in_chunks(extractor.features, b.x) for b in (real, fake))
-    kernel = fidelity.kernel_distance(
-        real_features, fake_features, rng, subsets=1, subset_size=len(real.x)
-    )
-    scores = {} if fake.condition is None else {"class_agreement": agreement(extractor, fake)}
-    return scores | {
-        "frechet": fidelity.frechet_distance(real_features, fake_features),
-        "kernel": kernel.mean,
-        **fidelity.precision_recall(real_features, fake_features, NEIGHBOURS)._asdict(),
-        **fidelity.density_coverage(real_features, fake_features, NEIGHBOURS)._asdict(),
+    real, known = reference.real, reference.features
+    features = in_chunks(reference.extractor.features, fake.x)
+    values = {
+        **_class_figures(reference, fake, features),
+        "frechet": fidelity.frechet_distance(known, features),
+        **_kernel(known, features, rng),
+        **fidelity.precision_recall(known, features, NEIGHBOURS)._asdict(),
+        **fidelity.density_coverage(known, features, NEIGHBOURS)._asdict(),
         "diversity": _ratio(within_class_sd(fake), within_class_sd(real)),
-        "novelty": _ratio(nearest_distance(fake.x, train), nearest_distance(real.x, train)),
+        **memorisation(reference, fake.x),
+    }
+    return values
+
+
+def memorisation(reference: Reference, fake: Tensor) -> dict[str, float]:
+    """How fakes (N, C, H, W) lie to the training pictures, and to each other, in pixels.
+
+    novelty: median distance to the nearest training picture, over that of held-out ones; copying 0.
+    novelty_auc: chance that a fake's is larger than a held-out picture's; right .5, copying 0.
+    copied: share whose distance is smaller than that of all but a RARE share of held-out ones.
+    twins: share with another fake that near, by the distances among the real ones.
+    """
+    nearest, real = nearest_distances(fake, reference.memory), reference.nearest
+    return {
+        "novelty": _ratio(float(nearest.median()), float(real.median())),
+        "novelty_auc": chance_larger(nearest, real),
+        "copied": _share_below(nearest, real),
+        "twins": _share_below(distances_within(fake), reference.apart),
     }
 
 
-def agreement(extractor: Extractor, pictures: Batch) -> float:
+def agreement(classifier: Extractor, pictures: Batch) -> float:
     """The share of pictures that the classifier puts into the class of their label."""
-    found = _in_chunks(extractor, pictures.x).argmax(1)
+    found = in_chunks(classifier, pictures.x).argmax(1)
     return float((found == pictures.condition).double().mean())
+
+
+def class_frechets(
+    real: Tensor, fake: Tensor, real_labels: Tensor, fake_labels: Tensor
+) -> dict[int, float]:
+    """The Frechet distance of the features within each class that both sets hold twice or more."""
+    sets = ((real, real_labels), (fake, fake_labels))
+    found = {}
+    for label in real_labels.unique().tolist():
+        own = [features[labels == label] for features, labels in sets]
+        if min(map(len, own)) > 1:
+            found[label] = fidelity.frechet_distance(*own)
+    return found
 
 
 def within_class_sd(pictures: Batch) -> float:
@@ -140,10 +117,34 @@ def within_class_sd(pictures: Batch) -> float:
     return float(torch.stack(spreads).mean()) if spreads else math.nan
 
 
-def nearest_distance(pictures: Tensor, train: Tensor) -> float:
-    """The median Euclidean pixel distance of a picture to its nearest one in `train`."""
-    nearest = [torch.cdist(c, train.flatten(1)).amin(1) for c in pictures.flatten(1).split(CHUNK)]
-    return float(torch.cat(nearest).median())
+def nearest_distances(pictures: Tensor, memory: Tensor) -> Tensor:
+    """The Euclidean pixel distance (N,) of each picture to its nearest one in `memory`.
+
+    Where those are grey and the pictures are stacks, each channel is a picture: (N C,).
+    """
+    if pictures.shape[1] != memory.shape[1]:
+        pictures = pictures.flatten(0, 1)[:, None]
+    known = memory.flatten(1)
+    return torch.cat([torch.cdist(c, known).amin(1) for c in pictures.flatten(1).split(CHUNK)])
+
+
+def distances_within(pictures: Tensor) -> Tensor:
+    """The pixel distance (N,) of each picture to its nearest other one; infinite for a lone one."""
+    flat, found = pictures.flatten(1), []
+    for start in range(0, len(flat), CHUNK):
+        distances = torch.cdist(flat[start : start + CHUNK], flat)
+        rows = torch.arange(len(distances))
+        distances[rows, start + rows] = math.inf  # itself
+        found.append(distances.amin(1))
+    return torch.cat(found)
+
+
+def chance_larger(values: Tensor, others: Tensor) -> float:
+    """The chance that one of `values` exceeds one of `others`, ties counted half: the AUC."""
+    ordered = others.sort().values
+    below = torch.searchsorted(ordered, values)
+    upto = torch.searchsorted(ordered, values, right=True)
+    return float((below + upto).double().mean()) / (2 * len(others))
 
 
 def gaussian_baseline(train: Batch, labels: Tensor | None, n: int, rng: torch.Generator) -> Batch:
@@ -162,22 +163,36 @@ def gaussian_baseline(train: Batch, labels: Tensor | None, n: int, rng: torch.Ge
     return Batch(x, labels)
 
 
-def matched(sets: Sequence[Data], most: int) -> list[Batch]:
-    """Equally many samples of every class from each set, class by class, about `most` at most.
+@torch.no_grad()
+def in_chunks(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    """`function` applied to runs of CHUNK pictures, concatenated."""
+    return torch.cat([function(chunk) for chunk in x.split(CHUNK)])
 
-    Where class shares differ by chance, a Frechet distance measures the shares: two random subsets
-    of the digits are then twice as far apart as two with equal shares.
-    """
-    members = [_by_class(data) for data in sets]
-    counts = {label: min(len(m.get(label, ())) for m in members) for label in members[0]}
-    total = sum(counts.values())
-    if total > most:
-        counts = {label: -(-count * most // total) for label, count in counts.items()}
-    none = torch.arange(0)
-    return [
-        data.batch(torch.cat([none, *(_spaced(m.get(k, none), n) for k, n in counts.items())]))
-        for data, m in zip(sets, members, strict=True)
-    ]
+
+def _class_figures(reference: Reference, fake: Batch, features: Tensor) -> dict[str, float]:
+    """What only labelled pictures have."""
+    if fake.condition is None:
+        return {}
+    sets = (reference.features, features, reference.real.condition, fake.condition)
+    of_class = class_frechets(*sets).values()
+    found = {"class_frechet": sum(of_class) / len(of_class)} if of_class else {}
+    if reference.classifier is not None:
+        found = {"class_agreement": agreement(reference.classifier, fake), **found}
+    return found
+
+
+def _kernel(real: Tensor, fake: Tensor, rng: torch.Generator) -> dict[str, float]:
+    """The kernel distance of all pairs, and its spread over pairs of halves."""
+    n = len(real)
+    whole = fidelity.kernel_distance(real, fake, rng, subsets=1, subset_size=n)
+    halves = fidelity.kernel_distance(real, fake, rng, SUBSETS, max(2, n // 2))
+    return {"kernel": whole.mean, "kernel_sd": halves.sd}
+
+
+def _share_below(values: Tensor, real: Tensor) -> float:
+    """The share of `values` below the quantile of `real` that a share RARE of it lies below."""
+    least = real.double().quantile(RARE)
+    return float((values.double() < least).double().mean())
 
 
 def _ratio(fake: float, real: float) -> float:
@@ -185,59 +200,8 @@ def _ratio(fake: float, real: float) -> float:
     return fake / real if real else math.nan
 
 
-def _by_class(data: Data) -> dict[int, Tensor]:
-    """The indices (n,) of each class, in order of the labels; all under 0 without labels."""
-    indices = torch.arange(len(data))
-    runs = [data.batch(run).condition for run in indices.split(CHUNK)]
-    if not runs or runs[0] is None:
-        return {0: indices}
-    labels = torch.cat(runs)
-    return {label: indices[labels == label] for label in labels.unique().tolist()}
-
-
-def _spaced(indices: Tensor, n: int) -> Tensor:
-    """`n` of the indices, evenly spaced."""
-    return indices[torch.arange(n) * len(indices) // max(1, n)]
-
-
 def _gaussian(x: Tensor, n: int, rng: torch.Generator) -> Tensor:
     """`n` draws (n, C, H, W) from the Gaussian with mean and covariance of `x` (T, C, H, W)."""
     centred = x.flatten(1) - x.flatten(1).mean(0)
     mixture = torch.randn(n, len(x), generator=rng) / max(1, len(x) - 1) ** 0.5
     return x.mean(0) + (mixture @ centred).unflatten(1, x.shape[1:])
-
-
-def _stage(channels: int, wide: int, kernel: int, stride: int) -> nn.Module:
-    """Convolution, normalisation over each picture, nonlinearity."""
-    convolution = nn.Conv2d(channels, wide, kernel, stride, padding=1)
-    return nn.Sequential(convolution, nn.GroupNorm(1, wide), nn.ReLU())
-
-
-def _key(extractor: Extractor, train: Data) -> str:
-    """24 hex digits of all that decides the weights."""
-    made_of = [train.fingerprint, str(extractor), STEPS, BATCH, LR, SMOOTHING, EXTRACTOR_VERSION]
-    return hashlib.blake2b(json.dumps(made_of).encode(), digest_size=12).hexdigest()
-
-
-def _train(extractor: Extractor, train: Data, rng: torch.Generator) -> None:
-    """Fit the classifier to the training split."""
-
-    def batches(rng: torch.Generator) -> Batch:
-        return train.batch(torch.randint(len(train), (BATCH,), generator=rng))
-
-    def loss(model: Extractor, batch: Batch) -> Tensor:
-        return F.cross_entropy(model(batch.x), batch.condition, label_smoothing=SMOOTHING)
-
-    fit(extractor, loss, batches, STEPS, LR, rng)
-
-
-@torch.no_grad()
-def _in_chunks(function: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    """`function` applied to runs of CHUNK pictures, concatenated."""
-    return torch.cat([function(chunk) for chunk in x.split(CHUNK)])
-
-
-def _store(extractor: Extractor, file: Path) -> None:
-    """Keep the weights; readers never see half a file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, save(extractor.state_dict()))

@@ -78,6 +78,7 @@ def run(job: Job) -> None:
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, 1 thread",
         "evaluation": measured,
     }
+    job.result.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(job.result, json.dumps(result, indent=1).encode())
 
 

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 
@@ -48,3 +49,16 @@ def test_every_benchmark_recipe_names_its_rows():
     for name in recipe_names():
         if name.startswith(queue.FOLDER):
             assert queue.read_recipe(name).rows, name
+
+
+def test_a_result_is_written_where_no_folder_was(results, monkeypatch):
+    def pretend(verb, *arguments):
+        if verb == "evaluate":
+            Path(arguments[0]).mkdir()
+            (Path(arguments[0]) / "evaluation.json").write_text('{"rows": {}}')
+
+    monkeypatch.setattr(queue, "RESULTS", results / "new" / "results")
+    monkeypatch.setattr(queue, "_multigan", pretend)
+    queue.run(next(queue.jobs(["toy"])))
+    written = json.loads((results / "new" / "results" / "toy-a-0.json").read_text())
+    assert written["row"] == "a" and written["evaluation"] == {"rows": {}}

@@ -8,15 +8,9 @@ from torch import nn
 
 from multigan.contract import Sampler
 from multigan.image.data import open_images
-from multigan.image.domain import (
-    GAP,
-    PAPER,
-    ImageDomain,
-    draw,
-    from_bytes,
-    read_samples,
-    to_bytes,
-)
+from multigan.image.domain import GAP, PAPER, ImageDomain, read_samples
+from multigan.image.evaluation import draw
+from multigan.image.pixels import from_bytes, to_bytes
 from multigan.part import describe, rebuild
 from multigan.rng import keyed_rng
 
@@ -218,6 +212,7 @@ def test_the_table_has_floors_a_baseline_and_the_model_last(tables):
     assert list(rows) == ["real (train)", "real (held out)", "Gaussian per class", "this model"]
     assert tables[0].metrics == [
         "class_agreement",
+        "class_frechet",
         "frechet",
         "kernel",
         "precision",
@@ -226,6 +221,9 @@ def test_the_table_has_floors_a_baseline_and_the_model_last(tables):
         "coverage",
         "diversity",
         "novelty",
+        "novelty_auc",
+        "copied",
+        "twins",
     ]
     assert "267 pictures in every row" in tables[0].notes[0]
     assert "no FID" in tables[0].notes[1]

@@ -5,11 +5,14 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from torch.nn import functional as F
 
 from multigan.contract import Batch
-from multigan.image import metrics
+from multigan.fidelity import frechet_distance
+from multigan.image import extractors, metrics
 from multigan.image.data import open_images
+from multigan.image.matching import matched
 from multigan.rng import keyed_rng
 
 SHAPE = (1, 16, 16)
@@ -40,14 +43,14 @@ def cache(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def classifier(digits, cache):
-    return metrics.extractor_for(digits.split("train"), SHAPE, 10, cache)
+    return extractors.extractor_for(digits.split("train"), SHAPE, 10, cache)
 
 
 @pytest.fixture(scope="module")
 def sets(digits):
     """Valid, test and training pictures with equal class shares."""
     splits = [digits.split(name) for name in ("valid", "test", "train")]
-    return metrics.matched(splits, 1000)
+    return matched(splits, 1000)
 
 
 def test_the_classifier_is_right_on_unseen_digits(digits, classifier):
@@ -60,7 +63,7 @@ def test_features_are_standardised_over_the_training_split(digits, classifier):
     train = digits.split("train").batch(torch.arange(1258))
     with torch.no_grad():
         features = classifier.features(train.x)
-    assert features.shape == (1258, metrics.FEATURES)
+    assert features.shape == (1258, extractors.FEATURES)
     torch.testing.assert_close(features.mean(0), torch.zeros(32), atol=1e-4, rtol=0)
     torch.testing.assert_close(features.std(0), torch.ones(32), atol=1e-4, rtol=0)
 
@@ -71,15 +74,15 @@ def test_the_extractor_is_read_back_from_the_cache_and_a_damaged_file_is_replace
     (file,) = cache.iterdir()
     content = file.read_bytes()
     trained = []
-    monkeypatch.setattr(metrics, "_train", lambda *_: trained.append(1))
-    again = metrics.extractor_for(digits.split("train"), SHAPE, 10, cache)
+    monkeypatch.setattr(extractors, "_train", lambda *_: trained.append(1))
+    again = extractors.extractor_for(digits.split("train"), SHAPE, 10, cache)
     assert not trained
     assert all(map(torch.equal, classifier.state_dict().values(), again.state_dict().values()))
     file.write_bytes(content[:1000])
-    metrics.extractor_for(digits.split("train"), SHAPE, 10, cache)
+    extractors.extractor_for(digits.split("train"), SHAPE, 10, cache)
     assert trained and len(file.read_bytes()) == len(content)
     file.write_bytes(content)
-    metrics.extractor_for(digits.split("valid"), SHAPE, 10, cache)
+    extractors.extractor_for(digits.split("valid"), SHAPE, 10, cache)
     assert len(trained) == 2, "another set has another extractor"
 
 
@@ -91,10 +94,10 @@ def test_matched_sets_have_equal_class_shares_and_no_repetition(sets):
 
 
 def test_matched_sets_are_cut_in_proportion(digits):
-    few = metrics.matched([digits.split("train"), digits], 100)
+    few = matched([digits.split("train"), digits], 100)
     assert len(few[0].x) == len(few[1].x) <= 110
     assert few[0].condition.bincount().tolist() == few[1].condition.bincount().tolist()
-    whole = metrics.matched([Unlabelled(digits)], 5000)[0]
+    whole = matched([Unlabelled(digits)], 5000)[0]
     assert whole.condition is None and torch.equal(whole.x, digits.batch(torch.arange(1797)).x)
 
 
@@ -120,10 +123,12 @@ def test_frechet_and_kernel_see_noise_blur_and_collapse(digits, classifier, sets
     extractor = classifier
     if not labelled:
         train = Unlabelled(digits.split("train"))
-        extractor = metrics.extractor_for(train, SHAPE, 0, cache)
+        extractor = extractors.extractor_for(train, SHAPE, 0, cache)
     valid, test, known = (batch.x for batch in sets)
+    judge = classifier if labelled else None
+    reference = metrics.refer_to(extractor, seen(valid), known, judge)
     rows = {
-        name: metrics.measure(extractor, seen(valid), seen(x), known, keyed_rng(0))
+        name: metrics.measure(reference, seen(x), keyed_rng(0))
         for name, x in {"floor": test, **worsened(sets[1])}.items()
     }
     floor = rows.pop("floor")
@@ -135,14 +140,31 @@ def test_frechet_and_kernel_see_noise_blur_and_collapse(digits, classifier, sets
     assert rows["one picture per class"]["coverage"] < 0.3 < 0.9 < floor["coverage"]
     assert rows["half way to the mean"]["diversity"] < 0.9 * floor["diversity"]
     assert rows["noisy"]["novelty"] > 1.5 * floor["novelty"]
+    assert rows["noisy"]["novelty_auc"] > 0.95 and 0.4 < floor["novelty_auc"] < 0.6
+    assert rows["one picture per class"]["twins"] == 1 and floor["twins"] < 0.06
+    assert floor["copied"] < 0.06 and floor["kernel_sd"] > 0
+
+
+def test_copies_of_training_pictures_are_told(classifier, sets):
+    valid, test, known = sets
+    half = torch.arange(len(test.x))[:, None, None, None] % 2 == 0
+    mixed = torch.where(half, known.x, test.x)
+    reference = metrics.refer_to(classifier, valid, known.x)
+    found = metrics.memorisation(reference, mixed)
+    assert found["copied"] == pytest.approx(0.5, abs=0.03)
+    assert found["novelty_auc"] == pytest.approx(0.25, abs=0.05)
+    copies = metrics.memorisation(reference, known.x)
+    assert copies["copied"] == 1 and copies["novelty_auc"] < 0.01 and copies["novelty"] == 0
 
 
 def test_wrong_classes_are_seen_although_the_pictures_are_real(classifier, sets):
     valid, test, known = sets
     swapped = Batch(test.x, test.condition.roll(40))
-    row = metrics.measure(classifier, valid, swapped, known.x, keyed_rng(0))
+    reference = metrics.refer_to(classifier, valid, known.x, classifier)
+    row, right = (metrics.measure(reference, fake, keyed_rng(0)) for fake in (swapped, test))
     assert row["class_agreement"] < 0.5
-    assert row["frechet"] < 1
+    assert row["frechet"] == pytest.approx(right["frechet"]) and row["frechet"] < 1
+    assert row["class_frechet"] > 2 * right["class_frechet"]
 
 
 def test_within_class_sd_by_hand():
@@ -155,12 +177,42 @@ def test_within_class_sd_by_hand():
     assert metrics.within_class_sd(Batch(x)) == pytest.approx(spread)
 
 
-def test_nearest_distance_by_hand():
-    train = torch.zeros(2, 1, 2, 2)
-    train[1] = 4
-    pictures = torch.tensor([0.0, 3.0, -2.0]).view(3, 1, 1, 1).expand(3, 1, 2, 2)
-    assert metrics.nearest_distance(pictures, train) == pytest.approx(2)  # of 0, 2 and 4
-    assert metrics.nearest_distance(train, train) == 0
+def flat(*levels):
+    """Pictures (N, 1, 2, 2) of these levels."""
+    return torch.tensor(levels).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
+
+
+def test_nearest_distances_by_hand():
+    train = flat(0.0, 4.0)
+    assert metrics.nearest_distances(flat(0.0, 3.0, -2.0), train).tolist() == [0, 2, 4]
+    assert metrics.nearest_distances(train, train).tolist() == [0, 0]
+    stack = flat(0.0, 3.0, -2.0).reshape(1, 3, 2, 2)  # channel by channel, if memory is grey
+    assert metrics.nearest_distances(stack, train).tolist() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("chunk", [2, 256])
+def test_a_picture_is_not_its_own_neighbour(monkeypatch, chunk):
+    monkeypatch.setattr(metrics, "CHUNK", chunk)
+    found = metrics.distances_within(flat(0.0, 1.0, 5.0, 5.0, -9.0))
+    assert found.tolist() == [2, 2, 0, 0, 18]
+
+
+def test_chance_larger_equals_the_count_of_pairs_and_sklearns_auc():
+    values, others = torch.tensor([1.0, 2.0, 2.0, 5.0]), torch.tensor([2.0, 3.0, 0.0])
+    wins = sum((v > o) + 0.5 * (v == o) for v in values for o in others)
+    assert metrics.chance_larger(values, others) == pytest.approx(float(wins) / 12)
+    answers = [1] * 4 + [0] * 3
+    expected = roc_auc_score(answers, torch.cat([values, others]).numpy())
+    assert metrics.chance_larger(values, others) == pytest.approx(expected)
+
+
+def test_the_frechet_distance_of_a_class_is_that_of_its_own_pictures():
+    real, fake = (torch.randn(30, 3, generator=keyed_rng(k)) for k in (0, 1))
+    labels = torch.arange(30) % 3
+    labels[0] = 7  # seen once: left out
+    found = metrics.class_frechets(real, fake, labels, labels)
+    assert list(found) == [0, 1, 2]
+    assert found[1] == pytest.approx(frechet_distance(real[1::3], fake[1::3]))
 
 
 def test_the_baseline_has_the_mean_and_covariance_of_every_class():
@@ -181,7 +233,7 @@ def test_the_baseline_has_the_mean_and_covariance_of_every_class():
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 5, 33), (3, 64, 48), (1, 2, 2)])
 def test_the_extractor_takes_pictures_of_any_size(shape):
-    extractor = metrics.Extractor(*shape, classes=4)
+    extractor = extractors.Extractor(*shape, classes=4)
     x = torch.zeros(2, *shape)
     assert extractor(x).shape == (2, 4)
-    assert extractor.features(x).shape == (2, metrics.FEATURES)
+    assert extractor.features(x).shape == (2, extractors.FEATURES)

@@ -1,0 +1,71 @@
+"""What R3GAN's parts are worth: its game without the relativistic loss, without R2, without both.
+
+    multigan train benchmarks/ablation --game r1_only          one row
+    python -m tests.benchmarks.queue ablation                  every row with five seeds
+    python -m tests.benchmarks.queue --table ablation          mean and spread
+
+Rows on Stacked-Digits-1000, counted as in `stacked_digits`, on equal networks without norms and
+with equal schedules: the loss and the penalties are all that differs. The question is that of
+Huang et al. 2024 (R3GAN), section 2; theirs was asked of Stacked MNIST. Not run yet.
+"""
+
+from multigan.image.discriminators import DCGANDiscriminator
+from multigan.image.generators import DCGANGenerator
+from multigan.image.layers import stage_widths
+from multigan.image.stacked import StackedImages
+from multigan.recipe import Recipe, Schedule
+
+TINY = {"steps": 4, "batch_size": 8, "width": 4}
+ROWS = {
+    "r3": {},
+    "gan_r1_r2": {"game": "gan_r1_r2"},
+    "r1_only": {"game": "r1_only"},
+    "vanilla": {"game": "vanilla"},
+}
+SEEDS = 5
+GAMES = {  # the loss, and the penalties taken
+    "r3": ("relativistic", ("r1", "r2")),
+    "gan_r1_r2": ("nonsaturating", ("r1", "r2")),
+    "r1_only": ("relativistic", ("r1",)),
+    "vanilla": ("nonsaturating", ()),
+}
+
+
+def recipe(
+    *,
+    data: str = "digits",
+    resolution: int = 8,
+    game: str = "r3",
+    steps: int = 6000,
+    batch_size: int = 64,
+    width: int = 64,
+    lr: float = 2e-3,
+    gamma: float = 0.3,
+) -> Recipe:
+    """Stacks of three digits.
+
+    data: digits, or the path of grey pictures with classes
+    resolution: of the pictures, in pixels
+    game: r3, gan_r1_r2 (no relativistic loss), r1_only (no R2), vanilla (no penalty either)
+    steps: updates of the generator
+    batch_size: real stacks in one update
+    width: channels of the stage with half the resolution; they double at each stage below it
+    lr: learning rate of both networks at the start; it falls to zero along a cosine
+    gamma: weight of each penalty at the start; a tenth of it after the burn-in
+    """
+    stacks = StackedImages(data, resolution)
+    widths, channels = stage_widths(width, resolution), stacks.domain.channels
+    loss, penalties = GAMES[game]
+    return Recipe(
+        data=stacks,
+        generator=DCGANGenerator(resolution, channels, widths, norm="none"),
+        discriminator=DCGANDiscriminator(resolution, channels, widths),
+        steps=steps,
+        batch_size=batch_size,
+        loss=loss,
+        penalties=dict.fromkeys(penalties, gamma),
+        generator_lr=Schedule(lr, 0.0),
+        discriminator_lr=Schedule(lr, 0.0),
+        burn_in=0.2,
+        ema_halflife_samples=10_000,
+    )

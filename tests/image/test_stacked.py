@@ -1,0 +1,113 @@
+"""Stacks are composed of the split's own pictures, and what they show is counted rightly."""
+
+import json
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from multigan.contract import Sampler
+from multigan.image.data import Images
+from multigan.image.stacked import StackedImages
+from multigan.image.triples import coverage
+from multigan.part import describe, rebuild
+from multigan.rng import keyed_rng
+from tests.image.shapes import EXAMPLES
+
+EVEN = torch.full((10,), 0.1)
+
+
+@pytest.fixture(scope="module")
+def stacks():
+    return StackedImages("digits", 8)
+
+
+def whole(data):
+    return data.batch(torch.arange(len(data)))
+
+
+def test_a_stack_holds_pictures_of_its_own_split_only(stacks):
+    for name, size in (("train", 128_000), ("valid", 4_000), ("test", 26_000)):
+        split = stacks.split(name)
+        known = {p.numpy().tobytes() for p in whole(Images("digits", 8, name)).x}
+        assert len(split) == size
+        x = split.batch(torch.tensor([0, 7, size - 1])).x
+        assert x.shape == (3, 3, 8, 8)
+        assert all(x[i, c].numpy().tobytes() in known for i in range(3) for c in range(3))
+
+
+def test_a_stack_depends_on_its_number_alone(stacks):
+    some = stacks.batch(torch.tensor([5, 3, 127_999])).x
+    assert torch.equal(some[1], stacks.batch(torch.arange(10)).x[3])
+    again = rebuild(json.loads(json.dumps(describe(stacks))))
+    assert torch.equal(again.batch(torch.tensor([5, 3, 127_999])).x, some)
+    other = StackedImages("digits", 8, seed=1)
+    assert other.fingerprint != stacks.fingerprint
+    assert not torch.equal(other.batch(torch.arange(3)).x, stacks.batch(torch.arange(3)).x)
+
+
+def test_all_triples_are_there_and_nearly_even(stacks):
+    labels = whole(stacks.layers).condition
+    found = coverage(labels[stacks._picks], labels.bincount() / len(labels))
+    assert found["modes"] == 1000
+    floor = 999 / (2 * 128_000)
+    assert found["mode_kl_prior"] == pytest.approx(floor, rel=0.15)
+    assert found["mode_kl"] > found["mode_kl_prior"]
+
+
+def test_stacks_of_colour_and_unknown_splits_are_refused():
+    with pytest.raises(ValueError, match="no split called 'all'; known: train, valid, test"):
+        StackedImages("digits", 8, "all")
+    with pytest.raises(ValueError, match="wanted grey pictures with classes"):
+        StackedImages(str(EXAMPLES), 8)
+
+
+def test_coverage_by_hand():
+    classes = torch.tensor([[0, 0], [0, 1], [0, 1], [1, 1]])
+    found = coverage(classes, torch.tensor([0.25, 0.75]))
+    assert found["modes"] == 3
+    by_hand = 0.25 * math.log(1) + 0.5 * math.log(2) + 0.25 * math.log(1)
+    assert found["mode_kl"] == pytest.approx(by_hand)
+    to_prior = sum(p * math.log(p / q) for p, q in ((0.25, 0.0625), (0.5, 0.1875), (0.25, 0.5625)))
+    assert found["mode_kl_prior"] == pytest.approx(to_prior)
+
+
+def test_a_perfect_sampler_scores_the_floor_and_a_collapsed_one_all():
+    drawn = torch.randint(10, (26_000, 3), generator=keyed_rng("triples"))
+    found = coverage(drawn, EVEN)
+    assert found["modes"] == 1000 and found["mode_kl"] == pytest.approx(0.0192, abs=0.003)
+    assert coverage(torch.zeros(50, 3, dtype=torch.long), EVEN) == {
+        "modes": 1,
+        "mode_kl": pytest.approx(math.log(1000)),
+        "mode_kl_prior": pytest.approx(math.log(1000)),
+    }
+
+
+class Replaying(nn.Module):
+    """Draws stacks of the given data, all of them or the first few."""
+
+    def __init__(self, data, few=None):
+        super().__init__()
+        self.data, self.few = data, few or len(data)
+
+    def sample_latent(self, n, rng):
+        return torch.randint(self.few, (n,), generator=rng)
+
+    def forward(self, latent, condition=None):
+        return self.data.batch(latent).x
+
+
+def test_the_table_counts_modes_in_as_many_stacks_as_the_split_holds(stacks, cache):
+    def table(generator):
+        sampler = Sampler(stacks.domain, generator)
+        return stacks.domain.evaluate(sampler, stacks.split("valid"), keyed_rng(0), cache)
+
+    every, few = table(Replaying(stacks)), table(Replaying(stacks, few=20)).model
+    assert every.model["modes"] == pytest.approx(every.rows["real (held out)"]["modes"], abs=15)
+    assert 960 < every.model["modes"] <= 1000 and few["modes"] <= 20
+    assert every.model["mode_kl"] < 0.2 and few["mode_kl"] > 3.5
+    assert "modes" not in every.rows["one Gaussian"]
+    assert any("seen in 4,000 stacks" in note and "% right" in note for note in every.notes)
+    assert any("about 0.1249 at this count" in note for note in every.notes)
+    assert every.rows["real (train)"]["copied"] == 1

@@ -1,0 +1,20 @@
+"""A set of pictures that is made of numbers alone."""
+
+import torch
+
+from multigan.contract import Batch
+from multigan.rng import keyed_rng
+
+
+class Pictures:
+    """Sixty grey 8 x 8 pictures of two classes: dark and bright noise."""
+
+    fingerprint = "sixty"
+
+    def __len__(self):
+        return 60
+
+    def batch(self, indices, rng=None):
+        labels = torch.arange(60) % 2
+        noise = torch.randn(60, 1, 8, 8, generator=keyed_rng("sixty"))
+        return Batch((noise + labels[:, None, None, None])[indices], labels[indices])
