@@ -21,6 +21,7 @@ PARTS = {
 }
 
 COMMANDS = {
+    "augment": "multigan.image.dataset:augment",
     "check": "multigan.image.folder:check",
     "project": "multigan.image.latents:project",
 }

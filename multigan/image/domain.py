@@ -18,6 +18,7 @@ from multigan.contract import Batch, Data, Generator, Sampler, Table, Unmeasurab
 from multigan.fidelity import expected_coverage
 from multigan.files import write_atomically
 from multigan.image import metrics
+from multigan.image.moving import write_moving
 from multigan.image.truncation import Truncated
 from multigan.part import part
 
@@ -54,6 +55,7 @@ class ImageDomain:
         generator: Generator,
         n: int,
         rng: torch.Generator,
+        first: int = 0,
         *,
         label: str | None = None,
         labels: str | None = None,
@@ -70,7 +72,7 @@ class ImageDomain:
         if label is not None and labels is not None:
             raise ValueError("label and labels are both given; wanted one of them")
         names = labels.split(",") if labels is not None else [] if label is None else [label]
-        wished = self._wished(n, names)
+        wished = self._wished(torch.arange(first, first + n), names)
         source: Any = generator if truncation is None else Truncated(generator, truncation)
         pictures = self.decode(sample_once(source, n, rng, wished))
         if wished is not None:
@@ -121,6 +123,13 @@ class ImageDomain:
         for sample, file in zip(samples, files, strict=True):
             _save(sample, file)
         return files + (self.preview(samples, folder / "grid") if samples else [])
+
+    def animate(self, frames: list[list[Image.Image]], path: Path) -> list[Path]:
+        """Write `path` + ".png", in which every picture of the first frame moves on."""
+        file = path.with_name(path.name + ".png")
+        across = math.ceil(math.sqrt(len(frames[0])))
+        write_moving([self._grid(_cut(samples, across)) for samples in frames], file)
+        return [file]
 
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
         """Measure training pictures, other held-out ones, a Gaussian per class and this model.
@@ -184,11 +193,11 @@ class ImageDomain:
             "ones; about 1 is right, 0 is copying",
         )
 
-    def _wished(self, n: int, names: list[str]) -> Tensor | None:
+    def _wished(self, turns: Tensor, names: list[str]) -> Tensor | None:
         """Labels (n,) of the named classes in turn, or of all; None in a domain without."""
         if not names:
-            return torch.arange(n) % len(self.labels) if self.labels else None
-        return torch.tensor([self._number(name) for name in names])[torch.arange(n) % len(names)]
+            return turns % len(self.labels) if self.labels else None
+        return torch.tensor([self._number(name) for name in names])[turns % len(names)]
 
     def _number(self, label: str) -> int:
         """The class called `label`, or of that number."""
