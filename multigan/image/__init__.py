@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 PARTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
     "Images": "multigan.image.data:Images",
+    "ScarceDomain": "multigan.image.scarce:ScarceDomain",
+    "ScarceImages": "multigan.image.scarce:ScarceImages",
     "DiffAugment": "multigan.image.augment:DiffAugment",
     "AugmentationPipeline": "multigan.image.augment:AugmentationPipeline",
     "DCGANGenerator": "multigan.image.generators:DCGANGenerator",
