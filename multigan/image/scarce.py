@@ -72,9 +72,9 @@ class ScarceImages:
 
     def split(self, name: str) -> ScarceImages:
         """The part called "train", "valid" or "test"."""
-        settings = self.domain.generated, self.domain.share, self.domain.truncation
-        few = self.per_class, self.chosen
-        return ScarceImages(self.source, self.resolution, *few, *settings, name)
+        few = (self.source, self.resolution, self.per_class, self.chosen)
+        own = self.domain
+        return ScarceImages(*few, own.generated, own.share, own.truncation, subset=name)
 
 
 @part

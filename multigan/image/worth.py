@@ -56,8 +56,8 @@ def accuracy(
     found = []
     for repeat in range(REPEATS):
         rng = keyed_rng(seed, "classifier", repeat)
-        shape = tuple(held_out.x.shape[1:])
-        network = build_seeded(lambda shape=shape: classifier(shape, classes), rng)
+        build = partial(classifier, tuple(held_out.x.shape[1:]), classes)
+        network = build_seeded(build, rng)
         fit(network, _loss, partial(_batch, sets, moved), STEPS, LR, rng)
         found.append(_judged(network, held_out))
     return sum(found) / REPEATS
