@@ -7,6 +7,7 @@ domain's own axes.
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -47,7 +48,8 @@ class Generator(Protocol):
     `policy_loss(x, condition, costs, weights) -> (B,)` is minimised instead of the game's loss
     where x, what it has just made in train(), carries no gradient (choices that cannot be relaxed):
     costs (B, L) are what each of D's logits costs the generator, weights (B, L) how they count;
-    `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible.
+    `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible;
+    `morph(latent, start, end, t)`, samples between two conditions, lets it walk between those.
     """
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Latent:
@@ -109,7 +111,11 @@ class Domain(Protocol):
     selection: str  # a lower-is-better metric: the best checkpoint and early stopping go by it
 
     def sample(self, generator: Generator, n: int, rng: torch.Generator, **wishes) -> list[Sample]:
-        """Draw `n` samples. Its keyword-only parameters ARE the options of `multigan sample`."""
+        """Draw `n` samples. Its keyword-only parameters ARE the options of `multigan sample`.
+
+        One that deals something out in turn (classes) has a fourth parameter, `first: int = 0`: the
+        number of the first of these samples among all that are asked for.
+        """
         ...
 
     def decode(self, x: Tensor) -> list[Sample]:
@@ -124,7 +130,11 @@ class Domain(Protocol):
         ...
 
     def write(self, samples: list[Sample], folder: Path) -> list[Path]:
-        """Write one file per sample, 000000.png ...; return the files."""
+        """Write one file per sample, 000000.png ...; return the files.
+
+        Optional beside it, for what can be seen moving: `animate(frames, path) -> list[Path]`
+        writes one moving picture of `frames`, a list of samples for each moment.
+        """
         ...
 
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
@@ -158,9 +168,11 @@ class Sampler:
         if n < 0:
             raise ValueError(f"n is {n}; wanted a number of samples, 0 or more")
         samples: list[Sample] = []
+        deals = "first" in inspect.signature(self.domain.sample).parameters
         for chunk in range(math.ceil(n / SAMPLING_CHUNK)):
             rng = keyed_rng(seed, "sample", chunk)
-            samples += self.domain.sample(self.generator, SAMPLING_CHUNK, rng, **wishes)
+            first = [chunk * SAMPLING_CHUNK] if deals else []
+            samples += self.domain.sample(self.generator, SAMPLING_CHUNK, rng, *first, **wishes)
         return samples[:n]
 
 

@@ -10,7 +10,10 @@ from multigan.run.start import resume
 from multigan.sampler import load
 from tests.runs import REPOSITORY, logs_of, steps_before, train_tiny
 
-pytestmark = pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning"),
+    pytest.mark.filterwarnings("ignore:not measured, so no best checkpoint:UserWarning"),
+]
 
 
 every_recipe = pytest.mark.parametrize("name", recipe_names())

@@ -34,19 +34,38 @@ def sample_command(path: str) -> Any:
 
 
 def interpolate_command(path: str) -> Any:
-    """The command that walks between latents of one run."""
+    """The command that walks between latents of one run, or between two of its conditions."""
+    wishes = wishes_of(path)
 
     def call(out: Path = Path("walks"), device: str = "cpu", **rest: Any) -> None:
         from multigan.run.interpolate import interpolate
 
         sampler = sampler_of(path, device, rest.pop("trust", None))
-        print("written: " + ", ".join(str(f) for f in interpolate(sampler, out, **rest)[-1:]))
+        if to := {w.name: rest.pop(_to(w.name)) for w in wishes if _to(w.name) in rest}:
+            rest["to"] = to
+        files = interpolate(sampler, out, **rest)
+        shown = [str(file) for file in files if file.stem.startswith("walks")]
+        print("written: " + ", ".join(shown or [str(files[-1])]))
 
     options = [
         Option("walks", int, "how many walks", "10"),
         Option("frames", int, "samples along one walk", "9"),
         Option("out", Path, "the folder to write to", "walks"),
     ]
-    return command(
-        path, f"Walk between latents of {path}.", [*options, *SOURCE, *wishes_of(path)], call
-    )
+    ends = [Option(_to(w.name), w.type, f"the {w.name} at the other end") for w in wishes]
+    options = [*options, *SOURCE, *wishes, *(ends if _morphs(path) else [])]
+    return command(path, f"Walk between latents of {path}.", options, call)
+
+
+def _to(wish: str) -> str:
+    """The option that says a wish for the other end of a walk."""
+    return f"to_{wish}"
+
+
+def _morphs(path: str) -> bool:
+    """Whether the generator can stand between two conditions; its recipe is not executed."""
+    from multigan.part import RECIPE_DOMAIN, find_part
+    from multigan.weights import read_weights, weights_of
+
+    part = read_weights(weights_of(Path(path)))[0]["generator"]["part"]
+    return not part.startswith(RECIPE_DOMAIN) and hasattr(find_part(part), "morph")

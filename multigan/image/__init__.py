@@ -13,6 +13,8 @@ PARTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
     "Images": "multigan.image.data:Images",
     "StackedImages": "multigan.image.stacked:StackedImages",
+    "ScarceDomain": "multigan.image.scarce:ScarceDomain",
+    "ScarceImages": "multigan.image.scarce:ScarceImages",
     "DiffAugment": "multigan.image.augment:DiffAugment",
     "AugmentationPipeline": "multigan.image.augment:AugmentationPipeline",
     "DCGANGenerator": "multigan.image.generators:DCGANGenerator",
@@ -22,6 +24,7 @@ PARTS = {
 }
 
 COMMANDS = {
+    "augment": "multigan.image.dataset:augment",
     "check": "multigan.image.folder:check",
     "measure": "multigan.image.measuring:measure",
     "project": "multigan.image.latents:project",

@@ -20,7 +20,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that starts a program
 MOST_PIXELS = 64_000_000  # of one file: about 200 MB while it is decoded
@@ -124,6 +124,9 @@ def decode(content: bytes, size: Size) -> np.ndarray:
 def _opened(content: bytes) -> Image.Image:
     try:
         return Image.open(io.BytesIO(content), formats=FORMATS)
+    except UnidentifiedImageError:  # its own words name a place in memory
+        said = "no picture of a known format" if content else "it is empty"
+        raise Unusable("cannot be read", said) from None
     except Image.DecompressionBombError:  # Pillow's own limit, far above ours
         raise Unusable("too large", "far more pixels than any photograph") from None
 

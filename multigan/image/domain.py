@@ -17,6 +17,7 @@ from torch import Tensor
 from multigan.contract import Data, Generator, Sampler, Table, sample_once
 from multigan.files import write_atomically
 from multigan.image import evaluation
+from multigan.image.moving import write_moving
 from multigan.image.pixels import from_bytes, to_bytes
 from multigan.image.truncation import Truncated
 from multigan.part import part
@@ -52,6 +53,7 @@ class ImageDomain:
         generator: Generator,
         n: int,
         rng: torch.Generator,
+        first: int = 0,
         *,
         label: str | None = None,
         labels: str | None = None,
@@ -68,7 +70,7 @@ class ImageDomain:
         if label is not None and labels is not None:
             raise ValueError("label and labels are both given; wanted one of them")
         names = labels.split(",") if labels is not None else [] if label is None else [label]
-        wished = self._wished(n, names)
+        wished = self._wished(torch.arange(first, first + n), names)
         source: Any = generator if truncation is None else Truncated(generator, truncation)
         pictures = self.decode(sample_once(source, n, rng, wished))
         if wished is not None:
@@ -120,6 +122,13 @@ class ImageDomain:
             _save(sample, file)
         return files + (self.preview(samples, folder / "grid") if samples else [])
 
+    def animate(self, frames: list[list[Image.Image]], path: Path) -> list[Path]:
+        """Write `path` + ".png", in which every picture of the first frame moves on."""
+        file = path.with_name(path.name + ".png")
+        across = math.ceil(math.sqrt(len(frames[0])))
+        write_moving([self._grid(_cut(samples, across)) for samples in frames], file)
+        return [file]
+
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
         """Measure real pictures, a Gaussian and this model; see `evaluation`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
@@ -134,11 +143,11 @@ class ImageDomain:
         """Channels, height and width."""
         return (self.channels, self.height, self.width)
 
-    def _wished(self, n: int, names: list[str]) -> Tensor | None:
+    def _wished(self, turns: Tensor, names: list[str]) -> Tensor | None:
         """Labels (n,) of the named classes in turn, or of all; None in a domain without."""
         if not names:
-            return torch.arange(n) % len(self.labels) if self.labels else None
-        return torch.tensor([self._number(name) for name in names])[torch.arange(n) % len(names)]
+            return turns % len(self.labels) if self.labels else None
+        return torch.tensor([self._number(name) for name in names])[turns % len(names)]
 
     def _number(self, label: str) -> int:
         """The class called `label`, or of that number."""

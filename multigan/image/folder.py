@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from multigan.image.decoding import Outcome, Size, Unusable, decode_all
-from multigan.image.pictures import Pictures, demand_enough
+from multigan.image.pictures import FEWEST, Pictures, demand_enough
 from multigan.image.shelf import kept, key_of, put
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
@@ -75,7 +75,9 @@ def check(source: str, *, resolution: int = 64) -> None:
     reading = read(source, Size(resolution, resolution))
     pictures = reading.pictures
     kind = "grey" if pictures.pixels.shape[1] == 1 else "colour"
-    print(f"{source}: {len(pictures.pixels):,} {kind} pictures")
+    count = len(pictures.pixels)
+    few = "" if count >= FEWEST else f"; too few to train on: wanted {FEWEST} or more"
+    print(f"{source}: {count:,} {kind} pictures{few}" if count else f"{source}: no picture{few}")
     if pictures.labels is not None:
         counts = pictures.labels.bincount(minlength=len(pictures.names)).tolist()
         named = zip(pictures.names, counts, strict=True)

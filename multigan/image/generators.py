@@ -79,7 +79,14 @@ class R3Generator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, Z), labels (B,) -> (B, C, H, W)."""
-        z = with_label(latent, condition, self.label, self.classes)
+        return self._draw(with_label(latent, condition, self.label, self.classes))
+
+    def morph(self, latent: Tensor, start: Tensor, end: Tensor, t: float) -> Tensor:
+        """Pictures (B, C, H, W) at share `t` of the way between labels: see `between_labels`."""
+        return self._draw(between_labels(latent, start, end, t, self.label))
+
+    def _draw(self, z: Tensor) -> Tensor:
+        """(B, Z) or, with the label's embedding, (B, 2 Z) -> (B, C, H, W)."""
         h = self.basis * self.scale(z)[:, :, None, None]  # (B, C, 4, 4), or more
         return self.growth.cut(self.to_picture(self.body(h)))
 
@@ -138,7 +145,14 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, Z), labels (B,) -> (B, C, H, W) in [-1, 1]."""
-        z = with_label(latent, condition, self.label, self.classes)
+        return self._draw(with_label(latent, condition, self.label, self.classes))
+
+    def morph(self, latent: Tensor, start: Tensor, end: Tensor, t: float) -> Tensor:
+        """Pictures (B, C, H, W) at share `t` of the way between labels: see `between_labels`."""
+        return self._draw(between_labels(latent, start, end, t, self.label))
+
+    def _draw(self, z: Tensor) -> Tensor:
+        """(B, Z) or, with the label's embedding, (B, 2 Z) -> (B, C, H, W)."""
         return self.growth.cut(self.to_picture(self.body(z[:, :, None, None]))).tanh()
 
     def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
@@ -165,6 +179,18 @@ def with_label(
     """
     check_labels(condition, classes, len(latent))
     return latent if label is None else torch.cat([latent, label(condition)], dim=1)
+
+
+def between_labels(
+    latent: Tensor, start: Tensor, end: Tensor, t: float, label: nn.Embedding | None
+) -> Tensor:
+    """`latent` (B, Z), followed by what lies at share `t` between two labels' embeddings.
+
+    Raises ValueError for a generator without labels.
+    """
+    if label is None:
+        raise ValueError("this generator was built without classes; there is nothing to morph")
+    return torch.cat([latent, torch.lerp(label(start), label(end), t)], dim=1)
 
 
 def slerp(a: Tensor, b: Tensor, t: float) -> Tensor:

@@ -17,7 +17,7 @@ from multigan.image.domain import ImageDomain
 from multigan.rng import keyed_rng
 
 STARTS = 8  # latents that a search starts from, for each class
-LR = 0.05  # of Adam on a latent
+LR = 0.2  # of Adam on a latent
 UNLIKELY = 1e-3  # weight of a latent's squared length, against the squared error of the pixels
 
 

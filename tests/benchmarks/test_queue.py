@@ -1,10 +1,11 @@
 import json
+import math
 from pathlib import Path
 
 import pytest
 
 from multigan.recipe_file import recipe_names
-from tests.benchmarks import queue
+from tests.benchmarks import augment, queue
 
 
 @pytest.fixture
@@ -21,6 +22,27 @@ def test_every_row_has_a_run_with_the_first_seed_before_any_has_a_second(results
     made = [(job.row, job.seed, job.knobs) for job in queue.jobs(["toy"])]
     assert made == [("a", 0, {}), ("b", 0, {"x": 2}), ("a", 1, {}), ("b", 1, {"x": 2})]
     assert [*queue.jobs(["toy"])][1].options() == ["benchmarks/toy", "--x=2", "--seed=0"]
+
+
+def test_a_recipe_whose_data_are_a_draw_gets_another_with_each_seed(results):
+    file = results / "toy.py"
+    file.write_text("ROWS = {'a': {}}\nSEEDS = 2\ndef recipe(*, draw: int = 0): ...")
+    assert [job.knobs for job in queue.jobs(["toy"])] == [{"draw": 0}, {"draw": 1}]
+
+
+def test_the_interval_of_the_gains_is_that_of_students_t():
+    """By hand: mean 2, sd 1, t(2) = 4.3027 at 97.5 %."""
+    low, high = augment.interval([1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
+    assert augment.interval([1.0]) == (-math.inf, math.inf)
+    draws = [
+        {"real": {"plain": 0.5}, "this model": {"plain": 0.5 + gain, "gain_plain": gain}}
+        for gain in (0.01, 0.02, 0.03)
+    ]
+    assert augment.table({"n10": draws}).splitlines()[2:] == [
+        "| n10 | 3 | real | 50.0 |  |  |  |  |",
+        "| n10 | 3 | this model | 52.0 |  |  | +2.0 [-0.5, +4.5] |  |",
+    ]
 
 
 def test_a_table_has_means_and_deviations_of_the_last_row_and_no_row_without_results(results):
