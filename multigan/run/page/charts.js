@@ -31,6 +31,10 @@
     ticks: { stroke: () => colour("--grid"), width: 1 }, font: "12px system-ui, sans-serif" };
   const tick = (value) => (value == null ? "" : String(Number(value.toPrecision(4))));
 
+  function atEnd(plot) { // without a pointer the legend reads the last step
+    if (plot.legend.idx == null) plot.setLegend({ idx: plot.data[0].length - 1 });
+  }
+
   function options(chart, width, logarithmic) {
     const lines = chart.series.map((one, k) => ({
       label: one.label, stroke: () => colour(`--s${k % PALETTE}`), width: 1.5, spanGaps: true,
@@ -41,7 +45,7 @@
       width, height: HEIGHT, series: [{ label: "step", value: (_, v) => say(v) }, ...lines],
       scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1 } },
       axes: [{ ...axis, size: 32 }, { ...axis, size: 58, values: (_, all) => all.map(tick) }],
-      cursor: { points: { size: 6 } }, legend: { live: true },
+      cursor: { points: { size: 6 } }, legend: { live: true }, hooks: { setLegend: [atEnd] },
     };
   }
 
@@ -65,6 +69,7 @@
     function draw(logarithmic) {
       if (plot) plot.destroy();
       plot = new uPlot(options(chart, Math.max(200, box.clientWidth), logarithmic), data, area);
+      plot.setLegend({ idx: steps.length - 1 });
     }
     const all = () => plot.setScale("x", { min: steps[0], max: steps.at(-1) });
     function zoom(factor) {

@@ -56,7 +56,7 @@
       box.append(
         element("div", { className: "controls" }, this.button,
           element("label", { className: "place" }, this.place), this.said,
-          element("label", {}, "tempo", this.tempo), pace),
+          element("label", {}, "tempo", this.tempo, pace)),
         this.canvas, tracks);
       this.draw();
     }
@@ -190,10 +190,11 @@
   }
 
   for (const box of document.querySelectorAll(".song")) players.push(new Player(box));
-  const redraw = () => players.forEach((player) => {
-    if (player.playing && !player.canvas.clientWidth) player.pause(); // its slide was left
-    player.draw();
+  const redraw = () => players.forEach((player) => player.draw());
+  window.addEventListener("resize", redraw);
+  window.addEventListener("shown", () => { // another slide is shown, perhaps with other songs
+    players.filter((player) => !player.canvas.clientWidth).forEach((player) => player.pause());
+    redraw();
   });
-  for (const event of ["resize", "shown"]) window.addEventListener(event, redraw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
 })();
