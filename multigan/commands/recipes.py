@@ -8,20 +8,36 @@ from typing import Annotated
 
 import typer
 
+from multigan.commands.said import Json, print_json
 from multigan.recipe_file import read_recipe, recipe_names
+
+
+def _recipes(incomplete: str) -> list[str]:
+    return [name for name in recipe_names() if name.startswith(incomplete)]
+
+
+RecipeName = Annotated[str, typer.Argument(autocompletion=_recipes, help="a name, or a .py file")]
 
 
 def list_(
     runs: Annotated[bool, typer.Option("--runs", help="list runs instead of recipes")] = False,
     folder: Annotated[Path, typer.Option(help="where the runs are")] = Path("runs"),
+    json: Json = False,
 ) -> None:
     """List the recipes; with --runs the runs, how far they are and how to go on."""
     if not runs:
-        _columns([(name, read_recipe(name).summary) for name in recipe_names()])
+        summaries = {name: read_recipe(name).summary for name in recipe_names()}
+        if json:
+            print_json([{"recipe": name, "summary": said} for name, said in summaries.items()])
+        else:
+            _columns(list(summaries.items()))
         return
     from multigan.run.directory import find_runs, state_of
 
     rows = [state_of(run) for run in find_runs(folder)]
+    if json:
+        print_json(rows)
+        return
     if not rows:
         print(f"no runs in {folder}")
     _columns(
@@ -38,14 +54,21 @@ def _columns(rows: Sequence[tuple[str, ...]]) -> None:
         print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
 
 
-def show(recipe: str) -> None:
+def show(recipe: RecipeName, json: Json = False) -> None:
     """Show what a recipe is about and its knobs."""
     file = read_recipe(recipe)
+    if json:
+        knobs = [
+            {"name": k.name, "type": k.type.__name__, "default": k.default, "help": k.help}
+            for k in file.knobs
+        ]
+        print_json({"recipe": file.name, "header": file.header, "knobs": knobs, "tiny": file.tiny})
+        return
     print(file.header.strip(), end="\n\n")
     _columns([(f"--{_dashed(k.name)}", f"{k.default}", k.help) for k in file.knobs])
 
 
-def copy(recipe: str, file: Path) -> None:
+def copy(recipe: RecipeName, file: Path) -> None:
     """Copy a recipe to a file of your own, to change it."""
     if file.exists():
         raise ValueError(f"{file} exists already; choose another name")

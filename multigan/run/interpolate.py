@@ -65,21 +65,37 @@ def interpolate(
 ) -> list[Path]:
     """Write `walks` strips of `frames` samples between random latents; return the files.
 
-    With `to`, wishes for the other end, the latents stay and the conditions are walked between.
-    What can be seen moving is written as one moving picture too, the last file. Every frame is
-    drawn from the same random stream, so that whatever else the domain draws or deals out is the
-    same along a walk. Raises ValueError for a generator that cannot do this, or too few frames.
+    What can be seen moving is written as one moving picture too, the last file. See `walk_between`.
     """
-    if frames < 2 or walks < 1:
-        raise ValueError(f"{walks} walks of {frames} frames; wanted 1 or more, of 2 or more")
-    walk = _walk if to is None else _morph
-    columns = walk(sampler, walks, frames, seed, wishes, to or {})
+    columns = walk_between(sampler, walks=walks, frames=frames, seed=seed, to=to, **wishes)
     samples = [sample for strip in zip(*columns, strict=True) for sample in strip]
     out.mkdir(parents=True, exist_ok=True)
     files = sampler.domain.write(samples, out)
     files += sampler.domain.preview(samples, out / "walks", columns=frames)
     animate = getattr(sampler.domain, "animate", None)  # optional in the contract
     return files if animate is None else files + animate(columns, out / "walks-moving")
+
+
+def walk_between(
+    sampler: Sampler,
+    *,
+    walks: int,
+    frames: int,
+    seed: int = 0,
+    to: dict[str, Any] | None = None,
+    **wishes: Any,
+) -> list[list[Sample]]:
+    """The samples of `walks` walks, frame by frame.
+
+    With `to`, wishes for the other end, the latents stay and the conditions are walked between.
+    Every frame is drawn from the same random stream, so that whatever else the domain draws or
+    deals out is the same along a walk. Raises ValueError for a generator that cannot do this, or
+    too few frames.
+    """
+    if frames < 2 or walks < 1:
+        raise ValueError(f"{walks} walks of {frames} frames; wanted 1 or more, of 2 or more")
+    walk = _walk if to is None else _morph
+    return walk(sampler, walks, frames, seed, wishes, to or {})
 
 
 def _walk(
