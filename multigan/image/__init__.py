@@ -13,6 +13,7 @@ PARTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
     "Images": "multigan.image.data:Images",
     "DiffAugment": "multigan.image.augment:DiffAugment",
+    "AdaptivePipeline": "multigan.image.augment:AdaptivePipeline",
     "AugmentationPipeline": "multigan.image.augment:AugmentationPipeline",
     "DCGANGenerator": "multigan.image.generators:DCGANGenerator",
     "R3Generator": "multigan.image.generators:R3Generator",
