@@ -140,7 +140,9 @@ def test_bf16_stages_change_results_by_their_rounding_and_can_be_differentiated_
         d.zero_grad()
         (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
         slope.square().sum().backward()
-        return slope, {name: p.grad for name, p in d.named_parameters() if p.grad is not None}
+        return slope.detach(), {
+            name: p.grad for name, p in d.named_parameters() if p.grad is not None
+        }
 
     wide, wide_grads = penalty()
     monkeypatch.setattr(layers, "FLOAT32_ONLY", ())
