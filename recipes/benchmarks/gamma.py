@@ -4,7 +4,9 @@
     python -m tests.benchmarks.queue gamma                       every row with each seed
     python -m tests.benchmarks.queue --table gamma               mean and spread
 
-Short runs of the default networks: about a minute of one core each. Not run yet.
+Short runs of the default networks, 27 to 46 CPU seconds each on a 2-core x86 machine. Seed 0, so
+far: Frechet distance of the digits .97, .91, .70 at gamma .02, .08, .32; total variation of the
+ring .103, .068 at .02, .08. The other rows (auto is .30, .036, .17) and seeds were not run.
 MNIST are its 10,000 test digits, in ../shared/data/mnist10k.
 """
 
