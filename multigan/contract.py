@@ -160,7 +160,10 @@ Augment = Callable[[Tensor, Condition, torch.Generator], tuple[Tensor, Condition
 """In front of D; twice differentiable; moves known cells along.
 
 Optional, called before each step: `anneal(progress) -> dict[str, float]`, a pure function of the
-share of the run (a chance that grows), which returns what to log.
+share of the run (a chance that grows), which returns what to log. Or, called after D's updates of a
+step, `adapt(sign, samples) -> dict[str, float]`: sign (0-dim, on the device) is the mean of +1 for
+each real sample that D put on the real side and -1 for each other, samples how many they were; what
+it remembers goes through `state()` and `restore(state)`, as JSON.
 """
 
 

@@ -10,11 +10,10 @@ wished class .977 .982 .961, pixel spread within a class .94 .93 .98 of real, co
 Try: `multigan train image --resolution 32` for larger digits (not measured).
 """
 
+from multigan.gamma import settle_gamma
 from multigan.image.augment import augmentation
 from multigan.image.data import open_images
-from multigan.image.discriminators import DCGANDiscriminator
-from multigan.image.generators import DCGANGenerator
-from multigan.image.layers import stage_widths
+from multigan.image.presets import build_pair
 from multigan.recipe import Recipe, Schedule
 
 TINY = {"steps": 20, "batch_size": 16, "width": 8}
@@ -30,11 +29,14 @@ def recipe(
     augment_p: float = 0.3,
     steps: int = 3000,
     batch_size: int = 64,
+    network: str = "dcgan",
     width: int = 32,
+    norm: str = "none",
+    stddev_group: int = 0,
     latent_size: int = 64,
     lr: float = 3e-3,
     loss: str = "relativistic",
-    gamma: float = 0.3,
+    gamma: str = "auto",
     ema_halflife_samples: int = 5000,
 ) -> Recipe:
     """Pictures with labels, if the data has them.
@@ -43,32 +45,32 @@ def recipe(
     resolution: height in pixels, 8 or more
     aspect: width over height; what is not of this shape is cut down around its centre
     mirrored: also learn every picture with left and right exchanged
-    augment: in front of the discriminator: none, diff or pipeline, for small sets
-    augment_p: the pipeline's chance of each change at the end of the run; it starts at 0
+    augment: in front of the discriminator: none, diff, pipeline or adaptive, for small sets
+    augment_p: chance of each change that pipeline reaches and adaptive never exceeds
     steps: updates of the generator
     batch_size: real pictures in one update
-    width: channels of the stage with half the resolution; they double at each stage below it
+    network: dcgan or r3gan
+    width: channels of dcgan at half the resolution, doubling below; of r3gan at the full one
+    norm: of dcgan's discriminator: none, spectral or batch (which takes no penalties: gamma 0)
+    stddev_group: samples whose spread the discriminator sees (4, say; gamma 0); 0: it does not
     latent_size: numbers in one latent
     lr: learning rate of both networks at the start; it falls to zero along a cosine
     loss: the game, a name of multigan.engine.losses.LOSSES
-    gamma: weight of both gradient penalties at the start; a tenth of it after the burn-in
+    gamma: weight of both penalties at the start, a tenth after the burn-in; or auto
     ema_halflife_samples: half-life of the averaged generator that is sampled, in pictures seen
     """
     pictures = open_images(data, resolution=resolution, aspect=aspect, mirrored=mirrored)
-    domain = pictures.domain
-    classes, size = len(domain.labels) or None, domain.resolution
-    widths = stage_widths(width, size)
-    falling = Schedule(lr, 0.0)
+    pair = build_pair(network, pictures.domain, width, latent_size, norm, stddev_group)
+    train, falling = pictures.split("train"), Schedule(lr, 0.0)
+    weight = settle_gamma(gamma, train)
     return Recipe(
-        data=pictures.split("train"),
-        generator=DCGANGenerator(
-            size, domain.channels, widths, latent_dim=latent_size, classes=classes
-        ),
-        discriminator=DCGANDiscriminator(size, domain.channels, widths, classes=classes),
+        data=train,
+        generator=pair[0],
+        discriminator=pair[1],
         steps=steps,
         batch_size=batch_size,
         loss=loss,
-        penalties={"r1": gamma, "r2": gamma},
+        penalties={"r1": weight, "r2": weight},
         generator_lr=falling,
         discriminator_lr=falling,
         ema_halflife_samples=ema_halflife_samples,

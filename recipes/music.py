@@ -10,6 +10,7 @@ JSB json: 8.6 with `--steps 4500` (seed 0), 11.8 (seed 1, 2,000 steps). D hears 
 Try: `multigan train music --coupling hybrid`, where every voice has latents of its own.
 """
 
+from multigan.gamma import settle_gamma
 from multigan.music.data import SongWindows
 from multigan.music.discriminators import MusicDiscriminator
 from multigan.music.generators import MusicGenerator
@@ -30,7 +31,7 @@ def recipe(
     coupling: str = "composer",
     lr: float = 8e-4,
     loss: str = "relativistic",
-    gamma: float = 0.1,
+    gamma: str = "0.1",
     lookahead_every: int = 5,
     noise: float = 0.15,
     ema_halflife_samples: int = 6000,
@@ -47,7 +48,7 @@ def recipe(
     coupling: composer (shared latents), jamming (a voice's own) or hybrid (both)
     lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
     loss: the game, a name of multigan.engine.losses.LOSSES
-    gamma: weight of both gradient penalties
+    gamma: weight of both gradient penalties, or auto
     lookahead_every: steps after which both networks come half the way back; 0: never
     noise: scale of the noise on the generator's choices at the end; twice that at the start
     ema_halflife_samples: half-life of the averaged generator that is sampled, in windows seen
@@ -55,17 +56,19 @@ def recipe(
     songs = SongWindows(data, bars=bars, metre=metre)
     voices, frame = songs.domain.voices, songs.domain.frame
     sizes = (frame.steps, frame.bar_steps, frame.beat_steps)
+    discriminator = MusicDiscriminator(voices, *sizes, width=width, voice_width=voice_width)
+    weight = settle_gamma(gamma, songs, discriminator)
     more = {"coupling": coupling, "beat_size": 48, "noise": 2 * noise, "last_noise": noise}
     return Recipe(
         data=songs,
         generator=MusicGenerator(
             voices, *sizes, width=width * 4 // 3, voice_width=voice_width, depth=4, **more
         ),
-        discriminator=MusicDiscriminator(voices, *sizes, width=width, voice_width=voice_width),
+        discriminator=discriminator,
         steps=steps,
         batch_size=batch_size,
         loss=loss,
-        penalties={"r1": gamma, "r2": gamma},
+        penalties={"r1": weight, "r2": weight},
         burn_in=0.0,
         generator_lr=Schedule(0.6 * lr, 0.0),
         discriminator_lr=Schedule(lr, 0.0),

@@ -10,6 +10,7 @@ floor: .0048). The modes are narrower than they should be: standard deviation .6
 Try: `multigan train points --loss nonsaturating --gamma 0`, a textbook GAN: 2 modes (seed 0).
 """
 
+from multigan.gamma import settle_gamma
 from multigan.points.data import GaussianMixture
 from multigan.points.discriminators import MLPDiscriminator
 from multigan.points.generators import MLPGenerator
@@ -28,7 +29,7 @@ def recipe(
     octaves: int = 3,
     lr: float = 2e-3,
     loss: str = "relativistic",
-    gamma: float = 0.1,
+    gamma: str = "0.1",
 ) -> Recipe:
     """Points of a layout of Gaussians.
 
@@ -40,17 +41,18 @@ def recipe(
     octaves: frequencies of the waves that the discriminator sees beside the coordinates
     lr: learning rate of both networks at the start; it falls to zero along a cosine
     loss: the game, a name of multigan.engine.losses.LOSSES
-    gamma: weight of both gradient penalties at the start; a tenth of it after the burn-in
+    gamma: weight of both penalties at the start, a tenth after the burn-in; or auto
     """
-    falling = Schedule(lr, 0.0)
+    points, falling = GaussianMixture(layout), Schedule(lr, 0.0)
+    weight = settle_gamma(gamma, points)
     return Recipe(
-        data=GaussianMixture(layout),
+        data=points,
         generator=MLPGenerator(width=width, depth=depth + 1),
         discriminator=MLPDiscriminator(width, depth, octaves),
         steps=steps,
         batch_size=batch_size,
         loss=loss,
-        penalties={"r1": gamma, "r2": gamma},
+        penalties={"r1": weight, "r2": weight},
         generator_lr=falling,
         discriminator_lr=falling,
     )

@@ -21,6 +21,7 @@ class Loss(NamedTuple):
     generator_sees_real: bool = False  # else its first argument is None
     relative_to_mean: bool = False  # the engine first subtracts the other side's batch mean
     burn_in: float = 0.0  # default share of the run in which schedules settle
+    boundary: float | None = None  # the logit at which D is undecided, where the game fixes one
 
 
 def cross_entropy_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -79,10 +80,10 @@ def swapped_cross_entropy_generator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 LOSSES: dict[str, Loss] = {
-    "nonsaturating": Loss(cross_entropy_discriminator, nonsaturating_generator),
-    "minimax": Loss(cross_entropy_discriminator, minimax_generator),
-    "hinge": Loss(hinge_discriminator, critic_generator),
-    "least_squares": Loss(least_squares_discriminator, least_squares_generator),
+    "nonsaturating": Loss(cross_entropy_discriminator, nonsaturating_generator, boundary=0.0),
+    "minimax": Loss(cross_entropy_discriminator, minimax_generator, boundary=0.0),
+    "hinge": Loss(hinge_discriminator, critic_generator, boundary=0.0),
+    "least_squares": Loss(least_squares_discriminator, least_squares_generator, boundary=0.5),
     "wasserstein": Loss(wasserstein_discriminator, critic_generator),
     "relativistic": Loss(
         relativistic_discriminator, relativistic_generator, generator_sees_real=True, burn_in=0.2

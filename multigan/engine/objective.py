@@ -57,8 +57,9 @@ class Objective:
     """The game of one recipe on given networks: two functions of a batch.
 
     `forward` runs D where no penalty is taken (a compiled copy of it, say). Raises ValueError where
-    D couples the samples of a batch and a penalty needs their gradients apart, or where D embeds
-    its input and an augmentation would have to come before the embedding.
+    D couples the samples of a batch and a penalty needs their gradients apart, where D embeds its
+    input and an augmentation would have to come before the embedding, or where an augmentation
+    adapts to the sign of logits that the loss leaves free.
     """
 
     def __init__(
@@ -73,6 +74,12 @@ class Objective:
         self.forward = discriminator if forward is None else forward
         self.loss = find_loss(loss)
         self.penalties = {name: find_penalty(name) for name in penalties}
+        self.adapts = hasattr(augment, "adapt")
+        if self.adapts and self.loss.boundary is None:
+            raise ValueError(
+                "the augmentation adapts to the side on which D's real logits stand, and the loss "
+                f"{loss} knows no sides: take a scheduled one, or the loss nonsaturating or hinge"
+            )
         self.couples_batch = bool(getattr(discriminator, "couples_batch", False))
         self.embeds = hasattr(discriminator, "embed")
         if penalties and self.couples_batch:
@@ -113,6 +120,8 @@ class Objective:
             "logit/real": real_score.per_sample().mean(),
             "logit/fake": fake_score.per_sample().mean(),
         }
+        if self.adapts and self.loss.boundary is not None:
+            values["sign/real"] = (real_score.per_sample() - self.loss.boundary).sign().mean()
         if gammas:
             values["loss/game"] = loss  # without the penalties
         for name, gamma in gammas.items():

@@ -170,6 +170,9 @@ class AdversarialTrainer:
             for update in range(self.recipe.discriminator_steps)
         ]
         values |= mean_of(parts)
+        if "sign/real" in values:
+            seen = self.recipe.discriminator_steps * self.recipe.batch_size
+            values |= augment.adapt(values["sign/real"], seen)
         if "logit/real" in values:  # else every one of them was left out
             values["logit/gap"] = values["logit/real"] - values["logit/fake"]
 
@@ -265,12 +268,14 @@ class AdversarialTrainer:
 
     def state(self) -> dict[str, Any]:
         """What an exact continuation needs beside the networks' own tensors."""
+        augment: Any = self.recipe.augment
         return {
             "number": self.number,
             "optimizers": {k: optimizer.state_dict() for k, optimizer in self.optimizers.items()},
             "rate_share": self.rate_share,
             "guard": self.guard.state(),
             "lookahead": self.lookahead.state(),
+            "augment": augment.state() if hasattr(augment, "state") else None,
             "likelihood": None if self.likelihood is None else self.likelihood.state(),
             "torch_rng": torch.get_rng_state(),  # nn.Dropout draws from it
             "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
@@ -284,6 +289,9 @@ class AdversarialTrainer:
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.lookahead.restore(state["lookahead"])
+        augment: Any = self.recipe.augment
+        if hasattr(augment, "restore"):
+            augment.restore(state["augment"])
         if self.likelihood is not None:
             self.likelihood.restore(state["likelihood"])
         torch.set_rng_state(state["torch_rng"])

@@ -16,6 +16,7 @@ PARTS = {
     "ScarceDomain": "multigan.image.scarce:ScarceDomain",
     "ScarceImages": "multigan.image.scarce:ScarceImages",
     "DiffAugment": "multigan.image.augment:DiffAugment",
+    "AdaptivePipeline": "multigan.image.augment:AdaptivePipeline",
     "AugmentationPipeline": "multigan.image.augment:AugmentationPipeline",
     "DCGANGenerator": "multigan.image.generators:DCGANGenerator",
     "R3Generator": "multigan.image.generators:R3Generator",

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from multigan.contract import Condition
+from multigan.contract import Augment, Condition
 from multigan.image.colours import COLOURS, recolour
 from multigan.image.geometry import MOVES, fill_rectangle, move, shift_and_fill
 from multigan.part import part
@@ -23,15 +24,16 @@ SHIFT = 1 / 8  # of a side: DiffAugment's translation
 HOLE = 1 / 2  # of a side: both cutouts
 
 
-def augmentation(name: str, p: float) -> DiffAugment | AugmentationPipeline | None:
-    """What a recipe's knob means; `p` is where the pipeline's chance ends.
+def augmentation(name: str, p: float) -> Augment | None:
+    """What a recipe's knob means; `p` is where the pipeline's chance ends, or its most.
 
     Raises ValueError, listing the known ones, for an unknown name.
     """
-    known: dict[str, Callable[[], DiffAugment | AugmentationPipeline | None]] = {
+    known: dict[str, Callable[[], Augment | None]] = {
         "none": lambda: None,
         "diff": DiffAugment,
         "pipeline": lambda: AugmentationPipeline(p),
+        "adaptive": lambda: AdaptivePipeline(p),
     }
     if name not in known:
         raise ValueError(f"augment is {name!r}; known: {', '.join(known)}")
@@ -69,14 +71,13 @@ class AugmentationPipeline:
 
     A coin of chance p x strength is thrown for every picture and every operation; p moves from
     `start` to `end` along a cosine over the first `until` (share) of the run, as R3GAN's does, and
-    says so in the log. It does not adapt to how D judges real pictures: with a relativistic game
-    D's logits have no zero to be judged by. `strengths` are multipliers by operation; those that
-    are not named are left out: without `flip`, `turn` and `rotate` for digits, say. Pictures are
-    sampled bilinearly, mirrored at their borders, without ADA's wavelet filters.
+    says so in the log. `strengths` are multipliers by operation; those that are not named are left
+    out: without `flip`, `turn` and `rotate` for digits, say.
 
     Raises ValueError for an unknown operation or a chance outside 0 to 1.
-    Source: after Karras et al. 2020 (ADA), appendix B, and the strengths that Huang et al. 2024
-    (R3GAN) give; how far each operation goes is our choice and was not compared with theirs.
+    Source: Karras et al. 2020 (ADA), appendix B: operations, order and how far each goes; the
+    strengths are those that Huang et al. 2024 (R3GAN) give. Pictures are sampled bilinearly,
+    mirrored at their borders, without ADA's wavelet filters and its filtering and noise.
     """
 
     def __init__(
@@ -114,6 +115,67 @@ class AugmentationPipeline:
             coin = torch.rand(len(x), generator=rng) < chances[CUTOUT]
             x = fill_rectangle(x, HOLE * coin, rng)
         return x, condition
+
+
+@part
+class AdaptivePipeline:
+    """The same, with a chance that goes by how D judges real pictures: up where it knows them all.
+
+    Every `every` steps it moves by the share that these steps are of `rise_samples`, up if the mean
+    sign of D's real logits is above `target` and down if below, and stays between 0 and `most`.
+    Only for games that fix where D's logits change sides, which relativistic ones do not.
+
+    Raises ValueError for an unknown operation, a `most` outside 0 to 1, or a count below 1.
+    Source: Karras et al. 2020 (ADA), section 3.1: r_t, 0.6, 4 steps, 500,000 pictures.
+    """
+
+    def __init__(
+        self,
+        most: float = 1.0,
+        target: float = 0.6,
+        rise_samples: int = 500_000,
+        every: int = 4,
+        strengths: Mapping[str, float] = STRENGTHS,
+    ) -> None:
+        if min(rise_samples, every) < 1:
+            raise ValueError(
+                f"rise_samples {rise_samples}, every {every}: wanted 1 or more of each"
+            )
+        self.pipeline = AugmentationPipeline(most, strengths=strengths)
+        self.most, self.target, self.rise_samples, self.every = most, target, rise_samples, every
+        self._begin()
+
+    def _begin(self) -> None:
+        """Count from here to the next move of the chance."""
+        self._sign: Tensor | float = 0.0  # summed over the steps
+        self._steps = self._samples = 0
+
+    def adapt(self, sign: Tensor, samples: int) -> dict[str, float]:
+        """Take in the mean sign of D's real logits in a step of `samples` reals; what to log."""
+        self._sign = self._sign + sign
+        self._steps, self._samples = self._steps + 1, self._samples + samples
+        if self._steps == self.every:
+            above = float(self._sign) / self.every - self.target
+            p = self.pipeline.p + math.copysign(self._samples / self.rise_samples, above)
+            self.pipeline.p = min(max(p, 0.0), self.most)
+            self._begin()
+        return {"augment/p": self.pipeline.p}
+
+    def state(self) -> dict[str, float]:
+        """What an exact continuation needs."""
+        counted = {"sign": float(self._sign), "steps": self._steps, "samples": self._samples}
+        return {"p": self.pipeline.p} | counted
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state()` was taken."""
+        self.pipeline.p, self._sign = state["p"], state["sign"]
+        self._steps, self._samples = state["steps"], state["samples"]
+
+    def __call__(
+        self, x: Tensor, condition: Condition, rng: torch.Generator
+    ) -> tuple[Tensor, Condition]:
+        """Pictures (B, C, H, W) of the same shape; labels stay."""
+        return self.pipeline(x, condition, rng)
 
 
 def _recolour_always(x: Tensor, rng: torch.Generator) -> Tensor:

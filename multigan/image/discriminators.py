@@ -6,14 +6,17 @@ import itertools
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from multigan.image.generators import DCGAN_STD
 from multigan.image.layers import (
     LEAK,
+    Cast,
     Downsample,
     ResidualBlock,
+    check_bf16_stages,
     check_labels,
     check_picture,
     check_widths,
@@ -22,6 +25,7 @@ from multigan.image.layers import (
     growth,
     label_embedding,
     linear,
+    with_spread,
 )
 from multigan.part import part
 
@@ -39,12 +43,12 @@ class R3Discriminator(nn.Module):
         blocks: residual blocks per stage.
         group_size: channels per group of the 3x3 convolutions; divides twice each width.
         classes: number of classes; None for a discriminator without labels.
+        bf16_stages: so many of the largest stages work in bf16, but on a CPU; the rest in float32.
+        stddev_group: samples whose spread is shown to the last stage (0: it is not); couples them.
 
     Raises ValueError for sizes that do not fit each other.
     Source: Huang et al. 2024 (R3GAN), section 3, Config E.
     """
-
-    couples_batch = False
 
     def __init__(
         self,
@@ -54,28 +58,38 @@ class R3Discriminator(nn.Module):
         blocks: int = 2,
         group_size: int = 16,
         classes: int | None = None,
+        bf16_stages: int = 0,
+        stddev_group: int = 0,
     ) -> None:
         super().__init__()
         self.growth, self.channels, self.classes = growth(resolution), channels, classes
         check_widths(widths, self.growth.doublings + 1, resolution)
+        check_bf16_stages(bf16_stages, len(widths))
+        self.stddev_group, self.couples_batch = stddev_group, stddev_group > 0
         depth = blocks * len(widths)
         layers: list[nn.Module] = [convolution(channels, widths[-1])]
+        layers += [Cast(torch.bfloat16)] if bf16_stages else []
         for stage, width in reversed(list(enumerate(widths))):
             layers += [ResidualBlock(width, group_size, depth) for _ in range(blocks)]
             if stage > 0:
                 after = widths[stage - 1]
                 layers += [Downsample(width)]
                 layers += [convolution(width, after)] if after != width else []
+            layers += [Cast(torch.float32)] if len(widths) - stage == bf16_stages else []
         self.body = nn.Sequential(*layers)
         top = widths[0]
-        self.collapse = collapse(top, self.growth.start)
-        self.head = linear(top, 1 if classes is None else top)
+        seen = top + self.couples_batch
+        self.collapse = collapse(seen, self.growth.start)
+        self.head = linear(seen, 1 if classes is None else top)
         self.label = None if classes is None else label_embedding(classes, top, gain=top**-0.5)
 
     def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
-        """What the last linear map sees: (B, widths[0]); the labels play no part in it."""
+        """What the last linear map sees: (B, widths[0] or one more); the labels play no part."""
         check_picture(x, self.channels, self.growth.size)
-        return self.collapse(self.body(self.growth.extend(x))).flatten(1)
+        h = self.body(self.growth.extend(x))  # (B, widths[0], 4, 4), or more
+        return self.collapse(
+            with_spread(h, self.stddev_group) if self.couples_batch else h
+        ).flatten(1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, C, H, W), labels (B,) -> logits (B,)."""
@@ -98,6 +112,7 @@ class DCGANDiscriminator(nn.Module):
         norm: "none"; "spectral" bounds every layer's slope; "batch" (the paper's, from the second
             layer on) couples the samples of a batch, so that no penalty on the slope can be taken.
         classes: number of classes; None for a discriminator without labels.
+        stddev_group: samples whose spread is shown to the last map (0: it is not); couples them.
 
     Raises ValueError for sizes that do not fit each other and for an unknown norm.
     Source: Radford et al. 2016 (DCGAN), section 3; Miyato and Koyama 2018 (projection), eq. (3);
@@ -111,6 +126,7 @@ class DCGANDiscriminator(nn.Module):
         widths: Sequence[int],
         norm: str = "none",
         classes: int | None = None,
+        stddev_group: int = 0,
     ) -> None:
         super().__init__()
         if norm not in ("none", "spectral", "batch"):
@@ -118,13 +134,13 @@ class DCGANDiscriminator(nn.Module):
         self.growth = growth(resolution, at_least=1)
         check_widths(widths, self.growth.doublings, resolution)
         self.channels, self.classes = channels, classes
-        self.couples_batch = norm == "batch"
+        self.stddev_group, self.couples_batch = stddev_group, norm == "batch" or stddev_group > 0
         outputs = tuple(reversed(widths))
         layers = shrink(channels, outputs[0], batch_norm=False)
         for before, width in itertools.pairwise(outputs):
-            layers += shrink(before, width, self.couples_batch)
+            layers += shrink(before, width, norm == "batch")
         self.body = nn.Sequential(*layers)
-        wide = widths[0] * math.prod(self.growth.start)
+        wide = (widths[0] + (stddev_group > 0)) * math.prod(self.growth.start)
         self.head = nn.Linear(wide, 1, bias=False)  # a relativistic loss could not move a bias
         self.label = None if classes is None else nn.Embedding(classes, wide)
         for layer in self.modules():
@@ -136,7 +152,8 @@ class DCGANDiscriminator(nn.Module):
     def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """What the last linear map sees: (B, 16 widths[0] or more); the labels play no part."""
         check_picture(x, self.channels, self.growth.size)
-        return self.body(self.growth.extend(x)).flatten(1)
+        h = self.body(self.growth.extend(x))  # (B, widths[0], 4, 4), or more
+        return (with_spread(h, self.stddev_group) if self.stddev_group > 0 else h).flatten(1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, C, H, W), labels (B,) -> logits (B,)."""

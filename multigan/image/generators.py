@@ -8,8 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from multigan.image.layers import (
+    Cast,
     ResidualBlock,
     Upsample,
+    check_bf16_stages,
     check_labels,
     check_widths,
     convolution,
@@ -39,6 +41,7 @@ class R3Generator(nn.Module):
         group_size: channels per group of the 3x3 convolutions; divides twice each width.
         latent_dim: length of z ~ N(0, I); a label adds an embedding of the same length.
         classes: number of classes; None for a generator without labels.
+        bf16_stages: so many of the largest stages work in bf16, but on a CPU; the rest in float32.
 
     Raises ValueError for sizes that do not fit each other.
     Source: Huang et al. 2024 (R3GAN), section 3, Config E.
@@ -53,10 +56,12 @@ class R3Generator(nn.Module):
         group_size: int = 16,
         latent_dim: int = 64,
         classes: int | None = None,
+        bf16_stages: int = 0,
     ) -> None:
         super().__init__()
         self.growth = growth(resolution)
         check_widths(widths, self.growth.doublings + 1, resolution)
+        check_bf16_stages(bf16_stages, len(widths))
         self.latent_dim, self.classes = latent_dim, classes
         self.label = None if classes is None else label_embedding(classes, latent_dim)
         inputs = latent_dim * (1 if classes is None else 2)
@@ -64,12 +69,14 @@ class R3Generator(nn.Module):
         self.basis = nn.Parameter(torch.randn(widths[0], *self.growth.start))
         layers: list[nn.Module] = []
         for stage, width in enumerate(widths):
+            layers += [Cast(torch.bfloat16)] if stage == len(widths) - bf16_stages else []
             if stage > 0:
                 before = widths[stage - 1]
                 layers += [convolution(before, width)] if before != width else []
                 layers += [Upsample(width)]
             depth = blocks * len(widths)
             layers += [ResidualBlock(width, group_size, depth) for _ in range(blocks)]
+        layers += [Cast(torch.float32)] if bf16_stages else []
         self.body = nn.Sequential(*layers)
         self.to_picture = convolution(widths[-1], channels)
 

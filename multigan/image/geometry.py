@@ -18,13 +18,15 @@ SCALE_SD = 0.2  # of the binary logarithm
 def move(x: Tensor, chances: Mapping[str, float], rng: torch.Generator) -> Tensor:
     """Each picture (B, C, H, W) moved by those of MOVES whose coin falls; the rest stays as it is.
 
-    The maps are composed first, so that a picture is interpolated once, and one whose pixels fall
-    on pixels not at all.
+    A move that stands in ORDER twice has two coins, one of which falls with the chance named. The
+    maps are composed first, so that a picture is interpolated once, and one whose pixels fall on
+    pixels not at all.
     """
     n, (height, width) = len(x), x.shape[2:]
     whole = torch.eye(3).repeat(n, 1, 1)  # (B, 3, 3): of pixels about the centre, x then y
-    for name, chance in chances.items():
-        coin = torch.rand(n, generator=rng) < chance
+    for name in (name for name in ORDER if name in chances):
+        alone = 1 - (1 - chances[name]) ** (1 / ORDER.count(name))
+        coin = torch.rand(n, generator=rng) < alone
         step = MOVES[name](n, (height, width), rng)  # (B, 3, 3)
         whole = torch.where(coin[:, None, None], step @ whole, whole)
     if torch.equal(whole, torch.eye(3).expand_as(whole)):
@@ -153,7 +155,7 @@ def _rotate(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
 
 
 def _stretch(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-    """Wider and flatter, or the reverse; in other directions together with `rotate`."""
+    """Wider and flatter, or the reverse; in other directions between two rotations."""
     factor = torch.exp2(SCALE_SD * torch.randn(n, generator=rng))
     return _scaling(factor, 1 / factor)
 
@@ -173,3 +175,4 @@ MOVES: dict[str, Callable[[int, tuple[int, int], torch.Generator], Tensor]] = {
     "stretch": _stretch,
     "drift": _drift,
 }
+ORDER = ("flip", "turn", "jump", "zoom", "rotate", "stretch", "rotate", "drift")

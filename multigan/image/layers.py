@@ -13,6 +13,8 @@ from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, pad
 SMALLEST_SIDE = 4  # pixels: every network here starts, or ends, at 4x4 or a little more
 LEAK = 0.2  # slope of the leaky ReLU below zero
 LEAK_GAIN = math.sqrt(2 / (1 + LEAK**2))  # keeps the variance through it (He et al. 2015, eq. 14)
+FLOAT32_ONLY = ("cpu",)  # devices on which bf16 is many times slower
+SPREAD_FLOOR = 1e-8  # under the root: its slope at zero is not a number
 
 
 class Growth(NamedTuple):
@@ -106,11 +108,55 @@ def convolution(
 ) -> nn.Conv2d:
     """A convolution with weights from `scaled_normal_` and biases 0; odd kernels keep the size."""
     padding = kernel // 2 if kernel % 2 else 0
-    layer = nn.Conv2d(inputs, outputs, kernel, padding=padding, groups=groups, bias=bias)
+    layer = Convolution(inputs, outputs, kernel, padding=padding, groups=groups, bias=bias)
     scaled_normal_(layer.weight, gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
+
+
+class Convolution(nn.Conv2d):
+    """A convolution in the type of its input: its weights stay in theirs, cast at each call."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, C, H, W) -> (B, C', H', W'), of the same type."""
+        bias = None if self.bias is None else self.bias.to(x.dtype)
+        return self._conv_forward(x, self.weight.to(x.dtype), bias)
+
+
+class Cast(nn.Module):
+    """From here on a network works in `dtype`; on the devices of FLOAT32_ONLY nothing changes."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+
+    def forward(self, x: Tensor) -> Tensor:
+        """x, of another type."""
+        return x if x.device.type in FLOAT32_ONLY else x.to(self.dtype)
+
+
+def check_bf16_stages(bf16_stages: int, stages: int) -> None:
+    """Raise ValueError unless at least the smallest of the `stages` stays in float32."""
+    if not 0 <= bf16_stages < stages:
+        raise ValueError(f"bf16_stages is {bf16_stages}; wanted 0 to {stages - 1}, of {stages}")
+
+
+def with_spread(h: Tensor, group: int) -> Tensor:
+    """One more channel: how much the samples of a group differ, the same number in all its cells.
+
+    It is the standard deviation over the group of each feature at each place, averaged. A group has
+    the most samples up to `group` that divide the batch. (B, C, H, W) -> (B, C + 1, H, W).
+
+    Source: Karras et al. 2018 (progressive growing), section 3.
+    """
+    n = len(h)
+    members = next(g for g in range(min(group, n), 0, -1) if n % g == 0)
+    groups = h.unflatten(0, (members, n // members))  # (members, groups, C, H, W)
+    variance = groups.var(0, unbiased=False)
+    spread = (variance + SPREAD_FLOOR).sqrt().mean((1, 2, 3))  # (groups,)
+    column = spread.repeat(members)[:, None, None, None].expand(-1, 1, *h.shape[2:])
+    return torch.cat([h, column], dim=1)
 
 
 def collapse(channels: int, size: tuple[int, int]) -> nn.Conv2d:
@@ -181,7 +227,7 @@ class Downsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H / 2, W / 2)."""
-        kernel = self.kernel.expand(self.channels, 1, -1, -1)
+        kernel = self.kernel.to(x.dtype).expand(self.channels, 1, -1, -1)
         return conv2d(x, kernel, stride=2, padding=1, groups=self.channels)
 
 
@@ -200,7 +246,7 @@ class Upsample(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
-        kernel = self.kernel.expand(self.channels, 1, -1, -1)
+        kernel = self.kernel.to(x.dtype).expand(self.channels, 1, -1, -1)
         return conv_transpose2d(x, kernel, stride=2, padding=1, groups=self.channels)
 
 

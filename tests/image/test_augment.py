@@ -182,7 +182,7 @@ def test_augmentations_survive_json_and_unknown_names_are_told():
         AugmentationPipeline(strengths={"blur": 1.0})
     with pytest.raises(ValueError, match="end is 2; wanted 0 to 1"):
         AugmentationPipeline(2)
-    with pytest.raises(ValueError, match="augment is 'ada'; known: none, diff, pipeline"):
+    with pytest.raises(ValueError, match="augment is 'ada'; known: none, diff, pipeline, adaptive"):
         augmentation("ada", 0.3)
     assert augmentation("none", 0.3) is None
     assert set(MOVES) | set(COLOURS) | {"cutout"} == set(STRENGTHS)

@@ -1,0 +1,78 @@
+"""Is the automatic gamma as good as a searched one? Three data sets, four gammas 4 apart, and auto.
+
+    multigan train benchmarks/gamma --data ring --gamma auto    one row
+    python -m tests.benchmarks.queue gamma                       every row with each seed
+    python -m tests.benchmarks.queue --table gamma               mean and spread
+
+Short runs of the default networks, 27 to 46 CPU seconds each on a 2-core x86 machine. Seed 0, so
+far: Frechet distance of the digits .97, .91, .70 at gamma .02, .08, .32; total variation of the
+ring .103, .068 at .02, .08. The other rows (auto is .30, .036, .17) and seeds were not run.
+MNIST are its 10,000 test digits, in ../shared/data/mnist10k.
+"""
+
+from multigan.gamma import settle_gamma
+from multigan.image.data import open_images
+from multigan.image.discriminators import DCGANDiscriminator
+from multigan.image.generators import DCGANGenerator
+from multigan.image.layers import stage_widths
+from multigan.points.data import GaussianMixture
+from multigan.points.discriminators import MLPDiscriminator
+from multigan.points.generators import MLPGenerator
+from multigan.points.layouts import LAYOUTS
+from multigan.recipe import Recipe, Schedule
+
+TINY = {"data": "ring", "steps": 20, "batch_size": 32, "width": 16}
+ROWS = {
+    "digits_0.02": {"gamma": "0.02"},
+    "digits_0.08": {"gamma": "0.08"},
+    "digits_0.32": {"gamma": "0.32"},
+    "digits_1.28": {"gamma": "1.28"},
+    "digits_auto": {},
+    "ring_0.02": {"data": "ring", "steps": 1500, "gamma": "0.02"},
+    "ring_0.08": {"data": "ring", "steps": 1500, "gamma": "0.08"},
+    "ring_0.32": {"data": "ring", "steps": 1500, "gamma": "0.32"},
+    "ring_1.28": {"data": "ring", "steps": 1500, "gamma": "1.28"},
+    "ring_auto": {"data": "ring", "steps": 1500},
+    "mnist_0.02": {"data": "../shared/data/mnist10k", "gamma": "0.02"},
+    "mnist_0.08": {"data": "../shared/data/mnist10k", "gamma": "0.08"},
+    "mnist_0.32": {"data": "../shared/data/mnist10k", "gamma": "0.32"},
+    "mnist_1.28": {"data": "../shared/data/mnist10k", "gamma": "1.28"},
+    "mnist_auto": {"data": "../shared/data/mnist10k"},
+}
+
+
+def recipe(
+    *,
+    data: str = "digits",
+    gamma: str = "auto",
+    steps: int = 500,
+    batch_size: int = 64,
+    width: int = 32,
+) -> Recipe:
+    """Points of a layout, or pictures at 16x16, with the networks of their default recipes.
+
+    data: ring or grid, digits, fashion-mnist, or a path
+    gamma: weight of both gradient penalties at the start, or auto
+    steps: updates of the generator
+    batch_size: real samples in one update; four times as many points
+    width: of the pictures' networks; four times as much for points
+    """
+    if data in LAYOUTS:
+        mixture = GaussianMixture(data)
+        pair = (MLPGenerator(width=4 * width, depth=4), MLPDiscriminator(4 * width, 3, 3))
+        return play(mixture, pair, gamma, steps, 4 * batch_size, 2e-3, 10_000)
+    pictures = open_images(data, resolution=16)
+    domain, widths = pictures.domain, stage_widths(width, 16)
+    classes = len(domain.labels) or None
+    g = DCGANGenerator(16, domain.channels, widths, classes=classes)
+    d = DCGANDiscriminator(16, domain.channels, widths, classes=classes)
+    return play(pictures.split("train"), (g, d), gamma, steps, batch_size, 3e-3, 5000)
+
+
+def play(data, pair, gamma, steps, batch_size, lr, halflife) -> Recipe:
+    """The game of the default recipes: relativistic, R1 and R2, a learning rate that falls to 0."""
+    weight = settle_gamma(gamma, data, pair[1])
+    rates = dict.fromkeys(("generator_lr", "discriminator_lr"), Schedule(lr, 0.0))
+    played = {"data": data, "steps": steps, "batch_size": batch_size} | rates
+    played["penalties"] = {"r1": weight, "r2": weight}
+    return Recipe(generator=pair[0], discriminator=pair[1], ema_halflife_samples=halflife, **played)

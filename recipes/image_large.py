@@ -1,0 +1,63 @@
+"""Pictures at the published sizes of R3GAN and with its schedules, for a GPU.
+
+    multigan train image_large --device cuda
+    multigan train image_large --preset ffhq-64 --data faces --mirrored --device cuda \\
+        --batch-size 256 --steps 390625
+
+Fashion-MNIST with the networks of CIFAR-10 (20.8 M and 21.3 M weights); the three largest stages
+work in bf16. Not run: no GPU was at hand.
+Try: `--preset mini-32 --batch-size 64 --steps 15000` on a CPU (not run either).
+"""
+
+from multigan.gamma import settle_gamma
+from multigan.image.augment import AugmentationPipeline
+from multigan.image.data import open_images
+from multigan.image.presets import find_preset
+from multigan.recipe import Recipe, Schedule
+
+TINY = {"data": "digits", "preset": "mini-8", "steps": 4, "batch_size": 8}
+
+
+def recipe(
+    *,
+    data: str = "fashion-mnist",
+    preset: str = "cifar-10",
+    mirrored: bool = False,
+    steps: int = 488_281,
+    batch_size: int = 512,
+    lr: float = 2e-4,
+    gamma: str = "preset",
+    accumulate: int = 1,
+) -> Recipe:
+    """Pictures with labels, if the data has them.
+
+    data: digits, fashion-mnist, or a path: a folder, a zip, arrays; sub-folders are classes
+    preset: sizes and schedules, a name of multigan.image.presets.PRESETS
+    mirrored: also learn every picture with left and right exchanged
+    steps: updates of the generator; each preset lists its own, and its batch size
+    batch_size: real pictures in one update
+    lr: learning rate of both networks at the start; a quarter after the burn-in
+    gamma: weight of both penalties at the start, a tenth after the burn-in; preset, or auto
+    accumulate: micro-batches of one update, for a GPU that does not hold the whole batch
+    """
+    chosen = find_preset(preset)
+    pictures = open_images(data, resolution=chosen.resolution, mirrored=mirrored)
+    generator, discriminator = chosen.pair(pictures.domain)
+    train = pictures.split("train")
+    weight = chosen.gamma if gamma == "preset" else settle_gamma(gamma, train)
+    rate = lr if chosen.lr_falls else Schedule(lr, lr)
+    augment = AugmentationPipeline(chosen.augment_p, until=chosen.burn_in)
+    return Recipe(
+        data=train,
+        generator=generator,
+        discriminator=discriminator,
+        steps=steps,
+        batch_size=batch_size,
+        penalties={"r1": weight, "r2": weight},
+        generator_lr=rate,
+        discriminator_lr=rate,
+        ema_halflife_samples=chosen.halflife,
+        burn_in=chosen.burn_in,
+        accumulate=accumulate,
+        augment=augment if chosen.augment_p > 0 else None,
+    )

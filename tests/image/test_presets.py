@@ -1,0 +1,220 @@
+"""Presets: published sizes and schedules, which stages work in bf16, options of the pair."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from multigan.engine.objective import Objective
+from multigan.engine.schedules import value_at, with_burn_in
+from multigan.engine.trainer import AdversarialTrainer
+from multigan.image import layers
+from multigan.image.augment import AugmentationPipeline
+from multigan.image.discriminators import DCGANDiscriminator, R3Discriminator
+from multigan.image.domain import ImageDomain
+from multigan.image.generators import R3Generator
+from multigan.image.layers import Cast, ResidualBlock, with_spread
+from multigan.image.presets import PRESETS, build_pair, find_preset
+from tests.runs import tiny_recipe
+
+# Totals that the paper publishes, of G and D: (classes, channels, millions)
+PUBLISHED = {"cifar-10": (10, 20.78, 21.28), "stacked-mnist": (0, 20.73, 20.68)}
+EXACT = {
+    "cifar-10": (10, 20_781_952, 21_280_512),
+    "stacked-mnist": (0, 20_732_160, 20_683_776),
+    "ffhq-64": (0, 22_429_824, 22_381_440),
+    "ffhq-256": (0, 23_057_952, 23_009_568),
+    "imagenet-64": (1000, 103_570_432, 107_205_120),
+    "mini-32": (0, 258_000, 249_936),
+}
+
+
+def domain_of(size, classes=0, channels=3):
+    return ImageDomain(channels, size, size, tuple(map(str, range(classes))))
+
+
+def sizes(pair):
+    return tuple(sum(p.numel() for p in network.parameters()) for network in pair)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_preset_has_the_published_number_of_parameters(name):
+    classes, *wanted = EXACT[name]
+    with torch.device("meta"):
+        pair = PRESETS[name].pair(domain_of(PRESETS[name].resolution, classes))
+    assert sizes(pair) == tuple(wanted)
+    if name in PUBLISHED:
+        assert [round(n / 1e6, 2) for n in sizes(pair)] == list(PUBLISHED[name][1:])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_every_preset_makes_pictures_of_its_size_and_judges_them(name):
+    preset = PRESETS[name]
+    with torch.device("meta"):
+        g, d = preset.pair(domain_of(preset.resolution, 3))
+        labels = torch.zeros(2, dtype=torch.long)
+        pictures = g(torch.zeros(2, 64), labels)
+        logits = d(pictures, labels)
+    assert pictures.shape == (2, 3, preset.resolution, preset.resolution)
+    assert logits.shape == (2,) and logits.dtype == pictures.dtype == torch.float32
+
+
+@pytest.mark.parametrize("name", ["cifar-10", "stacked-mnist", "ffhq-64", "ffhq-256"])
+def test_published_runs_show_the_published_number_of_pictures(name):
+    preset, seen = PRESETS[name], {"cifar-10": 250, "stacked-mnist": 10, "ffhq-64": 100}
+    millions = preset.steps * preset.batch_size / 1e6
+    assert millions == pytest.approx(seen.get(name, 200), rel=1e-3)
+    settled = {"stacked-mnist": 2}.get(name, 20)
+    assert preset.burn_in * millions == pytest.approx(settled, rel=1e-3)
+
+
+def test_five_values_follow_one_cosine_to_the_ends_of_the_preset():
+    """Of CIFAR-10's: lr, gamma, beta2, half-life and the chance of augmentation."""
+    preset = PRESETS["cifar-10"]
+    mini = tiny_recipe("image_large")
+    large = replace(mini, burn_in=preset.burn_in, ema_halflife_samples=preset.halflife)
+    recipe = with_burn_in(replace(large, penalties={"r1": preset.gamma}))
+    augment = AugmentationPipeline(preset.augment_p, until=preset.burn_in)
+    ends = {
+        "generator_lr": (2e-4, 5e-5),
+        "discriminator_lr": (2e-4, 5e-5),
+        "beta2": (0.9, 0.99),
+        "ema_halflife_samples": (0.0, 5e6),
+    }
+    for share in (0.0, 0.25, 0.5, 0.8, 1.0, 5.0):
+        fallen = (1 - math.cos(math.pi * min(1.0, share))) / 2
+        progress = share * preset.burn_in
+        for name, (start, end) in ends.items():
+            wanted = start + (end - start) * fallen
+            assert value_at(getattr(recipe, name), progress) == pytest.approx(wanted), name
+        assert value_at(recipe.penalties["r1"], progress) == pytest.approx(0.05 - 0.045 * fallen)
+        assert augment.anneal(progress)["augment/p"] == pytest.approx(0.55 * fallen)
+
+
+def types_seen(network, kinds):
+    """The type of what each layer of these kinds is given, with its height: {(height, dtype)}."""
+    seen = []
+    for layer in network.modules():
+        if isinstance(layer, kinds):
+            layer.register_forward_pre_hook(
+                lambda module, inputs: seen.append((inputs[0].shape[2], inputs[0].dtype))
+            )
+    return seen
+
+
+def test_the_largest_stages_work_in_bf16_and_the_smallest_and_the_ends_in_float32():
+    sizes = (32, 3, (16, 16, 16, 16), 1)
+    with torch.device("meta"):
+        g = R3Generator(*sizes, bf16_stages=3)
+        d = R3Discriminator(*sizes, bf16_stages=3)
+        seen = [types_seen(network, ResidualBlock) for network in (g, d)]
+        pictures = g(torch.zeros(2, 64))
+        logits = d(pictures)
+    half = {(side, torch.bfloat16) for side in (8, 16, 32)} | {(4, torch.float32)}
+    assert [set(found) for found in seen] == [half, half]
+    assert pictures.dtype == logits.dtype == torch.float32
+    assert {p.dtype for n in (g, d) for p in n.parameters()} == {torch.float32}
+
+
+def test_on_a_cpu_every_stage_stays_in_float32():
+    g = R3Generator(16, 1, (8, 8, 8), 1, bf16_stages=2)
+    seen = types_seen(g, ResidualBlock)
+    g(torch.zeros(2, 64))
+    assert {dtype for _, dtype in seen} == {torch.float32}
+
+
+def test_bf16_stages_change_results_by_their_rounding_and_can_be_differentiated_twice(monkeypatch):
+    sizes = (8, 1, (16, 16), 1)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        d = R3Discriminator(*sizes, bf16_stages=1)
+        for p in d.parameters():
+            p.data.add_(0.1 * torch.randn_like(p))
+        x = torch.randn(4, 1, 8, 8).requires_grad_()
+
+    def penalty():
+        d.zero_grad()
+        (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
+        slope.square().sum().backward()
+        return slope.detach(), {
+            name: p.grad for name, p in d.named_parameters() if p.grad is not None
+        }
+
+    wide, wide_grads = penalty()
+    monkeypatch.setattr(layers, "FLOAT32_ONLY", ())
+    half, half_grads = penalty()
+    assert half.dtype == torch.float32 and not torch.equal(half, wide)
+    torch.testing.assert_close(half, wide, rtol=0.1, atol=0.05 * float(wide.abs().max()))
+    assert half_grads.keys() == wide_grads.keys()
+    for name, gradient in half_grads.items():
+        assert gradient.dtype == torch.float32 and torch.isfinite(gradient).all(), name
+
+
+def test_casts_are_no_parameters_so_weights_fit_whatever_the_precision():
+    plain, half = R3Generator(8, 1, (8, 8), 1), R3Generator(8, 1, (8, 8), 1, bf16_stages=1)
+    assert sum(isinstance(layer, Cast) for layer in half.body) == 2
+    assert [p.shape for p in plain.parameters()] == [p.shape for p in half.parameters()]
+
+
+def test_the_spread_of_a_group_is_that_of_its_samples():
+    h = torch.randn(8, 3, 2, 2, generator=torch.Generator().manual_seed(0))
+    seen = with_spread(h, 4)
+    assert seen.shape == (8, 4, 2, 2) and torch.equal(seen[:, :3], h)
+    first, second = h[::2], h[1::2]
+    wanted = [group.std(0, unbiased=False).mean() for group in (first, second)]
+    for k in range(8):
+        torch.testing.assert_close(seen[k, 3], wanted[k % 2].expand(2, 2), rtol=1e-4, atol=1e-6)
+    alike = with_spread(h[:1].expand(4, -1, -1, -1), 4)[:, 3]
+    assert alike.abs().max() < 1e-3  # a collapsed generator gives itself away
+    assert with_spread(h[:7], 4).shape == (7, 4, 2, 2)  # 7 has no divisor up to 4 but 1
+
+
+@pytest.mark.parametrize("kind", ["r3gan", "dcgan"])
+def test_a_discriminator_that_sees_the_spread_couples_its_batch_and_takes_no_penalty(kind):
+    _, d = build_pair(kind, domain_of(8, channels=1), 8, stddev_group=4)
+    x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
+    assert d.couples_batch and not torch.allclose(d(x)[:2], d(x[:2]))
+    assert d.features(x).shape[0] == 4
+    Objective(d, "relativistic", {})
+    with pytest.raises(ValueError, match="discriminator couples the batch"):
+        Objective(d, "relativistic", {"r1": 1.0})
+
+
+def test_the_options_of_the_image_recipe_reach_its_networks():
+    plain = tiny_recipe("image")
+    assert isinstance(plain.discriminator, DCGANDiscriminator) and not has_spectral(plain)
+    assert has_spectral(tiny_recipe("image", norm="spectral"))
+    r3 = tiny_recipe("image", network="r3gan", resolution=8)
+    assert isinstance(r3.generator, R3Generator) and isinstance(r3.discriminator, R3Discriminator)
+    for knobs in ({"norm": "batch"}, {"stddev_group": 4}):
+        with pytest.raises(ValueError, match="couples the batch"):
+            AdversarialTrainer(tiny_recipe("image", **knobs))
+        trainer = AdversarialTrainer(tiny_recipe("image", gamma="0", steps=1, **knobs))
+        assert len(list(trainer.steps())) == 1
+
+
+def has_spectral(recipe):
+    return isinstance(recipe.discriminator, nn.Module) and any(
+        "parametrizations" in name for name, _ in recipe.discriminator.named_parameters()
+    )
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda: find_preset("ffhq"), "preset 'ffhq' is unknown; known: mini-8"),
+        (lambda: PRESETS["mini-8"].pair(domain_of(16)), "pictures of 16 pixels a side; the preset"),
+        (lambda: build_pair("biggan", domain_of(8), 8), "network is 'biggan'; known: dcgan, r3gan"),
+        (lambda: build_pair("r3gan", domain_of(8), 8, norm="spectral"), "r3gan has none"),
+        (lambda: R3Generator(8, 1, (8, 8), 1, bf16_stages=2), "wanted 0 to 1, of 2"),
+        (lambda: R3Discriminator(8, 1, (8, 8), 1, bf16_stages=-1), "bf16_stages is -1"),
+    ],
+)
+def test_what_does_not_fit_is_refused_in_one_line(build, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        build()
+    assert "\n" not in str(caught.value)
