@@ -35,6 +35,7 @@ def evaluate(
     """
     run = RunDirectory(path)
     description = run.description()
+    run.demand_own_files()
     against = data_of(description, data, trust).split(split)
 
     def measure(weights: Path) -> Table:

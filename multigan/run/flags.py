@@ -62,7 +62,12 @@ class Flags:
         """The inverse of `to_json`; ValueError for flags that this version does not know."""
         if unknown := set(values) - {item.name for item in fields(cls)}:
             raise ValueError(f"recipe.json has unknown flags {sorted(unknown)}; another version's?")
-        return cls(**values)
+        for item in fields(cls):
+            kind, _, absent = str(item.type).partition(" | ")
+            value = values.get(item.name, item.default)
+            if type(value).__name__ != kind and not (absent and value is None):
+                raise ValueError(f"recipe.json: the flag {item.name} is {value!r}; wanted {kind}")
+        return cls(**values).settled(1)
 
     def to_json(self) -> dict[str, Any]:
         """The flags that a resumed run keeps."""

@@ -94,6 +94,7 @@ def resume(
     """
     run = RunDirectory(path)
     run.description()  # nothing is written into a directory that holds no run
+    run.demand_own_files()
     with locked(run.path):
         return _resume(run, steps, new_horizon, device, data, trust, show)
 
@@ -122,6 +123,7 @@ def _resume(
         raise ValueError(f"the data of {run.path} have changed since it was trained; not resumed")
     horizon = recipe.steps if new_horizon else description["horizon"]
     trainer = _trainer(recipe, flags, seed, horizon)
+    run.tidy()
     tidy(run.checkpoints)
     state = load_checkpoint(run.path, trainer.networks())
     done = 0 if state is None else state["trainer"]["number"]
@@ -169,9 +171,10 @@ def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
 def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
     try:
         loop.restore(state)
-    except KeyError as error:
+    except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit ({error})"
         raise ValueError(
-            f"{loop.run.path}: its training state lacks {error}: another version of multigan wrote "
+            f"{loop.run.path}: its training state {what}: another version of multigan wrote "
             "it; resume it with that one, or start from its weights with train --init"
         ) from error
 

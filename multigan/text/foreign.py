@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from multigan.files import parse_json
 from multigan.text.tokens import BOS, EOS, PAD, SPECIALS, UNK
 
 # The keys under which a folder names its token for a special, the first present one counting.
@@ -44,7 +45,7 @@ def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[str, int | None]]]:
     if not file.is_file():
         raise ValueError(f"{folder} has no tokenizer.json; wanted a folder of a fast tokenizer")
     try:
-        text = json.loads(file.read_text(encoding="utf-8"))
+        text = parse_json(file.read_text(encoding="utf-8"))
         known = _vocabulary(text)
     except (ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{file} is no tokenizer that is known here: {error}") from error
@@ -63,7 +64,7 @@ def _specials(folder: Path, known: dict[str, int]) -> dict[int, str]:
     stated: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
-            stated |= json.loads((folder / name).read_text(encoding="utf-8"))
+            stated |= parse_json((folder / name).read_text(encoding="utf-8"))
     found: dict[int, str] = {}
     for special, keys in NAMES.items():
         values = [stated[key] for key in keys if stated.get(key)] + [SPECIALS[special]]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from multigan.files import parse_json
 from multigan.optional import transformers
 
 # The body reads our embeddings, so its own table of tokens has one row, and nothing points into it.
@@ -69,7 +69,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """
     file = Path(folder) / "config.json"
     try:
-        return json.loads(file.read_text())
+        return parse_json(file.read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} is no model folder of Hugging Face's: {error}") from error
 
