@@ -46,7 +46,7 @@ def train_on(name: str, out: Path, cache: Path) -> None:
     """Train, or go on where a killed process stopped, as a person would."""
     torch.set_num_threads(1)
     if (out / "recipe.json").exists():
-        resume(out, show=False)
+        resume(out, cache=str(cache), show=False)
     else:
         train_tiny(name, out, cache=str(cache), **OFTEN)
 

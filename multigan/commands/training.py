@@ -56,10 +56,12 @@ def resume(
     ] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")] = None,
     data: Annotated[str | None, typer.Option(help="where the same data lie now")] = None,
+    cache: Annotated[str | None, typer.Option(help="where computed things are kept")] = None,
     trust: Trust = None,
 ) -> None:
     """Go on with a run as if it had never stopped."""
     from multigan.run.start import resume
 
     wishes: dict[str, Any] = {"steps": steps, "new_horizon": new_horizon, "data": data}
+    wishes["cache"] = cache
     _report(resume(run, **wishes, device=device, trust=trusted(trust)))

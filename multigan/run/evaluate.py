@@ -71,6 +71,8 @@ def data_of(
         raise ValueError("recipe.json is damaged: its recipe lacks data")
     if source is None:
         data = rebuild(stored, trust)
+        if not hasattr(data, "fingerprint"):
+            raise ValueError("recipe.json is damaged: its data are no data set")
         if data.fingerprint != description["fingerprint"]:
             raise ValueError(
                 f"the data of the run have changed since training ({stored['part']}); "

@@ -84,19 +84,21 @@ def resume(
     new_horizon: bool = False,
     device: str | None = None,
     data: str | None = None,
+    cache: str | None = None,
     trust: ModuleType | None = None,
     show: bool = True,
 ) -> Run:
     """Go on with a run, bit by bit as if it had never stopped; at step 0 without a checkpoint.
 
     `steps` is the new total; schedules keep the stored horizon unless `new_horizon`. `data` is
-    where the same data lie now. Raises ValueError for a missing or damaged run, or other data.
+    where the same data lie now, `cache` where computed things are kept. Raises ValueError for a
+    missing or damaged run, or other data.
     """
     run = RunDirectory(path)
     run.description()  # nothing is written into a directory that holds no run
     run.demand_own_files()
     with locked(run.path):
-        return _resume(run, steps, new_horizon, device, data, trust, show)
+        return _resume(run, steps, new_horizon, device, data, cache, trust, show)
 
 
 def _resume(
@@ -105,12 +107,14 @@ def _resume(
     new_horizon: bool,
     device: str | None,
     data: str | None,
+    cache: str | None,
     trust: ModuleType | None,
     show: bool,
 ) -> Run:
     description = run.description()
     stored = description["flags"]
     flags = Flags.from_json(stored if device is None else stored | {"device": device})
+    flags = replace(flags, cache=cache)
     if data is not None:
         description["recipe"]["data"] = moved_data(description["recipe"]["data"], data)
     seed = description["seed"]

@@ -111,7 +111,7 @@ def _wrong_with(error: Exception, file: Path | None) -> str | None:
     said = str(error)
     if isinstance(error, UnicodeError) or "\n" in said:
         return f"{type(error).__name__} of another's"
-    return f"no file named in {said[:60]!r}" if file and file.name not in said else None
+    return "an error without the file" if file and file.name not in said else None
 
 
 def _wrong_with_warning(warning: Any) -> str | None:

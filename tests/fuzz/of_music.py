@@ -38,9 +38,10 @@ def _read_given(path: Path) -> None:
 
 
 SCORE = """<score-partwise version="4.0"><part-list><score-part id="P1">
-<part-name>soprano</part-name></score-part></part-list><part id="P1"><measure number="1"><attributes><divisions>2</divisions>
-<key><fifths>-3</fifths><mode>minor</mode></key><time>
-<beats>4</beats><beat-type>4</beat-type></time>
+<part-name>soprano</part-name></score-part></part-list><part id="P1">
+<measure number="1"><attributes><divisions>2</divisions>
+<key><fifths>-3</fifths><mode>minor</mode></key>
+<time><beats>4</beats><beat-type>4</beat-type></time>
 <transpose><chromatic>-2</chromatic></transpose></attributes><sound tempo="90"/>
 <note><pitch><step>C</step><alter>1</alter><octave>4</octave></pitch><duration>4</duration>
 <tie type="start"/></note><note><chord/><pitch><step>E</step><octave>4</octave></pitch>
