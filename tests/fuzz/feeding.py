@@ -142,7 +142,9 @@ def feed(name: str, count: int, folder: Path, seed: int = 0) -> Fed:
     (folder / "read").mkdir()
     file = folder / "read" / reader.name
     file.write_bytes(reader.samples(folder / "made")[0])
-    reader.read(file)  # whole files are read; and what is imported late is there
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        reader.read(file)  # whole files are read; and what is imported late is there
 
     @seeded(seed)
     @settings(max_examples=count, database=None, deadline=None, phases=[Phase.generate],
