@@ -104,7 +104,8 @@ def damage(checkpoint: Path, only: str | None = None) -> str | None:
     try:
         sums = parse_json((checkpoint / MANIFEST).read_bytes())
         names = list(sums) if only is None else [only]
-        if not all(isinstance(sums[name], str) and Path(name).name == name for name in names):
+        plain = [isinstance(sums[name], str) and Path(name).name == name for name in names]
+        if not plain or not all(plain):
             return f"{MANIFEST} is damaged"  # a path would be another file's, or a device's
         for name in names:
             if not (checkpoint / name).is_file():

@@ -20,13 +20,17 @@ from random import Random
 
 import torch
 
+from multigan.run.directory import read_lines
 from multigan.run.start import resume
+from multigan.weights import checkpoints_of
 from tests.runs import DOMAINS, assert_equal_runs, steps_before, train_tiny
 
 SEED = 0
 KILLS = 30  # over all domains
 STEPS = 12  # of the game
 OFTEN = {"steps": STEPS, "log_every": 1, "save_every": 3, "sample_every": 5}
+MOST_STEPS = 4  # that a process makes before it is killed at random
+REST_SECONDS = 0.2  # and the moment after that
 LATEST_WRITE = 4  # an aimed kill meets one of the first writes of its process
 WRITE_SECONDS = 0.02  # about as long as one lasts
 PATIENCE_SECONDS = 900  # for one process, on a busy machine
@@ -57,13 +61,11 @@ def started(context: ForkServerContext, *arguments: str | Path) -> ForkServerPro
     return process
 
 
-def finish(context: ForkServerContext, *arguments: str | Path) -> float:
-    """Let a process come to its end; how many seconds it took."""
-    begun = time.monotonic()
+def finish(context: ForkServerContext, *arguments: str | Path) -> None:
+    """Let a process come to its end."""
     process = started(context, *arguments)
     process.join(PATIENCE_SECONDS)
     assert process.exitcode == 0, f"{arguments}: ended with {process.exitcode}, see its run"
-    return time.monotonic() - begun
 
 
 def half_written(run: Path) -> list[str]:
@@ -71,6 +73,23 @@ def half_written(run: Path) -> list[str]:
     if not (run / "checkpoints").is_dir():
         return []
     return [path.name for path in (run / "checkpoints").iterdir() if path.name.startswith(".")]
+
+
+def wait_for_step(run: Path, process: ForkServerProcess, rng: Random) -> None:
+    """Come back at some moment of the next steps, or of the start, or when the process has ended.
+
+    Steps are waited for, not seconds: how long they take depends on who else is on the machine.
+    """
+    begun = max((int(path.name[5:]) for path in checkpoints_of(run)), default=0)
+    wanted = begun + rng.randint(0, MOST_STEPS)
+    while process.is_alive() and wanted > begun and last_logged(run) < wanted:
+        time.sleep(0.001)
+    time.sleep(rng.uniform(0, REST_SECONDS))
+
+
+def last_logged(run: Path) -> int:
+    """The step of the last whole line in the log."""
+    return max((line["step"] for line in read_lines(run / "log.jsonl")), default=0)
 
 
 def wait_for_write(run: Path, process: ForkServerProcess, rng: Random) -> None:
@@ -96,16 +115,14 @@ def kill_once(process: ForkServerProcess, run: Path, tally: Tally) -> bool:
 
 def torment(
     context: ForkServerContext, name: str, out: Path, cache: Path, tally: Tally, kills: int,
-    seconds: float, rng: Random,
+    rng: Random,
 ) -> None:  # fmt: skip
     """Kill and resume one run until it ends, or `kills` are reached; then let it end."""
     tally.runs.append(out)
     while tally.kills < kills:
         process = started(context, name, out, cache)
-        if tally.kills % 2:
-            wait_for_write(out, process, rng)
-        else:
-            time.sleep(rng.uniform(0, seconds))
+        wait = wait_for_write if tally.kills % 2 else wait_for_step
+        wait(out, process, rng)
         if not kill_once(process, out, tally):
             break
     finish(context, name, out, cache)
@@ -120,10 +137,9 @@ def survive(context: ForkServerContext, name: str, kills: int, root: Path, rng: 
     """Kill runs of one domain `kills` times; AssertionError if a run differs from the quiet one."""
     quiet, cache, tally = root / name / "quiet", root / name / "cache", Tally()
     finish(context, name, quiet, cache)  # makes the helper models, which later runs find
-    seconds = finish(context, name, root / name / "timed", cache)
     while tally.kills < kills:
         out = root / name / f"killed-{len(tally.runs)}"
-        torment(context, name, out, cache, tally, kills, seconds, rng)
+        torment(context, name, out, cache, tally, kills, rng)
     for run in tally.runs:
         assert_equal_runs(quiet, run, steps_before(name) + STEPS)
         assert leftovers(run) == [], f"{run}: left {leftovers(run)}"

@@ -110,8 +110,8 @@ def load_training_state(file: Path) -> dict[str, Any]:
     """
     try:
         state = torch.load(file, map_location="cpu", weights_only=True)
-        if not isinstance(state["trainer"]["number"], int):
-            raise TypeError("the number of its step")
+        if not isinstance(state, dict):
+            raise TypeError(f"a {type(state).__name__}")
     except OSError:
         raise
     except Exception as error:  # torch meets damage in as many ways as there are

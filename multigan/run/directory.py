@@ -130,8 +130,9 @@ class RunDirectory:
         for name, kind in REQUIRED.items():
             if not isinstance(description[name], kind):
                 raise ValueError(f"{file} is damaged: its {name} is no {kind.__name__}")
-        if not isinstance(description["recipe"].get("steps"), int):
-            raise ValueError(f"{file} is damaged: its recipe lacks steps")
+        for name, least in (("steps", None), ("likelihood_steps", 0)):
+            if not isinstance(description["recipe"].get(name, least), int):
+                raise ValueError(f"{file} is damaged: its recipe lacks {name}")
         return description
 
     def demand_own_files(self) -> None:

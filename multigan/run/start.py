@@ -130,7 +130,7 @@ def _resume(
     run.tidy()
     tidy(run.checkpoints)
     state = load_checkpoint(run.path, trainer.networks())
-    done = 0 if state is None else state["trainer"]["number"]
+    done = 0 if state is None else _steps_done(state, run)
     if state is None:
         warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
         if "init" in description:
@@ -148,6 +148,15 @@ def _resume(
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     run.describe(description)
     return _go(Loop(trainer, run, flags, show), state)
+
+
+def _steps_done(state: Mapping[str, Any], run: RunDirectory) -> int:
+    """Steps of the game in a training state; ValueError for one that does not say."""
+    trainer = state.get("trainer")
+    done = trainer.get("number") if isinstance(trainer, dict) else None
+    if not isinstance(done, int):
+        raise ValueError(f"{run.path}: its training state does not say how far it is")
+    return done
 
 
 def _warn_of_standstill(trainer: AdversarialTrainer, done: int) -> None:

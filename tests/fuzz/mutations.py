@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from typing import Any
 
 from hypothesis import strategies as st
@@ -120,5 +121,5 @@ def changed_json(draw: Draw, content: bytes) -> bytes:
         elif kind == "nested":
             owner[key] = "NESTED"
         else:
-            owner[key] = draw(st.sampled_from(ODD_VALUES))
+            owner[key] = deepcopy(draw(st.sampled_from(ODD_VALUES)))
     return json.dumps(tree).replace('"NESTED"', "[" * NEST + "]" * NEST).encode()
