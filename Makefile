@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := image,music,audio,text,tensorboard,test
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test check slow browser damage bench benchmarks clean
+.PHONY: setup demo test check slow browser damage kills fuzz crafted bench benchmarks clean
 
 setup: $(INSTALLED)
 
@@ -36,6 +36,15 @@ slow: setup
 
 damage: setup
 	$(BIN)/python -m pytest tests/test_damage.py -m slow -q -s
+
+kills: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills
+
+fuzz: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
+
+crafted: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.crafted
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

@@ -78,8 +78,13 @@ def rebuild(description: Any, trusted: ModuleType | None = None) -> Any:
     arguments = {key: rebuild(item, trusted) for key, item in arguments.items()}
     try:
         return cls(**arguments)
-    except TypeError as error:
-        raise ValueError(f"part {name}: {error}; was it written by another version?") from error
+    except OSError:
+        raise
+    except Exception as error:  # arguments of a stranger fail in as many ways as there are
+        if type(error) is ValueError and "\n" not in str(error):
+            raise
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"part {name}: {said}; was it written by another version?") from error
 
 
 def part_name(cls: type) -> str:

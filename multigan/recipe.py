@@ -68,6 +68,13 @@ class Recipe:
     likelihood_weight: Value = 0.0  # in the game, of minus the log-likelihood of a real sample
 
 
+# What the fields of a stranger's recipe.json may be.
+NUMBERS = {"int": int, "float": int | float, "str": str, "bool": bool,
+           "Value": int | float | Schedule}  # fmt: skip
+ASKED = {"Data": "fingerprint", "Generator": "sample_latent", "Discriminator": "forward",
+         "Augment": "__call__"}  # fmt: skip
+
+
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
     """Everything that rebuilds the recipe, as JSON values."""
     return {item.name: _to_json(getattr(recipe, item.name)) for item in fields(recipe)}
@@ -83,11 +90,29 @@ def recipe_from_json(values: Mapping[str, Any], trusted: ModuleType | None = Non
         raise ValueError(f"recipe.json has unknown fields {sorted(unknown)}; another version's?")
     if missing := [item.name for item in fields(Recipe) if _is_required(item, values)]:
         raise ValueError(f"recipe.json is damaged: it lacks {', '.join(missing)}")
-    return Recipe(**{key: _from_json(values[key], trusted) for key in known if key in values})
+    found = {key: _from_json(values[key], trusted) for key in known if key in values}
+    for item in fields(Recipe):
+        if item.name in found and not _fits(item, found[item.name]):
+            raise ValueError(f"recipe.json is damaged: its {item.name} is no {item.type}")
+    return Recipe(**found)
 
 
 def _is_required(item: Field, values: Mapping[str, Any]) -> bool:
     return item.name not in values and item.default is item.default_factory is MISSING
+
+
+def _fits(item: Field, value: Any) -> bool:
+    """Whether a value may stand in a field: by its type, a part by what is asked of it."""
+    kind, _, absent = str(item.type).partition(" | ")
+    if value is None or kind.startswith("Mapping"):
+        return bool(absent) if value is None else _fits_mapping(value)
+    if kind in ASKED:
+        return hasattr(value, ASKED[kind])
+    return isinstance(value, NUMBERS[kind]) and (kind == "bool") == isinstance(value, bool)
+
+
+def _fits_mapping(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(v, NUMBERS["Value"]) for v in value.values())
 
 
 def _to_json(value: Any) -> Any:
@@ -100,7 +125,17 @@ def _to_json(value: Any) -> Any:
 
 def _from_json(value: Any, trusted: ModuleType | None) -> Any:
     if isinstance(value, dict) and "schedule" in value:
-        return Schedule(**value["schedule"])
+        return _schedule(value["schedule"])
     if isinstance(value, dict) and "part" not in value:
         return {key: _from_json(item, trusted) for key, item in value.items()}
     return rebuild(value, trusted)
+
+
+def _schedule(stated: Any) -> Schedule:
+    """A schedule; ValueError where it is none."""
+    kinds = {"start": int | float, "end": int | float, "until": int | float, "shape": str}
+    if not isinstance(stated, dict) or not {"start", "end"} <= stated.keys() <= kinds.keys():
+        raise ValueError("recipe.json is damaged: a schedule has a start and an end")
+    if wrong := [name for name, value in stated.items() if not isinstance(value, kinds[name])]:
+        raise ValueError(f"recipe.json is damaged: the {wrong[0]} of a schedule is no number")
+    return Schedule(**stated)

@@ -17,6 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from multigan.files import parse_json
+
 FORMAT = 1
 MANIFEST = "manifest.json"  # of a checkpoint folder: file name -> SHA-256
 SAMPLED = "generator_ema.safetensors"
@@ -49,7 +51,7 @@ def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("multigan")
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        description = None if text is None else json.loads(text)
+        description = None if text is None else parse_json(text)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError) as error:
@@ -100,14 +102,21 @@ def sha256(path: Path) -> str:
 def damage(checkpoint: Path, only: str | None = None) -> str | None:
     """What is wrong with a checkpoint folder (or one file of it), in words; None if it is whole."""
     try:
-        sums = json.loads((checkpoint / MANIFEST).read_text())
+        sums = parse_json((checkpoint / MANIFEST).read_bytes())
         names = list(sums) if only is None else [only]
-        wrong = [name for name in names if sha256(checkpoint / name) != sums[name]]
-    except FileNotFoundError as error:
-        return f"{Path(error.filename).name} is missing"
-    except (ValueError, KeyError, TypeError, AttributeError):
+        plain = [isinstance(sums[name], str) and Path(name).name == name for name in names]
+        if not plain or not all(plain):
+            return f"{MANIFEST} is damaged"  # a path would be another file's, or a device's
+        for name in names:
+            if not (checkpoint / name).is_file():
+                return f"{name} is missing"
+            if sha256(checkpoint / name) != sums[name]:
+                return f"{name} is damaged"
+    except FileNotFoundError:
+        return f"{MANIFEST} is missing"
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return f"{MANIFEST} is damaged"
-    return f"{wrong[0]} is damaged" if wrong else None
+    return None
 
 
 def checkpoints_of(run: Path) -> list[Path]:

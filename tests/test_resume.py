@@ -93,7 +93,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(name, killed_at, tmp_path, c
     done = python("-c", KILL, name, killed, cache, str(killed_at), path=here)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert logs_of(killed)["log"][-1]["step"] == killed_at
-    assert resume(killed, show=False).step == last
+    assert resume(killed, cache=str(cache), show=False).step == last
     assert_equal_runs(straight, killed, last)
     assert [line["step"] for line in logs_of(killed)["log"]] == list(range(2, last + 1, 2))
     in_game = [step for step in range(3, last, 3) if step > steps_before(name)]

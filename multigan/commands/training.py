@@ -76,6 +76,7 @@ def resume(
     ] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")] = None,
     data: Annotated[str | None, typer.Option(help="where the same data lie now")] = None,
+    cache: Annotated[str | None, typer.Option(help="where computed things are kept")] = None,
     trust: Trust = None,
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
@@ -85,5 +86,6 @@ def resume(
     from multigan.run.start import resume
 
     wishes: dict[str, Any] = {"steps": steps, "new_horizon": new_horizon, "data": data}
+    wishes["cache"] = cache
     show = _level(quiet, verbose)
     _report(resume(run, **wishes, device=device, trust=trusted(trust), show=show), json)

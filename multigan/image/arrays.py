@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import gzip
 import math
-import zipfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from multigan.files import demand_room, read_arrays
 from multigan.image.decoding import WIDE, Size
 from multigan.image.pictures import Pictures, demand_enough, resize_bytes
 
 RANGES = ((0, 1), (-1, 1), (0, 255))  # of floating-point pictures; the first that holds all
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+MOST_AXES = 32  # of an array
+BLOCK_BYTES = 1 << 20  # read at a time
 IDX_PICTURES, IDX_LABELS = "images-idx3", "labels-idx1"  # in the names of the files
 
 
@@ -28,7 +31,7 @@ def read_npz(source: str, size: Size) -> Pictures:
     order of their names; whole numbers on one axis of the same length their labels, text on one
     axis the names of the classes. Raises ValueError for what cannot be read so.
     """
-    arrays = _load(source)
+    arrays = read_arrays(Path(source))
     stacks = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
     if not stacks:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
@@ -45,18 +48,6 @@ def read_npz(source: str, size: Size) -> Pictures:
     if len(labels) not in (0, len(pixels)):
         raise ValueError(f"{source}: some of its arrays of pictures have labels, others none")
     return pictures_of(source, torch.cat(pixels), labels, names[0].tolist() if names else (), size)
-
-
-def _load(source: str) -> dict[str, np.ndarray]:
-    """Every array of a file by name; objects, which would run code, are refused."""
-    try:
-        found = np.load(source, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            return {Path(source).stem: found}
-        with found:
-            return {name: found[name] for name in found.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, MemoryError) as error:
-        raise ValueError(f"{source} is no file of arrays that can be read: {error}") from None
 
 
 def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> Pictures:
@@ -92,18 +83,31 @@ def _idx_array(file: Path) -> np.ndarray:
     Source: Y. LeCun, C. Cortes, The MNIST database, section "The IDX file format".
     """
     try:
-        content = file.read_bytes()
-        content = gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        with file.open("rb") as plain:
+            packed = plain.read(2) == b"\x1f\x8b"
+        with gzip.open(file) if packed else file.open("rb") as stream:
+            return _idx_content(stream)
+    except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{file} is damaged: {error}") from None
-    kind, axes = (IDX_TYPES.get(content[2]), content[3]) if len(content) > 3 else (None, 0)
-    if kind is None or content[:2] != b"\0\0" or len(content) < 4 + 4 * axes:
-        raise ValueError(f"{file} is no IDX file")
-    shape = np.frombuffer(content, ">u4", axes, offset=4).tolist()
-    start, wanted = 4 + 4 * axes, math.prod(shape) * np.dtype(kind).itemsize
-    if len(content) - start != wanted:
-        raise ValueError(f"{file} is damaged: {len(content) - start} bytes; wanted {wanted}")
-    return np.frombuffer(content, kind, offset=start).reshape(shape)
+
+
+def _idx_content(stream: BinaryIO | gzip.GzipFile) -> np.ndarray:
+    """The array in an open IDX file; never more is read than its header says."""
+    head = stream.read(4)
+    kind, axes = (IDX_TYPES.get(head[2]), head[3]) if len(head) > 3 else (None, 0)
+    sizes = stream.read(4 * axes)
+    if kind is None or head[:2] != b"\0\0" or len(sizes) < 4 * axes or axes > MOST_AXES:
+        raise ValueError("it is no IDX file")
+    shape = np.frombuffer(sizes, ">u4", axes).tolist()
+    wanted = math.prod(shape) * np.dtype(kind).itemsize
+    demand_room(wanted)
+    content = bytearray()
+    while len(content) <= wanted and (block := stream.read(BLOCK_BYTES)):
+        content += block
+    if len(content) != wanted:
+        found = f"{len(content)} bytes" if len(content) < wanted else "more bytes"
+        raise ValueError(f"{found}; wanted {wanted}")
+    return np.frombuffer(content, kind).reshape(shape)
 
 
 def pictures_of(
@@ -132,8 +136,10 @@ def _bytes_of(stack: np.ndarray, place: str) -> Tensor:
     grey = stack[:, :, :, None] if stack.ndim == 3 else stack
     if grey.shape[3] not in (1, 3) and grey.shape[1] in (1, 3):
         grey = grey.transpose(0, 2, 3, 1)  # (N, H, W, C)
-    if grey.shape[3] not in (1, 3):
-        raise ValueError(f"{place}: pictures of shape {stack.shape[1:]}; wanted 1 or 3 channels")
+    if grey.shape[3] not in (1, 3) or not grey.size:
+        raise ValueError(
+            f"{place}: pictures of shape {stack.shape[1:]}; wanted pixels of 1 or 3 channels"
+        )
     scaled = _SCALES.get(grey.dtype.kind, _refused)(grey, place)
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
 

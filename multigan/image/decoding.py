@@ -86,15 +86,16 @@ def _content(source: str, archive: zipfile.ZipFile | None, file: str) -> bytes:
     """The bytes of a file, in memory: an archive is never unpacked to the disk."""
     if archive is None:
         path = Path(source, file)
-        _demand_small(path.stat().st_size)
+        demand_small(path.stat().st_size)
         return path.read_bytes()
     if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file.replace("\\", "/")).parts:
         raise Unusable("path out of the archive")
-    _demand_small(archive.getinfo(file).file_size)
+    demand_small(archive.getinfo(file).file_size)
     return archive.read(file)
 
 
-def _demand_small(size_bytes: int) -> None:
+def demand_small(size_bytes: int) -> None:
+    """Raise Unusable for a file of more than MOST_BYTES."""
     if size_bytes > MOST_BYTES:
         raise Unusable("too large", f"{size_bytes:,} bytes; wanted {MOST_BYTES:,} or less")
 

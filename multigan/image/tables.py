@@ -12,7 +12,7 @@ import torch
 from multigan import optional
 from multigan.caches import cache_folder
 from multigan.image.arrays import pictures_of
-from multigan.image.decoding import Size, Unusable, decode
+from multigan.image.decoding import Size, Unusable, decode, demand_small
 from multigan.image.folder import NAMED
 from multigan.image.pictures import Pictures, demand_enough
 
@@ -65,7 +65,7 @@ def _open(source: str) -> Any:
             return package.Dataset.from_file(source)
         files = sorted(map(str, path.rglob("*.parquet"))) if path.is_dir() else source
         return package.Dataset.from_parquet(files, cache_dir=str(cache_folder() / "datasets"))
-    except (OSError, ValueError, TypeError, KeyError, RuntimeError) as error:
+    except Exception as error:  # datasets and pyarrow meet damage in as many ways as there are
         said = " ".join(str(error).split())
         raise ValueError(f"{source} is no table that can be read: {said[:200]}") from error
 
@@ -78,4 +78,10 @@ def _content(cell: dict[str, Any] | None) -> bytes:
     """The bytes of a picture that stands in the table, or at a path that it names."""
     if cell is None:
         raise Unusable("empty")
-    return cell["bytes"] if cell["bytes"] is not None else Path(cell["path"]).read_bytes()
+    if cell["bytes"] is not None:
+        return cell["bytes"]
+    path = Path(cell["path"])
+    if not path.is_file():  # a device has no end
+        raise Unusable("no file", str(path))
+    demand_small(path.stat().st_size)
+    return path.read_bytes()

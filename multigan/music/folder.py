@@ -13,7 +13,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from multigan.files import write_atomically
+from multigan.files import parse_json, write_atomically
 from multigan.music.midi import UnreadableMidi
 from multigan.music.roles import Unusable, cast
 from multigan.music.roll import LAYOUTS
@@ -179,7 +179,7 @@ def _fingerprint(files: Sequence[Path], root: Path, wanted: _Wanted) -> str:
 def _known(target: Path, fingerprint: str) -> list[Outcome] | None:
     """What a finished import of the very same files said."""
     try:
-        report = json.loads((target / REPORT).read_text(encoding="utf-8"))
+        report = parse_json((target / REPORT).read_text(encoding="utf-8"))
         load_songs(target / SONGS)
         same = report["fingerprint"] == fingerprint
         return [Outcome(**outcome) for outcome in report["files"]] if same else None

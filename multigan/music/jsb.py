@@ -11,7 +11,6 @@ Huang et al. 2017, "Counterpoint by convolution", arXiv:1903.07227.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,8 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multigan.files import parse_json
 from multigan.music.theory import MIDI_PITCHES, REST
 
+MOST_BYTES = 64_000_000  # the standard file has 1.6 million
 VOICES = ("soprano", "alto", "tenor", "bass")
 WINDOW_STEPS, WINDOW_HOP = 32, 16  # two bars of 4/4, and one
 
@@ -69,7 +70,9 @@ def read_pieces(path: str | Path) -> dict[str, list[Tensor]]:
     Raises ValueError in one line if the file is missing or is no such JSON.
     """
     try:
-        read = json.loads(Path(path).read_bytes())
+        if (size := Path(path).stat().st_size) > MOST_BYTES:
+            raise ValueError(f"{size:,} bytes; wanted {MOST_BYTES:,} or fewer")
+        read = parse_json(Path(path).read_bytes())
     except OSError as error:
         raise ValueError(
             f"{path}: {error.strerror}; wanted Jsb16thSeparated.json of "

@@ -19,6 +19,7 @@ import pretty_midi
 from mido.midifiles.meta import KeySignatureError
 from pretty_midi.pretty_midi import MAX_TICK
 
+from multigan.files import parse_json
 from multigan.music.song import (
     TICKS_PER_QUARTER,
     TICKS_PER_WHOLE,
@@ -32,6 +33,7 @@ from multigan.music.song import (
 
 TAG = "multigan"
 TEMPO_DIGITS = 2  # MIDI stores whole microseconds per quarter: 84 would come back as 84.000084
+MOST_BYTES = 16_000_000  # of a file: many hours of music
 PITCHED_CHANNELS = 15  # of the 16, one is the drums'
 
 CONDUCTOR = ("set_tempo", "time_signature", "key_signature")
@@ -102,10 +104,13 @@ def write_midi(song: Song, path: Path) -> Path:
 def _parsed(path: Path) -> mido.MidiFile:
     """The events of a file whose header makes sense."""
     try:
-        content = path.read_bytes()
+        size = path.stat().st_size
+        content = path.read_bytes() if size <= MOST_BYTES else b""
     except OSError as error:
         reason = "cannot be read"
         raise UnreadableMidi(path, reason, "check the path", str(error.strerror)) from error
+    if size > MOST_BYTES:
+        raise UnreadableMidi(path, "is impossibly large", "is it music?", f"{size:,} bytes")
     if not content:
         raise UnreadableMidi(path, "is empty", "export it again")
     if content[:4] != b"MThd":
@@ -264,7 +269,7 @@ def _tag(midi: pretty_midi.PrettyMIDI) -> dict[str, Any] | None:
     """What our text event says, if there is one. Raises ValueError or KeyError for damage."""
     for event in midi.text_events:
         if event.text.startswith(f'{{"{TAG}": '):
-            tag = json.loads(event.text)[TAG]
+            tag = parse_json(event.text)[TAG]
             if not 0 <= tag["length_ticks"] < MAX_TICK:
                 raise ValueError(f"a song of {tag['length_ticks']} ticks")
             return tag

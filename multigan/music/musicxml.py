@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -29,9 +30,10 @@ from multigan.music.song import (
 )
 
 DEFAULT_TEMPO_BPM = 90.0  # where a file gives none
+MOST_BYTES = 64_000_000  # of a score, unpacked
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
-DAMAGE = (OSError, ElementTree.ParseError, zipfile.BadZipFile, LookupError, TypeError, ValueError,
-          ArithmeticError)  # fmt: skip
+DAMAGE = (OSError, ElementTree.ParseError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError,
+          LookupError, TypeError, ValueError, ArithmeticError)  # fmt: skip
 
 
 class _Event(NamedTuple):
@@ -86,6 +88,7 @@ def read_musicxml(path: Path) -> Song:
 
 def _document(path: Path) -> bytes:
     """The XML of a file, unpacked where it is compressed."""
+    _demand_small(path.stat().st_size)
     content = path.read_bytes()
     if not content.startswith(b"PK"):
         return content
@@ -93,12 +96,22 @@ def _document(path: Path) -> bytes:
         names = archive.namelist()
         scores = [n for n in names if n.endswith(".xml") and not n.startswith("META-INF/")]
         if "META-INF/container.xml" in names:
-            container = ElementTree.fromstring(archive.read("META-INF/container.xml"))
+            container = ElementTree.fromstring(_unpacked(archive, "META-INF/container.xml"))
             roots = [file.get("full-path") for file in container.iter() if file.get("full-path")]
             scores = [root for root in roots if root in names] + scores
         if not scores:
             raise ValueError("the archive holds no score")
-        return archive.read(scores[0])
+        return _unpacked(archive, scores[0])
+
+
+def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
+    _demand_small(archive.getinfo(name).file_size)
+    return archive.read(name)
+
+
+def _demand_small(size_bytes: int) -> None:
+    if size_bytes > MOST_BYTES:
+        raise ValueError(f"{size_bytes:,} bytes; wanted {MOST_BYTES:,} or fewer")
 
 
 def _song(score: Element) -> Song:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from multigan.files import write_atomically
+from multigan.files import parse_json, read_arrays, write_atomically
 from multigan.music.song import Key, Metre, Note, Song, Track
 
 SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}  # of the songs
@@ -61,14 +60,14 @@ def load_songs(path: Path) -> dict[str, Song]:
     Raises ValueError in one line if the file is missing, damaged, or none of ours.
     """
     try:
-        with np.load(io.BytesIO(path.read_bytes()), allow_pickle=False) as arrays:
-            rows, header = arrays["notes"].tolist(), arrays["header"].tobytes()
-        songs = json.loads(header)
+        arrays = read_arrays(path)
+        rows, header = arrays["notes"].tolist(), arrays["header"].tobytes()
+        songs = parse_json(header)
         notes: list[list[list[Note]]] = [[[] for _ in song["tracks"]] for song in songs]
         for song, track, *note in rows:
             notes[song][track].append(Note(*note))
         return {s["name"]: _song(s, n) for s, n in zip(songs, notes, strict=True)}
-    except (OSError, EOFError, ValueError, LookupError, TypeError, zipfile.BadZipFile) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise ValueError(f"{path}: no readable set of songs ({error}); make it again") from error
 
 

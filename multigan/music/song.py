@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -107,7 +108,7 @@ class Song:
         end = max((track.end_tick for track in self.tracks), default=0)
         if self.length_ticks < end:
             raise ValueError(f"length is {self.length_ticks} ticks, but a note ends at {end}")
-        if not self.tempo_bpm > 0:
+        if not 0 < self.tempo_bpm < inf:
             raise ValueError(f"tempo is {self.tempo_bpm} quarters per minute; wanted more than 0")
         if self.key is not None and not 0 <= self.key.tonic < 12:
             raise ValueError(f"the tonic is {self.key.tonic}; wanted a pitch class 0..11")

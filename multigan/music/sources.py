@@ -54,10 +54,14 @@ def _read_chorales(metre: str) -> Splits:
 def _read_jsb(path: Path) -> Splits:
     """The pieces of the JSON file as songs in 4/4; a note begins where the pitch changes."""
     assert [voice.name for voice in SATB] == [name.lower() for name in JSB_VOICES]
-    return {
-        split: {f"{split} {i}": _song(piece.numpy()) for i, piece in enumerate(pieces)}
-        for split, pieces in read_pieces(path).items()
-    }
+    read = read_pieces(path)
+    try:
+        return {
+            split: {f"{split} {i}": _song(piece.numpy()) for i, piece in enumerate(pieces)}
+            for split, pieces in read.items()
+        }
+    except ValueError as error:  # a pitch that its voice cannot sing
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _song(pitches: np.ndarray) -> Song:

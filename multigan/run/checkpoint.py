@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -101,10 +100,23 @@ def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, A
     for name, network in networks.items():
         file = checkpoint / f"{name}.safetensors"
         load_state(network, read_weights(file)[1], file)
+    return load_training_state(checkpoint / STATE)
+
+
+def load_training_state(file: Path) -> dict[str, Any]:
+    """What a train_state.pt holds: tensors, numbers, strings, lists and dicts.
+
+    Raises ValueError for anything else; whatever it is, it is not executed.
+    """
     try:
-        return torch.load(checkpoint / STATE, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        raise ValueError(f"{checkpoint / STATE} holds more than tensors and numbers") from error
+        state = torch.load(file, map_location="cpu", weights_only=True)
+        if not isinstance(state, dict):
+            raise TypeError(f"a {type(state).__name__}")
+    except OSError:
+        raise
+    except Exception as error:  # torch meets damage in as many ways as there are
+        raise ValueError(f"{file} holds more than tensors and numbers, or less") from error
+    return state
 
 
 def save_generator(run: Path, kept_as: str, ema: nn.Module, description: Any) -> None:

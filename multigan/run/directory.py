@@ -13,14 +13,22 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from multigan.files import write_atomically
+from multigan.files import parse_json, write_atomically
 from multigan.run.lock import LOCK
 
 FORMAT = 1
 RUNS = Path("runs")
-REQUIRED = {"name", "knobs", "flags", "seed", "horizon", "fingerprint", "recipe"}
-
-
+REQUIRED = {  # of recipe.json
+    "name": str,
+    "knobs": dict,
+    "flags": dict,
+    "seed": int,
+    "horizon": int,
+    "fingerprint": str,
+    "recipe": dict,
+}
+LONGEST_LINE = 1 << 20  # bytes of a log; what is longer is none of ours
+RECIPE = "recipe.json"
 CHECKSUM = "checksum"  # of the rest of recipe.json
 
 
@@ -49,50 +57,64 @@ class RunDirectory:
         self.metrics = self.path / "metrics.jsonl"
 
     def _contents(self) -> list[Path]:
-        """What lies in the directory, its lock left out."""
+        """What lies in the directory, its lock and what a killed write left of a file left out."""
         if not self.path.exists():
             return []
-        return [path for path in self.path.iterdir() if path.name != LOCK]
+        unfinished = self._unfinished()
+        return [p for p in self.path.iterdir() if p.name != LOCK and p not in unfinished]
+
+    def _unfinished(self) -> list[Path]:
+        """The temporary files that a killed write left."""
+        return [*self.path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]
 
     def demand_free(self, force: bool) -> None:
         """Raise ValueError if no run can be made here."""
         if self.path.exists() and (not self.path.is_dir() or self._contents()):
             if not force:
                 raise ValueError(f"{self.path} is not empty; choose another --out, or --force")
-            if not (self.path / "recipe.json").is_file():
+            if not (self.path / RECIPE).is_file():
                 raise ValueError(f"{self.path} holds no run; --force replaces runs only")
 
     def create(self, description: Mapping[str, Any], source: Path | None, force: bool) -> None:
         """Make the directory and its recipe.json; `source` is the recipe file, kept for eyes.
 
         Raises ValueError for a directory that is not empty, unless `force`, which empties one that
-        holds a run and refuses any other.
+        holds a run and refuses any other. Killed anywhere in here it leaves a directory that is
+        free, or a run that can be resumed: recipe.json comes first, and an old one goes last.
         """
         self.demand_free(force)
         for old in self._contents():
-            shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
-        for folder in (self.path, self.checkpoints, self.samples):
-            folder.mkdir(parents=True, exist_ok=True)
+            if old.name != RECIPE:
+                shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
+        self.path.mkdir(parents=True, exist_ok=True)
+        self.describe(description)
+        self.tidy()
         if source is not None:
             write_atomically(self.path / "recipe.py", source.read_bytes())
-        self.describe(description)
+
+    def tidy(self) -> None:
+        """Make the folders that are missing, and clear away what a killed write left."""
+        for folder in (self.checkpoints, self.samples):
+            folder.mkdir(exist_ok=True)
+        for leftover in self._unfinished():
+            leftover.unlink()
 
     def describe(self, description: Mapping[str, Any]) -> None:
         """Write recipe.json."""
         content = {"format": FORMAT, **description}
         text = json.dumps(content | {CHECKSUM: _checksum(content)}, indent=1, sort_keys=True)
-        write_atomically(self.path / "recipe.json", text.encode())
+        write_atomically(self.path / RECIPE, text.encode())
 
     def description(self) -> dict[str, Any]:
         """Read recipe.json; ValueError for a directory that is no run, or is damaged.
 
         A file without a checksum was edited by hand, and is believed.
         """
-        file = self.path / "recipe.json"
+        file = self.path / RECIPE
         if not file.is_file():
             raise ValueError(f"{self.path} is no run directory: it has no recipe.json")
         try:
-            description = json.loads(file.read_text())
+            description = parse_json(file.read_text())
         except ValueError as error:
             raise ValueError(f"{file} is damaged: {error}") from error
         if not isinstance(description, dict) or description.get("format") != FORMAT:
@@ -103,11 +125,25 @@ class RunDirectory:
                 f"{file} is damaged: its checksum is another one; if you have edited it, take the "
                 f"line {CHECKSUM} out"
             )
-        if missing := REQUIRED - set(description):
+        if missing := REQUIRED.keys() - description.keys():
             raise ValueError(f"{file} is damaged: it lacks {', '.join(sorted(missing))}")
-        if not isinstance(description["recipe"], dict) or "steps" not in description["recipe"]:
-            raise ValueError(f"{file} is damaged: its recipe lacks steps")
+        for name, kind in REQUIRED.items():
+            if not isinstance(description[name], kind):
+                raise ValueError(f"{file} is damaged: its {name} is no {kind.__name__}")
+        for name, least in (("steps", None), ("likelihood_steps", 0)):
+            if not isinstance(description["recipe"].get(name, least), int):
+                raise ValueError(f"{file} is damaged: its recipe lacks {name}")
         return description
+
+    def demand_own_files(self) -> None:
+        """Raise ValueError for links and devices: what is written through them lands elsewhere."""
+        for folder in (self.path, self.checkpoints):
+            for path in folder.iterdir() if folder.is_dir() else ():
+                if path.is_symlink() or not (path.is_file() or path.is_dir()):
+                    raise ValueError(
+                        f"{path} is a link or a device, through which others would be written; "
+                        "put what it points to in its place"
+                    )
 
     def append(self, file: Path, line: Mapping[str, Any]) -> None:
         """Append one JSON line and hand it to the operating system."""
@@ -136,10 +172,10 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
     """The whole JSON lines of a file; broken ones (a write that was cut short) are left out."""
     if not file.exists():
         return
-    with file.open(errors="replace") as stream:
-        for text in stream:
+    with file.open("rb") as stream:
+        while text := stream.readline(LONGEST_LINE):
             try:
-                line = json.loads(text)
+                line = parse_json(text)
             except ValueError:
                 continue
             if isinstance(line, dict) and isinstance(line.get("step"), int):
@@ -148,7 +184,7 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
 
 def find_runs(folder: Path = RUNS) -> list[RunDirectory]:
     """The run directories directly below `folder`."""
-    return [RunDirectory(file.parent) for file in sorted(folder.glob("*/recipe.json"))]
+    return [RunDirectory(file.parent) for file in sorted(folder.glob(f"*/{RECIPE}"))]
 
 
 def state_of(run: RunDirectory) -> dict[str, Any]:

@@ -35,6 +35,7 @@ def evaluate(
     """
     run = RunDirectory(path)
     description = run.description()
+    run.demand_own_files()
     against = data_of(description, data, trust).split(split)
 
     def measure(weights: Path) -> Table:
@@ -70,6 +71,8 @@ def data_of(
         raise ValueError("recipe.json is damaged: its recipe lacks data")
     if source is None:
         data = rebuild(stored, trust)
+        if not hasattr(data, "fingerprint"):
+            raise ValueError("recipe.json is damaged: its data are no data set")
         if data.fingerprint != description["fingerprint"]:
             raise ValueError(
                 f"the data of the run have changed since training ({stored['part']}); "

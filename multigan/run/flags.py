@@ -13,6 +13,9 @@ def _flag(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
+NOT_KEPT = ("out", "init", "force", "seed", "cache")  # by a run that is resumed
+
+
 @dataclass(frozen=True, kw_only=True)
 class Flags:
     """Flags of `train`; what changes the experiment is a knob of the recipe instead."""
@@ -60,14 +63,23 @@ class Flags:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Flags:
-        """The inverse of `to_json`; ValueError for flags that this version does not know."""
+        """The inverse of `to_json`; ValueError for flags that this version does not know.
+
+        A path is no flag that a run may bring along: what it names would be written to.
+        """
+        values = {name: value for name, value in values.items() if name not in NOT_KEPT}
         if unknown := set(values) - {item.name for item in fields(cls)}:
             raise ValueError(f"recipe.json has unknown flags {sorted(unknown)}; another version's?")
-        return cls(**values)
+        for item in fields(cls):
+            kind, _, absent = str(item.type).partition(" | ")
+            value = values.get(item.name, item.default)
+            if type(value).__name__ != kind and not (absent and value is None):
+                raise ValueError(f"recipe.json: the flag {item.name} is {value!r}; wanted {kind}")
+        return cls(**values).settled(1)
 
     def to_json(self) -> dict[str, Any]:
         """The flags that a resumed run keeps."""
-        return {k: v for k, v in asdict(self).items() if k not in ("out", "init", "force", "seed")}
+        return {k: v for k, v in asdict(self).items() if k not in NOT_KEPT}
 
 
 def check_knob_names(recipe: Path, knobs: list[str]) -> None:

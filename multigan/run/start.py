@@ -86,18 +86,21 @@ def resume(
     new_horizon: bool = False,
     device: str | None = None,
     data: str | None = None,
+    cache: str | None = None,
     trust: ModuleType | None = None,
     show: int = True,
 ) -> Run:
     """Go on with a run, bit by bit as if it had never stopped; at step 0 without a checkpoint.
 
     `steps` is the new total; schedules keep the stored horizon unless `new_horizon`. `data` is
-    where the same data lie now. Raises ValueError for a missing or damaged run, or other data.
+    where the same data lie now, `cache` where computed things are kept. Raises ValueError for a
+    missing or damaged run, or other data.
     """
     run = RunDirectory(path)
     run.description()  # nothing is written into a directory that holds no run
+    run.demand_own_files()
     with locked(run.path):
-        return _resume(run, steps, new_horizon, device, data, trust, show)
+        return _resume(run, steps, new_horizon, device, data, cache, trust, show)
 
 
 def _resume(
@@ -106,12 +109,14 @@ def _resume(
     new_horizon: bool,
     device: str | None,
     data: str | None,
+    cache: str | None,
     trust: ModuleType | None,
     show: int,
 ) -> Run:
     description = run.description()
     stored = description["flags"]
     flags = Flags.from_json(stored if device is None else stored | {"device": device})
+    flags = replace(flags, cache=cache)
     if data is not None:
         description["recipe"]["data"] = moved_data(description["recipe"]["data"], data)
     seed = description["seed"]
@@ -124,9 +129,10 @@ def _resume(
         raise ValueError(f"the data of {run.path} have changed since it was trained; not resumed")
     horizon = recipe.steps if new_horizon else description["horizon"]
     trainer = _trainer(recipe, flags, seed, horizon)
+    run.tidy()
     tidy(run.checkpoints)
     state = load_checkpoint(run.path, trainer.networks())
-    done = 0 if state is None else state["trainer"]["number"]
+    done = 0 if state is None else _steps_done(state, run)
     if state is None:
         warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
         if "init" in description:
@@ -144,6 +150,15 @@ def _resume(
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     run.describe(description)
     return _go(Loop(trainer, run, flags, show), state)
+
+
+def _steps_done(state: Mapping[str, Any], run: RunDirectory) -> int:
+    """Steps of the game in a training state; ValueError for one that does not say."""
+    trainer = state.get("trainer")
+    done = trainer.get("number") if isinstance(trainer, dict) else None
+    if not isinstance(done, int):
+        raise ValueError(f"{run.path}: its training state does not say how far it is")
+    return done
 
 
 def _warn_of_standstill(trainer: AdversarialTrainer, done: int) -> None:
@@ -174,9 +189,10 @@ def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
 def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
     try:
         loop.restore(state)
-    except KeyError as error:
+    except (LookupError, TypeError, AttributeError, RuntimeError) as error:
+        what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit ({error})"
         raise ValueError(
-            f"{loop.run.path}: its training state lacks {error}: another version of multigan wrote "
+            f"{loop.run.path}: its training state {what}: another version of multigan wrote "
             "it; resume it with that one, or start from its weights with train --init"
         ) from error
 

@@ -10,6 +10,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from multigan.files import parse_json
+from multigan.text.tokenizer import TextTokenizer
 from multigan.text.tokens import BOS, EOS, PAD, SPECIALS, UNK
 
 # The keys under which a folder names its token for a special, the first present one counting.
@@ -24,9 +26,23 @@ def adopt(folder: Path) -> str:
     One token that plays several parts keeps the first of: end, begin, padding, unknown; the others
     are added. Raises ValueError for a folder without a fast tokenizer, or of an unknown model.
     """
-    text, order = _read(folder)
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise ValueError(f"{folder} has no tokenizer.json; wanted a folder of a fast tokenizer")
+    try:
+        text = _adopted(file)
+        TextTokenizer(text)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(f"{file} is no tokenizer that is known here: {said}") from error
+    return text
+
+
+def _adopted(file: Path) -> str:
+    """The tokenizer.json, renumbered. Raises whatever there is to say of damage."""
+    text, order = _read(file)
     numbers = {name: k for k, (name, special) in enumerate(order) if special is None}
-    text["model"] = _renumbered(text["model"], order, folder)
+    text["model"] = _renumbered(text["model"], order)
     added = [
         token | {"id": numbers[token["content"]]}
         for token in text["added_tokens"]
@@ -38,22 +54,16 @@ def adopt(folder: Path) -> str:
     return json.dumps(text, ensure_ascii=False)
 
 
-def _read(folder: Path) -> tuple[dict[str, Any], list[tuple[str, int | None]]]:
-    """The folder's tokenizer, and its tokens in our order: (its name for it or "", special)."""
-    file = folder / "tokenizer.json"
-    if not file.is_file():
-        raise ValueError(f"{folder} has no tokenizer.json; wanted a folder of a fast tokenizer")
-    try:
-        text = json.loads(file.read_text(encoding="utf-8"))
-        known = _vocabulary(text)
-    except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"{file} is no tokenizer that is known here: {error}") from error
-    names = _specials(folder, known)
+def _read(file: Path) -> tuple[dict[str, Any], list[tuple[str, int | None]]]:
+    """The tokenizer of a folder, and its tokens in our order: (its name for it or "", special)."""
+    text = parse_json(file.read_bytes())
+    known = _vocabulary(text)
+    names = _specials(file.parent, known)
     others = sorted(
         (token for token in known if token not in names.values()), key=known.__getitem__
     )
     if clash := [token for token in others if token in SPECIALS]:
-        raise ValueError(f"{file}: {clash[0]} is a token like any other; it must be a special")
+        raise ValueError(f"{clash[0]} is a token like any other; it must be a special")
     specials = [(names.get(k, ""), k) for k in range(len(SPECIALS))]
     return text, [*specials, *((token, None) for token in others)]
 
@@ -63,7 +73,7 @@ def _specials(folder: Path, known: dict[str, int]) -> dict[int, str]:
     stated: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
-            stated |= json.loads((folder / name).read_text(encoding="utf-8"))
+            stated |= parse_json((folder / name).read_bytes())
     found: dict[int, str] = {}
     for special, keys in NAMES.items():
         values = [stated[key] for key in keys if stated.get(key)] + [SPECIALS[special]]
@@ -81,9 +91,7 @@ def _vocabulary(text: dict[str, Any]) -> dict[str, int]:
     return table | {token["content"]: token["id"] for token in text["added_tokens"]}
 
 
-def _renumbered(
-    model: dict[str, Any], order: list[tuple[str, int | None]], folder: Path
-) -> dict[str, Any]:
+def _renumbered(model: dict[str, Any], order: list[tuple[str, int | None]]) -> dict[str, Any]:
     """The model over our numbering."""
     names = [_shown(name, special) for name, special in order]
     if model.get("type") in ("BPE", "WordPiece", "WordLevel"):
@@ -97,7 +105,7 @@ def _renumbered(
             for shown, (name, special) in zip(names, order, strict=True)
         ]
         return model | {"vocab": pieces, "unk_id": UNK}
-    raise ValueError(f"{folder}: a tokenizer of the kind {model.get('type')!r} is not known here")
+    raise ValueError(f"a tokenizer of the kind {model.get('type')!r} is not known here")
 
 
 def _shown(name: str, special: int | None) -> str:

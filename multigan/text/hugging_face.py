@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,10 +9,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from multigan.files import parse_json
 from multigan.optional import transformers
 
 # The body reads our embeddings, so its own table of tokens has one row, and nothing points into it.
 NO_TOKENS = {"vocab_size": 1, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
+
+# Names of classes, and of code that the library would fetch or run: we build what model_type says.
+NOT_TAKEN = ("model_type", "architectures", "auto_map", "attn_implementation",
+             "_attn_implementation")  # fmt: skip
 
 
 class Seen(NamedTuple):
@@ -36,7 +40,7 @@ class HuggingFaceBody(nn.Module):
         if "model_type" not in config:
             raise ValueError("the body's config names no model_type; wanted that of a config.json")
         library = transformers()
-        arguments = {k: v for k, v in config.items() if k not in ("model_type", "architectures")}
+        arguments = {k: v for k, v in config.items() if k not in NOT_TAKEN}
         settings = library.AutoConfig.for_model(config["model_type"], **arguments | NO_TOKENS)
         self.model = library.AutoModel.from_config(settings, attn_implementation="eager")
         self.model.get_input_embeddings().requires_grad_(False)
@@ -69,7 +73,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     """
     file = Path(folder) / "config.json"
     try:
-        return json.loads(file.read_text())
+        return parse_json(file.read_text())
     except (OSError, ValueError) as error:
         raise ValueError(f"{folder} is no model folder of Hugging Face's: {error}") from error
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -19,7 +18,7 @@ import torch
 
 from multigan.caches import cache_folder
 from multigan.contract import Sampler
-from multigan.files import write_atomically
+from multigan.files import parse_json, write_atomically
 from multigan.part import rebuild
 from multigan.rng import keyed_rng
 from multigan.sampler import load
@@ -146,7 +145,7 @@ def _samplers(run: Path) -> dict[str, Sampler]:
 def _data_of(run: Path, source: str | None) -> Any:
     """The training data of a run, or the same kind of data from another source."""
     try:
-        stored = json.loads((run / "recipe.json").read_text())["recipe"]["data"]
+        stored = parse_json((run / "recipe.json").read_text())["recipe"]["data"]
     except (OSError, ValueError, LookupError) as error:
         raise ValueError(f"{run} is no run directory with a whole recipe.json") from error
     if source is not None:

@@ -73,7 +73,7 @@ def test_parts_are_joined_and_classes_named(tmp_path):
         ({"x": BYTES[:4]}, "4 pictures can be used; wanted 10 or more"),
         ({"x": BYTES * 3.0}, "wanted one of 0 to 1, -1 to 1, 0 to 255"),
         ({"x": BYTES / np.nan}, "values that are not finite"),
-        ({"x": np.zeros((12, 5, 6, 2))}, r"pictures of shape \(5, 6, 2\); wanted 1 or 3"),
+        ({"x": np.zeros((12, 5, 6, 2))}, r"pictures of shape \(5, 6, 2\); wanted pixels of"),
         ({"x": BYTES.astype(complex)}, "an array of type complex128; wanted numbers"),
         ({"x": BYTES, "z": BYTES[:, :5]}, "its arrays of pictures have several shapes"),
         ({"x": np.array([{}, 1] * 6)}, "set.npz is no file of arrays that can be read"),
@@ -113,7 +113,7 @@ def test_idx_files_are_read_alone_or_as_a_folder(tmp_path):
         (idx(BYTES)[:-1], "is damaged: 431 bytes; wanted 432"),
         (gzip.compress(idx(BYTES))[:-40], "is damaged"),
         (idx(LABELS), "an array of 1 axes; wanted pictures"),
-        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is damaged: 0 bytes; wanted"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is damaged: it says it holds 79"),
     ],
 )
 def test_damaged_idx_files_are_refused(content, answer, tmp_path):

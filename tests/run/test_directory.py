@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +19,8 @@ from multigan.run.directory import (
     state_of,
 )
 
-DESCRIPTION = dict.fromkeys(REQUIRED) | {"name": "points", "recipe": {"steps": 10}}
+EMPTY = {name: kind() for name, kind in REQUIRED.items()}
+DESCRIPTION = EMPTY | {"name": "points", "recipe": {"steps": 10}}
 
 
 def created(path, force=False):
@@ -49,6 +52,53 @@ def test_force_replaces_a_run(tmp_path):
         created(run.path)
     created(run.path, force=True)
     assert not run.log.exists()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def kill_at(monkeypatch, number):
+    """End the process at the `number`-th of the calls by which a run directory is made."""
+    calls = iter(range(1000))
+
+    def fatal(function):
+        def call(*arguments, **settings):
+            if next(calls) == number:
+                raise Killed
+            return function(*arguments, **settings)
+
+        return call
+
+    for owner, name in ((os, "fsync"), (os, "replace"), (shutil, "rmtree"), (os, "mkdir")):
+        monkeypatch.setattr(owner, name, fatal(getattr(owner, name)))
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # nothing is cleared up
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_kill_while_the_directory_is_made_leaves_it_free_or_a_run(force, tmp_path, monkeypatch):
+    for number in range(100):
+        run = RunDirectory(tmp_path / str(number))
+        if force:
+            created(run.path)
+        with monkeypatch.context() as patch:
+            kill_at(patch, number)
+            try:
+                run.create(DESCRIPTION, Path(__file__), force)
+            except Killed:
+                pass
+            else:
+                break
+        if (run.path / "recipe.json").exists():
+            assert run.description()["name"] == "points"
+            run.tidy()
+        else:
+            created(run.path)
+        assert {path.name for path in run.path.iterdir()} <= {
+            *("recipe.json", "recipe.py", "checkpoints", "samples")
+        }
+        assert run.checkpoints.is_dir() and run.samples.is_dir()
+    assert number > 5
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,193 @@
+"""Small files that ask for much are refused before time or memory is spent."""
+
+import gzip
+import io
+import json
+import struct
+import zipfile
+import zlib
+
+import numpy as np
+import pytest
+
+from multigan import files
+from multigan.image import decoding
+from multigan.image.decoding import Size, Unusable, decode, decode_one
+from multigan.image.sources import read_pictures
+from multigan.image.tables import _content
+from multigan.music import musicxml
+from multigan.music.jsb import read_pieces
+from multigan.music.musicxml import read_musicxml
+from multigan.music.song import Song
+from multigan.run.directory import RunDirectory, read_lines
+from multigan.text.foreign import adopt
+from multigan.text.sources import read_corpus
+from multigan.weights import damage
+from tests.fuzz.feeding import Fed, memory_limit, peak_memory, time_limit
+from tests.image.written import content, picture
+from tests.music.damage import track
+
+MIB = 2**20
+DEEP = "[" * 10**6 + "]" * 10**6
+SIZE = Size(8, 8)
+
+
+@pytest.fixture(autouse=True)
+def _bounded(tmp_path, monkeypatch):
+    """No test takes more memory than a small machine has to spare, or more than seconds."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    fed = Fed()
+    with time_limit(), memory_limit(), peak_memory(fed):
+        yield
+    assert fed.peak_bytes < 300 * MIB
+
+
+def png(width, height, pixels=b""):
+    """A PNG of that size in its header, whatever pixels it has."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    data = zlib.compress(pixels)
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", data) + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("side", [20_000, 2**31 - 1])
+def test_a_giant_picture_is_refused_by_its_header(side):
+    with pytest.raises(Unusable, match="too large"):
+        decode(png(side, side), SIZE)
+
+
+def sparse(path, size):
+    """A file of zeros that takes no room."""
+    with path.open("wb") as file:
+        file.truncate(size)
+    return path
+
+
+def test_a_giant_file_is_not_read(tmp_path):
+    sparse(tmp_path / "x.png", 2**30)
+    assert decode_one(str(tmp_path), None, "x.png", SIZE)[0].reason == "too large"
+    for name, read in {"x.mid": Song.from_midi, "x.json": read_pieces}.items():
+        with pytest.raises(ValueError, match=r"1,073,741,824 bytes"):
+            read(sparse(tmp_path / name, 2**30))
+    with pytest.raises(ValueError, match=r"1,073,741,824 bytes"):
+        read_musicxml(sparse(tmp_path / "x.musicxml", 2**30))
+
+
+def test_a_giant_line_is_passed_over(tmp_path):
+    text = sparse(tmp_path / "x.txt", 2**30)
+    with text.open("ab") as file:
+        file.write(b"\none\ntwo\nthree\n")
+    read_corpus.cache_clear()
+    with pytest.warns(UserWarning, match="1 lines of more than 64 KiB are left out"):
+        lines = read_corpus(str(text)).lines
+    assert sorted(line for part in lines.values() for line in part) == ["one", "three", "two"]
+    log = sparse(tmp_path / "log.jsonl", 2**28)
+    with log.open("ab") as file:
+        file.write(b'\n{"step": 1}\n')
+    assert list(read_lines(log)) == [{"step": 1}]
+
+
+def packed(path, **contents):
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in contents.items():
+            archive.writestr(name.replace("_", "."), data)
+    return path
+
+
+def test_an_archive_that_unpacks_to_much_is_not_unpacked(tmp_path, monkeypatch):
+    zeros = bytes(40 * MIB)
+    monkeypatch.setattr(decoding, "MOST_BYTES", 30 * MIB)
+    good = {f"{k}_png": content(picture(k, side=4)) for k in range(10)}
+    with pytest.warns(UserWarning, match=r"too large \(bomb.png\)"):
+        read_pictures.__wrapped__(str(packed(tmp_path / "x.zip", **good, bomb_png=zeros)), SIZE)
+    monkeypatch.setattr(musicxml, "MOST_BYTES", 30 * MIB)
+    with pytest.raises(ValueError, match=r"41,943,040 bytes; wanted"):
+        read_musicxml(packed(tmp_path / "x.mxl", bomb_xml=zeros))
+    monkeypatch.setattr(files, "MOST_BYTES_OF_ARRAYS", 30 * MIB)
+    np.savez_compressed(tmp_path / "x.npz", x=np.zeros((40, 1024, 1024), np.uint8))
+    with pytest.raises(ValueError, match=r"says it holds 41,943,1\d\d bytes; wanted"):
+        read_pictures.__wrapped__(str(tmp_path / "x.npz"), SIZE)
+
+
+def test_gzipped_pictures_are_unpacked_as_far_as_their_header_says(tmp_path):
+    head = bytes([0, 0, 8, 3]) + struct.pack(">III", 12, 4, 4)
+    file = tmp_path / "x-images-idx3-ubyte.gz"
+    file.write_bytes(gzip.compress(head + bytes(60 * MIB)))
+    fed = Fed()
+    with peak_memory(fed), pytest.raises(ValueError, match="more bytes; wanted 192"):
+        read_pictures.__wrapped__(str(file), SIZE)
+    assert fed.peak_bytes < 20 * MIB
+
+
+@pytest.mark.parametrize("count", [2**60, 2**40, -1])
+def test_an_array_that_claims_to_be_endless_is_refused(count, tmp_path):
+    buffer = io.BytesIO()
+    head = {"descr": "|u1", "fortran_order": False, "shape": (count, 4, 4)}
+    np.lib.format.write_array_header_1_0(buffer, head)
+    (tmp_path / "x.npy").write_bytes(buffer.getvalue() + bytes(100))
+    packed(tmp_path / "x.npz", x_npy=buffer.getvalue() + bytes(100))
+    idx = bytes([0, 0, 8, 3]) + b"\xff" * 12
+    (tmp_path / "x-images-idx3-ubyte").write_bytes(idx)
+    for name in ("x.npy", "x.npz", "x-images-idx3-ubyte"):
+        with pytest.raises(ValueError, match=name):
+            read_pictures.__wrapped__(str(tmp_path / name), SIZE)
+
+
+def test_a_note_after_two_thousand_million_ticks_is_refused(tmp_path):
+    note = b"\x90\x3c\x40" + b"\x88\x80\x80\x80\x00" + b"\x80\x3c\x40" + b"\0\xff\x2f\0"
+    (tmp_path / "x.mid").write_bytes(track(b"\0" + note))
+    with pytest.raises(ValueError, match="is impossibly long"):
+        Song.from_midi(tmp_path / "x.mid")
+
+
+def laughs(levels=12):
+    """Entities of entities: a few hundred bytes that mean 10^12."""
+    names = [f'<!ENTITY a{k} "{f"&a{k - 1};" * 10}">' for k in range(1, levels)]
+    score = f"<score-partwise>&a{levels - 1};</score-partwise>"
+    return f'<!DOCTYPE x [<!ENTITY a0 "x">{"".join(names)}]>{score}'
+
+
+@pytest.mark.parametrize("score", [laughs(), "<a>" * 10**6, "<score-partwise/>"])
+def test_a_score_of_entities_or_endless_depth_is_refused(score, tmp_path):
+    (tmp_path / "x.musicxml").write_text(score)
+    with pytest.raises(ValueError, match=r"x\.musicxml: cannot be read"):
+        read_musicxml(tmp_path / "x.musicxml")
+
+
+def test_json_that_is_nested_too_deeply_is_refused_wherever_it_stands(tmp_path):
+    for name in ("recipe.json", "tokenizer.json", "x.json", "log.jsonl", "manifest.json"):
+        (tmp_path / name).write_text(DEEP)
+    with pytest.raises(ValueError, match=r"recipe\.json is damaged: its JSON is nested"):
+        RunDirectory(tmp_path).description()
+    with pytest.raises(ValueError, match=r"tokenizer\.json .* its JSON is nested"):
+        adopt(tmp_path)
+    with pytest.raises(ValueError, match=r"x\.json: no JSON \(its JSON is nested"):
+        read_pieces(tmp_path / "x.json")
+    assert list(read_lines(tmp_path / "log.jsonl")) == []
+    assert damage(tmp_path) == "manifest.json is damaged"
+
+
+@pytest.mark.parametrize("depth", [99, 101])
+def test_the_depth_of_json_is_counted(depth):
+    text = json.dumps({"x": json.loads("[" * (depth - 1) + "]" * (depth - 1))})
+    if depth > files.DEEPEST:
+        with pytest.raises(ValueError, match="nested more than 100 levels"):
+            files.parse_json(text)
+    else:
+        assert files.parse_json(text) == json.loads(text)
+
+
+@pytest.mark.parametrize("name", ["/dev/zero", "../../dev/zero", "sub/x"])
+def test_a_manifest_cannot_name_a_device(name, tmp_path):
+    (tmp_path / "manifest.json").write_text(json.dumps({name: "0" * 64}))
+    assert damage(tmp_path) == "manifest.json is damaged"
+
+
+def test_a_cell_of_a_table_cannot_name_a_device():
+    with pytest.raises(Unusable, match="no file: /dev/zero"):
+        _content({"bytes": None, "path": "/dev/zero"})
