@@ -1,8 +1,7 @@
 """What a domain gives the engine, and the few helpers that both sides share.
 
-The shape legend of the whole project:
-B batch, Z latent, C channels, H W pixels, T time, V vocabulary, P pitch, K tracks; "..." a
-domain's own axes.
+The shape legend of the whole project: B batch, Z latent, C channels, H W pixels, T time,
+V vocabulary, P pitch, K tracks; "..." a domain's own axes.
 """
 
 from __future__ import annotations
@@ -162,8 +161,8 @@ Augment = Callable[[Tensor, Condition, torch.Generator], tuple[Tensor, Condition
 Optional, called before each step: `anneal(progress) -> dict[str, float]`, a pure function of the
 share of the run (a chance that grows), which returns what to log. Or, called after D's updates of a
 step, `adapt(sign, samples) -> dict[str, float]`: sign (0-dim, on the device) is the mean of +1 for
-each real sample that D put on the real side and -1 for each other, samples how many they were; what
-it remembers goes through `state()` and `restore(state)`, as JSON.
+each real sample on D's real side and -1 for each other, samples how many they were; what it
+remembers goes through `state()` and `restore(state)`, as JSON.
 """
 
 
