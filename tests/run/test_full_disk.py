@@ -101,10 +101,10 @@ def test_files_that_may_not_grow_end_the_run(limit, tmp_path, monkeypatch, capsy
 
 @pytest.fixture
 def disk(tmp_path):
-    """A real file system of 400 kB; skipped where none may be mounted."""
+    """A real file system of 3 MB; skipped where none may be mounted."""
     place = tmp_path / "disk"
     place.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(place)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
     if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("no file system may be mounted here")
     yield place
