@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import typer
 
+from multigan.commands.doctor import doctor
 from multigan.commands.judging import evaluate
 from multigan.commands.recipes import copy, list_, show
 from multigan.commands.sampling import interpolate_command, sample_command
@@ -83,6 +84,7 @@ _group(
     "RUN|FILE [OPTIONS]",
 )
 app.command()(evaluate)
+app.command()(doctor)
 
 
 def _add_verbs() -> None:

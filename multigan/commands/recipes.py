@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from multigan.commands.columns import print_columns
 from multigan.recipe_file import read_recipe, recipe_names
 
 
@@ -17,14 +17,14 @@ def list_(
 ) -> None:
     """List the recipes; with --runs the runs, how far they are and how to go on."""
     if not runs:
-        _columns([(name, read_recipe(name).summary) for name in recipe_names()])
+        print_columns([(name, read_recipe(name).summary) for name in recipe_names()])
         return
     from multigan.run.directory import find_runs, state_of
 
     rows = [state_of(run) for run in find_runs(folder)]
     if not rows:
         print(f"no runs in {folder}")
-    _columns(
+    print_columns(
         [
             (row["run"], row["state"], f"step {row['step']} of {row['steps']}", row["next"])
             for row in rows
@@ -32,17 +32,11 @@ def list_(
     )
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
-
-
 def show(recipe: str) -> None:
     """Show what a recipe is about and its knobs."""
     file = read_recipe(recipe)
     print(file.header.strip(), end="\n\n")
-    _columns([(f"--{_dashed(k.name)}", f"{k.default}", k.help) for k in file.knobs])
+    print_columns([(f"--{_dashed(k.name)}", f"{k.default}", k.help) for k in file.knobs])
 
 
 def copy(recipe: str, file: Path) -> None:

@@ -25,6 +25,10 @@ COMMANDS = {
     "project": "multigan.image.latents:project",
 }
 
+REQUIREMENTS = {
+    "fashion-mnist": "multigan.image.needs:fashion",
+}
+
 
 def load(path: str | Path) -> Sampler:
     """Load a trained picture generator: a run directory or a safetensors file.

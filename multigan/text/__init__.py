@@ -28,6 +28,10 @@ COMMANDS = {
     "tokenizer": "multigan.text.folder:tokenizer",
 }
 
+REQUIREMENTS = {
+    "speeches": "multigan.text.needs:speeches",
+}
+
 
 def load(path: str | Path) -> Sampler:
     """Load a trained text generator: a run directory or a safetensors file.
