@@ -103,8 +103,19 @@ class Data(Protocol):
         ...
 
 
+class Medium(NamedTuple):
+    """What a page shows of samples: `type` is a MIME type and says how `content` is shown."""
+
+    type: str  # image/png, text/plain, application/json;profile=piano-roll, ...
+    content: bytes
+
+
 class Domain(Protocol):
-    """What one sample is: a frozen dataclass that survives JSON."""
+    """What one sample is: a frozen dataclass that survives JSON.
+
+    Optional: `media(samples) -> list[Medium]`, what a page shows of samples: one medium of each,
+    or one of them all. A page falls back to `preview` (multigan/media.py).
+    """
 
     selection: str  # a lower-is-better metric: the best checkpoint and early stopping go by it
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import io
-import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -11,13 +9,21 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from PIL.PngImagePlugin import PngInfo
 from torch import Tensor
 
-from multigan.contract import Batch, Data, Generator, Sampler, Table, Unmeasurable, sample_once
+from multigan.contract import (
+    Batch,
+    Data,
+    Generator,
+    Medium,
+    Sampler,
+    Table,
+    Unmeasurable,
+    sample_once,
+)
 from multigan.fidelity import expected_coverage
-from multigan.files import write_atomically
 from multigan.image import metrics
+from multigan.image.sheet import cut, png_of, rows_by_class, save_png
 from multigan.image.truncation import Truncated
 from multigan.part import part
 
@@ -109,17 +115,21 @@ class ImageDomain:
 
         With `columns` they stand in the given order, that many side by side.
         """
-        rows = _rows_by_class(samples) if columns is None else _cut(samples, columns)
+        rows = rows_by_class(samples) if columns is None else cut(samples, columns)
         file = path.with_name(path.name + ".png")
-        _save(self._grid(rows), file)
+        save_png(self._grid(rows), file)
         return [file]
+
+    def media(self, samples: list[Image.Image]) -> list[Medium]:
+        """A PNG of each picture at its own size; one that was drawn for a class says which."""
+        return [Medium("image/png", png_of(sample)) for sample in samples]
 
     def write(self, samples: list[Image.Image], folder: Path) -> list[Path]:
         """Write 000000.png, 000001.png ... and grid.png."""
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / f"{number:06d}.png" for number in range(len(samples))]
         for sample, file in zip(samples, files, strict=True):
-            _save(sample, file)
+            save_png(sample, file)
         return files + (self.preview(samples, folder / "grid") if samples else [])
 
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
@@ -254,37 +264,7 @@ def read_samples(folder: Path) -> list[Image.Image]:
     return samples
 
 
-def _rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
-    """A row per class if several were drawn, each more than once; else about a square.
-
-    The classes stand in the order in which they first appear.
-    """
-    groups: dict[str, list[Image.Image]] = {}
-    for sample in samples:
-        groups.setdefault(sample.info.get("label", ""), []).append(sample)
-    square = math.ceil(math.sqrt(len(samples)))
-    longest = max(map(len, groups.values()), default=0)
-    if longest <= 1 or len(groups) == 1:
-        return _cut(samples, square)
-    return [row for group in groups.values() for row in _cut(group, min(longest, 2 * square))]
-
-
-def _cut(samples: list[Image.Image], columns: int) -> list[list[Image.Image]]:
-    """Rows of `columns` samples; the last may be shorter."""
-    return [samples[i : i + columns] for i in range(0, len(samples), columns or 1)]
-
-
 def _another_split(data: Data) -> Data:
     """The held-out split that `data` is not: "test", unless it is that one."""
     test = data.split("test")
     return data.split("valid") if test.fingerprint == data.fingerprint else test
-
-
-def _save(image: Image.Image, file: Path) -> None:
-    """Write a PNG whole or not at all; its bytes depend on the picture alone."""
-    info = PngInfo()
-    if "label" in image.info:
-        info.add_text("label", image.info["label"])
-    content = io.BytesIO()
-    image.save(content, format="PNG", pnginfo=info)
-    write_atomically(file, content.getvalue())

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from multigan.contract import Data, Generator, Sampler, Table
-from multigan.music import audio, evaluation, sight
+from multigan.contract import Data, Generator, Medium, Sampler, Table
+from multigan.music import audio, evaluation, page, sight
 from multigan.music.completed import CompletedSong
 from multigan.music.masks import Frame
 from multigan.music.medley import joined
@@ -165,6 +165,10 @@ class MusicDomain:
             audio.write_wav(heard, wav),
             heard.to_midi(mid),
         ]
+
+    def media(self, samples: list[Song]) -> list[Medium]:
+        """The notes of each song as JSON, for a page to draw and play; see `page`."""
+        return [Medium(page.PIANO_ROLL, page.piano_roll(song)) for song in samples]
 
     def write(self, samples: list[Song], folder: Path) -> list[Path]:
         """Write 000000.mid, 000000.wav and 000000.png of each song; a line says what played it."""

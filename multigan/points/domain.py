@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from multigan.contract import Data, Generator, Sampler, Table, sample_once
+from multigan.contract import Data, Generator, Medium, Sampler, Table, sample_once
 from multigan.files import write_atomically
 from multigan.part import part
 from multigan.points import metrics
@@ -49,21 +49,13 @@ class PointsDomain:
 
         A cloud has no `columns`.
         """
-        layout = find_layout(self.layout)
-        figure = Figure(figsize=(6, 6), layout="constrained")
-        axes = figure.add_subplot()
-        for mean in layout.means:
-            axes.add_patch(Circle(mean, metrics.RADIUS * layout.sd, color="tab:orange", alpha=0.5))
-        axes.scatter(
-            [x for x, _ in samples], [y for _, y in samples], s=3, linewidths=0, color="tab:blue"
-        )
-        edge = 1.25 * layout.unit
-        axes.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
         file = path.with_name(path.name + ".png")
-        content = io.BytesIO()
-        figure.savefig(content, dpi=100, metadata={"Software": None})  # the same bytes everywhere
-        write_atomically(file, content.getvalue())
+        write_atomically(file, self._plot(samples))
         return [file]
+
+    def media(self, samples: list[Point]) -> list[Medium]:
+        """One PNG of all points, as in a preview."""
+        return [Medium("image/png", self._plot(samples))]
 
     def write(self, samples: list[Point], folder: Path) -> list[Path]:
         """Write all points into one `points.csv`: a line x,y and a line for each point."""
@@ -101,6 +93,22 @@ class PointsDomain:
         return Table(
             {name: metrics.measure(points, layout) for name, points in rows.items()}, notes
         )
+
+    def _plot(self, samples: list[Point]) -> bytes:
+        """A PNG of 600 x 600 pixels."""
+        layout = find_layout(self.layout)
+        figure = Figure(figsize=(6, 6), layout="constrained")
+        axes = figure.add_subplot()
+        for mean in layout.means:
+            axes.add_patch(Circle(mean, metrics.RADIUS * layout.sd, color="tab:orange", alpha=0.5))
+        axes.scatter(
+            [x for x, _ in samples], [y for _, y in samples], s=3, linewidths=0, color="tab:blue"
+        )
+        edge = 1.25 * layout.unit
+        axes.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
+        content = io.BytesIO()
+        figure.savefig(content, dpi=100, metadata={"Software": None})  # the same bytes everywhere
+        return content.getvalue()
 
 
 def read_samples(folder: Path) -> list[Point]:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.contract import Data, Sampler, Table
+from multigan.contract import Data, Medium, Sampler, Table
 from multigan.files import write_atomically
 from multigan.part import part
 from multigan.text import evaluation
@@ -118,6 +118,10 @@ class TextDomain:
         file = path.with_name(path.name + ".txt")
         write_atomically(file, "\n".join(parts).encode())
         return [file]
+
+    def media(self, samples: list[str]) -> list[Medium]:
+        """Each line as plain text in UTF-8."""
+        return [Medium("text/plain", line.encode(errors="replace")) for line in samples]
 
     def write(self, samples: list[str], folder: Path) -> list[Path]:
         """Write `samples.txt`, one line each; where they are scored also `samples.jsonl`."""
