@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from multigan.commands.doctor import doctor
+from multigan.commands.exporting import export
 from multigan.commands.judging import evaluate
 from multigan.commands.recipes import copy, list_, show
 from multigan.commands.sampling import interpolate_command, sample_command
@@ -71,19 +72,20 @@ _group(
 app.command()(resume)
 _group(
     "sample",
-    "Write samples of a run or weight file: multigan sample RUN [-n 16]",
+    "Write samples of a run, a weight file or a ready-made generator: multigan sample RUN [-n 16]",
     sample_command,
     lambda: [],
-    "RUN|FILE [OPTIONS]",
+    "RUN|FILE|READY-MADE [OPTIONS]",
 )
 _group(
     "interpolate",
     "Walk between latents: multigan interpolate RUN [--walks 10] [--frames 9]",
     interpolate_command,
     lambda: [],
-    "RUN|FILE [OPTIONS]",
+    "RUN|FILE|READY-MADE [OPTIONS]",
 )
 app.command()(evaluate)
+app.command()(export)
 app.command()(doctor)
 
 

@@ -47,7 +47,9 @@ class Generator(Protocol):
     `policy_loss(x, condition, costs, weights) -> (B,)` is minimised instead of the game's loss
     where x, what it has just made in train(), carries no gradient (choices that cannot be relaxed):
     costs (B, L) are what each of D's logits costs the generator, weights (B, L) how they count;
-    `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible.
+    `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible;
+    `example_condition(n) -> Condition` is one that it takes, with as little in it as there can be:
+    its tensors become the inputs of an exported generator, beside the latents.
     """
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Latent:

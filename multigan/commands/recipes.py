@@ -8,14 +8,19 @@ from typing import Annotated
 import typer
 
 from multigan.commands.columns import print_columns
+from multigan.ready_made import about, ready_names
 from multigan.recipe_file import read_recipe, recipe_names
 
 
 def list_(
     runs: Annotated[bool, typer.Option("--runs", help="list runs instead of recipes")] = False,
+    ready: Annotated[bool, typer.Option("--ready", help="list ready-made generators")] = False,
     folder: Annotated[Path, typer.Option(help="where the runs are")] = Path("runs"),
 ) -> None:
     """List the recipes; with --runs the runs, how far they are and how to go on."""
+    if ready:
+        _list_ready()
+        return
     if not runs:
         print_columns([(name, read_recipe(name).summary) for name in recipe_names()])
         return
@@ -30,6 +35,15 @@ def list_(
             for row in rows
         ]
     )
+
+
+def _list_ready() -> None:
+    """The ready-made generators, how large they are and what made them."""
+    found = ready_names()
+    if not found:
+        print("this package carries no ready-made generators")
+    sizes = {name: f"{file.stat().st_size / 1e6:.2f} MB" for name, file in found.items()}
+    print_columns([(name, sizes[name], about(name)["command"]) for name in found])
 
 
 def show(recipe: str) -> None:

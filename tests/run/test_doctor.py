@@ -1,4 +1,4 @@
-"""What `multigan doctor` finds, on installations made here, and what it says when all is not well."""
+"""What `multigan doctor` finds, on installations made here, and what it says if all is not well."""
 
 import json
 from importlib import metadata
