@@ -17,7 +17,9 @@ from multigan.commands.doctor import doctor
 from multigan.commands.exporting import export
 from multigan.commands.judging import evaluate
 from multigan.commands.recipes import copy, list_, show
+from multigan.commands.said import run_paths
 from multigan.commands.sampling import interpolate_command, sample_command
+from multigan.commands.showing import compare, report
 from multigan.commands.source import sampler_of
 from multigan.commands.training import resume, train_command
 from multigan.exits import explain, say_warning
@@ -54,9 +56,9 @@ def _main(
     pass
 
 
-def _group(name: str, help: str, make: Any, names: Any, usage: str) -> None:
-    """Add a command whose options depend on its first argument."""
-    app.add_typer(typer.Typer(help=help), name=name, **chosen_by(make, names, usage))
+def _group(name: str, help: str, make: Any, names: Any, usage: str, offered: Any = None) -> None:
+    """Add a command whose options depend on its first argument, which a shell may complete."""
+    app.add_typer(typer.Typer(help=help), name=name, **chosen_by(make, names, usage, offered))
 
 
 app.command("list")(list_)
@@ -76,6 +78,7 @@ _group(
     sample_command,
     lambda: [],
     "RUN|FILE|READY-MADE [OPTIONS]",
+    run_paths,
 )
 _group(
     "interpolate",
@@ -83,8 +86,11 @@ _group(
     interpolate_command,
     lambda: [],
     "RUN|FILE|READY-MADE [OPTIONS]",
+    run_paths,
 )
 app.command()(evaluate)
+app.command()(report)
+app.command()(compare)
 app.command()(export)
 app.command()(doctor)
 

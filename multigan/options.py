@@ -11,7 +11,7 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import typer
 from typer.core import TyperGroup
@@ -83,11 +83,26 @@ def _shown(default: Any) -> str:
     return "" if default in (None, inspect.Parameter.empty) else str(default)
 
 
+class Offered(NamedTuple):
+    """What a shell offers, in the form that click's completion reads."""
+
+    value: str
+    help: str | None = None
+    type: str = "plain"
+
+
 class Chosen(TyperGroup):
     """A command whose first argument chooses what its options are; see `chosen_by`."""
 
     listed: Callable[[], list[str]] = staticmethod(lambda: [])
     found: Callable[[str], Any]
+    offered: Callable[[str], list[str]] | None = None
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> Any:
+        """What a shell offers for the first argument: what `offered` says, else the names."""
+        if self.offered is None:
+            return super().shell_complete(ctx, incomplete)
+        return [Offered(name) for name in self.offered(incomplete)]
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names that `--help` lists and completion offers."""
@@ -99,10 +114,18 @@ class Chosen(TyperGroup):
 
 
 def chosen_by(
-    found: Callable[[str], Any], listed: Callable[[], list[str]], metavar: str
+    found: Callable[[str], Any],
+    listed: Callable[[], list[str]],
+    metavar: str,
+    offered: Callable[[str], list[str]] | None = None,
 ) -> Mapping[str, Any]:
-    """Keyword arguments for `Typer.add_typer`: a group that asks `found` for its commands."""
-    members = {"found": staticmethod(found), "listed": staticmethod(listed)}
+    """Keyword arguments for `Typer.add_typer`: a group that asks `found` for its commands.
+
+    `offered` are the first arguments that a shell offers for a beginning; the names by default.
+    """
+    members: dict[str, Any] = {"found": staticmethod(found), "listed": staticmethod(listed)}
+    if offered is not None:
+        members["offered"] = staticmethod(offered)
     return {
         "cls": type("Chosen", (Chosen,), members),
         "subcommand_metavar": metavar,

@@ -190,6 +190,11 @@ def execute(path: Path) -> ModuleType:
     return module
 
 
+def executed() -> ModuleType | None:
+    """The recipe file that this process has executed last, if any."""
+    return sys.modules.get(RECIPE_MODULE)
+
+
 @contextmanager
 def _blamed_on(path: Path) -> Iterator[None]:
     """Mistakes in a recipe file are its author's: one line with the place."""

@@ -22,7 +22,7 @@ from multigan.run.start import train
 DOMAINS = [name for name in domains() if name in recipe_names()]
 REPOSITORY = Path(__file__).parent.parent
 STEPS = 6
-OFTEN: dict[str, Any] = {"log_every": 1, "save_every": 2, "sample_every": 1000}
+OFTEN: dict[str, Any] = {"log_every": 1, "save_every": 2, "sample_every": 1000, "report": False}
 
 
 def tiny_recipe(name: str, seed: int = 0, **knobs: Any) -> Recipe:

@@ -7,17 +7,18 @@ from typing import Annotated, Any
 
 import typer
 
+from multigan.commands.said import Json, RunPath
 from multigan.commands.source import Trust, trusted
 
 
 def evaluate(
-    run: Path,
+    run: RunPath,
     data: Annotated[str | None, typer.Option(help="other data of the same kind")] = None,
     seed: Annotated[int, typer.Option(help="of the samples that are measured")] = 0,
     split: Annotated[str, typer.Option(help="train, valid or test")] = "test",
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "cpu",
     cache: Annotated[Path | None, typer.Option(help="where helper models are kept")] = None,
-    json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+    json: Json = False,
     trust: Trust = None,
 ) -> None:
     """Measure a run against its data, with floors and counts."""

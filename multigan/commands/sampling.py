@@ -6,6 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from multigan.commands.said import print_json
 from multigan.commands.source import SOURCE, sampler_of, wishes_of
 from multigan.options import Option, command
 
@@ -14,7 +15,12 @@ def sample_command(path: str) -> Any:
     """The command that samples from one run: its options are the wishes of the run's domain."""
 
     def call(
-        n: int = 16, seed: int = 0, out: Path = Path("samples"), device: str = "cpu", **rest: Any
+        n: int = 16,
+        seed: int = 0,
+        out: Path = Path("samples"),
+        device: str = "cpu",
+        json: bool = False,
+        **rest: Any,
     ) -> None:
         sampler = sampler_of(path, device, rest.pop("trust", None))
         samples = sampler.sample(n, seed, **rest)
@@ -24,11 +30,15 @@ def sample_command(path: str) -> Any:
             warnings.warn(
                 f"{out} holds {len(others)} other files, of another sampling", stacklevel=1
             )
-        print(f"{len(samples)} samples: {len(files)} files in {out}")
+        if json:
+            print_json({"samples": len(samples), "out": out, "files": files})
+        else:
+            print(f"{len(samples)} samples: {len(files)} files in {out}")
 
     options = [
         Option("n", int, "how many", "16", short="-n"),
         Option("out", Path, "the folder to write to", "samples"),
+        Option("json", bool, "end with one line of JSON"),
     ]
     return command(path, f"Sample from {path}.", [*options, *SOURCE, *wishes_of(path)], call)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from multigan.commands.said import Json, RunPath, print_json
 from multigan.commands.source import Trust, trusted
 from multigan.options import Option, command
 from multigan.recipe_file import read_recipe
@@ -24,13 +24,30 @@ def train_command(name: str) -> Any:
         for f in fields(Flags)
     ]
     tiny = Option("tiny", bool, "the recipe's TINY values: seconds instead of minutes")
+    said = [
+        Option("json", bool, "end with one line of JSON"),
+        Option("quiet", bool, "show no progress"),
+        Option("verbose", bool, "show every line of the log"),
+    ]
 
-    def call(**options: Any) -> None:
+    def call(
+        json: bool = False, quiet: bool = False, verbose: bool = False, **options: Any
+    ) -> None:
         from multigan.run.start import train
 
-        _report(train(file.path if name.endswith(".py") else name, **options))
+        recipe = file.path if name.endswith(".py") else name
+        _report(train(recipe, show=_level(quiet, verbose), **options), json)
 
-    return command(name, file.header, [*knobs, *flags, tiny], call)
+    return command(name, file.header, [*knobs, *flags, tiny, *said], call)
+
+
+def _level(quiet: bool, verbose: bool) -> int:
+    """How much a training shows. Raises ValueError for both wishes at once."""
+    from multigan.run.progress import QUIET, USUAL, VERBOSE
+
+    if quiet and verbose:
+        raise ValueError("--quiet and --verbose are both given; wanted one of them")
+    return QUIET if quiet else VERBOSE if verbose else USUAL
 
 
 def _flag_type(annotation: str) -> type:
@@ -41,7 +58,10 @@ def _known(default: Any) -> str:
     return "" if default is None or default is False else str(default)
 
 
-def _report(run: Any) -> None:
+def _report(run: Any, json: bool) -> None:
+    if json:
+        print_json({"run": run.path, "ended": run.ended, "step": run.step})
+        return
     print(
         f"{run.ended} at step {run.step}: samples, logs and weights are in {run.path}; "
         f"more samples: multigan sample {run.path}"
@@ -49,7 +69,7 @@ def _report(run: Any) -> None:
 
 
 def resume(
-    run: Path,
+    run: RunPath,
     steps: Annotated[int | None, typer.Option(help="the new total of steps")] = None,
     new_horizon: Annotated[
         bool, typer.Option("--new-horizon", help="stretch the schedules to the new total")
@@ -57,9 +77,13 @@ def resume(
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")] = None,
     data: Annotated[str | None, typer.Option(help="where the same data lie now")] = None,
     trust: Trust = None,
+    json: Json = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="show every line of the log")] = False,
 ) -> None:
     """Go on with a run as if it had never stopped."""
     from multigan.run.start import resume
 
     wishes: dict[str, Any] = {"steps": steps, "new_horizon": new_horizon, "data": data}
-    _report(resume(run, **wishes, device=device, trust=trusted(trust)))
+    show = _level(quiet, verbose)
+    _report(resume(run, **wishes, device=device, trust=trusted(trust), show=show), json)

@@ -31,6 +31,7 @@ class Flags:
         "raise", "at a loss or gradient that is not finite: raise, skip or rollback"
     )
     init: str | None = _flag(None, "a run or weight file to start the networks from")
+    report: bool = _flag(True, "write report.html at the end")
     force: bool = _flag(False, "replace the run that is in --out")
     cache: str | None = _flag(None, "where computed things are kept (default: the user's cache)")
     tensorboard: bool = _flag(False, "also write TensorBoard events (the extra `tensorboard`)")
@@ -71,7 +72,14 @@ class Flags:
 
 def check_knob_names(recipe: Path, knobs: list[str]) -> None:
     """Raise ValueError if a knob of a recipe has the name of a flag."""
-    taken = {item.name for item in fields(Flags)} | {"tiny", "show", "help"}
+    taken = {item.name for item in fields(Flags)} | {
+        "tiny",
+        "show",
+        "help",
+        "json",
+        "quiet",
+        "verbose",
+    }
     if clash := sorted(taken & set(knobs)):
         raise ValueError(f"{recipe}: a knob cannot be called {clash[0]}, which is a flag of train")
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from multigan.contract import Condition, Latent, Sampler
+from multigan.contract import Condition, Latent, Sample, Sampler
 from multigan.rng import keyed_rng
 
 
@@ -35,6 +35,20 @@ def interpolate(
 ) -> list[Path]:
     """Write `walks` strips of `frames` samples between random latents; return the files.
 
+    Raises ValueError for a generator that cannot interpolate, or too few frames.
+    """
+    columns = walk_between(sampler, walks=walks, frames=frames, seed=seed, **wishes)
+    samples = [sample for strip in zip(*columns, strict=True) for sample in strip]
+    out.mkdir(parents=True, exist_ok=True)
+    files = sampler.domain.write(samples, out)
+    return files + sampler.domain.preview(samples, out / "walks", columns=frames)
+
+
+def walk_between(
+    sampler: Sampler, *, walks: int, frames: int, seed: int = 0, **wishes: Any
+) -> list[list[Sample]]:
+    """The samples of `walks` walks, frame by frame.
+
     Every frame is drawn from the same random stream, so that whatever else the domain draws or
     deals out (labels) is the same along a walk. Raises ValueError for a generator that cannot
     interpolate, or too few frames.
@@ -44,7 +58,7 @@ def interpolate(
         raise ValueError(f"{name} has no `interpolate`; its latents cannot be walked between")
     if frames < 2 or walks < 1:
         raise ValueError(f"{walks} walks of {frames} frames; wanted 1 or more, of 2 or more")
-    columns = [
+    return [
         sampler.domain.sample(
             Between(sampler.generator, frame / (frames - 1)),
             walks,
@@ -53,7 +67,3 @@ def interpolate(
         )
         for frame in range(frames)
     ]
-    samples = [sample for strip in zip(*columns, strict=True) for sample in strip]
-    out.mkdir(parents=True, exist_ok=True)
-    files = sampler.domain.write(samples, out)
-    return files + sampler.domain.preview(samples, out / "walks", columns=frames)

@@ -21,7 +21,7 @@ from multigan.run.directory import RunDirectory, read_lines
 from multigan.run.events import Events
 from multigan.run.flags import Flags
 from multigan.run.meter import Meter
-from multigan.run.progress import Watch
+from multigan.run.progress import USUAL, Watch
 from multigan.run.signals import Interrupt, Interrupted
 from multigan.weights import LIKELIHOOD
 
@@ -50,7 +50,7 @@ class Loop:
     """Drives a trainer through a run directory. All files of a running training are its work."""
 
     def __init__(
-        self, trainer: AdversarialTrainer, run: RunDirectory, flags: Flags, show: bool = True
+        self, trainer: AdversarialTrainer, run: RunDirectory, flags: Flags, show: int = USUAL
     ) -> None:
         self.trainer, self.run, self.flags, self.show = trainer, run, flags, show
         self.data = trainer.recipe.data

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from multigan.recipe_file import read_recipe
+from multigan.recipe_file import read_recipe, recipe_names
 
 LONGEST_PATH = 4096  # characters; what is longer is no path
 
@@ -23,9 +23,10 @@ def command_of(description: Mapping[str, Any]) -> str:
     except ValueError:
         defaults = {}
     changed = {k: v for k, v in knobs.items() if k not in defaults or defaults[k] != v}
-    words = ["multigan", "train", str(description["name"])]
-    for name, value in (changed | {"seed": description["seed"]}).items():
-        words += _option(name.replace("_", "-"), value)
+    name = str(description["name"])
+    words = ["multigan", "train", name if name in recipe_names() else f"{name}.py"]
+    for knob, value in (changed | {"seed": description["seed"]}).items():
+        words += _option(knob.replace("_", "-"), value)
     return shlex.join(words)
 
 

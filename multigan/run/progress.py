@@ -16,15 +16,19 @@ SHOWN = {
     "logit/gap": "gap",
 }
 LINE_EVERY_SECONDS = 10.0  # without a terminal
+QUIET, USUAL, VERBOSE = 0, 1, 2  # how much is shown
 
 
 class Watch:
-    """Shows the speed, the time left and the numbers that matter. `show=False` shows nothing."""
+    """Shows the speed, the time left and the numbers that matter.
 
-    def __init__(self, done: int, total: int, batch_size: int, show: bool = True) -> None:
+    `show` is QUIET for nothing, VERBOSE for a line whenever new means have been logged.
+    """
+
+    def __init__(self, done: int, total: int, batch_size: int, show: int = USUAL) -> None:
         self._console = Console(stderr=True, quiet=not show, highlight=False, soft_wrap=True)
         self._first, self._number, self._total = done, done, total
-        self._batch_size, self._numbers = batch_size, ""
+        self._batch_size, self._numbers, self._verbose = batch_size, "", show >= VERBOSE
         self._signs: set[str] = set()
         self._started = self._spoke = time.monotonic()
         self._bar = Progress(
@@ -73,7 +77,8 @@ class Watch:
         ) + "".join(f"  ! {name}" for name in sorted(self._signs))
         now = time.monotonic()
         last = self._number >= self._total
-        if not self._console.is_terminal and (now - self._spoke >= LINE_EVERY_SECONDS or last):
+        due = self._verbose or now - self._spoke >= LINE_EVERY_SECONDS or last
+        if self._verbose or (due and not self._console.is_terminal):
             self._spoke = now
             left = (self._total - self._number) / max(self._rate, 1e-9)
             speed = f"{self._speed()}  {left:.0f} s left"

@@ -18,7 +18,7 @@ from multigan.engine.schedules import progress_of, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.part import RECIPE_DOMAIN
 from multigan.recipe import Recipe, recipe_from_json, recipe_to_json
-from multigan.recipe_file import RecipeFile, build_recipe, read_recipe, settle_knobs
+from multigan.recipe_file import RecipeFile, build_recipe, executed, read_recipe, settle_knobs
 from multigan.rng import keyed_rng
 from multigan.run.checkpoint import load_checkpoint, tidy
 from multigan.run.directory import RunDirectory, default_out
@@ -26,6 +26,7 @@ from multigan.run.evaluate import moved_data
 from multigan.run.flags import Flags, check_knob_names, split_flags
 from multigan.run.lock import locked
 from multigan.run.loop import FINISHED, Loop, Run
+from multigan.run.report import report_quietly
 from multigan.weights import (
     load_what_fits,
     newest_whole,
@@ -38,11 +39,12 @@ from multigan.weights import (
 NAMED = 12  # tensors that a warning names; recipe.json has all
 
 
-def train(recipe: str | Path, *, tiny: bool = False, show: bool = True, **options: Any) -> Run:
+def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options: Any) -> Run:
     """Train a recipe (a packaged name or a file) and return its run.
 
     `options` are flags (see `multigan.run.flags.Flags`) and knobs of the recipe; `tiny` sets the
-    recipe's TINY values below the given knobs. Raises ValueError for what cannot be run, before
+    recipe's TINY values below the given knobs; `show` is 0 for silence, 2 for every line of the
+    log. Raises ValueError for what cannot be run, before
     anything is written; Interrupted and TrainingFailed leave a resumable run behind.
     """
     flags, wishes = split_flags(options)
@@ -85,7 +87,7 @@ def resume(
     device: str | None = None,
     data: str | None = None,
     trust: ModuleType | None = None,
-    show: bool = True,
+    show: int = True,
 ) -> Run:
     """Go on with a run, bit by bit as if it had never stopped; at step 0 without a checkpoint.
 
@@ -105,7 +107,7 @@ def _resume(
     device: str | None,
     data: str | None,
     trust: ModuleType | None,
-    show: bool,
+    show: int,
 ) -> Run:
     description = run.description()
     stored = description["flags"]
@@ -163,7 +165,10 @@ def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
             loop.begin()
         else:
             _restore(loop, state)
-        return loop.go()
+        ended = loop.go()
+    if loop.flags.report:
+        report_quietly(ended.path, executed())
+    return ended
 
 
 def _restore(loop: Loop, state: Mapping[str, Any]) -> None:

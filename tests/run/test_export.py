@@ -133,7 +133,7 @@ def test_nobody_learns_where_the_run_lay(tmp_path):
     assert command_of(description).startswith("multigan train points --steps 7")
     assert command_of(description).endswith("--seed 4")
     strange = description | {"name": "x; rm", "knobs": {"fast": True, "slow": False, "no": None}}
-    assert command_of(strange) == "multigan train 'x; rm' --fast --no-slow --seed 4"
+    assert command_of(strange) == "multigan train 'x; rm.py' --fast --no-slow --seed 4"
 
 
 class Noise(NamedTuple):

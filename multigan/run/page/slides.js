@@ -1,0 +1,28 @@
+// Media of which one slide is seen at a time: a slider moves through them.
+(function () {
+  "use strict";
+  for (const box of document.querySelectorAll(".slides")) {
+    const slides = [...box.querySelectorAll(".slide")];
+    if (slides.length < 2) continue;
+    const bar = document.createElement("div");
+    const slider = document.createElement("input");
+    const said = document.createElement("output");
+    bar.className = "scrub";
+    slider.type = "range";
+    slider.min = 0;
+    slider.max = slides.length - 1;
+    slider.value = box.dataset.start === "last" ? slides.length - 1 : 0;
+    slider.setAttribute("aria-label", box.dataset.name);
+    const show = () => {
+      slides.forEach((slide, k) => { slide.hidden = k !== slider.valueAsNumber; });
+      said.textContent = slides[slider.valueAsNumber].dataset.at;
+      slider.setAttribute("aria-valuetext", said.textContent);
+      window.dispatchEvent(new Event("shown"));
+    };
+    slider.addEventListener("input", show);
+    bar.append(slider, said);
+    box.prepend(bar);
+    box.classList.add("live");
+    show();
+  }
+})();

@@ -1,0 +1,146 @@
+"""The pages in a real browser, from a disk: they play, they slide, they zoom, and say no error."""
+
+import os
+import shutil
+
+import pytest
+
+from multigan.run.report import page
+from multigan.run.sections import body_of
+from tests.pages import shown_run
+
+pytestmark = pytest.mark.browser
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+WIDE, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Headless Chromium; skipped where there is none."""
+    driver = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
+    if CHROMIUM is None:
+        pytest.skip("no Chromium: apt-get install chromium")
+    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
+    with driver.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory):
+    """A page with samples of every type."""
+    folder = tmp_path_factory.mktemp("page")
+    file = folder / "page.html"
+    file.write_text(page("A page", body_of("A page", shown_run(folder / "run"))))
+    return file
+
+
+@pytest.fixture
+def opened(browser, file):
+    """Opens the page; what it complained of, or asked of others, is looked at in the end."""
+    complaints = []
+
+    def open_page(size=WIDE, **wishes):
+        tab = browser.new_page(viewport=size, **wishes)
+        tab.on("console", lambda message: complaints.append(message.text))
+        tab.on("pageerror", lambda error: complaints.append(str(error)))
+        tab.on("dialog", lambda dialog: complaints.append(dialog.message))
+        tab.on("request", lambda request: complaints.append(request.url[:60]))
+        tab.goto(file.as_uri())
+        tabs.append(tab)
+        return tab
+
+    tabs = []
+    yield open_page
+    for tab in tabs:
+        tab.close()
+    own = ("file://", "data:")
+    assert [said for said in complaints if not said.startswith(own)] == []
+
+
+def test_a_song_plays_moves_and_stops(opened):
+    tab = opened()
+    song = tab.locator(".song").first
+    button, place = song.locator("button.play"), song.locator(".place input")
+    before = song.locator("canvas").evaluate("canvas => canvas.toDataURL()")
+    button.click()
+    tab.wait_for_function("Number(document.querySelector('.place input').value) > 0.5")
+    assert button.inner_text() == "Pause"
+    assert song.locator("canvas").evaluate("canvas => canvas.toDataURL()") != before
+    tab.set_viewport_size(PHONE)
+    assert button.inner_text() == "Pause"
+    button.press("Space")
+    assert button.inner_text() == "Play"
+    stopped = place.evaluate("input => Number(input.value)")
+    tab.wait_for_timeout(150)
+    assert place.evaluate("input => Number(input.value)") == stopped
+
+
+def test_one_song_plays_at_a_time_and_comes_to_its_end(opened):
+    tab = opened()
+    first, second = (tab.locator("button.play").nth(k) for k in (0, 1))
+    first.click()
+    second.click()
+    assert (first.inner_text(), second.inner_text()) == ("Play", "Pause")
+    tab.wait_for_function("document.querySelectorAll('button.play')[1].textContent === 'Play'")
+    assert tab.locator(".place input").nth(1).input_value() == "0"
+
+
+def test_a_track_is_muted_and_the_tempo_changed_while_it_plays(opened):
+    tab = opened()
+    song = tab.locator(".song").first
+    song.locator("button.play").click()
+    song.locator(".tracks input").first.uncheck()
+    song.get_by_label("tempo of").press("ArrowLeft")
+    assert "239 bpm" in song.inner_text()
+    assert song.locator("button.play").inner_text() == "Pause"
+
+
+def test_a_slider_shows_one_moment_at_a_time(opened):
+    tab = opened()
+    slides = tab.locator(".slides").first
+    slider = slides.locator(".scrub input")
+    visible = "box => [...box.querySelectorAll('.slide')].map(slide => !slide.hidden)"
+    assert slides.evaluate(visible) == [False, True]
+    slider.press("ArrowLeft")
+    assert slides.evaluate(visible) == [True, False]
+    assert slides.locator("output").first.inner_text() == "step 1"
+
+
+def test_a_curve_is_read_off_and_zoomed_with_the_keyboard(opened):
+    tab = opened()
+    plot = tab.locator(".plot").first
+    legend = plot.locator(".u-legend")
+    assert "200" in legend.inner_text()  # the last step
+    plot.press("ArrowLeft")
+    tab.wait_for_function("document.querySelector('.u-legend').textContent.includes('199')")
+    shown = plot.locator("canvas").evaluate("canvas => canvas.toDataURL()")
+    plot.press("+")
+    tab.wait_for_timeout(100)
+    assert plot.locator("canvas").evaluate("canvas => canvas.toDataURL()") != shown
+
+
+def test_every_control_has_a_name_and_every_picture_a_text(opened):
+    tab = opened()
+    nameless = """() => [...document.querySelectorAll("input, button, img, canvas[role]")].filter(
+        (one) => !(one.getAttribute("aria-label") || one.alt || one.textContent.trim()
+            || (one.labels && one.labels.length))).length"""
+    assert tab.evaluate(nameless) == 0
+
+
+@pytest.mark.parametrize("size", [WIDE, PHONE])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_nothing_is_wider_than_the_page(opened, size, scheme):
+    tab = opened(size, color_scheme=scheme)
+    tab.locator("details").first.evaluate("details => { details.open = true; }")
+    tab.wait_for_timeout(100)
+    root = "document.documentElement"
+    assert tab.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
+    paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+
+
+def test_it_can_be_read_without_scripts(opened):
+    tab = opened(java_script_enabled=False)
+    assert tab.locator("h2").count() == 7 and tab.locator(".slide").nth(1).is_visible()
