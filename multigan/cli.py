@@ -21,6 +21,7 @@ from multigan.commands.said import run_paths
 from multigan.commands.sampling import interpolate_command, sample_command
 from multigan.commands.showing import compare, report
 from multigan.commands.source import sampler_of
+from multigan.commands.studio import studio
 from multigan.commands.training import resume, train_command
 from multigan.exits import explain, say_warning
 from multigan.options import chosen_by, verb
@@ -92,6 +93,7 @@ app.command()(evaluate)
 app.command()(report)
 app.command()(compare)
 app.command()(export)
+app.command()(studio)
 app.command()(doctor)
 
 

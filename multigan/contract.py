@@ -117,6 +117,8 @@ class Domain(Protocol):
 
     Optional: `media(samples) -> list[Medium]`, what a page shows of samples: one medium of each,
     or one of them all. A page falls back to `preview` (multigan/media.py).
+    Optional: `choices() -> Mapping[str, Sequence[str]]`, by the name of a wish what it may be; one
+    with nothing to choose from is not offered. Other wishes are free.
     """
 
     selection: str  # a lower-is-better metric: the best checkpoint and early stopping go by it
