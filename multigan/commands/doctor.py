@@ -26,7 +26,11 @@ def doctor(
         _say_places(places)
     outcomes = [] if no_test else _tested(quiet=json)
     if json:
-        lists = {"findings": found, "places": places, "self_tests": outcomes}
+        lists: dict[str, Sequence[Any]] = {
+            "findings": found,
+            "places": places,
+            "self_tests": outcomes,
+        }
         rows = {name: [row._asdict() for row in rows] for name, rows in lists.items()}
         print(json_module.dumps(facts | rows, indent=1))
     if not all(outcome.passed for outcome in outcomes):

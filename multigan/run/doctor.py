@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
+from functools import partial
 from importlib import metadata
 from io import StringIO
 from pathlib import Path
@@ -121,7 +122,12 @@ def _of_domains() -> Iterator[Finding]:
     """What the domains say of themselves: see REQUIREMENTS in `multigan/part.py`."""
     for domain in domains():
         for name, place in table_of(domain, "REQUIREMENTS").items():
-            yield _asked(name, lambda place=place: load_attribute(place)(), domain)
+            yield _asked(name, partial(_told, place), domain)
+
+
+def _told(place: str) -> str:
+    """What the function at "module:attribute" of an installed table says."""
+    return load_attribute(place)()
 
 
 def _asked(name: str, ask: Callable[[], str], of: str = "") -> Finding:

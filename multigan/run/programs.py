@@ -69,8 +69,8 @@ def trace(generator: nn.Module) -> torch.export.ExportedProgram:
 def batch_of(program: torch.export.ExportedProgram) -> int | None:
     """How many samples the program makes at once; None: any number."""
     nodes = {node.name: node for node in program.graph.nodes}
-    first = nodes[program.graph_signature.user_inputs[0]].meta["val"]
-    return first.shape[0] if isinstance(first.shape[0], int) else None
+    size = str(nodes[program.graph_signature.user_inputs[0]].meta["val"].shape[0])  # "s0" if open
+    return int(size) if size.isdecimal() else None
 
 
 def torch_program(generator: nn.Module, program: torch.export.ExportedProgram) -> Program:

@@ -24,7 +24,7 @@ def wishes_of(sampler: Sampler) -> list[Option]:
 
 def choices_of(sampler: Sampler) -> Mapping[str, Sequence[str]]:
     """What the domain says a wish may be, by its name."""
-    choices = getattr(sampler.domain, "choices", dict)()
+    choices: Mapping[str, Sequence[str]] = getattr(sampler.domain, "choices", dict)()
     return {name: tuple(values) for name, values in choices.items()}
 
 
@@ -84,7 +84,8 @@ def _labelled(text: str, control: Safe, help: str = "") -> Safe:
 
 def _field(option: Option, choices: Sequence[str]) -> Safe:
     """The control of a wish: empty, it is not wished for."""
-    name, shown = f"wish-{option.name}", f" ({option.shown})" if option.shown else ""
+    name = f"wish-{option.name}"
+    shown = f" ({option.shown})" if option.shown and option.type is not bool else ""
     kind = CONTROLS.get(option.type, {"type": "text"})
     if not choices:
         control = tag("input", name=name, **kind)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import math
 import re
 import shlex
@@ -147,9 +146,10 @@ def _file(name: str, value: Any, folder: Path) -> Path:
     """A file that was sent, written under a harmless name."""
     if not isinstance(value, dict):
         raise ValueError(f"{name} is no file")
+    text = _text(name, value.get("content"), folder)
     try:
-        content = base64.b64decode(_text(name, value.get("content"), folder), validate=True)
-    except binascii.Error:
+        content = base64.b64decode(text, validate=True)
+    except ValueError:
         raise ValueError(f"{name}: its content is no base64") from None
     sent = UNSAFE.sub("_", _text(name, value.get("name"), folder)).strip(". ")
     file = folder / name / (sent[-LONGEST_NAME:] or "file")

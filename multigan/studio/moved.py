@@ -80,7 +80,7 @@ def can_move(generator: Any) -> bool:
 
 
 def moved_samples(sampler: Sampler, n: int, seed: int, moves: Moves, **wishes: Any) -> list[Sample]:
-    """`n` samples; those of `sampler.sample(n, seed)` where nothing has moved."""
+    """`n` samples; where nothing has moved, those of `sampler.sample(n, seed)` but for rounding."""
     samples: list[Sample] = []
     for chunk in range(math.ceil(n / SAMPLING_CHUNK)):
         count = min(SAMPLING_CHUNK, n - len(samples))
