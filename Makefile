@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := image,music,audio,text,tensorboard,test
+EXTRAS := image,music,audio,text,onnx,studio,tensorboard,test
 INSTALLED := $(VENV)/.installed
 
 .PHONY: setup demo test check slow browser damage kills fuzz crafted bench benchmarks clean

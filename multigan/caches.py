@@ -7,8 +7,13 @@ from pathlib import Path
 
 
 def cache_folder(chosen: str | Path | None = None) -> Path:
-    """`chosen`, else $XDG_CACHE_HOME/multigan, else ~/.cache/multigan; created if missing."""
-    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(chosen) if chosen is not None else Path(home) / "multigan"
+    """`chosen`, else the user's cache folder; created if missing."""
+    folder = Path(chosen) if chosen is not None else users_cache()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def users_cache() -> Path:
+    """$XDG_CACHE_HOME/multigan, else ~/.cache/multigan; perhaps not there yet."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "multigan"

@@ -13,12 +13,15 @@ from typing import Annotated, Any
 
 import typer
 
+from multigan.commands.doctor import doctor
+from multigan.commands.exporting import export
 from multigan.commands.judging import evaluate
 from multigan.commands.recipes import copy, list_, show
 from multigan.commands.said import run_paths
 from multigan.commands.sampling import interpolate_command, sample_command
 from multigan.commands.showing import compare, report
 from multigan.commands.source import sampler_of
+from multigan.commands.studio import studio
 from multigan.commands.training import resume, train_command
 from multigan.exits import explain, say_warning
 from multigan.options import chosen_by, verb
@@ -72,10 +75,10 @@ _group(
 app.command()(resume)
 _group(
     "sample",
-    "Write samples of a run or weight file: multigan sample RUN [-n 16]",
+    "Write samples of a run, a weight file or a ready-made generator: multigan sample RUN [-n 16]",
     sample_command,
     lambda: [],
-    "RUN|FILE [OPTIONS]",
+    "RUN|FILE|READY-MADE [OPTIONS]",
     run_paths,
 )
 _group(
@@ -83,12 +86,15 @@ _group(
     "Walk between latents: multigan interpolate RUN [--walks 10] [--frames 9]",
     interpolate_command,
     lambda: [],
-    "RUN|FILE [OPTIONS]",
+    "RUN|FILE|READY-MADE [OPTIONS]",
     run_paths,
 )
 app.command()(evaluate)
 app.command()(report)
 app.command()(compare)
+app.command()(export)
+app.command()(studio)
+app.command()(doctor)
 
 
 def _add_verbs() -> None:

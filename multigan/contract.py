@@ -7,10 +7,9 @@ V vocabulary, P pitch, K tracks; "..." a domain's own axes.
 from __future__ import annotations
 
 import inspect
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -18,12 +17,12 @@ import torch
 from torch import Tensor
 
 from multigan.rng import keyed_rng
+from multigan.table import Table
 
 Condition = Any  # a tree of tensors with leading axis B: tensor, dict, tuple, NamedTuple or None
 Latent = Any  # likewise
 Sample = Any  # what a person gets: a PIL image, a string, a Song, a point
 
-MOST_COLUMNS = 12  # metrics side by side in a Markdown table
 SAMPLING_CHUNK = 64  # samples drawn together from one key: sample k never depends on n
 
 
@@ -49,6 +48,8 @@ class Generator(Protocol):
     costs (B, L) are what each of D's logits costs the generator, weights (B, L) how they count;
     `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible;
     `morph(latent, start, end, t)`, samples between two conditions, lets it walk between those.
+    `example_condition(n) -> Condition` is one that it takes, with as little in it as there can be:
+    its tensors become the inputs of an exported generator, beside the latents.
     """
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Latent:
@@ -116,6 +117,8 @@ class Domain(Protocol):
 
     Optional: `media(samples) -> list[Medium]`, what a page shows of samples: one medium of each,
     or one of them all. A page falls back to `preview` (multigan/media.py).
+    Optional: `choices() -> Mapping[str, Sequence[str]]`, by the name of a wish what it may be; one
+    with nothing to choose from is not offered. Other wishes are free.
     """
 
     selection: str  # a lower-is-better metric: the best checkpoint and early stopping go by it
@@ -224,62 +227,6 @@ class evaluating:
 
 class Unmeasurable(ValueError):
     """What `Domain.evaluate` raises for data that its metrics cannot judge: training goes on."""
-
-
-@dataclass(frozen=True)
-class Table:
-    """What `evaluate` measured: row name -> metric -> value. The last row is this model.
-
-    A value that a row cannot have (the classifier's accuracy of a floor) is left out of the row.
-    `notes` name the extractor, the sample counts, what each floor is and what intervals are of.
-    """
-
-    rows: Mapping[str, Mapping[str, float]]
-    notes: tuple[str, ...] = ()
-    intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
-
-    @property
-    def metrics(self) -> list[str]:
-        """Every metric of every row, in order of first appearance."""
-        return list(dict.fromkeys(metric for row in self.rows.values() for metric in row))
-
-    @property
-    def model(self) -> Mapping[str, float]:
-        """The last row: this model."""
-        return self.rows[list(self.rows)[-1]]
-
-    def markdown(self) -> str:
-        """A Markdown table with the notes below it; many metrics stand below each other."""
-        turned = len(self.metrics) > MOST_COLUMNS
-        rows, metrics = list(self.rows), self.metrics
-        columns, names = (rows, metrics) if turned else (metrics, rows)
-        lines = ["| | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
-        for name in names:
-            places = [(c, name) if turned else (name, c) for c in columns]
-            lines.append(f"| {name} | " + " | ".join(self._cell(*place) for place in places) + " |")
-        return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
-
-    def json(self) -> str:
-        """One JSON object: rows and notes; a value that is not finite becomes null.
-
-        Intervals are there if any were measured: row name -> metric -> [low, high].
-        """
-        rows = {name: finite_or_none(row) for name, row in self.rows.items()}
-        measured = {"intervals": self.intervals} if self.intervals else {}
-        return json.dumps({"rows": rows, **measured, "notes": list(self.notes)})
-
-    def _cell(self, row: str, metric: str) -> str:
-        """A value with its interval, or nothing."""
-        if metric not in self.rows[row]:
-            return ""
-        ends = self.intervals.get(row, {}).get(metric)
-        shown = f"{self.rows[row][metric]:.4g}"
-        return shown if ends is None else f"{shown} [{ends[0]:.3g}, {ends[1]:.3g}]"
-
-
-def finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:
-    """The row as JSON can hold it: a value that is not finite becomes None."""
-    return {name: value if math.isfinite(value) else None for name, value in row.items()}
 
 
 def tree_map(function: Callable[..., Any], *trees: Any) -> Any:

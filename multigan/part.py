@@ -130,7 +130,13 @@ def _installed_domains() -> dict[str, str]:
 
 
 def table_of(domain: str, table: str) -> Mapping[str, str]:
-    """The table PARTS or COMMANDS of a domain: names -> "module:attribute"; imports no torch."""
+    """A table of a domain: names -> "module:attribute"; imports no torch.
+
+    PARTS are the classes that can be rebuilt, COMMANDS its own verbs. REQUIREMENTS, which may be
+    left out, are functions that say in one line what is here of what it needs or can use, and raise
+    ValueError with the line that gets it: `multigan doctor` asks them. HUB, likewise, is no such
+    table but words for the model card: `pipeline_tag`, where the Hugging Face Hub has one.
+    """
     return getattr(importlib.import_module(domains()[domain]), table, {})
 
 

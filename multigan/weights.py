@@ -18,6 +18,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from multigan.files import parse_json
+from multigan.ready_made import closest, ready_names
 
 FORMAT = 1
 MANIFEST = "manifest.json"  # of a checkpoint folder: file name -> SHA-256
@@ -135,15 +136,27 @@ def newest_whole(run: Path, only: str | None = None) -> Path | None:
     return None
 
 
+def _ready_made(path: Path) -> Path:
+    """The weight file of the ready-made generator of this name; ValueError if there is none."""
+    names = ready_names()
+    if str(path) in names:
+        return names[str(path)]
+    nor = f"; nor is it ready-made: {closest(str(path))}" if names else ""
+    raise ValueError(f"{path} is neither a run directory nor a weight file{nor}")
+
+
 def weights_of(path: Path) -> Path:
     """The weight file that `path` means: itself, or a run's best generator, else its newest.
 
+    Of an exported folder its own; what is neither may be the name of a ready-made generator.
     Raises ValueError where there is none that is whole.
     """
     if path.is_file():
         return path
+    if (path / SAMPLED).is_file():
+        return path / SAMPLED
     if not (path / "recipe.json").is_file():
-        raise ValueError(f"{path} is neither a run directory nor a weight file")
+        return _ready_made(path)
     best = path / "checkpoints" / "best"
     if best.is_dir():
         wrong = damage(best, SAMPLED)

@@ -262,3 +262,13 @@ def test_a_walk_starts_and_ends_at_its_latents(name):
     a, b = (generator.sample_latent(4, keyed_rng(end)) for end in "ab")
     tree_map(torch.testing.assert_close, generator.interpolate(a, b, 0.0), a)
     tree_map(torch.testing.assert_close, generator.interpolate(a, b, 1.0), b)
+
+
+@every_domain
+def test_an_example_of_a_condition_is_one_that_its_generator_takes(name):
+    generator = tiny_recipe(name).generator.eval()
+    if not hasattr(generator, "example_condition"):
+        pytest.skip("its generator takes no condition")
+    condition = generator.example_condition(3)
+    tree_map(lambda leaf: pytest.fail("other axis") if len(leaf) != 3 else leaf, condition)
+    assert len(generator(generator.sample_latent(3, keyed_rng("example")), condition)) == 3

@@ -16,6 +16,7 @@ OWN_DOMAINS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")} - {
     "engine",
     "run",
     "commands",
+    "studio",
 }
 TOP = {"cli", "options", "exits", "__main__", "__init__"}  # what stands above everything else
 GROUND = {path.stem for path in PACKAGE.glob("*.py")} - TOP
@@ -24,7 +25,8 @@ MAY_IMPORT = {
     **{room: GROUND | {room} for room in OWN_DOMAINS},
     "engine": GROUND | {"engine"},
     "run": GROUND | {"engine", "run", "__init__"},  # "__init__": the version
-    "commands": GROUND | {"run", "options", "commands"},
+    "studio": GROUND | {"run", "options", "studio"},
+    "commands": GROUND | {"run", "studio", "options", "commands"},
     "cli": GROUND | {"commands", "options", "exits", "__init__"},
     "options": GROUND,
     "exits": set(),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from multigan.commands.columns import print_columns
 from multigan.commands.said import Json, print_json
+from multigan.ready_made import about, ready_names
 from multigan.recipe_file import read_recipe, recipe_names
 
 
@@ -21,16 +22,20 @@ RecipeName = Annotated[str, typer.Argument(autocompletion=_recipes, help="a name
 
 def list_(
     runs: Annotated[bool, typer.Option("--runs", help="list runs instead of recipes")] = False,
+    ready: Annotated[bool, typer.Option("--ready", help="list ready-made generators")] = False,
     folder: Annotated[Path, typer.Option(help="where the runs are")] = Path("runs"),
     json: Json = False,
 ) -> None:
     """List the recipes; with --runs the runs, how far they are and how to go on."""
+    if ready:
+        _list_ready(json)
+        return
     if not runs:
         summaries = {name: read_recipe(name).summary for name in recipe_names()}
         if json:
             print_json([{"recipe": name, "summary": said} for name, said in summaries.items()])
         else:
-            _columns(list(summaries.items()))
+            print_columns(list(summaries.items()))
         return
     from multigan.run.directory import find_runs, state_of
 
@@ -40,7 +45,7 @@ def list_(
         return
     if not rows:
         print(f"no runs in {folder}")
-    _columns(
+    print_columns(
         [
             (row["run"], row["state"], f"step {row['step']} of {row['steps']}", row["next"])
             for row in rows
@@ -48,10 +53,19 @@ def list_(
     )
 
 
-def _columns(rows: Sequence[tuple[str, ...]]) -> None:
-    widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
-    for row in rows:
-        print("  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)).rstrip())
+def _list_ready(json: bool) -> None:
+    """The ready-made generators, how large they are and what made them."""
+    found = ready_names()
+    rows = [
+        {"name": name, "bytes": file.stat().st_size, "command": about(name)["command"]}
+        for name, file in found.items()
+    ]
+    if json:
+        print_json(rows)
+        return
+    if not rows:
+        print("this package carries no ready-made generators")
+    print_columns([(r["name"], f"{r['bytes'] / 1e6:.2f} MB", r["command"]) for r in rows])
 
 
 def show(recipe: RecipeName, json: Json = False) -> None:
@@ -65,7 +79,7 @@ def show(recipe: RecipeName, json: Json = False) -> None:
         print_json({"recipe": file.name, "header": file.header, "knobs": knobs, "tiny": file.tiny})
         return
     print(file.header.strip(), end="\n\n")
-    _columns([(f"--{_dashed(k.name)}", f"{k.default}", k.help) for k in file.knobs])
+    print_columns([(f"--{_dashed(k.name)}", f"{k.default}", k.help) for k in file.knobs])
 
 
 def copy(recipe: RecipeName, file: Path) -> None:

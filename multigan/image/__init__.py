@@ -31,6 +31,12 @@ COMMANDS = {
     "project": "multigan.image.latents:project",
 }
 
+REQUIREMENTS = {
+    "fashion-mnist": "multigan.image.needs:fashion",
+}
+
+HUB = {"pipeline_tag": "unconditional-image-generation"}
+
 
 def load(path: str | Path) -> Sampler:
     """Load a trained picture generator: a run directory or a safetensors file.

@@ -76,6 +76,10 @@ class ImageDomain:
                 picture.info["label"] = self.labels[index]
         return pictures
 
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The classes; without any there is nothing to wish of them."""
+        return {"label": self.labels} if self.labels else {"label": (), "labels": ()}
+
     def decode(self, x: Tensor) -> list[Image.Image]:
         """PIL images (L or RGB) of (B, C, H, W), clamped to [-1, 1].
 

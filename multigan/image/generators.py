@@ -97,6 +97,10 @@ class R3Generator(nn.Module):
         h = self.basis * self.scale(z)[:, :, None, None]  # (B, C, 4, 4), or more
         return self.growth.cut(self.to_picture(self.body(h)))
 
+    def example_condition(self, n: int) -> Tensor | None:
+        """Labels (n,) of the first class, if there are classes."""
+        return None if self.classes is None else torch.zeros(n, dtype=torch.int64)
+
     def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
         """The latent at share `t` of the arc from `a` to `b`: see `slerp`."""
         return slerp(a, b, t)
@@ -162,6 +166,10 @@ class DCGANGenerator(nn.Module):
         """(B, Z) or, with the label's embedding, (B, 2 Z) -> (B, C, H, W)."""
         return self.growth.cut(self.to_picture(self.body(z[:, :, None, None]))).tanh()
 
+    def example_condition(self, n: int) -> Tensor | None:
+        """Labels (n,) of the first class, if there are classes."""
+        return None if self.classes is None else torch.zeros(n, dtype=torch.int64)
+
     def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
         """The latent at share `t` of the arc from `a` to `b`: see `slerp`."""
         return slerp(a, b, t)
@@ -184,7 +192,7 @@ def with_label(
 
     Raises ValueError in one line if `condition` is not what `classes` asks for.
     """
-    check_labels(condition, classes, len(latent))
+    check_labels(condition, classes, latent.shape[0])  # len() would fix B in an export
     return latent if label is None else torch.cat([latent, label(condition)], dim=1)
 
 

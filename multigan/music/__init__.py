@@ -29,6 +29,12 @@ COMMANDS = {
     "sound": "multigan.music.spectrum:sound",
 }
 
+REQUIREMENTS = {
+    "synthesizer": "multigan.music.needs:synthesizer",
+    "soundfont": "multigan.music.needs:soundfont",
+    "chorales": "multigan.music.needs:chorales",
+}
+
 
 def load(path: str | Path) -> Sampler:
     """Load a trained music generator: a run directory or a safetensors file.

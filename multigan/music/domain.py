@@ -135,6 +135,11 @@ class MusicDomain:
         songs = (self._trimmed(song, agreed) for song in self.decode(x))
         return [song if tempo is None else replace(song, tempo_bpm=tempo) for song in songs]
 
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The voices, by which what stays and what is written anew are named."""
+        names = tuple(voice.name for voice in self.voices)
+        return {"keep": names, "fill_tracks": names}
+
     def decode(self, x: Tensor) -> list[Song]:
         """Songs of (B, T, C), T being any number of steps.
 

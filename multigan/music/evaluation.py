@@ -18,7 +18,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from multigan.contract import Data, Generator, Table, Unmeasurable, finite_or_none, sample_once
+from multigan.contract import Data, Generator, Unmeasurable, sample_once
 from multigan.music import metrics
 from multigan.music.answers import answers, melody_line, melody_of, melody_voice
 from multigan.music.harmony import dissonance_with
@@ -28,6 +28,7 @@ from multigan.music.lines import line_names, lines_of, own_figures
 from multigan.music.seams import SEAMS, continued, seam_figures
 from multigan.music.tensors import Given, canonical, fill_in, nothing_given
 from multigan.rng import keyed_rng
+from multigan.table import Table, finite_or_none
 
 if TYPE_CHECKING:
     from multigan.music.domain import MusicDomain

@@ -173,6 +173,10 @@ class MusicGenerator(nn.Module):
             noise=draw_noise(n, self.steps, self.voices, rng),
         )
 
+    def example_condition(self, n: int) -> Given:
+        """Nothing is given."""
+        return nothing_given(n, self.steps, self.voices)
+
     def forward(self, latent: MusicLatent, condition: Given | None = None) -> Tensor:
         """Latents, given cells (None: nothing is given) -> (B, T, C) in {0, 1}."""
         given = condition

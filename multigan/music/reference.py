@@ -8,12 +8,12 @@ from json import dumps
 import torch
 from torch import Tensor
 
-from multigan.contract import Table, finite_or_none
 from multigan.music import metrics
 from multigan.music.jsb import VOICES, WINDOW_STEPS, cut, read_jsb
 from multigan.music.theory import MIDI_PITCHES, REST
 from multigan.music.windows import STEPS_PER_BEAT
 from multigan.rng import keyed_rng
+from multigan.table import Table, finite_or_none
 
 SAMPLED = 1000  # windows in each imitation
 START_FOR_REST = 60  # the pitch on which a chain starts where its window starts with a rest

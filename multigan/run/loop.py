@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from multigan.caches import cache_folder
-from multigan.contract import SAMPLING_CHUNK, Sampler, Unmeasurable, finite_or_none
+from multigan.contract import SAMPLING_CHUNK, Sampler, Unmeasurable
 from multigan.engine.guard import ROLLBACK, NotFinite
 from multigan.engine.health import Health, first_not_finite
 from multigan.engine.trainer import AdversarialTrainer, Step
@@ -23,6 +23,7 @@ from multigan.run.flags import Flags
 from multigan.run.meter import Meter
 from multigan.run.progress import USUAL, Watch
 from multigan.run.signals import Interrupt, Interrupted
+from multigan.table import finite_or_none
 from multigan.weights import LIKELIHOOD
 
 

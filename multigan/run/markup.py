@@ -14,7 +14,7 @@ class Safe(str):
     """HTML that needs no escaping any more."""
 
 
-def tag(name: str, *children: str, **attributes: str | int | bool) -> Safe:
+def tag(name: str, /, *children: str, **attributes: str | int | bool) -> Safe:
     """An element. Children that are not `Safe` are text; `class_` is class, `data_x` is data-x."""
     said = "".join(_attribute(key, value) for key, value in attributes.items())
     end = "" if name in VOID else f"{joined(*children)}</{name}>"

@@ -28,6 +28,12 @@ COMMANDS = {
     "tokenizer": "multigan.text.folder:tokenizer",
 }
 
+REQUIREMENTS = {
+    "speeches": "multigan.text.needs:speeches",
+}
+
+HUB = {"pipeline_tag": "text-generation"}
+
 
 def load(path: str | Path) -> Sampler:
     """Load a trained text generator: a run directory or a safetensors file.

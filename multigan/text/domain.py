@@ -90,6 +90,10 @@ class TextDomain:
             return list(texts)
         return [self._scored(*each, given) for each in zip(texts, tokens, scores, strict=True)]
 
+    def choices(self) -> dict[str, tuple[str, ...]]:
+        """The classes."""
+        return {"label": self.classes}
+
     def decode(self, x: Tensor) -> list[str]:
         """The lines of (B, T, V): at each position the token with the largest entry."""
         return [self.read.decode(line) for line in x.detach().argmax(-1).tolist()]

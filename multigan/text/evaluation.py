@@ -19,14 +19,13 @@ from torch import Tensor
 
 from multigan.contract import (
     Generator,
-    Table,
     Unmeasurable,
     device_of,
     evaluating,
-    finite_or_none,
     tree_map,
 )
 from multigan.rng import keyed_rng
+from multigan.table import Table, finite_or_none
 from multigan.text import scorers
 from multigan.text.drawing import draw_lines
 from multigan.text.ngrams import NgramModel

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, dropout, linear
 from multigan.contract import Batch
 from multigan.part import part
 from multigan.text.cells import Sizes, build_cell
-from multigan.text.condition import TextCondition
+from multigan.text.condition import TextCondition, no_condition
 from multigan.text.layers import scaled_embedding
 from multigan.text.policy import advantages
 from multigan.text.relaxation import RELAXATIONS, find_schedule, gumbel, hard
@@ -116,6 +116,10 @@ class TextGenerator(nn.Module):
         return TextLatent(
             torch.rand(n, self.length, generator=rng), torch.randint(2**62, (n,), generator=rng)
         )
+
+    def example_condition(self, n: int) -> TextCondition:
+        """The condition of `n` lines of the first class, if there are any, without a prompt."""
+        return no_condition(n, self.length)
 
     def forward(self, latent: TextLatent, condition: TextCondition | None = None) -> Tensor:
         """Latents, what is given (None: nothing) -> (B, T, V); relaxed in train(), else one-hot."""

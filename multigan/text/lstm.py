@@ -17,7 +17,7 @@ class LSTMCell(nn.Module):
 
     def start(self, x: Tensor) -> State:
         """The state before the first of inputs that are like x (B, ...)."""
-        zeros = x.new_zeros(self.body.num_layers, len(x), self.body.hidden_size)
+        zeros = x.new_zeros(self.body.num_layers, x.shape[0], self.body.hidden_size)
         return zeros, zeros
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:

@@ -7,8 +7,8 @@ from json import dumps
 from pathlib import Path
 from typing import NamedTuple
 
-from multigan.contract import Table, finite_or_none
 from multigan.rng import keyed_rng
+from multigan.table import Table, finite_or_none
 from multigan.text import metrics
 from multigan.text.ngrams import NgramModel
 from multigan.text.sources import read_corpus, read_folder_files

@@ -6,7 +6,7 @@
   const BEAT = 26; // pixels at least: a longer song moves under the line
   const MARGIN = 4;
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
-  const players = [];
+  let players = [];
 
   function element(name, values, ...children) {
     const made = Object.assign(document.createElement(name), values);
@@ -189,10 +189,19 @@
     }
   }
 
-  for (const box of document.querySelectorAll(".song")) players.push(new Player(box));
+  function meet() { // songs that have come to the page; those that have left it fall silent
+    players.filter((player) => !player.canvas.isConnected).forEach((player) => player.pause());
+    players = players.filter((player) => player.canvas.isConnected);
+    for (const box of document.querySelectorAll(".song:not([data-met])")) {
+      box.dataset.met = "yes";
+      players.push(new Player(box));
+    }
+  }
   const redraw = () => players.forEach((player) => player.draw());
+  meet();
   window.addEventListener("resize", redraw);
   window.addEventListener("shown", () => { // another slide is shown, perhaps with other songs
+    meet();
     players.filter((player) => !player.canvas.clientWidth).forEach((player) => player.pause());
     redraw();
   });

@@ -1,0 +1,103 @@
+"""The form of the page: a control for each wish of the domain, made of its type."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from multigan.contract import Sampler
+from multigan.options import Option, options_of
+from multigan.run.markup import Safe, joined, tag
+from multigan.studio.moved import DIRECTIONS, can_move
+
+SHOWN = 16  # samples at first
+SEEDS = 2**31  # seeds are below
+
+
+def wishes_of(sampler: Sampler) -> list[Option]:
+    """The domain's wishes, without those for which it says that there is nothing to choose."""
+    known = choices_of(sampler)
+    options = options_of(sampler.domain.sample)
+    return [option for option in options if known.get(option.name) != ()]
+
+
+def choices_of(sampler: Sampler) -> Mapping[str, Sequence[str]]:
+    """What the domain says a wish may be, by its name."""
+    choices: Mapping[str, Sequence[str]] = getattr(sampler.domain, "choices", dict)()
+    return {name: tuple(values) for name, values in choices.items()}
+
+
+def form(sampler: Sampler) -> Safe:
+    """The whole form."""
+    known = choices_of(sampler)
+    fields = [_field(option, known.get(option.name, ())) for option in wishes_of(sampler)]
+    parts = [_group("Samples", *_drawn(), *_moves(sampler))]
+    if fields:
+        parts.append(_group("Wishes", *fields))
+    return tag("form", *parts, id="form", autocomplete="off")
+
+
+def _group(name: str, *fields: Safe) -> Safe:
+    return tag("fieldset", tag("legend", name), *fields)
+
+
+def _drawn() -> list[Safe]:
+    """How many, and from which seed."""
+    another = tag("button", "another", type="button", id="another")
+    return [
+        _labelled("how many", _number("n", SHOWN, "1", min=1)),
+        _labelled("seed", joined(_number("seed", 0, "1", min=0, max=SEEDS - 1), another)),
+    ]
+
+
+def _moves(sampler: Sampler) -> list[Safe]:
+    """What moves latents, if anything can."""
+    if not can_move(sampler.generator):
+        return [tag("p", "The latents of this generator cannot be moved.", class_="quiet")]
+    towards = _number("other_seed", 1, "1", min=0, max=SEEDS - 1)
+    sliders = [
+        _labelled(f"direction {k + 1}", _slider(f"place-{k}", -1)) for k in range(DIRECTIONS)
+    ]
+    back = tag("button", "back to the middle", type="button", id="back")
+    return [
+        _labelled("towards seed", towards),
+        _labelled("how far", _slider("share", 0)),
+        *sliders,
+        back,
+    ]
+
+
+def _slider(name: str, low: int) -> Safe:
+    return tag("input", type="range", name=name, min=low, max=1, step="0.01", value=0)
+
+
+def _number(name: str, value: Any, step: str, **limits: Any) -> Safe:
+    return tag("input", type="number", name=name, value=value, step=step, **limits)
+
+
+def _labelled(text: str, control: Safe, help: str = "") -> Safe:
+    """A control under its name, with what it means."""
+    note = [tag("small", help)] if help else []
+    return tag("label", tag("span", text), control, *note)
+
+
+def _field(option: Option, choices: Sequence[str]) -> Safe:
+    """The control of a wish: empty, it is not wished for."""
+    name = f"wish-{option.name}"
+    shown = f" ({option.shown})" if option.shown and option.type is not bool else ""
+    kind = CONTROLS.get(option.type, {"type": "text"})
+    if not choices:
+        control = tag("input", name=name, **kind)
+    else:
+        offered = tag("datalist", *(tag("option", value=c) for c in choices), id=f"{name}-choices")
+        control = joined(tag("input", name=name, list=f"{name}-choices", **kind), offered)
+    return _labelled(option.name.replace("_", " ") + shown, control, option.help)
+
+
+CONTROLS: dict[Any, dict[str, str]] = {
+    int: {"type": "number", "step": "1"},
+    float: {"type": "number", "step": "any"},
+    bool: {"type": "checkbox"},
+    Path: {"type": "file"},
+}

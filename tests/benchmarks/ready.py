@@ -1,0 +1,19 @@
+"""Make a ready-made generator of a run: python -m tests.benchmarks.ready RUN NAME [--half]."""
+
+import argparse
+
+from multigan.run.ready import make_ready
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("run", help="a finished run")
+    parser.add_argument("name", help="the name to sample it by: image, text, ...")
+    parser.add_argument("--half", action="store_true", default=None, help="store 16-bit numbers")
+    wishes = parser.parse_args()
+    file = make_ready(wishes.run, wishes.name, half=wishes.half)
+    print(f"{file}: {file.stat().st_size:,} bytes")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,142 @@
+"""What `multigan doctor` finds, on installations made here, and what it says if all is not well."""
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+from multigan import cli
+from multigan.part import domains, load_attribute, table_of
+from multigan.run import doctor
+from multigan.run.doctor import Finding, Outcome, Place, findings, packages, places, self_test
+from tests.runs import DOMAINS, snapshot
+
+pytestmark = pytest.mark.filterwarnings("default")
+
+METADATA = """Metadata-Version: 2.1
+Name: fields
+Version: 1
+Requires-Dist: torch>=2.6
+Requires-Dist: numpy>=999
+Requires-Dist: no-such-package-here>=1.5
+Requires-Dist: typer>=0.1; extra == "shell"
+Requires-Dist: no-such-shell; extra == "shell"
+Requires-Dist: only-elsewhere; sys_platform == "elsewhere"
+Requires-Dist: fields[shell]; extra == "all"
+Provides-Extra: shell
+Provides-Extra: all
+"""
+
+
+@pytest.fixture
+def fields(tmp_path, monkeypatch):
+    """An installed distribution that asks for what is here and for what cannot be."""
+    folder = tmp_path / "fields-1.dist-info"
+    folder.mkdir()
+    (folder / "METADATA").write_text(METADATA)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return {found.name: found for found in packages("fields")}
+
+
+def test_a_package_that_is_here_is_said_with_its_version(fields):
+    assert fields["torch"] == Finding("torch", metadata.version("torch"), "", "")
+    assert fields["typer"] == Finding("typer", metadata.version("typer"), "", "shell")
+
+
+def test_a_missing_package_is_said_with_the_line_that_installs_it(fields):
+    get = "pip install 'no-such-package-here>=1.5'"
+    assert fields["no-such-package-here"] == Finding("no-such-package-here", None, get, "")
+    get = "pip install 'fields[shell]'"
+    assert fields["no-such-shell"] == Finding("no-such-shell", None, get, "shell")
+
+
+def test_a_package_that_is_too_old_is_missing_and_its_version_is_said(fields):
+    found = fields["numpy"]
+    assert found.found is None
+    assert found.get == f"pip install 'numpy>=999' (version {metadata.version('numpy')} is here)"
+
+
+def test_what_another_system_or_a_bundle_of_extras_asks_for_is_left_out(fields):
+    assert list(fields) == ["torch", "numpy", "no-such-package-here", "typer", "no-such-shell"]
+
+
+def test_a_distribution_that_is_not_installed_is_missing():
+    (found,) = packages("no-such-package-here")
+    assert found.found is None and "pip install" in found.get
+
+
+@pytest.mark.parametrize("domain", domains())
+def test_what_a_domain_requires_is_a_line_or_a_refusal_in_one_line(domain):
+    for place in table_of(domain, "REQUIREMENTS").values():
+        assert place.startswith(f"{domains()[domain]}.")
+        try:
+            said = load_attribute(place)()
+        except ValueError as refusal:
+            said = str(refusal)
+        assert said and "\n" not in said
+
+
+def test_a_refusal_becomes_the_line_that_gets_what_is_missing(monkeypatch):
+    def refuse():
+        raise ValueError("apt install it")
+
+    monkeypatch.setattr(doctor, "STATES", {"it": refuse, "other": lambda: "here"})
+    monkeypatch.setattr(doctor, "_of_domains", lambda: [])
+    monkeypatch.setattr(doctor, "_distributions", lambda: [])
+    assert findings() == [Finding("it", None, "apt install it"), Finding("other", "here")]
+
+
+def test_places_are_said_and_none_is_made(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    found = {place.name: place for place in places()}
+    assert found["runs"] == Place("runs", str(tmp_path / "runs"), False, True)
+    assert found["caches"] == Place("caches", str(tmp_path / "cache" / "multigan"), False, True)
+    assert found["recipes"].exists
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_place_below_a_file_is_not_writable(tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert not {place.name: place for place in places()}["caches"].writable
+
+
+def test_a_self_test_trains_samples_reads_back_and_leaves_nothing(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    outcome = self_test("points")
+    assert outcome.passed and outcome.domain == "points" and outcome.seconds > 0
+    assert outcome.said == "20 steps, 3 samples written and read back"
+    assert snapshot(tmp_path) == {}
+
+
+def test_a_self_test_fails_where_samples_do_not_come_back(monkeypatch):
+    def other(folder: Path):
+        return [(0.0, 0.0)] * 3
+
+    monkeypatch.setattr("multigan.points.domain.read_samples", other)
+    outcome = self_test("points")
+    assert not outcome.passed and "not those that were written" in outcome.said
+
+
+def test_every_domain_with_a_recipe_is_tested():
+    assert doctor.tested() == DOMAINS
+
+
+def test_a_failed_self_test_makes_the_exit_status_1(monkeypatch, capsys):
+    said = {"a": Outcome("a", True, "fine", 1.0), "b": Outcome("b", False, "Error: broken", 2.0)}
+    monkeypatch.setattr(doctor, "tested", lambda: list(said))
+    monkeypatch.setattr(doctor, "self_test", said.__getitem__)
+    monkeypatch.setattr(doctor, "findings", lambda: [Finding("it", None, "apt install it", "a")])
+    assert cli.main(["doctor"]) == 1
+    text = capsys.readouterr().out
+    assert "a: passed in 1.0 s (fine)" in text and "b: FAILED in 2.0 s (Error: broken)" in text
+    assert "it (a)  apt install it" in text
+    assert cli.main(["doctor", "--no-test"]) == 0
+    capsys.readouterr()
+    assert cli.main(["doctor", "--json"]) == 1
+    facts = json.loads(capsys.readouterr().out)
+    assert [test["passed"] for test in facts["self_tests"]] == [True, False]
+    assert facts["findings"] == [{"name": "it", "found": None, "get": "apt install it", "of": "a"}]
+    assert facts["machine"]["cores"] >= 1

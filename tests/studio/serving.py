@@ -1,0 +1,54 @@
+"""A studio that runs in a thread while a test talks to it."""
+
+import json
+import threading
+import urllib.error
+import urllib.request
+from contextlib import contextmanager
+
+from multigan.studio.server import _listening, application
+
+
+@contextmanager
+def running(sampler, name="run"):
+    """The port of a studio of this generator."""
+    import uvicorn
+
+    with _listening(0) as here:
+        port = here.getsockname()[1]
+        app = application(sampler, name, port)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [here]})
+        thread.start()
+        try:
+            yield port
+        finally:
+            server.should_exit = True
+            thread.join(timeout=30)
+        assert not thread.is_alive()
+
+
+def ask(port, path, body=None, **headers):
+    """Status, headers and text of an answer."""
+    sent = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
+    given = {k.replace("_", "-"): v for k, v in headers.items()}
+    kind = {} if sent is None else {"Content-Type": "application/json"}
+    request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", sent, kind | given)
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            return answer.status, answer.headers, answer.read().decode()
+    except urllib.error.HTTPError as refusal:
+        with refusal:
+            return refusal.code, refusal.headers, refusal.read().decode()
+
+
+def asked(**changes):
+    """What the page sends at first."""
+    return {
+        "n": 4,
+        "seed": 0,
+        "other_seed": 1,
+        "share": 0,
+        "places": [0] * 4,
+        "wishes": {},
+    } | changes
