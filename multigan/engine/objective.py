@@ -136,8 +136,8 @@ class Objective:
     ) -> dict[str, Tensor]:
         """`loss/generator` to minimise; D is frozen, so no weight gradient of it is computed.
 
-        Where no gradient flows through `fake`, its maker's `policy_loss` is minimised instead, and
-        what the game costs it is reported as `cost/generator`.
+        Where no gradient flows through `fake`, its maker's `policy_loss`, if it has one, is
+        minimised instead, and what the game costs it is reported as `cost/generator`.
         """
         real_score = None
         with frozen(self.discriminator):
@@ -147,7 +147,7 @@ class Objective:
                     real_score = self._score(real, condition, rng)
         costs, weights = self._costs(self.loss.generator, real_score, fake_score)
         cost = weighted_mean(costs, weights).mean()
-        if policy_loss is None:
+        if policy_loss is None or fake.requires_grad:
             return {"loss/generator": cost}
         loss = policy_loss(fake, condition, costs.detach(), weights.detach()).mean()
         return {"loss/generator": loss, "cost/generator": cost}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
@@ -11,20 +10,20 @@ from torch import Tensor, nn
 
 from multigan.contract import Batch, Condition, tree_map
 from multigan.engine.checks import check_recipe
+from multigan.engine.dropout import dropout_state, restore_dropout
 from multigan.engine.ema import Ema
 from multigan.engine.feed import Feed
 from multigan.engine.guard import RAISE, SKIP, Guard
 from multigan.engine.likelihood import LikelihoodStage, nats
 from multigan.engine.lookahead import Lookahead
 from multigan.engine.objective import Objective
+from multigan.engine.precision import Precision
 from multigan.engine.rates import gammas_at, set_rates
 from multigan.engine.schedules import progress_of, value_at, with_burn_in
 from multigan.engine.update import Step, Terms, adam, descend, mean_of
 from multigan.engine.variety import variety
 from multigan.recipe import Recipe
 from multigan.rng import keyed_rng
-
-PRECISIONS = ("fp32", "bf16")
 
 
 class AdversarialTrainer:
@@ -52,10 +51,9 @@ class AdversarialTrainer:
         not_finite: str = RAISE,
     ) -> None:
         check_recipe(recipe)
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision {precision!r} is unknown; known: {', '.join(PRECISIONS)}")
         self.recipe = with_burn_in(recipe)
-        self.seed, self.device, self.precision = seed, torch.device(device), precision
+        self.seed, self.device = seed, torch.device(device)
+        self._autocast = Precision(precision, self.device)
         self.horizon = recipe.steps if horizon is None else horizon  # steps of the schedules
         self.number = 0  # steps done
         self.rate_share = 1.0  # of the learning rates: less after going back from a failure
@@ -217,9 +215,8 @@ class AdversarialTrainer:
             with self._autocast(True):
                 fake = self._fakes(len(real), condition, "generator", micro)
                 rng = self._rng("objective", "generator", micro)
-                terms = self.objective.of_generator(
-                    real, fake, condition, rng, *self._policy_of(fake)
-                )
+                policy_loss = getattr(self.generator, "policy_loss", None)
+                terms = self.objective.of_generator(real, fake, condition, rng, policy_loss)
                 if weight > 0:
                     cost = nats(self.generator, Batch(real, condition)).mean()
                     terms |= {
@@ -229,11 +226,6 @@ class AdversarialTrainer:
                 return terms
 
         return self._update("generator", batch, loss)
-
-    def _policy_of(self, fake: Tensor) -> list[Any]:
-        """The generator's own loss, if it has one, where no gradient flows through its samples."""
-        policy_loss = getattr(self.generator, "policy_loss", None)
-        return [] if fake.requires_grad or policy_loss is None else [policy_loss]
 
     def _update(self, name: str, batch: Batch, terms: Terms) -> dict[str, Tensor | float]:
         recipe = self.recipe
@@ -259,10 +251,6 @@ class AdversarialTrainer:
     def _rng(self, purpose: str, phase: str, micro: int) -> torch.Generator:
         return keyed_rng(self.seed, purpose, self.number, phase, micro)
 
-    def _autocast(self, allowed: bool) -> AbstractContextManager:
-        enabled = allowed and self.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
-
     def state(self) -> dict[str, Any]:
         """What an exact continuation needs beside the networks' own tensors."""
         return {
@@ -272,9 +260,7 @@ class AdversarialTrainer:
             "guard": self.guard.state(),
             "lookahead": self.lookahead.state(),
             "likelihood": None if self.likelihood is None else self.likelihood.state(),
-            "torch_rng": torch.get_rng_state(),  # nn.Dropout draws from it
-            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
-        }
+        } | dropout_state(self.device)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state()` was taken; the networks' tensors are loaded by the caller."""
@@ -286,6 +272,4 @@ class AdversarialTrainer:
         self.lookahead.restore(state["lookahead"])
         if self.likelihood is not None:
             self.likelihood.restore(state["likelihood"])
-        torch.set_rng_state(state["torch_rng"])
-        if state["cuda_rng"]:
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        restore_dropout(state)
