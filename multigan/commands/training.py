@@ -42,6 +42,8 @@ def _known(default: Any) -> str:
 
 
 def _report(run: Any) -> None:
+    if not run.is_first:  # of several processes that have trained it
+        return
     print(
         f"{run.ended} at step {run.step}: samples, logs and weights are in {run.path}; "
         f"more samples: multigan sample {run.path}"

@@ -7,15 +7,26 @@ from typing import Any
 
 import torch
 
-
-def dropout_state(device: torch.device) -> dict[str, Any]:
-    """Where the global streams stand: that of the CPU, and of every CUDA device if one is used."""
-    cuda = torch.cuda.get_rng_state_all() if device.type == "cuda" else []
-    return {"torch_rng": torch.get_rng_state(), "cuda_rng": cuda}
+from multigan.engine.processes import ALONE, Processes
 
 
-def restore_dropout(state: Mapping[str, Any]) -> None:
-    """Put the global streams back to where `dropout_state` found them."""
-    torch.set_rng_state(state["torch_rng"])
-    if state["cuda_rng"]:
-        torch.cuda.set_rng_state_all(state["cuda_rng"])
+def dropout_state(device: torch.device, processes: Processes = ALONE) -> dict[str, Any]:
+    """Where the global streams of each process stand: those of the CPU (processes, bytes), and
+    those of the CUDA devices, if they are used, as a list."""
+    cuda = device.type == "cuda"
+    gpu = processes.gather(torch.cuda.get_rng_state(device)[None]) if cuda else torch.empty(0)
+    return {"torch_rng": processes.gather(torch.get_rng_state()[None]), "cuda_rng": list(gpu)}
+
+
+def restore_dropout(
+    state: Mapping[str, Any], device: torch.device, processes: Processes = ALONE
+) -> None:
+    """Put this process's global streams back to where `dropout_state` found them.
+
+    A process that there was not then leaves its streams as they are: at their start.
+    """
+    streams = torch.atleast_2d(state["torch_rng"])
+    if processes.rank < len(streams):
+        torch.set_rng_state(streams[processes.rank])
+    if processes.rank < len(state["cuda_rng"]) and device.type == "cuda":
+        torch.cuda.set_rng_state(state["cuda_rng"][processes.rank], device)

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from multigan.contract import Batch, Condition, tree_map
+from multigan.engine.batch_norm import share_statistics
 from multigan.engine.checks import check_recipe
+from multigan.engine.draws import Draws
 from multigan.engine.dropout import dropout_state, restore_dropout
 from multigan.engine.ema import Ema
 from multigan.engine.feed import Feed
@@ -18,12 +20,12 @@ from multigan.engine.likelihood import LikelihoodStage, nats
 from multigan.engine.lookahead import Lookahead
 from multigan.engine.objective import Objective
 from multigan.engine.precision import Precision
+from multigan.engine.processes import ALONE, Processes
 from multigan.engine.rates import gammas_at, set_rates
 from multigan.engine.schedules import progress_of, value_at, with_burn_in
 from multigan.engine.update import Step, Terms, adam, descend, mean_of
-from multigan.engine.variety import variety
+from multigan.engine.variety import LOOKED_AT, variety
 from multigan.recipe import Recipe
-from multigan.rng import keyed_rng
 
 
 class AdversarialTrainer:
@@ -34,7 +36,8 @@ class AdversarialTrainer:
 
     Every draw is a pure function of (seed, step, phase, micro-batch), so a trainer that was
     restored from `state()` continues bit by bit. Penalties are taken in float32 whatever the
-    precision, and never through a compiled network. Raises ValueError for a recipe that cannot be
+    precision, and never through a compiled network. Each of several `processes` has its share of
+    the batch; together they do what one would. Raises ValueError for a recipe that cannot be
     played, in one line.
     """
 
@@ -49,11 +52,13 @@ class AdversarialTrainer:
         compile: bool = False,
         workers: int = 0,
         not_finite: str = RAISE,
+        processes: Processes = ALONE,
     ) -> None:
         check_recipe(recipe)
         self.recipe = with_burn_in(recipe)
-        self.seed, self.device = seed, torch.device(device)
+        self.seed, self.device, self.processes = seed, torch.device(device), processes
         self._autocast = Precision(precision, self.device)
+        self._draws = Draws(seed, self.device, processes)
         self.horizon = recipe.steps if horizon is None else horizon  # steps of the schedules
         self.number = 0  # steps done
         self.rate_share = 1.0  # of the learning rates: less after going back from a failure
@@ -65,12 +70,16 @@ class AdversarialTrainer:
             network.to(self.device).train()
         self._generate = torch.compile(self.generator) if compile else self.generator
         self.ema = Ema(self.generator)
+        share_statistics(self.generator, processes)
         self.feed = Feed(
             recipe.data,
             seed=seed,
             batch_size=recipe.batch_size,
             device=self.device,
+            rank=processes.rank,
+            world_size=processes.world_size,
             workers=workers,
+            micro_batches=recipe.accumulate,
         )
         self.objective = Objective(
             self.discriminator,
@@ -78,6 +87,7 @@ class AdversarialTrainer:
             {name: gamma for name, gamma in recipe.penalties.items() if gamma != 0},
             recipe.augment,
             forward=torch.compile(self.discriminator) if compile else None,
+            processes=processes,
         )
         self.optimizers = {
             "generator": adam(self.generator),
@@ -96,6 +106,7 @@ class AdversarialTrainer:
                 device=self.device,
                 workers=workers,
                 guard=self.guard,
+                processes=processes,
             )
 
     @property
@@ -143,8 +154,13 @@ class AdversarialTrainer:
             "discriminator": self.discriminator,
         }
 
+    def align(self) -> None:
+        """Let all processes go on from the tensors of the first one."""
+        self.processes.copy_first(self.networks().values())
+
     def steps(self) -> Iterator[Step]:
         """Train from the current step to the recipe's last, the likelihood stage first."""
+        self.align()
         if self.likelihood is not None:
             for step in self.likelihood.steps(self.rate_share):
                 self.ema.update(0, 0, halflife_samples=0)  # a copy: nothing to smooth yet
@@ -202,7 +218,7 @@ class AdversarialTrainer:
             self._last = (real, fake, condition)
             with self._autocast(not gammas):
                 return self.objective.of_discriminator(
-                    real, fake, condition, gammas, self._rng("objective", *key)
+                    real, fake, condition, gammas, self._draws.rng("objective", self.number, *key)
                 )
 
         return self._update("discriminator", batch, loss)
@@ -214,7 +230,7 @@ class AdversarialTrainer:
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
             with self._autocast(True):
                 fake = self._fakes(len(real), condition, "generator", micro)
-                rng = self._rng("objective", "generator", micro)
+                rng = self._draws.rng("objective", self.number, "generator", micro)
                 policy_loss = getattr(self.generator, "policy_loss", None)
                 terms = self.objective.of_generator(real, fake, condition, rng, policy_loss)
                 if weight > 0:
@@ -238,18 +254,19 @@ class AdversarialTrainer:
             recipe.accumulate,
             recipe.clip_norm,
             self.guard,
+            self.processes,
         )
 
     def look(self) -> dict[str, Tensor]:
         """How varied the last fakes of D's updates were beside their reals (engine/variety.py)."""
-        return {} if self._last is None else variety(self.discriminator, *self._last)
+        if self._last is None:
+            return {}
+        rows = tree_map(lambda leaf: leaf[:LOOKED_AT], self._last)
+        return variety(self.discriminator, *self.processes.gather(rows))
 
     def _fakes(self, n: int, condition: Condition, phase: str, micro: int) -> Tensor:
-        latent = self.generator.sample_latent(n, self._rng("latent", phase, micro))
-        return self._generate(tree_map(lambda leaf: leaf.to(self.device), latent), condition)
-
-    def _rng(self, purpose: str, phase: str, micro: int) -> torch.Generator:
-        return keyed_rng(self.seed, purpose, self.number, phase, micro)
+        latent = self._draws.latent(self.generator, n, self.number, phase, micro)
+        return self._generate(latent, condition)
 
     def state(self) -> dict[str, Any]:
         """What an exact continuation needs beside the networks' own tensors."""
@@ -260,10 +277,12 @@ class AdversarialTrainer:
             "guard": self.guard.state(),
             "lookahead": self.lookahead.state(),
             "likelihood": None if self.likelihood is None else self.likelihood.state(),
-        } | dropout_state(self.device)
+        } | dropout_state(self.device, self.processes)
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state()` was taken; the networks' tensors are loaded by the caller."""
+        """Continue where `state()` was taken; the networks' tensors are loaded by the caller, in
+        the first process at least."""
+        self.align()
         self.number, self.rate_share = state["number"], state["rate_share"]
         self.guard.restore(state["guard"])
         self._last = None
@@ -272,4 +291,4 @@ class AdversarialTrainer:
         self.lookahead.restore(state["lookahead"])
         if self.likelihood is not None:
             self.likelihood.restore(state["likelihood"])
-        restore_dropout(state)
+        restore_dropout(state, self.device, self.processes)
