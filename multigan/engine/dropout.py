@@ -27,6 +27,6 @@ def restore_dropout(
     """
     streams = torch.atleast_2d(state["torch_rng"])
     if processes.rank < len(streams):
-        torch.set_rng_state(streams[processes.rank])
+        torch.set_rng_state(streams[processes.rank].clone())  # torch crashes at a view
     if processes.rank < len(state["cuda_rng"]) and device.type == "cuda":
-        torch.cuda.set_rng_state(state["cuda_rng"][processes.rank], device)
+        torch.cuda.set_rng_state(state["cuda_rng"][processes.rank].clone(), device)

@@ -32,7 +32,7 @@ from multigan.engine.trainer import AdversarialTrainer
 from multigan.recipe import Recipe
 from tests.engine.talks import talk
 from tests.runs import DOMAINS, tiny_recipe
-from tests.toys import ToyData, ToyDiscriminator, ToyGenerator, toy_recipe
+from tests.toys import ToyData, ToyDiscriminator, ToyGenerator, draw_weights, toy_recipe
 
 STEPS, WORLD_SIZE, BATCH_SIZE = 3, 2, 8
 GAMES: dict[str, dict[str, Any]] = {
@@ -119,6 +119,7 @@ class Idle(ToyDiscriminator):
     def __init__(self) -> None:
         super().__init__()
         self.idle = nn.Linear(2, 2)
+        draw_weights(self, "idle")
 
 
 class OneIsNan(ToyData):
