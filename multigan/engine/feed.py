@@ -12,6 +12,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from multigan.contract import Batch, Data, tree_cat, tree_map
+from multigan.engine.processes import Processes
+from multigan.recipe import Recipe
 from multigan.rng import keyed_rng
 
 
@@ -114,3 +116,19 @@ class _Samples(Dataset):
         epoch, index = place
         rng = keyed_rng(self.seed, "sample", epoch, index) if self.data.draws else None
         return self.data.batch(torch.tensor([index]), rng)
+
+
+def feed_of(
+    recipe: Recipe, seed: int, device: torch.device, workers: int, processes: Processes
+) -> Feed:
+    """The batches of a recipe, for one of its processes."""
+    return Feed(
+        recipe.data,
+        seed=seed,
+        batch_size=recipe.batch_size,
+        device=device,
+        rank=processes.rank,
+        world_size=processes.world_size,
+        workers=workers,
+        micro_batches=recipe.accumulate,
+    )

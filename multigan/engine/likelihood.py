@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from multigan.contract import Batch, Condition, evaluating, tree_map
-from multigan.engine.feed import Feed
+from multigan.engine.feed import feed_of
 from multigan.engine.guard import Guard
 from multigan.engine.processes import ALONE, Processes
 from multigan.engine.schedules import check_value, progress_of, value_at
@@ -57,16 +57,8 @@ class LikelihoodStage:
         self.finished = False
         self._best_weights: dict[str, Tensor] = {}
         self.optimizer = adam(generator)
-        self.feed = Feed(
-            recipe.data,
-            seed=keyed_rng(seed, "likelihood").initial_seed(),  # other batches than the game's
-            batch_size=recipe.batch_size,
-            device=device,
-            rank=processes.rank,
-            world_size=processes.world_size,
-            workers=workers,
-            micro_batches=recipe.accumulate,
-        )
+        own = keyed_rng(seed, "likelihood").initial_seed()  # other batches than the game's
+        self.feed = feed_of(recipe, own, device, workers, processes)
         self.held_out_data = recipe.data.split("valid")
         if len(self.held_out_data) == 0:
             raise ValueError("the validation split is empty; the likelihood stage stops by it")

@@ -14,7 +14,7 @@ from multigan.engine.checks import check_recipe
 from multigan.engine.draws import Draws
 from multigan.engine.dropout import dropout_state, restore_dropout
 from multigan.engine.ema import Ema
-from multigan.engine.feed import Feed
+from multigan.engine.feed import feed_of
 from multigan.engine.guard import RAISE, SKIP, Guard
 from multigan.engine.likelihood import LikelihoodStage, nats
 from multigan.engine.lookahead import Lookahead
@@ -71,16 +71,7 @@ class AdversarialTrainer:
         self._generate = torch.compile(self.generator) if compile else self.generator
         self.ema = Ema(self.generator)
         share_statistics(self.generator, processes)
-        self.feed = Feed(
-            recipe.data,
-            seed=seed,
-            batch_size=recipe.batch_size,
-            device=self.device,
-            rank=processes.rank,
-            world_size=processes.world_size,
-            workers=workers,
-            micro_batches=recipe.accumulate,
-        )
+        self.feed = feed_of(recipe, seed, self.device, workers, processes)
         self.objective = Objective(
             self.discriminator,
             recipe.loss,

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from multigan.contract import Batch, tree_map
 from multigan.engine.guard import NotFinite
 from multigan.engine.penalties import PENALTIES
-from multigan.engine.processes import ALONE, Processes, joined
+from multigan.engine.processes import Processes, joined
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.recipe import Recipe
 from tests.engine.talks import talk
@@ -198,21 +198,23 @@ def play_all(processes: Processes) -> dict[str, Results]:
         return {name: game(processes) for name, game in games}
 
 
-def start(module: str, *arguments: str) -> list[subprocess.Popen[str]]:
-    """`python -m module` in WORLD_SIZE processes that can find each other, as torchrun does it."""
+def start(
+    module: str, *arguments: str | Path, world_size: int = WORLD_SIZE
+) -> list[subprocess.Popen[str]]:
+    """`python -m module` in processes that can find each other, as torchrun does it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    place = {"WORLD_SIZE": str(WORLD_SIZE), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    place = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     return [
         subprocess.Popen(
-            [sys.executable, "-m", module, *arguments],
+            [sys.executable, "-m", module, *map(str, arguments)],
             env=os.environ | place | {"RANK": str(k), "LOCAL_RANK": str(k), "OMP_NUM_THREADS": "1"},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
-        for k in range(WORLD_SIZE)
+        for k in range(world_size)
     ]
 
 
@@ -248,19 +250,27 @@ def table(alone: Mapping[str, Results], shared: Mapping[str, Results]) -> str:
     return "\n".join(lines)
 
 
+def played_in(folder: Path) -> dict[int, list[dict[str, Any]]]:
+    """What one process and what WORLD_SIZE of them have found, each in programs of their own.
+
+    (What domains keep for the next time must not be float64 in this one.)
+    """
+    module, sizes = "tests.engine.shared_games", (WORLD_SIZE, 1)
+    for status, _, errors in ended([p for n in sizes for p in start(module, folder, world_size=n)]):
+        assert status == 0, errors
+    return {n: [torch.load(folder / f"{n}-{rank}.pt") for rank in range(n)] for n in sizes}
+
+
 def main() -> None:
     torch.set_num_threads(1)
-    with joined() as processes:
-        if processes is not ALONE:
+    if len(sys.argv) > 1:
+        with joined() as processes:
             found = {"games": play_all(processes), "talk": talk(processes)}
-            torch.save(found, f"{sys.argv[1]}/{processes.rank}.pt")
-            return
+            torch.save(found, f"{sys.argv[1]}/{processes.world_size}-{processes.rank}.pt")
+        return
     with tempfile.TemporaryDirectory() as folder:
-        started = start("tests.engine.shared_games", folder)
-        alone = play_all(ALONE)
-        for status, _, errors in ended(started):
-            assert status == 0, errors
-        print(table(alone, torch.load(Path(folder) / "0.pt")["games"]))
+        played = played_in(Path(folder))
+    print(table(played[1][0]["games"], played[WORLD_SIZE][0]["games"]))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,7 +13,7 @@ from multigan.engine.feed import Feed
 from multigan.engine.objective import Objective
 from multigan.engine.processes import ALONE, Processes, ToldElsewhere, joined
 from multigan.engine.trainer import AdversarialTrainer
-from tests.engine.shared_games import GAMES, WORLD_SIZE, Results, ended, play_all, start
+from tests.engine.shared_games import GAMES, WORLD_SIZE, Results, played_in
 from tests.runs import DOMAINS
 from tests.toys import ToyData, toy_recipe
 
@@ -30,13 +29,8 @@ TOYS = [
 @pytest.fixture(scope="module")
 def played(tmp_path_factory) -> dict[str, Any]:
     """All games with one process, and with two that are started once for all of them."""
-    folder = tmp_path_factory.mktemp("shared")
-    started = start("tests.engine.shared_games", str(folder))
-    alone = play_all(ALONE)
-    for status, _, errors in ended(started):
-        assert status == 0, errors
-    shared = [torch.load(Path(folder) / f"{rank}.pt") for rank in range(WORLD_SIZE)]
-    return {"alone": alone, "shared": shared}
+    found = played_in(tmp_path_factory.mktemp("shared"))
+    return {"alone": found[1][0]["games"], "shared": found[WORLD_SIZE]}
 
 
 def assert_alike(one: Results, other: Results, tolerance: float) -> None:
