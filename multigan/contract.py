@@ -43,9 +43,10 @@ class Generator(Protocol):
     Looked up once by the engine, and optional:
     `anneal(progress) -> dict[str, float]` writes buffers (a temperature) and returns what to log;
     `log_likelihood(batch) -> (B,)` in nats makes likelihood stages and held-out NLL possible;
-    `policy_loss(x, condition, costs, weights) -> (B,)` is minimised instead of the game's loss
-    where x, what it has just made in train(), carries no gradient (choices that cannot be relaxed):
-    costs (B, L) are what each of D's logits costs the generator, weights (B, L) how they count;
+    `policy_loss(x, condition, costs, weights, total) -> (B,)` is minimised instead of the game's
+    loss where x, what it has just made in train(), carries no gradient (choices that cannot be
+    relaxed): costs (B, L) are what each of D's logits costs the generator, weights (B, L) how they
+    count; total(values (B, ...)) sums over the rows of the batch in all processes, without a graph;
     `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible;
     `morph(latent, start, end, t)`, samples between two conditions, lets it walk between those.
     `example_condition(n) -> Condition` is one that it takes, with as little in it as there can be:

@@ -44,7 +44,7 @@ MAY_BE_LONG: set[str] = set()
 MAY_SEED = {"multigan/recipe_file.py", "multigan/run/start.py", "multigan/fit.py"}
 STREAMS = ("torch", "torch.random", "torch.cuda", "torch.default_generator")
 # A checkpoint brings the stream of nn.Dropout back, under the fork of multigan/run/start.py.
-MAY_RESTORE = {"multigan/engine/trainer.py"}
+MAY_RESTORE = {"multigan/engine/dropout.py"}
 
 
 def relative(path: Path) -> str:

@@ -22,8 +22,8 @@ def evaluate(
     trust: Trust = None,
 ) -> None:
     """Measure a run against its data, with floors and counts."""
+    from multigan.run.device import pick_device
     from multigan.run.evaluate import evaluate
-    from multigan.run.start import pick_device
 
     wishes: dict[str, Any] = {"data": data, "seed": seed, "split": split, "cache": cache}
     table = evaluate(run, **wishes, device=pick_device(device), trust=trusted(trust))

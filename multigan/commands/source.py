@@ -35,7 +35,7 @@ def wishes_of(path: str) -> list[Option]:
 
 def sampler_of(path: str, device: str = "cpu", trust: Path | None = None) -> Any:
     """The loaded generator of a run or weight file."""
-    from multigan.run.start import pick_device
+    from multigan.run.device import pick_device
     from multigan.sampler import load
 
     return load(path, trust=trusted(trust), device=pick_device(device))

@@ -59,6 +59,8 @@ def _known(default: Any) -> str:
 
 
 def _report(run: Any, json: bool) -> None:
+    if not run.is_first:  # of several processes that have trained it
+        return
     if json:
         print_json({"run": run.path, "ended": run.ended, "step": run.step})
         return

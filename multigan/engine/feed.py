@@ -12,11 +12,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from multigan.contract import Batch, Data, tree_cat, tree_map
+from multigan.engine.processes import Processes
+from multigan.recipe import Recipe
 from multigan.rng import keyed_rng
 
 
 class Feed:
     """Real batches for one process. `batch_size` counts all processes together.
+
+    With several processes each has its share of every one of the `micro_batches`, end to end.
 
     An in-memory set is indexed on the device; any other goes through torch's DataLoader with
     `workers` processes, in the same order. Raises ValueError for an empty set or a batch size
@@ -33,18 +37,21 @@ class Feed:
         rank: int = 0,
         world_size: int = 1,
         workers: int = 0,
+        micro_batches: int = 1,
     ) -> None:
         if len(data) == 0:
             raise ValueError("the data set is empty; wanted at least one sample")
-        if batch_size < 1 or batch_size % world_size:
+        parts = world_size * (micro_batches if world_size > 1 else 1)
+        if batch_size < 1 or batch_size % parts:
+            times = f" times {micro_batches} micro-batches" if parts > world_size else ""
             raise ValueError(
-                f"batch_size is {batch_size}; wanted a positive multiple of {world_size}, "
-                "the number of processes"
+                f"batch_size is {batch_size}; wanted a positive multiple of {parts}, "
+                f"the number of processes{times}"
             )
         self.data, self.seed, self.batch_size = data, seed, batch_size
         self.device, self.workers = torch.device(device), workers
-        self._share = batch_size // world_size
-        self._offset = rank * self._share
+        self._share = batch_size // parts
+        self._starts = [first * self._share for first in range(rank, parts, world_size)]
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
     def epochs(self, batches: int) -> float:
@@ -53,14 +60,16 @@ class Feed:
 
     def places(self, number: int) -> tuple[list[int], Tensor]:
         """Epochs and indices (share,) of this process's samples of batch `number`."""
-        first = number * self.batch_size + self._offset
         epochs: list[int] = []
         parts: list[Tensor] = []
-        while len(epochs) < self._share:
-            epoch, offset = divmod(first + len(epochs), len(self.data))
-            part = self._permutation(epoch)[offset : offset + self._share - len(epochs)]
-            epochs += [epoch] * len(part)
-            parts.append(part)
+        for start in self._starts:
+            first, end = number * self.batch_size + start, len(epochs) + self._share
+            while len(epochs) < end:
+                left = end - len(epochs)
+                epoch, offset = divmod(first + self._share - left, len(self.data))
+                part = self._permutation(epoch)[offset : offset + left]
+                epochs += [epoch] * len(part)
+                parts.append(part)
         return epochs, torch.cat(parts)
 
     def _permutation(self, epoch: int) -> Tensor:
@@ -107,3 +116,19 @@ class _Samples(Dataset):
         epoch, index = place
         rng = keyed_rng(self.seed, "sample", epoch, index) if self.data.draws else None
         return self.data.batch(torch.tensor([index]), rng)
+
+
+def feed_of(
+    recipe: Recipe, seed: int, device: torch.device, workers: int, processes: Processes
+) -> Feed:
+    """The batches of a recipe, for one of its processes."""
+    return Feed(
+        recipe.data,
+        seed=seed,
+        batch_size=recipe.batch_size,
+        device=device,
+        rank=processes.rank,
+        world_size=processes.world_size,
+        workers=workers,
+        micro_batches=recipe.accumulate,
+    )

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor
 
 from multigan.contract import Batch, Condition, evaluating, tree_map
-from multigan.engine.feed import Feed
+from multigan.engine.feed import feed_of
 from multigan.engine.guard import Guard
+from multigan.engine.processes import ALONE, Processes
 from multigan.engine.schedules import check_value, progress_of, value_at
 from multigan.engine.update import Step, adam, descend
 from multigan.recipe import Recipe
@@ -46,8 +47,9 @@ class LikelihoodStage:
         device: torch.device,
         workers: int = 0,
         guard: Guard | None = None,
+        processes: Processes = ALONE,
     ) -> None:
-        self.guard = Guard() if guard is None else guard
+        self.guard, self.processes = Guard() if guard is None else guard, processes
         self.recipe, self.generator, self.autocast = recipe, generator, autocast
         self.seed, self.device = seed, device
         self.number = 0  # steps done
@@ -55,13 +57,8 @@ class LikelihoodStage:
         self.finished = False
         self._best_weights: dict[str, Tensor] = {}
         self.optimizer = adam(generator)
-        self.feed = Feed(
-            recipe.data,
-            seed=keyed_rng(seed, "likelihood").initial_seed(),  # other batches than the game's
-            batch_size=recipe.batch_size,
-            device=device,
-            workers=workers,
-        )
+        own = keyed_rng(seed, "likelihood").initial_seed()  # other batches than the game's
+        self.feed = feed_of(recipe, own, device, workers, processes)
         self.held_out_data = recipe.data.split("valid")
         if len(self.held_out_data) == 0:
             raise ValueError("the validation split is empty; the likelihood stage stops by it")
@@ -107,18 +104,22 @@ class LikelihoodStage:
             self.recipe.accumulate,
             self.recipe.clip_norm,
             self.guard,
+            self.processes,
         )
         return {"lr/likelihood": rate} | values
 
     def held_out(self) -> float:
-        """Mean nats a sample of the validation split, in eval mode."""
-        data, total = self.held_out_data, 0.0
+        """Mean nats a sample of the validation split, in eval mode; processes take turns in it."""
+        data, rank, world_size = self.held_out_data, self.processes.rank, self.processes.world_size
+        parts = torch.arange(len(data)).split(self.recipe.batch_size)
+        totals = torch.zeros(len(parts), dtype=torch.float64)
         with evaluating(self.generator), torch.no_grad(), self.autocast:
-            for indices in torch.arange(len(data)).split(self.recipe.batch_size):
-                rng = keyed_rng(self.seed, "held out", int(indices[0])) if data.draws else None
-                batch = tree_map(lambda leaf: leaf.to(self.device), data.batch(indices, rng))
-                total += float(nats(self.generator, batch).double().sum())
-        return total / len(data)
+            for k in range(rank, len(parts), world_size):
+                first = int(parts[k][0])
+                rng = keyed_rng(self.seed, "held out", first) if data.draws else None
+                batch = tree_map(lambda leaf: leaf.to(self.device), data.batch(parts[k], rng))
+                totals[k] = nats(self.generator, batch).double().sum()
+        return sum(self.processes.total(totals[None]).tolist()) / len(data)
 
     def _judge(self, held_out: float) -> None:
         """Keep the weights if they are the best so far."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from multigan.contract import Augment, Condition, tree_cat
 from multigan.engine.losses import find_loss
 from multigan.engine.penalties import find_penalty, squared_norm
+from multigan.engine.processes import ALONE, Processes
 
 
 class Score(NamedTuple):
@@ -29,9 +30,9 @@ class Score(NamedTuple):
         """The weighted mean logit of each sample (B,)."""
         return weighted_mean(self.logits, self.weights)
 
-    def relative_to(self, other: Score) -> Score:
+    def relative_to(self, mean: Tensor) -> Score:
         """These logits less the other side's mean over the batch."""
-        return Score(self.logits - other.per_sample().mean(), self.weights)
+        return Score(self.logits - mean, self.weights)
 
     def halves(self) -> tuple[Score, Score]:
         """The scores of the first and of the second half of the batch."""
@@ -56,10 +57,11 @@ def as_score(output: Tensor | tuple[Tensor, Tensor]) -> Score:
 class Objective:
     """The game of one recipe on given networks: two functions of a batch.
 
-    `forward` runs D where no penalty is taken (a compiled copy of it, say). Raises ValueError where
-    D couples the samples of a batch and a penalty needs their gradients apart, where D embeds its
-    input and an augmentation would have to come before the embedding, or where an augmentation
-    adapts to the sign of logits that the loss leaves free.
+    `forward` runs D where no penalty is taken (a compiled copy of it, say). With several processes
+    a batch is this one's share of the rows. Raises ValueError where D couples the samples of a
+    batch and a penalty needs their gradients apart or other processes have some of them, where D
+    embeds its input and an augmentation would have to come before the embedding, or where an
+    augmentation adapts to the sign of logits that the loss leaves free.
     """
 
     def __init__(
@@ -69,8 +71,9 @@ class Objective:
         penalties: Mapping[str, Any],
         augment: Augment | None = None,
         forward: Callable[..., Any] | None = None,
+        processes: Processes = ALONE,
     ) -> None:
-        self.discriminator, self.augment = discriminator, augment
+        self.discriminator, self.augment, self.processes = discriminator, augment, processes
         self.forward = discriminator if forward is None else forward
         self.loss = find_loss(loss)
         self.penalties = {name: find_penalty(name) for name in penalties}
@@ -87,6 +90,11 @@ class Objective:
                 f"penalties {', '.join(penalties)} need each sample's own gradient, but the "
                 "discriminator couples the batch (batch norm, minibatch stddev or packing): "
                 "take one of the two away"
+            )
+        if self.couples_batch and processes.world_size > 1:
+            raise ValueError(
+                "the discriminator couples the batch (batch norm, minibatch stddev or packing), "
+                f"whose rows {processes.world_size} processes share: train it in one"
             )
         if penalties and self.embeds and augment is not None:
             raise ValueError(
@@ -110,10 +118,10 @@ class Objective:
             both, conditions = torch.cat([real, fake]), tree_cat([condition, condition])
             at_ends = any(self.penalties[name].at in ("real", "fake") for name in gammas)
             if at_ends:
-                score, squared = self._slopes(both, conditions, rng)
+                score, squared = self._slopes(both, conditions, rng, sides=2)
                 slopes = dict(zip(("real", "fake"), squared.tensor_split(2), strict=True))
             else:
-                score = self._score(both, conditions, rng)
+                score = self._score(both, conditions, rng, sides=2)
             real_score, fake_score = score.halves()
         loss = self._reduce(self.loss.discriminator, real_score, fake_score)
         values = {
@@ -127,7 +135,7 @@ class Objective:
         for name, gamma in gammas.items():
             at, cost = self.penalties[name]
             if callable(at):
-                points = at(real, fake, rng)
+                points = self._points(at, real, fake, rng)
                 squared = self._slopes(points, condition, rng)[1]
             else:
                 squared = slopes[at]
@@ -145,8 +153,8 @@ class Objective:
     ) -> dict[str, Tensor]:
         """`loss/generator` to minimise; D is frozen, so no weight gradient of it is computed.
 
-        Where no gradient flows through `fake`, its maker's `policy_loss` is minimised instead, and
-        what the game costs it is reported as `cost/generator`.
+        Where no gradient flows through `fake`, its maker's `policy_loss`, if it has one, is
+        minimised instead, and what the game costs it is reported as `cost/generator`.
         """
         real_score = None
         with frozen(self.discriminator):
@@ -156,18 +164,36 @@ class Objective:
                     real_score = self._score(real, condition, rng)
         costs, weights = self._costs(self.loss.generator, real_score, fake_score)
         cost = weighted_mean(costs, weights).mean()
-        if policy_loss is None:
+        if policy_loss is None or fake.requires_grad:
             return {"loss/generator": cost}
-        loss = policy_loss(fake, condition, costs.detach(), weights.detach()).mean()
+        paid = (costs.detach(), weights.detach(), self.processes.total)
+        loss = policy_loss(fake, condition, *paid).mean()
         return {"loss/generator": loss, "cost/generator": cost}
 
-    def _score(self, x: Tensor, condition: Condition, rng: torch.Generator) -> Score:
-        if self.augment is not None:
-            x, condition = self.augment(x, condition, rng)
+    def _score(
+        self, x: Tensor, condition: Condition, rng: torch.Generator, sides: int = 1
+    ) -> Score:
+        x, condition = self._augmented(x, condition, rng, sides)
         return as_score(self.forward(x, condition))
 
+    def _augmented(
+        self, x: Tensor, condition: Condition, rng: torch.Generator, sides: int
+    ) -> tuple[Tensor, Condition]:
+        """What D sees of x, one side of the game or both; drawn for the rows of all processes."""
+        if self.augment is None:
+            return x, condition
+        everyone = self.processes.repeat((x, condition), sides)
+        return self.processes.own(self.augment(everyone[0], everyone[1], rng), sides)
+
+    def _points(
+        self, at: Callable[..., Tensor], real: Tensor, fake: Tensor, rng: torch.Generator
+    ) -> Tensor:
+        """Where a penalty takes its slopes, which may depend on the rows of all processes."""
+        everyone = self.processes.gather((real, fake))
+        return self.processes.own(at(*everyone, rng))
+
     def _slopes(
-        self, x: Tensor, condition: Condition, rng: torch.Generator
+        self, x: Tensor, condition: Condition, rng: torch.Generator, sides: int = 1
     ) -> tuple[Score, Tensor]:
         """The scores at x, and |grad of each sample's mean logit|^2 (B,) with its graph.
 
@@ -181,9 +207,7 @@ class Objective:
             score = as_score(d.score(entry, condition))
         else:
             entry = x.detach().requires_grad_()
-            if self.augment is not None:
-                x, condition = self.augment(entry, condition, rng)
-            score = as_score(d(entry if self.augment is None else x, condition))
+            score = as_score(d(*self._augmented(entry, condition, rng, sides)))
         (slope,) = torch.autograd.grad(score.per_sample().sum(), entry, create_graph=True)
         return score, d.squared_input_norm(slope) if self.embeds else squared_norm(slope)
 
@@ -197,7 +221,8 @@ class Objective:
         if real is None:
             return loss(None, fake.logits), fake.weights
         if self.loss.relative_to_mean:
-            real, fake = real.relative_to(fake), fake.relative_to(real)
+            means = [self.processes.mean(side.per_sample()) for side in (fake, real)]
+            real, fake = real.relative_to(means[0]), fake.relative_to(means[1])
         return loss(real.logits, fake.logits), real.weights * fake.weights
 
 

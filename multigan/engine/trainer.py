@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from multigan.contract import Batch, Condition, tree_map
+from multigan.engine.batch_norm import share_statistics
 from multigan.engine.checks import check_recipe
+from multigan.engine.draws import Draws
+from multigan.engine.dropout import dropout_state, restore_dropout
 from multigan.engine.ema import Ema
-from multigan.engine.feed import Feed
+from multigan.engine.feed import feed_of
 from multigan.engine.guard import RAISE, SKIP, Guard
 from multigan.engine.likelihood import LikelihoodStage, nats
 from multigan.engine.lookahead import Lookahead
 from multigan.engine.objective import Objective
+from multigan.engine.precision import Precision
+from multigan.engine.processes import ALONE, Processes
 from multigan.engine.rates import gammas_at, set_rates
 from multigan.engine.schedules import progress_of, value_at, with_burn_in
 from multigan.engine.update import Step, Terms, adam, descend, mean_of
-from multigan.engine.variety import variety
+from multigan.engine.variety import LOOKED_AT, variety
 from multigan.recipe import Recipe
-from multigan.rng import keyed_rng
-
-PRECISIONS = ("fp32", "bf16")
 
 
 class AdversarialTrainer:
@@ -35,7 +36,8 @@ class AdversarialTrainer:
 
     Every draw is a pure function of (seed, step, phase, micro-batch), so a trainer that was
     restored from `state()` continues bit by bit. Penalties are taken in float32 whatever the
-    precision, and never through a compiled network. Raises ValueError for a recipe that cannot be
+    precision, and never through a compiled network. Each of several `processes` has its share of
+    the batch; together they do what one would. Raises ValueError for a recipe that cannot be
     played, in one line.
     """
 
@@ -50,12 +52,13 @@ class AdversarialTrainer:
         compile: bool = False,
         workers: int = 0,
         not_finite: str = RAISE,
+        processes: Processes = ALONE,
     ) -> None:
         check_recipe(recipe)
-        if precision not in PRECISIONS:
-            raise ValueError(f"precision {precision!r} is unknown; known: {', '.join(PRECISIONS)}")
         self.recipe = with_burn_in(recipe)
-        self.seed, self.device, self.precision = seed, torch.device(device), precision
+        self.seed, self.device, self.processes = seed, torch.device(device), processes
+        self._autocast = Precision(precision, self.device)
+        self._draws = Draws(seed, self.device, processes)
         self.horizon = recipe.steps if horizon is None else horizon  # steps of the schedules
         self.number = 0  # steps done
         self.rate_share = 1.0  # of the learning rates: less after going back from a failure
@@ -67,19 +70,15 @@ class AdversarialTrainer:
             network.to(self.device).train()
         self._generate = torch.compile(self.generator) if compile else self.generator
         self.ema = Ema(self.generator)
-        self.feed = Feed(
-            recipe.data,
-            seed=seed,
-            batch_size=recipe.batch_size,
-            device=self.device,
-            workers=workers,
-        )
+        share_statistics(self.generator, processes)
+        self.feed = feed_of(recipe, seed, self.device, workers, processes)
         self.objective = Objective(
             self.discriminator,
             recipe.loss,
             {name: gamma for name, gamma in recipe.penalties.items() if gamma != 0},
             recipe.augment,
             forward=torch.compile(self.discriminator) if compile else None,
+            processes=processes,
         )
         self.optimizers = {
             "generator": adam(self.generator),
@@ -98,6 +97,7 @@ class AdversarialTrainer:
                 device=self.device,
                 workers=workers,
                 guard=self.guard,
+                processes=processes,
             )
 
     @property
@@ -145,8 +145,13 @@ class AdversarialTrainer:
             "discriminator": self.discriminator,
         }
 
+    def align(self) -> None:
+        """Let all processes go on from the tensors of the first one."""
+        self.processes.copy_first(self.networks().values())
+
     def steps(self) -> Iterator[Step]:
         """Train from the current step to the recipe's last, the likelihood stage first."""
+        self.align()
         if self.likelihood is not None:
             for step in self.likelihood.steps(self.rate_share):
                 self.ema.update(0, 0, halflife_samples=0)  # a copy: nothing to smooth yet
@@ -207,7 +212,7 @@ class AdversarialTrainer:
             self._last = (real, fake, condition)
             with self._autocast(not gammas):
                 return self.objective.of_discriminator(
-                    real, fake, condition, gammas, self._rng("objective", *key)
+                    real, fake, condition, gammas, self._draws.rng("objective", self.number, *key)
                 )
 
         return self._update("discriminator", batch, loss)
@@ -219,10 +224,9 @@ class AdversarialTrainer:
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
             with self._autocast(True):
                 fake = self._fakes(len(real), condition, "generator", micro)
-                rng = self._rng("objective", "generator", micro)
-                terms = self.objective.of_generator(
-                    real, fake, condition, rng, *self._policy_of(fake)
-                )
+                rng = self._draws.rng("objective", self.number, "generator", micro)
+                policy_loss = getattr(self.generator, "policy_loss", None)
+                terms = self.objective.of_generator(real, fake, condition, rng, policy_loss)
                 if weight > 0:
                     cost = nats(self.generator, Batch(real, condition)).mean()
                     terms |= {
@@ -232,11 +236,6 @@ class AdversarialTrainer:
                 return terms
 
         return self._update("generator", batch, loss)
-
-    def _policy_of(self, fake: Tensor) -> list[Any]:
-        """The generator's own loss, if it has one, where no gradient flows through its samples."""
-        policy_loss = getattr(self.generator, "policy_loss", None)
-        return [] if fake.requires_grad or policy_loss is None else [policy_loss]
 
     def _update(self, name: str, batch: Batch, terms: Terms) -> dict[str, Tensor | float]:
         recipe = self.recipe
@@ -249,22 +248,19 @@ class AdversarialTrainer:
             recipe.accumulate,
             recipe.clip_norm,
             self.guard,
+            self.processes,
         )
 
     def look(self) -> dict[str, Tensor]:
         """How varied the last fakes of D's updates were beside their reals (engine/variety.py)."""
-        return {} if self._last is None else variety(self.discriminator, *self._last)
+        if self._last is None:
+            return {}
+        rows = tree_map(lambda leaf: leaf[:LOOKED_AT], self._last)
+        return variety(self.discriminator, *self.processes.gather(rows))
 
     def _fakes(self, n: int, condition: Condition, phase: str, micro: int) -> Tensor:
-        latent = self.generator.sample_latent(n, self._rng("latent", phase, micro))
-        return self._generate(tree_map(lambda leaf: leaf.to(self.device), latent), condition)
-
-    def _rng(self, purpose: str, phase: str, micro: int) -> torch.Generator:
-        return keyed_rng(self.seed, purpose, self.number, phase, micro)
-
-    def _autocast(self, allowed: bool) -> AbstractContextManager:
-        enabled = allowed and self.precision == "bf16"
-        return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
+        latent = self._draws.latent(self.generator, n, self.number, phase, micro)
+        return self._generate(latent, condition)
 
     def state(self) -> dict[str, Any]:
         """What an exact continuation needs beside the networks' own tensors."""
@@ -277,12 +273,12 @@ class AdversarialTrainer:
             "lookahead": self.lookahead.state(),
             "augment": augment.state() if hasattr(augment, "state") else None,
             "likelihood": None if self.likelihood is None else self.likelihood.state(),
-            "torch_rng": torch.get_rng_state(),  # nn.Dropout draws from it
-            "cuda_rng": torch.cuda.get_rng_state_all() if self.device.type == "cuda" else [],
-        }
+        } | dropout_state(self.device, self.processes)
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state()` was taken; the networks' tensors are loaded by the caller."""
+        """Continue where `state()` was taken; the networks' tensors are loaded by the caller, in
+        the first process at least."""
+        self.align()
         self.number, self.rate_share = state["number"], state["rate_share"]
         self.guard.restore(state["guard"])
         self._last = None
@@ -294,6 +290,4 @@ class AdversarialTrainer:
             augment.restore(state["augment"])
         if self.likelihood is not None:
             self.likelihood.restore(state["likelihood"])
-        torch.set_rng_state(state["torch_rng"])
-        if state["cuda_rng"]:
-            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        restore_dropout(state, self.device, self.processes)

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn, optim
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from multigan.contract import Batch, Condition, tree_map
 from multigan.engine.guard import Guard
+from multigan.engine.processes import ALONE, Processes
 
 
 class Step(NamedTuple):
@@ -38,8 +40,11 @@ def descend(
     accumulate: int = 1,
     clip_norm: float | None = None,
     guard: Guard | None = None,
+    processes: Processes = ALONE,
 ) -> dict[str, Tensor | float]:
     """One step down `loss/<name>`: the gradients of all micro-batches, averaged; their terms.
+
+    Both are averaged over the processes, so that all of them decide and step alike.
 
     `gradient_norm/<name>` is the norm before any clipping. Where the guard forbids the step, it is
     left out: weights and moments stay as they are.
@@ -54,7 +59,7 @@ def descend(
         terms = terms_of(x, condition, micro)
         (terms[f"loss/{name}"] / accumulate).backward()
         parts.append({key: term.detach() for key, term in terms.items()})
-    values = mean_of(parts)
+    values = agreed(network, mean_of(parts), processes)
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     norm = get_total_norm(gradients)
     if guard.allows(name, values[f"loss/{name}"], norm):
@@ -66,6 +71,26 @@ def descend(
         values = {}
     optimizer.zero_grad(set_to_none=True)
     return values
+
+
+def agreed(network: nn.Module, values: dict[str, Any], processes: Processes) -> dict[str, Any]:
+    """Average the gradients of a network, in place, and the values over the processes, in one go.
+
+    A gradient that no process has stays None: its parameter does not move.
+    """
+    if processes.world_size == 1:
+        return values
+    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    absent = [k for k, parameter in enumerate(learnt) if parameter.grad is None]
+    present = torch.ones(len(learnt), device=learnt[0].device)
+    present[absent] = 0
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in learnt]
+    *averages, present = processes.average([*gradients, *values.values(), present])
+    for parameter, average in zip(learnt, averages, strict=False):
+        parameter.grad = average
+    for k in absent:
+        learnt[k].grad = learnt[k].grad if present[k] > 0 else None
+    return dict(zip(values, averages[len(learnt) :], strict=True))
 
 
 def mean_of(parts: list[dict[str, Any]]) -> dict[str, Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from multigan.caches import cache_folder
 from multigan.contract import SAMPLING_CHUNK, Sampler, Unmeasurable
@@ -45,15 +45,22 @@ class Run:
     path: Path
     step: int
     ended: str
+    is_first: bool = True  # of the processes that trained it
 
 
 class Loop:
-    """Drives a trainer through a run directory. All files of a running training are its work."""
+    """Drives a trainer through a run directory. All files of a running training are its work.
+
+    Of several processes the first one writes, samples and measures, and the others wait for it.
+    What is decided by is the same in all of them: they log, go back and stop at the same steps.
+    """
 
     def __init__(
         self, trainer: AdversarialTrainer, run: RunDirectory, flags: Flags, show: int = USUAL
     ) -> None:
-        self.trainer, self.run, self.flags, self.show = trainer, run, flags, show
+        self.trainer, self.run, self.flags = trainer, run, flags
+        self.processes = trainer.processes
+        self.show = show and self.processes.is_first
         self.data = trainer.recipe.data
         self.meter = Meter()
         self.health = Health(trainer.recipe)
@@ -72,8 +79,13 @@ class Loop:
 
     def begin(self) -> None:
         """Empty the logs and keep the initial weights as the checkpoint of step 0."""
-        self.run.cut_back(-1)
+        self.trainer.align()
+        self._first(self.run.cut_back, -1)
         self._save(0)
+
+    def _first(self, write: Callable[..., Any], *arguments: Any) -> Any:
+        """What the first process gets from `write`; the others get it from there."""
+        return self.processes.first(lambda: write(*arguments))
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint's state was taken."""
@@ -83,11 +95,11 @@ class Loop:
         self.rollbacks = state["rollbacks"]
         self.best, self.stale = state["best"], state["stale"]
         self.seconds = state["seconds"]
-        self.run.cut_back(self.trainer.steps_done)
-        self._demand_log()
+        self._first(self._cut_back)
 
-    def _demand_log(self) -> None:
-        """Warn if the log has lost lines of steps that the checkpoint has done."""
+    def _cut_back(self) -> None:
+        """Forget what came later; warn if lines are lost of steps that the checkpoint has done."""
+        self.run.cut_back(self.trainer.steps_done)
         every = self.flags.log_every or 1
         found = {line["step"] for line in read_lines(self.run.log)}
         wanted = range(every, self.trainer.steps_done + 1, every)
@@ -103,7 +115,8 @@ class Loop:
         trainer, flags = self.trainer, self.flags
         watch = Watch(trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show)
         before, started = self.seconds, time.monotonic()
-        logged = Events(self.run, flags.tensorboard, trainer.steps_done + 1)
+        wanted = flags.tensorboard and self.processes.is_first
+        logged = Events(self.run, wanted, trainer.steps_done + 1)
         with watch, Interrupt() as interrupt, logged as events:
             ended = None
             while ended is None:
@@ -111,8 +124,8 @@ class Loop:
                     ended = self._play(watch, interrupt, events, started - before)
                 except NotFinite as error:
                     self._go_back(str(error), watch)
-        self.run.describe(self.run.description() | {"ended": ended})
-        return Run(self.run.path, trainer.steps_done, ended)
+        self._first(lambda: self.run.describe(self.run.description() | {"ended": ended}))
+        return Run(self.run.path, trainer.steps_done, ended, self.processes.is_first)
 
     def _play(self, watch: Watch, interrupt: Interrupt, events: Events, since: float) -> str:
         """Train on to the end; why it came. Raises Interrupted, or NotFinite."""
@@ -125,25 +138,26 @@ class Loop:
             last = step.number == trainer.total
             if learnt:
                 watch.expect(trainer.total)
-                self._keep(LIKELIHOOD)
+                self._first(self._keep, LIKELIHOOD)
             if _due(step, flags.log_every) or last:
                 values = self._log(step, watch)
                 watch.numbers(values)
                 events.write(values, step.number)
             if _due(step, flags.sample_every) or last:
-                self._preview(step)
+                self._first(self._preview, step)
             saved = _due(step, flags.save_every) or learnt or last
             if saved:
                 self._measure(step, events)
                 self._save(step.number)
-            elif interrupt.number is not None:
+            signal = self.processes.largest(interrupt.number or 0)
+            if signal and not saved:
                 self._save(step.number)
-            if interrupt.number is not None and not last:
-                raise Interrupted(
-                    interrupt.number,
+            if signal and not last:
+                said = (
                     f"stopped at step {step.number} of {trainer.total}; go on with: "
-                    f"multigan resume {self.run.path}",
+                    f"multigan resume {self.run.path}"
                 )
+                raise Interrupted(signal, said if self.processes.is_first else "")
             if saved and flags.patience is not None and self.stale >= flags.patience:
                 return f"no better {self.data.domain.selection} in {self.stale} measurements"
         return FINISHED
@@ -157,10 +171,10 @@ class Loop:
         done = self.rollbacks
         state = None
         if self.flags.not_finite == ROLLBACK and done < ROLLBACKS:
-            state = load_checkpoint(self.run.path, self.trainer.networks())
+            state = self._first(load_checkpoint, self.run.path, self.trainer.networks())
         if state is None:
             tried = f" after {done} rollbacks" if done else ""
-            raise TrainingFailed(
+            self._fail(
                 f"step {failed_at}: {culprit} is not finite, so training stopped{tried}; the last "
                 f"good checkpoint is kept in {self.run.checkpoints}; try a smaller learning rate, "
                 "a larger gamma, or --not-finite rollback"
@@ -175,9 +189,15 @@ class Loop:
         )
         watch.say(said)
         line = {"step": step, "health": {"not finite": said}}
+        self._first(self._append_once, line)
+        self._save(step)
+
+    def _fail(self, text: str) -> NoReturn:
+        raise TrainingFailed(text if self.processes.is_first else "")
+
+    def _append_once(self, line: dict[str, Any]) -> None:
         if line not in read_lines(self.run.log):  # written before a kill, and before this state
             self.run.append(self.run.log, line)
-        self._save(step)
 
     def _log(self, step: Step, watch: Watch) -> dict[str, float]:
         values = self.meter.read()
@@ -192,7 +212,7 @@ class Loop:
             "seconds": round(self.seconds, 2),
         }
         signs = {"health": said} if said else {}
-        self.run.append(self.run.log, line | values | signs)
+        self._first(self.run.append, self.run.log, line | values | signs)
         return values
 
     def _demand_finite(self, culprit: str | None) -> None:
@@ -210,6 +230,7 @@ class Loop:
     def _save(self, number: int) -> None:
         networks = self.trainer.networks()
         self._demand_finite(first_not_finite({}, networks))
+        self.processes.demand_same(networks)
         state = {
             "trainer": self.trainer.state(),
             "meter": self.meter.state(),
@@ -219,9 +240,11 @@ class Loop:
             "stale": self.stale,
             "seconds": self.seconds,
         }
+        self._first(self._write, self.run.checkpoints / f"step-{number:09d}", state)
+
+    def _write(self, folder: Path, state: Mapping[str, Any]) -> None:
         self.run.flush()
-        folder = self.run.checkpoints / f"step-{number:09d}"
-        save_checkpoint(folder, networks, self.descriptions, state)
+        save_checkpoint(folder, self.trainer.networks(), self.descriptions, state)
         prune(self.run.path)
 
     def _keep(self, name: str) -> None:
@@ -239,25 +262,30 @@ class Loop:
         if not (playing or self.trainer.learnt or self.trainer.recipe.likelihood_measured):
             return
         self._demand_finite(first_not_finite({}, self.trainer.networks()))
-        domain = self.data.domain
+        figures = self._first(self._figures, step, events)
+        if figures is None or not playing:
+            return
+        selection = figures.get(self.data.domain.selection, float("nan"))
+        if selection < self.best:
+            self.best, self.stale = selection, 0
+            self._first(self._keep, "best")
+        else:
+            self.stale += 1
+
+    def _figures(self, step: Step, events: Events) -> dict[str, float] | None:
+        """What the domain measures, which is logged; None, after a warning, where it cannot."""
         rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
+        valid, evaluate = self.data.split("valid"), self.data.domain.evaluate
         try:
-            table = domain.evaluate(self._sampler(), self.data.split("valid"), rng, self._cache)
+            figures = evaluate(self._sampler(), valid, rng, self._cache).model
         except Unmeasurable as error:  # no reason not to train
             if not self._unmeasured:
                 warnings.warn(f"not measured, so no best checkpoint: {error}", stacklevel=2)
             self._unmeasured = True
-            return
-        self.run.append(self.run.metrics, {"step": step.number} | finite_or_none(table.model))
-        events.write({f"valid/{name}": value for name, value in table.model.items()}, step.number)
-        if not playing:
-            return
-        selection = table.model.get(domain.selection, float("nan"))
-        if selection < self.best:
-            self.best, self.stale = selection, 0
-            self._keep("best")
-        else:
-            self.stale += 1
+            return None
+        self.run.append(self.run.metrics, {"step": step.number} | finite_or_none(figures))
+        events.write({f"valid/{name}": value for name, value in figures.items()}, step.number)
+        return {name: float(value) for name, value in figures.items()}
 
 
 def _due(step: Step, every: int | None) -> bool:

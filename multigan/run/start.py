@@ -6,6 +6,7 @@ import json
 import platform
 import warnings
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -14,6 +15,7 @@ from typing import Any
 import torch
 
 import multigan
+from multigan.engine.processes import Processes, joined
 from multigan.engine.schedules import progress_of, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.part import RECIPE_DOMAIN
@@ -21,20 +23,14 @@ from multigan.recipe import Recipe, recipe_from_json, recipe_to_json
 from multigan.recipe_file import RecipeFile, build_recipe, executed, read_recipe, settle_knobs
 from multigan.rng import keyed_rng
 from multigan.run.checkpoint import load_checkpoint, tidy
+from multigan.run.device import device_of_process, pick_device
 from multigan.run.directory import RunDirectory, default_out
 from multigan.run.evaluate import moved_data
 from multigan.run.flags import Flags, check_knob_names, split_flags
+from multigan.run.initial import initialise
 from multigan.run.lock import locked
 from multigan.run.loop import FINISHED, Loop, Run
 from multigan.run.report import report_quietly
-from multigan.weights import (
-    load_what_fits,
-    newest_whole,
-    read_weights,
-    sha256,
-    unique_state,
-    weights_of,
-)
 
 NAMED = 12  # tensors that a warning names; recipe.json has all
 
@@ -48,22 +44,48 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
     anything is written; Interrupted and TrainingFailed leave a resumable run behind.
     """
     flags, wishes = split_flags(options)
-    file = read_recipe(recipe)
-    check_knob_names(file.path, [knob.name for knob in file.knobs])
-    knobs = settle_knobs(file, wishes, tiny)
-    built = build_recipe(file, knobs, flags.seed)
-    flags = flags.settled(built.steps)
-    description = _description(file, knobs, flags, built)
-    trainer = _trainer(built, flags, flags.seed, horizon=None)
-    if flags.init is not None:
-        description["init"] = _initialise(trainer, flags.init)
-    run = RunDirectory(default_out(file.name) if flags.out is None else flags.out)
-    loop = Loop(trainer, run, flags, show)
-    run.demand_free(flags.force)
-    with locked(run.path):
-        run.create(description, file.path, flags.force)
+    with joined() as processes, ExitStack() as held:
+
+        def build() -> tuple[RecipeFile, dict[str, Any], Flags, AdversarialTrainer]:
+            file = read_recipe(recipe)
+            check_knob_names(file.path, [knob.name for knob in file.knobs])
+            knobs = settle_knobs(file, wishes, tiny)
+            built = build_recipe(file, knobs, flags.seed)
+            settled = flags.settled(built.steps)
+            trainer = _trainer(built, settled, flags.seed, None, processes)
+            return file, _description(file, knobs, settled, built), settled, trainer
+
+        file, description, flags, trainer = processes.together(build)
+        _demand_same_data(trainer)
+        if flags.init is not None:
+            init = flags.init
+            description["init"] = processes.first(lambda: initialise(trainer, init))
+        out = processes.first(lambda: str(default_out(file.name) if not flags.out else flags.out))
+        loop, run = Loop(trainer, RunDirectory(out), flags, show), RunDirectory(out)
+
+        def create() -> None:
+            run.demand_free(flags.force)
+            held.enter_context(locked(run.path))
+            run.create(description, file.path, flags.force)
+
+        processes.first(create)
         _warn(description, file.path, flags.init)
         return _go(loop)
+
+
+def _demand_same_data(trainer: AdversarialTrainer) -> None:
+    """Raise ValueError, in one process, where it reads other data than the first one."""
+    found = trainer.recipe.data.fingerprint
+    wanted = trainer.processes.first(lambda: found)
+
+    def compare() -> None:
+        if found != wanted:
+            raise ValueError(
+                f"process {trainer.processes.rank} reads other data than the first one; wanted "
+                "the same files on every machine"
+            )
+
+    trainer.processes.together(compare)
 
 
 def _warn(description: dict[str, Any], recipe: Path, init: str | None) -> None:
@@ -97,13 +119,19 @@ def resume(
     missing or damaged run, or other data.
     """
     run = RunDirectory(path)
-    run.description()  # nothing is written into a directory that holds no run
-    run.demand_own_files()
-    with locked(run.path):
-        return _resume(run, steps, new_horizon, device, data, cache, trust, show)
+    with joined() as processes, ExitStack() as held:
+
+        def lock() -> None:
+            run.description()  # nothing is written into a directory that holds no run
+            run.demand_own_files()
+            held.enter_context(locked(run.path))
+
+        processes.first(lock)
+        return _resume(processes, run, steps, new_horizon, device, data, cache, trust, show)
 
 
 def _resume(
+    processes: Processes,
     run: RunDirectory,
     steps: int | None,
     new_horizon: bool,
@@ -113,42 +141,53 @@ def _resume(
     trust: ModuleType | None,
     show: int,
 ) -> Run:
-    description = run.description()
+    description = processes.first(run.description)
     stored = description["flags"]
     flags = Flags.from_json(stored if device is None else stored | {"device": device})
     flags = replace(flags, cache=cache)
     if data is not None:
         description["recipe"]["data"] = moved_data(description["recipe"]["data"], data)
     seed = description["seed"]
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
-        recipe = recipe_from_json(description["recipe"], trust)
-    if steps is not None:
-        recipe = replace(recipe, steps=steps)
-    if recipe.data.fingerprint != description["fingerprint"]:
-        raise ValueError(f"the data of {run.path} have changed since it was trained; not resumed")
-    horizon = recipe.steps if new_horizon else description["horizon"]
-    trainer = _trainer(recipe, flags, seed, horizon)
-    run.tidy()
-    tidy(run.checkpoints)
-    state = load_checkpoint(run.path, trainer.networks())
+
+    def build() -> AdversarialTrainer:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
+            recipe = recipe_from_json(description["recipe"], trust)
+        if steps is not None:
+            recipe = replace(recipe, steps=steps)
+        if recipe.data.fingerprint != description["fingerprint"]:
+            raise ValueError(
+                f"the data of {run.path} have changed since it was trained; not resumed"
+            )
+        horizon = recipe.steps if new_horizon else description["horizon"]
+        return _trainer(recipe, flags, seed, horizon, processes)
+
+    def load() -> dict[str, Any] | None:
+        run.tidy()
+        tidy(run.checkpoints)
+        return load_checkpoint(run.path, trainer.networks())
+
+    trainer = processes.together(build)
+    recipe, horizon = trainer.recipe, trainer.horizon
+    state = processes.first(load)
     done = 0 if state is None else _steps_done(state, run)
     if state is None:
         warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
         if "init" in description:
-            _initialise(trainer, description["init"]["source"])
+            processes.first(lambda: initialise(trainer, description["init"]["source"]))
     if steps is not None and steps < done:
         raise ValueError(f"{run.path} is at step {done} already; wanted --steps above it")
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed between its last checkpoint and saying so
-            run.describe(description | {"ended": FINISHED})
+            processes.first(lambda: run.describe(description | {"ended": FINISHED}))
         learnt = state["trainer"]["likelihood"] if state else None
         before = learnt["number"] if learnt else 0
-        return Run(run.path, before + done, description.get("ended", FINISHED))
+        ended = description.get("ended", FINISHED)
+        return Run(run.path, before + done, ended, processes.is_first)
     _warn_of_standstill(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
-    run.describe(description)
+    processes.first(lambda: run.describe(description))
     return _go(Loop(trainer, run, flags, show), state)
 
 
@@ -173,15 +212,20 @@ def _warn_of_standstill(trainer: AdversarialTrainer, done: int) -> None:
 
 
 def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
-    """Train with torch's global generator, which nn.Dropout uses, seeded; it is restored after."""
-    with torch.random.fork_rng():
-        torch.manual_seed(keyed_rng(loop.trainer.seed, "dropout").initial_seed())
+    """Train with torch's global generator, which nn.Dropout uses, seeded; it is restored after.
+
+    Each process has a stream of its own.
+    """
+    trainer = loop.trainer
+    rank = [trainer.processes.rank] if trainer.processes.rank else []
+    with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):
+        torch.manual_seed(keyed_rng(trainer.seed, "dropout", *rank).initial_seed())
         if state is None:
             loop.begin()
         else:
             _restore(loop, state)
         ended = loop.go()
-    if loop.flags.report:
+    if loop.flags.report and trainer.processes.is_first:
         report_quietly(ended.path, executed())
     return ended
 
@@ -216,8 +260,10 @@ def _description(
     }
 
 
-def _trainer(recipe: Recipe, flags: Flags, seed: int, horizon: int | None) -> AdversarialTrainer:
-    device = pick_device(flags.device)
+def _trainer(
+    recipe: Recipe, flags: Flags, seed: int, horizon: int | None, processes: Processes
+) -> AdversarialTrainer:
+    device = device_of_process(pick_device(flags.device), processes)
     if flags.precision == "bf16" and device == "cpu":
         warnings.warn("bf16 is many times slower than fp32 on a CPU", stacklevel=3)
     return AdversarialTrainer(
@@ -229,41 +275,5 @@ def _trainer(recipe: Recipe, flags: Flags, seed: int, horizon: int | None) -> Ad
         compile=flags.compile,
         workers=flags.workers,
         not_finite=flags.not_finite,
+        processes=processes,
     )
-
-
-def pick_device(name: str) -> str:
-    """The device called `name`; "auto" takes the best at hand. ValueError if it is not there."""
-    present = {
-        "cuda": torch.cuda.is_available(),
-        "mps": torch.backends.mps.is_available(),
-        "cpu": True,
-    }
-    if name == "auto":
-        return next(device for device, is_there in present.items() if is_there)
-    if name not in present:
-        raise ValueError(f"device {name!r} is unknown; known: auto, {', '.join(present)}")
-    if not present[name]:
-        raise ValueError(f"device {name!r} is not available on this machine; try --device auto")
-    return name
-
-
-def _initialise(trainer: AdversarialTrainer, source: str) -> dict[str, Any]:
-    """Start G, its average and (from a run) D from other weights; say from where and what is fresh.
-
-    Raises ValueError if nothing of G fits.
-    """
-    weights = weights_of(Path(source))
-    tensors = read_weights(weights)[1]
-    unfit = load_what_fits(trainer.generator, tensors)
-    if len(unfit) == len(unique_state(trainer.generator)):
-        raise ValueError(f"--init {source}: nothing of it fits this generator; is it of another?")
-    load_what_fits(trainer.ema.module, tensors)
-    files, fresh = [weights], [f"generator.{name}" for name in unfit]
-    beside = newest_whole(Path(source)) if Path(source).is_dir() else None
-    if beside is not None:
-        files.append(beside / "discriminator.safetensors")
-        unfit = load_what_fits(trainer.discriminator, read_weights(files[-1])[1])
-        fresh += [f"discriminator.{name}" for name in unfit]
-    sums = {str(file.absolute()): sha256(file) for file in files}
-    return {"source": str(Path(source).absolute()), "files": sums, "fresh": fresh}

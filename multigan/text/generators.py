@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -14,7 +14,7 @@ from multigan.part import part
 from multigan.text.cells import Sizes, build_cell
 from multigan.text.condition import TextCondition, no_condition
 from multigan.text.layers import scaled_embedding
-from multigan.text.policy import advantages
+from multigan.text.policy import advantages, sum_of_rows
 from multigan.text.relaxation import RELAXATIONS, find_schedule, gumbel, hard
 from multigan.text.sampling import NEVER, check_controls, controlled, draw
 from multigan.text.tokens import BOS, EOS, PAD, UNK
@@ -186,7 +186,12 @@ class TextGenerator(nn.Module):
         return self._log_probabilities(tokens, condition, temperature)
 
     def policy_loss(
-        self, x: Tensor, condition: TextCondition | None, costs: Tensor, weights: Tensor
+        self,
+        x: Tensor,
+        condition: TextCondition | None,
+        costs: Tensor,
+        weights: Tensor,
+        total: Callable[[Tensor], Tensor] = sum_of_rows,
     ) -> Tensor:
         """What "reinforce" minimises (B,): log-probabilities times what followed cost more or less.
 
@@ -202,7 +207,7 @@ class TextGenerator(nn.Module):
         tokens = x.argmax(-1)
         log_p = self._log_probabilities(tokens, condition, drawn=True)
         free = ~self._fixed(tokens, condition)
-        return (log_p * advantages(costs * weights, free, self.discount)).mean(1)
+        return (log_p * advantages(costs * weights, free, self.discount, total)).mean(1)
 
     def _relaxed(
         self, tokens: Tensor, latent: TextLatent, condition: TextCondition | None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -16,14 +18,24 @@ def costs_to_go(costs: Tensor, discount: float) -> Tensor:
     return torch.stack(found[::-1], dim=1)
 
 
-def advantages(costs: Tensor, free: Tensor, discount: float) -> Tensor:
+def sum_of_rows(values: Tensor) -> Tensor:
+    """(B, ...) -> (...), of a batch that is all here."""
+    return values.sum(0)
+
+
+def advantages(
+    costs: Tensor,
+    free: Tensor,
+    discount: float,
+    total: Callable[[Tensor], Tensor] = sum_of_rows,
+) -> Tensor:
     """C_t less the mean C_t of the batch's other lines (B, T); 0 where a token was not chosen.
 
     `free` (B, T) bool says where one was. A line alone at a position has nothing to compare with:
     its baseline is 0. The baseline knows nothing of the line itself, so it leaves the gradient
-    unbiased.
+    unbiased. `total` sums over the rows of the whole batch, of which there may be more elsewhere.
     """
     to_go = costs_to_go(costs, discount) * free
-    others = free.sum(0) - 1  # at a free position of a line
-    baseline = (to_go.sum(0) - to_go) / others.clamp(min=1)
+    others = total(free) - 1  # at a free position of a line
+    baseline = (total(to_go) - to_go) / others.clamp(min=1)
     return (to_go - baseline) * free

@@ -29,7 +29,8 @@ class Chooser(nn.Module):
         first = (latent < self.logit.sigmoid()).float()
         return torch.stack([first, 1 - first], dim=1)
 
-    def policy_loss(self, x: Tensor, condition: Any, costs: Tensor, weights: Tensor) -> Tensor:
+    def policy_loss(self, x: Tensor, condition: Any, *paid: Any) -> Tensor:
+        costs, weights, _ = paid
         self.asked.append((x, costs, weights))
         p = self.logit.sigmoid()
         log_p = torch.where(x[:, 0] > 0, p.log(), (1 - p).log())
@@ -56,7 +57,9 @@ def test_it_learns_to_choose_what_the_discriminator_takes_for_real():
 def test_costs_and_weights_are_those_of_the_game(loss):
     found: list[Any] = []
 
-    def policy_loss(x: Tensor, condition: Any, costs: Tensor, weights: Tensor) -> Tensor:
+    def policy_loss(
+        x: Tensor, condition: Any, costs: Tensor, weights: Tensor, total: Any
+    ) -> Tensor:
         found.append((costs, weights))
         return torch.ones(len(x))
 
