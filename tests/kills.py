@@ -109,7 +109,7 @@ def kill_once(process: ForkServerProcess, run: Path, tally: Tally) -> bool:
         return False
     tally.kills += 1
     tally.in_writes += bool(half_written(run))
-    tally.before_training += not (run / "checkpoints" / "step-000000000").is_dir()
+    tally.before_training += not checkpoints_of(run)
     return True
 
 

@@ -266,14 +266,19 @@ def _trainer(
     device = device_of_process(pick_device(flags.device), processes)
     if flags.precision == "bf16" and device == "cpu":
         warnings.warn("bf16 is many times slower than fp32 on a CPU", stacklevel=3)
-    return AdversarialTrainer(
-        recipe,
-        seed=seed,
-        device=device,
-        horizon=horizon,
-        precision=flags.precision,
-        compile=flags.compile,
-        workers=flags.workers,
-        not_finite=flags.not_finite,
-        processes=processes,
-    )
+    try:
+        return AdversarialTrainer(
+            recipe,
+            seed=seed,
+            device=device,
+            horizon=horizon,
+            precision=flags.precision,
+            compile=flags.compile,
+            workers=flags.workers,
+            not_finite=flags.not_finite,
+            processes=processes,
+        )
+    except (MemoryError, RuntimeError) as error:  # torch has no error of its own for it on a CPU
+        if isinstance(error, RuntimeError) and "memory" not in str(error):
+            raise
+        raise OSError("there is not enough memory for these networks and their average") from error
