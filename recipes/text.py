@@ -21,14 +21,15 @@ def recipe(
     data: str = "speeches",
     labels: str = "",
     tokenizer: str = "bpe",
-    vocabulary: int = 2000,
-    length: int = 24,
+    vocabulary: int = 3000,
+    length: int = 28,
     likelihood_steps: int = 2500,
     steps: int = 300,
     batch_size: int = 64,
     cell: str = "lstm",
     width: int = 256,
-    dropout: float = 0.2,
+    embedding: int = 128,
+    dropout: float = 0.3,
     estimator: str = "reinforce",
     beta: float = 4.0,
     discriminator: str = "position",
@@ -48,6 +49,7 @@ def recipe(
     batch_size: real lines in one update
     cell: the generator's: lstm, relational or transformer
     width: of the cell
+    embedding: numbers that a token is to it, on the way in and out
     dropout: in the likelihood stage
     estimator: how the game's gradient comes through: reinforce, straight_through or soft
     beta: inverse temperature of the relaxation at the end
@@ -60,10 +62,10 @@ def recipe(
         raise ValueError("reinforce needs the discriminator position")
     lines = TextLines(data, length, tokenizer, vocabulary, labels=labels)
     sizes = (lines.domain.vocabulary, length, len(lines.domain.classes))
-    ways = {"cell": cell, "width": width, "dropout": dropout, "estimator": estimator}
+    ways = {"cell": cell, "width": width, "embedding": embedding, "dropout": dropout}
     return Recipe(
         data=lines,
-        generator=TextGenerator(*sizes, beta=beta, **ways),
+        generator=TextGenerator(*sizes, estimator=estimator, beta=beta, tied=True, **ways),
         discriminator=build_discriminator(discriminator, *sizes),
         steps=steps,
         batch_size=batch_size,
@@ -72,7 +74,7 @@ def recipe(
         discriminator_lr=2 * lr,
         ema_halflife_samples=2000,
         likelihood_steps=likelihood_steps,
-        likelihood_lr=Schedule(2e-3, 2e-4),
+        likelihood_lr=Schedule(3e-3, 1e-4),
         likelihood_weight=likelihood_weight,
         **SETTLED,
     )

@@ -23,7 +23,16 @@ def advantages(costs: Tensor, free: Tensor, discount: float) -> Tensor:
     its baseline is 0. The baseline knows nothing of the line itself, so it leaves the gradient
     unbiased.
     """
-    to_go = costs_to_go(costs, discount) * free
+    return _above_others(costs_to_go(costs, discount), free)
+
+
+def line_advantages(costs: Tensor, free: Tensor) -> Tensor:
+    """The same for a cost of each line as a whole (B,): all its tokens are to blame alike."""
+    return _above_others(costs[:, None].expand(free.shape), free)
+
+
+def _above_others(to_go: Tensor, free: Tensor) -> Tensor:
+    to_go = to_go * free
     others = free.sum(0) - 1  # at a free position of a line
     baseline = (to_go.sum(0) - to_go) / others.clamp(min=1)
     return (to_go - baseline) * free
