@@ -47,7 +47,9 @@ class Generator(Protocol):
     `policy_loss(x, condition, costs, weights) -> (B,)` is minimised instead of the game's loss
     where x, what it has just made in train(), carries no gradient (choices that cannot be relaxed):
     costs (B, L) are what each of D's logits costs the generator, weights (B, L) how they count;
-    `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible.
+    `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible;
+    `samples_apart = True` says that the samples of a batch never meet in it and that it draws
+    nothing itself: the fakes of several updates of D are then made in one pass.
     """
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Latent:

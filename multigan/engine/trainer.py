@@ -9,9 +9,10 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from multigan.contract import Batch, Condition, tree_map
+from multigan.contract import Batch, Condition
 from multigan.engine.checks import check_recipe
 from multigan.engine.ema import Ema
+from multigan.engine.fakes import Fakes, phase_of
 from multigan.engine.feed import Feed
 from multigan.engine.guard import RAISE, SKIP, Guard
 from multigan.engine.likelihood import LikelihoodStage, nats
@@ -65,7 +66,7 @@ class AdversarialTrainer:
         self.discriminator = cast(Any, recipe.discriminator)
         for network in (self.generator, self.discriminator):
             network.to(self.device).train()
-        self._generate = torch.compile(self.generator) if compile else self.generator
+        self.fakes = Fakes(self.generator, recipe, seed, self.device, compile)
         self.ema = Ema(self.generator)
         self.feed = Feed(
             recipe.data,
@@ -165,9 +166,12 @@ class AdversarialTrainer:
         augment: Any = self.recipe.augment
         if hasattr(augment, "anneal"):
             values |= augment.anneal(progress)
+        reals = [next(batches) for _ in range(self.recipe.discriminator_steps)]
+        with torch.no_grad(), self._autocast(True):
+            ahead = self.fakes.ahead(reals, self.number)
         parts = [
-            self._discriminator_update(next(batches), update, progress)
-            for update in range(self.recipe.discriminator_steps)
+            self._discriminator_update(real, fake, update, progress)
+            for update, (real, fake) in enumerate(zip(reals, ahead, strict=True))
         ]
         values |= mean_of(parts)
         if "logit/real" in values:  # else every one of them was left out
@@ -191,16 +195,19 @@ class AdversarialTrainer:
         return Step(self.steps_done, self.samples_seen, values)
 
     def _discriminator_update(
-        self, batch: Batch, update: int, progress: float
+        self, batch: Batch, ahead: Tensor | None, update: int, progress: float
     ) -> dict[str, Tensor | float]:
         count = self.number * self.recipe.discriminator_steps + update
         due = count % self.recipe.penalty_every == 0
         gammas = gammas_at(self.recipe, progress) if due else {}
 
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
-            key = (f"discriminator {update}", micro)
-            with torch.no_grad(), self._autocast(True):
-                fake = self._fakes(len(real), condition, *key).to(real.dtype)
+            key = (phase_of(update), micro)
+            fake = ahead
+            if fake is None:
+                with torch.no_grad(), self._autocast(True):
+                    fake = self.fakes.draw(len(real), condition, self.number, *key)
+            fake = fake.to(real.dtype)
             self._last = (real, fake, condition)
             with self._autocast(not gammas):
                 return self.objective.of_discriminator(
@@ -215,7 +222,7 @@ class AdversarialTrainer:
 
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
             with self._autocast(True):
-                fake = self._fakes(len(real), condition, "generator", micro)
+                fake = self.fakes.draw(len(real), condition, self.number, "generator", micro)
                 rng = self._rng("objective", "generator", micro)
                 terms = self.objective.of_generator(
                     real, fake, condition, rng, *self._policy_of(fake)
@@ -251,10 +258,6 @@ class AdversarialTrainer:
     def look(self) -> dict[str, Tensor]:
         """How varied the last fakes of D's updates were beside their reals (engine/variety.py)."""
         return {} if self._last is None else variety(self.discriminator, *self._last)
-
-    def _fakes(self, n: int, condition: Condition, phase: str, micro: int) -> Tensor:
-        latent = self.generator.sample_latent(n, self._rng("latent", phase, micro))
-        return self._generate(tree_map(lambda leaf: leaf.to(self.device), latent), condition)
 
     def _rng(self, purpose: str, phase: str, micro: int) -> torch.Generator:
         return keyed_rng(self.seed, purpose, self.number, phase, micro)

@@ -67,6 +67,8 @@ class TextGenerator(nn.Module):
     dense rewards.
     """
 
+    samples_apart = True
+
     beta: Tensor  # of the relaxation now
     never: Tensor  # (V,) added to logits: tokens that no line has
     undrawn: Tensor  # (V,) those that are never drawn
