@@ -14,6 +14,7 @@ from multigan.text.discriminators import build_discriminator
 from multigan.text.generators import TextGenerator
 
 TINY = {"data": "phrases", "labels": "mood", "width": 16, "steps": 6, "likelihood_steps": 4}
+GAME = {"loss": "nonsaturating", "ema_halflife_samples": 1000}
 SETTLED = {"burn_in": 0.0, "clip_norm": 5.0, "likelihood_patience": 3, "discriminator_steps": 5}
 
 
@@ -68,13 +69,12 @@ def recipe(
         discriminator=build_discriminator(discriminator, *sizes),
         steps=steps,
         batch_size=batch_size,
-        loss="nonsaturating",
         penalties={"r1": gamma, "r2": gamma},
         generator_lr=Schedule(lr / 100, lr, 0.5),  # D has to learn first
         discriminator_lr=5 * lr,
-        ema_halflife_samples=1000,
         likelihood_steps=likelihood_steps,
         likelihood_lr=Schedule(likelihood_lr, likelihood_lr / 30),
         likelihood_weight=likelihood_weight,
         **SETTLED,
+        **GAME,
     )
