@@ -48,9 +48,11 @@ class Generator(Protocol):
     relaxed): costs (B, L) are what each of D's logits costs the generator, weights (B, L) how they
     count; total(values (B, ...)) sums over the rows of the batch in all processes, without a graph;
     `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible;
-    `morph(latent, start, end, t)`, samples between two conditions, lets it walk between those.
+    `morph(latent, start, end, t)`, samples between two conditions, lets it walk between those;
     `example_condition(n) -> Condition` is one that it takes, with as little in it as there can be:
-    its tensors become the inputs of an exported generator, beside the latents.
+    its tensors become the inputs of an exported generator, beside the latents;
+    `samples_apart = True` says that the samples of a batch never meet in it and that it draws
+    nothing itself: the fakes of several updates of D are then made in one pass.
     """
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Latent:

@@ -1,9 +1,10 @@
-"""Sentences of at most 23 tokens: likelihood first, then a game that must not undo it.
+"""Sentences of at most 27 tokens: likelihood first, then a game that must not undo it.
 
     multigan train text --data my.txt
     multigan sample runs/text-0001 -n 20 --prompt "We must"
+    multigan text baselines runs/text-0001
 
-The default data are the State of the Union speeches. Not tuned and not run in full yet.
+The default data are the State of the Union speeches. Trials of the game: README. Not run in full.
 Try: `multigan train text --estimator straight_through --discriminator representations`: RelGAN's.
 """
 
@@ -13,7 +14,8 @@ from multigan.text.discriminators import build_discriminator
 from multigan.text.generators import TextGenerator
 
 TINY = {"data": "phrases", "labels": "mood", "width": 16, "steps": 6, "likelihood_steps": 4}
-SETTLED = {"loss": "nonsaturating", "burn_in": 0.0, "clip_norm": 5.0, "likelihood_patience": 3}
+GAME = {"loss": "nonsaturating", "ema_halflife_samples": 1000}
+SETTLED = {"burn_in": 0.0, "clip_norm": 5.0, "likelihood_patience": 3, "discriminator_steps": 5}
 
 
 def recipe(
@@ -21,20 +23,21 @@ def recipe(
     data: str = "speeches",
     labels: str = "",
     tokenizer: str = "bpe",
-    vocabulary: int = 2000,
-    length: int = 24,
-    likelihood_steps: int = 2500,
-    steps: int = 300,
+    vocabulary: int = 3000,
+    length: int = 28,
+    likelihood_steps: int = 4000,
+    steps: int = 160,
     batch_size: int = 64,
     cell: str = "lstm",
     width: int = 256,
-    dropout: float = 0.2,
+    dropout: float = 0.3,
     estimator: str = "reinforce",
     beta: float = 4.0,
-    discriminator: str = "position",
+    discriminator: str = "cnn",
     likelihood_weight: float = 0.02,
-    lr: float = 1e-4,
-    gamma: float = 0.1,
+    likelihood_lr: float = 3e-3,
+    lr: float = 2e-4,
+    gamma: float = 0.0,
 ) -> Recipe:
     """Lines of text.
 
@@ -51,28 +54,27 @@ def recipe(
     dropout: in the likelihood stage
     estimator: how the game's gradient comes through: reinforce, straight_through or soft
     beta: inverse temperature of the relaxation at the end
-    discriminator: position (the one for reinforce), sentence, cnn or representations
+    discriminator: cnn, representations, position or sentence
     likelihood_weight: of a line's negative log-likelihood, in nats, beside the game
-    lr: learning rate of the generator in the game; the discriminator's is twice that
+    likelihood_lr: learning rate of the likelihood stage; it falls to a 30th
+    lr: learning rate of the generator in the game; the discriminator's is five times that
     gamma: weight of both penalties
     """
-    if estimator == "reinforce" and discriminator != "position":
-        raise ValueError("reinforce needs the discriminator position")
     lines = TextLines(data, length, tokenizer, vocabulary, labels=labels)
     sizes = (lines.domain.vocabulary, length, len(lines.domain.classes))
-    ways = {"cell": cell, "width": width, "dropout": dropout, "estimator": estimator}
+    ways = {"cell": cell, "width": width, "embedding": 128, "dropout": dropout}
     return Recipe(
         data=lines,
-        generator=TextGenerator(*sizes, beta=beta, **ways),
+        generator=TextGenerator(*sizes, estimator=estimator, beta=beta, tied=True, **ways),
         discriminator=build_discriminator(discriminator, *sizes),
         steps=steps,
         batch_size=batch_size,
         penalties={"r1": gamma, "r2": gamma},
-        generator_lr=lr,
-        discriminator_lr=2 * lr,
-        ema_halflife_samples=2000,
+        generator_lr=Schedule(lr / 100, lr, 0.5),  # D has to learn first
+        discriminator_lr=5 * lr,
         likelihood_steps=likelihood_steps,
-        likelihood_lr=Schedule(2e-3, 2e-4),
+        likelihood_lr=Schedule(likelihood_lr, likelihood_lr / 30),
         likelihood_weight=likelihood_weight,
         **SETTLED,
+        **GAME,
     )

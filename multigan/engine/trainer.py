@@ -14,6 +14,7 @@ from multigan.engine.checks import check_recipe
 from multigan.engine.draws import Draws
 from multigan.engine.dropout import dropout_state, restore_dropout
 from multigan.engine.ema import Ema
+from multigan.engine.fakes import Fakes, phase_of
 from multigan.engine.feed import feed_of
 from multigan.engine.guard import RAISE, SKIP, Guard
 from multigan.engine.likelihood import LikelihoodStage, nats
@@ -68,7 +69,7 @@ class AdversarialTrainer:
         self.discriminator = cast(Any, recipe.discriminator)
         for network in (self.generator, self.discriminator):
             network.to(self.device).train()
-        self._generate = torch.compile(self.generator) if compile else self.generator
+        self.fakes = Fakes(self.generator, recipe, self._draws, compile)
         self.ema = Ema(self.generator)
         share_statistics(self.generator, processes)
         self.feed = feed_of(recipe, seed, self.device, workers, processes)
@@ -170,9 +171,12 @@ class AdversarialTrainer:
         augment: Any = self.recipe.augment
         if hasattr(augment, "anneal"):
             values |= augment.anneal(progress)
+        reals = [next(batches) for _ in range(self.recipe.discriminator_steps)]
+        with torch.no_grad(), self._autocast(True):
+            ahead = self.fakes.ahead(reals, self.number)
         parts = [
-            self._discriminator_update(next(batches), update, progress)
-            for update in range(self.recipe.discriminator_steps)
+            self._discriminator_update(real, fake, update, progress)
+            for update, (real, fake) in enumerate(zip(reals, ahead, strict=True))
         ]
         values |= mean_of(parts)
         if "sign/real" in values:
@@ -199,16 +203,19 @@ class AdversarialTrainer:
         return Step(self.steps_done, self.samples_seen, values)
 
     def _discriminator_update(
-        self, batch: Batch, update: int, progress: float
+        self, batch: Batch, ahead: Tensor | None, update: int, progress: float
     ) -> dict[str, Tensor | float]:
         count = self.number * self.recipe.discriminator_steps + update
         due = count % self.recipe.penalty_every == 0
         gammas = gammas_at(self.recipe, progress) if due else {}
 
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
-            key = (f"discriminator {update}", micro)
-            with torch.no_grad(), self._autocast(True):
-                fake = self._fakes(len(real), condition, *key).to(real.dtype)
+            key = (phase_of(update), micro)
+            fake = ahead
+            if fake is None:
+                with torch.no_grad(), self._autocast(True):
+                    fake = self.fakes.draw(len(real), condition, self.number, *key)
+            fake = fake.to(real.dtype)
             self._last = (real, fake, condition)
             with self._autocast(not gammas):
                 return self.objective.of_discriminator(
@@ -223,7 +230,7 @@ class AdversarialTrainer:
 
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
             with self._autocast(True):
-                fake = self._fakes(len(real), condition, "generator", micro)
+                fake = self.fakes.draw(len(real), condition, self.number, "generator", micro)
                 rng = self._draws.rng("objective", self.number, "generator", micro)
                 policy_loss = getattr(self.generator, "policy_loss", None)
                 terms = self.objective.of_generator(real, fake, condition, rng, policy_loss)
@@ -257,10 +264,6 @@ class AdversarialTrainer:
             return {}
         rows = tree_map(lambda leaf: leaf[:LOOKED_AT], self._last)
         return variety(self.discriminator, *self.processes.gather(rows))
-
-    def _fakes(self, n: int, condition: Condition, phase: str, micro: int) -> Tensor:
-        latent = self._draws.latent(self.generator, n, self.number, phase, micro)
-        return self._generate(latent, condition)
 
     def state(self) -> dict[str, Any]:
         """What an exact continuation needs beside the networks' own tensors."""

@@ -23,6 +23,7 @@ PARTS = {
 }
 
 COMMANDS = {
+    "baselines": "multigan.text.baselines:baselines",
     "reference": "multigan.text.reference:reference",
     "sweep": "multigan.text.sweep:sweep",
     "tokenizer": "multigan.text.folder:tokenizer",

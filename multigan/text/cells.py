@@ -2,7 +2,8 @@
 
 A cell has `features`, the width of what it says; `start(x)`, the state before inputs like x;
 `step(x, state)`, one position (B, E) -> (B, features); and `unroll(x)`, all of them at once,
-(B, T, E) -> (B, T, features), with the same values and gradients as step by step.
+(B, T, E) -> (B, T, features), with the same values and gradients as step by step. `at_once` says
+whether `unroll` takes less time than the steps; if not, they are not done again for the gradient.
 """
 
 from __future__ import annotations

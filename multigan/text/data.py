@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from multigan.contract import Batch
 from multigan.part import part
 from multigan.text.condition import TextCondition
 from multigan.text.domain import TextDomain
 from multigan.text.foreign import adopt
+from multigan.text.relaxation import hard
 from multigan.text.sources import SOURCES, SPLITS, read_corpus
 from multigan.text.tokenizer import KINDS, tokenizer_of, train_tokenizer
 from multigan.text.tokens import EOS, PAD
@@ -89,7 +89,7 @@ class TextLines:
             self._tokens = self._tokens.to(indices.device)
             self._labels = self._labels.to(indices.device)
         tokens = self._tokens[indices].long()
-        x = F.one_hot(tokens, self.domain.vocabulary).float()  # (B, T, V)
+        x = hard(tokens, self.domain.vocabulary, torch.zeros((), device=tokens.device))  # (B, T, V)
         if not self.domain.classes:
             return Batch(x)
         return Batch(x, TextCondition(torch.full_like(tokens, PAD), self._labels[indices]))

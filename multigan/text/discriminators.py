@@ -23,6 +23,6 @@ def build_discriminator(name: str, vocabulary: int, length: int, labels: int = 0
 DISCRIMINATORS: dict[str, Callable[[int, int, int], Any]] = {
     "position": lambda v, t, n: TextTransformer(v, t, n),
     "sentence": lambda v, t, n: TextTransformer(v, t, n, judges="sentence"),
-    "cnn": lambda v, t, n: TextCNN(v, n),
+    "cnn": lambda v, t, n: TextCNN(v, n, dropout=0.5),
     "representations": lambda v, t, n: TextCNN(v, n, representations=8),
 }

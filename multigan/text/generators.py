@@ -14,9 +14,9 @@ from multigan.part import part
 from multigan.text.cells import Sizes, build_cell
 from multigan.text.condition import TextCondition, no_condition
 from multigan.text.layers import scaled_embedding
-from multigan.text.policy import advantages, sum_of_rows
+from multigan.text.policy import advantages, line_advantages, sum_of_rows
 from multigan.text.relaxation import RELAXATIONS, find_schedule, gumbel, hard
-from multigan.text.sampling import NEVER, check_controls, controlled, draw
+from multigan.text.sampling import ANY, Controls, ban, check_controls, controlled, draw
 from multigan.text.tokens import BOS, EOS, PAD, UNK
 
 REINFORCE = "reinforce"
@@ -37,8 +37,9 @@ class TextGenerator(nn.Module):
     Each position sees those before it through the cell, and the class as a vector added to its
     input. Prompts come back as they are. In train() the tokens are relaxed: they are drawn without
     a graph, then one pass over all positions at once, which is taught the drawn tokens, gives
-    values and gradients of the step-by-step loop; with "reinforce" they stay hard, and
-    `policy_loss` is what is minimised. In eval() they are hard.
+    values and gradients of the step-by-step loop (a cell that gains nothing `at_once` keeps its
+    graph while it draws, and only the logits are found at once); with "reinforce" they stay hard,
+    and `policy_loss` is what is minimised. In eval() they are hard.
 
     Args:
         vocabulary: V, specials included.
@@ -59,11 +60,14 @@ class TextGenerator(nn.Module):
         dropout: of inputs and features where likelihood is learnt, and nowhere else.
         min_length: tokens before the end, at least.
         fixed_length: every line has T tokens, all ordinary, after a 0: no specials, no prompts.
+        tied: what comes next is found with the table that tokens come in by: fewer weights.
 
     Raises ValueError for unknown names and sizes that do not fit.
     Source: Nie et al. 2019 (RelGAN), section 3; de Masson d'Autume et al. 2019 (ScratchGAN) for
     dense rewards.
     """
+
+    samples_apart = True
 
     beta: Tensor  # of the relaxation now
     never: Tensor  # (V,) added to logits: tokens that no line has
@@ -90,6 +94,7 @@ class TextGenerator(nn.Module):
         dropout: float = 0.0,
         min_length: int = 1,
         fixed_length: bool = False,
+        tied: bool = False,
     ) -> None:
         super().__init__()
         if estimator not in ESTIMATORS:
@@ -105,11 +110,14 @@ class TextGenerator(nn.Module):
         self.label = scaled_embedding(labels, embedding) if labels else None
         sizes = Sizes(embedding, width, layers, heads, slots, length, published_scale, body)
         self.cell = build_cell(cell, sizes)
-        self.project = nn.Linear(self.cell.features, vocabulary)
+        self.narrow = nn.Linear(self.cell.features, embedding) if tied else nn.Identity()
+        self.project = nn.Linear(embedding if tied else self.cell.features, vocabulary)
+        if tied:
+            self.project.weight = self.embedding.weight
         self.register_buffer("beta", torch.tensor(self.schedule(beta, 0.0)))
         specials = ((), (), ()) if fixed_length else ((PAD, BOS), (PAD, BOS, UNK), (EOS,))
         for name, tokens in zip(("never", "undrawn", "no_end"), specials, strict=True):
-            self.register_buffer(name, _ban(vocabulary, tokens), persistent=False)
+            self.register_buffer(name, ban(vocabulary, tokens), persistent=False)
 
     def sample_latent(self, n: int, rng: torch.Generator) -> TextLatent:
         """Draw `n` latents on the CPU."""
@@ -123,10 +131,14 @@ class TextGenerator(nn.Module):
 
     def forward(self, latent: TextLatent, condition: TextCondition | None = None) -> Tensor:
         """Latents, what is given (None: nothing) -> (B, T, V); relaxed in train(), else one-hot."""
-        tokens = self.generate(latent, condition)
         relaxes = self.training and self.estimator != REINFORCE
+        if relaxes and torch.is_grad_enabled() and not self.cell.at_once:
+            tokens, features = self._write(latent, condition)
+            return self._relaxed(tokens, features, latent, condition)
+        tokens = self.generate(latent, condition)
         if relaxes and (torch.is_grad_enabled() or self.estimator == "soft"):
-            return self._relaxed(tokens, latent, condition)
+            features = self.cell.unroll(self._inputs(tokens, condition))
+            return self._relaxed(tokens, features, latent, condition)
         return hard(tokens, self.vocabulary, self.project.weight)
 
     def anneal(self, progress: float) -> dict[str, float]:
@@ -152,22 +164,30 @@ class TextGenerator(nn.Module):
         `top_k` 0 and `top_p` 1 allow all tokens. Raises ValueError for controls out of range.
         """
         check_controls(temperature, top_k, top_p)
+        return self._write(latent, condition, (temperature, top_k, top_p))[0]
+
+    def _write(
+        self, latent: TextLatent, condition: TextCondition | None, controls: Controls = ANY
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens (B, T), drawn without a graph, and the features (B, T, F) they were drawn from."""
         prompt, label = self._given(condition)
         token = torch.full_like(latent.seed, self.start_token)
         alive = torch.ones_like(token, dtype=torch.bool)
-        state, tokens = None, []
+        state, tokens, features = None, [], []
         for t in range(self.length):
             x = self.embedding(token) + label
             h, state = self.cell.step(x, self.cell.start(x) if state is None else state)
-            logits = self._logits(h, self._undrawn_at(t))
-            token = draw(controlled(logits, temperature, top_k, top_p), latent.uniform[:, t])
+            with torch.no_grad():
+                logits = controlled(self._logits(h, self._undrawn_at(t)), *controls)
+                token = draw(logits, latent.uniform[:, t])
             if prompt is not None:
                 token = torch.where(prompt[:, t] != PAD, prompt[:, t], token)
             if not self.fixed_length:
                 token = torch.where(alive, token, PAD)
                 alive = alive & (token != EOS)
             tokens.append(token)
-        return torch.stack(tokens, dim=1)
+            features.append(h)
+        return torch.stack(tokens, dim=1), torch.stack(features, dim=1)
 
     def log_likelihood(self, batch: Batch) -> Tensor:
         """Log-probability (B,), in nats, of each line after its prompt; dropout in train()."""
@@ -195,31 +215,32 @@ class TextGenerator(nn.Module):
     ) -> Tensor:
         """What "reinforce" minimises (B,): log-probabilities times what followed cost more or less.
 
-        `costs` (B, T) are those of the logits of a D that judges each position.
-        Raises ValueError for a D with another number of logits.
+        `costs` (B, L) are those of D's logits: T of them judge the tokens one by one, and a token
+        is to blame for those from it on, discounted; any other number judges the line as a whole.
         Source: Williams 1992 (REINFORCE); de Masson d'Autume et al. 2019, section 3.1.
         """
-        if costs.shape[1] != self.length:
-            raise ValueError(
-                f"the discriminator gives {costs.shape[1]} logits a line; reinforce needs one for "
-                f"each of the {self.length} positions"
-            )
         tokens = x.argmax(-1)
         log_p = self._log_probabilities(tokens, condition, drawn=True)
         free = ~self._fixed(tokens, condition)
-        return (log_p * advantages(costs * weights, free, self.discount, total)).mean(1)
+        if costs.shape[1] == self.length:
+            blame = advantages(costs * weights, free, self.discount, total)
+        else:
+            blame = line_advantages((costs * weights).sum(1) / weights.sum(1), free, total)
+        return (log_p * blame).mean(1)
 
     def _relaxed(
-        self, tokens: Tensor, latent: TextLatent, condition: TextCondition | None
+        self, tokens: Tensor, features: Tensor, latent: TextLatent, condition: TextCondition | None
     ) -> Tensor:
-        """The drawn tokens (B, T) relaxed (B, T, V), but for prompts and padding, in one pass."""
+        """The drawn tokens (B, T) relaxed (B, T, V), but for prompts and padding, all at once.
+
+        `features` (B, T, F) are what the cell says before each of them.
+        """
         free = ~self._fixed(tokens, condition)
-        features = self.cell.unroll(self._inputs(tokens, condition))[free]
+        features = features[free]
         logits = self._logits(features, self.undrawn)
         self._forbid_early_ends(logits, free)
         noise = gumbel(latent.seed, free.sum(1), self.vocabulary, logits)
-        rows = RELAXATIONS[self.estimator](logits, tokens[free], noise, self.beta)
-        return hard(tokens, self.vocabulary, rows).index_put_((free,), rows)
+        return RELAXATIONS[self.estimator](logits, tokens, free, noise, self.beta)
 
     def _log_probabilities(
         self,
@@ -243,7 +264,7 @@ class TextGenerator(nn.Module):
 
     def _logits(self, features: Tensor, ban: Tensor) -> Tensor:
         """Features (..., F) -> logits (..., V) in float32 or wider, very negative where banned."""
-        logits = linear(features, self.project.weight, self.project.bias + ban)
+        logits = linear(self.narrow(features), self.project.weight, self.project.bias + ban)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
     def _undrawn_at(self, t: int) -> Tensor:
@@ -276,10 +297,3 @@ class TextGenerator(nn.Module):
             return torch.zeros_like(tokens, dtype=torch.bool)
         ended = (tokens == EOS).cumsum(1) - (tokens == EOS).long() > 0
         return ended if condition is None else ended | (condition.prompt != PAD)
-
-
-def _ban(vocabulary: int, tokens: tuple[int, ...]) -> Tensor:
-    """(V,): NEVER at the tokens, 0 elsewhere."""
-    ban = torch.zeros(vocabulary)
-    ban[list(tokens)] = NEVER
-    return ban

@@ -35,6 +35,8 @@ class HuggingFaceBody(nn.Module):
     Raises ValueError where transformers is absent or knows no such model.
     """
 
+    at_once = True
+
     def __init__(self, inputs: int, config: Mapping[str, Any]) -> None:
         super().__init__()
         if "model_type" not in config:

@@ -10,6 +10,8 @@ State = tuple[Tensor, Tensor]  # h and c (layers, B, width)
 class LSTMCell(nn.Module):
     """Inputs (B, T, E) -> features (B, T, width), layer upon layer."""
 
+    at_once = True
+
     def __init__(self, inputs: int, width: int, layers: int) -> None:
         super().__init__()
         self.features = width

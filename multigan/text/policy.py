@@ -35,7 +35,18 @@ def advantages(
     its baseline is 0. The baseline knows nothing of the line itself, so it leaves the gradient
     unbiased. `total` sums over the rows of the whole batch, of which there may be more elsewhere.
     """
-    to_go = costs_to_go(costs, discount) * free
+    return _above_others(costs_to_go(costs, discount), free, total)
+
+
+def line_advantages(
+    costs: Tensor, free: Tensor, total: Callable[[Tensor], Tensor] = sum_of_rows
+) -> Tensor:
+    """The same for a cost of each line as a whole (B,): all its tokens are to blame alike."""
+    return _above_others(costs[:, None].expand(free.shape), free, total)
+
+
+def _above_others(to_go: Tensor, free: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
+    to_go = to_go * free
     others = total(free) - 1  # at a free position of a line
     baseline = (total(to_go) - to_go) / others.clamp(min=1)
     return (to_go - baseline) * free

@@ -22,6 +22,8 @@ class RelationalMemory(nn.Module):
     3.3; the order of operations is that of the code published with it and with RelGAN.
     """
 
+    at_once = False
+
     def __init__(
         self, inputs: int, width: int, heads: int, slots: int = 1, published_scale: bool = False
     ) -> None:

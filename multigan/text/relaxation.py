@@ -65,32 +65,46 @@ class _Relaxation(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor, harden: bool
+        ctx: Any,
+        logits: Tensor,
+        tokens: Tensor,
+        free: Tensor,
+        noise: Tensor,
+        beta: Tensor,
+        harden: bool,
     ) -> Tensor:
-        relaxed = torch.softmax(given_argmax(logits, tokens, noise).mul_(beta), dim=1)
-        ctx.save_for_backward(relaxed, beta)
-        return hard(tokens, relaxed.shape[1], relaxed) if harden else relaxed
+        relaxed = torch.softmax(given_argmax(logits, tokens[free], noise).mul_(beta), dim=1)
+        ctx.save_for_backward(relaxed, free, beta)
+        rows = hard(tokens, relaxed.shape[1], relaxed)
+        return rows if harden else rows.index_put_((free,), relaxed)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        """beta (diag(y) - y y^T) times the slope."""
-        relaxed, beta = ctx.saved_tensors
+        """beta (diag(y) - y y^T) times the slope, at the free positions."""
+        relaxed, free, beta = ctx.saved_tensors
+        slope = slope[free]
         mean = torch.linalg.vecdot(slope, relaxed)[:, None]
-        return (slope - mean).mul_(relaxed).mul_(beta), None, None, None, None
+        return slope.sub_(mean).mul_(relaxed).mul_(beta), None, None, None, None, None
 
 
-def soft(logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
-    """softmax(beta z) (N, V), whose gradient reaches the logits with the noise held fixed."""
-    return _Relaxation.apply(logits, tokens, noise, beta, False)
+def soft(logits: Tensor, tokens: Tensor, free: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
+    """Tokens (...) as rows (..., V): softmax(beta z) where they are `free`, else one-hot.
+
+    `logits` and `noise` (N, V) are those of the N free ones; the gradient reaches the logits with
+    the noise held fixed.
+    """
+    return _Relaxation.apply(logits, tokens, free, noise, beta, False)
 
 
-def straight_through(logits: Tensor, tokens: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
-    """Exactly one-hot tokens (N, V) with the gradient of the soft ones."""
-    return _Relaxation.apply(logits, tokens, noise, beta, True)
+def straight_through(
+    logits: Tensor, tokens: Tensor, free: Tensor, noise: Tensor, beta: Tensor
+) -> Tensor:
+    """The same rows (..., V), all exactly one-hot, with the gradient of the soft ones."""
+    return _Relaxation.apply(logits, tokens, free, noise, beta, True)
 
 
-RELAXATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]] = {
+RELAXATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]] = {
     "soft": soft,
     "straight_through": straight_through,
 }

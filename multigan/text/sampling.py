@@ -7,6 +7,8 @@ import math
 import torch
 from torch import Tensor
 
+Controls = tuple[float, int, float]  # temperature, top-k, top-p
+ANY: Controls = (1.0, 0, 1.0)  # the distribution as it is
 NEVER = -1e9  # the logit of a token that may not be drawn: finite, so that nothing becomes nan
 
 
@@ -45,3 +47,10 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     below = torch.nextafter(total, torch.zeros_like(total))  # a product may round up to the total
     place = torch.minimum(uniform[:, None].to(total) * total, below)
     return torch.searchsorted(cumulative, place, right=True).squeeze(1)
+
+
+def ban(vocabulary: int, tokens: tuple[int, ...]) -> Tensor:
+    """(V,): NEVER at the tokens, 0 elsewhere."""
+    logits = torch.zeros(vocabulary)
+    logits[list(tokens)] = NEVER
+    return logits

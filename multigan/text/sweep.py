@@ -64,8 +64,8 @@ def sweep(
     out: the folder to write to; the run if not given
     """
     alphas = _alphas(lowest, highest, points)
-    samplers = _samplers(run)
-    held = _data_of(run, data).split(split)
+    samplers = samplers_of(run)
+    held = data_of(run, data).split(split)
     found, noise = measure(samplers, held, alphas, seed, cache_folder(cache))
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)
@@ -133,7 +133,7 @@ def _alphas(lowest: float, highest: float, points: int) -> list[float]:
     return [round(alpha, 6) for alpha in torch.linspace(lowest, highest, points).tolist()]
 
 
-def _samplers(run: Path) -> dict[str, Sampler]:
+def samplers_of(run: Path) -> dict[str, Sampler]:
     """The model of a run and, where it has one, that of its likelihood stage."""
     found = {MODEL: load(run, domain="text")}
     before = run / "checkpoints" / LIKELIHOOD / SAMPLED
@@ -142,7 +142,7 @@ def _samplers(run: Path) -> dict[str, Sampler]:
     return found
 
 
-def _data_of(run: Path, source: str | None) -> Any:
+def data_of(run: Path, source: str | None) -> Any:
     """The training data of a run, or the same kind of data from another source."""
     try:
         stored = parse_json((run / "recipe.json").read_text())["recipe"]["data"]

@@ -20,6 +20,8 @@ class Cache(NamedTuple):
 class CausalTransformer(nn.Module):
     """Inputs (B, T, E) -> features (B, T, width); T is at most `length`."""
 
+    at_once = True
+
     def __init__(self, inputs: int, width: int, layers: int, heads: int, length: int) -> None:
         super().__init__()
         self.features = width

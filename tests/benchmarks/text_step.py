@@ -84,7 +84,8 @@ def one_loop(g: TextGenerator, latent: TextLatent) -> Tensor:
         h, state = g.cell.step(x, g.cell.start(x) if state is None else state)
         logits = g._logits(h, g._undrawn_at(t))
         token = draw(logits.detach(), latent.uniform[:, t])
-        rows.append(RELAXATIONS[g.estimator](logits, token, noise[:, t], g.beta))
+        free = torch.ones_like(token, dtype=torch.bool)
+        rows.append(RELAXATIONS[g.estimator](logits, token, free, noise[:, t], g.beta))
     return torch.stack(rows, dim=1)
 
 

@@ -82,7 +82,7 @@ def lane(g: TextGenerator, latent: TextLatent, condition: Any, b: int) -> Tensor
         if condition is not None and g.label is not None:
             x = x + g.label.weight[condition.label[b]]
         h, state = g.cell.step(x, g.cell.start(x) if state is None else state)
-        logits = g.project(h)[0]
+        logits = g.project(g.narrow(h))[0]
         if not g.fixed_length:
             for banned in (PAD, BOS, UNK) + ((EOS,) if t < g.min_length else ()):
                 logits = logits - 1e9 * one_hot(torch.tensor(banned), logits.dtype)

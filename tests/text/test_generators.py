@@ -125,30 +125,29 @@ def test_every_parameter_has_a_gradient(cell, estimator):
     assert dead == []
 
 
-def test_the_gradient_of_the_policy_loss_is_that_of_the_expected_cost():
-    """Summed over all lines of two tokens out of four, with their probability."""
+@pytest.mark.parametrize("logits", [2, 1, 3])
+def test_the_gradient_of_the_policy_loss_is_that_of_the_expected_cost(logits):
+    """Summed over all lines of two tokens out of four, with their probability.
+
+    Two logits judge the two tokens, any other number of them the line as a whole.
+    """
     sizes = {"embedding": 3, "width": 4, "fixed_length": True}
     g = redrawn(TextGenerator(4, 2, estimator="reinforce", discount=1.0, **sizes)).double()
     lines_ = torch.tensor(list(itertools.product(range(4), repeat=2)))
-    costs = torch.randn(16, 2, generator=keyed_rng("c"), dtype=torch.float64)
-    costs[:, 0] = costs[:, 0].reshape(4, 4)[:, :1].expand(4, 4).reshape(-1)  # causal
+    costs = torch.randn(16, logits, generator=keyed_rng("c"), dtype=torch.float64)
+    if logits == 2:  # the first does not know the second token
+        costs[:, 0] = costs[:, 0].reshape(4, 4)[:, :1].expand(4, 4).reshape(-1)
 
     def gradient(loss):
         return torch.autograd.grad(loss, g.project.weight)[0]
 
     p = g.token_log_likelihood(lines_).sum(1).exp()
-    expected = gradient((p * costs.sum(1)).sum())
+    expected = gradient((p * (costs.sum(1) if logits == 2 else costs.mean(1))).sum())
     n = 60_000
     picked = torch.multinomial(p.detach(), n, replacement=True, generator=keyed_rng("pick"))
     x = torch.nn.functional.one_hot(lines_[picked], 4).double()
-    found = gradient(2 * g.policy_loss(x, None, costs[picked], torch.ones(n, 2)).mean())
+    found = gradient(2 * g.policy_loss(x, None, costs[picked], torch.ones(n, logits)).mean())
     torch.testing.assert_close(found, expected, rtol=0.05, atol=0.006)
-
-
-def test_reinforce_refuses_a_discriminator_that_judges_no_positions():
-    g = generator(estimator="reinforce")
-    with pytest.raises(ValueError, match=f"gives 8 logits a line; .* the {LENGTH} positions"):
-        g.policy_loss(one_hot(lines(2)), None, torch.zeros(2, 8), torch.ones(2, 8))
 
 
 @pytest.mark.parametrize(
@@ -162,6 +161,14 @@ def test_reinforce_refuses_a_discriminator_that_judges_no_positions():
 def test_unknown_names_are_refused(wrong, answer):
     with pytest.raises(ValueError, match=answer):
         generator(**wrong)
+
+
+def test_a_tied_generator_reads_and_writes_with_one_table():
+    g = generator(tied=True)
+    assert g.project.weight is g.embedding.weight
+    assert [
+        name for name, _ in g.named_parameters() if "embedding" in name or "project" in name
+    ] == ["embedding.weight", "project.bias"]
 
 
 CODE = """

@@ -64,16 +64,38 @@ def test_straight_through_is_one_hot_to_the_last_bit_with_the_gradient_of_soft()
     for relax in (soft, straight_through):
         logits.grad = None
         logits.requires_grad_()
-        x = relax(logits, tokens, noise, torch.tensor(3.0))
+        x = relax(
+            logits, tokens, torch.ones_like(tokens, dtype=torch.bool), noise, torch.tensor(3.0)
+        )
         (x * weights).sum().backward()
         gradients.append(logits.grad)
     assert torch.equal(x, hard(tokens, 5, x))
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-12, atol=1e-15)
 
 
+def test_tokens_that_are_not_free_stay_and_no_gradient_comes_through_them():
+    logits, tokens, noise = (part[:2].clone() for part in drawn())
+    line = torch.stack([tokens[0], tokens[1], tokens[0]])
+    free = torch.tensor([True, False, True])
+    for relax in (soft, straight_through):
+        logits.grad = None
+        x = relax(logits.requires_grad_(), line, free, noise, torch.tensor(3.0))
+        assert torch.equal(x[1], hard(line, 5, x)[1])
+        (x[1] * torch.arange(5.0)).sum().backward(retain_graph=True)
+        assert not logits.grad.any()
+        x[2, 0].backward()
+        assert logits.grad[1].any() and not logits.grad[0].any()
+
+
 def test_the_gradient_of_soft_is_beta_times_that_of_a_softmax():
     logits, tokens, noise = (part[:1].clone() for part in drawn())
-    x = soft(logits.requires_grad_(), tokens, noise, torch.tensor(3.0))
+    x = soft(
+        logits.requires_grad_(),
+        tokens,
+        torch.ones_like(tokens, dtype=torch.bool),
+        noise,
+        torch.tensor(3.0),
+    )
     (row,) = torch.autograd.grad(x[0, 2], logits)
     y = x.detach()[0]
     expected = 3.0 * (y[2] * torch.eye(5, dtype=torch.float64)[2] - y[2] * y)

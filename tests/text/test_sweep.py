@@ -1,18 +1,15 @@
 """Curves along the temperature, and the verdict on them."""
 
 import csv
-import json
 
 import pytest
 
 from multigan.contract import Sampler
-from multigan.part import describe
 from multigan.text import evaluation, scorers
 from multigan.text import sweep as module
 from multigan.text.folder import tokenizer
 from multigan.text.sweep import BASELINE, MODEL, Point, verdict
-from multigan.weights import LIKELIHOOD, MANIFEST, SAMPLED, save_weights, sha256
-from tests.text.tiny import tiny_generator, tiny_lines
+from tests.text.tiny import tiny_generator, tiny_lines, tiny_run
 
 
 def curve(name, points):
@@ -48,18 +45,7 @@ def test_without_a_likelihood_stage_there_is_nothing_to_compare_with():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run directory with the weights of a model and of its likelihood stage."""
-    path = tmp_path_factory.mktemp("runs") / "text"
-    data = tiny_lines()
-    for folder, seed in (("best", 0), (LIKELIHOOD, 1)):
-        generator = tiny_generator(data.domain, seed)
-        described = {"domain": describe(data.domain), "generator": describe(generator)}
-        weights = path / "checkpoints" / folder / SAMPLED
-        weights.parent.mkdir(parents=True)
-        save_weights(weights, generator, described)
-        (weights.parent / MANIFEST).write_text(json.dumps({SAMPLED: sha256(weights)}))
-    (path / "recipe.json").write_text(json.dumps({"recipe": {"data": describe(data)}}))
-    return path
+    return tiny_run(tmp_path_factory.mktemp("runs") / "text")
 
 
 @pytest.fixture

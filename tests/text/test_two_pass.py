@@ -25,6 +25,7 @@ SITUATIONS = {
     "prompts and classes": ({"labels": LABELS}, given(5)),
     "a fixed length": ({"fixed_length": True}, None),
     "no early end": ({"min_length": 4}, None),
+    "one table": ({"tied": True}, None),
 }
 
 

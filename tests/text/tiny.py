@@ -1,12 +1,16 @@
 """The smallest text data and generators."""
 
+import json
+
 import torch
 
 from multigan.contract import Sampler
 from multigan.fit import build_seeded
+from multigan.part import describe
 from multigan.rng import keyed_rng
 from multigan.text.data import TextLines
 from multigan.text.generators import TextGenerator
+from multigan.weights import LIKELIHOOD, MANIFEST, SAMPLED, save_weights, sha256
 
 
 def tiny_lines(**settings):
@@ -24,6 +28,22 @@ def tiny_generator(domain, seed=0, **settings):
 def tiny_sampler(data=None, **settings):
     domain = (data or tiny_lines()).domain
     return Sampler(domain, tiny_generator(domain, **settings).eval())
+
+
+def tiny_run(path):
+    """A run directory with the weights of a model and of its likelihood stage."""
+    data = tiny_lines()
+    for folder, seed in (("best", 0), (LIKELIHOOD, 1)):
+        generator = tiny_generator(data.domain, seed)
+        described = {"domain": describe(data.domain), "generator": describe(generator)}
+        weights = path / "checkpoints" / folder / SAMPLED
+        weights.parent.mkdir(parents=True)
+        save_weights(weights, generator, described)
+        (weights.parent / MANIFEST).write_text(json.dumps({SAMPLED: sha256(weights)}))
+    rate = {"schedule": {"start": 0.1, "end": 0.01, "until": 1.0, "shape": "cosine"}}
+    recipe = {"data": describe(data), "steps": 3, "batch_size": 8, "likelihood_lr": rate}
+    (path / "recipe.json").write_text(json.dumps({"recipe": recipe}))
+    return path
 
 
 class Parrot(torch.nn.Module):
