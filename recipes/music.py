@@ -24,7 +24,7 @@ def recipe(
     data: str = "chorales",
     bars: int = 2,
     metre: str = "4/4",
-    steps: int = 1000,
+    steps: int = 2000,
     batch_size: int = 32,
     width: int = 96,
     voice_width: int = 48,
