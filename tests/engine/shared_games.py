@@ -35,6 +35,7 @@ from tests.runs import DOMAINS, tiny_recipe
 from tests.toys import ToyData, ToyDiscriminator, ToyGenerator, draw_weights, toy_recipe
 
 STEPS, WORLD_SIZE, BATCH_SIZE = 3, 2, 8
+PATIENCE_S = 900  # a busy machine takes minutes
 GAMES: dict[str, dict[str, Any]] = {
     "no penalty": {"penalties": {}},
     **{name: {"penalties": {name: 0.3}} for name in PENALTIES},
@@ -220,7 +221,12 @@ def start(
 
 def ended(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
     """Status, output and errors of processes, when all have ended."""
-    said = [process.communicate(timeout=300) for process in started]
+    try:
+        said = [process.communicate(timeout=PATIENCE_S) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
     return [(p.returncode, *texts) for p, texts in zip(started, said, strict=True)]
 
 
