@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := image,music,audio,text,onnx,studio,tensorboard,test
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test check slow damage bench benchmarks clean
+.PHONY: setup demo test check slow browser damage bench benchmarks clean
 
 setup: $(INSTALLED)
 
@@ -27,6 +27,9 @@ check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+browser: setup
+	$(BIN)/python -m pytest -m browser tests/browser -rs
 
 slow: setup
 	$(BIN)/python -m pytest -m slow

@@ -159,8 +159,8 @@ def start_of(run):
 
 def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
     monkeypatch.setattr(Loop, "go", lambda self: None)
-    monkeypatch.setattr(training, "_report", lambda run: None)
-    text = say(f"train points {OFTEN} --init run --out again")
+    monkeypatch.setattr(training, "_report", lambda run, json: None)
+    text = say(f"train points {OFTEN} --init run --out again --no-report")
     best = load_file(copied / "checkpoints" / "best" / "generator_ema.safetensors")
     start = start_of(Path("again"))
     for name, tensor in best.items():

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from multigan.contract import Medium
+from multigan.engine.health import SETTLING_STEPS, SIGNS, STEPS
 from multigan.run.exhibits import Exhibits
 from multigan.run.markup import Safe, data_block, joined, tag
 from multigan.run.summary import Measured, Summary, Verdict, curves, origins
@@ -22,6 +23,7 @@ GROUPS = {
     "nll": "Held-out likelihood, nats",
 }
 COUNTED = {"step", "samples_seen", "epoch", "seconds"}  # of a log line: how far, not how well
+LASTING = SETTLING_STEPS + STEPS  # of the game, before which no sign can be said
 OPEN = 4  # charts that are shown at once; the others on request
 WIDE = 8  # metrics beside each other in a table
 
@@ -49,17 +51,14 @@ def _opening(run: Shown) -> Safe:
 
 
 def _health(summary: Summary) -> Safe:
-    """The health monitor's verdicts, the worst first."""
-    looked = len(summary.log)
-    if not looked:
-        return tag(
-            "p", tag("strong", "No verdict"), ": the log is empty.", class_="verdict unknown"
-        )
-    if not summary.verdicts:
-        said = f": nothing was found in {looked:,} lines of the log."
-        return tag("p", tag("strong", "Healthy"), said, class_="verdict well")
-    ordered = sorted(summary.verdicts, key=lambda verdict: not verdict.stands)
-    return joined(*map(_verdict, ordered))
+    """The health monitor's verdicts, those that stand at the end first."""
+    if summary.verdicts:
+        return joined(*map(_verdict, sorted(summary.verdicts, key=lambda v: not v.stands)))
+    if summary.game_steps < LASTING:
+        said = f": {summary.game_steps:,} steps of the game are too few for one."
+        return tag("p", tag("strong", "No verdict"), said, class_="verdict unknown")
+    said = f": nothing was found in {len(summary.log):,} lines of the log. Looked for: "
+    return tag("p", tag("strong", "Healthy"), said, f"{', '.join(SIGNS)}.", class_="verdict well")
 
 
 def _verdict(verdict: Verdict) -> Safe:

@@ -15,6 +15,7 @@ from multigan.run.flags import Flags
 
 UNSAID = {"out", "seed", "init", "force", "cache", "tensorboard", "report"}  # make no other run
 MOST_LINES = 1000  # of a log, on a page
+GAME = "logit/gap"  # what every line of the game has, and the health monitor reads
 DIGITS = 5  # significant ones of a figure on a page
 
 
@@ -135,6 +136,14 @@ class Summary:
                 stands = line["step"] == last
                 found[sign] = Verdict(sign, str(text), first, line["step"], stands)
         return list(found.values())
+
+    @property
+    def game_steps(self) -> int:
+        """How many steps of the game the log knows: a likelihood stage counts as none."""
+        game = [line["step"] for line in self.log if GAME in line]
+        before = [line["step"] for line in self.log if GAME not in line and "seconds" in line]
+        learnt = max((step for step in before if step < game[0]), default=0) if game else 0
+        return game[-1] - learnt if game else 0
 
     @property
     def measured(self) -> Measured | None:

@@ -82,11 +82,27 @@ def test_a_sign_that_stands_at_the_end_comes_first(run):
     assert text.index("Collapse (steps 2 to the end): two") < text.index("Apart (steps 1 to 1")
 
 
-def test_a_healthy_run_is_said_to_be_one(run):
-    write_lines(run / "log.jsonl", [{"step": 1, "loss/generator": 1.0}])
-    assert "Healthy: nothing was found in 1 lines" in text_of(report(run)).text
+@pytest.mark.parametrize(
+    ("learnt", "played", "said"),
+    [
+        (0, 200, "Healthy: nothing was found in 2 lines of the log. Looked for: alike reals, "),
+        (0, 199, "No verdict: 199 steps of the game are too few"),
+        (1000, 1199, "No verdict: 199 steps of the game are too few"),
+        (1000, 1200, "Healthy: nothing was found in 3 lines"),
+        (1000, 0, "No verdict: 0 steps of the game are too few"),
+    ],
+)
+def test_a_run_is_healthy_only_if_it_was_long_enough_to_tell(run, learnt, played, said):
+    lines = [{"step": learnt, "seconds": 1.0}] if learnt else []
+    game = [learnt + 1, played] if played else []
+    lines += [{"step": step, "seconds": 2.0, "logit/gap": 0.1} for step in game]
+    write_lines(run / "log.jsonl", lines)
+    assert said in text_of(report(run)).text
+
+
+def test_a_run_without_a_log_has_no_verdict(run):
     (run / "log.jsonl").unlink()
-    assert "No verdict: the log is empty" in text_of(report(run)).text
+    assert "No verdict: 0 steps" in text_of(report(run)).text
 
 
 def test_the_command_trains_it_again_and_is_safe_to_paste(run):
