@@ -2,9 +2,9 @@
 
     multigan train text --data my.txt
     multigan sample runs/text-0001 -n 20 --prompt "We must"
-    multigan text baselines runs/text-0001
 
-The default data are the State of the Union speeches. Trials of the game: README. Not run in full.
+Result, seed 0, the speeches, one thread: 20 CPU minutes; unique 99.95 %, copied .05 %; against the
+likelihood stage a tie on validation lines (README, Text). Seeds 1 and 2, test lines: not run.
 Try: `multigan train text --estimator straight_through --discriminator representations`: RelGAN's.
 """
 
