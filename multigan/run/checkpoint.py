@@ -108,14 +108,13 @@ def load_training_state(file: Path) -> dict[str, Any]:
 
     Raises ValueError for anything else; whatever it is, it is not executed.
     """
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-        if not isinstance(state, dict):
-            raise TypeError(f"a {type(state).__name__}")
-    except OSError:
-        raise
-    except Exception as error:  # torch meets damage in as many ways as there are
-        raise ValueError(f"{file} holds more than tensors and numbers, or less") from error
+    with file.open("rb") as stream:
+        try:
+            state = torch.load(stream, map_location="cpu", weights_only=True)
+            if not isinstance(state, dict):
+                raise TypeError(f"a {type(state).__name__}")
+        except Exception as error:  # torch meets damage in as many ways as there are
+            raise ValueError(f"{file} holds more than tensors and numbers, or less") from error
     return state
 
 

@@ -15,6 +15,7 @@ from multigan.run.checkpoint import (
     KEEP_LAST,
     STATE,
     load_checkpoint,
+    load_training_state,
     prune,
     save_checkpoint,
     save_generator,
@@ -189,3 +190,12 @@ def test_a_state_that_would_run_code_is_refused_and_runs_nothing(tmp_path):
     with pytest.raises(ValueError, match="holds more than tensors and numbers"):
         load_checkpoint(tmp_path, {"generator": linear(0.0)})
     assert not (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("keep", [0, 1, 40, -30])
+def test_a_damaged_state_is_refused_by_name_whatever_torch_makes_of_it(keep, tmp_path):
+    save(tmp_path, 1)
+    file = tmp_path / "checkpoints" / "step-000000001" / STATE
+    file.write_bytes(file.read_bytes()[:keep])
+    with pytest.raises(ValueError, match=r"train_state\.pt holds more than .* or less"):
+        load_training_state(file)
