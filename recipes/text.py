@@ -4,7 +4,7 @@
     multigan sample runs/text-0001 -n 20 --prompt "We must"
 
 Result, seed 0, the speeches, one thread: 20 CPU minutes; unique 99.95 %, copied .05 %; against the
-likelihood stage a tie on validation lines (README, Text). Seeds 1 and 2, test lines: not run.
+likelihood stage a tie on validation and test lines (README, Text). Seeds 1 and 2: not run.
 Try: `multigan train text --estimator straight_through --discriminator representations`: RelGAN's.
 """
 
