@@ -60,7 +60,7 @@ class Loop:
     ) -> None:
         self.trainer, self.run, self.flags = trainer, run, flags
         self.processes = trainer.processes
-        self.show = show and self.processes.is_first
+        self.show = show if self.processes.is_first else 0
         self.data = trainer.recipe.data
         self.meter = Meter()
         self.health = Health(trainer.recipe)

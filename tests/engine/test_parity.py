@@ -70,6 +70,7 @@ def test_bf16_learns_what_float32_does(domain, game):
 
 
 @quietly
+@pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
 @pytest.mark.parametrize("domain", ["image", "points"])
 def test_compiled_networks_learn_what_plain_ones_do(domain, game, monkeypatch):

@@ -182,7 +182,7 @@ def test_parquet_and_arrow_sets_are_read(table, tmp_path):
 
 def test_rows_that_cannot_be_decoded_are_counted(table, tmp_path):
     rows_of(table, broken=[1]).to_parquet(tmp_path / "set.parquet")
-    with pytest.warns(UserWarning, match="1 of 12 rows are not used: row 1: cannot identify"):
+    with pytest.warns(UserWarning, match="1 of 12 rows are not used: row 1: cannot be read"):
         pictures = read_table(str(tmp_path / "set.parquet"), SIZE)
     assert pictures.labels.tolist() == [0, *([0, 1] * 5)]
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from multigan.run.start import resume
@@ -26,6 +27,7 @@ def assert_near(one: Path, other: Path, step: int) -> None:
         assert all(abs(mine[name] - theirs[name]) < CLOSE for name in mine), mine["step"]
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_ends_the_run_which_one_alone_can_finish(points_run, tmp_path):
     out = tmp_path / "shared"
     launch = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "-m", "tests.run.struck"]
@@ -38,6 +40,7 @@ def test_a_process_that_dies_ends_the_run_which_one_alone_can_finish(points_run,
     assert_near(points_run, out, STEPS)
 
 
+@pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_at_the_same_step(points_run, tmp_path):
     out = str(tmp_path / "shared")
     stopped = ended(start("tests.run.struck", "SIGTERM", "3", *TRAIN, "--steps", "6", "--out", out))
