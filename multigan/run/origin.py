@@ -23,10 +23,17 @@ def command_of(description: Mapping[str, Any]) -> str:
     except ValueError:
         defaults = {}
     changed = {k: v for k, v in knobs.items() if k not in defaults or defaults[k] != v}
-    name = str(description["name"])
-    words = ["multigan", "train", name if name in recipe_names() else f"{name}.py"]
-    for knob, value in (changed | {"seed": description["seed"]}).items():
-        words += _option(knob.replace("_", "-"), value)
+    return command_line(str(description["name"]), changed | {"seed": description["seed"]})
+
+
+def command_line(recipe: str, options: Mapping[str, Any]) -> str:
+    """`multigan train` of a recipe, a packaged one or a file of that name, with knobs and flags.
+
+    What is None is left out.
+    """
+    words = ["multigan", "train", recipe if recipe in recipe_names() else f"{recipe}.py"]
+    for name, value in options.items():
+        words += _option(name.replace("_", "-"), value)
     return shlex.join(words)
 
 

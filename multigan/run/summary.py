@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import math
-import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from multigan.recipe_file import recipe_names
 from multigan.run.directory import RunDirectory, read_lines
 from multigan.run.flags import Flags
+from multigan.run.origin import command_line
 
 UNSAID = {"out", "seed", "init", "force", "cache", "tensorboard", "report"}  # make no other run
 MOST_LINES = 1000  # of a log, on a page
@@ -97,19 +96,10 @@ class Summary:
     @property
     def command(self) -> str:
         """The command line that trains this run again."""
-        name = str(self.description["name"])
-        recipe = name if name in recipe_names() else f"{name}.py"
-        words = ["multigan", "train", recipe]
-        for key, value in {**dict(self.knobs_given), **self._flags_given}.items():
-            words += _option(key, value)
-        return shlex.join([*words, "--seed", str(self.description["seed"])])
-
-    @property
-    def knobs_given(self) -> Iterable[tuple[str, Any]]:
-        """Every knob that a command line can give."""
         knobs = self.description["knobs"]
-        pairs = knobs.items() if isinstance(knobs, dict) else ()
-        return [(key, value) for key, value in pairs if value is not None]
+        options = dict(knobs) if isinstance(knobs, dict) else {}
+        seed = {"seed": self.description["seed"]}
+        return command_line(str(self.description["name"]), options | self._flags_given | seed)
 
     @property
     def _flags_given(self) -> dict[str, Any]:
@@ -122,7 +112,7 @@ class Summary:
         given = {n: stored[n] for n in names if n in stored and stored[n] != getattr(usual, n)}
         init = self.description.get("init")
         source = {"init": init["source"]} if isinstance(init, dict) and "source" in init else {}
-        return {key: value for key, value in given.items() if value is not None} | source
+        return given | source
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -253,13 +243,6 @@ def _steps(recipe: Mapping[str, Any]) -> str:
     game, before = recipe["steps"], recipe.get("likelihood_steps")
     counted = f"{game:,} steps" if isinstance(game, int) else "steps"
     return f"at most {before:,} steps of likelihood, then {counted}" if before else counted
-
-
-def _option(name: str, value: Any) -> list[str]:
-    flag = "--" + name.replace("_", "-")
-    if isinstance(value, bool):
-        return [flag if value else f"--no-{flag[2:]}"]
-    return [flag, str(value)]
 
 
 def _intervals(table: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
