@@ -64,7 +64,7 @@ def recipes_folder() -> Path:
 
 
 def recipe_names() -> dict[str, Path]:
-    """The packaged recipes: name ("image", "benchmarks/ring") -> file."""
+    """The packaged recipes: name ("image", "benchmarks/fashion") -> file."""
     folder = recipes_folder()
     files = sorted(folder.rglob("*.py"), key=lambda path: (len(path.parts), path))
     return {path.relative_to(folder).with_suffix("").as_posix(): path for path in files}

@@ -44,9 +44,7 @@ def markdown(card: Card) -> str:
         _code("pip install multigan\nmultigan sample . -n 16", "bash"),
         "## Files",
         _table(("file", "what it is"), card.files),
-        "## Inputs of the exported programs",
-        "In this order; B is the number of samples.",
-        _table(("name", "shape", "type"), card.inputs),
+        *_inputs(card.inputs),
         "## How it was made",
         _code(card.command, "bash"),
         *_results(card.table),
@@ -63,6 +61,14 @@ def escaped(text: Any) -> str:
 def printable(text: Any) -> str:
     """The text with a question mark for what is no character to be printed."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in str(text))
+
+
+def _inputs(inputs: Sequence[tuple[str, str, str]]) -> list[str]:
+    """What the exported programs take; nothing where there are none."""
+    if not inputs:
+        return []
+    said = "In this order; B is the number of samples."
+    return ["## Inputs of the exported programs", said, _table(("name", "shape", "type"), inputs)]
 
 
 def _front_matter(card: Card) -> str:

@@ -29,6 +29,8 @@ REQUIRED = {  # of recipe.json
 }
 LONGEST_LINE = 1 << 20  # bytes of a log; what is longer is none of ours
 RECIPE = "recipe.json"
+EVALUATION = "evaluation.json"
+LARGEST_EVALUATION = 1 << 22  # bytes; ours have some tens of thousands
 CHECKSUM = "checksum"  # of the rest of recipe.json
 
 
@@ -180,6 +182,22 @@ def read_lines(file: Path) -> Iterator[dict[str, Any]]:
                 continue
             if isinstance(line, dict) and isinstance(line.get("step"), int):
                 yield line
+
+
+def read_evaluation(folder: Path) -> dict[str, Any] | None:
+    """What `multigan evaluate` last wrote: rows of figures, notes; None without a readable one."""
+    file = folder / EVALUATION
+    try:
+        if file.stat().st_size > LARGEST_EVALUATION:
+            return None
+        table = parse_json(file.read_text(errors="replace"))
+    except (OSError, ValueError):
+        return None
+    rows = table.get("rows") if isinstance(table, dict) else None
+    measured = list(rows.values()) if isinstance(rows, dict) else []
+    if not measured or not all(isinstance(row, dict) for row in measured):
+        return None
+    return table | {"notes": table["notes"] if isinstance(table.get("notes"), list) else []}
 
 
 def find_runs(folder: Path = RUNS) -> list[RunDirectory]:

@@ -12,7 +12,7 @@ from multigan.contract import Data, Table
 from multigan.files import write_atomically
 from multigan.part import rebuild
 from multigan.rng import keyed_rng
-from multigan.run.directory import RunDirectory
+from multigan.run.directory import EVALUATION, RunDirectory
 from multigan.sampler import load
 from multigan.weights import LIKELIHOOD, SAMPLED, weights_of
 
@@ -50,7 +50,7 @@ def evaluate(
         table = with_baseline(table, LIKELIHOOD, measure(baseline))
     measured = f"{weights.parent.name} against the split {split}, seed {seed}"
     table = replace(table, notes=(*table.notes, f"measured: the checkpoint {measured}"))
-    write_atomically(run.path / "evaluation.json", table.json().encode())
+    write_atomically(run.path / EVALUATION, table.json().encode())
     write_atomically(run.path / "evaluation.md", table.markdown().encode())
     return table
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +13,7 @@ from multigan.files import write_atomically
 from multigan.part import RECIPE_DOMAIN, table_of
 from multigan.run import programs
 from multigan.run.card import Card, markdown
-from multigan.run.directory import RunDirectory
+from multigan.run.directory import RunDirectory, read_evaluation
 from multigan.run.origin import command_of, shown_description
 from multigan.sampler import load
 from multigan.weights import SAMPLED, read_weights, weights_of
@@ -77,7 +76,7 @@ def _known(source: Path, weights: Path) -> tuple[dict[str, Any] | None, Mapping[
         return about["recipe"], about["metrics"]
     if not (source / RECIPE).is_file():
         return None, None
-    return RunDirectory(source).description(), _evaluation(source)
+    return RunDirectory(source).description(), read_evaluation(source)
 
 
 def _preview(sampler: Sampler, folder: Path) -> list[Path]:
@@ -88,6 +87,8 @@ def _preview(sampler: Sampler, folder: Path) -> list[Path]:
 def _programs(generator: Any, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Write what the generator can be turned into: names with what they are, or why not."""
     written, left_out = {}, {}
+    for name in WRITERS:  # of an export that stood here before
+        (folder / name).unlink(missing_ok=True)
     try:
         traced = programs.trace(generator)
     except programs.NotExported as refusal:
@@ -101,7 +102,7 @@ def _programs(generator: Any, folder: Path) -> tuple[dict[str, str], dict[str, s
             left_out[name] = str(refusal)
             continue
         off = f"{program.difference:.1e} from the generator's values at most"
-        if program.difference > programs.TOLERANCE:
+        if not program.difference <= programs.TOLERANCE:  # nor for values that are not numbers
             left_out[name] = f"{reader} gives other samples: {off}"
             continue
         write_atomically(folder / name, program.content)
@@ -113,18 +114,6 @@ WRITERS = {
     TORCH: (programs.torch_program, "torch.export.load"),
     ONNX: (programs.onnx_program, "onnxruntime"),
 }
-
-
-def _evaluation(source: Path) -> Mapping[str, Any] | None:
-    """What `multigan evaluate` last measured of the run; None if nothing, or nothing readable."""
-    try:
-        table = json.loads((source / "evaluation.json").read_text())
-    except (OSError, ValueError):
-        return None
-    rows = table.get("rows") if isinstance(table, dict) else None
-    is_table = isinstance(rows, dict) and rows and all(isinstance(r, dict) for r in rows.values())
-    notes = table["notes"] if is_table and isinstance(table.get("notes"), list) else []
-    return {"rows": rows, "notes": notes} if is_table else None
 
 
 def _card(
@@ -139,9 +128,11 @@ def _card(
     parts = read_weights(weights)[0]
     domain = parts["domain"]["part"].partition("/")[0]
     generator: Any = sampler.generator
+    has_programs = not WRITERS.keys().isdisjoint(written)
     inputs = [
         (name, "(" + ", ".join(["B", *map(str, leaf.shape[1:])]) + ")", str(leaf.dtype))
         for name, leaf in programs.inputs_of(generator, 1).leaves.items()
+        if has_programs
     ]
     return Card(
         title=f"{domain}: {type(generator).__name__}"

@@ -22,7 +22,7 @@ def command_of(description: Mapping[str, Any]) -> str:
         defaults = {knob.name: knob.default for knob in read_recipe(description["name"]).knobs}
     except ValueError:
         defaults = {}
-    changed = {k: v for k, v in knobs.items() if k not in defaults or defaults[k] != v}
+    changed = {k: v for k, v in knobs.items() if k not in defaults or str(defaults[k]) != str(v)}
     return command_line(str(description["name"]), changed | {"seed": description["seed"]})
 
 

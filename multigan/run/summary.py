@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, NamedTuple
 
-from multigan.run.directory import RunDirectory, read_lines
+from multigan.run.directory import RunDirectory, read_evaluation, read_lines
 from multigan.run.flags import Flags
 from multigan.run.origin import command_line
 
@@ -138,14 +137,10 @@ class Summary:
     @property
     def measured(self) -> Measured | None:
         """`evaluation.json` if there is one, else the last line of metrics.jsonl; None without."""
-        try:
-            table = json.loads((self.run.path / "evaluation.json").read_text(errors="replace"))
-        except (OSError, ValueError):
-            table = None
-        if isinstance(table, dict) and isinstance(table.get("rows"), dict) and table["rows"]:
+        table = read_evaluation(self.run.path)
+        if table is not None:
             rows = {str(name): figures(row) for name, row in table["rows"].items()}
-            notes = table["notes"] if isinstance(table.get("notes"), list) else []
-            return Measured(rows, _intervals(table), [str(note) for note in notes], True)
+            return Measured(rows, _intervals(table), [str(note) for note in table["notes"]], True)
         if not self.metrics:
             return None
         last = self.metrics[-1]

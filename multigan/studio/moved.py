@@ -39,7 +39,8 @@ class Moved(nn.Module):
         super().__init__()
         if moves.any and not can_move(generator):
             raise ValueError("the latents of this generator cannot be moved, only drawn anew")
-        self.generator, self.moves, self.chunk = generator, moves, chunk
+        self.generator, self.moves = generator, moves
+        self.other_rng = keyed_rng(moves.other_seed, "sample", chunk)  # goes on from draw to draw
 
     def __getattr__(self, name: str) -> Any:
         """What this class has not, the generator has."""
@@ -52,7 +53,7 @@ class Moved(nn.Module):
         """`n` latents, moved."""
         latent, moves = self._first(n, rng), self.moves
         if moves.share:
-            other = self._first(n, keyed_rng(moves.other_seed, "sample", self.chunk))
+            other = self._first(n, self.other_rng)
             latent = self.generator.interpolate(latent, other, moves.share)
         for number, place in enumerate(moves.places):
             if place:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from multigan import cli
 from multigan.contract import Sampler
 from multigan.rng import keyed_rng
+from multigan.run import export as exporting
 from multigan.run import programs
 from multigan.run.card import escaped
 from multigan.run.export import CARD, ONNX, TORCH, export
@@ -104,11 +105,25 @@ def test_a_strangers_words_are_shown_and_do_nothing(points_run, tmp_path):
     assert "\n" not in escaped(EVIL) and "\ud800" not in escaped(EVIL)
 
 
-def test_what_is_not_an_evaluation_is_not_shown(points_run, tmp_path):
+@pytest.mark.parametrize("content", ['{"rows": {"this model": 3}}', "[" * 200_000])
+def test_what_is_not_an_evaluation_is_not_shown(points_run, tmp_path, content):
     run = Path(shutil.copytree(points_run, tmp_path / "run"))
-    (run / "evaluation.json").write_text('{"rows": {"this model": 3}}')
+    (run / "evaluation.json").write_text(content)
     export(run, tmp_path / "out")
     assert "It was not evaluated." in (tmp_path / "out" / CARD).read_text()
+
+
+def test_a_program_whose_values_are_not_numbers_is_left_out_with_any_that_stood_there(
+    points_run, tmp_path, monkeypatch
+):
+    out = tmp_path / "out"
+    assert export(points_run, out).written.keys() >= {TORCH, ONNX}
+    made = programs.Program(b"x", float("nan"))
+    monkeypatch.setattr(exporting, "WRITERS", {k: (lambda *_: made, k) for k in (TORCH, ONNX)})
+    again = export(points_run, out, force=True)
+    assert again.left_out.keys() == {TORCH, ONNX}
+    assert not (out / TORCH).exists() and not (out / ONNX).exists()
+    assert "Inputs of the exported programs" not in (out / CARD).read_text()
 
 
 def test_only_files_of_the_folder_are_written(points_run, tmp_path):

@@ -128,6 +128,7 @@ def test_without_an_evaluation_the_last_measurement_is_shown_with_the_command(ru
         '{"step": 1, "rows": {"a": {"b": "c"}, "d": 3}, "intervals": [1], "notes": 4}\n',
         "[]\n\xff{",
         f'{{"step": 1, "huge": {10**400}}}\n',
+        "[" * 200_000,
     ],
 )
 def test_files_that_hold_anything_do_not_stop_it(run, name, content):

@@ -47,6 +47,12 @@ def test_at_the_end_of_the_way_stand_the_latents_of_the_other_seed():
     assert half not in (there, sampler.sample(3, seed=0))
 
 
+def test_the_way_to_another_seed_holds_where_latents_are_drawn_several_times():
+    sampler = sampler_of("music")
+    there = moved_samples(sampler, 2, 0, Moves(other_seed=9, share=1.0), bars=6)
+    assert_alike(there, sampler.sample(2, seed=9, bars=6))
+
+
 def test_a_direction_moves_every_sample_its_way_and_back_again():
     generator = tiny_recipe("points").generator
     rng = lambda: keyed_rng("latents")  # noqa: E731
