@@ -2,8 +2,8 @@
 
 Where data are stretched by s, slopes shrink by s, and the game is the same one if gamma grows by
 s^2. So gamma is a pure number times a squared length of the data. That length should not grow by
-axes that say nothing new (a picture at twice the resolution, a cell that is always empty), nor
-shrink where there are few. So it is that of one difference between two samples along another:
+axes that say nothing new (a cell that is always empty), nor shrink where there are few. So it is
+that of one difference between two samples along another:
 
     L^2 = E (u . v)^2 / E |v|^2,   u = x1 - x2,   v = x3 - x4   of four samples,
 

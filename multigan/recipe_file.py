@@ -112,7 +112,8 @@ def read_recipe(name: str | Path) -> RecipeFile:
             raise ValueError(f"{sets}, which are no knobs of its recipe")
     header = ast.get_docstring(tree) or path.stem
     seeds = _constant(tree, "SEEDS", path, 3)
-    return RecipeFile(str(name).removesuffix(".py"), path, header, knobs, tiny, rows, seeds)
+    own = str(name).endswith(".py")  # kept: the name without it may be that of a packaged recipe
+    return RecipeFile(path.name if own else str(name), path, header, knobs, tiny, rows, seeds)
 
 
 def _constant(tree: ast.Module, name: str, path: Path, default: Any) -> Any:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +43,29 @@ def save_weights(path: Path, network: nn.Module, description: Mapping[str, Any])
     save_file(unique_state(network), path, metadata={"multigan": text})
 
 
+def read_description(path: Path) -> dict[str, Any]:
+    """The description that a weight file carries, without its tensors.
+
+    Raises ValueError for a file that is damaged or was not written by multigan.
+    """
+    return _read(path, lambda file: {})[0]
+
+
 def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The description and the tensors of a weight file.
 
     Raises ValueError for a file that is damaged or was not written by multigan.
     """
+    return _read(path, lambda file: {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def _read(
+    path: Path, tensors_of: Callable[[Any], dict[str, Tensor]]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
             text = (file.metadata() or {}).get("multigan")
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            tensors = tensors_of(file)
         description = None if text is None else parse_json(text)
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None

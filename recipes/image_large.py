@@ -1,12 +1,11 @@
 """Pictures at the published sizes of R3GAN and with its schedules, for a GPU.
 
     multigan train image_large --device cuda
-    multigan train image_large --preset ffhq-64 --data faces --mirrored --device cuda \\
-        --batch-size 256 --steps 390625
+    multigan train image_large --preset ffhq-64 --data faces --mirrored --device cuda
 
 Fashion-MNIST with the networks of CIFAR-10 (20.8 M and 21.3 M weights); the three largest stages
 work in bf16. Not run: no GPU was at hand.
-Try: `--preset mini-32 --batch-size 64 --steps 15000` on a CPU (not run either).
+Try: `--preset mini-32` on a CPU (not run either).
 """
 
 from multigan.gamma import settle_gamma
@@ -23,8 +22,8 @@ def recipe(
     data: str = "fashion-mnist",
     preset: str = "cifar-10",
     mirrored: bool = False,
-    steps: int = 488_281,
-    batch_size: int = 512,
+    steps: int | None = None,
+    batch_size: int | None = None,
     lr: float = 2e-4,
     gamma: str = "preset",
     accumulate: int = 1,
@@ -34,8 +33,8 @@ def recipe(
     data: digits, fashion-mnist, or a path: a folder, a zip, arrays; sub-folders are classes
     preset: sizes and schedules, a name of multigan.image.presets.PRESETS
     mirrored: also learn every picture with left and right exchanged
-    steps: updates of the generator; each preset lists its own, and its batch size
-    batch_size: real pictures in one update
+    steps: updates of the generator; those of the preset if not given
+    batch_size: real pictures in one update; that of the preset if not given
     lr: learning rate of both networks at the start; a quarter after the burn-in
     gamma: weight of both penalties at the start, a tenth after the burn-in; preset, or auto
     accumulate: micro-batches of one update, for a GPU that does not hold the whole batch
@@ -51,8 +50,8 @@ def recipe(
         data=train,
         generator=generator,
         discriminator=discriminator,
-        steps=steps,
-        batch_size=batch_size,
+        steps=steps or chosen.steps,
+        batch_size=batch_size or chosen.batch_size,
         penalties={"r1": weight, "r2": weight},
         generator_lr=rate,
         discriminator_lr=rate,

@@ -157,6 +157,13 @@ def start_of(run):
     }
 
 
+def test_a_file_without_a_generator_is_not_walked_in_and_said_to_be_so(copied, capsys):
+    file = copied / "checkpoints" / f"step-{STEPS:09d}" / "discriminator.safetensors"
+    for verb in ("sample", "interpolate"):
+        assert cli.main([verb, str(file)]) == 2
+        assert "describes no generator" in capsys.readouterr().err
+
+
 def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
     monkeypatch.setattr(Loop, "go", lambda self: None)
     monkeypatch.setattr(training, "_report", lambda run, json: None)

@@ -75,7 +75,8 @@ def _to(wish: str) -> str:
 def _morphs(path: str) -> bool:
     """Whether the generator can stand between two conditions; its recipe is not executed."""
     from multigan.part import RECIPE_DOMAIN, find_part
-    from multigan.weights import read_weights, weights_of
+    from multigan.weights import read_description, weights_of
 
-    part = read_weights(weights_of(Path(path)))[0]["generator"]["part"]
+    described = read_description(weights_of(Path(path))).get("generator")
+    part = described["part"] if described else RECIPE_DOMAIN  # load() will say why
     return not part.startswith(RECIPE_DOMAIN) and hasattr(find_part(part), "morph")

@@ -24,9 +24,9 @@ SOURCE = [
 def wishes_of(path: str) -> list[Option]:
     """The options of the domain that a run or weight file belongs to."""
     from multigan.part import RECIPE_DOMAIN, find_part
-    from multigan.weights import read_weights, weights_of
+    from multigan.weights import read_description, weights_of
 
-    domain = read_weights(weights_of(Path(path)))[0]["domain"]
+    domain = read_description(weights_of(Path(path)))["domain"]
     if domain["part"].startswith(RECIPE_DOMAIN):  # its file is not executed to learn its wishes
         return []
     sample = getattr(find_part(domain["part"]), "sample", None)  # None: load() will say why

@@ -27,7 +27,7 @@ def share_statistics(network: nn.Module, processes: Processes) -> None:
 
 def _forward(norm: Any, processes: Processes, x: Tensor) -> Tensor:
     """(B, C, ...) -> (B, C, ...), as nn.BatchNorm does with the rows of all processes."""
-    if not (norm.training or norm.running_mean is None):
+    if not norm.training:  # each process measures rows of its own then, and not equally often
         return type(norm).forward(norm, x)
     norm._check_input_dim(x)
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
@@ -36,7 +36,7 @@ def _forward(norm: Any, processes: Processes, x: Tensor) -> Tensor:
     mean = processes.merge(wide.mean(axes))  # (C,)
     centred = wide - mean.view(shape)
     variance = processes.merge(centred.square().mean(axes))  # (C,)
-    if norm.training and norm.running_mean is not None:
+    if norm.running_mean is not None:
         rows = processes.world_size * x.numel() / x.shape[1]
         _remember(norm, mean.detach(), variance.detach() * rows / (rows - 1))
     scaled = centred * (variance + norm.eps).rsqrt().view(shape)

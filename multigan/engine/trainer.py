@@ -262,7 +262,7 @@ class AdversarialTrainer:
         """How varied the last fakes of D's updates were beside their reals (engine/variety.py)."""
         if self._last is None:
             return {}
-        rows = tree_map(lambda leaf: leaf[:LOOKED_AT], self._last)
+        rows = tree_map(lambda leaf: leaf[: LOOKED_AT // self.processes.world_size], self._last)
         return variety(self.discriminator, *self.processes.gather(rows))
 
     def state(self) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.contract import Condition, evaluating, tree_map
+from multigan.contract import Condition, evaluating
 
 LOOKED_AT = 256  # samples of each side, at most
 TWIN = 0.01  # of the mean distance between two reals: nearer samples count as the same
@@ -24,10 +24,8 @@ def variety(
     the shares of samples with another one nearer than a hundredth of it. Nothing is drawn, no
     buffer moves. Empty for a batch of one sample.
     """
-    real, fake = real[:LOOKED_AT], fake[:LOOKED_AT]
     if len(real) < 2:
         return {}
-    condition = tree_map(lambda leaf: leaf[:LOOKED_AT], condition)
     with evaluating(discriminator):
         features = getattr(discriminator, "features", lambda x, condition: x)
         sides = [features(x, condition).float().flatten(1) for x in (real, fake)]

@@ -13,7 +13,6 @@ PARTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
     "Images": "multigan.image.data:Images",
     "StackedImages": "multigan.image.stacked:StackedImages",
-    "ScarceDomain": "multigan.image.scarce:ScarceDomain",
     "ScarceImages": "multigan.image.scarce:ScarceImages",
     "DiffAugment": "multigan.image.augment:DiffAugment",
     "AdaptivePipeline": "multigan.image.augment:AdaptivePipeline",

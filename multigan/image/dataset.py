@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from multigan.contract import Sampler
-from multigan.files import write_atomically
 from multigan.image.domain import ImageDomain
+from multigan.image.sheet import save_png
 from multigan.rng import keyed_rng
 
 PLAIN = " -_+()'"  # what may stand in the name of a folder beside letters and digits, and dots
@@ -63,7 +62,7 @@ def _coded(character: str) -> str:
 
 def _classes(sampler: Sampler) -> tuple[str, ...]:
     """The names of a picture generator's classes; ValueError if it has none."""
-    domain = getattr(sampler.domain, "pictures", sampler.domain)
+    domain = sampler.domain
     if not isinstance(domain, ImageDomain):
         raise ValueError("this generator draws no pictures")
     if not domain.labels:
@@ -77,6 +76,4 @@ def _classes(sampler: Sampler) -> tuple[str, ...]:
 def _write(pictures: list[Image.Image], folder: Path) -> None:
     folder.mkdir(parents=True)
     for number, picture in enumerate(pictures):
-        content = io.BytesIO()
-        picture.save(content, format="PNG")
-        write_atomically(folder / f"{number:06d}.png", content.getvalue())
+        save_png(picture, folder / f"{number:06d}.png")

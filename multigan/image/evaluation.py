@@ -56,8 +56,11 @@ def evaluate(
     All rows are held against `data`, a held-out split, at one count, `most` at most. Helper
     networks are kept in `cache`. Where the data are stacks (they have `layers`) their modes are
     counted too, in as many stacks as `data` holds. Raises Unmeasurable if a split holds too few
-    pictures for the extractor's width.
+    pictures for the extractor's width. Data that `judge` generators themselves do so.
     """
+    judge = getattr(data, "judge", None)
+    if judge is not None:
+        return judge(generator, rng)
     train = data.split("train")
     real, other, known = matched([data, _another_split(data), train], most)
     n = len(real.x)

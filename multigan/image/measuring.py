@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from multigan.caches import cache_folder
 from multigan.image.evaluation import COMPARED, evaluate
 from multigan.image.extractors import AUTO
-from multigan.part import rebuild
+from multigan.rebuilt import data_of_run
 from multigan.rng import keyed_rng
 from multigan.sampler import load
 
@@ -34,19 +33,10 @@ def measure(
     cache: where helper models are kept
     """
     sampler = load(run, domain="image")
-    held = _data_of(run, data).split(split)
+    if split not in ("test", "valid"):
+        raise ValueError(f"split is {split!r}; wanted test or valid")
+    held = data_of_run(run, data).split(split)
     domain: Any = sampler.domain
     rng = keyed_rng(seed, "evaluate")
     table = evaluate(domain, sampler.generator, held, rng, cache_folder(cache), extractor, count)
     print(table.markdown())
-
-
-def _data_of(run: Path, source: str | None) -> Any:
-    """The training data of a run, or the same kind of data from another source."""
-    try:
-        stored = json.loads((run / "recipe.json").read_text())["recipe"]["data"]
-    except (OSError, ValueError, LookupError) as error:
-        raise ValueError(f"{run} is no run directory with a whole recipe.json") from error
-    if source is not None:
-        stored = stored | {"arguments": stored["arguments"] | {"source": source}}
-    return rebuild(stored)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -109,7 +110,7 @@ def _r3gan(domain: ImageDomain, width: int, latent_dim: int, norm: str, group: i
     size, classes = domain.resolution, len(domain.labels) or None
     stages = growth(size).doublings + 1
     widths = [width * (stages - stage) for stage in range(stages)]
-    sizes = (size, domain.channels, widths, 1, min(16, 2 * width))
+    sizes = (size, domain.channels, widths, 1, math.gcd(16, 2 * width))
     generator = R3Generator(*sizes, latent_dim=latent_dim, classes=classes)
     return generator, R3Discriminator(*sizes, classes=classes, stddev_group=group)
 

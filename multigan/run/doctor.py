@@ -231,10 +231,11 @@ def _trained_and_read_back(domain: str, folder: Path) -> str:
     from multigan.sampler import load
 
     run = train(domain, tiny=True, show=False, out=str(folder / "run"), cache=str(folder / "cache"))
-    samples = load(run.path).sample(SHOWN, seed=0)
+    sampler = load(run.path)
+    samples = sampler.sample(SHOWN, seed=0)
     written = folder / "samples"
     written.mkdir()
-    load(run.path).domain.write(samples, written)
+    sampler.domain.write(samples, written)
     read_samples = load_attribute(f"{domains()[domain]}.domain:read_samples")
     if read_samples(written) != samples:
         raise ValueError("the samples that were read back are not those that were written")

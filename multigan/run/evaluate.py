@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
-from typing import Any
 
 from multigan.caches import cache_folder
-from multigan.contract import Data, Table
+from multigan.contract import Table
 from multigan.files import write_atomically
-from multigan.part import rebuild
+from multigan.rebuilt import data_of
 from multigan.rng import keyed_rng
 from multigan.run.directory import EVALUATION, RunDirectory
 from multigan.sampler import load
@@ -60,30 +59,3 @@ def with_baseline(table: Table, name: str, baseline: Table) -> Table:
     *others, model = table.rows
     rows = {row: table.rows[row] for row in others} | {name: baseline.model}
     return replace(table, rows=rows | {model: table.model})
-
-
-def data_of(
-    description: dict[str, Any], source: str | None = None, trust: ModuleType | None = None
-) -> Data:
-    """The data of a run, rebuilt; `source` replaces where they come from, and skips the check."""
-    stored = description["recipe"].get("data")
-    if not isinstance(stored, dict):
-        raise ValueError("recipe.json is damaged: its recipe lacks data")
-    if source is None:
-        data = rebuild(stored, trust)
-        if not hasattr(data, "fingerprint"):
-            raise ValueError("recipe.json is damaged: its data are no data set")
-        if data.fingerprint != description["fingerprint"]:
-            raise ValueError(
-                f"the data of the run have changed since training ({stored['part']}); "
-                "name other data with --data"
-            )
-        return data
-    return rebuild(moved_data(stored, source), trust)
-
-
-def moved_data(stored: dict[str, Any], source: str) -> dict[str, Any]:
-    """The description of a data part, with `source` as where its data come from."""
-    if "source" not in stored["arguments"]:
-        raise ValueError(f"{stored['part']} has no source that --data could replace")
-    return stored | {"arguments": stored["arguments"] | {"source": source}}

@@ -14,7 +14,7 @@ from multigan.part import RECIPE_DOMAIN, table_of
 from multigan.run import programs
 from multigan.run.card import Card, markdown
 from multigan.run.directory import RunDirectory, read_evaluation
-from multigan.run.origin import command_of, shown_description
+from multigan.run.origin import command_of, shown_description, without_places
 from multigan.sampler import load
 from multigan.weights import SAMPLED, read_weights, weights_of
 
@@ -143,7 +143,7 @@ def _card(
         parameters=sum(p.numel() for p in generator.parameters()),
         license=license,
         hub={} if domain == RECIPE_DOMAIN else table_of(domain, "HUB"),
-        command="not known" if description is None else command_of(description),
+        command="not known" if description is None else command_of(without_places(description)),
         inputs=inputs,
         files=list(written.items()),
         shown=shown,

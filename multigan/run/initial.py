@@ -34,4 +34,6 @@ def initialise(trainer: AdversarialTrainer, source: str) -> dict[str, Any]:
         unfit = load_what_fits(trainer.discriminator, read_weights(files[-1])[1])
         fresh += [f"discriminator.{name}" for name in unfit]
     sums = {str(file.absolute()): sha256(file) for file in files}
-    return {"source": str(Path(source).absolute()), "files": sums, "fresh": fresh}
+    is_path = Path(source).exists()  # else the name of a ready-made generator
+    place = str(Path(source).absolute()) if is_path else source
+    return {"source": place, "files": sums, "fresh": fresh}

@@ -7,34 +7,39 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from multigan.recipe_file import read_recipe, recipe_names
+from multigan.recipe_file import read_recipe
+from multigan.run.flags import Flags
 
+UNSAID = {"tensorboard", "report"}  # flags that make no other run
 LONGEST_PATH = 4096  # characters; what is longer is no path
 
 
 def command_of(description: Mapping[str, Any]) -> str:
-    """The line that trains such a run again: the knobs that differ from the recipe's defaults.
+    """The line that trains such a run again: what differs from the defaults of recipe and flags.
 
-    All knobs, where the recipe is not at hand.
+    All knobs, where the recipe is not at hand. What is None is left out.
     """
-    knobs = dict(without_places(description["knobs"]))
+    knobs, recipe = dict(description["knobs"]), description["recipe"]
+    flags = _flags_given(description["flags"], knobs.get("steps", recipe["steps"]))
+    if "steps" in knobs:
+        knobs["steps"] = recipe["steps"]  # more than at first, perhaps
     try:
         defaults = {knob.name: knob.default for knob in read_recipe(description["name"]).knobs}
     except ValueError:
         defaults = {}
-    changed = {k: v for k, v in knobs.items() if k not in defaults or str(defaults[k]) != str(v)}
-    return command_line(str(description["name"]), changed | {"seed": description["seed"]})
-
-
-def command_line(recipe: str, options: Mapping[str, Any]) -> str:
-    """`multigan train` of a recipe, a packaged one or a file of that name, with knobs and flags.
-
-    What is None is left out.
-    """
-    words = ["multigan", "train", recipe if recipe in recipe_names() else f"{recipe}.py"]
-    for name, value in options.items():
+    options = {k: v for k, v in knobs.items() if k not in defaults or str(defaults[k]) != str(v)}
+    if isinstance(init := description.get("init"), dict) and "source" in init:
+        flags["init"] = init["source"]
+    words = ["multigan", "train", str(description["name"])]
+    for name, value in (options | flags | {"seed": description["seed"]}).items():
         words += _option(name.replace("_", "-"), value)
     return shlex.join(words)
+
+
+def _flags_given(stored: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """The flags that make it another run, where they are not the defaults for so many steps."""
+    usual = Flags().to_json() if not isinstance(steps, int) else Flags().settled(steps).to_json()
+    return {k: v for k, v in stored.items() if k in usual and k not in UNSAID and v != usual[k]}
 
 
 def _option(name: str, value: Any) -> list[str]:

@@ -77,7 +77,7 @@ class Watch:
         ) + "".join(f"  ! {name}" for name in sorted(self._signs))
         now = time.monotonic()
         last = self._number >= self._total
-        due = self._verbose or now - self._spoke >= LINE_EVERY_SECONDS or last
+        due = now - self._spoke >= LINE_EVERY_SECONDS or last
         if self._verbose or (due and not self._console.is_terminal):
             self._spoke = now
             left = (self._total - self._number) / max(self._rate, 1e-9)

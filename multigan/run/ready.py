@@ -12,10 +12,10 @@ from safetensors.torch import save as save_tensors
 from multigan.caches import cache_folder
 from multigan.files import write_atomically
 from multigan.ready_made import MOST_BYTES, ready_folder
+from multigan.rebuilt import data_of
 from multigan.rng import keyed_rng
 from multigan.run.directory import RunDirectory
-from multigan.run.evaluate import data_of
-from multigan.run.origin import command_of, shown_description
+from multigan.run.origin import command_of, shown_description, without_places
 from multigan.sampler import load
 from multigan.weights import read_weights, weights_of
 
@@ -47,7 +47,7 @@ def make_ready(
         raise ValueError(f"{weights} takes {len(content):,} bytes; wanted {MOST_BYTES:,} at most")
     about = {
         "recipe": shown_description(description),
-        "command": command_of(description),
+        "command": command_of(without_places(description)),
         "checkpoint": weights.parent.name,
         "stored": "float16" if half else "float32",
         "metrics": _measured(content, description, cache) if measured else None,

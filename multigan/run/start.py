@@ -19,13 +19,13 @@ from multigan.engine.processes import Processes, joined
 from multigan.engine.schedules import progress_of, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.part import RECIPE_DOMAIN
+from multigan.rebuilt import moved_data
 from multigan.recipe import Recipe, recipe_from_json, recipe_to_json
 from multigan.recipe_file import RecipeFile, build_recipe, executed, read_recipe, settle_knobs
 from multigan.rng import keyed_rng
 from multigan.run.checkpoint import load_checkpoint, tidy
 from multigan.run.device import device_of_process, pick_device
 from multigan.run.directory import RunDirectory, default_out
-from multigan.run.evaluate import moved_data
 from multigan.run.flags import Flags, check_knob_names, split_flags
 from multigan.run.initial import initialise
 from multigan.run.lock import locked
@@ -141,13 +141,16 @@ def _resume(
     trust: ModuleType | None,
     show: int,
 ) -> Run:
-    description = processes.first(run.description)
-    stored = description["flags"]
-    flags = Flags.from_json(stored if device is None else stored | {"device": device})
-    flags = replace(flags, cache=cache)
-    if data is not None:
-        description["recipe"]["data"] = moved_data(description["recipe"]["data"], data)
-    seed = description["seed"]
+    def describe() -> dict[str, Any]:
+        found = run.description()
+        if data is not None:
+            found["recipe"]["data"] = moved_data(found["recipe"]["data"], data)
+        return found
+
+    description = processes.first(describe)
+    stored, seed = description["flags"], description["seed"]
+    given = stored if device is None else stored | {"device": device}
+    flags = processes.together(lambda: replace(Flags.from_json(given), cache=cache))
 
     def build() -> AdversarialTrainer:
         with torch.random.fork_rng(devices=[]):
@@ -170,13 +173,11 @@ def _resume(
     trainer = processes.together(build)
     recipe, horizon = trainer.recipe, trainer.horizon
     state = processes.first(load)
-    done = 0 if state is None else _steps_done(state, run)
+    done = processes.first(lambda: _steps_done(state, run, steps))
     if state is None:
         warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
         if "init" in description:
             processes.first(lambda: initialise(trainer, description["init"]["source"]))
-    if steps is not None and steps < done:
-        raise ValueError(f"{run.path} is at step {done} already; wanted --steps above it")
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed between its last checkpoint and saying so
             processes.first(lambda: run.describe(description | {"ended": FINISHED}))
@@ -191,12 +192,19 @@ def _resume(
     return _go(Loop(trainer, run, flags, show), state)
 
 
-def _steps_done(state: Mapping[str, Any], run: RunDirectory) -> int:
-    """Steps of the game in a training state; ValueError for one that does not say."""
+def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, wanted: int | None) -> int:
+    """Steps of the game in a training state; ValueError if it does not say, or is beyond `wanted`.
+
+    0 without a state.
+    """
+    if state is None:
+        return 0
     trainer = state.get("trainer")
     done = trainer.get("number") if isinstance(trainer, dict) else None
     if not isinstance(done, int):
         raise ValueError(f"{run.path}: its training state does not say how far it is")
+    if wanted is not None and wanted < done:
+        raise ValueError(f"{run.path} is at step {done} already; wanted --steps above it")
     return done
 
 

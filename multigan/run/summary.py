@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 from multigan.run.directory import RunDirectory, read_evaluation, read_lines
-from multigan.run.flags import Flags
-from multigan.run.origin import command_line
+from multigan.run.origin import command_of
 
-UNSAID = {"out", "seed", "init", "force", "cache", "tensorboard", "report"}  # make no other run
 MOST_LINES = 1000  # of a log, on a page
 GAME = "logit/gap"  # what every line of the game has, and the health monitor reads
 DIGITS = 5  # significant ones of a figure on a page
@@ -89,29 +86,12 @@ class Summary:
     @property
     def knobs(self) -> list[tuple[str, str]]:
         """The values that the recipe was given."""
-        knobs = self.description["knobs"]
-        return [(k, str(v)) for k, v in knobs.items()] if isinstance(knobs, dict) else []
+        return [(k, str(v)) for k, v in self.description["knobs"].items()]
 
     @property
     def command(self) -> str:
         """The command line that trains this run again."""
-        knobs = self.description["knobs"]
-        options = dict(knobs) if isinstance(knobs, dict) else {}
-        seed = {"seed": self.description["seed"]}
-        return command_line(str(self.description["name"]), options | self._flags_given | seed)
-
-    @property
-    def _flags_given(self) -> dict[str, Any]:
-        """The flags that make it another run, where they are not the defaults."""
-        stored, steps = self.description["flags"], self.description["recipe"]["steps"]
-        if not isinstance(stored, dict) or not isinstance(steps, int):
-            return {}
-        usual = Flags().settled(steps)
-        names = [item.name for item in fields(Flags) if item.name not in UNSAID]
-        given = {n: stored[n] for n in names if n in stored and stored[n] != getattr(usual, n)}
-        init = self.description.get("init")
-        source = {"init": init["source"]} if isinstance(init, dict) and "source" in init else {}
-        return given | source
+        return command_of(self.description)
 
     @property
     def verdicts(self) -> list[Verdict]:

@@ -22,10 +22,11 @@ from multigan.caches import cache_folder
 from multigan.contract import Table
 from multigan.files import write_atomically
 from multigan.fit import fit
+from multigan.rebuilt import data_of_run
 from multigan.rng import keyed_rng
 from multigan.text.evaluation import COPY, model_row, references
 from multigan.text.scorers import score
-from multigan.text.sweep import BASELINE, MODEL, TIED, data_of, samplers_of
+from multigan.text.sweep import BASELINE, MODEL, TIED, samplers_of
 
 ALPHAS = (0.95, 1.0, 1.05, 1.1)  # 1 / temperature
 COMPARED = ("frechet", "lm_gap", "reverse_lm")  # lower is better
@@ -63,7 +64,7 @@ def baselines(
     samplers = samplers_of(run)
     if BASELINE not in samplers:
         raise ValueError(f"{run} has no likelihood stage to compare with")
-    learnt, trained = samplers[BASELINE].generator, data_of(run, data)
+    learnt, trained = samplers[BASELINE].generator, data_of_run(run, data)
     valid, test = trained.split("valid"), trained.split("test")
     folder = cache_folder(cache)
     alpha = best_alpha(samplers[BASELINE].domain, learnt, valid, seed, folder)

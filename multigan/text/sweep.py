@@ -18,8 +18,8 @@ import torch
 
 from multigan.caches import cache_folder
 from multigan.contract import Sampler
-from multigan.files import parse_json, write_atomically
-from multigan.part import rebuild
+from multigan.files import write_atomically
+from multigan.rebuilt import data_of_run
 from multigan.rng import keyed_rng
 from multigan.sampler import load
 from multigan.text.evaluation import model_row, references
@@ -65,7 +65,7 @@ def sweep(
     """
     alphas = _alphas(lowest, highest, points)
     samplers = samplers_of(run)
-    held = data_of(run, data).split(split)
+    held = data_of_run(run, data).split(split)
     found, noise = measure(samplers, held, alphas, seed, cache_folder(cache))
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)
@@ -140,17 +140,6 @@ def samplers_of(run: Path) -> dict[str, Sampler]:
     if before.is_file():
         found[BASELINE] = load(before, domain="text")
     return found
-
-
-def data_of(run: Path, source: str | None) -> Any:
-    """The training data of a run, or the same kind of data from another source."""
-    try:
-        stored = parse_json((run / "recipe.json").read_text())["recipe"]["data"]
-    except (OSError, ValueError, LookupError) as error:
-        raise ValueError(f"{run} is no run directory with a whole recipe.json") from error
-    if source is not None:
-        stored = stored | {"arguments": stored["arguments"] | {"source": source}}
-    return rebuild(stored)
 
 
 def _curve(found: Sequence[Point], name: str) -> list[tuple[float, float]]:

@@ -62,7 +62,7 @@ def recipe(
     gamma: weight of both gradient penalties at the start; a tenth of it after the burn-in
     """
     few = ScarceImages(data, resolution, per_class, draw, generated, share, truncation)
-    pictures = few.domain.pictures
+    pictures = few.domain
     size, channels, classes = pictures.resolution, pictures.channels, len(pictures.labels)
     widths, falling = stage_widths(width, size), Schedule(lr, 0.0)
     upright = AugmentationPipeline(augment_p, strengths=dict.fromkeys(UPRIGHT, 1.0))

@@ -7,7 +7,7 @@
 Short runs of the default networks, 27 to 46 CPU seconds each on a 2-core x86 machine. Seed 0, so
 far: Frechet distance of the digits .97, .91, .70 at gamma .02, .08, .32; total variation of the
 ring .103, .068 at .02, .08. The other rows (auto is .30, .036, .17) and seeds were not run.
-MNIST are its 10,000 test digits, in ../shared/data/mnist10k.
+MNIST are its 10,000 test digits, in a folder called mnist.
 """
 
 from multigan.gamma import settle_gamma
@@ -33,11 +33,11 @@ ROWS = {
     "ring_0.32": {"data": "ring", "steps": 1500, "gamma": "0.32"},
     "ring_1.28": {"data": "ring", "steps": 1500, "gamma": "1.28"},
     "ring_auto": {"data": "ring", "steps": 1500},
-    "mnist_0.02": {"data": "../shared/data/mnist10k", "gamma": "0.02"},
-    "mnist_0.08": {"data": "../shared/data/mnist10k", "gamma": "0.08"},
-    "mnist_0.32": {"data": "../shared/data/mnist10k", "gamma": "0.32"},
-    "mnist_1.28": {"data": "../shared/data/mnist10k", "gamma": "1.28"},
-    "mnist_auto": {"data": "../shared/data/mnist10k"},
+    "mnist_0.02": {"data": "mnist", "gamma": "0.02"},
+    "mnist_0.08": {"data": "mnist", "gamma": "0.08"},
+    "mnist_0.32": {"data": "mnist", "gamma": "0.32"},
+    "mnist_1.28": {"data": "mnist", "gamma": "1.28"},
+    "mnist_auto": {"data": "mnist"},
 }
 
 

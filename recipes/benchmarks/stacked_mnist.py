@@ -29,7 +29,7 @@ DISCRIMINATORS = {"dcgan": DCGANDiscriminator, "r3": R3Discriminator}
 
 def recipe(
     *,
-    data: str = "../shared/data/mnist10k",
+    data: str = "mnist",
     resolution: int = 28,
     size: str = "cpu",
     game: str = "r3",

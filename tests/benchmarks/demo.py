@@ -19,8 +19,9 @@ from sklearn.svm import SVC
 
 from multigan.cli import main as multigan
 from multigan.image.data import Images
+from multigan.rebuilt import data_of
 from multigan.run.directory import RunDirectory
-from multigan.run.evaluate import data_of, evaluate
+from multigan.run.evaluate import evaluate
 
 PER_CLASS = 100
 

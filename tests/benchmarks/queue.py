@@ -127,12 +127,18 @@ def main() -> None:
     if asked.table:
         print("\n\n".join(table(recipe) for recipe in recipes))
         return
+    failed: list[str] = []
     for job in jobs(recipes):
         if job.result.is_file():
             print(f"{job.result.name}: there already")
         else:
             print(f"{job.result.name}: {' '.join(job.options())}", flush=True)
-            run(job)
+            try:
+                run(job)
+            except subprocess.CalledProcessError:  # it has said why: data that are not here, say
+                failed.append(job.result.name)
+    if failed:
+        sys.exit(f"not run: {', '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -84,3 +84,18 @@ def test_a_result_is_written_where_no_folder_was(results, monkeypatch):
     queue.run(next(queue.jobs(["toy"])))
     written = json.loads((results / "new" / "results" / "toy-a-0.json").read_text())
     assert written["row"] == "a" and written["evaluation"] == {"rows": {}}
+
+
+def test_a_run_that_fails_is_told_and_the_others_are_run(results, monkeypatch, capsys):
+    ran = []
+
+    def run(job):
+        ran.append((job.row, job.seed))
+        if job.row == "a":
+            raise queue.subprocess.CalledProcessError(2, "multigan")
+
+    monkeypatch.setattr(queue, "run", run)
+    monkeypatch.setattr("sys.argv", ["queue", "toy"])
+    with pytest.raises(SystemExit, match=r"not run: toy-a-0\.json, toy-a-1\.json"):
+        queue.main()
+    assert ran == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]

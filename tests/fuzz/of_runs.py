@@ -27,8 +27,8 @@ def _run_descriptions(_: Path) -> list[bytes]:
 
 def _read_run_description(path: Path) -> None:
     """What `list --runs`, `evaluate` and `resume` read, up to the first step."""
+    from multigan.rebuilt import data_of
     from multigan.run.directory import RunDirectory, state_of
-    from multigan.run.evaluate import data_of
     from multigan.run.start import resume
 
     run = RunDirectory(path.parent)

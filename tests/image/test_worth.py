@@ -9,7 +9,8 @@ from scipy.ndimage import map_coordinates
 
 from multigan.contract import Batch, Sampler, Unmeasurable
 from multigan.image import sources, worth
-from multigan.image.scarce import ScarceDomain, ScarceImages
+from multigan.image.pixels import quantised
+from multigan.image.scarce import ScarceImages
 from multigan.part import describe, rebuild
 from multigan.rng import keyed_rng
 from tests.image.written import folder_of
@@ -169,13 +170,17 @@ def test_truncation_reaches_the_pictures_that_are_judged(monkeypatch):
     assert spread[0.01] < 0.3 * spread[None]
 
 
-def test_the_domain_draws_and_writes_as_that_of_its_pictures_does(tmp_path):
-    few = ScarceImages("digits", 8, per_class=2)
-    own, plain = Sampler(few.domain, Stripes()), Sampler(few.domain.pictures, Stripes())
-    for wishes in ({}, {"label": "3"}, {"labels": "3,1", "truncation": 1.0}):
-        pair = [s.sample(70, **wishes) for s in (own, plain)]
-        assert [p.tobytes() for p in pair[0]] == [p.tobytes() for p in pair[1]]
-        assert pair[0][-1].info == pair[1][-1].info
-    names = [file.name for file in few.domain.write(own.sample(2), tmp_path)]
-    assert names == ["000000.png", "000001.png", "grid.png"]
-    assert isinstance(few.domain, ScarceDomain)
+def test_a_generator_of_what_is_not_finite_is_not_judged():
+    few = ScarceImages("digits", 8, per_class=2, generated=4)
+    diverged = Stripes()
+    torch.nn.init.constant_(diverged.level, math.nan)
+    with pytest.raises(ValueError, match="not finite; its training diverged"):
+        few.split("test").judge(diverged, keyed_rng(0))
+
+
+def test_made_pictures_are_judged_as_files_would_keep_them(monkeypatch):
+    seen = {}
+    monkeypatch.setattr(worth, "worth", lambda known, made, *rest: seen.update(made) or {"r": {}})
+    ScarceImages("digits", 8, 2, generated=3, subset="test").judge(Stripes(), keyed_rng(0))
+    for batch in seen.values():
+        assert torch.equal(batch.x, quantised(batch).x)

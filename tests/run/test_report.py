@@ -110,7 +110,7 @@ def test_the_command_trains_it_again_and_is_safe_to_paste(run):
     assert command.startswith("multigan train points --steps 200 --layout '<img")
     assert command.endswith("--ring --save-every 50 --seed 3") and "nothing" not in command
     edit_json(run / "recipe.json", name="mine; rm -rf")
-    assert Summary(RunDirectory(run)).command.startswith("multigan train 'mine; rm -rf.py'")
+    assert Summary(RunDirectory(run)).command.startswith("multigan train 'mine; rm -rf'")
 
 
 def test_without_an_evaluation_the_last_measurement_is_shown_with_the_command(run):

@@ -42,7 +42,9 @@ def tiny_run(path):
         (weights.parent / MANIFEST).write_text(json.dumps({SAMPLED: sha256(weights)}))
     rate = {"schedule": {"start": 0.1, "end": 0.01, "until": 1.0, "shape": "cosine"}}
     recipe = {"data": describe(data), "steps": 3, "batch_size": 8, "likelihood_lr": rate}
-    (path / "recipe.json").write_text(json.dumps({"recipe": recipe}))
+    (path / "recipe.json").write_text(
+        json.dumps({"recipe": recipe, "fingerprint": data.fingerprint})
+    )
     return path
 
 
