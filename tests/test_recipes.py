@@ -55,7 +55,8 @@ def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
 def test_tiny_runs_for_a_few_steps_only(name):
     file = read_recipe(name)
     assert 1 < settle_knobs(file, {}, tiny=True)["steps"] <= 100, "TINY sets steps"
-    assert settle_knobs(file, {}, tiny=False)["steps"] > 100
+    steps = settle_knobs(file, {}, tiny=False)["steps"]
+    assert steps is None or steps > 100, "None: the recipe says by itself"
 
 
 @every_recipe

@@ -20,7 +20,7 @@ def command_of(description: Mapping[str, Any]) -> str:
     All knobs, where the recipe is not at hand. What is None is left out.
     """
     knobs, recipe = dict(description["knobs"]), description["recipe"]
-    flags = _flags_given(description["flags"], knobs.get("steps", recipe["steps"]))
+    flags = _flags_given(description["flags"], knobs.get("steps") or recipe["steps"])
     if "steps" in knobs:
         knobs["steps"] = recipe["steps"]  # more than at first, perhaps
     try:
