@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.music.counterpoint import Counterpoint, Motion, Worths
+from multigan.music.counterpoint import BEAT, STEP, Counterpoint, Worths
 from multigan.music.melody import Melody
 from multigan.music.roll import Voice
 from multigan.music.singing import Beside, array, sing
@@ -93,8 +93,8 @@ class Choir(nn.Module):
         """What all voices sing, found step by step on the CPU."""
         beside = None
         if self.counterpoint is not None and worths is not None:
-            places = (self.counterpoint.apart, self.counterpoint.octaves)
-            beside = Beside(*map(array, (*worths, *places)))
+            fixed = (self.counterpoint.apart, self.counterpoint.octaves, self.counterpoint.side)
+            beside = Beside(*map(array, (*worths, *fixed)))
         arrays = (array(torch.stack(list(chances))), array(free), array(tokens), array(tables))
         now = torch.from_numpy(sing(*arrays, beside, self.order, self.steps_per_beat))
         now = now.to(free.device)
@@ -113,18 +113,26 @@ class Choir(nn.Module):
         heard = self.hears | ~free[:, :, None]  # (B, T, K, K)
         heard = heard & ~torch.eye(count, dtype=torch.bool, device=at)
         now = torch.where(heard, sung.now[:, :, None], self.most)
-        before = sung.before[:, :, None].expand_as(now)
         place = (torch.arange(steps, device=at) % self.steps_per_beat > 0).long()[:, None]
         counterpoint, voice = cast(Counterpoint, self.counterpoint), torch.arange(count, device=at)
-        first = counterpoint.first_rows(voice, place).expand_as(now)
-        motion = counterpoint.motion(worths, voice, sung.before, before)
-        flat = (x.flatten(0, 2) for x in (*motion, sung.before, before, now))
-        shift, worth, own, before, now = flat
-        strike, hold = counterpoint(
-            worths, first.flatten(0, 2), Motion(shift, worth), own, before, now
-        )
-        shape = sung.now.shape
-        return strike.unflatten(0, shape), hold.unflatten(0, shape)
+        first = counterpoint.first_rows(voice, place).expand_as(now).flatten(0, 2)
+        own = sung.before.flatten()
+        strike, hold = counterpoint.intervals(worths, first, own, now.flatten(0, 2))
+        moves = self._moves(sung.before, now)
+        strike = strike + counterpoint.parallels(worths, STEP, *moves)
+        strike = strike + counterpoint.directions(worths, *moves)
+        strike = strike.unflatten(0, sung.now.shape)
+        beats = sung.now[:, :: self.steps_per_beat]
+        last = F.pad(beats[:, :-1], (0, 0, 1, 0), value=self.most)
+        moves = self._moves(last, now[:, :: self.steps_per_beat])
+        kept = counterpoint.parallels(worths, BEAT, *moves).unflatten(0, beats.shape)
+        strike[:, :: self.steps_per_beat] += kept
+        return strike, hold.unflatten(0, sung.now.shape)
+
+    def _moves(self, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Before (B, T, K), heard now (B, T, K, K) -> voice (N,), before (N, K), now (N, K)."""
+        voice = torch.arange(now.shape[2], device=now.device).expand(now.shape[:3])
+        return voice.flatten(), before[:, :, None].expand_as(now).flatten(0, 2), now.flatten(0, 2)
 
 
 def from_outside_in(voices: Sequence[Voice]) -> list[int]:

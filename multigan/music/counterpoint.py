@@ -1,7 +1,8 @@
 """Counterpoint: what a voice sings depends on what the others sing at the same step.
 
-A voice that is written after others hears which intervals its notes would make with theirs, and
-which of them it would keep while both move. How much each is worth is learnt; nothing is at first.
+A voice that is written after others hears which intervals its notes would make with theirs, which
+of them it would keep while both move, from the step before and from beat to beat, and whether it
+would go up or down with them. How much each is worth is learnt; nothing is at first.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from multigan.music.streams import CLASSES
 
 SWIFT = 20.0  # the tables learn so many times as fast as other weights: they are logits themselves
 PLACES = 2  # on the beat, and between beats: a dissonance in passing is another thing
+STEP, BEAT = SINCE = (0, 1)  # an interval may be kept since the step before, or since the last beat
 
 
 class Worths(NamedTuple):
@@ -28,14 +30,8 @@ class Worths(NamedTuple):
     """
 
     notes: Tensor  # (rows, 2 P + 1): of each pitch to strike, then of going on with each pitch
-    kept: Tensor  # (K K 12): of an interval kept in parallel, by (voice, other voice, interval)
-
-
-class Motion(NamedTuple):
-    """What a voice would do if it moved with the others: (..., K)."""
-
-    shift: Tensor  # semitones from what each sang before to what the voice sang, int64
-    worth: Tensor  # of keeping that interval, 0 where one of the two was silent
+    kept: Tensor  # (2 K K 12): of an interval kept in parallel, by (SINCE, voice, other, interval)
+    similar: Tensor  # (K, K): of going where another voice goes; of going the other way, minus that
 
 
 class Counterpoint(nn.Module):
@@ -59,11 +55,14 @@ class Counterpoint(nn.Module):
         self.register_buffer("octaves", octaves.float(), persistent=False)
         self.struck = nn.Parameter(torch.zeros(PLACES, count, count, 2 * reach + 1))
         self.held = nn.Parameter(torch.zeros(PLACES, count, count, 2 * reach + 1))
-        self.kept = nn.Parameter(torch.zeros(count, count, CLASSES))
+        self.kept = nn.Parameter(torch.zeros(len(SINCE), count, count, CLASSES))
+        self.similar = nn.Parameter(torch.zeros(count, count))
+        self.register_buffer("side", sides(self.pitches), persistent=False)
 
     apart: Tensor  # (K, K): semitones from the lowest pitch of a column's voice to that of a row's
     interval: Tensor  # (K, K, P, P): which worth a pitch (last) has beside one of the other voice
     octaves: Tensor  # (12, P): 1 at the pitches of a class, counted from the lowest
+    side: Tensor  # (P + 1, P): `sides`
 
     def worths(self) -> Worths:
         """The tables, as they are now."""
@@ -72,7 +71,7 @@ class Counterpoint(nn.Module):
         tables = torch.stack([self.struck, self.held])[:, :, of_voice, of_other, self.interval]
         struck, held = SWIFT * tables  # (2, K, K, P, P) each
         notes = F.pad(torch.cat([struck, F.pad(held, (0, 1))], dim=-1), (0, 0, 0, 1))
-        return Worths(notes.flatten(0, 3), SWIFT * self.kept.flatten())
+        return Worths(notes.flatten(0, 3), SWIFT * self.kept.flatten(), SWIFT * self.similar)
 
     def first_rows(self, voice: Tensor, place: Tensor) -> Tensor:
         """The row (..., K) at which each other voice sings its lowest pitch to a voice (...).
@@ -84,36 +83,47 @@ class Counterpoint(nn.Module):
         pair = (place * count + voice)[..., None] * count + other
         return pair * (self.pitches + 1)
 
-    def motion(self, worths: Worths, voice: Tensor, own: Tensor, before: Tensor) -> Motion:
-        """Of a voice (...) that sang `own` (...) when all sang `before` (..., K)."""
-        count = len(self.apart)
-        shift = own[..., None] - before
-        pair = voice[..., None] * count + torch.arange(count, device=voice.device)
-        worth = worths.kept[pair * CLASSES + (self.apart[voice] + shift) % CLASSES]
-        sang = (own < self.pitches)[..., None] & (before < self.pitches)
-        return Motion(shift, torch.where(sang, worth, 0.0))
-
-    def forward(
-        self,
-        worths: Worths,
-        first: Tensor,
-        motion: Motion,
-        own: Tensor,
-        before: Tensor,
-        now: Tensor,
+    def intervals(
+        self, worths: Worths, first: Tensor, own: Tensor, now: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """What is added to the logits of a voice: of its strikes (N, P), of its hold (N).
+        """What the intervals to others are worth to strikes (N, P), and to the hold (N).
 
-        Its first rows (N or 1, K) and motion (N, K), what it sang before (N), what all K sang
-        before (N, K), and what it hears of them now (N, K): P where nothing.
+        Its first rows (N, K), what the voice sang before (N), and what it hears of all K now
+        (N, K): P where nothing.
         """
         added = F.embedding_bag(first + now, worths.notes, mode="sum")
         struck, held = added.split([self.pitches, self.pitches + 1], dim=-1)
-        moves = (before != now) & (now < self.pitches)
-        parallel = F.embedding_bag(
-            (motion.shift + now) % CLASSES,
+        return struck, held.gather(1, own[:, None]).squeeze(1)
+
+    def parallels(
+        self, worths: Worths, since: int, voice: Tensor, before: Tensor, now: Tensor
+    ) -> Tensor:
+        """What it is worth to strikes (N, P) that intervals are kept while others move.
+
+        The voice (N), what all K sang (N, K) on the step or beat before, one of SINCE, and what it
+        hears of them now (N, K).
+        """
+        count = len(self.apart)
+        own = before.gather(1, voice[:, None])
+        shift = own - before  # semitones, but for how far the lowest pitches are apart
+        pair = (since * count + voice[:, None]) * count + torch.arange(count, device=voice.device)
+        worth = worths.kept[pair * CLASSES + (self.apart[voice] + shift) % CLASSES]
+        sang = (own < self.pitches) & (before < self.pitches) & (now < self.pitches)
+        return F.embedding_bag(
+            (shift + now) % CLASSES,
             self.octaves,
             mode="sum",
-            per_sample_weights=torch.where(moves, motion.worth, 0.0),
+            per_sample_weights=torch.where(sang & (before != now), worth, 0.0),
         )
-        return struck + parallel, held.gather(1, own[:, None]).squeeze(1)
+
+    def directions(self, worths: Worths, voice: Tensor, before: Tensor, now: Tensor) -> Tensor:
+        """What it is worth to strikes (N, P) to go up or down with others: as in `parallels`."""
+        moved = torch.where((before < self.pitches) & (now < self.pitches), now - before, 0).sign()
+        up = (worths.similar[voice] * moved).sum(1, keepdim=True)
+        return up * self.side[before.gather(1, voice[:, None]).squeeze(1)]
+
+
+def sides(pitches: int) -> Tensor:
+    """Whether a pitch (column) lies above (1) or below (-1) another: (P + 1, P), 0 of silence."""
+    pitch = torch.arange(pitches)
+    return F.pad((pitch - pitch[:, None]).sign(), (0, 0, 0, 1)).float()

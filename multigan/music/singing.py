@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multigan.music.counterpoint import BEAT, STEP
 from multigan.music.streams import CLASSES
 
 
@@ -20,9 +21,11 @@ class Beside(NamedTuple):
     """The tables of `counterpoint.Worths`, and what their rows and columns stand for."""
 
     notes: np.ndarray  # (2 K K (P + 1), 2 P + 1)
-    kept: np.ndarray  # (K K 12)
+    kept: np.ndarray  # (2 K K 12)
+    similar: np.ndarray  # (K, K)
     apart: np.ndarray  # (K, K)
     octaves: np.ndarray  # (12, P)
+    side: np.ndarray  # (P + 1, P)
 
 
 def array(x: Tensor) -> np.ndarray:
@@ -51,7 +54,11 @@ def sing(
     sung = np.empty_like(tokens)
     for t in range(tokens.shape[1]):
         now = np.where(free[:, t], silence, _sounding(tokens[:, t], sounds, silence))
-        hear = None if beside is None else _Hearing(beside, sounds, t % steps_per_beat > 0)
+        hear = None
+        if beside is not None:
+            on_beat = t % steps_per_beat == 0
+            last = sung[:, t - steps_per_beat] if on_beat and t > 0 else None
+            hear = _Hearing(beside, sounds, last, not on_beat)
         for k in order:
             own = sounds[:, k]
             logits = chances[k, :, t].copy()
@@ -70,25 +77,39 @@ def _sounding(token: np.ndarray, before: np.ndarray, silence: int) -> np.ndarray
 
 
 class _Hearing:
-    """What voices make of each other at one step, after all sang `before` (B, K)."""
+    """What voices make of each other at one step, after all sang `before` (B, K).
 
-    def __init__(self, beside: Beside, before: np.ndarray, between_beats: bool) -> None:
-        self.notes, self.octaves = beside.notes, beside.octaves
-        self.before, self.silence = before, beside.octaves.shape[1]
+    `last` (B, K) is what they sang on the beat before, None between beats.
+    """
+
+    def __init__(
+        self, beside: Beside, before: np.ndarray, last: np.ndarray | None, between_beats: bool
+    ) -> None:
+        self.beside, self.before, self.silence = beside, before, beside.octaves.shape[1]
         count = len(beside.apart)
-        pair = np.arange(count * count).reshape(count, count)
-        self.first = (between_beats * count**2 + pair) * (self.silence + 1)  # (K, K)
-        self.shift = before[:, :, None] - before[:, None]  # (B, K, K)
-        interval = (beside.apart + self.shift) % CLASSES
+        self.pair = np.arange(count * count).reshape(count, count)
+        self.first = (between_beats * count**2 + self.pair) * (self.silence + 1)  # (K, K)
+        self.pasts = [self._kept(STEP, before)]
+        if last is not None:
+            self.pasts.append(self._kept(BEAT, last))
+
+    def _kept(self, since: int, before: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What was sung (B, K), and by voice and other: how far apart, and what that is worth."""
+        shift = before[:, :, None] - before[:, None]  # (B, K, K)
+        row = since * self.pair.size + self.pair
+        worth = self.beside.kept[row * CLASSES + (self.beside.apart + shift) % CLASSES]
         sang = before < self.silence
-        worth = beside.kept[pair * CLASSES + interval]
-        self.worth = worth * (sang[:, :, None] & sang[:, None])
+        return before, shift, worth * (sang[:, :, None] & sang[:, None])
 
     def add(self, logits: np.ndarray, k: int, now: np.ndarray) -> None:
         """Add to the logits (B, P + 2) of voice k what others are worth that sing `now` (B, K)."""
-        added = self.notes[self.first[k] + now].sum(1)  # (B, 2 P + 1)
-        logits[:, : self.silence] += added[:, : self.silence]
+        added = self.beside.notes[self.first[k] + now].sum(1)  # (B, 2 P + 1)
+        strikes, sings = logits[:, : self.silence], now < self.silence
+        strikes += added[:, : self.silence]
         logits[:, -1] += added[np.arange(len(now)), self.silence + self.before[:, k]]
-        worth = self.worth[:, k] * ((self.before != now) & (now < self.silence))  # (B, K)
-        octaves = self.octaves[(self.shift[:, k] + now) % CLASSES]  # (B, K, P)
-        logits[:, : self.silence] += np.einsum("bk,bkp->bp", worth, octaves)
+        for before, shift, worth in self.pasts:
+            moving = worth[:, k] * ((before != now) & sings)  # (B, K)
+            octaves = self.beside.octaves[(shift[:, k] + now) % CLASSES]  # (B, K, P)
+            strikes += np.einsum("bk,bkp->bp", moving, octaves)
+        moved = np.sign(now - self.before) * (sings & (self.before < self.silence))
+        strikes += (moved @ self.beside.similar[k])[:, None] * self.beside.side[self.before[:, k]]

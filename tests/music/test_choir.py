@@ -3,7 +3,7 @@ import torch
 
 from multigan.music import tensors
 from multigan.music.choir import Choir, from_outside_in
-from multigan.music.counterpoint import SWIFT, Counterpoint
+from multigan.music.counterpoint import BEAT, STEP, SWIFT, Counterpoint
 from multigan.music.roll import Voice
 from multigan.rng import keyed_rng
 from tests.music.rolls import VOICES
@@ -90,11 +90,44 @@ def test_an_interval_can_be_forbidden_on_beats_alone():
 
 def test_parallels_that_are_worth_nothing_good_are_not_sung():
     def change(counterpoint):
-        counterpoint.kept[..., 7] = counterpoint.kept[..., 5] = NEVER
+        counterpoint.kept[STEP, ..., 7] = counterpoint.kept[STEP, ..., 5] = NEVER
 
     pairs = [(i, j) for i in range(4) for j in range(i + 1, 4)]
     assert sum(parallels(together(), i, j, 7) for i, j in pairs) > 10
     assert sum(parallels(together(change), i, j, 7) for i, j in pairs) == 0
+
+
+def test_parallels_from_beat_to_beat_can_be_forbidden_too():
+    def strike_on_beats(counterpoint):
+        counterpoint.held[0] = NEVER  # nothing that was struck between beats lasts
+
+    def change(counterpoint):
+        strike_on_beats(counterpoint)
+        counterpoint.kept[BEAT] = NEVER
+
+    def count(pitches):
+        pairs = [(i, j) for i in range(4) for j in range(i + 1, 4)]
+        beats = pitches[:, ::4]
+        return sum(parallels(beats, i, j, apart) for i, j in pairs for apart in range(12))
+
+    assert count(together(strike_on_beats)) > 10
+    assert count(together(change)) == 0
+
+
+def test_voices_can_be_kept_from_going_the_same_way():
+    def change(counterpoint):
+        counterpoint.similar[:] = NEVER
+
+    def ways(pitches):
+        sings = (pitches[:, 1:] >= 0) & (pitches[:, :-1] >= 0)
+        way = torch.where(sings, pitches.diff(dim=1), 0).sign()
+        product = way[..., 0] * way[..., 3]  # the lowest is written after the highest
+        return (product > 0).sum().item(), (product < 0).sum().item()
+
+    same, contrary = ways(together())
+    assert same > 50 and contrary > 50
+    same, contrary = ways(together(change))
+    assert same == 0 and contrary > 100
 
 
 def test_given_voices_are_heard_by_those_that_are_written_before_them():
@@ -134,17 +167,20 @@ def test_what_is_added_is_the_sum_over_the_voices_that_are_heard():
     for table in counterpoint.parameters():
         torch.nn.init.normal_(table)
     worths = counterpoint.worths()
-    voice, place = torch.tensor([0]), torch.tensor([1])
-    own, before, now = torch.tensor([2]), torch.tensor([[2, 3]]), torch.tensor([[0, 4]])
+    voice, place, own = torch.tensor([0]), torch.tensor([1]), torch.tensor([2])
+    before, now = torch.tensor([[2, 3]]), torch.tensor([[counterpoint.pitches, 4]])
     first = counterpoint.first_rows(voice, place)
-    motion = counterpoint.motion(worths, voice, own, before)
-    now[:, 0] = counterpoint.pitches  # it does not hear itself
-    strike, hold = counterpoint(worths, first, motion, own, before, now)
+    strike, hold = counterpoint.intervals(worths, first, own, now)
+    kept = counterpoint.parallels(worths, BEAT, voice, before, now)
+    going = counterpoint.directions(worths, voice, before, now)
     reach = counterpoint.struck.shape[-1] // 2
     for p in range(5):  # the low voice went from 7 to 8; the high one, at 12, would go to 10 + p
-        wanted = counterpoint.struck[1, 0, 1, reach + 2 + p]
-        wanted = wanted + counterpoint.kept[0, 1, 5] * (p == 3)
-        torch.testing.assert_close(strike[0, p], SWIFT * wanted)
+        wanted = SWIFT * counterpoint.struck[1, 0, 1, reach + 2 + p]
+        torch.testing.assert_close(strike[0, p], wanted)
+        wanted = SWIFT * counterpoint.kept[BEAT, 0, 1, 5] * (p == 3)
+        torch.testing.assert_close(kept[0, p], wanted)
+        wanted = SWIFT * counterpoint.similar[0, 1] * ((p > 2) - (p < 2))
+        torch.testing.assert_close(going[0, p], wanted)
     torch.testing.assert_close(hold[0], SWIFT * counterpoint.held[1, 0, 1, reach + 4])
     (strike.sum() + hold.sum()).backward()
     assert counterpoint.struck.grad.count_nonzero() == 7  # also beside pitches it does not have
