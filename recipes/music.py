@@ -25,14 +25,15 @@ def recipe(
     data: str = "chorales",
     bars: int = 2,
     metre: str = "4/4",
-    steps: int = 2000,
+    steps: int = 1200,
     batch_size: int = 32,
     width: int = 96,
     voice_width: int = 48,
     coupling: str = "composer",
     lr: float = 8e-4,
     loss: str = "relativistic",
-    gamma: str = "0.1",
+    gamma: str = "0.2",
+    dropout: float = 0.1,
     lookahead_every: int = 5,
     noise: float = 0.15,
     ema_halflife_samples: int = 6000,
@@ -50,6 +51,7 @@ def recipe(
     lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
     loss: the game, a name of multigan.engine.losses.LOSSES
     gamma: weight of both gradient penalties, or auto
+    dropout: share of what the discriminator hears that it forgets, against learning by heart
     lookahead_every: steps after which both networks come half the way back; 0: never
     noise: scale of the noise on the generator's choices at the end; twice that at the start
     ema_halflife_samples: half-life of the averaged generator that is sampled, in windows seen
@@ -57,7 +59,8 @@ def recipe(
     songs = SongWindows(data, bars=bars, metre=metre)
     voices, frame = songs.domain.voices, songs.domain.frame
     sizes = (frame.steps, frame.bar_steps, frame.beat_steps)
-    discriminator = MusicDiscriminator(voices, *sizes, width=width, voice_width=voice_width)
+    listens = {"width": width, "voice_width": voice_width, "dropout": dropout}
+    discriminator = MusicDiscriminator(voices, *sizes, **listens)
     weight = settle_gamma(gamma, songs, discriminator)
     more = {"coupling": coupling, "beat_size": 48, "noise": 2 * noise, "last_noise": noise}
     return Recipe(

@@ -18,6 +18,7 @@ from multigan.music.roll import Voice
 from multigan.music.streams import CLASSES
 
 SWIFT = 20.0  # the tables learn so many times as fast as other weights: they are logits themselves
+RARE = 3 * SWIFT  # and that of parallels, which seldom occur, faster still
 PLACES = 2  # on the beat, and between beats: a dissonance in passing is another thing
 STEP, BEAT = SINCE = (0, 1)  # an interval may be kept since the step before, or since the last beat
 
@@ -71,7 +72,7 @@ class Counterpoint(nn.Module):
         tables = torch.stack([self.struck, self.held])[:, :, of_voice, of_other, self.interval]
         struck, held = SWIFT * tables  # (2, K, K, P, P) each
         notes = F.pad(torch.cat([struck, F.pad(held, (0, 1))], dim=-1), (0, 0, 0, 1))
-        return Worths(notes.flatten(0, 3), SWIFT * self.kept.flatten(), SWIFT * self.similar)
+        return Worths(notes.flatten(0, 3), RARE * self.kept.flatten(), SWIFT * self.similar)
 
     def first_rows(self, voice: Tensor, place: Tensor) -> Tensor:
         """The row (..., K) at which each other voice sings its lowest pitch to a voice (...).

@@ -43,6 +43,8 @@ class MusicDiscriminator(nn.Module):
         streams: whether onsets and intervals are heard; if not, the notes are heard as such.
         absolute: whether single voices' notes and chroma are heard as such too. They mostly tell
             where a generator's habits have drifted to, so that the two circle each other.
+        dropout: share of what is heard together, beat by beat and at the end, that is left out
+            while it learns: with a few hundred pieces D learns them by heart.
 
     Raises ValueError for sizes that do not fit.
     Source of scale and shift: Perez et al. 2018 (FiLM), arXiv:1709.07871, section 2.
@@ -62,6 +64,7 @@ class MusicDiscriminator(nn.Module):
         depth: int = 2,
         streams: bool = True,
         absolute: bool = False,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         check_steps(steps, steps_per_bar, steps_per_beat)
@@ -98,6 +101,7 @@ class MusicDiscriminator(nn.Module):
         self.together = blocks(depth, 1, width)
         self.to_bars = linear(self.beats_per_bar * width, width)
         self.compare = blocks(depth, 1, width)
+        self.forget = nn.Dropout(dropout)
         self.last = linear(steps // steps_per_bar * width + window_width, 1)
 
     def forward(self, x: Tensor, condition: Given | None = None) -> Tensor:
@@ -114,7 +118,7 @@ class MusicDiscriminator(nn.Module):
 
     def score(self, heard: Tensor, condition: Given | None = None) -> Tensor:
         """What `embed` returns, given cells -> logits (B,)."""
-        return self.last(self._features(heard, condition)).squeeze(1)
+        return self.last(self.forget(self._features(heard, condition))).squeeze(1)
 
     def squared_input_norm(self, slope: Tensor) -> Tensor:
         """|slope|^2 at the heard notes: (B, T, 2 rows) -> (B,)."""
@@ -131,7 +135,7 @@ class MusicDiscriminator(nn.Module):
         scale, shift = self.hear_given(fold_steps(known, self.steps_per_beat)).chunk(
             2, dim=-1
         )  # nothing given: at first 0
-        h = active(self.join(beats) * (1 + scale) + shift)
+        h = self.forget(active(self.join(beats) * (1 + scale) + shift))
         h = self.together(h[None])[0]  # (B, beats, width)
         h = active(self.to_bars(fold_steps(h, self.beats_per_bar)))
         h = self.compare(h[None])[0]  # (B, bars, width)

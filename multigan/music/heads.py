@@ -19,6 +19,7 @@ from multigan.music.roll import Voice
 from multigan.music.tensors import width
 
 SMALLEST_UNIFORM = 1e-20  # keeps the logarithm of a uniform number finite
+SOFTNESS = 2.0  # temperature of the straight-through gradient: sure choices can be unlearnt
 
 
 class Choice(NamedTuple):
@@ -100,9 +101,9 @@ def _softmax(logits: Tensor) -> Tensor:
 
 
 def _noisy(choice: Choice, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
-    """The gradient of the shares after the noise, of which the hard cells are the likeliest."""
+    """The gradient of softer shares after the noise, of which the hard cells are the likeliest."""
     noisy = logits + noise
-    return straight_through(choice.decide(noisy), choice.share(noisy))
+    return straight_through(choice.decide(noisy), choice.share(noisy / SOFTNESS))
 
 
 def _neuron(choice: Choice, logits: Tensor, noise: Tensor, training: bool) -> Tensor:

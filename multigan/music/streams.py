@@ -147,8 +147,8 @@ class Heard(NamedTuple):
     PARALLEL are kept while both voices move, from the step before and from the beat before.
     `window`: the autocorrelation of the pitch classes of a whole window, in which the key does not
     show and a scale is peaks at fourths and fifths; the same of which classes are struck at all,
-    however rarely (1 - exp(-times)): there one note out of the scale shows; and how often each of
-    PARALLEL is kept.
+    however rarely (1 - exp(-times)): there one note out of the scale shows; how often each of
+    PARALLEL is kept; and how many notes each voice strikes in a beat.
 
     Absolute streams also have, as the first 12 numbers, the chroma of `voice` and the mean number
     of voices on each pitch class of `window`; without them nothing tells one key from another.
@@ -156,7 +156,7 @@ class Heard(NamedTuple):
 
     voice: Tensor  # (K', B, T, 28 or 40)
     pairs: Tensor  # (B, T, 19 pairs)
-    window: Tensor  # (B, 30 or 42)
+    window: Tensor  # (B, K' + 30 or 42)
 
 
 class Streams(nn.Module):
@@ -177,7 +177,7 @@ class Streams(nn.Module):
         self.one, self.other = [i for i, _ in pairs], [j for _, j in pairs]
         self.voice_width = CLASSES * (2 + absolute) + 4
         self.pairs_width = (CLASSES + 1 + 2 * len(PARALLEL)) * len(pairs)
-        self.window_width = CLASSES * (2 + absolute) + 2 * len(PARALLEL)
+        self.window_width = CLASSES * (2 + absolute) + 2 * len(PARALLEL) + len(self.pitched)
         self.intervals = Intervals()
         for k in self.pitched:
             self.register_buffer(f"outline_{k}", outline_matrix(voices[k]), persistent=False)
@@ -208,7 +208,8 @@ class Streams(nn.Module):
         voice = [begins, melody, of_beats, leap, leap.square(), height]
         touched = self.intervals.spectrum(1 - (-begun.sum((0, 2))).exp())  # of (B, 12)
         scale = self.intervals.between(touched, touched) / CLASSES
-        window = [self.intervals.between(key, key), scale, kept.sum((0, 2))]
+        busy = self.steps_per_beat * begins.mean(2).squeeze(-1).T  # (B, K')
+        window = [self.intervals.between(key, key), scale, kept.sum((0, 2)), busy]
         if self.absolute:
             voice, window = [chroma, *voice], [classes, *window]
         return Heard(

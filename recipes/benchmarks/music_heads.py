@@ -26,7 +26,7 @@ ROWS = {
 }
 GAMES = {
     "relativistic": {
-        "penalties": {"r1": 0.1, "r2": 0.1},
+        "penalties": {"r1": 0.2, "r2": 0.2},
         "burn_in": 0.0,
         "generator_lr": Schedule(4.8e-4, 0.0),
         "discriminator_lr": Schedule(8e-4, 0.0),
@@ -73,7 +73,7 @@ def recipe(
         beats = (*sizes, frame.beat_steps)
         more = {"depth": 4, "beat_size": 48, "last_noise": 0.15, "head": head}
         generator = MusicGenerator(voices, *beats, "composer", width * 4 // 3, **more)
-        discriminator = MusicDiscriminator(voices, *beats, width)
+        discriminator = MusicDiscriminator(voices, *beats, width, dropout=0.1)
     played = {"steps": steps, "batch_size": batch_size, "ema_halflife_samples": 6000}
     return Recipe(
         data=songs, generator=generator, discriminator=discriminator, **played, **GAMES[game]

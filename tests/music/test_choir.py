@@ -3,7 +3,7 @@ import torch
 
 from multigan.music import tensors
 from multigan.music.choir import Choir, from_outside_in
-from multigan.music.counterpoint import BEAT, STEP, SWIFT, Counterpoint
+from multigan.music.counterpoint import BEAT, RARE, STEP, SWIFT, Counterpoint
 from multigan.music.roll import Voice
 from multigan.rng import keyed_rng
 from tests.music.rolls import VOICES
@@ -177,7 +177,7 @@ def test_what_is_added_is_the_sum_over_the_voices_that_are_heard():
     for p in range(5):  # the low voice went from 7 to 8; the high one, at 12, would go to 10 + p
         wanted = SWIFT * counterpoint.struck[1, 0, 1, reach + 2 + p]
         torch.testing.assert_close(strike[0, p], wanted)
-        wanted = SWIFT * counterpoint.kept[BEAT, 0, 1, 5] * (p == 3)
+        wanted = RARE * counterpoint.kept[BEAT, 0, 1, 5] * (p == 3)
         torch.testing.assert_close(kept[0, p], wanted)
         wanted = SWIFT * counterpoint.similar[0, 1] * ((p > 2) - (p < 2))
         torch.testing.assert_close(going[0, p], wanted)

@@ -64,6 +64,16 @@ def with_repeat(x):
     return windows
 
 
+def test_what_is_forgotten_is_forgotten_while_learning_and_nowhere_else():
+    network, x = made("music", dropout=0.5), music()
+    assert not torch.equal(network(x), network(x))
+    network.eval()
+    assert torch.equal(network(x), network(x))
+    without = made("music").train()
+    assert torch.equal(without(x), without(x))
+
+
+
 @every_family
 def test_one_logit_comes_back_for_each_window(family):
     network, x = made(family), music()

@@ -169,8 +169,14 @@ def test_relative_streams_tell_no_key_from_another_but_by_height():
 
 def test_a_window_counts_its_parallels():
     high, low = [1, 3, HOLD, 5, 5, 8], [0, 2, HOLD, 4, 4, 4]
-    counts = heard(music(high, low)).window[0, -6:]
+    counts = heard(music(high, low)).window[0, -8:-2]
     torch.testing.assert_close(counts, torch.tensor([0.0, 2, 0, 0, 3, 0]))
+
+
+def test_a_window_counts_its_notes():
+    high, low = [1, 3, HOLD, 5, 5, 8, REST, HOLD], [0, HOLD, HOLD, HOLD, REST, REST, REST, 4]
+    notes_per_beat = heard(music(high, low)).window[0, -2:]
+    torch.testing.assert_close(notes_per_beat, torch.tensor([5 / 4, 2 / 4]))
 
 
 def test_streams_have_second_derivatives():
