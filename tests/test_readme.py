@@ -45,6 +45,7 @@ QUICK = [
     (scorers, "MOST_STEPS", 2),
     (frontier, "CLUSTERINGS", 1),
     (sweep, "REPEATS", 2),
+    (sweep, "_alphas", lambda *_: (1.0, 1.3)),
     (baselines, "ALPHAS", (1.0, 1.3)),
     (reference, "HYPOTHESES", 50),
 ]
