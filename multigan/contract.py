@@ -148,8 +148,10 @@ class Domain(Protocol):
     def write(self, samples: list[Sample], folder: Path) -> list[Path]:
         """Write one file per sample, 000000.png ...; return the files.
 
-        Optional beside it, for what can be seen moving: `animate(frames, path) -> list[Path]`
-        writes one moving picture of `frames`, a list of samples for each moment.
+        Optional beside it: `read_samples(folder) -> list[Sample]`, the samples that `write` wrote
+        there, in order, equal to what they were: `multigan doctor` compares them. And, for what can
+        be seen moving: `animate(frames, path) -> list[Path]` writes one moving picture of `frames`,
+        a list of samples for each moment.
         """
         ...
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MOST_COLUMNS = 12  # metrics side by side in a Markdown table
+MOST_COLUMNS = 8  # metrics side by side, in a terminal, a model card or a page
 
 
 @dataclass(frozen=True)

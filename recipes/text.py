@@ -13,7 +13,7 @@ from multigan.text.data import TextLines
 from multigan.text.discriminators import build_discriminator
 from multigan.text.generators import TextGenerator
 
-TINY = {"data": "phrases", "labels": "mood", "width": 16, "steps": 6, "likelihood_steps": 4}
+TINY = {"data": "phrases", "labels": "any", "width": 16, "steps": 6, "likelihood_steps": 4}
 GAME = {"loss": "nonsaturating", "ema_halflife_samples": 1000}
 SETTLED = {"burn_in": 0.0, "clip_norm": 5.0, "likelihood_patience": 3, "discriminator_steps": 5}
 
@@ -42,7 +42,7 @@ def recipe(
     """Lines of text.
 
     data: speeches, phrases, a file with a sentence on each line, or a folder with train and test
-    labels: what the classes of the lines are: party or era of speeches, mood of phrases; or none
+    labels: what the classes of lines are: party or era of speeches, mood of phrases, any, or none
     tokenizer: bpe, word, whitespace, char, or a folder with a tokenizer of Hugging Face's
     vocabulary: tokens there are, at most
     length: tokens of a line, its end included, at most

@@ -66,15 +66,16 @@ def _say_places(places: Sequence[Any]) -> None:
 
 def _tested(quiet: bool) -> list[Any]:
     """Test one domain after the other, saying each outcome as it comes."""
-    from multigan.run.doctor import self_test, tested
+    from multigan.run.doctor import SECONDS, self_test, tested
 
     if not quiet:
-        print("\nself-test: the TINY recipe of each domain")
+        print(f"\nself-test: the TINY recipe of each domain, about {SECONDS:.0f} s each at most")
     outcomes = []
     for domain in tested():
         outcomes.append(outcome := self_test(domain))
         state = "passed" if outcome.passed else "FAILED"
         if not quiet:
-            said = f"{domain}: {state} in {outcome.seconds:.1f} s ({outcome.said})"
-            print(f"  {said}", flush=True)
+            took = f"{outcome.seconds:.1f} s, {outcome.cpu_seconds:.1f} s of CPU"
+            slow = "; slow: is the machine busy?" if outcome.slow else ""
+            print(f"  {domain}: {state} in {took} ({outcome.said}){slow}", flush=True)
     return outcomes

@@ -20,4 +20,4 @@ def studio(
     """Open a page on this machine to move latents, make wishes and see samples at once."""
     from multigan.studio.server import serve
 
-    serve(sampler_of(run, device, trust), str(Path(run)), port)
+    serve(sampler_of(run, device, trust), str(Path(run)), port, trust)

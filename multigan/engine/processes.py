@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from multigan.contract import tree_map
 
 Result = TypeVar("Result")
 PATIENCE = timedelta(days=365)  # with a process that measures; a dead one is noticed at once
+# What gloo says in a plain RuntimeError where a connection ends; not what it says of our bugs.
+BROKEN_OFF = re.compile(r"\[(?!enforce fail)[^\]]*gloo[/\\]transport")
 STARTED_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
@@ -220,10 +223,10 @@ class Processes:
 
         for network in networks:
             for tensor in (*network.parameters(), *network.buffers()):
+                sent = tensor.contiguous()
                 with others_alive():
-                    sent = tensor.contiguous()
                     distributed.broadcast(sent, src=0)
-                    tensor.copy_(sent)
+                tensor.copy_(sent)
 
     def demand_same(self, networks: Mapping[str, nn.Module]) -> None:
         """Raise Drifted where a tensor is not the same in all processes, by its sum."""
@@ -255,10 +258,18 @@ class _Merge(torch.autograd.Function):
 
 @contextmanager
 def others_alive() -> Iterator[None]:
-    """A block that talks to the other processes; it raises ProcessLost where one is gone."""
+    """A block that talks to the other processes; it raises ProcessLost where one is gone.
+
+    That is what torch.distributed's own errors (NCCL) and gloo's broken connections mean; any other
+    error goes its way.
+    """
+    from torch import distributed
+
     try:
         yield
     except RuntimeError as error:
+        if not isinstance(error, distributed.DistError) and not BROKEN_OFF.match(str(error)):
+            raise
         raise ProcessLost(
             "another process of this training has ended; the last checkpoint is kept, go on from "
             "it with: multigan resume RUN"

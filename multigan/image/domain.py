@@ -128,6 +128,15 @@ class ImageDomain:
             save_png(sample, file)
         return files + (self.preview(samples, folder / "grid") if samples else [])
 
+    def read_samples(self, folder: Path) -> list[Image.Image]:
+        """The pictures that `write` wrote, in order, with their labels."""
+        samples = []
+        for file in sorted(folder.glob("[0-9]" * 6 + ".png")):
+            with Image.open(file) as image:
+                image.load()
+                samples.append(image.copy())
+        return samples
+
     def animate(self, frames: list[list[Image.Image]], path: Path) -> list[Path]:
         """Write `path` + ".png", in which every picture of the first frame moves on."""
         file = path.with_name(path.name + ".png")
@@ -178,13 +187,3 @@ class ImageDomain:
                 tile = sample.resize((wide - GAP, high - GAP), Image.Resampling.NEAREST)
                 grid.paste(tile, (GAP + across * wide, GAP + down * high))
         return grid
-
-
-def read_samples(folder: Path) -> list[Image.Image]:
-    """The pictures that `write` wrote, in order, with their labels."""
-    samples = []
-    for file in sorted(folder.glob("[0-9]" * 6 + ".png")):
-        with Image.open(file) as image:
-            image.load()
-            samples.append(image.copy())
-    return samples

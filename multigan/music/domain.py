@@ -179,6 +179,10 @@ class MusicDomain:
         """Write 000000.mid, 000000.wav and 000000.png of each song; a line says what played it."""
         return write_songs(samples, folder)
 
+    def read_samples(self, folder: Path) -> list[Song]:
+        """The songs that `write` wrote, in order; what was given is not known any more."""
+        return [Song.from_midi(file) for file in sorted(folder.glob("[0-9]" * 6 + ".mid"))]
+
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
         """Measure real windows, poor imitations of them, and this model; see `evaluation`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
@@ -197,8 +201,3 @@ class MusicDomain:
             agreed.source.key,
             given=agreed.stretches,
         )
-
-
-def read_samples(folder: Path) -> list[Song]:
-    """The songs that `write` wrote, in order; what was given is not known any more."""
-    return [Song.from_midi(file) for file in sorted(folder.glob("[0-9]" * 6 + ".mid"))]

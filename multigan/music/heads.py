@@ -84,8 +84,11 @@ def start_anew(voice: Voice, logits: Tensor) -> Tensor:
 
 
 def choose(head: Head, voice: Voice, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
-    """The cells (B, T, width) of a voice from its logits and noise of the same shape."""
-    return head.make(CHOICES[voice.kind], start_anew(voice, logits), noise, training)
+    """The cells (B, T, width) of a voice from its logits and noise of the same shape.
+
+    What is held into the first step is the logits' affair: see `start_anew`.
+    """
+    return head.make(CHOICES[voice.kind], logits, noise, training)
 
 
 def _one_hot(logits: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from multigan.contract import tree_map
 from multigan.music.generators import COUPLINGS
-from multigan.music.heads import choose, draw_noise, find_head
+from multigan.music.heads import choose, draw_noise, find_head, start_anew
 from multigan.music.layers import LEAK, check_steps
 from multigan.music.roll import Voice
 from multigan.music.tensors import Given, channels, fill_in, nothing_given, slices, width
@@ -125,7 +125,7 @@ class MuseGANGenerator(nn.Module):
             choose(
                 self.head,
                 voice,
-                written[:, k, :, : width(voice)],
+                start_anew(voice, written[:, k, :, : width(voice)]),
                 scale * latent.noise[..., block],
                 self.training,
             )

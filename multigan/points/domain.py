@@ -65,6 +65,11 @@ class PointsDomain:
         write_atomically(file, content.getvalue().encode())
         return [file]
 
+    def read_samples(self, folder: Path) -> list[Point]:
+        """The points that `write` wrote, exactly."""
+        with (folder / "points.csv").open(newline="", encoding="utf-8") as stream:
+            return [(float(line["x"]), float(line["y"])) for line in csv.DictReader(stream)]
+
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
         """Measure 2,500 points of: the true mixture, one wide Gaussian, and this model.
 
@@ -109,12 +114,6 @@ class PointsDomain:
         content = io.BytesIO()
         figure.savefig(content, dpi=100, metadata={"Software": None})  # the same bytes everywhere
         return content.getvalue()
-
-
-def read_samples(folder: Path) -> list[Point]:
-    """The points that `write` wrote, exactly."""
-    with (folder / "points.csv").open(newline="", encoding="utf-8") as stream:
-        return [(float(line["x"]), float(line["y"])) for line in csv.DictReader(stream)]
 
 
 def _root(covariance: Tensor) -> Tensor:

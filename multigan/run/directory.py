@@ -138,13 +138,17 @@ class RunDirectory:
         return description
 
     def demand_own_files(self) -> None:
-        """Raise ValueError for links and devices: what is written through them lands elsewhere."""
+        """Raise ValueError for links and devices: what is written through them lands elsewhere.
+
+        A link to the directory itself is the user's, who has named it, and is followed.
+        """
         for folder in (self.path, self.checkpoints):
             for path in folder.iterdir() if folder.is_dir() else ():
                 if path.is_symlink() or not (path.is_file() or path.is_dir()):
                     raise ValueError(
                         f"{path} is a link or a device, through which others would be written; "
-                        "put what it points to in its place"
+                        "put what it points to in its place (for room on another disk: move the "
+                        "whole run there and link to that)"
                     )
 
     def append(self, file: Path, line: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,6 +21,13 @@ BATCH, CHECKED = 3, 5  # samples of the example that is traced, and of the check
 TOLERANCE = 1e-4  # between the values of a program and those of the generator
 OUTPUT = "samples"  # the name of what comes out
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # the extra `onnx`
+
+
+# What exporters say of things that they cannot write: a pattern of theirs -> plain English.
+PLAIN = {
+    r"\.numpy\(\)": "it leaves torch between its layers to compute with numpy",
+    r"data.dependent": "what it computes next depends on the values of its latents",
+}
 
 
 class NotExported(ValueError):
@@ -170,9 +178,15 @@ def _explained(by: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # they raise anything: their reason is said
-        lines = [line for line in str(error).splitlines() if line.strip()]
-        said = lines[0].strip() if lines else "it gives no reason"
-        raise NotExported(f"{by} refuses it: {type(error).__name__}: {said[:200]}") from error
+        raise NotExported(f"{by} refuses it: {_reason(error)}") from error
+
+
+def _reason(error: Exception) -> str:
+    """Why, in plain English where it is known; else the first line of the exporter's own words."""
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    said = lines[0].strip() if lines else "it gives no reason"
+    known = [plain for pattern, plain in PLAIN.items() if re.search(pattern, said)]
+    return known[0] if known else f"{type(error).__name__}: {said[:200]}"
 
 
 def _counted(cumulative: Tensor, place: Tensor, *, right: bool = False, **_: Any) -> Tensor:

@@ -11,6 +11,7 @@ from multigan.run.exhibits import Exhibits
 from multigan.run.markup import Safe, data_block, joined, tag
 from multigan.run.summary import Measured, Summary, Verdict, curves, origins
 from multigan.run.views import show_all
+from multigan.table import MOST_COLUMNS
 
 GROUPS = {
     "loss": "Losses",
@@ -25,7 +26,6 @@ GROUPS = {
 COUNTED = {"step", "samples_seen", "epoch", "seconds"}  # of a log line: how far, not how well
 LASTING = SETTLING_STEPS + STEPS  # of the game, before which no sign can be said
 OPEN = 4  # charts that are shown at once; the others on request
-WIDE = 8  # metrics beside each other in a table
 
 
 class Shown(NamedTuple):
@@ -194,7 +194,7 @@ def _measured(run: Shown, named: bool) -> Safe:
 def _table(table: Measured, own: set[str]) -> Safe:
     """A table of rows and metrics; many metrics stand below each other."""
     metrics = list(dict.fromkeys(metric for row in table.rows.values() for metric in row))
-    turned = len(metrics) > WIDE
+    turned = len(metrics) > MOST_COLUMNS
     across, down = (list(table.rows), metrics) if turned else (metrics, list(table.rows))
 
     def cell(left: str, top: str) -> Safe:

@@ -26,10 +26,13 @@ LONGEST_NAME = 80
 
 
 class Maker:
-    """Makes samples of one generator for one page, one request after the other."""
+    """Makes samples of one generator for one page, one request after the other.
 
-    def __init__(self, sampler: Sampler, name: str) -> None:
-        self.sampler, self.name = sampler, name
+    `trusted` is the recipe file that it could only be loaded with, if there is one.
+    """
+
+    def __init__(self, sampler: Sampler, name: str, trusted: Path | None = None) -> None:
+        self.sampler, self.name, self.trusted = sampler, name, trusted
         self.options = {option.name: option for option in wishes_of(sampler)}
         self.lock = Lock()
 
@@ -78,6 +81,7 @@ class Maker:
     def _command(self, n: int, seed: int, wishes: Mapping[str, Any]) -> str:
         """The command that writes these very samples."""
         words = ["multigan", "sample", self.name, "-n", str(n), "--seed", str(seed)]
+        words += [] if self.trusted is None else ["--trust", str(self.trusted)]
         for name, value in wishes.items():
             flag = "--" + name.replace("_", "-")
             shown = value.name if isinstance(value, Path) else str(value)

@@ -33,8 +33,8 @@ HEADERS = {
 }
 
 
-def serve(sampler: Sampler, name: str, port: int) -> None:
-    """Serve the page until Ctrl-C. `port` 0 takes any free one.
+def serve(sampler: Sampler, name: str, port: int, trusted: Path | None = None) -> None:
+    """Serve the page until Ctrl-C. `port` 0 takes any free one; `trusted` as in `Maker`.
 
     Raises ValueError, in one line, where the port is taken or the server is not installed.
     """
@@ -46,7 +46,7 @@ def serve(sampler: Sampler, name: str, port: int) -> None:
     with _listening(port) as here:
         port = here.getsockname()[1]
         settings = uvicorn.Config(
-            application(sampler, name, port), log_level="warning", access_log=False,
+            application(sampler, name, port, trusted), log_level="warning", access_log=False,
             lifespan="off", ws="none", timeout_graceful_shutdown=1, server_header=False,
         )  # fmt: skip
         print(f"{name}: http://{HOST}:{port}/ (Ctrl-C stops it)", flush=True)
@@ -69,7 +69,7 @@ def _listening(port: int) -> socket.socket:
     return here
 
 
-def application(sampler: Sampler, name: str, port: int) -> Any:
+def application(sampler: Sampler, name: str, port: int, trusted: Path | None = None) -> Any:
     """The application, which answers its own page at this port only."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
@@ -77,7 +77,7 @@ def application(sampler: Sampler, name: str, port: int) -> Any:
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
-    maker, page = Maker(sampler, name), _page(sampler, name)
+    maker, page = Maker(sampler, name, trusted), _page(sampler, name)
     contents = {
         "/": (page, "text/html"),
         "/studio.js": ("\n".join(file.read_text() for file in SCRIPTS), "text/javascript"),

@@ -137,6 +137,10 @@ class TextDomain:
         write_atomically(folder / SCORES, "".join(_score_line(line) for line in scored).encode())
         return [folder / LINES, folder / SCORES]
 
+    def read_samples(self, folder: Path) -> list[str]:
+        """The lines that `write` wrote, in order."""
+        return (folder / LINES).read_bytes().decode().split("\n")[:-1]
+
     def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
         """Measure real lines, count models and this model; see `evaluation`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
@@ -158,11 +162,6 @@ class TextDomain:
         sampled = [k for k in range(given, self.length) if int(tokens[k]) != PAD]
         names = [self.read.token(int(tokens[k])) for k in sampled]
         return ScoredText(text, names, [float(scores[k]) for k in sampled])
-
-
-def read_samples(folder: Path) -> list[str]:
-    """The lines that `write` wrote, in order."""
-    return (folder / LINES).read_bytes().decode().split("\n")[:-1]
 
 
 def _score_line(line: ScoredText) -> str:

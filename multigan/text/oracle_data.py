@@ -110,6 +110,10 @@ class OracleDomain:
         """All lines in one file, samples.txt."""
         return self.preview(samples, folder / "samples")
 
+    def read_samples(self, folder: Path) -> list[str]:
+        """The lines that `write` wrote."""
+        return (folder / "samples.txt").read_text().splitlines()
+
     def evaluate(self, sampler: Sampler, data: Any, rng: torch.Generator, cache: Path) -> Table:
         """NLL under the oracle of as many samples as there are data, and of the data under G.
 
@@ -154,11 +158,6 @@ def held_out_nll(generator: Any, data: OracleLines) -> float:
         for tokens in data.tokens.split(SAMPLING_CHUNK):
             total -= float(generator.token_log_likelihood(tokens.to(device)).double().sum())
     return total / data.tokens.numel()
-
-
-def read_samples(folder: Path) -> list[str]:
-    """The lines that `write` wrote."""
-    return (folder / "samples.txt").read_text().splitlines()
 
 
 def _row(nll_oracle: float, nll_held_out: float) -> dict[str, float]:

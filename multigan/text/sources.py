@@ -13,6 +13,7 @@ from multigan.text.speeches import LABELS, read_speeches, sentences, split_of
 
 SPLITS = ("train", "valid", "test")
 FOLDER_FILES = ("train.txt", "test.txt")
+ANY = "any"  # labels: the first that the source has, or none
 
 
 class Corpus(NamedTuple):
@@ -27,10 +28,13 @@ class Corpus(NamedTuple):
 def read_corpus(source: str, labels: str = "") -> Corpus:
     """The lines of a key of SOURCES, of a text file, or of a folder with train.txt and test.txt.
 
-    `labels` names what their classes are; "" is none. Validation lines are carved out of the
-    training lines; no line is in two splits, unless a folder's own test.txt repeats its train.txt.
+    `labels` names what their classes are; "" is none, "any" what there is. Validation lines are
+    carved out of the training lines; no line is in two splits, unless a folder's own test.txt
+    repeats its train.txt.
     Raises ValueError in one line for what is missing, damaged or unknown.
     """
+    if labels == ANY:
+        return read_corpus(source, FIRST_LABELS.get(source, ""))
     if source in SOURCES:
         return SOURCES[source](labels)
     if labels:
@@ -104,6 +108,7 @@ def _read_phrases(labels: str) -> Corpus:
     )
 
 
+FIRST_LABELS = {"speeches": next(iter(LABELS)), "phrases": "mood"}
 SOURCES: dict[str, Callable[[str], Corpus]] = {
     "speeches": _read_speeches,
     "phrases": _read_phrases,

@@ -1,16 +1,16 @@
 """The pages in a real browser, from a disk: they play, they slide, they zoom, and say no error."""
 
 import os
-import shutil
 
 import pytest
 
+from multigan.run import doctor
 from multigan.run.report import page
 from multigan.run.sections import body_of
 from tests.pages import shown_run
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = doctor.browser()
 WIDE, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
 
 

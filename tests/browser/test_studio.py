@@ -2,16 +2,16 @@
 
 import os
 import re
-import shutil
 
 import pytest
 
 from multigan.contract import Sampler
+from multigan.run import doctor
 from tests.runs import tiny_recipe
 from tests.studio.serving import running
 
 pytestmark = pytest.mark.browser
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+CHROMIUM = doctor.browser()
 WAIT = 120_000  # milliseconds: machines are busy
 FOUND = re.compile(r"^[\d.]+ s")  # said once samples are shown
 REFUSED = "400 (Bad Request)"  # a browser says so of every refusal

@@ -6,12 +6,19 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from multigan.engine.batch_norm import share_statistics
 from multigan.engine.feed import Feed
 from multigan.engine.objective import Objective
-from multigan.engine.processes import ALONE, Processes, ToldElsewhere, joined
+from multigan.engine.processes import (
+    ALONE,
+    Processes,
+    ProcessLost,
+    ToldElsewhere,
+    joined,
+    others_alive,
+)
 from multigan.engine.trainer import AdversarialTrainer
 from tests.engine.shared_games import GAMES, WORLD_SIZE, Results, played_in
 from tests.runs import DOMAINS
@@ -153,3 +160,19 @@ def test_one_process_is_left_as_it_is():
 
 def test_who_is_told_elsewhere_says_nothing():
     assert str(ToldElsewhere()) == "" and ToldElsewhere.exit_status == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (RuntimeError("[/a/gloo/gloo/transport/tcp/pair.cc:537] Read error: reset"), ProcessLost),
+        (distributed.DistBackendError("NCCL communicator was aborted"), ProcessLost),
+        (RuntimeError("[enforce fail at /a/gloo/transport/tcp/pair.cc:4] 8 vs 4"), RuntimeError),
+        (RuntimeError("not enough memory: you tried to allocate 4 bytes"), RuntimeError),
+        (NotImplementedError("Could not run 'c10d::broadcast_'"), NotImplementedError),
+    ],
+)
+def test_only_a_broken_connection_is_called_a_lost_process(error, raised):
+    with pytest.raises(raised) as found, others_alive():
+        raise error
+    assert type(found.value) is raised

@@ -8,7 +8,7 @@ from torch import nn
 
 from multigan.contract import Sampler
 from multigan.image.data import open_images
-from multigan.image.domain import GAP, PAPER, ImageDomain, read_samples
+from multigan.image.domain import GAP, PAPER, ImageDomain
 from multigan.image.evaluation import draw
 from multigan.image.pixels import from_bytes, to_bytes
 from multigan.part import describe, rebuild
@@ -74,7 +74,7 @@ def test_samples_survive_decoding_writing_and_reading(domain, tmp_path):
     files = domain.write(samples, tmp_path / "new")
     assert [file.name for file in files] == [f"{k:06d}.png" for k in range(5)] + ["grid.png"]
     assert sorted(tmp_path.glob("new/*")) == sorted(files), "temporary files are left"
-    read = domain.encode(read_samples(tmp_path / "new"))
+    read = domain.encode(domain.read_samples(tmp_path / "new"))
     assert torch.equal(read, from_bytes(to_bytes(x)))
     torch.testing.assert_close(read, x.clamp(-1, 1), atol=1 / 255 + 1e-6, rtol=0)
 
@@ -84,7 +84,7 @@ def test_writing_twice_gives_the_same_bytes_and_labels_travel_along(tmp_path):
     folders = [tmp_path / "a", tmp_path / "b"]
     first, second = (GREY.write(sampler.sample(12, seed=3), folder) for folder in folders)
     assert [f.read_bytes() for f in first] == [f.read_bytes() for f in second]
-    labels = [sample.info["label"] for sample in read_samples(folders[0])]
+    labels = [sample.info["label"] for sample in GREY.read_samples(folders[0])]
     assert labels == [*DIGITS, "0", "1"]
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 
 from multigan.contract import Sampler
 from multigan.music.completed import CompletedSong, Stretch
-from multigan.music.domain import MusicDomain, read_samples
+from multigan.music.domain import MusicDomain
 from multigan.music.roll import BAND
 from multigan.music.song import Key, Metre, Note, Song, Track
 from multigan.options import options_of
@@ -121,7 +121,7 @@ def test_what_is_written_is_read_back(tmp_path):
     files = DOMAIN.write(songs, tmp_path / "out")
     names = [f"00000{i}.{suffix}" for i in range(2) for suffix in ("mid", "wav", "png")]
     assert [file.name for file in files] == names
-    assert read_samples(tmp_path / "out") == songs
+    assert DOMAIN.read_samples(tmp_path / "out") == songs
     seconds = 3 * 4 * 60 / 240
     assert seconds < soundfile.info(files[1]).duration < seconds + 1
     with Image.open(files[2]) as picture:

@@ -1,6 +1,5 @@
 """Every command and every line of Python that the README shows of music works as it stands."""
 
-import re
 import shlex
 import warnings
 
@@ -13,30 +12,11 @@ from multigan.music.data import read_steps
 from multigan.music.song import Song
 from multigan.rng import keyed_rng
 from tests.music.chorales import FILE
-from tests.runs import REPOSITORY
+from tests.readme import python_of, quick, shown
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-MUSIC = README[README.index("\n## Music\n") : README.index("\n## Text\n")]
-BLOCKS = re.findall(r"```(\w*)\n(.*?)```", MUSIC, re.DOTALL)
-COMMANDS = [
-    shlex.split(line, comments=True)[1:]
-    for language, block in BLOCKS
-    for line in block.splitlines()
-    if not language and line.strip()
-]
-(PYTHON,) = [block for language, block in BLOCKS if language == "python"]
-
-
-def quick(command):
-    """The command in seconds: tiny networks, one sample, few bars."""
-    less = {"-n": 1, "--n": 1, "--bars": 2, "--walks": 1, "--frames": 2, "--workers": 1}
-    pairs = zip(["", *command], command, strict=False)
-    words = [str(less.get(before, word)) for before, word in pairs]
-    if words[0] == "train":
-        at = words.index("--steps") if "--steps" in words else len(words)
-        return [*words[:at], *words[at + 2 :], "--tiny", "--steps", "2", "--save-every", "2"]
-    others = {FILE.name: str(FILE), "chorales": "composed"}
-    return [others.get(word, word) for word in words]
+COMMANDS = [words[1:] for words in shown("Music")]
+(PYTHON,) = python_of("Music")
+OTHERS = {FILE.name: FILE, "chorales": "composed"}
 
 
 @pytest.fixture(autouse=True)
@@ -74,7 +54,9 @@ def test_every_command_of_the_readme_does_what_it_shows(shelf, monkeypatch, caps
     for command in COMMANDS:
         if FILE.name in command and not FILE.exists():
             continue
-        assert main(quick(command)) == 0, f"{shlex.join(command)}: {capsys.readouterr().err}"
+        assert main(quick(command, OTHERS)) == 0, (
+            f"{shlex.join(command)}: {capsys.readouterr().err}"
+        )
         assert "error" not in capsys.readouterr().err
         if "--out" in command:
             assert any((shelf / command[command.index("--out") + 1]).iterdir())

@@ -8,7 +8,7 @@ from PIL import Image
 from multigan.contract import Sampler
 from multigan.part import describe, rebuild
 from multigan.points.data import GaussianMixture
-from multigan.points.domain import PointsDomain, read_samples
+from multigan.points.domain import PointsDomain
 from multigan.points.generators import MLPGenerator
 from multigan.points.layouts import LAYOUTS
 from multigan.rng import keyed_rng
@@ -31,8 +31,9 @@ class TrueSampler(MLPGenerator):
 def test_samples_survive_decoding_writing_and_reading(tmp_path):
     points = Sampler(PointsDomain("grid"), MLPGenerator()).sample(70, seed=1)
     assert len(points) == 70
-    (file,) = PointsDomain("grid").write(points, tmp_path)
-    assert file.name == "points.csv" and read_samples(file.parent) == points
+    domain = PointsDomain("grid")
+    (file,) = domain.write(points, tmp_path)
+    assert file.name == "points.csv" and domain.read_samples(file.parent) == points
     assert file.read_text().startswith("x,y\n")
 
 

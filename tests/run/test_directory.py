@@ -169,3 +169,13 @@ def test_a_damaged_run_does_not_hide_the_others(tmp_path):
     states = [state_of(run) for run in find_runs(tmp_path)]
     assert [state["state"] for state in states] == ["unfinished", "damaged"]
     assert "b/recipe.json is damaged" in states[1]["next"]
+
+
+def test_a_link_inside_a_run_is_refused_with_what_to_do_and_one_to_a_run_is_followed(tmp_path):
+    run, disk = created(tmp_path / "run"), tmp_path / "disk"
+    (tmp_path / "link").symlink_to(run.path)
+    RunDirectory(tmp_path / "link").demand_own_files()
+    shutil.move(run.checkpoints, disk)
+    run.checkpoints.symlink_to(disk)
+    with pytest.raises(ValueError, match=r"checkpoints is a link .*: move the whole run there and"):
+        run.demand_own_files()

@@ -112,12 +112,25 @@ def test_a_self_test_trains_samples_reads_back_and_leaves_nothing(tmp_path, monk
 
 
 def test_a_self_test_fails_where_samples_do_not_come_back(monkeypatch):
-    def other(folder: Path):
+    def other(self, folder: Path):
         return [(0.0, 0.0)] * 3
 
-    monkeypatch.setattr("multigan.points.domain.read_samples", other)
+    monkeypatch.setattr("multigan.points.domain.PointsDomain.read_samples", other)
     outcome = self_test("points")
     assert not outcome.passed and "not those that were written" in outcome.said
+
+
+def test_a_domain_that_cannot_read_its_samples_is_tested_all_the_same(monkeypatch):
+    monkeypatch.delattr("multigan.points.domain.PointsDomain.read_samples")
+    outcome = self_test("points")
+    assert outcome.passed and outcome.said == "20 steps, 3 samples written"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("domain", DOMAINS)
+def test_a_self_test_keeps_to_its_limit(domain):
+    outcome = self_test(domain)
+    assert outcome.passed and outcome.cpu_seconds < doctor.SECONDS, outcome
 
 
 def test_every_domain_with_a_recipe_is_tested():
@@ -125,13 +138,16 @@ def test_every_domain_with_a_recipe_is_tested():
 
 
 def test_a_failed_self_test_makes_the_exit_status_1(monkeypatch, capsys):
-    said = {"a": Outcome("a", True, "fine", 1.0), "b": Outcome("b", False, "Error: broken", 2.0)}
+    broken = Outcome("b", False, "Error: broken", 99.0, 2.0)
+    said = {"a": Outcome("a", True, "fine", 1.0, 0.5), "b": broken}
     monkeypatch.setattr(doctor, "tested", lambda: list(said))
     monkeypatch.setattr(doctor, "self_test", said.__getitem__)
     monkeypatch.setattr(doctor, "findings", lambda: [Finding("it", None, "apt install it", "a")])
     assert cli.main(["doctor"]) == 1
     text = capsys.readouterr().out
-    assert "a: passed in 1.0 s (fine)" in text and "b: FAILED in 2.0 s (Error: broken)" in text
+    assert "20 s each at most" in text
+    assert "a: passed in 1.0 s, 0.5 s of CPU (fine)\n" in text
+    assert "b: FAILED in 99.0 s, 2.0 s of CPU (Error: broken); slow: is the mach" in text
     assert "it (a)  apt install it" in text
     assert cli.main(["doctor", "--no-test"]) == 0
     capsys.readouterr()

@@ -95,6 +95,12 @@ def test_samples_are_made_of_the_wishes_in_their_types(port):
     assert moved["command"] == "" and "None 1 1.0 False" in moved["html"]
 
 
+def test_the_command_names_the_recipe_file_that_the_run_cannot_be_loaded_without(wishful):
+    maker = Maker(wishful, "runs/mine", Path("my own.py"))
+    wanted = "multigan sample runs/mine -n 4 --seed 0 --trust 'my own.py'"
+    assert maker.make(asked())["command"] == wanted
+
+
 @pytest.mark.parametrize(
     "headers",
     [

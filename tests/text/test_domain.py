@@ -14,7 +14,7 @@ from multigan.options import options_of
 from multigan.part import describe, rebuild
 from multigan.rng import keyed_rng
 from multigan.text.condition import TextCondition
-from multigan.text.domain import TextDomain, read_samples
+from multigan.text.domain import TextDomain
 from multigan.text.scored import ScoredText
 from multigan.text.tokens import EOS, PAD
 from multigan.text.wishes import prompt_tokens
@@ -130,8 +130,8 @@ def test_lines_are_written_one_each_and_read_back(tmp_path):
     samples = ["a b", "", "  c \u00e9", "a b"]
     (file,) = domain.write(samples, tmp_path)
     assert file.read_bytes() == "a b\n\n  c \u00e9\na b\n".encode()
-    assert read_samples(tmp_path) == samples
-    assert domain.write([], tmp_path) == [file] and read_samples(tmp_path) == []
+    assert domain.read_samples(tmp_path) == samples
+    assert domain.write([], tmp_path) == [file] and domain.read_samples(tmp_path) == []
 
 
 def test_scores_are_written_beside_the_lines(tmp_path):
@@ -140,7 +140,7 @@ def test_scores_are_written_beside_the_lines(tmp_path):
     files = sampler.domain.write(samples, tmp_path)
     assert [file.name for file in files] == ["samples.txt", "samples.jsonl"]
     stored = [json.loads(line) for line in files[1].read_text().splitlines()]
-    assert [line["text"] for line in stored] == samples == read_samples(tmp_path)
+    assert [line["text"] for line in stored] == samples == sampler.domain.read_samples(tmp_path)
     assert stored[0]["log_probability"] == samples[0].log_probability
     assert len(stored[0]["tokens"]) == len(stored[0]["log_probabilities"])
 

@@ -9,7 +9,7 @@ from multigan.contract import Sampler
 from multigan.rng import keyed_rng
 from multigan.text.generators import TextGenerator
 from multigan.text.oracle import VOCABULARY, Oracle, read_weights, seeded_weights
-from multigan.text.oracle_data import OracleDomain, OracleLines, held_out_nll, read_samples
+from multigan.text.oracle_data import OracleDomain, OracleLines, held_out_nll
 from tests.runs import REPOSITORY
 
 OFFICIAL = REPOSITORY.parent / "shared" / "data" / "oracle"
@@ -109,7 +109,7 @@ def test_samples_are_lines_of_numbers_that_can_be_read_back(tmp_path):
     assert samples == domain.sample(generator, 3, keyed_rng(0))
     assert samples != domain.sample(generator, 3, keyed_rng(0), temperature=0.5)
     domain.write(samples, tmp_path)
-    assert read_samples(tmp_path) == samples
+    assert domain.read_samples(tmp_path) == samples
 
 
 def test_a_folder_without_the_weights_is_refused(tmp_path):

@@ -64,6 +64,13 @@ def test_phrases_are_different_lines_with_labels_that_fit():
     assert asks == [line.endswith("?") for line in lines]
 
 
+def test_any_labels_are_those_that_the_source_has_or_none(tmp_path):
+    assert read_corpus("phrases", "any") is read_corpus("phrases", "mood")
+    own = tmp_path / "my.txt"
+    own.write_text("".join(f"line {k}\n" for k in range(30)))
+    assert read_corpus(str(own), "any").classes == ()
+
+
 def test_a_folder_keeps_its_test_lines_and_trains_on_what_it_does_not_validate_on(tmp_path):
     train = [f"train line {k}" for k in range(100)]
     (tmp_path / "train.txt").write_text("\n".join(train))

@@ -1,0 +1,75 @@
+"""The wheel that is built from the checkout holds what the program looks for, and no tests."""
+
+import zipfile
+
+import pytest
+
+from multigan.ready_made import ready_names
+from tests.runs import REPOSITORY, python
+
+PAGES = ("run/page", "studio/page")
+# What the installed program says of itself, from the unpacked wheel and nowhere else.
+ASK = """
+import sys
+sys.path[:] = [sys.argv[1], *(p for p in sys.path if p != sys.argv[2])]
+import multigan
+assert multigan.__file__.startswith(sys.argv[1]), multigan.__file__
+from multigan.ready_made import ready_names
+from multigan.recipe_file import read_recipe, recipe_names, recipes_folder
+from multigan.sampler import load
+assert str(recipes_folder()).startswith(sys.argv[1]), recipes_folder()
+print(*recipe_names())
+assert all(read_recipe(name).knobs for name in recipe_names())
+print(*(type(load(file).generator).__name__ for file in ready_names().values()))
+"""
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory):
+    """The names in a wheel that pip builds with what is installed, and the unpacked wheel."""
+    pytest.importorskip("hatchling", reason="pip install hatchling")
+    folder = tmp_path_factory.mktemp("wheel")
+    offline = ["--no-index", "--no-deps", "--no-build-isolation", "--disable-pip-version-check"]
+    done = python("-m", "pip", "wheel", *offline, "--wheel-dir", folder, REPOSITORY, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    (file,) = folder.glob("multigan-*.whl")
+    with zipfile.ZipFile(file) as archive:
+        archive.extractall(folder / "unpacked")
+        return archive.namelist(), folder / "unpacked"
+
+
+def in_checkout(*patterns):
+    """The files of the checkout that fit, as they are named in a wheel."""
+    files = [file for pattern in patterns for file in REPOSITORY.glob(pattern)]
+    return {file.relative_to(REPOSITORY).as_posix() for file in files if file.is_file()}
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_modules_ready_made_generators_pages_and_recipes(wheel):
+    names = set(wheel[0])
+    assert in_checkout("multigan/**/*.py") <= names
+    ready = in_checkout("multigan/ready/*.json", "multigan/ready/*.safetensors")
+    assert len(ready) == 2 * len(ready_names()) > 0 and ready <= names
+    pages = in_checkout(*(f"multigan/{page}/*" for page in PAGES))
+    assert len(pages) > 10 and pages <= names
+    recipes = in_checkout("recipes/*.py", "recipes/benchmarks/*.py")
+    assert {f"multigan/_{name}" for name in recipes} <= names
+
+
+@pytest.mark.slow
+def test_the_wheel_carries_nothing_else(wheel):
+    roots = {name.split("/")[0] for name in wheel[0]}
+    assert {root for root in roots if not root.endswith(".dist-info")} == {"multigan"}
+    assert [name for name in wheel[0] if "test" in name.lower() or "__pycache__" in name] == []
+    known = {".py", ".json", ".safetensors", ".js", ".css", ".html", ".LICENSE"}
+    files = [name for name in wheel[0] if name.startswith("multigan/")]
+    assert {name[name.rindex(".") :] for name in files} == known
+
+
+@pytest.mark.slow
+def test_the_installed_program_finds_its_recipes_and_generators(wheel, tmp_path):
+    done = python("-c", ASK, wheel[1], REPOSITORY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    recipes, generators = done.stdout.splitlines()
+    assert {"image", "music", "points", "text"} <= set(recipes.split())
+    assert len(generators.split()) == len(ready_names())
