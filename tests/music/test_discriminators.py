@@ -73,7 +73,6 @@ def test_what_is_forgotten_is_forgotten_while_learning_and_nowhere_else():
     assert torch.equal(without(x), without(x))
 
 
-
 @every_family
 def test_one_logit_comes_back_for_each_window(family):
     network, x = made(family), music()
