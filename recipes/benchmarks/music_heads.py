@@ -21,8 +21,8 @@ ROWS = {
     "deterministic": {"head": "deterministic"},
     "threshold": {"head": "threshold"},
     "bernoulli": {"head": "bernoulli"},
-    "wgan_gp": {"game": "wgan_gp", "steps": 700},
-    "musegan": {"family": "musegan", "head": "deterministic", "game": "wgan_gp", "steps": 700},
+    "wgan_gp": {"game": "wgan_gp", "steps": 440},
+    "musegan": {"family": "musegan", "head": "deterministic", "game": "wgan_gp", "steps": 620},
 }
 GAMES = {
     "relativistic": {
@@ -49,7 +49,7 @@ def recipe(
     family: str = "music",
     head: str = "straight_through",
     game: str = "relativistic",
-    steps: int = 2000,
+    steps: int = 1200,
     batch_size: int = 32,
     width: int = 96,
 ) -> Recipe:
@@ -67,13 +67,13 @@ def recipe(
     voices, frame = songs.domain.voices, songs.domain.frame
     sizes = (frame.steps, frame.bar_steps)
     if family == "musegan":
-        generator = MuseGANGenerator(voices, *sizes, width=width // 3, head=head)
         discriminator = MuseGANDiscriminator(voices, *sizes, width=width // 3)
+        generator = MuseGANGenerator(voices, *sizes, width=width // 3, head=head)
     else:
         beats = (*sizes, frame.beat_steps)
         more = {"depth": 4, "beat_size": 48, "last_noise": 0.15, "head": head}
-        generator = MusicGenerator(voices, *beats, "composer", width * 4 // 3, **more)
         discriminator = MusicDiscriminator(voices, *beats, width, dropout=0.1)
+        generator = MusicGenerator(voices, *beats, "composer", width * 4 // 3, **more)
     played = {"steps": steps, "batch_size": batch_size, "ema_halflife_samples": 6000}
     return Recipe(
         data=songs, generator=generator, discriminator=discriminator, **played, **GAMES[game]

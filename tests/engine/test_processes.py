@@ -52,7 +52,7 @@ def assert_alike(one: Results, other: Results, tolerance: float) -> None:
 def test_two_processes_take_the_steps_of_one(domain, game, played):
     name = f"{domain} / {game}"
     one, two = played["alone"][name], played["shared"][0]["games"][name]
-    assert any(key.startswith("gradient") for key in one) or "not finite" in one
+    assert any(key.startswith("gradient") for key in one)
     assert_alike(one, two, 1e-9)
 
 

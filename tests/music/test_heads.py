@@ -7,6 +7,8 @@ from multigan.music import heads
 from multigan.music.heads import CHOICES, HEADS, SOFTNESS, choose, find_head, start_anew
 from multigan.music.roll import BAND, Voice
 from multigan.music.tensors import width
+from multigan.recipe import recipe_to_json
+from multigan.recipe_file import build_recipe, read_recipe, settle_knobs
 from multigan.rng import keyed_rng
 
 LEAD = Voice("lead", lowest=60, pitches=5)
@@ -108,3 +110,15 @@ def test_noise_covers_all_voices_and_comes_from_the_given_rng():
 def test_an_unknown_head_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"head 'sigmoid' is unknown; known: straight_through, st"):
         find_head("sigmoid")
+
+
+def test_the_first_row_of_the_benchmark_is_the_default_recipe_bit_by_bit():
+    made = []
+    for name in ("music", "benchmarks/music_heads"):
+        file = read_recipe(name)
+        made.append(build_recipe(file, settle_knobs(file, {"data": "composed"}, tiny=False), 0))
+    assert recipe_to_json(made[0]) == recipe_to_json(made[1])
+    for network in ("generator", "discriminator"):
+        one, other = (getattr(recipe, network).state_dict() for recipe in made)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
