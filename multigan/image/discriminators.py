@@ -43,7 +43,7 @@ class R3Discriminator(nn.Module):
         blocks: residual blocks per stage.
         group_size: channels per group of the 3x3 convolutions; divides twice each width.
         classes: number of classes; None for a discriminator without labels.
-        bf16_stages: so many of the largest stages work in bf16, but on a CPU; the rest in float32.
+        bf16_stages: so many of the largest stages train in bf16, but on a CPU; the rest in float32.
         stddev_group: samples whose spread is shown to the last stage (0: it is not); couples them.
 
     Raises ValueError for sizes that do not fit each other.
