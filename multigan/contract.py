@@ -79,7 +79,10 @@ class Discriminator(Protocol):
     # input-gradient penalties
 
     def __call__(self, x: Tensor, condition: Condition = None) -> Tensor | tuple[Tensor, Tensor]:
-        """Logits (B, ...), or (logits, weights) with weight 0 at dead positions."""
+        """Logits (B, ...), or (logits, weights) with weight 0 at dead positions.
+
+        The last map, to logits, goes through `in_float32`: losses compare small differences.
+        """
         ...
 
 
@@ -212,6 +215,15 @@ def device_of(module: Any) -> torch.device:
     """The device of a module's first parameter; the CPU for one without any."""
     first = next(iter(module.parameters()), None)
     return torch.device("cpu") if first is None else first.device
+
+
+def in_float32(last: Callable[[Tensor], Tensor], h: Tensor) -> Tensor:
+    """`last(h)`, worked out in float32 or wider, whatever the precision of the pass around it."""
+    wide, device = h.to(torch.promote_types(h.dtype, torch.float32)), h.device.type
+    if not torch.amp.is_autocast_available(device):
+        return last(wide)
+    with torch.autocast(device, enabled=False):
+        return last(wide)
 
 
 class evaluating:

@@ -12,7 +12,7 @@ from multigan.gamma import settle_gamma
 from multigan.image.augment import AugmentationPipeline
 from multigan.image.data import open_images
 from multigan.image.presets import find_preset
-from multigan.recipe import Recipe, Schedule
+from multigan.recipe import Recipe
 
 TINY = {"data": "digits", "preset": "mini-8", "steps": 4, "batch_size": 8}
 
@@ -31,11 +31,12 @@ def recipe(
     """Pictures with labels, if the data has them.
 
     data: digits, fashion-mnist, or a path: a folder, a zip, arrays; sub-folders are classes
-    preset: sizes and schedules, a name of multigan.image.presets.PRESETS
+    preset: sizes and schedules, a name of multigan.image.presets.PRESETS; the one of stacks
+        belongs to benchmarks/stacked_mnist
     mirrored: also learn every picture with left and right exchanged
     steps: updates of the generator; those of the preset if not given
     batch_size: real pictures in one update; that of the preset if not given
-    lr: learning rate of both networks at the start; a quarter after the burn-in
+    lr: learning rate of both networks at the start; the preset says what is left of it at the end
     gamma: weight of both penalties at the start, a tenth after the burn-in; preset, or auto
     accumulate: micro-batches of one update, for a GPU that does not hold the whole batch
     """
@@ -44,7 +45,7 @@ def recipe(
     generator, discriminator = chosen.pair(pictures.domain)
     train = pictures.split("train")
     weight = chosen.gamma if gamma == "preset" else settle_gamma(gamma, train)
-    rate = lr if chosen.lr_falls else Schedule(lr, lr)
+    rate = chosen.rate(lr)
     augment = AugmentationPipeline(chosen.augment_p, until=chosen.burn_in)
     return Recipe(
         data=train,

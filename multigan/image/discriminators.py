@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from multigan.contract import in_float32
 from multigan.image.generators import DCGAN_STD
 from multigan.image.layers import (
     LEAK,
@@ -43,7 +44,7 @@ class R3Discriminator(nn.Module):
         blocks: residual blocks per stage.
         group_size: channels per group of the 3x3 convolutions; divides twice each width.
         classes: number of classes; None for a discriminator without labels.
-        bf16_stages: so many of the largest stages work in bf16, but on a CPU; the rest in float32.
+        bf16_stages: so many of the largest stages train in bf16, but on a CPU; the rest in float32.
         stddev_group: samples whose spread is shown to the last stage (0: it is not); couples them.
 
     Raises ValueError for sizes that do not fit each other.
@@ -94,7 +95,7 @@ class R3Discriminator(nn.Module):
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, C, H, W), labels (B,) -> logits (B,)."""
         check_labels(condition, self.classes, len(x))
-        h = self.head(self.features(x))  # (B, 1), or (B, widths[0]) with labels
+        h = in_float32(self.head, self.features(x))  # (B, 1), or (B, widths[0]) with labels
         return h.squeeze(1) if self.label is None else (h * self.label(condition)).sum(1)
 
 
@@ -159,7 +160,7 @@ class DCGANDiscriminator(nn.Module):
         """(B, C, H, W), labels (B,) -> logits (B,)."""
         check_labels(condition, self.classes, len(x))
         h = self.features(x)  # (B, 16 widths[0], or more)
-        logits = self.head(h).squeeze(1)
+        logits = in_float32(self.head, h).squeeze(1)
         return logits if self.label is None else logits + (h * self.label(condition)).sum(1)
 
 

@@ -41,7 +41,7 @@ class R3Generator(nn.Module):
         group_size: channels per group of the 3x3 convolutions; divides twice each width.
         latent_dim: length of z ~ N(0, I); a label adds an embedding of the same length.
         classes: number of classes; None for a generator without labels.
-        bf16_stages: so many of the largest stages work in bf16, but on a CPU; the rest in float32.
+        bf16_stages: so many of the largest stages train in bf16, but on a CPU; the rest in float32.
 
     Raises ValueError for sizes that do not fit each other.
     Source: Huang et al. 2024 (R3GAN), section 3, Config E.

@@ -125,7 +125,10 @@ class Convolution(nn.Conv2d):
 
 
 class Cast(nn.Module):
-    """From here on a network works in `dtype`; on the devices of FLOAT32_ONLY nothing changes."""
+    """From here on a network trains in `dtype`; in eval() and on FLOAT32_ONLY nothing changes.
+
+    What is sampled and measured is then float32 everywhere, and of a CPU and a GPU the same.
+    """
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
@@ -133,7 +136,8 @@ class Cast(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x, of another type."""
-        return x if x.device.type in FLOAT32_ONLY else x.to(self.dtype)
+        plain = not self.training or x.device.type in FLOAT32_ONLY
+        return x if plain else x.to(self.dtype)
 
 
 def check_bf16_stages(bf16_stages: int, stages: int) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from multigan.files import MOST_BYTES_OF_ARRAYS
 from multigan.image.decoding import Size
 
 FEWEST = 10  # pictures in a source: to train on, to choose by and to test with
@@ -35,6 +36,7 @@ def resize(pixels: Tensor, size: Size) -> Tensor:
 
     What is not of the wished shape is cut down around its centre first.
     """
+    _demand_room(pixels, size)
     pixels = _cut(pixels, size)
     shrinks = size.height < pixels.shape[2] or size.width < pixels.shape[3]
     return F.interpolate(pixels, tuple(size), mode="bilinear", antialias=shrinks)
@@ -44,8 +46,20 @@ def resize_bytes(pixels: Tensor, size: Size) -> Tensor:
     """`resize` for uint8 pictures; those of the right size stay as they are."""
     if tuple(pixels.shape[2:]) == tuple(size):
         return pixels
+    _demand_room(pixels, size)
     chunks = pixels.split(RESIZED_TOGETHER)
     return torch.cat([resize(chunk.float(), size).round().byte() for chunk in chunks])
+
+
+def _demand_room(pixels: Tensor, size: Size) -> None:
+    """Raise ValueError where pictures of that size would take more than a file of arrays may."""
+    count, channels = pixels.shape[:2]
+    wanted = count * channels * size.height * size.width * pixels.element_size()
+    if wanted > MOST_BYTES_OF_ARRAYS:
+        raise ValueError(
+            f"{count} pictures of {size.height} x {size.width} pixels take {wanted:,} bytes; "
+            f"wanted {MOST_BYTES_OF_ARRAYS:,} or fewer: take a smaller resolution"
+        )
 
 
 def _cut(pixels: Tensor, size: Size) -> Tensor:

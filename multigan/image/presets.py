@@ -10,6 +10,7 @@ from multigan.image.discriminators import DCGANDiscriminator, R3Discriminator
 from multigan.image.domain import ImageDomain
 from multigan.image.generators import DCGANGenerator, R3Generator
 from multigan.image.layers import growth, stage_widths
+from multigan.recipe import Schedule
 
 Pair = tuple[Any, Any]  # a generator and its discriminator
 
@@ -19,7 +20,7 @@ class Preset(NamedTuple):
 
     Learning rate, gamma, beta2 and the half-life of the average follow one cosine over the first
     `burn_in` of the run (engine/schedules.py), the chance of augmentation another one beside them:
-    from 2e-4 to 5e-5, gamma to its tenth, .9 to .99, 0 to `halflife`, 0 to `augment_p`.
+    from 2e-4 to `lr_left` of it, gamma to its tenth, .9 to .99, 0 to `halflife`, 0 to `augment_p`.
     """
 
     resolution: int  # pixels a side
@@ -33,7 +34,7 @@ class Preset(NamedTuple):
     gamma: float  # at the start
     halflife: int  # of the average, in pictures
     augment_p: float  # at the end
-    lr_falls: bool = True  # to a quarter; else it is constant
+    lr_left: float = 0.25  # of the learning rate, after the burn-in; 1 for a constant one
 
     def pair(self, domain: ImageDomain) -> Pair:
         """The two networks, for the channels and classes of `domain`.
@@ -50,16 +51,21 @@ class Preset(NamedTuple):
             R3Discriminator(*sizes, classes=classes, bf16_stages=bf16),
         )
 
+    def rate(self, lr: float = 2e-4) -> Schedule:
+        """The learning rate of both networks, `lr` at the start."""
+        return Schedule(lr, lr * self.lr_left, self.burn_in)
+
 
 # The published ones: Huang et al. 2024 (R3GAN), appendix, and the configuration of its code; those
-# of stacked-mnist but for its batch and schedules follow from its number of parameters. `mini-*`
-# are ours, for two CPU cores: a tenth of a run to settle.
+# of stacked-mnist (for stacks of digits, three grey pictures as channels, without classes) but for
+# its batch and schedules follow from its number of parameters. `mini-*` are ours, for two CPU
+# cores: a tenth of a run to settle.
 PRESETS: dict[str, Preset] = {
     "mini-8": Preset(8, (64, 64), 1, 16, 0, 64, 0.1, 15_000, 0.1, 5000, 0.0),
     "mini-16": Preset(16, (96, 64, 48), 1, 16, 0, 64, 0.1, 15_000, 0.3, 5000, 0.0),
     "mini-32": Preset(32, (128, 96, 64, 48), 1, 16, 0, 64, 0.1, 15_000, 1.0, 5000, 0.0),
     "stacked-mnist": Preset(
-        32, (768,) * 4, 2, 16, 3, 512, 0.2, 19_531, 1.0, 500_000, 0.0, lr_falls=False
+        32, (768,) * 4, 2, 16, 3, 512, 0.2, 19_531, 1.0, 500_000, 0.0, lr_left=1.0
     ),
     "cifar-10": Preset(32, (768,) * 4, 2, 16, 3, 512, 0.08, 488_281, 0.05, 5_000_000, 0.55),
     "imagenet-32": Preset(32, (1536,) * 4, 2, 32, 3, 4096, 0.2, 244_141, 0.5, 50_000_000, 0.5),

@@ -2,12 +2,14 @@
 
 Source: Karras et al. 2019 (StyleGAN), section 4.1: perceptual path length. Its distance is LPIPS,
 which needs downloaded weights; here it is the squared distance of the extractor's features, and no
-extreme value is left out.
+extreme value is left out. Its steps are so small that pictures of fewer bits than float32's would
+differ by their rounding alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -36,13 +38,24 @@ def path_figures(
     if not hasattr(generator, "interpolate"):
         return {}
     moved, apart = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-    with evaluating(generator):
+    with evaluating(generator), whole_float32():
         for place in range(PLACES):
             t = (place + float(torch.rand((), generator=rng))) / PLACES * (1 - STEP)
             walk = _walk(generator, features, _labels(labels, place), rng)
             moved += _squared(walk(t + STEP), walk(t)) / STEP**2
             apart += _squared(walk(1.0), walk(0.0))
     return {"path_length": float(moved) / PLACES, "path_ratio": float(moved / apart)}
+
+
+@contextmanager
+def whole_float32() -> Iterator[None]:
+    """A block in which no convolution on a GPU shortens its float32 inputs (to TF32's 10 bits)."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _walk(

@@ -26,21 +26,29 @@ class StackedImages:
 
     Stack k of a split holds three pictures that are drawn, with putting back, from the same split
     of the source: from (seed, split) and k alone. They are composed when asked for. `layers` are
-    the grey pictures, which know their classes: what a stack shows can be counted.
+    the grey pictures, which know their classes: what a stack shows can be counted. They are
+    `resolution` pixels a side, `margin` black ones at each border among them.
     """
 
     in_memory = True
     draws = False
 
-    def __init__(self, source: str, resolution: int, subset: str = "train", seed: int = 0) -> None:
+    def __init__(
+        self,
+        source: str,
+        resolution: int,
+        subset: str = "train",
+        seed: int = 0,
+        margin: int = 0,
+    ) -> None:
         """Raises ValueError for an unknown source or split, and for colour or unlabelled ones."""
         if subset not in SIZES:
             raise ValueError(f"no split called {subset!r}; known: {', '.join(SIZES)}")
-        self.layers = Images(source, resolution, subset)
+        self.layers = Images(source, resolution, subset, margin=margin)
         grey = self.layers.domain
         if grey.channels != 1 or not grey.labels:
             raise ValueError(f"{source}: wanted grey pictures with classes, to stack and to count")
-        self.source, self.resolution, self.seed = source, resolution, seed
+        self.source, self.resolution, self.seed, self.margin = source, resolution, seed, margin
         self.domain = ImageDomain(CHANNELS, grey.height, grey.width)
         self.fingerprint = f"{CHANNELS} of {self.layers.fingerprint} seed {seed}"
         rng = keyed_rng(seed, "stacks", subset)
@@ -62,4 +70,4 @@ class StackedImages:
 
         Raises ValueError for another name.
         """
-        return StackedImages(self.source, self.resolution, name, self.seed)
+        return StackedImages(self.source, self.resolution, name, self.seed, self.margin)

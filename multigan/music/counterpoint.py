@@ -45,11 +45,12 @@ class Counterpoint(nn.Module):
     def __init__(self, voices: Sequence[Voice]) -> None:
         super().__init__()
         count, self.pitches = len(voices), max(voice.pitches for voice in voices)
-        lowest = torch.tensor([voice.lowest for voice in voices])
+        lows = [voice.lowest for voice in voices]
+        lowest = torch.tensor(lows)
         pitch = torch.arange(self.pitches)
         apart = lowest[:, None] - lowest  # (K, K)
         interval = apart[..., None, None] + pitch - pitch[:, None]  # (K, K, P of other, P)
-        reach = int(interval.abs().max())
+        reach = max(lows) - min(lows) + self.pitches - 1  # the largest interval
         self.register_buffer("apart", apart, persistent=False)
         self.register_buffer("interval", interval + reach, persistent=False)
         octaves = pitch % CLASSES == torch.arange(CLASSES)[:, None]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from multigan.contract import tree_map
+from multigan.contract import in_float32, tree_map
 from multigan.music.layers import GroupLinear, active, blocks, check_steps, fold_steps, linear
 from multigan.music.roll import Voice
 from multigan.music.streams import Streams, notes, rows
@@ -118,7 +118,8 @@ class MusicDiscriminator(nn.Module):
 
     def score(self, heard: Tensor, condition: Given | None = None) -> Tensor:
         """What `embed` returns, given cells -> logits (B,)."""
-        return self.last(self.forget(self._features(heard, condition))).squeeze(1)
+        h = self.forget(self._features(heard, condition))
+        return in_float32(self.last, h).squeeze(1)
 
     def squared_input_norm(self, slope: Tensor) -> Tensor:
         """|slope|^2 at the heard notes: (B, T, 2 rows) -> (B,)."""

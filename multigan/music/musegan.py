@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.contract import tree_map
+from multigan.contract import in_float32, tree_map
 from multigan.music.generators import COUPLINGS
 from multigan.music.heads import choose, draw_noise, find_head, start_anew
 from multigan.music.layers import LEAK, check_steps
@@ -250,7 +250,7 @@ class MuseGANDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, condition: Given | None = None) -> Tensor:
         """(B, T, C), given cells (None: nothing is given) -> logits (B,)."""
-        return self.last(self.features(x, condition)).squeeze(1)
+        return in_float32(self.last, self.features(x, condition)).squeeze(1)
 
     def features(self, x: Tensor, condition: Given | None = None) -> Tensor:
         """What the last linear map sees: (B, F)."""

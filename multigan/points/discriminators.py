@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from multigan.contract import in_float32
 from multigan.part import part
 from multigan.points.layers import perceptron
 
@@ -39,7 +40,7 @@ class MLPDiscriminator(nn.Module):
 
     def forward(self, x: Tensor, condition: None = None) -> Tensor:
         """(B, 2) -> (B,)."""
-        return self.last(self.features(x)).squeeze(1)
+        return in_float32(self.last, self.features(x)).squeeze(1)
 
     def features(self, x: Tensor, condition: None = None) -> Tensor:
         """The last hidden layer: (B, 2) -> (B, width)."""

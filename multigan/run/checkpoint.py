@@ -103,6 +103,12 @@ def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, A
     return load_training_state(checkpoint / STATE)
 
 
+def weights_bytes(run: Path, network: str) -> int:
+    """The size of a network's weights in the newest checkpoint, whole or not; 0 without one."""
+    files = [checkpoint / f"{network}.safetensors" for checkpoint in checkpoints_of(run)]
+    return next((file.stat().st_size for file in files if file.is_file()), 0)
+
+
 def load_training_state(file: Path) -> dict[str, Any]:
     """What a train_state.pt holds: tensors, numbers, strings, lists and dicts.
 

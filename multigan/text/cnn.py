@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
+from multigan.contract import in_float32
 from multigan.part import part
 from multigan.text.condition import TextCondition
 from multigan.text.entry import TokenEntry
@@ -87,7 +88,7 @@ class TextCNN(nn.Module):
         gate = torch.sigmoid(self.gate(answers))
         answers = gate * relu(self.transform(answers)) + (1 - gate) * answers
         heard = self.hidden(self.dropout(answers))  # (B, S, hidden)
-        logits = self.last(heard).squeeze(-1)
+        logits = in_float32(self.last, heard).squeeze(-1)
         if self.label is None or condition is None:
             return logits
         return logits + (heard * self.label(condition.label)[:, None]).sum(-1)

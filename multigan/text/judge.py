@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from multigan.contract import in_float32
 from multigan.part import part
 from multigan.text.condition import TextCondition
 from multigan.text.entry import TokenEntry, alive
@@ -91,7 +92,7 @@ class TextTransformer(nn.Module):
 
     def _judge(self, h: Tensor, condition: TextCondition | None) -> Tensor:
         """Features (B, ..., width) -> logits (B, ...)."""
-        logits = self.last(h).squeeze(-1)
+        logits = in_float32(self.last, h).squeeze(-1)
         if self.label is None or condition is None:
             return logits
         label = self.label(condition.label)  # (B, width)

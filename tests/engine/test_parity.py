@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from multigan.contract import in_float32
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.recipe import Recipe
 from tests.runs import tiny_recipe
@@ -67,6 +68,47 @@ def test_bf16_learns_what_float32_does(domain, game):
         )
     if "r1" in GAMES[game]:  # at reals, which the generator has no part in
         assert torch.equal(values["penalty/r1"], expected["penalty/r1"])
+
+
+JUDGES = [
+    ("points", {}),
+    ("image", {}),
+    ("image", {"network": "r3gan", "resolution": 8}),
+    ("music", {}),
+    ("benchmarks/music_heads", {}),
+    ("text", {}),
+    ("text", {"discriminator": "position"}),
+    ("text", {"discriminator": "sentence"}),
+]
+
+
+def logits_of(recipe: Recipe, bf16: bool) -> torch.Tensor:
+    """Of real samples, in one vector."""
+    judge = copy.deepcopy(recipe.discriminator).eval()  # type: ignore[attr-defined]
+    batch = recipe.data.batch(torch.arange(8), torch.Generator().manual_seed(0))
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+        found = judge(batch.x, batch.condition)
+    return (found[0] if isinstance(found, tuple) else found).flatten()
+
+
+@pytest.mark.filterwarnings("ignore:.*bfloat16.*:UserWarning")
+@pytest.mark.parametrize(("name", "knobs"), JUDGES)
+def test_under_bf16_the_last_map_of_a_discriminator_works_in_float32(name, knobs):
+    recipe = tiny_recipe(name, **knobs)
+    logits, plain = (logits_of(recipe, bf16) for bf16 in (True, False))
+    assert logits.dtype == torch.float32
+    assert (logits.bfloat16().float() != logits).float().mean() > 0.5, "rounded at the end"
+    assert 0 < distance(logits, plain) < OF_BF16["image"]
+
+
+def test_the_way_to_logits_is_float32_or_wider():
+    last = nn.Linear(3, 1)
+    h = torch.randn(2, 3, generator=torch.Generator().manual_seed(0))
+    with torch.autocast("cpu", torch.bfloat16):
+        found = in_float32(last, h.bfloat16())
+        assert torch.equal(in_float32(last, h), last(h)) is False
+    assert torch.equal(found, last(h.bfloat16().float()))
+    assert in_float32(last.double(), h.double()).dtype == torch.float64
 
 
 @quietly

@@ -124,6 +124,15 @@ def test_gzipped_pictures_are_unpacked_as_far_as_their_header_says(tmp_path):
     assert fed.peak_bytes < 20 * MIB
 
 
+@pytest.mark.parametrize("side", [10_000, 2**31 - 1])
+def test_pictures_are_not_enlarged_beyond_all_measure(side, tmp_path):
+    small = np.zeros((500, 4, 4), np.uint8)
+    np.save(tmp_path / "x.npy", small)
+    for source in ("digits", str(tmp_path / "x.npy")):
+        with pytest.raises(ValueError, match=rf"pictures of {side} x {side} pixels take [\d,]+"):
+            read_pictures.__wrapped__(source, Size(side, side))
+
+
 @pytest.mark.parametrize("count", [2**60, 2**40, -1])
 def test_an_array_that_claims_to_be_endless_is_refused(count, tmp_path):
     buffer = io.BytesIO()

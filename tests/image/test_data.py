@@ -123,3 +123,17 @@ def test_mistakes_are_answered_in_one_line():
 def test_importing_the_domain_imports_no_torch():
     code = "import sys, multigan.image; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_margin_is_black_and_the_pictures_inside_it_are_that_much_smaller():
+    framed, plain = Images("digits", 12, "valid", margin=2), Images("digits", 8, "valid")
+    x = framed.batch(torch.arange(len(framed))).x
+    assert framed.domain.shape == (1, 12, 12) and framed.fingerprint != plain.fingerprint
+    assert torch.equal(x[:, :, 2:-2, 2:-2], plain.batch(torch.arange(len(plain))).x)
+    edge = torch.ones(12, 12, dtype=torch.bool)
+    edge[2:-2, 2:-2] = False
+    assert (x[:, :, edge] == -1).all()
+    for again in (rebuild(describe(framed)), framed.split("valid")):
+        assert again.fingerprint == framed.fingerprint
+    with pytest.raises(ValueError, match="pictures of 0 x 0 pixels; wanted 1 or more"):
+        Images("digits", 4, margin=2)

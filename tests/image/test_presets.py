@@ -19,6 +19,7 @@ from multigan.image.domain import ImageDomain
 from multigan.image.generators import R3Generator
 from multigan.image.layers import Cast, ResidualBlock, with_spread
 from multigan.image.presets import PRESETS, build_pair, find_preset
+from multigan.recipe_file import build_recipe, read_recipe, settle_knobs
 from tests.runs import tiny_recipe
 
 # Totals that the paper publishes, of G and D: (classes, channels, millions)
@@ -76,8 +77,15 @@ def test_five_values_follow_one_cosine_to_the_ends_of_the_preset():
     """Of CIFAR-10's: lr, gamma, beta2, half-life and the chance of augmentation."""
     preset = PRESETS["cifar-10"]
     mini = tiny_recipe("image_large")
-    large = replace(mini, burn_in=preset.burn_in, ema_halflife_samples=preset.halflife)
-    recipe = with_burn_in(replace(large, penalties={"r1": preset.gamma}))
+    large = replace(
+        mini,
+        burn_in=preset.burn_in,
+        ema_halflife_samples=preset.halflife,
+        penalties={"r1": preset.gamma},
+        generator_lr=preset.rate(),
+        discriminator_lr=preset.rate(),
+    )
+    recipe = with_burn_in(large)
     augment = AugmentationPipeline(preset.augment_p, until=preset.burn_in)
     ends = {
         "generator_lr": (2e-4, 5e-5),
@@ -93,6 +101,42 @@ def test_five_values_follow_one_cosine_to_the_ends_of_the_preset():
             assert value_at(getattr(recipe, name), progress) == pytest.approx(wanted), name
         assert value_at(recipe.penalties["r1"], progress) == pytest.approx(0.05 - 0.045 * fallen)
         assert augment.anneal(progress)["augment/p"] == pytest.approx(0.55 * fallen)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_learning_rate_falls_to_a_quarter_but_that_of_stacks_which_stays(name):
+    preset = PRESETS[name]
+    left = {"stacked-mnist": 1.0}.get(name, 0.25)
+    for progress in (preset.burn_in, 1.0):
+        assert value_at(preset.rate(), progress) == pytest.approx(left * 2e-4)
+    assert value_at(preset.rate(), 0.0) == 2e-4
+
+
+def test_stacked_mnist_at_the_size_of_a_gpu_is_the_published_configuration():
+    """R3GAN's: 32 pixels by a frame of 2, 10 million stacks of a constant rate, 2 to settle."""
+    recipe = build_recipe(
+        file := read_recipe("benchmarks/stacked_mnist"),
+        settle_knobs(file, {"size": "gpu", "data": "digits"}, tiny=False),
+        seed=0,
+    )
+    pair = (recipe.generator, recipe.discriminator)
+    assert sizes(pair) == EXACT["stacked-mnist"][1:]
+    stacks = recipe.data.batch(torch.arange(2)).x
+    assert stacks.shape == (2, 3, 32, 32) and recipe.data.domain.labels == ()
+    inside = stacks[:, :, 2:-2, 2:-2]
+    frame = (stacks.double().sum() - inside.double().sum()) / (2 * 3 * (32**2 - 28**2))
+    assert float(frame) == pytest.approx(-1) and float(inside.max()) > 0.5
+    with torch.no_grad():
+        assert pair[1](stacks).shape == (2,)
+    settled = with_burn_in(recipe)
+    shown = recipe.steps * recipe.batch_size / 1e6
+    assert shown == pytest.approx(10, rel=1e-3) and recipe.batch_size == 512
+    assert recipe.burn_in * shown == pytest.approx(2, rel=1e-3)
+    for progress, gamma, halflife in ((0.0, 1.0, 0.0), (0.2, 0.1, 5e5), (1.0, 0.1, 5e5)):
+        assert value_at(settled.generator_lr, progress) == 2e-4
+        assert value_at(settled.discriminator_lr, progress) == 2e-4
+        assert value_at(settled.penalties["r2"], progress) == pytest.approx(gamma)
+        assert value_at(settled.ema_halflife_samples, progress) == pytest.approx(halflife)
 
 
 def types_seen(network, kinds):

@@ -4,7 +4,9 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.image.generators import slerp
+from multigan.fit import build_seeded
+from multigan.image import layers
+from multigan.image.generators import R3Generator, slerp
 from multigan.image.smoothness import path_figures
 from multigan.rng import keyed_rng
 
@@ -22,8 +24,7 @@ class Linear(nn.Module):
 
     def forward(self, latent, condition=None):
         assert not self.training
-        shift = 0 if condition is None else 100.0 * condition[:, None]
-        return latent @ self.weight.T + shift
+        return latent @ self.weight.T
 
     def interpolate(self, a, b, t):
         return slerp(a, b, t) if self.curved else (1 - t) * a + t * b
@@ -65,10 +66,48 @@ def test_an_arc_equals_its_length_in_float64():
     assert found["path_length"] == pytest.approx(expected, rel=0.2)
 
 
-def test_labels_stay_along_a_path():
-    labelled = path_figures(Linear(), features, torch.arange(40), keyed_rng(0))
+class Wider(Linear):
+    """Pictures of class k change k times as much along a path."""
+
+    def forward(self, latent, condition=None):
+        self.seen.append(condition)
+        return condition[:, None] * super().forward(latent)
+
+
+def test_each_path_keeps_a_label_of_its_own_and_shows_it():
+    generator, labels = Wider(), torch.arange(1, 41)
+    generator.seen = []
+    found = path_figures(generator, features, labels, keyed_rng(0))
     plain = path_figures(Linear(), features, None, keyed_rng(0))
-    assert labelled["path_length"] == pytest.approx(plain["path_length"], rel=0.05)
+    squares = float(labels.square().double().mean())
+    assert found["path_length"] == pytest.approx(squares * plain["path_length"], rel=0.2)
+    assert found["path_ratio"] == pytest.approx(1, rel=0.01)
+    walks = torch.stack(generator.seen).unflatten(0, (-1, 4))  # two steps and two ends each
+    assert (walks == walks[:, :1]).all()
+    assert sorted(walks.unique().tolist()) == labels.tolist()
+
+
+def test_stages_that_train_in_bf16_are_measured_in_float32(monkeypatch):
+    generator = build_seeded(lambda: R3Generator(8, 1, (16, 16), 1, bf16_stages=1), keyed_rng(0))
+    with torch.no_grad():
+        for parameter in generator.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=keyed_rng("more"))
+    measured = (lambda x: x.flatten(1), None)
+    plain = path_figures(generator, *measured, keyed_rng(0))
+    monkeypatch.setattr(layers, "FLOAT32_ONLY", ())
+    assert path_figures(generator, *measured, keyed_rng(0)) == plain
+    assert 1 < plain["path_ratio"] < 10
+
+
+def test_convolutions_keep_all_bits_while_a_path_is_measured():
+    seen, before = [], torch.backends.cudnn.allow_tf32
+
+    def looking(x):
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return x
+
+    path_figures(Linear(), looking, None, keyed_rng(0))
+    assert set(seen) == {False} and torch.backends.cudnn.allow_tf32 == before
 
 
 def test_a_generator_without_paths_has_no_figure():

@@ -93,6 +93,36 @@ def test_every_set_has_its_share_of_a_batch():
     assert torch.equal(batch.x[:, 0, 0, 0], batch.condition.float())
 
 
+def test_a_batch_pairs_pictures_with_their_labels_and_reaches_all_of_them(monkeypatch):
+    labels = torch.arange(10)
+    pictures = Batch(labels.view(-1, 1, 1, 1).expand(-1, 1, 4, 4).float(), labels)
+    batches = [worth._batch([(pictures, 1.0)], False, rng) for rng in [keyed_rng(0)] * 2]
+    for batch in batches:
+        assert len(batch.x) == worth.BATCH
+        assert torch.equal(batch.x[:, 0, 0, 0], batch.condition.float())
+    assert not torch.equal(batches[0].condition, batches[1].condition)
+    assert torch.cat([batch.condition for batch in batches]).unique().tolist() == labels.tolist()
+    monkeypatch.setattr(worth, "moved_about", lambda x, rng: x + 100)
+    moved = worth._batch([(pictures, 1.0)], True, keyed_rng(0))
+    assert torch.equal(moved.x, batches[0].x + 100)
+    assert torch.equal(moved.condition, batches[0].condition)
+
+
+def test_moved_pictures_are_learnt_from_in_the_column_moved_only_and_never_judged(monkeypatch):
+    monkeypatch.setattr(worth, "moved_about", lambda x, rng: torch.zeros_like(x))
+    known, held_out = stripes(20, 0), stripes(200, 1)
+    rows = worth.worth(known, {"made": stripes(20, 2)}, held_out, classes=2, share=0.5, seed=0)
+    nothing = pytest.approx(0.5, abs=1e-6)  # learnt from blank pictures
+    assert rows["real"] == {"plain": 1, "moved": nothing}
+    assert rows["made"] | {"gain_moved": 0} == {
+        "plain": 1,
+        "moved": nothing,
+        "alone": 1,
+        "gain_plain": 0,
+        "gain_moved": 0,
+    }
+
+
 def test_gains_are_differences_to_real_pictures_alone():
     known, held_out = stripes(4, 0, noise=2.0), stripes(300, 1, noise=2.0)
     made = {

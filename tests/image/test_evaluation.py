@@ -1,0 +1,119 @@
+"""Every row of a table is measured as files would keep it, and told with its right interval."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from multigan.contract import Batch
+from multigan.image import evaluation, metrics
+from multigan.image.domain import ImageDomain
+from multigan.image.pixels import from_bytes, quantised
+from multigan.image.stacked import StackedImages
+from multigan.rng import keyed_rng
+
+DOMAIN = ImageDomain(1, 8, 8)
+
+
+class Speckle:
+    """Splits of 60 noisy pictures without classes."""
+
+    def __init__(self, name="train"):
+        self.fingerprint = name
+        pixels = torch.randint(256, (60, 1, 8, 8), generator=keyed_rng(name), dtype=torch.uint8)
+        self.x = from_bytes(pixels)
+
+    def __len__(self):
+        return len(self.x)
+
+    def batch(self, indices, rng=None):
+        return Batch(self.x[indices])
+
+    def split(self, name):
+        return Speckle(name)
+
+
+class Between(nn.Module):
+    """Draws values between those of bytes, and beyond -1 and 1."""
+
+    def __init__(self, channels=1):
+        super().__init__()
+        self.channels = channels
+
+    def sample_latent(self, n, rng):
+        return torch.randn(n, self.channels, 8, 8, generator=rng)
+
+    def forward(self, latent, condition=None):
+        return latent
+
+
+def is_kept_by_files(x):
+    return torch.equal(quantised(Batch(x)).x, x)
+
+
+def table(generator, cache):
+    data = Speckle("valid")
+    return evaluation.evaluate(DOMAIN, generator, data, keyed_rng(0), cache, extractor="random")
+
+
+def test_every_row_is_measured_as_bytes(cache, monkeypatch):
+    seen = []
+
+    def recording(reference, fake, rng):
+        seen.append(fake.x)
+        return {"kernel": 0.5, "kernel_sd": 0.125}
+
+    monkeypatch.setattr(metrics, "measure", recording)
+    found = table(Between(), cache)
+    assert len(seen) == len(found.rows) == 4
+    assert all(map(is_kept_by_files, seen)) and not is_kept_by_files(torch.randn(9))
+    assert seen[-1].abs().max() == 1 and len(seen[-1].unique()) > 100
+
+
+def test_the_interval_of_the_kernel_distance_is_one_sd_on_either_side(cache, monkeypatch):
+    spreads = iter((0.125, 0.25, 0.5, 1.0))
+    row = lambda *_: {"kernel": 0.5, "kernel_sd": next(spreads)}  # noqa: E731
+    monkeypatch.setattr(metrics, "measure", row)
+    found = table(Between(), cache)
+    for name, sd in zip(found.rows, (0.125, 0.25, 0.5, 1.0), strict=True):
+        assert found.intervals[name] == {"kernel": (0.5 - sd, 0.5 + sd)}
+        assert found.rows[name] == {"kernel": 0.5}, "the sd is told as an interval only"
+
+
+def test_stacks_are_counted_as_bytes(monkeypatch):
+    stacks, seen = StackedImages("digits", 8, "valid"), []
+
+    class Eyes:
+        def classes(self, x):
+            seen.append(is_kept_by_files(x))
+            return torch.zeros(len(x), 3, dtype=torch.long)
+
+    rows = {name: {} for name in ("real (train)", "real (held out)", evaluation.MODEL)}
+    evaluation._count_modes(rows, Eyes(), Between(3), stacks, keyed_rng(0))
+    assert len(seen) >= 3 and all(seen)
+    assert all(row["modes"] == 1 for row in rows.values())
+
+
+def squared_mmd(a, b):
+    """Unbiased, of the kernel (a.b / F + 1)^3, by numpy."""
+    n, width = a.shape
+    k = lambda x, y: (x @ y.T / width + 1) ** 3  # noqa: E731
+    own = sum((k(x, x).sum() - np.trace(k(x, x))) / (n * (n - 1)) for x in (a, b))
+    return own - 2 * k(a, b).mean()
+
+
+class Pixels:
+    """Features that are the pixels."""
+
+    def features(self, x):
+        return x.flatten(1)
+
+
+def test_the_spread_of_the_kernel_distance_is_that_of_pairs_of_halves():
+    real, fake = (torch.randn(80, 1, 2, 4, generator=keyed_rng(k)) for k in ("real", "fake"))
+    reference = metrics.refer_to(Pixels(), Batch(real), real)
+    row = metrics.measure(reference, Batch(fake), keyed_rng(0))
+    sets, rng = [x.flatten(1).double().numpy() for x in (real, fake)], np.random.default_rng(0)
+    assert row["kernel"] == pytest.approx(squared_mmd(*sets))
+    halves = [squared_mmd(*(rows[rng.permutation(80)[:40]] for rows in sets)) for _ in range(2000)]
+    assert row["kernel_sd"] == pytest.approx(np.std(halves), rel=0.25)
