@@ -19,7 +19,7 @@ SAID_FROM = SETTLING_STEPS + STEPS + LINES * EVERY  # a sign that stands all alo
 
 
 class Default(NamedTuple):
-    """A recipe as it stands, and how much of it is seen: on one core, in about two minutes."""
+    """A recipe as it stands, and how much of it is seen: on one core, in 1 to 5 minutes."""
 
     name: str
     steps: int  # of the game; the schedules are those of the whole length
