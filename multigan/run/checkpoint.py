@@ -7,6 +7,7 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from multigan.files import sync_folder
+from multigan.room import MOST_BYTES, most_bytes, sketch
 from multigan.weights import (
     MANIFEST,
     SAMPLED,
@@ -103,10 +105,12 @@ def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, A
     return load_training_state(checkpoint / STATE)
 
 
-def weights_bytes(run: Path, network: str) -> int:
-    """The size of a network's weights in the newest checkpoint, whole or not; 0 without one."""
-    files = [checkpoint / f"{network}.safetensors" for checkpoint in checkpoints_of(run)]
-    return next((file.stat().st_size for file in files if file.is_file()), 0)
+def demand_room(run: Path, recipe: Mapping[str, Any], trusted: ModuleType | None) -> None:
+    """Raise ValueError where a described network takes more than MOST_BYTES and its weights say."""
+    for network in ("generator", "discriminator"):
+        files = [checkpoint / f"{network}.safetensors" for checkpoint in checkpoints_of(run)]
+        stored = max((file.stat().st_size for file in files if file.is_file()), default=0)
+        sketch(recipe.get(network), max(MOST_BYTES, most_bytes(stored)), trusted)
 
 
 def load_training_state(file: Path) -> dict[str, Any]:

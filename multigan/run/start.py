@@ -23,8 +23,7 @@ from multigan.rebuilt import moved_data
 from multigan.recipe import Recipe, recipe_from_json, recipe_to_json
 from multigan.recipe_file import RecipeFile, build_recipe, executed, read_recipe, settle_knobs
 from multigan.rng import keyed_rng
-from multigan.room import MOST_BYTES, most_bytes, sketch
-from multigan.run.checkpoint import load_checkpoint, tidy, weights_bytes
+from multigan.run.checkpoint import demand_room, load_checkpoint, tidy
 from multigan.run.device import device_of_process, pick_device
 from multigan.run.directory import RunDirectory, default_out
 from multigan.run.flags import Flags, check_knob_names, split_flags
@@ -154,9 +153,7 @@ def _resume(
     flags = processes.together(lambda: replace(Flags.from_json(given), cache=cache))
 
     def build() -> AdversarialTrainer:
-        for name in ("generator", "discriminator"):
-            stored = weights_bytes(run.path, name)
-            sketch(description["recipe"].get(name), max(MOST_BYTES, most_bytes(stored)), trust)
+        demand_room(run.path, description["recipe"], trust)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
             recipe = recipe_from_json(description["recipe"], trust)
@@ -187,8 +184,7 @@ def _resume(
             processes.first(lambda: run.describe(description | {"ended": FINISHED}))
         learnt = state["trainer"]["likelihood"] if state else None
         before = learnt["number"] if learnt else 0
-        ended = description.get("ended", FINISHED)
-        return Run(run.path, before + done, ended, processes.is_first)
+        return Run(run.path, before + done, description.get("ended", FINISHED), processes.is_first)
     _warn_of_standstill(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
