@@ -9,7 +9,9 @@
 equal in both games. Published (Lin et al. 2018): ring, GAN 6.3 modes of 8, PacGAN2 7.9; grid, GAN
 17.3 modes of 25, PacGAN4 24.8.
 
-Not run yet.
+So far, mean and deviation: ring, 4 seeds, 8 modes each, high quality .965 (.004), reverse KL .0035
+(.0027), 53 CPU s, textbook game 1.75 (.96) modes; grid, 3 seeds, 25 modes each, .976 (.005), .0070
+(.0007), 182 CPU s, textbook game 2 modes.
 """
 
 from multigan.points.data import GaussianMixture
