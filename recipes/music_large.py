@@ -24,7 +24,7 @@ def recipe(
     width: int = 384,
     voice_width: int = 128,
     lr: float = 4e-4,
-    gamma: float = 0.1,
+    gamma: float = 0.2,
 ) -> Recipe:
     """Windows of songs in four voices.
 
@@ -48,7 +48,7 @@ def recipe(
         data=songs,
         generator=generator,
         discriminator=MusicDiscriminator(
-            voices, *sizes, width=width, voice_width=voice_width, step_width=48, depth=4
+            voices, *sizes, width, voice_width, step_width=48, depth=4, dropout=0.1
         ),
         steps=steps,
         batch_size=batch_size,
