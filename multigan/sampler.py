@@ -9,8 +9,8 @@ import torch
 
 from multigan.contract import Sampler
 from multigan.part import rebuild
-from multigan.room import most_bytes, sketch
-from multigan.weights import demand_fit, load_state, read_weights, weights_of
+from multigan.room import demand_room, most_bytes
+from multigan.weights import load_state, read_weights, weights_of
 
 
 def load(
@@ -31,10 +31,8 @@ def load(
     if domain is not None and found != domain:
         raise ValueError(f"{path} holds a generator of the domain {found!r}, not {domain!r}")
     stored = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    sketched = sketch(description.get("generator"), most_bytes(stored), trust)
-    if isinstance(sketched, torch.nn.Module):  # before it takes any room
-        demand_fit(sketched, tensors, file)
     with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten at once
+        demand_room([description["domain"], description.get("generator")], most_bytes(stored))
         generator = rebuild(description.get("generator"), trust)
     decoder = rebuild(description["domain"], trust)
     if not isinstance(generator, torch.nn.Module):

@@ -28,17 +28,12 @@ LIKELIHOOD = "likelihood"  # the folder, beside the step checkpoints, of what th
 
 def unique_state(network: nn.Module) -> dict[str, Tensor]:
     """The network's tensors on the CPU by name; a tied one under its first name only."""
-    return {name: x.detach().cpu().contiguous() for name, x in _untied(network).items()}
-
-
-def _untied(network: nn.Module) -> dict[str, Tensor]:
-    """The same where they are."""
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in network.state_dict(keep_vars=True).items():
         if id(tensor) not in seen:
             seen.add(id(tensor))
-            tensors[name] = tensor
+            tensors[name] = tensor.detach().cpu().contiguous()
     return tensors
 
 
@@ -89,13 +84,7 @@ def _read(
 
 def load_state(network: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
     """Load every tensor of a weight file; ValueError, in one line, where the file does not fit."""
-    demand_fit(network, tensors, source)
-    network.load_state_dict(dict(tensors), strict=False)  # strict would ask for tied names
-
-
-def demand_fit(network: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Raise ValueError unless the network, on any device, has these tensors."""
-    own = _untied(network)
+    own = unique_state(network)
     misfits = sorted(set(own) ^ set(tensors)) + [
         name for name in own if name in tensors and own[name].shape != tensors[name].shape
     ]
@@ -105,6 +94,7 @@ def demand_fit(network: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
             f"{source} does not fit its network at {', '.join(misfits[:3])}{more}; "
             "was it written by another version?"
         )
+    network.load_state_dict(dict(tensors), strict=False)  # strict would ask for tied names
 
 
 def load_what_fits(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:

@@ -79,7 +79,7 @@ def _sounding(token: np.ndarray, before: np.ndarray, silence: int) -> np.ndarray
 class _Hearing:
     """What voices make of each other at one step, after all sang `before` (B, K).
 
-    `last` (B, K) is what they sang on the beat before, None between beats.
+    `last` (B, K) is what they sang on the beat before, None between beats and on the first.
     """
 
     def __init__(

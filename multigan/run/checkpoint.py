@@ -7,7 +7,6 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -15,7 +14,6 @@ from safetensors import SafetensorError
 from torch import nn
 
 from multigan.files import sync_folder
-from multigan.room import MOST_BYTES, most_bytes, sketch
 from multigan.weights import (
     MANIFEST,
     SAMPLED,
@@ -105,12 +103,11 @@ def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, A
     return load_training_state(checkpoint / STATE)
 
 
-def demand_room(run: Path, recipe: Mapping[str, Any], trusted: ModuleType | None) -> None:
-    """Raise ValueError where a described network takes more than MOST_BYTES and its weights say."""
-    for network in ("generator", "discriminator"):
-        files = [checkpoint / f"{network}.safetensors" for checkpoint in checkpoints_of(run)]
-        stored = max((file.stat().st_size for file in files if file.is_file()), default=0)
-        sketch(recipe.get(network), max(MOST_BYTES, most_bytes(stored)), trusted)
+def stored_bytes(run: Path) -> int:
+    """What the largest weight file of the run's checkpoints takes of the disk."""
+    files = [file for folder in checkpoints_of(run) for file in folder.glob("*.safetensors")]
+    found = [file.stat() for file in files if file.is_file()]
+    return max((min(it.st_size, 512 * it.st_blocks) for it in found), default=0)
 
 
 def load_training_state(file: Path) -> dict[str, Any]:

@@ -51,7 +51,8 @@ def recipe(
     gamma: of r3, both penalties at the start, a tenth later; that of the size if not given
     """
     side, margin, (usual_steps, usual_batch, usual_gamma, halflife, rate), widths = SIZES[size]
-    stacks, weight = StackedImages(data, side, margin=margin), gamma or usual_gamma
+    stacks = StackedImages(data, side, margin=margin)
+    weight = usual_gamma if gamma is None else gamma
     if widths is None:
         pair = PRESET.pair(stacks.domain)
     else:
@@ -66,8 +67,8 @@ def recipe(
         data=stacks,
         generator=pair[0],
         discriminator=pair[1],
-        steps=steps or usual_steps,
-        batch_size=batch_size or usual_batch,
+        steps=usual_steps if steps is None else steps,
+        batch_size=usual_batch if batch_size is None else batch_size,
         ema_halflife_samples=halflife,
         **games[game],
     )
