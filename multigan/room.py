@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multigan.part import rebuild
+from multigan.part import find_part, rebuild
 
 MOST_BYTES = 8_000_000_000  # of the tensors of one network that nothing else vouches for
 MOST_TENSORS = 20_000  # of one network: each costs kilobytes beside its numbers
@@ -41,6 +41,26 @@ def sketch(description: Any, most: int = MOST_BYTES, trusted: ModuleType | None 
         if counted.exceeded:
             raise
         return None
+
+
+def demand_room(
+    description: Any, most: int = MOST_BYTES, trusted: ModuleType | None = None
+) -> None:
+    """Sketch every network that stands in a description, wherever: ValueError as of `sketch`."""
+    if isinstance(description, dict) and _is_network(description.get("part"), trusted):
+        sketch(description, most, trusted)
+    elif isinstance(description, dict | list):
+        inside = description.values() if isinstance(description, dict) else description
+        for item in inside:
+            demand_room(item, most, trusted)
+
+
+def _is_network(name: Any, trusted: ModuleType | None) -> bool:
+    try:
+        cls = find_part(name, trusted)
+    except ValueError:  # no part: the rebuilding says it
+        return False
+    return isinstance(cls, type) and issubclass(cls, nn.Module)
 
 
 class _Counting(TorchDispatchMode):

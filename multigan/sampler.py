@@ -9,7 +9,7 @@ import torch
 
 from multigan.contract import Sampler
 from multigan.part import rebuild
-from multigan.room import most_bytes, sketch
+from multigan.room import demand_room, most_bytes, sketch
 from multigan.weights import demand_fit, load_state, read_weights, weights_of
 
 
@@ -32,15 +32,16 @@ def load(
         raise ValueError(f"{path} holds a generator of the domain {found!r}, not {domain!r}")
     stored = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     sketched = sketch(description.get("generator"), most_bytes(stored), trust)
+    demand_room(description["domain"], most_bytes(stored), trust)
+    decoder = rebuild(description["domain"], trust)
+    if not hasattr(decoder, "decode"):
+        raise ValueError(f"{file} describes no domain, but a {type(decoder).__name__}")
     if isinstance(sketched, torch.nn.Module):  # before it takes any room
         demand_fit(sketched, tensors, file)
     with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten at once
         generator = rebuild(description.get("generator"), trust)
-    decoder = rebuild(description["domain"], trust)
     if not isinstance(generator, torch.nn.Module):
         raise ValueError(f"{file} describes no generator")
-    if not hasattr(decoder, "decode"):
-        raise ValueError(f"{file} describes no domain, but a {type(decoder).__name__}")
     load_state(generator, tensors, file)
     generator.to(device).eval().requires_grad_(False)
     return Sampler(decoder, generator)  # type: ignore[arg-type]

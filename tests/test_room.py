@@ -4,15 +4,17 @@ import json
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from multigan.contract import Sampler
 from multigan.part import describe, rebuild
 from multigan.recipe_file import recipe_names
 from multigan.room import MOST_BYTES, MOST_TENSORS, most_bytes, sketch
+from multigan.run.evaluate import evaluate
 from multigan.run.start import resume
 from multigan.sampler import load
-from multigan.weights import save_weights
+from multigan.weights import read_weights, save_weights
 from tests.fuzz.feeding import Fed, memory_limit, peak_memory, time_limit
 from tests.runs import edit_json, tiny_recipe, train_tiny
 
@@ -105,15 +107,39 @@ def test_a_weight_file_is_no_network_that_is_much_larger(file, arguments, answer
     assert "\n" not in str(caught.value) and not built
 
 
+HIDDEN = {"part": "points/MLPGenerator", "arguments": {"width": 50_000}}  # 20 GB
+
+
 @pytest.mark.usefixtures("bounded")
-@pytest.mark.parametrize("network", ["generator", "discriminator"])
-def test_a_run_with_an_enormous_network_is_not_resumed(network, tmp_path):
+@pytest.mark.parametrize(
+    ("field", "described"),
+    [
+        ("generator", HIDDEN),
+        ("discriminator", {"part": "points/MLPDiscriminator", "arguments": {"width": 50_000}}),
+        ("data", HIDDEN),
+        ("data", {"part": "points/GaussianMixture", "arguments": {"layout": [HIDDEN]}}),
+        ("augment", HIDDEN),
+    ],
+)
+def test_a_run_with_an_enormous_network_anywhere_is_refused(field, described, tmp_path):
     run = train_tiny("points", tmp_path / "run").path
-    recipe = json.loads((run / "recipe.json").read_text())["recipe"]
-    recipe[network]["arguments"]["width"] = 50_000  # 10 GB and more
+    recipe = json.loads((run / "recipe.json").read_text())["recipe"] | {field: described}
     edit_json(run / "recipe.json", recipe=recipe)
     with pytest.raises(ValueError, match="its description is of a network of"):
         resume(run, steps=12, show=False)
+    if field == "data":
+        with pytest.raises(ValueError, match="its description is of a network of"):
+            evaluate(run)
+
+
+@pytest.mark.usefixtures("bounded")
+def test_an_enormous_network_in_place_of_a_domain_is_refused(file):
+    path = file()
+    description, tensors = read_weights(path)
+    text = json.dumps(description | {"domain": HIDDEN})
+    save_file(tensors, path, metadata={"multigan": text})
+    with pytest.raises(ValueError, match="its description is of a network of"):
+        load(path)
 
 
 def test_a_network_may_be_as_large_as_its_weights_say():

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from multigan.files import sync_folder
-from multigan.room import MOST_BYTES, most_bytes, sketch
+from multigan.room import MOST_BYTES, demand_room, most_bytes
 from multigan.weights import (
     MANIFEST,
     SAMPLED,
@@ -105,12 +105,12 @@ def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, A
     return load_training_state(checkpoint / STATE)
 
 
-def demand_room(run: Path, recipe: Mapping[str, Any], trusted: ModuleType | None) -> None:
+def demand_room_for(run: Path, recipe: Mapping[str, Any], trusted: ModuleType | None) -> None:
     """Raise ValueError where a described network takes more than MOST_BYTES and its weights say."""
-    for network in ("generator", "discriminator"):
-        files = [checkpoint / f"{network}.safetensors" for checkpoint in checkpoints_of(run)]
+    for name, described in recipe.items():
+        files = [checkpoint / f"{name}.safetensors" for checkpoint in checkpoints_of(run)]
         stored = max((file.stat().st_size for file in files if file.is_file()), default=0)
-        sketch(recipe.get(network), max(MOST_BYTES, most_bytes(stored)), trusted)
+        demand_room(described, max(MOST_BYTES, most_bytes(stored)), trusted)
 
 
 def load_training_state(file: Path) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from multigan.rebuilt import moved_data
 from multigan.recipe import Recipe, recipe_from_json, recipe_to_json
 from multigan.recipe_file import RecipeFile, build_recipe, executed, read_recipe, settle_knobs
 from multigan.rng import keyed_rng
-from multigan.run.checkpoint import demand_room, load_checkpoint, tidy
+from multigan.run.checkpoint import demand_room_for, load_checkpoint, tidy
 from multigan.run.device import device_of_process, pick_device
 from multigan.run.directory import RunDirectory, default_out
 from multigan.run.flags import Flags, check_knob_names, split_flags
@@ -153,7 +153,7 @@ def _resume(
     flags = processes.together(lambda: replace(Flags.from_json(given), cache=cache))
 
     def build() -> AdversarialTrainer:
-        demand_room(run.path, description["recipe"], trust)
+        demand_room_for(run.path, description["recipe"], trust)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
             recipe = recipe_from_json(description["recipe"], trust)
