@@ -9,6 +9,7 @@ from typing import Any
 from multigan.contract import Data
 from multigan.files import parse_json
 from multigan.part import rebuild
+from multigan.room import demand_room
 
 
 def data_of(
@@ -21,6 +22,7 @@ def data_of(
     stored = description["recipe"].get("data")
     if not isinstance(stored, dict):
         raise ValueError("recipe.json is damaged: its recipe lacks data")
+    demand_room(stored)
     if source is not None:
         return rebuild(moved_data(stored, source), trust)
     data = rebuild(stored, trust)

@@ -11,6 +11,7 @@ from multigan.contract import Sampler
 from multigan.part import describe, rebuild
 from multigan.recipe_file import recipe_names
 from multigan.room import MOST_BYTES, MOST_TENSORS, most_bytes, sketch
+from multigan.run.evaluate import evaluate
 from multigan.run.start import resume
 from multigan.sampler import load
 from multigan.weights import save_weights
@@ -69,7 +70,7 @@ def test_an_enormous_network_is_refused_before_it_is_built(part, arguments):
         sketch({"part": part, "arguments": arguments})
 
 
-ENORMOUS_NETWORK = {"part": "points/MLPGenerator", "arguments": {"width": 20_000}}  # 2.4 GB
+HIDDEN = {"part": "points/MLPGenerator", "arguments": {"width": 50_000}}  # 10 GB and more
 
 
 @pytest.mark.usefixtures("bounded")
@@ -79,7 +80,7 @@ def test_a_weight_file_holds_no_network_that_is_much_larger(place, tmp_path, mon
     parts = {"generator": describe(recipe.generator), "domain": describe(recipe.data.domain)}
     save_weights(path, recipe.generator, parts)
     assert isinstance(load(path), Sampler)
-    save_weights(path, recipe.generator, parts | {place: ENORMOUS_NETWORK})
+    save_weights(path, recipe.generator, parts | {place: HIDDEN})
     monkeypatch.setattr("multigan.sampler.rebuild", lambda *_: pytest.fail("it was built"))
     with pytest.raises(ValueError, match="its description is of a network of") as caught:
         load(path)
@@ -87,18 +88,25 @@ def test_a_weight_file_holds_no_network_that_is_much_larger(place, tmp_path, mon
 
 
 @pytest.mark.usefixtures("bounded")
-@pytest.mark.parametrize("network", ["generator", "discriminator", "data", "augment"])
-def test_a_run_with_an_enormous_network_is_not_resumed(network, tmp_path):
+@pytest.mark.parametrize(
+    ("field", "described"),
+    [
+        ("generator", HIDDEN),
+        ("discriminator", {"part": "points/MLPDiscriminator", "arguments": {"width": 50_000}}),
+        ("data", HIDDEN),
+        ("data", {"part": "points/GaussianMixture", "arguments": {"layout": [HIDDEN]}}),
+        ("augment", HIDDEN),
+    ],
+)
+def test_a_run_with_an_enormous_network_anywhere_is_refused(field, described, tmp_path):
     run = train_tiny("points", tmp_path / "run").path
-    recipe = json.loads((run / "recipe.json").read_text())["recipe"]
-    width = {"width": 50_000}  # 10 GB and more
-    if network in ("generator", "discriminator"):
-        recipe[network]["arguments"] |= width
-    else:
-        recipe[network] = {"part": "points/MLPGenerator", "arguments": width}
+    recipe = json.loads((run / "recipe.json").read_text())["recipe"] | {field: described}
     edit_json(run / "recipe.json", recipe=recipe)
     with pytest.raises(ValueError, match="its description is of a network of"):
         resume(run, steps=12, show=False)
+    if field == "data":
+        with pytest.raises(ValueError, match="its description is of a network of"):
+            evaluate(run)
 
 
 def test_a_network_may_be_as_large_as_its_weights_say():

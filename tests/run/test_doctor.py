@@ -130,7 +130,9 @@ def test_a_domain_that_cannot_read_its_samples_is_tested_all_the_same(monkeypatc
 @pytest.mark.parametrize("domain", DOMAINS)
 def test_a_self_test_keeps_to_its_limit(domain):
     outcome = self_test(domain)
-    assert outcome.passed and outcome.cpu_seconds < 2 * doctor.SECONDS, outcome  # a busy core's are longer
+    assert outcome.passed and outcome.cpu_seconds < 2 * doctor.SECONDS, (
+        outcome
+    )  # a busy core's are longer
 
 
 def test_every_domain_with_a_recipe_is_tested():
