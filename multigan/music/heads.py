@@ -19,7 +19,7 @@ from multigan.music.roll import Voice
 from multigan.music.tensors import width
 
 SMALLEST_UNIFORM = 1e-20  # keeps the logarithm of a uniform number finite
-SOFTNESS = 2.0  # temperature of the straight-through gradient: sure choices can be unlearnt
+SOFTNESS = 2.0  # temperature of the straight-through gradient: sure choices still have one
 
 
 class Choice(NamedTuple):

@@ -5,7 +5,7 @@
     python -m tests.benchmarks.queue --table music_heads        mean and spread
 
 Rows: the head and game of `recipes/music.py`, the four other heads, WGAN-GP, and the MuseGAN pair.
-Steps are for equal time, about eight CPU minutes. Results of five rows, three seeds: README.
+Steps are for equal time, about eight CPU minutes. Results: README; deterministic, musegan: not run.
 """
 
 from multigan.music.data import SongWindows

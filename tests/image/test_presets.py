@@ -139,6 +139,12 @@ def test_stacked_mnist_at_the_size_of_a_gpu_is_the_published_configuration():
         assert value_at(settled.ema_halflife_samples, progress) == pytest.approx(halflife)
 
 
+def test_stacked_mnist_without_penalty_has_none():
+    file = read_recipe("benchmarks/stacked_mnist")
+    knobs = settle_knobs(file, {"gamma": 0.0, "data": "digits"}, tiny=True)
+    assert build_recipe(file, knobs, seed=0).penalties == {"r1": 0, "r2": 0}
+
+
 def types_seen(network, kinds):
     """The type of what each layer of these kinds is given, with its height: {(height, dtype)}."""
     seen = []

@@ -65,10 +65,14 @@ def with_repeat(x):
 
 
 def test_what_is_forgotten_is_forgotten_while_learning_and_nowhere_else():
-    network, x = made("music", dropout=0.5), music()
-    assert not torch.equal(network(x), network(x))
+    network, x, last = made("music", dropout=0.5), music(), []
+    network.last.register_forward_pre_hook(lambda _, inputs: last.append(inputs[0]))
+    assert not torch.equal(network.features(x), network.features(x))  # beats
+    network(x)
+    assert 0.3 < (last[0] == 0).float().mean() < 0.7  # and what is known at the end
     network.eval()
-    assert torch.equal(network(x), network(x))
+    assert torch.equal(network(x), network(x)) and torch.equal(last[1], last[2])
+    assert (last[1] == 0).float().mean() < 0.1
     without = made("music").train()
     assert torch.equal(without(x), without(x))
 
