@@ -20,8 +20,8 @@ demo: setup
 	$(BIN)/multigan train image \
 	  && echo "trained in $$(($$(date +%s) - start)) s; look at the newest runs/image-*/samples/*.png"
 
-test: setup
-	$(BIN)/python -m pytest
+test: setup  # in two processes, a file in one of them
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: setup
 	$(BIN)/ruff check .
