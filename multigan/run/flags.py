@@ -6,13 +6,14 @@ import importlib.util
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 
 def _flag(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
 
 
+INTERVALS = ("log_every", "save_every", "sample_every")
 NOT_KEPT = ("out", "init", "force", "seed", "cache")  # by a run that is resumed
 
 
@@ -26,9 +27,9 @@ class Flags:
     precision: str = _flag("fp32", "fp32, or bf16 for all but penalties and logits (GPU)")
     compile: bool = _flag(False, "torch.compile where no penalty is taken (GPU)")
     workers: int = _flag(0, "processes that load data which does not fit in memory")
-    log_every: int | None = _flag(None, "steps between log lines (default: a 100th of the run)")
+    log_every: int | None = _flag(None, "steps between log lines (default: a 100th of the stage)")
     sample_every: int | None = _flag(None, "steps between sample grids (default: save-every)")
-    save_every: int | None = _flag(None, "steps between checkpoints (default: a 10th of the run)")
+    save_every: int | None = _flag(None, "steps between checkpoints (default: a 10th of the stage)")
     patience: int | None = _flag(None, "stop after so many measurements without improvement")
     not_finite: str = _flag(
         "raise", "at a loss or gradient that is not finite: raise, skip or rollback"
@@ -40,7 +41,7 @@ class Flags:
     tensorboard: bool = _flag(False, "also write TensorBoard events (the extra `tensorboard`)")
 
     def settled(self, steps: int) -> Flags:
-        """The intervals that were left open, as shares of the run.
+        """The intervals that were left open, as shares of a stage of so many steps.
 
         Raises ValueError for an interval or a count below 1.
         """
@@ -51,7 +52,7 @@ class Flags:
             log_every=max(1, steps // 100) if self.log_every is None else self.log_every,
             sample_every=save_every if self.sample_every is None else self.sample_every,
         )
-        for name in ("save_every", "sample_every", "log_every", "patience"):
+        for name in (*INTERVALS, "patience"):
             value = getattr(settled, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; wanted 1 or more")
@@ -77,9 +78,35 @@ class Flags:
                 raise ValueError(f"recipe.json: the flag {item.name} is {value!r}; wanted {kind}")
         return cls(**values).settled(1)
 
+    def intervals(self) -> dict[str, int | None]:
+        """How often something is done while it trains: flag -> steps."""
+        return {name: getattr(self, name) for name in INTERVALS}
+
     def to_json(self) -> dict[str, Any]:
         """The flags that a resumed run keeps."""
         return {k: v for k, v in asdict(self).items() if k not in NOT_KEPT}
+
+
+class Stages(NamedTuple):
+    """The flags of both stages of a run; only intervals that were left open differ."""
+
+    game: Flags
+    likelihood: Flags
+
+    @classmethod
+    def settled(cls, flags: Flags, steps: int, likelihood_steps: int) -> Stages:
+        """Of so many steps each. Raises ValueError as `Flags.settled` does."""
+        return cls(flags.settled(steps), flags.settled(likelihood_steps or steps))
+
+    @classmethod
+    def from_json(cls, flags: Mapping[str, Any], likelihood: Mapping[str, Any]) -> Stages:
+        """Of the flags that a run keeps, and the intervals of its likelihood stage, if others."""
+        return cls(Flags.from_json(flags), Flags.from_json({**flags, **likelihood}))
+
+    def logged(self, learnt: int, done: int) -> list[int]:
+        """The steps of the log lines until step `done`, the first `learnt` in the first stage."""
+        every = [self.likelihood.log_every] * learnt + [self.game.log_every] * (done - learnt)
+        return [step for step, often in enumerate(every, 1) if often and step % often == 0]
 
 
 def check_knob_names(recipe: Path, knobs: list[str]) -> None:

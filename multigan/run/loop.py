@@ -19,7 +19,7 @@ from multigan.rng import keyed_rng
 from multigan.run.checkpoint import load_checkpoint, prune, save_checkpoint, save_generator
 from multigan.run.directory import RunDirectory, read_lines
 from multigan.run.events import Events
-from multigan.run.flags import Flags
+from multigan.run.flags import Flags, Stages
 from multigan.run.meter import Meter
 from multigan.run.progress import USUAL, Watch
 from multigan.run.signals import Interrupt, Interrupted
@@ -56,19 +56,23 @@ class Loop:
     """
 
     def __init__(
-        self, trainer: AdversarialTrainer, run: RunDirectory, flags: Flags, show: int = USUAL
+        self,
+        trainer: AdversarialTrainer,
+        run: RunDirectory,
+        stages: Stages,
+        show: int = USUAL,
+        cache: str | None = None,
     ) -> None:
-        self.trainer, self.run, self.flags = trainer, run, flags
+        self.trainer, self.run, self.stages = trainer, run, stages
         self.processes = trainer.processes
         self.show = show if self.processes.is_first else 0
         self.data = trainer.recipe.data
-        self.meter = Meter()
-        self.health = Health(trainer.recipe)
+        self.meter, self.health = Meter(), Health(trainer.recipe)
         self.rollbacks = 0
         self.best = float("inf")  # the selection metric on the validation split
         self.stale = 0  # measurements since it improved
         self.seconds = 0.0  # spent training, over all resumptions
-        self._cache = cache_folder(flags.cache)
+        self._cache = cache_folder(cache)
         self._unmeasured = False
         domain = describe(self.data.domain)
         self.descriptions = {
@@ -76,6 +80,11 @@ class Loop:
             "generator_ema": {"domain": domain, "generator": describe(trainer.generator)},
             "discriminator": {"domain": domain, "discriminator": describe(trainer.discriminator)},
         }
+
+    @property
+    def flags(self) -> Flags:
+        """Those of the stage that the last step belongs to."""
+        return self.stages.game if self.trainer.number else self.stages.likelihood
 
     def begin(self) -> None:
         """Empty the logs and keep the initial weights as the checkpoint of step 0."""
@@ -100,9 +109,8 @@ class Loop:
     def _cut_back(self) -> None:
         """Forget what came later; warn if lines are lost of steps that the checkpoint has done."""
         self.run.cut_back(self.trainer.steps_done)
-        every = self.flags.log_every or 1
         found = {line["step"] for line in read_lines(self.run.log)}
-        wanted = range(every, self.trainer.steps_done + 1, every)
+        wanted = self.stages.logged(self.trainer.steps_before, self.trainer.steps_done)
         if lost := [step for step in wanted if step not in found]:
             warnings.warn(
                 f"{self.run.log} is damaged: {len(lost)} of its lines are lost, the first at step "
@@ -112,10 +120,10 @@ class Loop:
 
     def go(self) -> Run:
         """Train to the end. Raises Interrupted (saved) or TrainingFailed (last checkpoint good)."""
-        trainer, flags = self.trainer, self.flags
+        trainer = self.trainer
         watch = Watch(trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show)
         before, started = self.seconds, time.monotonic()
-        wanted = flags.tensorboard and self.processes.is_first
+        wanted = self.flags.tensorboard and self.processes.is_first
         logged = Events(self.run, wanted, trainer.steps_done + 1)
         with watch, Interrupt() as interrupt, logged as events:
             ended = None
@@ -129,17 +137,17 @@ class Loop:
 
     def _play(self, watch: Watch, interrupt: Interrupt, events: Events, since: float) -> str:
         """Train on to the end; why it came. Raises Interrupted, or NotFinite."""
-        trainer, flags = self.trainer, self.flags
+        trainer = self.trainer
         for step in trainer.steps():
+            flags = self.flags
             self.seconds = time.monotonic() - since
             self.meter.add(step.values)
             watch.step(step.number)
-            learnt = trainer.learnt
-            last = step.number == trainer.total
+            learnt, last = trainer.learnt, step.number == trainer.total
             if learnt:
                 watch.expect(trainer.total)
                 self._first(self._keep, LIKELIHOOD)
-            if _due(step, flags.log_every) or last:
+            if _due(step, flags.log_every) or learnt or last:
                 values = self._log(step, watch)
                 watch.numbers(values)
                 events.write(values, step.number)

@@ -27,12 +27,13 @@ from multigan.room import MOST_BYTES, demand_room, most_bytes
 from multigan.run.checkpoint import load_checkpoint, stored_bytes, tidy
 from multigan.run.device import device_of_process, pick_device
 from multigan.run.directory import RunDirectory, default_out
-from multigan.run.flags import Flags, check_knob_names, split_flags
+from multigan.run.flags import Flags, Stages, check_knob_names, split_flags
 from multigan.run.initial import initialise
 from multigan.run.lock import locked
 from multigan.run.loop import FINISHED, Loop, Run
 from multigan.run.report import report_quietly
 
+INTERVALS = "likelihood_intervals"  # the likelihood stage's own, in recipe.json
 NAMED = 12  # tensors that a warning names; recipe.json has all
 
 
@@ -47,22 +48,22 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
     flags, wishes = split_flags(options)
     with joined() as processes, ExitStack() as held:
 
-        def build() -> tuple[RecipeFile, dict[str, Any], Flags, AdversarialTrainer]:
+        def build() -> tuple[RecipeFile, dict[str, Any], Stages, AdversarialTrainer]:
             file = read_recipe(recipe)
             check_knob_names(file.path, [knob.name for knob in file.knobs])
             knobs = settle_knobs(file, wishes, tiny)
             built = build_recipe(file, knobs, flags.seed)
-            settled = flags.settled(built.steps)
-            trainer = _trainer(built, settled, flags.seed, None, processes)
-            return file, _description(file, knobs, settled, built), settled, trainer
+            stages = Stages.settled(flags, built.steps, built.likelihood_steps)
+            trainer = _trainer(built, stages.game, flags.seed, None, processes)
+            return file, _description(file, knobs, stages, built), stages, trainer
 
-        file, description, flags, trainer = processes.together(build)
+        file, description, stages, trainer = processes.together(build)
         _demand_same_data(trainer)
         if flags.init is not None:
             init = flags.init
             description["init"] = processes.first(lambda: initialise(trainer, init))
         out = processes.first(lambda: str(default_out(file.name) if not flags.out else flags.out))
-        loop, run = Loop(trainer, RunDirectory(out), flags, show), RunDirectory(out)
+        loop, run = Loop(trainer, RunDirectory(out), stages, show, flags.cache), RunDirectory(out)
 
         def create() -> None:
             run.demand_free(flags.force)
@@ -151,7 +152,7 @@ def _resume(
     description = processes.first(describe)
     stored, seed = description["flags"], description["seed"]
     given = stored if device is None else stored | {"device": device}
-    flags = processes.together(lambda: replace(Flags.from_json(given), cache=cache))
+    stages = processes.together(lambda: Stages.from_json(given, description.get(INTERVALS, {})))
 
     def build() -> AdversarialTrainer:
         demand_room(description["recipe"], max(MOST_BYTES, most_bytes(stored_bytes(run.path))))
@@ -165,7 +166,7 @@ def _resume(
                 f"the data of {run.path} have changed since it was trained; not resumed"
             )
         horizon = recipe.steps if new_horizon else description["horizon"]
-        return _trainer(recipe, flags, seed, horizon, processes)
+        return _trainer(recipe, stages.game, seed, horizon, processes)
 
     def load() -> dict[str, Any] | None:
         run.tidy()
@@ -190,7 +191,7 @@ def _resume(
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     processes.first(lambda: run.describe(description))
-    return _go(Loop(trainer, run, flags, show), state)
+    return _go(Loop(trainer, run, stages, show, cache), state)
 
 
 def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, wanted: int | None) -> int:
@@ -251,13 +252,14 @@ def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
 
 
 def _description(
-    file: RecipeFile, knobs: Mapping[str, Any], flags: Flags, recipe: Recipe
+    file: RecipeFile, knobs: Mapping[str, Any], stages: Stages, recipe: Recipe
 ) -> dict[str, Any]:
     return {
         "name": file.name,
         "knobs": dict(knobs),
-        "flags": flags.to_json(),
-        "seed": flags.seed,
+        "flags": stages.game.to_json(),
+        INTERVALS: stages.likelihood.intervals(),
+        "seed": stages.game.seed,
         "horizon": recipe.steps,
         "fingerprint": recipe.data.fingerprint,
         "recipe": recipe_to_json(recipe),

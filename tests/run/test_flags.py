@@ -2,7 +2,7 @@
 
 import pytest
 
-from multigan.run.flags import Flags, split_flags
+from multigan.run.flags import Flags, Stages, split_flags
 
 
 def test_flags_and_knobs_are_told_apart():
@@ -38,3 +38,21 @@ def test_a_resumed_run_keeps_its_flags_but_not_where_it_came_from():
 def test_workers_below_zero_are_refused():
     with pytest.raises(ValueError, match="workers is -1"):
         Flags(workers=-1).settled(10)
+
+
+def test_open_intervals_are_shares_of_each_stage_and_given_ones_hold_in_both():
+    game, likelihood = Stages.settled(Flags(sample_every=7), 160, 4000)
+    assert (game.log_every, game.save_every, game.sample_every) == (1, 16, 7)
+    assert (likelihood.log_every, likelihood.save_every, likelihood.sample_every) == (40, 400, 7)
+
+
+def test_the_intervals_of_both_stages_come_back():
+    stages = Stages.settled(Flags(), 160, 4000)
+    kept = stages.game.to_json(), stages.likelihood.intervals()
+    assert Stages.from_json(*kept) == stages
+    assert Stages.from_json(kept[0], {}).likelihood == stages.game  # an older run
+
+
+def test_the_log_has_the_lines_of_both_stages():
+    stages = Stages.settled(Flags(), 200, 1000)
+    assert stages.logged(25, 31) == [10, 20, 26, 28, 30]
