@@ -1,7 +1,8 @@
 """Signs of sickness in a run, without knowing its modality: what is wrong, how much, what to try.
 
 Figures are the means of one log line. A sign is said once it has stood in three lines in a row and
-over a hundred steps of the game: games swing, and their first steps tell nothing.
+over a hundred steps of the game, or a quarter of a short one: games swing, and their first steps
+tell nothing.
 """
 
 from __future__ import annotations
@@ -16,8 +17,8 @@ from torch import nn
 from multigan.engine.losses import find_loss
 from multigan.recipe import Recipe
 
-SETTLING_STEPS = 100  # of the game, before which nothing is said
-LINES, STEPS = 3, 100  # that a sign stands in before it is said
+LINES = 3  # that a sign stands in before it is said
+FEWEST, SHARE, MOST = 25, 0.25, 100  # steps that it stands for, and their share of a short game
 
 WON = 0.01  # of what guessing costs: D's loss below it
 LOST = 1.03  # of what guessing costs: D's loss above it ...
@@ -173,11 +174,12 @@ class Health:
                 ("generator", recipe.generator),
             )
         }
+        self._steps = standing(recipe.steps)
         self._seen: dict[str, list[int]] = {}  # sign -> lines in a row, step of the first of them
 
     def read(self, number: int, values: Mapping[str, float]) -> dict[str, str]:
         """The signs of step `number` of the game that have lasted, by name, each a sentence."""
-        if number < SETTLING_STEPS or "logit/gap" not in values:
+        if number < self._steps or "logit/gap" not in values:
             return {}
         figures = Figures(values, self._guessing, self._sizes)
         found = {name: said for name, sign in SIGNS.items() if (said := sign(figures))}
@@ -189,7 +191,7 @@ class Health:
         return {
             name: said
             for name, said in found.items()
-            if self._seen[name][0] >= LINES and number - self._seen[name][1] >= STEPS
+            if self._seen[name][0] >= LINES and number - self._seen[name][1] >= self._steps
         }
 
     def state(self) -> dict[str, Any]:
@@ -199,6 +201,14 @@ class Health:
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state()` was taken."""
         self._seen = {name: list(seen) for name, seen in state.items()}
+
+
+def standing(steps: int) -> int:
+    """How many steps of a game of `steps` a sign has to stand for; the first so many tell nothing.
+
+    So nothing is said before twice as many.
+    """
+    return min(MOST, max(FEWEST, round(SHARE * steps)))
 
 
 def cost_of_guessing(loss: str) -> float:

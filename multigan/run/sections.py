@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from multigan.contract import Medium
-from multigan.engine.health import SETTLING_STEPS, SIGNS, STEPS
+from multigan.engine.health import SIGNS, standing
 from multigan.run.exhibits import Exhibits
 from multigan.run.markup import Safe, data_block, joined, tag
 from multigan.run.summary import Measured, Summary, Verdict, curves, origins
@@ -24,7 +24,6 @@ GROUPS = {
     "nll": "Held-out likelihood, nats",
 }
 COUNTED = {"step", "samples_seen", "epoch", "seconds"}  # of a log line: how far, not how well
-LASTING = SETTLING_STEPS + STEPS  # of the game, before which no sign can be said
 OPEN = 4  # charts that are shown at once; the others on request
 
 
@@ -54,7 +53,8 @@ def _health(summary: Summary) -> Safe:
     """The health monitor's verdicts, those that stand at the end first."""
     if summary.verdicts:
         return joined(*map(_verdict, sorted(summary.verdicts, key=lambda v: not v.stands)))
-    if summary.game_steps < LASTING:
+    steps = summary.description["recipe"].get("steps")
+    if summary.game_steps < 2 * standing(steps if isinstance(steps, int) else 0):
         said = f": {summary.game_steps:,} steps of the game are too few for one."
         return tag("p", tag("strong", "No verdict"), said, class_="verdict unknown")
     said = f": nothing was found in {len(summary.log):,} lines of the log. Looked for: "

@@ -98,7 +98,7 @@ def test_no_sign_stands_in_healthy_figures():
 
 def readings(*sick: tuple[int, bool]) -> list[bool]:
     """Whether anything was said at each of (step, is sick)."""
-    patient = Health(toy_recipe())
+    patient = Health(toy_recipe(steps=1000))
     well = figures().values
     return [bool(patient.read(n, well | {"variety/fake": 0.9 - 0.9 * ill})) for n, ill in sick]
 
@@ -110,8 +110,14 @@ def test_a_sign_is_said_only_once_it_has_lasted():
     assert readings((100, True), (200, True), (250, False), (300, True)) == [False] * 4
 
 
+@pytest.mark.parametrize(("steps", "first"), [(4, 50), (160, 80), (1000, 200), (10**6, 200)])
+def test_a_short_game_is_judged_after_half_of_it(steps, first):
+    patient, sick = Health(toy_recipe(steps=steps)), figures(**{"variety/fake": 0.0}).values
+    assert next(n for n in range(1, 999) if patient.read(n, sick)) == first
+
+
 def test_how_long_a_sign_has_lasted_survives_a_checkpoint():
-    first, second = Health(toy_recipe()), Health(toy_recipe())
+    first, second = Health(toy_recipe(steps=1000)), Health(toy_recipe(steps=1000))
     sick = figures(**{"variety/fake": 0.0}).values
     for number in (100, 200):
         assert first.read(number, sick) == {}

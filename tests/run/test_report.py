@@ -85,10 +85,10 @@ def test_a_sign_that_stands_at_the_end_comes_first(run):
 @pytest.mark.parametrize(
     ("learnt", "played", "said"),
     [
-        (0, 200, "Healthy: nothing was found in 2 lines of the log. Looked for: alike reals, "),
-        (0, 199, "No verdict: 199 steps of the game are too few"),
-        (1000, 1199, "No verdict: 199 steps of the game are too few"),
-        (1000, 1200, "Healthy: nothing was found in 3 lines"),
+        (0, 100, "Healthy: nothing was found in 2 lines of the log. Looked for: alike reals, "),
+        (0, 99, "No verdict: 99 steps of the game are too few"),
+        (1000, 1099, "No verdict: 99 steps of the game are too few"),
+        (1000, 1100, "Healthy: nothing was found in 3 lines"),
         (1000, 0, "No verdict: 0 steps of the game are too few"),
     ],
 )
