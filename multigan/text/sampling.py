@@ -28,7 +28,7 @@ def controlled(logits: Tensor, temperature: float, top_k: int = 0, top_p: float 
     Allowed are the `top_k` most likely (0: all), and of these the fewest whose probabilities sum to
     `top_p`; the most likely one always is.
     """
-    logits = logits / temperature
+    logits = logits if temperature == 1 else logits / temperature
     if 0 < top_k < logits.shape[-1]:
         least = logits.topk(top_k, dim=-1).values[:, -1:]
         logits = logits.masked_fill(logits < least, NEVER)
