@@ -79,6 +79,10 @@ class _Counting(TorchDispatchMode):
         self.most, self.exceeded = most, False
         self.bytes = self.tensors = 0
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and skipping imports the compiler: a second
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if func._schema.is_mutable:  # nothing to fill; and torch would import half of itself
             return args[0]

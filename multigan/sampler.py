@@ -9,6 +9,7 @@ import torch
 
 from multigan.contract import Sampler
 from multigan.part import rebuild
+from multigan.ready_made import ready_folder
 from multigan.room import demand_room, most_bytes
 from multigan.weights import load_state, read_weights, weights_of
 
@@ -32,7 +33,8 @@ def load(
         raise ValueError(f"{path} holds a generator of the domain {found!r}, not {domain!r}")
     stored = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten at once
-        demand_room([description["domain"], description.get("generator")], most_bytes(stored))
+        if file.parent != ready_folder():  # nobody else wrote those
+            demand_room([description["domain"], description.get("generator")], most_bytes(stored))
         generator = rebuild(description.get("generator"), trust)
     decoder = rebuild(description["domain"], trust)
     if not isinstance(generator, torch.nn.Module):

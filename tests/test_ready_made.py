@@ -1,6 +1,8 @@
 """Ready-made generators are found by name wherever a run is, small, and measured as they are."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -126,3 +128,11 @@ def test_numbers_are_halved_only_where_the_file_would_be_too_large(
 def test_a_name_is_a_plain_word(name, points_run, tmp_path):
     with pytest.raises(ValueError, match="wanted a plain word"):
         make_ready(points_run, name, folder=tmp_path)
+
+
+@pytest.mark.parametrize("name", ready_names())
+def test_a_packaged_generator_is_loaded_without_the_compiler(name):
+    """Which torch is slow to import."""
+    asked = "import sys; from multigan.sampler import load; load(sys.argv[1]); "
+    asked += "sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", asked, name], check=False).returncode == 0

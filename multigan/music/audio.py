@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import io
 import math
@@ -99,19 +100,17 @@ def _pans(song: Song) -> Iterator[tuple[Track, np.ndarray]]:
 
 def _play_additive(song: Song, sound: np.ndarray, rate: int) -> None:
     """Add the notes to silence (samples, 2), each as `synth` has it."""
-    known: dict[tuple[int, int, int], np.ndarray] = {}  # the same tone comes again and again
     for track, pan in _pans(song):
         for note in track.notes:
             start = round(_seconds(song, note.start_tick) * rate)
             samples = round(_seconds(song, note.end_tick) * rate) - start
             program, samples = (-1, 0) if track.is_drum else (track.program, samples)
-            key = (program, note.pitch_midi, samples)
-            if key not in known:
-                known[key] = _tone(*key, rate)
-            heard = known[key][: len(sound) - start, None]
-            sound[start : start + len(heard)] += heard * pan * song.velocity_at(note.start_tick)
+            heard = _tone(program, note.pitch_midi, samples, rate)[: len(sound) - start, None]
+            gains = pan * np.float32(song.velocity_at(note.start_tick))
+            sound[start : start + len(heard)] += heard * gains
 
 
+@functools.lru_cache(maxsize=64)  # the same tones come again and again
 def _tone(program: int, pitch: int, samples: int, rate: int) -> np.ndarray:
     """A tone of a program, or a stroke of the drums, whose program is -1."""
     return drum(pitch, rate) if program < 0 else tone(pitch, samples, timbre_of(program), rate)

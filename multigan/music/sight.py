@@ -21,7 +21,7 @@ from multigan.music.song import Song, Track
 COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 DPI = 100
 INCHES_PER_BAR, INCHES_PER_PITCH = 0.9, 0.08
-INCHES_PER_NAME = 1.1  # in the legend
+INCHES_PER_NAME, INCHES_PER_LEGEND_ROW = 1.1, 0.17
 SMALLEST, LARGEST = (5.0, 2.0), (40.0, 16.0)  # inches: width, height
 BAR_LINE, BEAT_LINE, WHOLLY_GIVEN = "0.35", "0.85", "0.92"  # grey levels
 MARGIN = 2  # pitches shown above and below the notes
@@ -43,7 +43,11 @@ def draw_song(song: Song, path: Path) -> Path:
     rows = high - low + (len(DRUM_ROWS) + 2) * _has_drums(song)
     wanted = (1.6 + bars * INCHES_PER_BAR, 0.9 + rows * INCHES_PER_PITCH)
     width, height = (min(max(w, s), b) for w, s, b in zip(wanted, SMALLEST, LARGEST, strict=True))
-    figure = Figure(figsize=(width, height), layout="constrained")
+    figure = Figure(figsize=(width, height))
+    names = _legend_rows(song, width) * INCHES_PER_LEGEND_ROW if song.tracks else 0.0
+    edges = {"left": 0.45 / width, "right": 1 - 0.1 / width}
+    edges |= {"bottom": 0.38 / height, "top": 1 - (0.1 + names) / height}
+    figure.subplots_adjust(**edges)  # an automatic layout draws everything twice
     axes = figure.add_subplot()
     _draw(axes, song, low, high)
     _name_rows(axes, low, high, drums=_has_drums(song))
@@ -164,11 +168,20 @@ def _legend(axes: Axes, song: Song, width: float) -> None:
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=max(1, int(width / INCHES_PER_NAME)),
+        ncols=_names_side_by_side(width),
         fontsize=7,
         frameon=False,
         borderaxespad=0.2,
     )
+
+
+def _names_side_by_side(width: float) -> int:
+    return max(1, int(width / INCHES_PER_NAME))
+
+
+def _legend_rows(song: Song, width: float) -> int:
+    names = len(song.tracks) + bool(given_stretches(song))
+    return math.ceil(names / _names_side_by_side(width))
 
 
 def _save(figure: Figure, path: Path) -> Path:

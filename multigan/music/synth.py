@@ -44,11 +44,13 @@ def tone(pitch_midi: int, samples: int, timbre: Timbre, rate: int) -> np.ndarray
     seconds = np.arange(samples + ring, dtype=np.float32) / rate
     frequency = CONCERT_PITCH * 2 ** ((pitch_midi - 69) / 12)
     sound = np.zeros_like(seconds)
+    decay = np.exp(-timbre.decay_per_s * seconds)
+    faster = np.exp(-timbre.decay_per_s * timbre.damping * seconds)  # each partial than the last
     for k, amplitude in enumerate(timbre.partials, start=1):
         if k * frequency < HIGHEST * rate:
-            rate_of_decay = timbre.decay_per_s * (1 + (k - 1) * timbre.damping)
             wave = np.sin(np.float32(2 * np.pi * k * frequency) * seconds)
-            sound += amplitude * wave * np.exp(-rate_of_decay * seconds)
+            sound += amplitude * wave * decay
+            decay = decay * faster
     rise = np.minimum(seconds / timbre.attack_s, 1)
     fall = np.clip((samples + ring - np.arange(samples + ring)) / max(ring, 1), 0, 1)
     return (sound * rise * fall / sum(timbre.partials)).astype(np.float32)
