@@ -3,8 +3,8 @@
     multigan train text --data my.txt
     multigan sample runs/text-0001 -n 20 --prompt "We must"
 
-Result, seed 0, the speeches, one thread: 20 CPU minutes; unique 99.95 %, copied .05 %; against the
-likelihood stage a tie on validation and test lines (README, Text). Seeds 1 and 2: not run.
+Result, the speeches, 12 minutes on two cores; seeds 0, 1, 2: unique 99.95 % or more, copied at most
+.1 %, Frechet .035, .036, .038 (likelihood .035, .036, .039): ties with likelihood (README, Text).
 Try: `multigan train text --estimator straight_through --discriminator representations`: RelGAN's.
 """
 
