@@ -100,7 +100,12 @@ class Stages(NamedTuple):
 
     @classmethod
     def from_json(cls, flags: Mapping[str, Any], likelihood: Mapping[str, Any]) -> Stages:
-        """Of the flags that a run keeps, and the intervals of its likelihood stage, if others."""
+        """Of the flags that a run keeps, and the intervals of its likelihood stage, if others.
+
+        Raises ValueError for what is none.
+        """
+        if not isinstance(likelihood, Mapping) or set(likelihood) - set(INTERVALS):
+            raise ValueError(f"recipe.json: likelihood_intervals are not {', '.join(INTERVALS)}")
         return cls(Flags.from_json(flags), Flags.from_json({**flags, **likelihood}))
 
     def logged(self, learnt: int, done: int) -> list[int]:

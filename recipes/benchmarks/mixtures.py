@@ -9,9 +9,9 @@
 equal in both games. Published (Lin et al. 2018): ring, GAN 6.3 modes of 8, PacGAN2 7.9; grid, GAN
 17.3 modes of 25, PacGAN4 24.8.
 
-Mean and deviation of 10 seeds: ring, 8 modes each, high quality .962 (.008), reverse KL .005 (.003),
-49 CPU s, textbook game 1.7 (.8) modes; grid, 25 modes each, .975 (.004), .008 (.002), 175 CPU s,
-textbook game 2.2 (1.5) modes.
+Mean and deviation of 10 seeds: ring, 8 modes each, high quality .962 (.008), reverse KL .005
+(.003), 49 CPU s, textbook game 1.7 (.8) modes; grid, 25 modes each, .975 (.004), .008 (.002), 175
+CPU s, textbook game 2.2 (1.5) modes.
 """
 
 from multigan.points.data import GaussianMixture

@@ -56,3 +56,9 @@ def test_the_intervals_of_both_stages_come_back():
 def test_the_log_has_the_lines_of_both_stages():
     stages = Stages.settled(Flags(), 200, 1000)
     assert stages.logged(25, 31) == [10, 20, 26, 28, 30]
+
+
+@pytest.mark.parametrize("crafted", [[], "log_every", 3, {"device": "cuda"}, {"log_every": "3"}])
+def test_intervals_that_are_none_are_refused_in_one_line(crafted):
+    with pytest.raises(ValueError, match="log_every"):
+        Stages.from_json(Flags().settled(9).to_json(), crafted)
