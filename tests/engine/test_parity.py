@@ -136,6 +136,7 @@ def test_compiled_networks_learn_what_plain_ones_do(domain, game, monkeypatch):
 
 
 @quietly
+@pytest.mark.filterwarnings("ignore:.torch.jit.script_method:DeprecationWarning")  # inductor's own
 @pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
 def test_the_compiler_of_choice_learns_what_plain_networks_do(game):
