@@ -107,9 +107,11 @@ def _name_rows(axes: Axes, low: int, high: int, drums: bool) -> None:
     """Names of pitches at the left, and of the drums if wished."""
     pitches = [pitch for pitch in range(low, high + 1) if pitch % 12 in NAMED]
     kit = {name: low - 2 - row for row, name in enumerate(DRUM_ROWS)} if drums else {}
-    names = [pitch_name(pitch) for pitch in pitches] + list(kit)
-    axes.set_yticks([*pitches, *kit.values()], names, fontsize=6)
-    axes.tick_params(length=2, pad=1)
+    rows = {pitch_name(pitch): pitch for pitch in pitches} | kit
+    beside = axes.get_yaxis_transform()
+    for name, row in rows.items():  # a tick of the axis is five artists, this is one
+        axes.text(-0.008, row, name, transform=beside, fontsize=6, ha="right", va="center")
+    axes.set_yticks([])
 
 
 def _draw_lines(axes: Axes, song: Song, floor: int, ceiling: int) -> None:
