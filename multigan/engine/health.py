@@ -1,8 +1,8 @@
 """Signs of sickness in a run, without knowing its modality: what is wrong, how much, what to try.
 
 Figures are the means of one log line. A sign is said once it has stood in three lines in a row and
-over a hundred steps of the game, or a quarter of a short one: games swing, and their first steps
-tell nothing.
+over a hundred steps of the game, or a quarter of a short one, 25 at least: games swing, and their
+first steps tell nothing.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from multigan.engine.losses import find_loss
 from multigan.recipe import Recipe
 
 LINES = 3  # that a sign stands in before it is said
-FEWEST, SHARE, MOST = 25, 0.25, 100  # steps that it stands for, and their share of a short game
+FEWEST, SHARE, MOST = 25, 4, 100  # steps that it stands for: a 4th of a short game
 
 WON = 0.01  # of what guessing costs: D's loss below it
 LOST = 1.03  # of what guessing costs: D's loss above it ...
@@ -208,7 +208,7 @@ def standing(steps: int) -> int:
 
     So nothing is said before twice as many.
     """
-    return min(MOST, max(FEWEST, round(SHARE * steps)))
+    return min(MOST, max(FEWEST, steps // SHARE))
 
 
 def cost_of_guessing(loss: str) -> float:

@@ -110,7 +110,7 @@ def _play_additive(song: Song, sound: np.ndarray, rate: int) -> None:
             sound[start : start + len(heard)] += heard * gains
 
 
-@functools.lru_cache(maxsize=64)  # the same tones come again and again
+@functools.lru_cache(maxsize=24)  # the same tones come again and again
 def _tone(program: int, pitch: int, samples: int, rate: int) -> np.ndarray:
     """A tone of a program, or a stroke of the drums, whose program is -1."""
     return drum(pitch, rate) if program < 0 else tone(pitch, samples, timbre_of(program), rate)

@@ -21,7 +21,8 @@ from multigan.music.song import Song, Track
 COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 DPI = 100
 INCHES_PER_BAR, INCHES_PER_PITCH = 0.9, 0.08
-INCHES_PER_NAME, INCHES_PER_LEGEND_ROW = 1.1, 0.17
+INCHES_PER_NAME, INCHES_PER_LETTER, INCHES_PER_LEGEND_ROW = 0.6, 0.06, 0.17
+LONGEST_NAME = 40  # letters of a track's name
 SMALLEST, LARGEST = (5.0, 2.0), (40.0, 16.0)  # inches: width, height
 BAR_LINE, BEAT_LINE, WHOLLY_GIVEN = "0.35", "0.85", "0.92"  # grey levels
 MARGIN = 2  # pitches shown above and below the notes
@@ -43,9 +44,10 @@ def draw_song(song: Song, path: Path) -> Path:
     rows = high - low + (len(DRUM_ROWS) + 2) * _has_drums(song)
     wanted = (1.6 + bars * INCHES_PER_BAR, 0.9 + rows * INCHES_PER_PITCH)
     width, height = (min(max(w, s), b) for w, s, b in zip(wanted, SMALLEST, LARGEST, strict=True))
+    names = _legend_rows(song, width) * INCHES_PER_LEGEND_ROW
+    height += names
     figure = Figure(figsize=(width, height))
-    names = _legend_rows(song, width) * INCHES_PER_LEGEND_ROW if song.tracks else 0.0
-    edges = {"left": 0.45 / width, "right": 1 - 0.1 / width}
+    edges = {"left": (0.65 if _has_drums(song) else 0.45) / width, "right": 1 - 0.1 / width}
     edges |= {"bottom": 0.38 / height, "top": 1 - (0.1 + names) / height}
     figure.subplots_adjust(**edges)  # an automatic layout draws everything twice
     axes = figure.add_subplot()
@@ -164,26 +166,35 @@ def _has_drums(song: Song) -> bool:
 def _legend(axes: Axes, song: Song, width: float) -> None:
     """The names of the tracks in their colours, above a roll `width` inches wide."""
     for index, track in enumerate(song.tracks):
-        axes.plot([], [], linewidth=4, color=COLOURS[index % len(COLOURS)], label=track.name)
+        axes.plot([], [], linewidth=4, color=COLOURS[index % len(COLOURS)], label=_short(track))
     if given_stretches(song):
         axes.fill_between([], [], color="0.8", hatch="///", label="given")
     axes.legend(
         loc="lower left",
         bbox_to_anchor=(0, 1),
-        ncols=_names_side_by_side(width),
+        ncols=_names_side_by_side(song, width),
         fontsize=7,
         frameon=False,
         borderaxespad=0.2,
     )
 
 
-def _names_side_by_side(width: float) -> int:
-    return max(1, int(width / INCHES_PER_NAME))
+def _short(track: Track) -> str:
+    """What a legend has room for of a track's name: its first line, and of that the beginning."""
+    name = track.name.split("\n")[0]
+    return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
+
+
+def _names_side_by_side(song: Song, width: float) -> int:
+    longest = max(len(_short(track)) for track in song.tracks)
+    return max(1, int(width / (INCHES_PER_NAME + longest * INCHES_PER_LETTER)))
 
 
 def _legend_rows(song: Song, width: float) -> int:
+    if not song.tracks:
+        return 0
     names = len(song.tracks) + bool(given_stretches(song))
-    return math.ceil(names / _names_side_by_side(width))
+    return math.ceil(names / _names_side_by_side(song, width))
 
 
 def _save(figure: Figure, path: Path) -> Path:

@@ -110,8 +110,9 @@ class Stages(NamedTuple):
 
     def logged(self, learnt: int, done: int) -> list[int]:
         """The steps of the log lines until step `done`, the first `learnt` in the first stage."""
-        every = [self.likelihood.log_every] * learnt + [self.game.log_every] * (done - learnt)
-        return [step for step, often in enumerate(every, 1) if often and step % often == 0]
+        first, then = self.likelihood.log_every or done + 1, self.game.log_every or done + 1
+        later = range(then * (learnt // then + 1), done + 1, then)
+        return [*range(first, learnt + 1, first), *later]
 
 
 def check_knob_names(recipe: Path, knobs: list[str]) -> None:

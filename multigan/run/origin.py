@@ -11,6 +11,7 @@ from multigan.recipe_file import read_recipe
 from multigan.run.flags import Flags
 
 UNSAID = {"tensorboard", "report"}  # flags that make no other run
+UNSHOWN = {"flags", "likelihood_intervals", "init"}
 LONGEST_PATH = 4096  # characters; what is longer is no path
 
 
@@ -20,7 +21,7 @@ def command_of(description: Mapping[str, Any]) -> str:
     All knobs, where the recipe is not at hand. What is None is left out.
     """
     knobs, recipe = dict(description["knobs"]), description["recipe"]
-    flags = _flags_given(description["flags"], knobs.get("steps") or recipe["steps"])
+    flags = _flags_given(description, knobs.get("steps") or recipe["steps"])
     if "steps" in knobs:
         knobs["steps"] = recipe["steps"]  # more than at first, perhaps
     try:
@@ -36,10 +37,16 @@ def command_of(description: Mapping[str, Any]) -> str:
     return shlex.join(words)
 
 
-def _flags_given(stored: Mapping[str, Any], steps: int) -> dict[str, Any]:
+def _flags_given(description: Mapping[str, Any], steps: int) -> dict[str, Any]:
     """The flags that make it another run, where they are not the defaults for so many steps."""
+    stored, likelihood = description["flags"], description.get("likelihood_intervals")
     usual = Flags().to_json() if not isinstance(steps, int) else Flags().settled(steps).to_json()
-    return {k: v for k, v in stored.items() if k in usual and k not in UNSAID and v != usual[k]}
+    given = {k for k, v in stored.items() if k in usual and v != usual[k]}
+    learnt = description["recipe"].get("likelihood_steps")
+    if isinstance(likelihood, Mapping) and isinstance(learnt, int) and learnt > 0:
+        own = Flags().settled(learnt).intervals()
+        given |= {k for k in own if likelihood.get(k) != own[k]}
+    return {k: v for k, v in stored.items() if k in given and k not in UNSAID}
 
 
 def _option(name: str, value: Any) -> list[str]:
@@ -50,7 +57,7 @@ def _option(name: str, value: Any) -> list[str]:
 
 def shown_description(description: Mapping[str, Any]) -> dict[str, Any]:
     """The description without what is nobody's business: flags, and folders of this machine."""
-    kept = {k: v for k, v in description.items() if k not in ("flags", "init")}
+    kept = {k: v for k, v in description.items() if k not in UNSHOWN}
     return without_places(kept) | {"flags": {}}
 
 

@@ -21,6 +21,7 @@ def _run_descriptions(_: Path) -> list[bytes]:
     recipe = tiny_recipe("points")
     description = {"format": FORMAT, "name": "points", "knobs": {"steps": 20}, "seed": 0}
     description |= {"flags": Flags().settled(20).to_json(), "horizon": 20}
+    description |= {"likelihood_intervals": Flags().settled(400).intervals()}
     description |= {"fingerprint": recipe.data.fingerprint, "recipe": recipe_to_json(recipe)}
     return [json.dumps(description).encode()]
 

@@ -74,3 +74,17 @@ def test_many_songs_are_a_grid(tmp_path):
     assert wide.shape[1] > 3 * high.shape[1] and high.shape[0] > 3 * wide.shape[0]
     with pytest.raises(ValueError, match="0 songs in 2 columns"):
         draw_songs([], tmp_path / "none.png", 2)
+
+
+def _of_tracks(count, name="a track", is_drum=False):
+    notes = (Note(0, 960, 60), Note(960, 1920, 67))
+    return song(*(Track(f"{name} {k}", notes, is_drum=is_drum) for k in range(count)))
+
+
+@pytest.mark.parametrize(
+    "drawn", [_of_tracks(72), _of_tracks(4, "Electric Guitar (jazz)"), song(DRUMS)]
+)
+def test_names_stand_inside_the_picture(tmp_path, drawn):
+    picture = np.asarray(Image.open(draw_song(drawn, tmp_path / "a.png")).convert("L"))
+    edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
+    assert min(edge.min() for edge in edges) > 200
