@@ -8,7 +8,7 @@ first steps tell nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, NamedTuple
 
 import torch
@@ -163,9 +163,12 @@ SIGNS: dict[str, Callable[[Figures], str | None]] = {
 
 
 class Health:
-    """Reads one log line of a run after the other, and says which signs last."""
+    """Reads one log line of a run after the other, and says which signs last.
 
-    def __init__(self, recipe: Recipe) -> None:
+    `horizon` is the length that the run was planned with, by default the recipe's steps.
+    """
+
+    def __init__(self, recipe: Recipe, horizon: int | None = None) -> None:
         self._guessing = cost_of_guessing(recipe.loss)
         self._sizes = {
             name: sum(p.numel() for p in network.parameters() if p.requires_grad)  # type: ignore
@@ -174,7 +177,7 @@ class Health:
                 ("generator", recipe.generator),
             )
         }
-        self._steps = standing(recipe.steps)
+        self._steps = standing(recipe.steps if horizon is None else horizon)
         self._seen: dict[str, list[int]] = {}  # sign -> lines in a row, step of the first of them
 
     def read(self, number: int, values: Mapping[str, float]) -> dict[str, str]:
@@ -209,6 +212,12 @@ def standing(steps: int) -> int:
     So nothing is said before twice as many.
     """
     return min(MOST, max(FEWEST, steps // SHARE))
+
+
+def can_be_judged(steps: int, logged: Iterable[int]) -> bool:
+    """Whether a sign could have been said in a game of `steps` with lines at the steps `logged`."""
+    told = [number for number in logged if number >= standing(steps)]
+    return len(told) >= LINES and told[-1] - told[0] >= standing(steps)
 
 
 def cost_of_guessing(loss: str) -> float:

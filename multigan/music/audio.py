@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import importlib.util
 import io
 import math
@@ -101,19 +100,23 @@ def _pans(song: Song) -> Iterator[tuple[Track, np.ndarray]]:
 def _play_additive(song: Song, sound: np.ndarray, rate: int) -> None:
     """Add the notes to silence (samples, 2), each as `synth` has it."""
     for track, pan in _pans(song):
+        tones: dict[tuple[int, int], np.ndarray] = {}  # the same come again and again
         for note in track.notes:
             start = round(_seconds(song, note.start_tick) * rate)
             samples = round(_seconds(song, note.end_tick) * rate) - start
-            program, samples = (-1, 0) if track.is_drum else (track.program, samples)
-            heard = _tone(program, note.pitch_midi, samples, rate)[: len(sound) - start, None]
+            key = (note.pitch_midi, 0 if track.is_drum else samples)
+            if key not in tones:
+                tones[key] = _tone(track, *key, rate)
+            heard = tones[key][: len(sound) - start, None]
             gains = pan * np.float32(song.velocity_at(note.start_tick))
             sound[start : start + len(heard)] += heard * gains
 
 
-@functools.lru_cache(maxsize=24)  # the same tones come again and again
-def _tone(program: int, pitch: int, samples: int, rate: int) -> np.ndarray:
-    """A tone of a program, or a stroke of the drums, whose program is -1."""
-    return drum(pitch, rate) if program < 0 else tone(pitch, samples, timbre_of(program), rate)
+def _tone(track: Track, pitch: int, samples: int, rate: int) -> np.ndarray:
+    """What a note of a track sounds like: a tone of its program, or a stroke of the drums."""
+    if track.is_drum:
+        return drum(pitch, rate)
+    return tone(pitch, samples, timbre_of(track.program), rate)
 
 
 class _Event(NamedTuple):

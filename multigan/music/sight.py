@@ -22,7 +22,7 @@ COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 DPI = 100
 INCHES_PER_BAR, INCHES_PER_PITCH = 0.9, 0.08
 INCHES_PER_NAME, INCHES_PER_LETTER, INCHES_PER_LEGEND_ROW = 0.6, 0.06, 0.17
-LONGEST_NAME = 40  # letters of a track's name
+LONGEST_NAME, MOST_NAMED = 40, 32  # letters of a track's name, and tracks with one
 SMALLEST, LARGEST = (5.0, 2.0), (40.0, 16.0)  # inches: width, height
 BAR_LINE, BEAT_LINE, WHOLLY_GIVEN = "0.35", "0.85", "0.92"  # grey levels
 MARGIN = 2  # pitches shown above and below the notes
@@ -165,8 +165,9 @@ def _has_drums(song: Song) -> bool:
 
 def _legend(axes: Axes, song: Song, width: float) -> None:
     """The names of the tracks in their colours, above a roll `width` inches wide."""
-    for index, track in enumerate(song.tracks):
-        axes.plot([], [], linewidth=4, color=COLOURS[index % len(COLOURS)], label=_short(track))
+    for index, name in enumerate(_names(song)):
+        colour = COLOURS[index % len(COLOURS)] if index < MOST_NAMED else "none"
+        axes.plot([], [], linewidth=4, color=colour, label=name)
     if given_stretches(song):
         axes.fill_between([], [], color="0.8", hatch="///", label="given")
     axes.legend(
@@ -185,15 +186,21 @@ def _short(track: Track) -> str:
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
+def _names(song: Song) -> list[str]:
+    """What stands above the roll: the names of the tracks, and how many have none."""
+    more = len(song.tracks) - MOST_NAMED
+    return [_short(t) for t in song.tracks[:MOST_NAMED]] + [f"and {more} more"] * (more > 0)
+
+
 def _names_side_by_side(song: Song, width: float) -> int:
-    longest = max(len(_short(track)) for track in song.tracks)
+    longest = max(map(len, _names(song)))
     return max(1, int(width / (INCHES_PER_NAME + longest * INCHES_PER_LETTER)))
 
 
 def _legend_rows(song: Song, width: float) -> int:
     if not song.tracks:
         return 0
-    names = len(song.tracks) + bool(given_stretches(song))
+    names = len(_names(song)) + bool(given_stretches(song))
     return math.ceil(names / _names_side_by_side(song, width))
 
 

@@ -14,6 +14,7 @@ def _flag(default: Any, help: str) -> Any:
 
 
 INTERVALS = ("log_every", "save_every", "sample_every")
+LIKELIHOOD_INTERVALS = "likelihood_intervals"  # in recipe.json: the likelihood stage's own
 NOT_KEPT = ("out", "init", "force", "seed", "cache")  # by a run that is resumed
 
 
@@ -99,14 +100,20 @@ class Stages(NamedTuple):
         return cls(flags.settled(steps), flags.settled(likelihood_steps or steps))
 
     @classmethod
-    def from_json(cls, flags: Mapping[str, Any], likelihood: Mapping[str, Any]) -> Stages:
-        """Of the flags that a run keeps, and the intervals of its likelihood stage, if others.
+    def from_json(cls, description: Mapping[str, Any], device: str | None = None) -> Stages:
+        """The inverse of `to_json`, from a run's whole description; on another device if given.
 
         Raises ValueError for what is none.
         """
+        flags = description["flags"] | ({} if device is None else {"device": device})
+        likelihood = description.get(LIKELIHOOD_INTERVALS, {})
         if not isinstance(likelihood, Mapping) or set(likelihood) - set(INTERVALS):
-            raise ValueError(f"recipe.json: likelihood_intervals are not {', '.join(INTERVALS)}")
+            raise ValueError(f"recipe.json: {LIKELIHOOD_INTERVALS} are not {', '.join(INTERVALS)}")
         return cls(Flags.from_json(flags), Flags.from_json({**flags, **likelihood}))
+
+    def to_json(self) -> dict[str, Any]:
+        """The flags that a resumed run keeps, and the intervals that its likelihood stage has."""
+        return {"flags": self.game.to_json(), LIKELIHOOD_INTERVALS: self.likelihood.intervals()}
 
     def logged(self, learnt: int, done: int) -> list[int]:
         """The steps of the log lines until step `done`, the first `learnt` in the first stage."""

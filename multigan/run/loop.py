@@ -67,7 +67,7 @@ class Loop:
         self.processes = trainer.processes
         self.show = show if self.processes.is_first else 0
         self.data = trainer.recipe.data
-        self.meter, self.health = Meter(), Health(trainer.recipe)
+        self.meter, self.health = Meter(), Health(trainer.recipe, trainer.horizon)
         self.rollbacks = 0
         self.best = float("inf")  # the selection metric on the validation split
         self.stale = 0  # measurements since it improved

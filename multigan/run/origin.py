@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from multigan.recipe_file import read_recipe
-from multigan.run.flags import Flags
+from multigan.run.flags import LIKELIHOOD_INTERVALS, Flags, Stages
 
 UNSAID = {"tensorboard", "report"}  # flags that make no other run
-UNSHOWN = {"flags", "likelihood_intervals", "init"}
+UNSHOWN = {"flags", LIKELIHOOD_INTERVALS, "init"}
 LONGEST_PATH = 4096  # characters; what is longer is no path
 
 
@@ -39,13 +39,12 @@ def command_of(description: Mapping[str, Any]) -> str:
 
 def _flags_given(description: Mapping[str, Any], steps: int) -> dict[str, Any]:
     """The flags that make it another run, where they are not the defaults for so many steps."""
-    stored, likelihood = description["flags"], description.get("likelihood_intervals")
-    usual = Flags().to_json() if not isinstance(steps, int) else Flags().settled(steps).to_json()
-    given = {k for k, v in stored.items() if k in usual and v != usual[k]}
     learnt = description["recipe"].get("likelihood_steps")
-    if isinstance(likelihood, Mapping) and isinstance(learnt, int) and learnt > 0:
-        own = Flags().settled(learnt).intervals()
-        given |= {k for k in own if likelihood.get(k) != own[k]}
+    usual = Stages.settled(Flags(), *(n if isinstance(n, int) else 0 for n in (steps, learnt)))
+    flags, intervals = usual.to_json().values()
+    stored, own = description["flags"], description.get(LIKELIHOOD_INTERVALS, intervals)
+    given = {k for k in flags if k in stored and stored[k] != flags[k]}
+    given |= {k for k in intervals if isinstance(own, Mapping) and own.get(k) != intervals[k]}
     return {k: v for k, v in stored.items() if k in given and k not in UNSAID}
 
 

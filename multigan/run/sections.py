@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 from multigan.contract import Medium
-from multigan.engine.health import SIGNS, standing
+from multigan.engine.health import SIGNS, can_be_judged
 from multigan.run.exhibits import Exhibits
 from multigan.run.markup import Safe, data_block, joined, tag
 from multigan.run.summary import Measured, Summary, Verdict, curves, origins
@@ -53,11 +53,12 @@ def _health(summary: Summary) -> Safe:
     """The health monitor's verdicts, those that stand at the end first."""
     if summary.verdicts:
         return joined(*map(_verdict, sorted(summary.verdicts, key=lambda v: not v.stands)))
-    steps = summary.description["recipe"].get("steps")
-    if summary.game_steps < 2 * standing(steps if isinstance(steps, int) else 0):
-        said = f": {summary.game_steps:,} steps of the game are too few for one."
+    logged = summary.game_steps
+    if not can_be_judged(summary.description["horizon"], logged):
+        game = f"{len(logged):,} lines over {logged[-1] if logged else 0:,} steps of the game"
+        said = f": the log's {game} are too few for one."
         return tag("p", tag("strong", "No verdict"), said, class_="verdict unknown")
-    said = f": nothing was found in {len(summary.log):,} lines of the log. Looked for: "
+    said = f": nothing was found in {len(logged):,} lines of the log. Looked for: "
     return tag("p", tag("strong", "Healthy"), said, f"{', '.join(SIGNS)}.", class_="verdict well")
 
 

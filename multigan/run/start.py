@@ -33,7 +33,6 @@ from multigan.run.lock import locked
 from multigan.run.loop import FINISHED, Loop, Run
 from multigan.run.report import report_quietly
 
-INTERVALS = "likelihood_intervals"  # the likelihood stage's own, in recipe.json
 NAMED = 12  # tensors that a warning names; recipe.json has all
 
 
@@ -150,9 +149,8 @@ def _resume(
         return found
 
     description = processes.first(describe)
-    stored, seed = description["flags"], description["seed"]
-    given = stored if device is None else stored | {"device": device}
-    stages = processes.together(lambda: Stages.from_json(given, description.get(INTERVALS, {})))
+    seed = description["seed"]
+    stages = processes.together(lambda: Stages.from_json(description, device))
 
     def build() -> AdversarialTrainer:
         demand_room(description["recipe"], max(MOST_BYTES, most_bytes(stored_bytes(run.path))))
@@ -257,8 +255,7 @@ def _description(
     return {
         "name": file.name,
         "knobs": dict(knobs),
-        "flags": stages.game.to_json(),
-        INTERVALS: stages.likelihood.intervals(),
+        **stages.to_json(),
         "seed": stages.game.seed,
         "horizon": recipe.steps,
         "fingerprint": recipe.data.fingerprint,

@@ -107,12 +107,12 @@ class Summary:
         return list(found.values())
 
     @property
-    def game_steps(self) -> int:
-        """How many steps of the game the log knows: a likelihood stage counts as none."""
+    def game_steps(self) -> list[int]:
+        """The steps of the game that have a line in the log: those of a likelihood stage do not."""
         game = [line["step"] for line in self.log if GAME in line]
         before = [line["step"] for line in self.log if GAME not in line and "seconds" in line]
         learnt = max((step for step in before if step < game[0]), default=0) if game else 0
-        return game[-1] - learnt if game else 0
+        return [step - learnt for step in game]
 
     @property
     def measured(self) -> Measured | None:

@@ -4,8 +4,8 @@
     make benchmarks                                               every row with five draws
     python -m tests.benchmarks.augment                            means, intervals of the gains
 
-The generator sees the same n pictures as the classifiers; all others are held out. Not run yet.
-Try: `--augment none`, to see what the changes in front of the discriminator do.
+Held out: all others. Gains over real pictures alone, five draws, 95 % intervals, points: Fashion-MNIST
+n = 10 +1.1 [.4, 1.9], n = 20 +.9 [.6, 1.3]; no clear one on digits (README, Pictures of your own).
 """
 
 from multigan.image.augment import AugmentationPipeline, augmentation

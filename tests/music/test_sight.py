@@ -88,3 +88,8 @@ def test_names_stand_inside_the_picture(tmp_path, drawn):
     picture = np.asarray(Image.open(draw_song(drawn, tmp_path / "a.png")).convert("L"))
     edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
     assert min(edge.min() for edge in edges) > 200
+
+
+def test_a_crowd_of_tracks_is_no_taller_picture(tmp_path):
+    few = pixels(draw_song(_of_tracks(132), tmp_path / "few.png"))
+    assert pixels(draw_song(_of_tracks(900), tmp_path / "many.png")).shape == few.shape

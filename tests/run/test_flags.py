@@ -48,9 +48,11 @@ def test_open_intervals_are_shares_of_each_stage_and_given_ones_hold_in_both():
 
 def test_the_intervals_of_both_stages_come_back():
     stages = Stages.settled(Flags(), 160, 4000)
-    kept = stages.game.to_json(), stages.likelihood.intervals()
-    assert Stages.from_json(*kept) == stages
-    assert Stages.from_json(kept[0], {}).likelihood == stages.game  # an older run
+    kept = stages.to_json()
+    assert Stages.from_json(kept) == stages
+    assert Stages.from_json(kept, "cpu").likelihood.device == "cpu"
+    del kept["likelihood_intervals"]  # an older run
+    assert Stages.from_json(kept).likelihood == stages.game
 
 
 def test_the_log_has_the_lines_of_both_stages():
@@ -60,5 +62,6 @@ def test_the_log_has_the_lines_of_both_stages():
 
 @pytest.mark.parametrize("crafted", [[], "log_every", 3, {"device": "cuda"}, {"log_every": "3"}])
 def test_intervals_that_are_none_are_refused_in_one_line(crafted):
+    kept = Stages.settled(Flags(), 9, 0).to_json() | {"likelihood_intervals": crafted}
     with pytest.raises(ValueError, match="log_every"):
-        Stages.from_json(Flags().settled(9).to_json(), crafted)
+        Stages.from_json(kept)

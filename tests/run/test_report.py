@@ -85,24 +85,24 @@ def test_a_sign_that_stands_at_the_end_comes_first(run):
 @pytest.mark.parametrize(
     ("learnt", "played", "said"),
     [
-        (0, 100, "Healthy: nothing was found in 2 lines of the log. Looked for: alike reals, "),
-        (0, 99, "No verdict: 99 steps of the game are too few"),
-        (1000, 1099, "No verdict: 99 steps of the game are too few"),
-        (1000, 1100, "Healthy: nothing was found in 3 lines"),
-        (1000, 0, "No verdict: 0 steps of the game are too few"),
+        (0, [1, 50, 70, 100], "Healthy: nothing was found in 4 lines of the log. Looked for: al"),
+        (0, [1, 50, 70, 99], "No verdict: the log's 4 lines over 99 steps of the game are too few"),
+        (0, [1, 50, 100], "No verdict: the log's 3 lines over 100 steps"),  # one tells nothing
+        (1000, [1050, 1070, 1099], "No verdict: the log's 3 lines over 99 steps"),
+        (1000, [1050, 1070, 1100], "Healthy: nothing was found in 3 lines"),
+        (1000, [], "No verdict: the log's 0 lines over 0 steps of the game are too few"),
     ],
 )
 def test_a_run_is_healthy_only_if_it_was_long_enough_to_tell(run, learnt, played, said):
     lines = [{"step": learnt, "seconds": 1.0}] if learnt else []
-    game = [learnt + 1, played] if played else []
-    lines += [{"step": step, "seconds": 2.0, "logit/gap": 0.1} for step in game]
+    lines += [{"step": step, "seconds": 2.0, "logit/gap": 0.1} for step in played]
     write_lines(run / "log.jsonl", lines)
     assert said in text_of(report(run)).text
 
 
 def test_a_run_without_a_log_has_no_verdict(run):
     (run / "log.jsonl").unlink()
-    assert "No verdict: 0 steps" in text_of(report(run)).text
+    assert "No verdict: the log's 0 lines" in text_of(report(run)).text
 
 
 def test_the_command_trains_it_again_and_is_safe_to_paste(run):
