@@ -5,8 +5,8 @@
     python -m tests.benchmarks.queue --table ablation          mean and spread
 
 Rows on Stacked-Digits-1000, counted as in `stacked_digits`, on equal networks without norms and
-with equal schedules: the loss and the penalties are all that differs. The question is that of
-Huang et al. 2024 (R3GAN), section 2; theirs was asked of Stacked MNIST. Here no game collapses, five
+with equal schedules: the loss and the penalties are all that differs. The question is that of Huang
+et al. 2024 (R3GAN), section 2; theirs was asked of Stacked MNIST. Here no game collapses, five
 seeds each, in the order of ROWS: modes 999.8, 1,000, 1,000, 1,000; KL .141 +- .006, .119 +- .008,
 .140 +- .017, .134 +- .014 (floor .0192); Frechet 7.77 +- .24, 7.60 +- .52, 8.17 +- .40, 8.25 +-
 .16; 182, 180, 174, 146 CPU seconds.

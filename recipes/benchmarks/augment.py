@@ -4,8 +4,8 @@
     make benchmarks                                               every row with five draws
     python -m tests.benchmarks.augment                            means, intervals of the gains
 
-Held out: all others. Gains over real pictures alone, five draws, 95 % intervals, points: Fashion-MNIST
-n = 10 +1.1 [.4, 1.9], n = 20 +.9 [.6, 1.3]; no clear one on digits (README, Pictures of your own).
+Held out: all others. Gains over real pictures alone, five draws, 95 % intervals, points:
+Fashion-MNIST n = 10 +1.1 [.4, 1.9], n = 20 +.9 [.6, 1.3]; no clear one on digits (README).
 """
 
 from multigan.image.augment import AugmentationPipeline, augmentation

@@ -7,8 +7,8 @@
 70,000 pictures of Debian's dataset-fashion-mnist, or `--data FOLDER` with the four IDX files; split
 70/15/15 by a hash (not as published); 1,000 pictures a row, features of a classifier of the
 training split: no FID. A step of r3 took .277 s of CPU and one of dcgan .189: the steps of the rows
-make their times equal. Not run at this length. Trials of 1,000 and 1,470 steps, 280 s each, seeds 0,
-1, 2: class agreement .898, .870, .876 (dcgan .866, .890, .878), Frechet .599, .559, .404 (dcgan
+make their times equal. Not run at this length. Trials of 1,000 and 1,470 steps, 280 s each, seeds
+0, 1, 2: class agreement .898, .870, .876 (dcgan .866, .890, .878), Frechet .599, .559, .404 (dcgan
 .521, .561, .486; held out .126): r3 over dcgan 1.15, 1.00, .83.
 """
 
