@@ -6,6 +6,7 @@ import importlib.util
 import io
 import math
 from collections.abc import Iterator
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +22,7 @@ TAIL_S = 0.5  # what is kept after the end of a song, for its last notes to ring
 PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB below it
 WIDTH = 0.5  # of the stereo picture: 0 is the middle, 1 from ear to ear
 DRUM_CHANNEL, CHANNELS = 9, 16  # of MIDI; the pitched tracks share the other channels
+MOST_KEPT = 256  # tones of a track: the same come again and again
 SOUNDFONT = "TimGM6mb.sf2"  # pretty_midi carries it
 
 
@@ -100,19 +102,17 @@ def _pans(song: Song) -> Iterator[tuple[Track, np.ndarray]]:
 def _play_additive(song: Song, sound: np.ndarray, rate: int) -> None:
     """Add the notes to silence (samples, 2), each as `synth` has it."""
     for track, pan in _pans(song):
-        tones: dict[tuple[int, int], np.ndarray] = {}  # the same come again and again
+        tone_of = lru_cache(MOST_KEPT)(partial(_tone, track, rate))
         for note in track.notes:
             start = round(_seconds(song, note.start_tick) * rate)
             samples = round(_seconds(song, note.end_tick) * rate) - start
-            key = (note.pitch_midi, 0 if track.is_drum else samples)
-            if key not in tones:
-                tones[key] = _tone(track, *key, rate)
-            heard = tones[key][: len(sound) - start, None]
+            heard = tone_of(note.pitch_midi, 0 if track.is_drum else samples)
+            heard = heard[: len(sound) - start, None]
             gains = pan * np.float32(song.velocity_at(note.start_tick))
             sound[start : start + len(heard)] += heard * gains
 
 
-def _tone(track: Track, pitch: int, samples: int, rate: int) -> np.ndarray:
+def _tone(track: Track, rate: int, pitch: int, samples: int) -> np.ndarray:
     """What a note of a track sounds like: a tone of its program, or a stroke of the drums."""
     if track.is_drum:
         return drum(pitch, rate)

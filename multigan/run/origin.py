@@ -40,8 +40,9 @@ def command_of(description: Mapping[str, Any]) -> str:
 def _flags_given(description: Mapping[str, Any], steps: int) -> dict[str, Any]:
     """The flags that make it another run, where they are not the defaults for so many steps."""
     learnt = description["recipe"].get("likelihood_steps")
-    usual = Stages.settled(Flags(), *(n if isinstance(n, int) else 0 for n in (steps, learnt)))
-    flags, intervals = usual.to_json().values()
+    lengths = [n if isinstance(n, int) else 0 for n in (steps, learnt)]
+    usual = Stages.settled(Flags(), *lengths)
+    flags, intervals = usual.game.to_json(), usual.likelihood.intervals()
     stored, own = description["flags"], description.get(LIKELIHOOD_INTERVALS, intervals)
     given = {k for k in flags if k in stored and stored[k] != flags[k]}
     given |= {k for k in intervals if isinstance(own, Mapping) and own.get(k) != intervals[k]}

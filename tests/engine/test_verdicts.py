@@ -116,6 +116,12 @@ def test_a_short_game_is_judged_after_half_of_it(steps, first):
     assert next(n for n in range(1, 999) if patient.read(n, sick)) == first
 
 
+def test_a_short_planned_length_is_what_counts_and_not_the_steps_of_a_longer_resumption():
+    patient = Health(toy_recipe(steps=4000), horizon=160)
+    sick = figures(**{"variety/fake": 0.0}).values
+    assert next(n for n in range(1, 999) if patient.read(n, sick)) == 80
+
+
 def test_how_long_a_sign_has_lasted_survives_a_checkpoint():
     first, second = Health(toy_recipe(steps=1000)), Health(toy_recipe(steps=1000))
     sick = figures(**{"variety/fake": 0.0}).values

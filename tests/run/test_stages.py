@@ -1,5 +1,8 @@
 """Both stages of a run log and save at their own intervals, through a resumption."""
 
+import pytest
+
+from multigan.engine.health import Health
 from multigan.run.start import resume
 from tests.runs import logs_of, train_tiny
 
@@ -15,3 +18,18 @@ def test_each_stage_logs_and_saves_a_share_of_itself(tmp_path, cache):
     assert logged[-8:] == list(range(logged[-1] - 7, logged[-1] + 1))
     previews = sorted(file.stem for file in (run / "samples").iterdir())
     assert previews[0] == "step-000000020"
+
+
+def test_the_health_of_a_longer_resumption_follows_the_planned_length(tmp_path, monkeypatch):
+    made = []
+
+    def watched(recipe, horizon):
+        made.append((recipe.steps, horizon))
+        return Health(recipe, horizon)
+
+    monkeypatch.setattr("multigan.run.loop.Health", watched)
+    run = train_tiny("points", tmp_path / "run", steps=4).path
+    with pytest.warns(UserWarning, match="come to 0"):
+        resume(run, steps=6, show=False)
+    resume(run, steps=8, new_horizon=True, show=False)
+    assert made == [(4, 4), (6, 4), (8, 8)]
