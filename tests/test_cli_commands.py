@@ -90,7 +90,7 @@ def test_flags_beside_tiny_win(say):
 
 
 def test_sampling_twice_writes_the_same_bytes(copied, say):
-    assert "5 samples: 1 files in one" in say("sample run -n 5 --out one")
+    assert "5 samples: 1 file in one" in say("sample run -n 5 --out one")
     say("sample run -n 5 --out two")
     say("sample run -n 5 --seed 1 --out three")
     assert snapshot(Path("one")) == snapshot(Path("two")) != snapshot(Path("three"))

@@ -31,3 +31,8 @@ Json = Annotated[bool, typer.Option("--json", help="end with one line of JSON")]
 def print_json(content: Mapping[str, Any] | list[Any]) -> None:
     """One line; paths become strings."""
     print(json.dumps(content, default=str))
+
+
+def counted(n: int, what: str) -> str:
+    """As people say it: 1 file, 2 files."""
+    return f"{n} {what}" if n == 1 else f"{n} {what}s"

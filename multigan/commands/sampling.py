@@ -6,7 +6,7 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from multigan.commands.said import print_json
+from multigan.commands.said import counted, print_json
 from multigan.commands.source import SOURCE, sampler_of, wishes_of
 from multigan.options import Option, command
 
@@ -28,12 +28,14 @@ def sample_command(path: str) -> Any:
         files = sampler.domain.write(samples, out)
         if others := set(out.iterdir()) - set(files):
             warnings.warn(
-                f"{out} holds {len(others)} other files, of another sampling", stacklevel=1
+                f"{out} holds {counted(len(others), 'other file')}, of another sampling",
+                stacklevel=1,
             )
         if json:
             print_json({"samples": len(samples), "out": out, "files": files})
         else:
-            print(f"{len(samples)} samples: {len(files)} files in {out}")
+            made, written = counted(len(samples), "sample"), counted(len(files), "file")
+            print(f"{made}: {written} in {out}")
 
     options = [
         Option("n", int, "how many", "16", short="-n"),

@@ -57,10 +57,10 @@ def as_score(output: Tensor | tuple[Tensor, Tensor]) -> Score:
 class Objective:
     """The game of one recipe on given networks: two functions of a batch.
 
-    `forward` runs D where no penalty is taken (a compiled copy of it, say). With several processes
-    a batch is this one's share of the rows. Raises ValueError where D couples the samples of a
-    batch and a penalty needs their gradients apart or other processes have some of them, where D
-    embeds its input and an augmentation would have to come before the embedding, or where an
+    With `compile` D runs compiled where no penalty is taken, but for its embedding. With several
+    processes a batch is this one's share of the rows. Raises ValueError where D couples the samples
+    of a batch and a penalty needs their gradients apart or other processes have some of them, where
+    D embeds its input and an augmentation would have to come before the embedding, or where an
     augmentation adapts to the sign of logits that the loss leaves free.
     """
 
@@ -70,11 +70,10 @@ class Objective:
         loss: str,
         penalties: Mapping[str, Any],
         augment: Augment | None = None,
-        forward: Callable[..., Any] | None = None,
+        compile: bool = False,
         processes: Processes = ALONE,
     ) -> None:
         self.discriminator, self.augment, self.processes = discriminator, augment, processes
-        self.forward = discriminator if forward is None else forward
         self.loss = find_loss(loss)
         self.penalties = {name: find_penalty(name) for name in penalties}
         self.adapts = hasattr(augment, "adapt")
@@ -85,6 +84,8 @@ class Objective:
             )
         self.couples_batch = bool(getattr(discriminator, "couples_batch", False))
         self.embeds = hasattr(discriminator, "embed")
+        judge = discriminator.score if self.embeds else discriminator
+        self._judge = torch.compile(judge) if compile else judge
         if penalties and self.couples_batch:
             raise ValueError(
                 f"penalties {', '.join(penalties)} need each sample's own gradient, but the "
@@ -112,16 +113,16 @@ class Objective:
     ) -> dict[str, Tensor]:
         """`loss/discriminator` to minimise, and its parts; `gammas` are those due in this step."""
         if self.couples_batch:
-            real_score = self._score(real, condition, rng)
-            fake_score = self._score(fake, condition, rng)
+            real_score = self._score([real], condition, rng)
+            fake_score = self._score([fake], condition, rng)
         else:  # one forward for both sides, whose slopes are then one autograd call
-            both, conditions = torch.cat([real, fake]), tree_cat([condition, condition])
+            both, conditions = [real, fake], tree_cat([condition, condition])
             at_ends = any(self.penalties[name].at in ("real", "fake") for name in gammas)
             if at_ends:
-                score, squared = self._slopes(both, conditions, rng, sides=2)
+                score, squared = self._slopes(both, conditions, rng)
                 slopes = dict(zip(("real", "fake"), squared.tensor_split(2), strict=True))
             else:
-                score = self._score(both, conditions, rng, sides=2)
+                score = self._score(both, conditions, rng)
             real_score, fake_score = score.halves()
         loss = self._reduce(self.loss.discriminator, real_score, fake_score)
         values = {
@@ -136,7 +137,7 @@ class Objective:
             at, cost = self.penalties[name]
             if callable(at):
                 points = self._points(at, real, fake, rng)
-                squared = self._slopes(points, condition, rng)[1]
+                squared = self._slopes([points], condition, rng)[1]
             else:
                 squared = slopes[at]
             values[f"penalty/{name}"] = cost(squared).mean()
@@ -158,10 +159,10 @@ class Objective:
         """
         real_score = None
         with frozen(self.discriminator):
-            fake_score = self._score(fake, condition, rng)
+            fake_score = self._score([fake], condition, rng)
             if self.loss.generator_sees_real:
                 with torch.no_grad():
-                    real_score = self._score(real, condition, rng)
+                    real_score = self._score([real], condition, rng)
         costs, weights = self._costs(self.loss.generator, real_score, fake_score)
         cost = weighted_mean(costs, weights).mean()
         if policy_loss is None or fake.requires_grad:
@@ -170,11 +171,17 @@ class Objective:
         loss = policy_loss(fake, condition, *paid).mean()
         return {"loss/generator": loss, "cost/generator": cost}
 
-    def _score(
-        self, x: Tensor, condition: Condition, rng: torch.Generator, sides: int = 1
-    ) -> Score:
-        x, condition = self._augmented(x, condition, rng, sides)
-        return as_score(self.forward(x, condition))
+    def _score(self, sides: list[Tensor], condition: Condition, rng: torch.Generator) -> Score:
+        """The scores of one side of the game or of both, in one forward."""
+        if self.augment is not None:
+            seen, condition = self._augmented(torch.cat(sides), condition, rng, len(sides))
+            sides = [seen]
+        return as_score(self._judge(self._entry(sides), condition))
+
+    def _entry(self, sides: list[Tensor]) -> Tensor:
+        """The sides as one batch, embedded before they are joined: an embedding is narrower."""
+        embedded = [self.discriminator.embed(x) for x in sides] if self.embeds else sides
+        return torch.cat(embedded)
 
     def _augmented(
         self, x: Tensor, condition: Condition, rng: torch.Generator, sides: int
@@ -193,21 +200,20 @@ class Objective:
         return self.processes.own(at(*everyone, rng))
 
     def _slopes(
-        self, x: Tensor, condition: Condition, rng: torch.Generator, sides: int = 1
+        self, sides: list[Tensor], condition: Condition, rng: torch.Generator
     ) -> tuple[Score, Tensor]:
-        """The scores at x, and |grad of each sample's mean logit|^2 (B,) with its graph.
+        """The scores at the sides, and |grad of each sample's mean logit|^2 (B,) with its graph.
 
-        The slope is taken at x before augmentation, or at D's embedding of x; samples do not meet
-        in D, so the gradient of the sum serves all of them.
+        The slope is taken before augmentation, or at D's embedding; samples do not meet in D, so
+        the gradient of the sum serves all of them.
         """
-        d = self.discriminator
+        d, entry = self.discriminator, self._entry(sides)
         if self.embeds:
-            entry = d.embed(x)
             entry = entry if entry.requires_grad else entry.requires_grad_()
             score = as_score(d.score(entry, condition))
         else:
-            entry = x.detach().requires_grad_()
-            score = as_score(d(*self._augmented(entry, condition, rng, sides)))
+            entry = entry.detach().requires_grad_()
+            score = as_score(d(*self._augmented(entry, condition, rng, len(sides))))
         (slope,) = torch.autograd.grad(score.per_sample().sum(), entry, create_graph=True)
         return score, d.squared_input_norm(slope) if self.embeds else squared_norm(slope)
 

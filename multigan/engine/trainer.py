@@ -78,7 +78,7 @@ class AdversarialTrainer:
             recipe.loss,
             {name: gamma for name, gamma in recipe.penalties.items() if gamma != 0},
             recipe.augment,
-            forward=torch.compile(self.discriminator) if compile else None,
+            compile=compile,
             processes=processes,
         )
         self.optimizers = {
