@@ -9,9 +9,9 @@ Try: `multigan train text --estimator straight_through --discriminator represent
 """
 
 from multigan.recipe import Recipe, Schedule
+from multigan.text.building import build_generator
 from multigan.text.data import TextLines
 from multigan.text.discriminators import build_discriminator
-from multigan.text.generators import TextGenerator
 
 TINY = {"data": "phrases", "labels": "any", "width": 16, "steps": 6, "likelihood_steps": 4}
 GAME = {"loss": "nonsaturating", "ema_halflife_samples": 1000}
@@ -49,7 +49,7 @@ def recipe(
     likelihood_steps: updates of the likelihood stage, which stops early if nothing gets better
     steps: updates of the generator in the game
     batch_size: real lines in one update
-    cell: the generator's: lstm, relational or transformer
+    cell: the generator's: lstm, relational, transformer, or a folder with a Hugging Face model
     width: of the cell
     dropout: in the likelihood stage
     estimator: how the game's gradient comes through: reinforce, straight_through or soft
@@ -62,10 +62,10 @@ def recipe(
     """
     lines = TextLines(data, length, tokenizer, vocabulary, labels=labels)
     sizes = (lines.domain.vocabulary, length, len(lines.domain.classes))
-    ways = {"cell": cell, "width": width, "embedding": 128, "dropout": dropout}
+    ways = {"estimator": estimator, "beta": beta, "width": width, "dropout": dropout}
     return Recipe(
         data=lines,
-        generator=TextGenerator(*sizes, estimator=estimator, beta=beta, tied=True, **ways),
+        generator=build_generator(cell, *sizes, embedding=128, tied=True, **ways),
         discriminator=build_discriminator(discriminator, *sizes),
         steps=steps,
         batch_size=batch_size,

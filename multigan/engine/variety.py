@@ -11,6 +11,7 @@ from multigan.contract import Condition, evaluating
 
 LOOKED_AT = 256  # samples of each side, at most
 TWIN = 0.01  # of the mean distance between two reals: nearer samples count as the same
+EQUAL = 1e-6  # of the reals' mean norm: a mean distance that is rounding
 
 
 @torch.no_grad()
@@ -22,7 +23,7 @@ def variety(
     `variety/real` is the mean distance between two reals, as a share of their mean norm;
     `variety/fake` is that of two fakes, as a share of the reals'; `twins/real` and `twins/fake` are
     the shares of samples with another one nearer than a hundredth of it. Nothing is drawn, no
-    buffer moves. Empty for a batch of one sample.
+    buffer moves. Empty for a batch of one sample; nothing of fakes where all reals are equal.
     """
     if len(real) < 2:
         return {}
@@ -37,10 +38,12 @@ def variety(
         (between.fill_diagonal_(torch.inf).amin(1) < TWIN * means[0]).float().mean()
         for between in distances
     ]
-    floor = torch.finfo(means[0].dtype).tiny
-    return {
-        "variety/real": means[0] / sides[0].norm(dim=1).mean().clamp_min(floor),
-        "variety/fake": means[1] / means[0].clamp_min(floor),
+    norm = sides[0].norm(dim=1).mean()
+    of_reals = {"variety/real": means[0] / norm.clamp_min(torch.finfo(norm.dtype).tiny)}
+    if means[0] <= EQUAL * norm:
+        return of_reals
+    return of_reals | {
+        "variety/fake": means[1] / means[0],
         "twins/real": near[0],
         "twins/fake": near[1],
     }

@@ -68,6 +68,8 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
             run.demand_free(flags.force)
             held.enter_context(locked(run.path))
             run.create(description, file.path, flags.force)
+            if unpack := getattr(trainer.recipe.data.domain, "unpack", None):
+                unpack(run.path)
 
         processes.first(create)
         _warn(description, file.path, flags.init)

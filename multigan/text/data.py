@@ -19,9 +19,10 @@ from multigan.text.foreign import adopt
 from multigan.text.relaxation import hard
 from multigan.text.sources import SOURCES, SPLITS, read_corpus
 from multigan.text.tokenizer import KINDS, tokenizer_of, train_tokenizer
-from multigan.text.tokens import EOS, PAD
+from multigan.text.tokens import EOS, PAD, UNK
 
 MANY_LEFT_OUT = 0.1  # share of the training lines from which on too long ones are warned of
+MANY_UNKNOWN = 0.02  # the same of lines with a word outside the vocabulary
 
 
 class Lines(NamedTuple):
@@ -135,6 +136,13 @@ def _encoded(source: str, labels: str, tokenizer: str, length: int, subset: str)
         warnings.warn(
             f"{source}: {left_out / len(texts):.0%} of the lines have more than {length - 1} "
             "tokens and are left out; a larger length keeps more",
+            stacklevel=2,
+        )
+    unknown = sum(UNK in ids[k] for k in fitting) / len(fitting)
+    if subset == "train" and unknown > MANY_UNKNOWN:
+        warnings.warn(
+            f"{source}: {unknown:.0%} of the lines hold a word outside the vocabulary, which the "
+            "generator never writes: a discriminator may go by it; bpe has no such words",
             stacklevel=2,
         )
     tokens = torch.full((len(fitting), length), PAD, dtype=torch.int32)

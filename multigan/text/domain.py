@@ -16,7 +16,7 @@ from multigan.part import part
 from multigan.text import evaluation
 from multigan.text.drawing import draw
 from multigan.text.scored import ScoredText
-from multigan.text.tokenizer import TextTokenizer, tokenizer_of
+from multigan.text.tokenizer import TextTokenizer, save_folder, tokenizer_of
 from multigan.text.tokens import EOS, PAD
 from multigan.text.wishes import Wishes, check, condition_of, prompt_tokens
 
@@ -93,6 +93,10 @@ class TextDomain:
     def choices(self) -> dict[str, tuple[str, ...]]:
         """The classes."""
         return {"label": self.classes}
+
+    def unpack(self, folder: Path) -> None:
+        """Write the tokenizer as a Hugging Face folder, `tokenizer`."""
+        save_folder(self.tokenizer, folder / "tokenizer", self.length)
 
     def decode(self, x: Tensor) -> list[str]:
         """The lines of (B, T, V): at each position the token with the largest entry."""

@@ -74,12 +74,15 @@ def model_row(
     drawn = draw_lines(yardstick.domain, generator, n, rng, labels, temperature)
     row = yardstick.measure(drawn.texts)
     row |= {"joint": joint(row, rows[COPY]), "truncated": drawn.truncated}
-    return row | held_out_nll(generator, data)
+    return row | held_out_nll(generator, data, temperature)
 
 
-def held_out_nll(generator: Any, data: Any) -> dict[str, float]:
-    """Nats per token and per word of the lines of a split; nothing without a likelihood."""
-    if not hasattr(generator, "log_likelihood"):
+def held_out_nll(generator: Any, data: Any, temperature: float = 1.0) -> dict[str, float]:
+    """Nats per token and per word of the lines of a split, under the model at that temperature.
+
+    Nothing without a likelihood.
+    """
+    if not hasattr(generator, "token_log_likelihood"):
         return {}
     nats, tokens, device = 0.0, 0, device_of(generator)
     with evaluating(generator), torch.no_grad():
@@ -87,7 +90,8 @@ def held_out_nll(generator: Any, data: Any) -> dict[str, float]:
             batch = data.batch(indices)
             tokens += int((batch.x[..., PAD] == 0).sum())
             batch = tree_map(lambda leaf: leaf.to(device), batch)
-            nats -= generator.log_likelihood(batch).double().sum().item()
+            given = (batch.x.argmax(-1), batch.condition, temperature)
+            nats -= generator.token_log_likelihood(*given).double().sum().item()
     words = sum(len(split_words(line)) for line in data.texts)
     return {"nll_token": nats / tokens, "nll_word": nats / words}
 

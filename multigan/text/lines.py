@@ -13,7 +13,10 @@ from multigan.text.words import one_line
 LONGEST_BYTES = 64 * 1024  # of a line that is read
 MOST_LINES = 1_000_000
 SHARE_HELD_OUT = 0.04  # of the different lines, in valid and in test each
+FEW_HELD_OUT = 24  # of a small file, so that there is something to measure with
+MOST_HELD_OUT = 0.2  # but no more than this share of it
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_lines(file: Path) -> list[str]:
@@ -58,7 +61,8 @@ def split_lines(lines: list[str]) -> dict[str, list[str]]:
         raise ValueError(
             f"{len(different)} different lines; wanted 3 or more: one each to train, validate, test"
         )
-    held = max(1, int(SHARE_HELD_OUT * len(different)))
+    few = min(FEW_HELD_OUT, int(MOST_HELD_OUT * len(different)))
+    held = max(1, few, int(SHARE_HELD_OUT * len(different)))
     parts = (different[:held], different[held : 2 * held], different[2 * held :])
     chosen = {name: set(part) for name, part in zip(("test", "valid", "train"), parts, strict=True)}
     in_order = list(dict.fromkeys(lines))
@@ -83,8 +87,9 @@ def _texts(content: bytes, file: Path, number: int) -> list[str]:
     try:
         text = content.decode()
     except UnicodeDecodeError:
+        coded = "UTF-16" if number == 1 and content.startswith(UTF_16_MARKS) else "LATIN1"
         raise ValueError(
-            f"{file}, line {number}: not UTF-8; convert it: iconv -f LATIN1 -t UTF-8 {file.name}"
+            f"{file}, line {number}: not UTF-8; convert it: iconv -f {coded} -t UTF-8 {file.name}"
         ) from None
     parts = (one_line(part).strip() for part in text.replace("\r", "\n").split("\n"))
     return [part for part in parts if part]

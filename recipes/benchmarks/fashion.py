@@ -27,11 +27,11 @@ def recipe(
     data: str = "fashion-mnist",
     resolution: int = 32,
     game: str = "r3",
-    steps: int = 6000,
+    steps: int = 4400,
     batch_size: int = 64,
     width: int = 32,
     lr: float = 2e-3,
-    gamma: float = 0.3,
+    gamma: float = 1.0,
 ) -> Recipe:
     """Pieces of clothing.
 

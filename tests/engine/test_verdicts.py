@@ -158,6 +158,13 @@ def test_variety_is_measured_in_distances_between_samples():
     assert variety(AsItIs(), real[:1], fake[:1], None) == {}
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
+def test_of_equal_reals_no_fake_is_said_to_be_more_or_less_varied(value):
+    real, fake = torch.full((64, 7), value), torch.arange(448.0).view(64, 7)
+    seen = variety(AsItIs(), real, fake, None)
+    assert seen.keys() == {"variety/real"} and float(seen["variety/real"]) < 1e-6
+
+
 def test_looking_draws_nothing_and_changes_nothing():
     def weights(look: bool) -> list[Tensor]:
         with torch.random.fork_rng():

@@ -64,6 +64,13 @@ def test_many_left_out_lines_of_ones_own_file_are_warned_of(tmp_path):
         assert len(tiny(source=str(file), vocabulary=50)) > 0
 
 
+def test_words_that_are_never_written_are_warned_of(tmp_path):
+    file = tmp_path / "my.txt"
+    file.write_text("".join(f"many words {k}\n" for k in range(50)))
+    with pytest.warns(UserWarning, match=r"\d+% of the lines hold a word outside"):
+        tiny(source=str(file), vocabulary=20)
+
+
 def test_one_word_lines_and_fewer_lines_than_a_batch_are_data(tmp_path):
     file = tmp_path / "my.txt"
     file.write_text("alpha\nbeta\ngamma\n")
@@ -81,6 +88,7 @@ def test_a_local_tokenizer_folder_is_taken_whole(tmp_path):
     assert torch.equal(tokens_of(again), tokens_of(data))
 
 
+@pytest.mark.filterwarnings("ignore:.*a word outside the vocabulary:UserWarning")
 def test_the_fingerprint_knows_lines_labels_length_and_vocabulary():
     made = [tiny(), tiny(labels="mood"), tiny(length=17), tiny(tokenizer="char", length=60)]
     made += [tiny(vocabulary=20), made[0].split("valid")]

@@ -8,6 +8,7 @@ import torch
 from multigan.contract import Sampler, Unmeasurable
 from multigan.rng import keyed_rng
 from multigan.text import evaluation
+from multigan.text.tokens import PAD
 from multigan.text.yardstick import joint
 from tests.text.tiny import Parrot, tiny_lines, tiny_sampler
 
@@ -82,6 +83,17 @@ def test_the_likelihood_of_held_out_lines_is_the_generators_own(data, fresh):
     assert fresh.model["nll_word"] == pytest.approx(nats / (tokens - len(held)), rel=1e-5)
 
 
+def test_the_likelihood_is_that_of_the_temperature_that_lines_are_drawn_at(data):
+    held, generator = data.split("valid"), tiny_sampler(data).generator
+    tokens = held.batch(torch.arange(len(held))).x.argmax(-1)
+    found = [evaluation.held_out_nll(generator, held, t)["nll_token"] for t in (1.0, 0.5, 1000.0)]
+    with torch.no_grad():
+        nats = -generator.token_log_likelihood(tokens, None, 0.5).sum().item()
+    assert found[1] == pytest.approx(nats / int((tokens != PAD).sum()), rel=1e-5) != found[0]
+    written = data.domain.vocabulary - 2  # all tokens alike, but padding and the beginning
+    assert found[2] == pytest.approx(math.log(written), abs=1e-3)
+
+
 def test_lines_without_an_end_are_counted(data, kept):
     endless = "the dog sees " * 8
     row = table_of(parrot(data, [endless, *data.texts[:3]]), data, kept).model
@@ -118,7 +130,7 @@ def test_too_few_lines_are_unmeasurable(tmp_path):
     file = tmp_path / "my.txt"
     file.write_text("".join(f"line {k}\n" for k in range(30)))
     data = tiny_lines(source=str(file))
-    with pytest.raises(Unmeasurable, match="1 lines to measure with"):
+    with pytest.raises(Unmeasurable, match="6 lines to measure with"):
         table_of(tiny_sampler(data), data, tmp_path)
 
 

@@ -7,6 +7,7 @@ import torch
 
 from multigan import optional
 from multigan.rng import keyed_rng
+from multigan.text.building import build_generator
 from multigan.text.generators import TextGenerator
 from multigan.text.hugging_face import HuggingFaceBody, adopt_body, read_config
 from tests.text.networks import GPT2, LENGTH, cnn, generator, step_by_step
@@ -64,3 +65,14 @@ def test_what_is_no_model_is_answered_in_one_line(tmp_path):
         read_config(tmp_path)
     with pytest.raises(ValueError, match="names no model_type"):
         HuggingFaceBody(5, {"n_embd": 8})
+
+
+def test_a_generator_is_built_around_a_folder_or_a_cell_by_name(folder):
+    found = build_generator(str(folder), 11, LENGTH, 0, embedding=5, tied=True)
+    source = optional.transformers().GPT2Model.from_pretrained(folder).state_dict()
+    name = "h.1.mlp.c_fc.weight"
+    assert torch.equal(found.cell.model.state_dict()[name], source[name])
+    assert found(found.sample_latent(2, keyed_rng("latent"))).shape == (2, LENGTH, 11)
+    assert build_generator("lstm", 11, LENGTH, 0, width=6).cell.features == 6
+    with pytest.raises(ValueError, match=r"cell .gpt. is unknown; known: lstm, .*or a folder"):
+        build_generator("gpt", 11, LENGTH, 0)

@@ -34,8 +34,16 @@ def test_breaks_that_are_no_newlines_become_spaces(tmp_path):
 
 def test_what_is_not_utf8_is_refused_with_its_place_and_a_way_out(tmp_path):
     file = written(tmp_path, "eins\nzwei ä\n".encode("latin-1"))
-    with pytest.raises(ValueError, match=r"my\.txt, line 2: not UTF-8; convert it: iconv"):
+    with pytest.raises(
+        ValueError, match=r"my\.txt, line 2: not UTF-8; convert it: iconv -f LATIN1"
+    ):
         read_lines(file)
+
+
+@pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be"])
+def test_what_is_utf16_is_said_to_be(tmp_path, coding):
+    with pytest.raises(ValueError, match=r"line 1: not UTF-8; convert it: iconv -f UTF-16 -t"):
+        read_lines(written(tmp_path, "\ufeffeins\nzwei\n".encode(coding)))
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \r\n\t\n"])
@@ -84,9 +92,9 @@ def test_splits_are_disjoint_whole_and_independent_of_order():
     lines = [f"line {k % 150}" for k in range(200)]
     parts = split_lines(lines)
     assert {name: len(part) for name, part in parts.items()} == {
-        "train": 138,
-        "valid": 6,
-        "test": 6,
+        "train": 102,
+        "valid": 24,
+        "test": 24,
     }
     assert sorted(line for part in parts.values() for line in part) == sorted(set(lines))
     again = split_lines(lines[::-1])
@@ -96,8 +104,14 @@ def test_splits_are_disjoint_whole_and_independent_of_order():
 
 
 def test_splits_are_the_same_in_every_process():
-    parts = split_lines([f"line {k}" for k in range(50)])
-    assert parts["test"] == ["line 7", "line 21"] and parts["valid"] == ["line 30", "line 33"]
+    parts = split_lines([f"line {k}" for k in range(10)])
+    assert parts["test"] == ["line 6", "line 7"] and parts["valid"] == ["line 2", "line 9"]
+
+
+@pytest.mark.parametrize(("lines", "held"), [(3, 1), (9, 1), (50, 10), (300, 24), (1000, 40)])
+def test_a_small_file_still_holds_out_something_to_measure_with(lines, held):
+    parts = split_lines([f"line {k}" for k in range(lines)])
+    assert [len(parts[name]) for name in ("test", "valid")] == [held, held]
 
 
 def test_three_lines_are_enough_and_two_are_not():

@@ -77,7 +77,7 @@ def test_a_folder_keeps_its_test_lines_and_trains_on_what_it_does_not_validate_o
     (tmp_path / "test.txt").write_text("test line\ntest line\n")
     corpus = read_corpus(str(tmp_path))
     assert corpus.lines["test"] == ["test line"] * 2
-    assert len(corpus.lines["valid"]) == 4 and len(corpus.lines["train"]) == 96
+    assert len(corpus.lines["valid"]) == 20 and len(corpus.lines["train"]) == 80
     assert sorted(corpus.lines["train"] + corpus.lines["valid"]) == sorted(train)
 
 
