@@ -220,6 +220,11 @@ def test_a_run_holds_what_the_listing_says(shelf, capsys):
     assert {path for path in folder.iterdir() if path.name[0] != "."} == listed
 
 
+def test_a_run_of_text_holds_its_tokenizer(shelf):
+    folder = shelf(text_0001="text") / "runs" / "text-0001" / "tokenizer"
+    assert {path.name for path in folder.iterdir()} == {"tokenizer.json", "tokenizer_config.json"}
+
+
 def command_and_rest(words):
     """The command of the program that the first words name, and the words after these."""
     import click

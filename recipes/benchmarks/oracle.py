@@ -1,7 +1,7 @@
 """The synthetic oracle of SeqGAN: likelihood first, then RelGAN's game at CPU size.
 
     multigan train benchmarks/oracle --data ../shared/data/oracle --out runs/oracle
-    multigan evaluate runs/oracle
+    multigan evaluate runs/oracle; python -m tests.benchmarks.oracle runs/oracle
     multigan train benchmarks/oracle --data ../shared/data/oracle --length 40 --beta 2
 
 Result, official weights, 20 tokens, seed 0, `--likelihood-steps 3125 --steps 200`, 24 minutes of a

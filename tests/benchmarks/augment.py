@@ -1,7 +1,7 @@
 """What generated data are worth: the results of the augment benchmark, draw against draw.
 
     python -m tests.benchmarks.queue augment     train and judge what has no result yet
-    python -m tests.benchmarks.augment           the table: means, and 95 % intervals of the gains
+    python -m tests.benchmarks.augment           the table: means and gains with 95 % intervals
 
 A gain is the difference between two classifiers in one draw of the known pictures, so what a draw
 is worth to both of them cancels; the interval is Student's, over the draws.
@@ -47,7 +47,10 @@ def table(results: dict[str, list[dict[str, Any]]]) -> str:
 
 
 def _mean(values: list[float] | None) -> str:
-    return "" if values is None else f"{100 * statistics.mean(values):.1f}"
+    if values is None:
+        return ""
+    mean, high = statistics.mean(values), interval(values)[1]
+    return f"{100 * mean:.1f} ± {100 * (high - mean):.1f}"
 
 
 def _gain(values: list[float] | None) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from multigan.recipe_file import recipe_names
-from tests.benchmarks import augment, queue
+from tests.benchmarks import augment, oracle, queue
 
 
 @pytest.fixture
@@ -36,12 +36,12 @@ def test_the_interval_of_the_gains_is_that_of_students_t():
     assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
     assert augment.interval([1.0]) == (-math.inf, math.inf)
     draws = [
-        {"real": {"plain": 0.5}, "this model": {"plain": 0.5 + gain, "gain_plain": gain}}
+        {"real": {"plain": 0.5 + gain / 2}, "this model": {"plain": 0.5 + gain, "gain_plain": gain}}
         for gain in (0.01, 0.02, 0.03)
     ]
     assert augment.table({"n10": draws}).splitlines()[2:] == [
-        "| n10 | 3 | real | 50.0 |  |  |  |  |",
-        "| n10 | 3 | this model | 52.0 |  |  | +2.0 [-0.5, +4.5] |  |",
+        "| n10 | 3 | real | 51.0 ± 1.2 |  |  |  |  |",
+        "| n10 | 3 | this model | 52.0 ± 2.5 |  |  | +2.0 [-0.5, +4.5] |  |",
     ]
 
 
@@ -99,3 +99,16 @@ def test_a_run_that_fails_is_told_and_the_others_are_run(results, monkeypatch, c
     with pytest.raises(SystemExit, match=r"not run: toy-a-0\.json, toy-a-1\.json"):
         queue.main()
     assert ran == [("a", 0), ("b", 0), ("a", 1), ("b", 1)]
+
+
+def test_the_lowest_figures_along_an_oracle_run_stand_beside_each_other():
+    pairs = [(9.5, 8.0), (9.1, 8.2), (9.4, 7.6), (9.6, 7.7)]
+    measured = [
+        {"step": k, "nll_oracle": oracle_nll, "nll_held_out": held}
+        for k, (oracle_nll, held) in enumerate(pairs)
+    ]
+    assert oracle.table(measured).splitlines()[2:] == [
+        "| lowest nll_oracle | 1 | 9.100 | 8.200 |",
+        "| lowest nll_held_out | 2 | 9.400 | 7.600 |",
+        "| last | 3 | 9.600 | 7.700 |",
+    ]
