@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,10 @@ from multigan.ready_made import closest, ready_names
 FORMAT = 1
 MANIFEST = "manifest.json"  # of a checkpoint folder: file name -> SHA-256
 SAMPLED = "generator_ema.safetensors"
+NORMALISED = "parametrizations.weight.original"  # a layer's weight under spectral norm
 LIKELIHOOD = "likelihood"  # the folder, beside the step checkpoints, of what that stage ended with
+
+Choices = Mapping[str, tuple[str, ...]]  # by the name of a wish, what it may be: a domain's
 
 
 def unique_state(network: nn.Module) -> dict[str, Tensor]:
@@ -103,6 +106,44 @@ def load_what_fits(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[st
     fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
     network.load_state_dict(fitting, strict=False)
     return [name for name in own if name not in fitting]
+
+
+def rows_by_name(
+    network: nn.Module, tensors: Mapping[str, Tensor], own: Choices, given: Choices
+) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
+    """`tensors` with each choice's row where `network` has it, and the choices they have none of.
+
+    `own` are the choices that `network` knows, `given` those of `tensors`, by the wish that they
+    answer. A table is an embedding that is called like the wish and has a row for each choice. What
+    has no row keeps that of `network`, and is named under its table; a table of which no row is
+    known is left out. Where the choices are the same in the same order, nothing is changed.
+    """
+    state, moved, lacking = unique_state(network), dict(tensors), {}
+    for table, layer in network.named_modules():
+        wish = table.rpartition(".")[2]
+        names, before = own.get(wish, ()), given.get(wish, ())
+        is_table = isinstance(layer, nn.Embedding) and layer.num_embeddings == len(names)
+        if not is_table or names == before:
+            continue
+        for name in {f"{table}.weight", f"{table}.{NORMALISED}"} & state.keys() & moved.keys():
+            rows = _moved(moved.pop(name), before, state[name], names)
+            if rows is not None:
+                moved[name] = rows
+                lacking[table] = [choice for choice in names if choice not in before]
+    return moved, lacking
+
+
+def _moved(
+    found: Tensor, before: Sequence[str], fresh: Tensor, names: Sequence[str]
+) -> Tensor | None:
+    """`fresh` with the rows of `found` that it has names for; None if none is known, or fits."""
+    known = [name for name in names if name in before]
+    if not known or found.shape != (len(before), *fresh.shape[1:]):
+        return None
+    rows = fresh.clone()
+    for name in known:
+        rows[names.index(name)] = found[before.index(name)]
+    return rows
 
 
 def sha256(path: Path) -> str:

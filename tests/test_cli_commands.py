@@ -168,19 +168,22 @@ def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
     monkeypatch.setattr(Loop, "go", lambda self: None)
     monkeypatch.setattr(training, "_report", lambda run, json: None)
     text = say(f"train points {OFTEN} --init run --out again --no-report")
-    best = load_file(copied / "checkpoints" / "best" / "generator_ema.safetensors")
+    newest = copied / "checkpoints" / f"step-{STEPS:09d}"
     start = start_of(Path("again"))
-    for name, tensor in best.items():
+    for name, tensor in load_file(newest / "generator_ema.safetensors").items():
         assert torch.equal(start["generator"][name], tensor)
         assert torch.equal(start["generator_ema"][name], tensor)
-    last = load_file(copied / "checkpoints" / f"step-{STEPS:09d}" / "discriminator.safetensors")
+    last = load_file(newest / "discriminator.safetensors")
     assert all(torch.equal(start["discriminator"][name], last[name]) for name in last)
-    assert "does not fit" not in text
+    assert "is fresh" not in text
+    file = newest / "generator_ema.safetensors"
+    text = say(f"train points {OFTEN} --init {file} --out from_file --no-report")
+    assert "is fresh: discriminator (all of it)" in text
 
 
 def test_what_does_not_fit_another_width_is_named(copied, say):
     text = say("train points --tiny --steps 2 --width 9 --init run --out wider")
-    assert "--init run: what does not fit starts fresh: generator.hidden.0.weight" in text
+    assert "--init run: what it lacks, or does not fit, is fresh: generator.hidden.0.weight" in text
     assert "discriminator.last.weight" in text
     assert "generator.last.bias" not in text and "discriminator.last.bias" not in text
 

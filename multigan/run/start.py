@@ -95,7 +95,9 @@ def _warn(description: dict[str, Any], recipe: Path, init: str | None) -> None:
     """Say what a new run does not start from, and what it cannot be rebuilt without."""
     if fresh := description.get("init", {}).get("fresh"):
         names = ", ".join(fresh[:NAMED]) + (f", ... {len(fresh)} in all" if fresh[NAMED:] else "")
-        warnings.warn(f"--init {init}: what does not fit starts fresh: {names}", stacklevel=3)
+        warnings.warn(
+            f"--init {init}: what it lacks, or does not fit, is fresh: {names}", stacklevel=3
+        )
     if f'"{RECIPE_DOMAIN}/' in json.dumps(description):
         warnings.warn(
             f"classes of {recipe} are part of this run; to resume or sample it, name that "
@@ -180,7 +182,8 @@ def _resume(
     if state is None:
         warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
         if "init" in description:
-            processes.first(lambda: initialise(trainer, description["init"]["source"]))
+            source = description["init"]["source"]
+            description["init"] = processes.first(lambda: initialise(trainer, source))
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed between its last checkpoint and saying so
             processes.first(lambda: run.describe(description | {"ended": FINISHED}))

@@ -60,7 +60,9 @@ def test_the_recipe_learns_a_folder_at_any_size(shape, size, learn):
 def test_other_classes_start_from_given_weights_and_the_rest_is_recorded(learn, tmp_path):
     """Ten digits after two shapes: only what depends on the classes and on the colours is new."""
     first = learn(resolution=16)
-    with pytest.warns(UserWarning, match=f"--init {first.path}: what does not fit starts fresh: "):
+    with pytest.warns(
+        UserWarning, match=f"--init {first.path}: what it lacks, or does not fit, is fresh: "
+    ):
         run = train(
             "image", tiny=True, out=str(tmp_path / "digits"), init=str(first.path), **FEW
         ).path

@@ -1,0 +1,58 @@
+"""What the stored results of the benchmarks promise, seed by seed."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.benchmarks.queue import jobs
+
+
+def results(recipe: str) -> dict[str, dict[int, dict[str, Any]]]:
+    """The figures of the model, by row and seed, of every result that there is."""
+    found: dict[str, dict[int, dict[str, Any]]] = {}
+    for job in jobs([recipe]):
+        if job.result.is_file():
+            rows = json.loads(job.result.read_text())["evaluation"]["rows"]
+            found.setdefault(job.row, {})[job.seed] = rows["this model"]
+    return found
+
+
+@pytest.mark.parametrize(("shape", "modes"), [("ring", 8), ("grid", 25)])
+def test_every_mode_of_the_mixtures_is_found_with_ten_seeds(shape, modes):
+    found = results("mixtures")[f"{shape}_r3"]
+    assert len(found) == 10 and all(row["modes"] == modes for row in found.values())
+    if shape == "grid":
+        assert all(
+            row["high_quality"] >= 0.94 and row["reverse_kl"] <= 0.04 for row in found.values()
+        )
+
+
+def test_stacked_digits_have_all_modes_and_nearly_equal_shares():
+    found = results("stacked_digits")["r3"]
+    floor = 0.0192  # of 26,000 fair draws
+    assert len(found) == 3
+    assert all(row["modes"] >= 990 and row["mode_kl"] <= floor + 0.10 for row in found.values())
+
+
+def test_clothes_of_r3_are_nearer_to_real_ones_than_those_of_dcgan():
+    found = results("fashion")
+    assert len(found["r3"]) == len(found["dcgan"]) == 3
+    for seed, row in found["r3"].items():
+        assert row["class_agreement"] >= 0.85
+        assert row["frechet"] < found["dcgan"][seed]["frechet"]
+
+
+@pytest.mark.parametrize(
+    ("data", "metric"), [("digits", "frechet"), ("ring", "total_variation"), ("mnist", "frechet")]
+)
+def test_an_automatic_gamma_is_within_twice_the_best_of_a_grid(data, metric):
+    found = {
+        row.removeprefix(f"{data}_"): seeds[0][metric]
+        for row, seeds in results("gamma").items()
+        if row.startswith(data)
+    }
+    auto = found.pop("auto")
+    assert len(found) == 4 and auto <= 2 * min(found.values())
