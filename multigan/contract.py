@@ -125,6 +125,8 @@ class Domain(Protocol):
     or one of them all. A page falls back to `preview` (multigan/media.py).
     Optional: `choices() -> Mapping[str, Sequence[str]]`, by the name of a wish what it may be; one
     with nothing to choose from is not offered. Other wishes are free.
+    Optional: `conditions`, the names of the wishes that make the condition of a generator: between
+    two of these `multigan interpolate` can walk. Without it, between all.
     Optional: `unpack(folder)`, which writes what other programs can open of it (a tokenizer, say)
     beside recipe.json when a run begins.
     """

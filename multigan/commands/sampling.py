@@ -64,8 +64,7 @@ def interpolate_command(path: str) -> Any:
         Option("frames", int, "samples along one walk", "9"),
         Option("out", Path, "the folder to write to", "walks"),
     ]
-    ends = [Option(_to(w.name), w.type, f"the {w.name} at the other end") for w in wishes]
-    options = [*options, *SOURCE, *wishes, *(ends if _morphs(path) else [])]
+    options = [*options, *SOURCE, *wishes, *_ends(path, wishes)]
     return command(path, f"Walk between latents of {path}.", options, call)
 
 
@@ -74,11 +73,25 @@ def _to(wish: str) -> str:
     return f"to_{wish}"
 
 
-def _morphs(path: str) -> bool:
-    """Whether the generator can stand between two conditions; its recipe is not executed."""
+def _ends(path: str, wishes: list[Option]) -> list[Option]:
+    """The options for the other end of a walk between conditions.
+
+    None for a generator that cannot stand between two; its recipe is not executed.
+    """
     from multigan.part import RECIPE_DOMAIN, find_part
     from multigan.weights import read_description, weights_of
 
-    described = read_description(weights_of(Path(path))).get("generator")
+    description = read_description(weights_of(Path(path)))
+    described = description.get("generator")
     part = described["part"] if described else RECIPE_DOMAIN  # load() will say why
-    return not part.startswith(RECIPE_DOMAIN) and hasattr(find_part(part), "morph")
+    if not wishes or part.startswith(RECIPE_DOMAIN) or not hasattr(find_part(part), "morph"):
+        return []
+    names = [wish.name for wish in wishes]
+    domain = description["domain"]["part"]
+    is_known = not domain.startswith(RECIPE_DOMAIN)
+    conditions = getattr(find_part(domain), "conditions", names) if is_known else names
+    return [
+        Option(_to(wish.name), wish.type, f"the {wish.name} at the other end")
+        for wish in wishes
+        if wish.name in conditions
+    ]

@@ -25,7 +25,7 @@ PARTS = {
 
 COMMANDS = {
     "augment": "multigan.image.dataset:augment",
-    "check": "multigan.image.folder:check",
+    "check": "multigan.image.checking:check",
     "measure": "multigan.image.measuring:measure",
     "project": "multigan.image.latents:project",
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gzip
 import math
+import warnings
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from multigan.files import demand_room, read_arrays
+from multigan.image.classes import numbers_in
 from multigan.image.decoding import WIDE, Size
 from multigan.image.pictures import Pictures, demand_enough, resize_bytes
 
@@ -28,26 +30,50 @@ def read_npz(source: str, size: Size) -> Pictures:
     """The pictures of a .npy or .npz file at one size.
 
     Arrays of three axes (N, H, W) or four (N, H, W, C) or (N, C, H, W) are pictures, joined in the
-    order of their names; whole numbers on one axis of the same length their labels, text on one
-    axis the names of the classes. Raises ValueError for what cannot be read so.
+    order of their names; whole numbers (N,) or (N, 1) or one-hot rows (N, K) their labels, text on
+    one axis the names of the classes. A warning names what might be labels and is not used. Raises
+    ValueError for what cannot be read so.
     """
     arrays = read_arrays(Path(source))
     stacks = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
     if not stacks:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ValueError(f"{source}: no array of pictures, 3 or 4 axes; it holds {shapes}")
-    numbers = {n: a for n, a in arrays.items() if a.ndim == 1 and a.dtype.kind in "iu"}
     names = [a for a in arrays.values() if a.ndim == 1 and a.dtype.kind == "U"]
-    pixels, labels = [], []
-    for name in sorted(stacks):
-        pixels.append(_bytes_of(stacks[name], f"{source}, {name}"))
-        fitting = sorted(n for n, a in numbers.items() if len(a) == len(stacks[name]))
-        labels += [numbers.pop(fitting[0])] if fitting else []
+    pixels = [_bytes_of(stacks[name], f"{source}, {name}") for name in sorted(stacks)]
     if len({tuple(stack.shape[1:]) for stack in pixels}) > 1:
         raise ValueError(f"{source}: its arrays of pictures have several shapes")
+    labels = _labels_in(source, arrays, [len(stacks[name]) for name in sorted(stacks)])
     if len(labels) not in (0, len(pixels)):
         raise ValueError(f"{source}: some of its arrays of pictures have labels, others none")
     return pictures_of(source, torch.cat(pixels), labels, names[0].tolist() if names else (), size)
+
+
+def _labels_in(
+    source: str, arrays: Mapping[str, np.ndarray], counts: Sequence[int]
+) -> list[np.ndarray]:
+    """Labels of as many stacks of pictures as have some.
+
+    Whole numbers are taken before columns and one-hot rows, and these before other numbers: a
+    weight of 1.0 for each picture is no label where there are any.
+    """
+    flat = {name: array for name, array in arrays.items() if array.ndim in (1, 2)}
+    numbers = {name: found for name in flat if (found := numbers_in(flat[name])) is not None}
+    whole = {name for name in numbers if flat[name].ndim == 1 and flat[name].dtype.kind in "iu"}
+    order = sorted(numbers, key=lambda name: (name not in whole, flat[name].ndim == 1, name))
+    labels = []
+    for count in counts:
+        if fitting := [name for name in order if len(numbers[name]) == count]:
+            order.remove(fitting[0])
+            labels.append(numbers[fitting[0]])
+    unused = [f"{n} {a.dtype}{a.shape}" for n, a in flat.items() if len(a) in counts]
+    if unused and not labels:
+        warnings.warn(
+            f"{source}: not used as classes: {', '.join(unused)}; wanted whole numbers or one-hot "
+            "rows",
+            stacklevel=3,
+        )
+    return labels
 
 
 def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> Pictures:
@@ -125,8 +151,8 @@ def pictures_of(
     if len(numbered) != len(pixels):
         raise ValueError(f"{source}: {len(numbered)} labels for {len(pixels)} pictures")
     if names and (numbers[0] < 0 or numbers[-1] >= len(names)):
-        top = int(numbers[-1])
-        raise ValueError(f"{source}: labels up to {top} for {len(names)} names of classes")
+        least, most = int(numbers[0]), int(numbers[-1])
+        raise ValueError(f"{source}: labels {least} to {most} for {len(names)} names of classes")
     called = tuple(str(names[number]) if names else str(number) for number in numbers.tolist())
     return Pictures(resized, torch.from_numpy(numbered).long(), called)
 
@@ -145,10 +171,16 @@ def _bytes_of(stack: np.ndarray, place: str) -> Tensor:
 
 
 def _of_unsigned(stack: np.ndarray, place: str) -> np.ndarray:
-    """Bytes as they are; 16 bits by the fixed range."""
+    """Bytes as they are; 16 bits by the fixed range, unless they hold bytes; more as signed."""
+    if stack.dtype.itemsize > 2:
+        return _of_signed(stack, place)
     if stack.dtype.itemsize == 1:
         return stack.astype(np.uint8)
-    return (stack.clip(0, 65_535) / WIDE).round().astype(np.uint8)
+    if 0 < (most := int(stack.max())) <= 255:
+        told = f"{place}: 16 bits of at most {most} are taken as 0 to 255, not as 0 to 65,535"
+        warnings.warn(told, stacklevel=4)
+        return stack.astype(np.uint8)
+    return (stack / WIDE).round().astype(np.uint8)
 
 
 def _of_signed(stack: np.ndarray, place: str) -> np.ndarray:

@@ -1,8 +1,9 @@
 """One picture file to pixels of the wished size, in worker processes. Imports no torch.
 
 A worker is `python -m multigan.image.decoding`: its task comes on standard input as JSON, its
-pixels and outcomes go to two files. So a crash inside a codec ends a worker, and a script of the
-user's is not run again in every worker, as multiprocessing would do without its main guard.
+pixels and outcomes go to two files, one picture after the other. So a crash inside a codec ends
+only a worker, and what that had finished is kept; and a script of the user's is not run again in
+every worker, as multiprocessing would do without its main guard.
 """
 
 from __future__ import annotations
@@ -21,12 +22,19 @@ from typing import NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.ImageFile import ImageFile
+
+from multigan.image.footprint import footprint
+from multigan.image.strips import ORIENTATION, fit_in_strips, upright
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that starts a program
-MOST_PIXELS = 64_000_000  # of one file: about 200 MB while it is decoded
+MOST_PIXELS = 64_000_000  # of one file
 MOST_BYTES = 256_000_000  # of one file
+MOST_MEMORY = 300_000_000  # bytes: of one file and its pixels while it is decoded
 PAPER = (255, 255, 255, 255)  # what shows through transparent pixels
 WIDE = 257  # 65,535 / 255: 16 bits to 8
+ORIENTATIONS = range(1, 9)  # of EXIF
+LARGE = 4_000_000  # pixels: so many are converted in strips
 DEEP_MODES = ("I", "I;16", "I;16L", "I;16B", "I;16N")
 
 
@@ -105,7 +113,8 @@ def decode(content: bytes, size: Size) -> np.ndarray:
 
     Transparent pixels show white, 16 bits become 8 by the fixed range, of an animation the first
     picture is taken. What is not of the wished shape is cut down around its centre, then scaled.
-    Raises Unusable, or whatever the decoder makes of damaged bytes.
+    Raises Unusable, also where it would take too much memory, or whatever the decoder makes of
+    damaged bytes.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are looked at below
@@ -115,14 +124,16 @@ def decode(content: bytes, size: Size) -> np.ndarray:
                 more = f"{wide:,} x {high:,} pixels; wanted {MOST_PIXELS:,} or fewer in all"
                 raise Unusable("too large", more)
             image.draft("RGB", (2 * size.width, 2 * size.height))  # a JPEG is read at 1/2 .. 1/8
-            upright = ImageOps.exif_transpose(_plain(image))
-            fitted = ImageOps.fit(upright, (size.width, size.height), Image.Resampling.BICUBIC)
+            if (needed := footprint(image, content, wide * high)) > MOST_MEMORY:
+                more = f"{wide:,} x {high:,} pixels take {needed:,} bytes to decode"
+                raise Unusable("too large", f"{more}; wanted {MOST_MEMORY:,} or less")
+            fitted = _fitted(image, size)
     array = np.asarray(fitted).reshape(size.height, size.width, -1)  # (H, W, C)
     grey = bool((array == array[:, :, :1]).all())
     return np.ascontiguousarray(array[:, :, :1] if grey else array).transpose(2, 0, 1).copy()
 
 
-def _opened(content: bytes) -> Image.Image:
+def _opened(content: bytes) -> ImageFile:
     try:
         return Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:  # its own words name a place in memory
@@ -132,11 +143,21 @@ def _opened(content: bytes) -> Image.Image:
         raise Unusable("too large", "far more pixels than any photograph") from None
 
 
-def _plain(image: Image.Image) -> Image.Image:
-    """The picture as L or RGB, with its EXIF orientation still in it."""
+def _fitted(image: Image.Image, size: Size) -> Image.Image:
+    """The picture as L or RGB, upright, cut around its centre and scaled."""
     if image.mode == "F":
         raise Unusable("floating-point values", "their range is not known")
-    exif = image.getexif()
+    image.load()  # a TIFF is turned by it
+    stated = image.getexif().get(ORIENTATION)
+    orientation = stated if isinstance(stated, int) and stated in ORIENTATIONS else 1
+    wanted = (size.width, size.height)
+    if image.width * image.height > LARGE:
+        return fit_in_strips(image, wanted, _plain, orientation)
+    return ImageOps.fit(upright(_plain(image), orientation), wanted, Image.Resampling.BICUBIC)
+
+
+def _plain(image: Image.Image) -> Image.Image:
+    """The picture, or a strip of it, as L or RGB without EXIF."""
     if image.mode in DEEP_MODES:
         deep = np.asarray(image).astype(np.int64).clip(0, 65_535)
         plain = Image.fromarray((deep / WIDE).round().astype(np.uint8))
@@ -147,21 +168,17 @@ def _plain(image: Image.Image) -> Image.Image:
     else:
         plain = image.convert("L" if image.mode in ("1", "L") else "RGB")
     plain.info = {}
-    plain.getexif()[ORIENTATION] = exif.get(ORIENTATION, 1)
     return plain
 
 
-ORIENTATION = 0x0112  # the EXIF tag
-
-
 def work(task: dict) -> None:
-    """Decode the files of a task; outcomes are complete once the second file is there."""
-    outcomes = []
-    with Path(task["pixels"]).open("wb") as pixels:
+    """Decode the files of a task; the outcome of each is a line, written after its pixels."""
+    with Path(task["pixels"]).open("wb") as pixels, Path(task["outcomes"]).open("wb") as outcomes:
         for outcome, content in decode_all(task["source"], task["files"], Size(*task["size"])):
             pixels.write(content)
-            outcomes.append(asdict(outcome))
-    Path(task["outcomes"]).write_text(json.dumps(outcomes), encoding="utf-8")
+            pixels.flush()
+            outcomes.write(json.dumps(asdict(outcome)).encode() + b"\n")
+            outcomes.flush()
 
 
 if __name__ == "__main__":

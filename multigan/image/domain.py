@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -41,6 +41,7 @@ class ImageDomain:
     width: int
     labels: tuple[str, ...] = ()
     selection: str = field(default="frechet", init=False)
+    conditions: ClassVar[tuple[str, ...]] = ("label", "labels")
 
     def __post_init__(self) -> None:
         if self.channels not in MODES:
@@ -67,7 +68,9 @@ class ImageDomain:
         """
         if label is not None and labels is not None:
             raise ValueError("label and labels are both given; wanted one of them")
-        names = labels.split(",") if labels is not None else [] if label is None else [label]
+        names = [] if label is None else [str(label)]
+        if labels is not None:
+            names = [labels] if labels in self.labels else labels.split(",")
         wished = self._wished(torch.arange(first, first + n), names)
         source: Any = generator if truncation is None else Truncated(generator, truncation)
         pictures = self.decode(sample_once(source, n, rng, wished))
@@ -162,19 +165,30 @@ class ImageDomain:
         """Labels (n,) of the named classes in turn, or of all; None in a domain without."""
         if not names:
             return turns % len(self.labels) if self.labels else None
-        return torch.tensor([self._number(name) for name in names])[turns % len(names)]
+        return torch.tensor(self._numbers(names))[turns % len(names)]
 
-    def _number(self, label: str) -> int:
-        """The class called `label`, or of that number."""
+    def _numbers(self, wished: list[str]) -> list[int]:
+        """The classes that all are called as wished, or all have these numbers.
+
+        Names and numbers may stand side by side where no class is called by a number.
+        """
         if not self.labels:
-            raise ValueError(f"label {label}: these pictures have no classes")
-        numbers = {str(number): number for number in range(len(self.labels))}
+            raise ValueError(f"label {','.join(wished)}: these pictures have no classes")
         names = {name: number for number, name in enumerate(self.labels)}
-        if (found := (numbers | names).get(str(label))) is None:
-            more = ", ..." if len(self.labels) > NAMES_SHOWN else ""
-            known = ", ".join(self.labels[:NAMES_SHOWN]) + more
-            raise ValueError(f"label {label}: no such class; known: {known}")
-        return found
+        numbers = {str(number): number for number in range(len(self.labels))}
+        mixed = {} if any(name.isdecimal() for name in names) else numbers | names
+        for known in (names, numbers, mixed):
+            if all(wish in known for wish in wished):
+                return [known[wish] for wish in wished]
+        more = ", ..." if len(self.labels) > NAMES_SHOWN else ""
+        listed = ", ".join(self.labels[:NAMES_SHOWN]) + more
+        for wish in wished:
+            if wish not in names and wish not in numbers:
+                raise ValueError(f"label {wish}: no such class; known: {listed}")
+        raise ValueError(
+            f"labels {','.join(wished)}: names of classes and numbers from 0 on are mixed; "
+            f"known: {listed}"
+        )
 
     def _grid(self, rows: list[list[Image.Image]]) -> Image.Image:
         """One picture of all, each enlarged by a whole factor."""

@@ -40,15 +40,17 @@ class Extractor(nn.Module):
     """A small convolutional network for pictures (B, C, H, W) of one size.
 
     `features` are standardised: over the training split each has mean 0 and sd 1, so that distances
-    compare between data sets. Without classes there are no logits.
+    compare between data sets. Without classes there are no logits. The weights begin as drawn from
+    `seed`, which is kept to be told.
     """
 
     centre: Tensor
     scale: Tensor
     width = FEATURES
 
-    def __init__(self, channels: int, height: int, width: int, classes: int) -> None:
+    def __init__(self, channels: int, height: int, width: int, classes: int, seed: int = 0) -> None:
         super().__init__()
+        self.seed = seed
         stages, wide = [], FIRST_WIDTH
         for _ in range(int(math.log2(min(height, width) / POOLED))):
             stages.append(_stage(channels, wide, kernel=4, stride=2))  # halves H and W
@@ -67,8 +69,9 @@ class Extractor(nn.Module):
     @property
     def told(self) -> str:
         """What this is, for a person."""
-        kind = "an untrained convolutional network with fixed weights"
-        return kind if self.head is None else "a classifier of the training split"
+        if self.head is None:
+            return f"an untrained convolutional network with the fixed weights of seed {self.seed}"
+        return "a classifier of the training split"
 
     def forward(self, x: Tensor) -> Tensor:
         """Class logits (B, classes)."""
@@ -175,7 +178,7 @@ def extractor_for(
     split's bytes only, never on the caller's random state. A file that cannot be read is replaced.
     """
     rng = keyed_rng("image extractor", *([seed] if seed else []))
-    extractor = build_seeded(lambda: Extractor(*shape, classes), rng)
+    extractor = build_seeded(lambda: Extractor(*shape, classes, seed), rng)
     file = cache / f"image-extractor-{_key(extractor, train, seed)}.safetensors"
     try:
         extractor.load_state_dict(load_file(file))

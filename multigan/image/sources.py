@@ -26,15 +26,18 @@ def read_pictures(source: str, size: Size) -> Pictures:
 
     Raises ValueError for an unknown source, what cannot be read, or a size below 1.
     """
+    return reader_of(source, size)(source, size)
+
+
+def reader_of(source: str, size: Size) -> Callable[[str, Size], Pictures]:
+    """What reads a key of SOURCES, or the file or folder at a path.
+
+    Raises ValueError if there is nothing, or for a size below 1.
+    """
     if min(size) < 1:
         raise ValueError(f"pictures of {size.height} x {size.width} pixels; wanted 1 or more")
     if source in SOURCES:
-        return SOURCES[source](size)
-    return _reader(source)(source, size)
-
-
-def _reader(source: str) -> Callable[[str, Size], Pictures]:
-    """What reads the file or folder at a path; ValueError if there is nothing."""
+        return lambda _, size: SOURCES[source](size)
     path = Path(source)
     if path.is_dir():
         if idx_files(path):

@@ -19,11 +19,11 @@ from multigan.image.stacked import StackedImages
 from multigan.recipe import Recipe, Schedule
 
 TINY = {"data": "digits", "steps": 4, "batch_size": 8, "size": "tiny"}
-ROWS = {"r3": {}, "vanilla": {"game": "vanilla"}}
+ROWS = {"r3": {}, "vanilla": {"game": "vanilla", "steps": 13_000}}
 SEEDS = 3
 PRESET = find_preset("stacked-mnist")
 # steps, batch size, gamma, half-life of the average in stacks, learning rate
-ON_CPU = (12_000, 64, 0.3, 10_000, Schedule(2e-3, 0.0))
+ON_CPU = (8_000, 64, 0.3, 10_000, Schedule(2e-3, 0.0))
 PUBLISHED = (PRESET.steps, PRESET.batch_size, PRESET.gamma, PRESET.halflife, PRESET.rate())
 SIZES = {  # pixels a side, black ones at each border among them, the numbers above, DCGAN's widths
     "tiny": (8, 0, ON_CPU, (4,)),

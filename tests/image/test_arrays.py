@@ -8,13 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from multigan import optional
 from multigan.image import sources
 from multigan.image.arrays import read_idx, read_npz
 from multigan.image.data import open_images
 from multigan.image.decoding import Size
-from multigan.image.tables import read_table
-from tests.image.written import content, picture
 
 SIZE = Size(6, 6)
 BYTES = np.random.default_rng(0).integers(0, 256, (12, 6, 6)).astype(np.uint8)
@@ -66,6 +63,64 @@ def test_parts_are_joined_and_classes_named(tmp_path):
     assert pictures.labels.tolist() == [2, 0, 1, 2, *([0, 1, 2] * 3)[:8]]
 
 
+ONE_HOT = np.eye(10)[LABELS]
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [LABELS.astype(float), LABELS[:, None], LABELS[:, None] * 1.0, ONE_HOT, ONE_HOT > 0],
+    ids=["float", "column", "float column", "one-hot", "bool one-hot"],
+)
+def test_labels_of_every_usual_form_are_the_same_classes(labels, tmp_path):
+    halves = {"x_a": BYTES[:8], "y_a": labels[:8], "x_b": BYTES[8:], "y_b": labels[8:]}
+    for arrays in ({"x": BYTES, "y": labels}, halves):
+        pictures = read_npz(written(tmp_path, **arrays), SIZE)
+        assert pictures.labels.tolist() == [0, 1, 2] * 4 and pictures.names == ("3", "5", "9")
+
+
+def test_what_looks_most_like_labels_is_taken(tmp_path):
+    weights = {"a_weight": np.ones(12)}
+    for labels in ({"b_one_hot": np.eye(12), "y": LABELS}, {"y": ONE_HOT}):
+        source = written(tmp_path, x=BYTES, **weights, **labels)
+        assert read_npz(source, SIZE).names == ("3", "5", "9")
+
+
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        (LABELS + 0.5, r"y float64\(12,\)"),
+        (LABELS * np.nan, r"y float64\(12,\)"),
+        (LABELS * 1e300, r"y float64\(12,\)"),
+        (LABELS * np.inf, r"y float64\(12,\)"),
+        (np.ones((12, 3)), r"y float64\(12, 3\)"),
+        (np.array(["cat", "dog"] * 6), r"y <U3\(12,\)"),
+    ],
+    ids=["fractions", "nan", "enormous", "infinite", "several of each", "text"],
+)
+def test_what_might_be_labels_and_is_not_used_is_named(labels, told, tmp_path):
+    source = written(tmp_path, x=BYTES, y=labels, mean=np.zeros(3))
+    wanted = f"set.npz: not used as classes: {told}; wanted whole numbers or one-hot rows$"
+    with pytest.warns(UserWarning, match=wanted):
+        assert read_npz(source, SIZE).labels is None
+
+
+def test_wide_unsigned_numbers_are_bytes_like_signed_ones(tmp_path):
+    for kind in (np.uint32, np.uint64):
+        pictures = read_npz(written(tmp_path, x=BYTES.astype(kind)), SIZE)
+        assert np.array_equal(pictures.pixels[:, 0].numpy(), BYTES)
+        with pytest.raises(ValueError, match="wanted one of 0 to 255"):
+            read_npz(written(tmp_path, x=BYTES.astype(kind) * 257), SIZE)
+
+
+def test_bytes_in_16_bits_are_no_black_pictures_and_it_is_said(tmp_path):
+    told = "set.npz, x: 16 bits of at most 255 are taken as 0 to 255, not as 0 to 65,535$"
+    with pytest.warns(UserWarning, match=told):
+        pictures = read_npz(written(tmp_path, x=BYTES.astype(np.uint16)), SIZE)
+    assert np.array_equal(pictures.pixels[:, 0].numpy(), BYTES)
+    black = read_npz(written(tmp_path, x=np.zeros_like(BYTES, np.uint16)), SIZE)
+    assert not black.pixels.any()
+
+
 @pytest.mark.parametrize(
     ("arrays", "answer"),
     [
@@ -77,7 +132,7 @@ def test_parts_are_joined_and_classes_named(tmp_path):
         ({"x": BYTES.astype(complex)}, "an array of type complex128; wanted numbers"),
         ({"x": BYTES, "z": BYTES[:, :5]}, "its arrays of pictures have several shapes"),
         ({"x": np.array([{}, 1] * 6)}, "set.npz is no file of arrays that can be read"),
-        ({"x": BYTES, "y": LABELS, "names": np.array(["a", "b"])}, "labels up to 9 for 2 names"),
+        ({"x": BYTES, "y": LABELS, "names": np.array(["a", "b"])}, "labels 3 to 9 for 2 names"),
     ],
 )
 def test_arrays_that_are_no_pictures_are_refused(arrays, answer, tmp_path):
@@ -148,59 +203,6 @@ def test_fashion_is_read_where_debian_installs_it(tmp_path, monkeypatch):
     sources.read_pictures.cache_clear()
     names = open_images("fashion-mnist", resolution=6).domain.labels
     assert (names[0], names[9], len(set(names))) == ("t-shirt", "boot", 10)
-
-
-@pytest.fixture
-def table():
-    return pytest.importorskip("datasets", exc_type=ImportError)
-
-
-def rows_of(table, broken=()):
-    """A set of 12 pictures of two named classes."""
-    cells = [{"bytes": content(picture(k)), "path": None} for k in range(12)]
-    for row in broken:
-        cells[row] = {"bytes": b"no picture", "path": None}
-    features = table.Features(image=table.Image(), label=table.ClassLabel(names=["cat", "dog"]))
-    values = {"image": cells, "label": [k % 2 for k in range(12)]}
-    return table.Dataset.from_dict(values, features=features)
-
-
-def test_parquet_and_arrow_sets_are_read(table, tmp_path):
-    rows = rows_of(table)
-    rows.to_parquet(tmp_path / "set.parquet")
-    rows.save_to_disk(tmp_path / "saved")
-    (tmp_path / "folder").mkdir()
-    rows.to_parquet(tmp_path / "folder" / "train-0.parquet")
-    for source in ("set.parquet", "saved", "folder"):
-        data = open_images(str(tmp_path / source), resolution=16)
-        assert data.domain.labels == ("cat", "dog") and len(data) == 12
-        batch = data.batch(torch.arange(12))
-        assert batch.condition.tolist() == [k % 2 for k in range(12)]
-        wanted = np.asarray(picture(7)).transpose(2, 0, 1) / 127.5 - 1
-        assert np.allclose(batch.x[7].numpy(), wanted, atol=1e-6)
-
-
-def test_rows_that_cannot_be_decoded_are_counted(table, tmp_path):
-    rows_of(table, broken=[1]).to_parquet(tmp_path / "set.parquet")
-    with pytest.warns(UserWarning, match="1 of 12 rows are not used: row 1: cannot be read"):
-        pictures = read_table(str(tmp_path / "set.parquet"), SIZE)
-    assert pictures.labels.tolist() == [0, *([0, 1] * 5)]
-
-
-def test_a_table_without_pictures_or_that_is_none_is_one_line(table, tmp_path):
-    table.Dataset.from_dict({"text": ["a"] * 12}).to_parquet(tmp_path / "text.parquet")
-    with pytest.raises(ValueError, match="no column of pictures; its columns: text"):
-        open_images(str(tmp_path / "text.parquet"), resolution=6)
-    (tmp_path / "bad.parquet").write_bytes(b"no table")
-    with pytest.raises(ValueError, match=r"bad\.parquet is no table that can be read"):
-        open_images(str(tmp_path / "bad.parquet"), resolution=6)
-
-
-def test_a_missing_package_is_answered_with_the_line_that_installs_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(optional.importlib.util, "find_spec", lambda name: None)
-    (tmp_path / "x.parquet").write_bytes(b"")
-    with pytest.raises(ValueError, match=r"pip install 'multigan\[image\]'"):
-        open_images(str(tmp_path / "x.parquet"), resolution=6)
 
 
 def test_a_file_of_no_known_kind_lists_the_known_ones(tmp_path):

@@ -99,25 +99,6 @@ def test_classes_are_drawn_in_turn_and_the_generator_is_told():
     assert [sample.info["label"] for sample in samples] == [*DIGITS, *DIGITS]
 
 
-def test_a_class_can_be_wished_for_by_name_or_number():
-    domain = ImageDomain(1, 8, 8, ("cat", "dog", "0"))
-    sampler = Sampler(domain, Shades(domain))
-    for wish, name in {"dog": "dog", "1": "dog", "cat": "cat", "0": "0", "2": "0"}.items():
-        samples = sampler.sample(3, label=wish)
-        assert {sample.info["label"] for sample in samples} == {name}
-    assert {s.info["label"] for s in sampler.sample(2, label=1)} == {"dog"}
-
-
-def test_a_wish_for_an_unknown_class_names_the_known_ones():
-    with pytest.raises(ValueError, match=r"^label bird: no such class; known: cat, dog$"):
-        Sampler(ImageDomain(1, 8, 8, ("cat", "dog")), Shades(GREY)).sample(1, label="bird")
-    many = ImageDomain(1, 8, 8, tuple(f"c{k}" for k in range(100)))
-    with pytest.raises(ValueError, match=r"known: c0, .*, c19, \.\.\.$"):
-        Sampler(many, Shades(GREY)).sample(1, label="100")
-    with pytest.raises(ValueError, match=r"^label 3: these pictures have no classes$"):
-        Sampler(COLOUR, Shades(COLOUR)).sample(1, label="3")
-
-
 def test_a_sample_does_not_depend_on_how_many_are_drawn():
     sampler = Sampler(GREY, Shades(GREY))
     many, few = sampler.sample(70, seed=1), sampler.sample(3, seed=1)

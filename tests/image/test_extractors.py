@@ -104,6 +104,12 @@ def test_the_weights_of_a_random_extractor_follow_from_its_seed(tmp_path):
     assert not torch.allclose(first, other, atol=0.1)
 
 
+@pytest.mark.parametrize(("wish", "seed"), [("random", 0), ("random:7", 7), ("auto", 0)])
+def test_a_random_extractor_says_its_seed(wish, seed, tmp_path):
+    extractor = open_extractor(wish, Pictures(), (1, 8, 8), 0, tmp_path)
+    assert extractor.told.endswith(f"with the fixed weights of seed {seed}")
+
+
 def test_a_stack_is_seen_channel_by_channel():
     layer = extractors.Extractor(1, 8, 8, classes=4).eval()
     stack = torch.randn(5, 3, 8, 8)

@@ -9,10 +9,11 @@ import pytest
 import torch
 from PIL import Image
 
-from multigan.image import folder, sources
+from multigan.image import folder, sources, workers
+from multigan.image.checking import check
 from multigan.image.data import Images, open_images
 from multigan.image.decoding import Size
-from multigan.image.folder import check, classes_of, read_folder
+from multigan.image.folder import read_folder
 from tests.image.written import content, folder_of, picture
 from tests.runs import snapshot
 
@@ -52,18 +53,9 @@ def test_an_archive_is_read_like_the_folder_in_it(tmp_path):
     assert from_archive.names == ("cat", "dog"), "the one folder on top is no class"
 
 
-def test_labels_are_the_first_folder_in_which_files_differ():
-    assert classes_of("", ["a/1", "a/2"]) == (None, ())
-    assert classes_of("", ["1", "2"]) == (None, ())
-    labels, names = classes_of("", ["top/b/x/1", "top/a/2", "top/b/y/3"])
-    assert labels.tolist() == [1, 0, 1] and names == ("a", "b")
-    with pytest.warns(UserWarning, match="^pets: 1 of 2 pictures lie beside the sub-folders"):
-        assert classes_of("pets", ["a/1", "2"]) == (None, ())
-
-
 def test_broken_files_among_many_are_counted_named_and_left_out(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(folder, "ONE_WORKER", 10)
-    monkeypatch.setattr(folder, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "ONE_WORKER", 10)
+    monkeypatch.setattr(workers, "_cores", lambda: 2)
     root = folder_of(tmp_path / "pets", 40)
     whole = read_folder(str(root), SIZE).pixels
     for k in range(0, 40, 4):
@@ -92,27 +84,19 @@ def test_broken_files_among_many_are_counted_named_and_left_out(tmp_path, monkey
 def test_several_processes_read_what_one_reads(tmp_path, monkeypatch):
     root = folder_of(tmp_path / "pets", 23)
     alone = read_folder(str(root), SIZE)
-    monkeypatch.setattr(folder, "ONE_WORKER", 8)
-    monkeypatch.setattr(folder, "_cores", lambda: 2)
+    monkeypatch.setattr(workers, "ONE_WORKER", 8)
+    monkeypatch.setattr(workers, "_cores", lambda: 2)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
     together = read_folder(str(root), SIZE)
     assert torch.equal(alone.pixels, together.pixels)
     assert torch.equal(alone.labels, together.labels)
 
 
-def test_a_process_that_dies_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(folder, "ONE_WORKER", 8)
-    monkeypatch.setattr(folder, "_cores", lambda: 2)
-    monkeypatch.setattr(folder.sys, "executable", "/bin/false")
-    with pytest.raises(OSError, match="ended with status 1"):
-        read_folder(str(folder_of(tmp_path / "pets", 20)), SIZE)
-
-
 def test_a_set_is_decoded_once_and_again_when_it_changes(tmp_path, monkeypatch):
     root = folder_of(tmp_path / "pets", 12)
     first = read_folder(str(root), SIZE)
     (kept,) = (tmp_path / "cache" / "multigan").iterdir()
-    monkeypatch.setattr(folder, "decode_all", None)
+    monkeypatch.setattr(folder, "decode_files", None)
     assert torch.equal(read_folder(str(root), SIZE).pixels, first.pixels)
     monkeypatch.undo()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))

@@ -5,10 +5,13 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
+from multigan.commands.sampling import interpolate_command
 from multigan.contract import Sampler, sample_once
 from multigan.image.domain import ImageDomain
 from multigan.image.generators import DCGANGenerator, R3Generator
 from multigan.image.moving import write_moving
+from multigan.part import describe
+from multigan.points.generators import MLPGenerator
 from multigan.rng import keyed_rng
 from multigan.run.interpolate import interpolate
 from tests.image.test_latents import Shade
@@ -83,6 +86,22 @@ def test_what_cannot_be_morphed_is_one_line(generator, wishes, to, answer, tmp_p
     with pytest.raises(ValueError, match="DCGANGenerator was given no condition to walk to"):
         interpolate(unlabelled, tmp_path / "out", to={"truncation": 1.0})
     assert not (tmp_path / "out").exists()
+
+
+def test_only_what_makes_the_condition_is_asked_for_at_the_other_end(monkeypatch):
+    description = {"domain": describe(ImageDomain(1, 8, 8, LABELS)), "generator": describe(dcgan())}
+    monkeypatch.setattr("multigan.weights.weights_of", lambda path: path)
+    monkeypatch.setattr("multigan.weights.read_description", lambda file: description)
+
+    def offered():
+        options = interpolate_command("run").params
+        return {option.name for option in options if option.name.startswith("to_")}
+
+    assert offered() == {"to_label", "to_labels"}
+    monkeypatch.delattr(ImageDomain, "conditions")
+    assert offered() == {"to_label", "to_labels", "to_truncation"}, "a domain that says nothing"
+    description["generator"] = describe(MLPGenerator(width=2))
+    assert offered() == set(), "it cannot morph"
 
 
 def test_an_animation_plays_every_page_there_and_back(tmp_path):

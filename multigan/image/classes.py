@@ -1,0 +1,105 @@
+"""What is taken as the classes of pictures: folders, and arrays or columns of labels."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+CALLED = ("label", "labels", "class", "classes")  # what holds labels, if only its name says so
+PARTS = ("train", "training", "test", "testing", "val", "valid", "validation")  # of a set
+EXACT = 2**53  # below it a floating-point number stands for one whole number
+
+
+def classes_of(source: str, files: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:
+    """Labels (N,) and the names of the classes: the first folder in which the files differ.
+
+    Folders that are called like parts of a set, train and test, are joined, with a warning; the
+    classes are those below. No labels if all files lie in one folder; nor, with a warning, if some
+    lie beside such folders, or a part has classes that the largest one has not.
+    """
+    folders = _differing([file.split("/")[:-1] for file in files])
+    firsts = [folder[:1] for folder in folders]
+    if not any(firsts):
+        return None, ()
+    if not all(firsts):
+        beside = sum(not first for first in firsts)
+        return _none(
+            f"{source}: {beside} of {len(files)} pictures lie beside the sub-folders, so these are "
+            "not taken as classes"
+        )
+    parts = sorted({folder[0] for folder in folders})
+    if {part.lower() for part in parts} <= set(PARTS):
+        return _below(source, parts, folders)
+    return _named([folder[0] for folder in folders])
+
+
+def _below(
+    source: str, parts: Sequence[str], folders: Sequence[list[str]]
+) -> tuple[Tensor | None, tuple[str, ...]]:
+    """The classes below the folders of the parts, if these share them."""
+    below = [folder[:1] for folder in _differing([folder[1:] for folder in folders])]
+    joined = f"{source}: {', '.join(parts)} are taken as parts of one set and joined"
+    if all(below):
+        pairs = [(folder[0], b[0]) for folder, b in zip(folders, below, strict=True)]
+        found = [{name for at, name in pairs if at == part} for part in parts]
+        if max(found, key=len) == set().union(*found):
+            warnings.warn(joined, stacklevel=4)
+            return _named([folder[0] for folder in below])
+    return _none(f"{joined}; they share no sub-folders that could be classes")
+
+
+def _differing(folders: Sequence[list[str]]) -> list[list[str]]:
+    """The folders of every file, without the first ones that all share."""
+    ends = zip(min(folders, default=[]), max(folders, default=[]), strict=False)
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], ends)))  # of all: they are sorted
+    return [folder[shared:] for folder in folders]
+
+
+def _none(told: str) -> tuple[None, tuple[str, ...]]:
+    warnings.warn(told, stacklevel=4)
+    return None, ()
+
+
+def _named(labels: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
+    names = sorted(set(labels))
+    numbers = {name: number for number, name in enumerate(names)}
+    return torch.tensor([numbers[label] for label in labels]), tuple(names)
+
+
+def numbers_in(array: np.ndarray) -> np.ndarray | None:
+    """Whole numbers (N,) int64 of an array (N,) or (N, 1), or of one-hot rows (N, K).
+
+    Floating-point numbers may stand for whole ones. None for any other array.
+    """
+    if array.dtype.kind not in "iufb" or array.ndim not in (1, 2) or not array.size:
+        return None
+    if array.dtype.kind == "f" and not (abs(array) < EXACT).all():
+        return None
+    if array.dtype.kind == "f" and (array % 1).any():
+        return None
+    if array.ndim == 1 or array.shape[1] == 1:
+        return array.reshape(-1).astype(np.int64)
+    one_hot = ((array == 0) | (array == 1)).all() and (array.sum(1) == 1).all()
+    return array.argmax(1) if one_hot else None
+
+
+def numbered(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]] | None:
+    """Labels (N,) of numbers or texts, and the names of the classes if they are texts.
+
+    None for other values, and for texts that all differ, as those of single pictures do.
+    """
+    try:
+        array = np.asarray(values)
+    except ValueError:  # lists of several lengths
+        return None
+    if array.dtype.kind == "U" and array.ndim == 1:
+        names, labels = np.unique(array, return_inverse=True)
+        return (labels, tuple(names.tolist())) if len(names) < len(array) else None
+    numbers = numbers_in(array)
+    return None if numbers is None else (numbers, ())
