@@ -3,9 +3,10 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from multigan.recipe_file import recipe_names
-from tests.benchmarks import augment, oracle, queue
+from tests.benchmarks import auc, augment, oracle, queue
 
 
 @pytest.fixture
@@ -112,3 +113,13 @@ def test_the_lowest_figures_along_an_oracle_run_stand_beside_each_other():
         "| lowest nll_held_out | 2 | 9.400 | 7.600 |",
         "| last | 3 | 9.600 | 7.700 |",
     ]
+
+
+def test_the_auc_is_the_chance_of_the_larger_logit():
+    real, fake = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([0.0, 2.0])
+    assert auc.auc(real, fake) == pytest.approx((4 + 0.5) / 6)  # by hand: 4 pairs larger, one equal
+
+
+def test_a_discriminator_is_asked_about_training_and_held_out_samples(points_run):
+    found = auc.measure(points_run)
+    assert found.keys() == {"train", "valid"} and all(0 <= value <= 1 for value in found.values())

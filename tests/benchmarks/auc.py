@@ -1,0 +1,77 @@
+"""Whether a run's discriminator knows real samples, or only those that it was trained on.
+
+    python -m tests.benchmarks.auc RUN ...
+
+The AUC of the mean logit of real samples against as many fresh ones of the same step's generator,
+for training and for validation data: .5 is guessing; what the first has over the second is learnt
+by heart.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from multigan.contract import sample_once, tree_map
+from multigan.engine.objective import as_score
+from multigan.recipe import recipe_from_json
+from multigan.rng import keyed_rng
+from multigan.run.directory import RunDirectory
+from multigan.weights import newest_whole
+
+SAMPLES = 1000  # of each side, at most
+TOGETHER = 100
+SPLITS = ("train", "valid")
+
+
+def auc(real: Tensor, fake: Tensor) -> float:
+    """The chance that a real sample's logit is the larger one; half of it where they are equal."""
+    return float(((real[:, None] > fake).double() + (real[:, None] == fake).double() / 2).mean())
+
+
+@torch.no_grad()
+def measure(run: Path) -> dict[str, float]:
+    """The AUC of each of SPLITS. Raises ValueError for a run without a whole checkpoint."""
+    folder = newest_whole(run)
+    if folder is None:
+        raise ValueError(f"{run} has no whole checkpoint")
+    recipe: Any = recipe_from_json(RunDirectory(run).description()["recipe"])
+    for name in ("generator", "discriminator"):
+        network = getattr(recipe, name)
+        network.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=False)  # tied
+        network.eval()
+    found = {}
+    for name in SPLITS:
+        data = recipe.data.split(name)
+        n = min(SAMPLES, len(data))
+        batch = data.batch(torch.linspace(0, len(data) - 1, n).long(), keyed_rng("auc"))
+        fake = sample_once(recipe.generator, n, keyed_rng("auc", "latent"), batch.condition)
+        sides = (_logits(recipe.discriminator, x, batch.condition) for x in (batch.x, fake))
+        found[name] = auc(*sides)
+    return found
+
+
+def _logits(discriminator: Any, x: Tensor, condition: Any) -> Tensor:
+    """The mean logit of each sample (N,)."""
+    found = []
+    for k in range(0, len(x), TOGETHER):
+        part = tree_map(lambda leaf, k=k: leaf[k : k + TOGETHER], (x, condition))
+        found.append(as_score(discriminator(*part)).per_sample())
+    return torch.cat(found)
+
+
+def main() -> None:
+    """Print a line for each run."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("runs", type=Path, nargs="+")
+    for run in parser.parse_args().runs:
+        print(f"{run}: " + ", ".join(f"{k} {v:.3f}" for k, v in measure(run).items()))
+
+
+if __name__ == "__main__":
+    main()
