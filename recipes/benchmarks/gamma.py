@@ -7,7 +7,7 @@
 Short runs of the default networks, 27 to 79 CPU seconds each on a 2-core x86 machine. Seed 0, gamma
 .02, .08, .32, 1.28, auto: Frechet distance of the digits .97, .91, .70, .63, .69, of MNIST .81,
 .65, .55, .58, .70; total variation of the ring .103, .068, .052, .064, .071. So auto (.30, .17,
-.036) is within 1.37 times the best; with seed 1 within 1.28, with seed 2 within 1.55 times (README).
+.036) is within 1.37 times the best; with seeds 1, 2 within 1.28, 1.55 (README).
 MNIST are its 10,000 test digits, in a folder called mnist.
 """
 
