@@ -174,14 +174,13 @@ class Objective:
     def _score(self, sides: list[Tensor], condition: Condition, rng: torch.Generator) -> Score:
         """The scores of one side of the game or of both, in one forward."""
         if self.augment is not None:
-            seen, condition = self._augmented(torch.cat(sides), condition, rng, len(sides))
+            seen, condition = self._augmented(_joined(sides), condition, rng, len(sides))
             sides = [seen]
         return as_score(self._judge(self._entry(sides), condition))
 
     def _entry(self, sides: list[Tensor]) -> Tensor:
         """The sides as one batch, embedded before they are joined: an embedding is narrower."""
-        embedded = [self.discriminator.embed(x) for x in sides] if self.embeds else sides
-        return torch.cat(embedded)
+        return _joined([self.discriminator.embed(x) for x in sides] if self.embeds else sides)
 
     def _augmented(
         self, x: Tensor, condition: Condition, rng: torch.Generator, sides: int
@@ -230,6 +229,11 @@ class Objective:
             means = [self.processes.mean(side.per_sample()) for side in (fake, real)]
             real, fake = real.relative_to(means[0]), fake.relative_to(means[1])
         return loss(real.logits, fake.logits), real.weights * fake.weights
+
+
+def _joined(sides: list[Tensor]) -> Tensor:
+    """One batch of all; a single side as it is, without a copy."""
+    return sides[0] if len(sides) == 1 else torch.cat(sides)
 
 
 @contextmanager

@@ -14,15 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from multigan.contract import sample_once, tree_map
 from multigan.engine.objective import as_score
 from multigan.recipe import recipe_from_json
 from multigan.rng import keyed_rng
+from multigan.run.checkpoint import load_checkpoint
 from multigan.run.directory import RunDirectory
-from multigan.weights import newest_whole
 
 SAMPLES = 1000  # of each side, at most
 TOGETHER = 100
@@ -37,14 +36,10 @@ def auc(real: Tensor, fake: Tensor) -> float:
 @torch.no_grad()
 def measure(run: Path) -> dict[str, float]:
     """The AUC of each of SPLITS. Raises ValueError for a run without a whole checkpoint."""
-    folder = newest_whole(run)
-    if folder is None:
-        raise ValueError(f"{run} has no whole checkpoint")
     recipe: Any = recipe_from_json(RunDirectory(run).description()["recipe"])
-    for name in ("generator", "discriminator"):
-        network = getattr(recipe, name)
-        network.load_state_dict(load_file(folder / f"{name}.safetensors"), strict=False)  # tied
-        network.eval()
+    networks = {"generator": recipe.generator, "discriminator": recipe.discriminator.eval()}
+    if load_checkpoint(run, networks) is None:
+        raise ValueError(f"{run} has no whole checkpoint")
     found = {}
     for name in SPLITS:
         data = recipe.data.split(name)
