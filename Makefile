@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 EXTRAS := image,music,audio,text,onnx,studio,tensorboard,test
 INSTALLED := $(VENV)/.installed
 
-.PHONY: setup demo test check slow browser damage kills fuzz crafted bench benchmarks clean
+.PHONY: setup demo test check slow browser test-corruption test-crash-recovery fuzz test-malicious bench benchmarks clean
 
 setup: $(INSTALLED)
 
@@ -34,17 +34,17 @@ browser: setup
 slow: setup
 	$(BIN)/python -m pytest -m slow
 
-damage: setup
-	$(BIN)/python -m pytest tests/test_damage.py -m slow -q -s
+test-corruption: setup
+	$(BIN)/python -m pytest tests/storage/test_corruption.py -m slow -q -s
 
-kills: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.kills
+test-crash-recovery: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash_recovery
 
 fuzz: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz
 
-crafted: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.crafted
+test-malicious: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.malicious
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

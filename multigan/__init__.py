@@ -15,15 +15,15 @@ from typing import Any
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "train": "multigan.run.start:train",
-    "resume": "multigan.run.start:resume",
-    "load": "multigan.sampler:load",
-    "Recipe": "multigan.recipe:Recipe",
-    "Schedule": "multigan.recipe:Schedule",
+    "train": "multigan.training.launch:train",
+    "resume": "multigan.training.launch:resume",
+    "load": "multigan.storage.loading:load",
+    "Recipe": "multigan.core.recipe:Recipe",
+    "Schedule": "multigan.core.recipe:Schedule",
     "AdversarialTrainer": "multigan.engine.trainer:AdversarialTrainer",
-    "Sampler": "multigan.contract:Sampler",
-    "Table": "multigan.contract:Table",
-    "part": "multigan.part:part",
+    "Sampler": "multigan.core.protocols:Sampler",
+    "Table": "multigan.core.results_table:Table",
+    "part": "multigan.core.serialization:part",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
@@ -31,7 +31,7 @@ __all__ = [*_PUBLIC, "__version__"]
 
 def __getattr__(name: str) -> Any:
     """Resolve a public name, or a domain's sub-package (`multigan.image`), lazily (PEP 562)."""
-    from multigan.part import domains, load_attribute
+    from multigan.core.serialization import domains, load_attribute
 
     if name in _PUBLIC:
         return load_attribute(_PUBLIC[name])

@@ -1,5 +1,5 @@
 """`python -m multigan`."""
 
-from multigan.cli import run
+from multigan.cli.app import run
 
 run()

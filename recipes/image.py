@@ -10,11 +10,11 @@ wished class .977 .982 .961, pixel spread within a class .94 .93 .98 of real, co
 Try: `multigan train image --resolution 32` for larger digits (not measured).
 """
 
-from multigan.gamma import settle_gamma
-from multigan.image.augment import augmentation
-from multigan.image.data import open_images
-from multigan.image.presets import build_pair
-from multigan.recipe import Recipe, Schedule
+from multigan.core.auto_gamma import settle_gamma
+from multigan.core.recipe import Recipe, Schedule
+from multigan.image.augmentation.pipelines import augmentation
+from multigan.image.datasets.images import open_images
+from multigan.image.models.presets import build_pair
 
 TINY = {"steps": 20, "batch_size": 16, "width": 8}
 

@@ -8,11 +8,11 @@ work in bf16. Not run: no GPU was at hand.
 Try: `--preset mini-32` on a CPU (not run either).
 """
 
-from multigan.gamma import settle_gamma
-from multigan.image.augment import AugmentationPipeline
-from multigan.image.data import open_images
-from multigan.image.presets import find_preset
-from multigan.recipe import Recipe
+from multigan.core.auto_gamma import settle_gamma
+from multigan.core.recipe import Recipe
+from multigan.image.augmentation.pipelines import AugmentationPipeline
+from multigan.image.datasets.images import open_images
+from multigan.image.models.presets import find_preset
 
 TINY = {"data": "digits", "preset": "mini-8", "steps": 4, "batch_size": 8}
 
@@ -31,7 +31,7 @@ def recipe(
     """Pictures with labels, if the data has them.
 
     data: digits, fashion-mnist, or a path: a folder, a zip, arrays; sub-folders are classes
-    preset: sizes and schedules, a name of multigan.image.presets.PRESETS; the one of stacks
+    preset: sizes and schedules, a name of multigan.image.models.presets.PRESETS; the one of stacks
         belongs to benchmarks/stacked_mnist
     mirrored: also learn every picture with left and right exchanged
     steps: updates of the generator; those of the preset if not given

@@ -10,11 +10,11 @@ brackets held-out pieces and voices shuffled: Frechet distance 4.2, 2.4, 4.5 (.4
 Try: `multigan train music --coupling hybrid`, where every voice has latents of its own.
 """
 
-from multigan.gamma import settle_gamma
-from multigan.music.data import SongWindows
-from multigan.music.discriminators import MusicDiscriminator
-from multigan.music.generators import MusicGenerator
-from multigan.recipe import Recipe, Schedule
+from multigan.core.auto_gamma import settle_gamma
+from multigan.core.recipe import Recipe, Schedule
+from multigan.music.datasets.song_windows import SongWindows
+from multigan.music.models.discriminator import MusicDiscriminator
+from multigan.music.models.generator import MusicGenerator
 
 TINY = {"data": "composed", "steps": 20, "batch_size": 8, "width": 16, "voice_width": 8}
 

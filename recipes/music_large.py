@@ -6,10 +6,10 @@ Goal: every figure inside the interval of held-out pieces, or a Frechet distance
 run: no GPU was at hand. Try: the data of the published tables, `--data Jsb16thSeparated.json`.
 """
 
-from multigan.music.data import SongWindows
-from multigan.music.discriminators import MusicDiscriminator
-from multigan.music.generators import MusicGenerator
-from multigan.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule
+from multigan.music.datasets.song_windows import SongWindows
+from multigan.music.models.discriminator import MusicDiscriminator
+from multigan.music.models.generator import MusicGenerator
 
 TINY = {"data": "composed", "steps": 4, "batch_size": 4, "width": 12, "voice_width": 8}
 

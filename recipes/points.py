@@ -10,11 +10,10 @@ floor: .0048). The modes are narrower than they should be: standard deviation .6
 Try: `multigan train points --loss nonsaturating --gamma 0`, a textbook GAN: 2 modes (seed 0).
 """
 
-from multigan.gamma import settle_gamma
-from multigan.points.data import GaussianMixture
-from multigan.points.discriminators import MLPDiscriminator
-from multigan.points.generators import MLPGenerator
-from multigan.recipe import Recipe, Schedule
+from multigan.core.auto_gamma import settle_gamma
+from multigan.core.recipe import Recipe, Schedule
+from multigan.points.dataset import GaussianMixture
+from multigan.points.models import MLPDiscriminator, MLPGenerator
 
 TINY = {"steps": 20, "batch_size": 32, "width": 16, "depth": 2}
 

@@ -8,10 +8,9 @@ Result, the speeches, 12 minutes on two cores; seeds 0, 1, 2: unique 99.95 % or 
 Try: `multigan train text --estimator straight_through --discriminator representations`: RelGAN's.
 """
 
-from multigan.recipe import Recipe, Schedule
-from multigan.text.building import build_generator
-from multigan.text.data import TextLines
-from multigan.text.discriminators import build_discriminator
+from multigan.core.recipe import Recipe, Schedule
+from multigan.text.datasets.text_lines import TextLines
+from multigan.text.models.build import build_discriminator, build_generator
 
 TINY = {"data": "phrases", "labels": "any", "width": 16, "steps": 6, "likelihood_steps": 4}
 GAME = {"loss": "nonsaturating", "ema_halflife_samples": 1000}

@@ -16,7 +16,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def points_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run of tests.runs.STEPS steps, never to be written to."""
-    from tests.runs import train_tiny
+    """A finished run of tests.run_helpers.STEPS steps, never to be written to."""
+    from tests.run_helpers import train_tiny
 
     return train_tiny("points", tmp_path_factory.mktemp("runs") / "points").path

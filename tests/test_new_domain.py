@@ -1,7 +1,8 @@
 """Adding a domain is adding one folder and one recipe, and editing nothing.
 
-The folder is tests/waves, short enough to read as a tutorial. It is copied out of the tests and
-installed the way pip would: a package on the path and an entry point in the group multigan.domains.
+The folder is tests/audio_toy_domain, short enough to read as a tutorial. It is copied out of the
+tests and installed the way pip would: a package on the path and an entry point in the group
+multigan.domains.
 """
 
 import json
@@ -10,19 +11,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.runs import lines_of, python
+from tests.run_helpers import lines_of, python
 
-WAVES = Path(__file__).parent / "waves"
+WAVES = Path(__file__).parent / "audio_toy_domain"
 METADATA = {
     "METADATA": "Metadata-Version: 2.1\nName: waves\nVersion: 1\n",
     "entry_points.txt": "[multigan.domains]\nwaves = waves\n",
 }
 EVERY_COMMAND = """
 import sys
-from multigan import cli
+from multigan.cli import app
 for line in open(sys.argv[1]).read().splitlines():
     print(f"$ multigan {line}", flush=True)
-    assert cli.main(line.split()) == 0, line
+    assert app.main(line.split()) == 0, line
 """
 COMMANDS = """\
 --help
@@ -41,7 +42,9 @@ list --runs --folder .
 def site(tmp_path_factory):
     """A folder with the package `waves` installed, and its recipe beside it."""
     folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(WAVES, folder / "waves", ignore=shutil.ignore_patterns("toy.py", "__py*"))
+    shutil.copytree(
+        WAVES, folder / "audio_toy_domain", ignore=shutil.ignore_patterns("toy.py", "__py*")
+    )
     shutil.copy(WAVES / "toy.py", folder)
     (folder / "waves-1.dist-info").mkdir()
     for name, text in METADATA.items():

@@ -5,10 +5,10 @@ import subprocess
 
 import pytest
 
-from multigan.recipe_file import Knob, read_recipe, recipe_names, settle_knobs
-from multigan.run.start import resume
-from multigan.sampler import load
-from tests.runs import REPOSITORY, logs_of, steps_before, train_tiny
+from multigan.core.recipe_file import Knob, read_recipe, recipe_names, settle_knobs
+from multigan.storage.loading import load
+from multigan.training.launch import resume
+from tests.run_helpers import REPOSITORY, logs_of, steps_before, train_tiny
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning"),

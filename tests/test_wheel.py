@@ -4,8 +4,8 @@ import zipfile
 
 import pytest
 
-from multigan.ready_made import ready_names
-from tests.runs import REPOSITORY, python
+from multigan.storage.pretrained import ready_names
+from tests.run_helpers import REPOSITORY, python
 
 PAGES = ("run/page", "studio/page")
 # What the installed program says of itself, from the unpacked wheel and nowhere else.
@@ -14,9 +14,9 @@ import sys
 sys.path[:] = [sys.argv[1], *(p for p in sys.path if p != sys.argv[2])]
 import multigan
 assert multigan.__file__.startswith(sys.argv[1]), multigan.__file__
-from multigan.ready_made import ready_names
-from multigan.recipe_file import read_recipe, recipe_names, recipes_folder
-from multigan.sampler import load
+from multigan.storage.pretrained import ready_names
+from multigan.core.recipe_file import read_recipe, recipe_names, recipes_folder
+from multigan.storage.loading import load
 assert str(recipes_folder()).startswith(sys.argv[1]), recipes_folder()
 print(*recipe_names())
 assert all(read_recipe(name).knobs for name in recipe_names())
@@ -48,7 +48,10 @@ def in_checkout(*patterns):
 def test_the_wheel_carries_modules_ready_made_generators_pages_and_recipes(wheel):
     names = set(wheel[0])
     assert in_checkout("multigan/**/*.py") <= names
-    ready = in_checkout("multigan/ready/*.json", "multigan/ready/*.safetensors")
+    ready = in_checkout(
+        "multigan/storage/pretrained_weights/*.json",
+        "multigan/storage/pretrained_weights/*.safetensors",
+    )
     assert len(ready) == 2 * len(ready_names()) > 0 and ready <= names
     pages = in_checkout(*(f"multigan/{page}/*" for page in PAGES))
     assert len(pages) > 10 and pages <= names

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from multigan.contract import Augment, Condition, tree_cat
+from multigan.core.protocols import Augment, Condition
+from multigan.core.trees import tree_cat
+from multigan.engine.distributed import ALONE, Processes
+from multigan.engine.gradient_penalties import find_penalty, squared_norm
 from multigan.engine.losses import find_loss
-from multigan.engine.penalties import find_penalty, squared_norm
-from multigan.engine.processes import ALONE, Processes
 
 
 class Score(NamedTuple):

@@ -1,16 +1,16 @@
-"""Values that move during a run, as pure functions of progress: resuming needs no state.
-
-Progress runs from 0 at the first step to 1 at the last step of the horizon.
-"""
+"""Schedules of scalars over a run, and their application to optimizers and penalties."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Any
 
+from torch import optim
+
+from multigan.core.recipe import Recipe, Schedule, Value
 from multigan.engine.losses import find_loss
-from multigan.recipe import Recipe, Schedule, Value
 
 
 def cosine(start: float, end: float, share: float) -> float:
@@ -92,3 +92,37 @@ def with_burn_in(recipe: Recipe) -> Recipe:
         beta2=climb(recipe.beta2, 0.9),
         ema_halflife_samples=climb(recipe.ema_halflife_samples, 0.0),
     )
+
+
+def set_rates(
+    recipe: Recipe,
+    optimizers: Mapping[str, optim.Optimizer],
+    generator: Any,
+    progress: float,
+    share: float = 1.0,
+) -> dict[str, Any]:
+    """Write the rates of this step into the optimisers and the generator's buffers; return them.
+
+    `share` of the recipe's learning rates is taken.
+    """
+    betas = (value_at(recipe.beta1, progress), value_at(recipe.beta2, progress))
+    rates: dict[str, Any] = {}
+    for name, rate in (
+        ("generator", recipe.generator_lr),
+        ("discriminator", recipe.discriminator_lr),
+    ):
+        rates[f"lr/{name}"] = share * value_at(rate, progress)
+        for group in optimizers[name].param_groups:
+            group["lr"], group["betas"] = rates[f"lr/{name}"], betas
+    if hasattr(generator, "anneal"):
+        rates |= generator.anneal(progress)
+    return rates
+
+
+def gammas_at(recipe: Recipe, progress: float) -> dict[str, float]:
+    """The weight of each penalty in an update that it is due in; those of weight 0 are left out."""
+    weights = {
+        name: recipe.penalty_every * value_at(gamma, progress)
+        for name, gamma in recipe.penalties.items()
+    }
+    return {name: weight for name, weight in weights.items() if weight > 0}

@@ -8,25 +8,29 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from multigan.contract import Batch, Condition, tree_map
-from multigan.engine.batch_norm import share_statistics
-from multigan.engine.checks import check_recipe
-from multigan.engine.draws import Draws
-from multigan.engine.dropout import dropout_state, restore_dropout
-from multigan.engine.ema import Ema
-from multigan.engine.fakes import Fakes, phase_of
-from multigan.engine.feed import feed_of
-from multigan.engine.guard import RAISE, SKIP, Guard
-from multigan.engine.likelihood import LikelihoodStage, nats
-from multigan.engine.lookahead import Lookahead
+from multigan.core.protocols import Batch, Condition
+from multigan.core.recipe import Recipe
+from multigan.core.trees import tree_map
+from multigan.engine.averaging import Ema, Lookahead
+from multigan.engine.batches import Draws, Fakes, feed_of, phase_of
+from multigan.engine.distributed import ALONE, Processes, dropout_state, restore_dropout
+from multigan.engine.likelihood_pretraining import LikelihoodStage, nats
+from multigan.engine.monitoring import LOOKED_AT, variety
 from multigan.engine.objective import Objective
-from multigan.engine.precision import Precision
-from multigan.engine.processes import ALONE, Processes
-from multigan.engine.rates import gammas_at, set_rates
-from multigan.engine.schedules import progress_of, value_at, with_burn_in
-from multigan.engine.update import Step, Terms, adam, descend, mean_of
-from multigan.engine.variety import LOOKED_AT, variety
-from multigan.recipe import Recipe
+from multigan.engine.optimization import (
+    RAISE,
+    SKIP,
+    Guard,
+    Precision,
+    Step,
+    Terms,
+    adam,
+    descend,
+    mean_of,
+)
+from multigan.engine.recipe_checks import check_recipe
+from multigan.engine.schedules import gammas_at, progress_of, set_rates, value_at, with_burn_in
+from multigan.engine.sync_batch_norm import share_statistics
 
 
 class AdversarialTrainer:

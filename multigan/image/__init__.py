@@ -7,31 +7,31 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from multigan.contract import Sampler
+    from multigan.core.protocols import Sampler
 
 PARTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
-    "Images": "multigan.image.data:Images",
-    "StackedImages": "multigan.image.stacked:StackedImages",
-    "ScarceImages": "multigan.image.scarce:ScarceImages",
-    "DiffAugment": "multigan.image.augment:DiffAugment",
-    "AdaptivePipeline": "multigan.image.augment:AdaptivePipeline",
-    "AugmentationPipeline": "multigan.image.augment:AugmentationPipeline",
-    "DCGANGenerator": "multigan.image.generators:DCGANGenerator",
-    "R3Generator": "multigan.image.generators:R3Generator",
-    "DCGANDiscriminator": "multigan.image.discriminators:DCGANDiscriminator",
-    "R3Discriminator": "multigan.image.discriminators:R3Discriminator",
+    "Images": "multigan.image.datasets.images:Images",
+    "StackedImages": "multigan.image.datasets.stacked:StackedImages",
+    "ScarceImages": "multigan.image.datasets.few_shot:ScarceImages",
+    "DiffAugment": "multigan.image.augmentation.pipelines:DiffAugment",
+    "AdaptivePipeline": "multigan.image.augmentation.pipelines:AdaptivePipeline",
+    "AugmentationPipeline": "multigan.image.augmentation.pipelines:AugmentationPipeline",
+    "DCGANGenerator": "multigan.image.models.dcgan:DCGANGenerator",
+    "R3Generator": "multigan.image.models.r3gan:R3Generator",
+    "DCGANDiscriminator": "multigan.image.models.dcgan:DCGANDiscriminator",
+    "R3Discriminator": "multigan.image.models.r3gan:R3Discriminator",
 }
 
 COMMANDS = {
-    "augment": "multigan.image.dataset:augment",
-    "check": "multigan.image.checking:check",
-    "measure": "multigan.image.measuring:measure",
-    "project": "multigan.image.latents:project",
+    "augment": "multigan.image.commands:augment",
+    "check": "multigan.image.commands:check",
+    "measure": "multigan.image.commands:measure",
+    "project": "multigan.image.projector:project",
 }
 
 REQUIREMENTS = {
-    "fashion-mnist": "multigan.image.needs:fashion",
+    "fashion-mnist": "multigan.image.datasets.sources:check_fashion",
 }
 
 HUB = {"pipeline_tag": "unconditional-image-generation"}
@@ -42,6 +42,6 @@ def load(path: str | Path) -> Sampler:
 
     Raises ValueError if `path` holds no generator of pictures.
     """
-    from multigan.sampler import load as load_sampler
+    from multigan.storage.loading import load as load_sampler
 
     return load_sampler(path, domain="image")

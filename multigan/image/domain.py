@@ -12,13 +12,14 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from multigan.contract import Data, Generator, Medium, Sampler, Table, sample_once
-from multigan.image import evaluation
-from multigan.image.moving import write_moving
-from multigan.image.pixels import from_bytes, to_bytes
-from multigan.image.sheet import cut, png_of, rows_by_class, save_png
-from multigan.image.truncation import Truncated
-from multigan.part import part
+from multigan.core.modules import sample_once
+from multigan.core.protocols import Data, Generator, Medium, Sampler
+from multigan.core.results_table import Table
+from multigan.core.serialization import part
+from multigan.image.metrics import evaluation
+from multigan.image.rendering import cut, png_of, rows_by_class, save_png, write_moving
+from multigan.image.sampling import Truncated
+from multigan.image.spec import from_bytes, to_bytes
 
 TILE = 64  # pixels: a preview enlarges smaller pictures to about this side
 GAP = 2  # pixels between the pictures of a preview

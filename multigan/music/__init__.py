@@ -10,29 +10,29 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from multigan.contract import Sampler
+    from multigan.core.protocols import Sampler
 
 PARTS = {
-    "MuseGANDiscriminator": "multigan.music.musegan:MuseGANDiscriminator",
-    "MuseGANGenerator": "multigan.music.musegan:MuseGANGenerator",
-    "MusicDiscriminator": "multigan.music.discriminators:MusicDiscriminator",
-    "MusicGenerator": "multigan.music.generators:MusicGenerator",
+    "MuseGANDiscriminator": "multigan.music.models.musegan:MuseGANDiscriminator",
+    "MuseGANGenerator": "multigan.music.models.musegan:MuseGANGenerator",
+    "MusicDiscriminator": "multigan.music.models.discriminator:MusicDiscriminator",
+    "MusicGenerator": "multigan.music.models.generator:MusicGenerator",
     "MusicDomain": "multigan.music.domain:MusicDomain",
-    "SongWindows": "multigan.music.data:SongWindows",
-    "Voice": "multigan.music.roll:Voice",
+    "SongWindows": "multigan.music.datasets.song_windows:SongWindows",
+    "Voice": "multigan.music.representations.voices:Voice",
 }
 
 COMMANDS = {
-    "import": "multigan.music.folder:import_folder",
-    "reference": "multigan.music.reference:reference",
-    "render": "multigan.music.render:render",
-    "sound": "multigan.music.spectrum:sound",
+    "import": "multigan.music.datasets.midi_folder:import_folder",
+    "reference": "multigan.music.commands:reference",
+    "render": "multigan.music.commands:render",
+    "sound": "multigan.music.rendering.mel_spectrogram:sound",
 }
 
 REQUIREMENTS = {
-    "synthesizer": "multigan.music.needs:synthesizer",
-    "soundfont": "multigan.music.needs:soundfont",
-    "chorales": "multigan.music.needs:chorales",
+    "synthesizer": "multigan.music.rendering.audio:check_synthesizer",
+    "soundfont": "multigan.music.rendering.audio:check_soundfont",
+    "chorales": "multigan.music.datasets.chorales:check_chorales",
 }
 
 
@@ -41,6 +41,6 @@ def load(path: str | Path) -> Sampler:
 
     Raises ValueError if `path` holds no generator of music.
     """
-    from multigan.sampler import load as load_sampler
+    from multigan.storage.loading import load as load_sampler
 
     return load_sampler(path, domain="music")

@@ -8,19 +8,18 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from multigan.contract import Data, Generator, Medium, Sampler, Table
-from multigan.music import audio, evaluation, page, sight
-from multigan.music.completed import CompletedSong
-from multigan.music.masks import Frame
-from multigan.music.medley import joined
-from multigan.music.pieces import draw_piece
-from multigan.music.render import write_songs
-from multigan.music.roll import SATB, Voice
-from multigan.music.song import TICKS_PER_QUARTER, UNITS, Metre, Song
-from multigan.music.tensors import decode
-from multigan.music.windows import Grid
-from multigan.music.wishes import Plan, Wishes, plan
-from multigan.part import part
+from multigan.core.protocols import Data, Generator, Medium, Sampler
+from multigan.core.results_table import Table
+from multigan.core.serialization import part
+from multigan.music.formats.song import TICKS_PER_QUARTER, UNITS, CompletedSong, Metre, Song, joined
+from multigan.music.metrics import evaluation
+from multigan.music.rendering import audio, pianoroll_json, pianoroll_plot
+from multigan.music.rendering.song_files import write_songs
+from multigan.music.representations.tensors import decode
+from multigan.music.representations.time_grid import Frame, Grid
+from multigan.music.representations.voices import SATB, Voice
+from multigan.music.sampling.options import Plan, Wishes, plan
+from multigan.music.sampling.sliding_window import draw_piece
 
 SHOWN, COLUMNS = 16, 4  # songs in a preview, and side by side
 HEARD = 4  # songs of a preview that are joined into one WAV and one MIDI file
@@ -166,14 +165,16 @@ class MusicDomain:
         heard = joined(samples[:HEARD])
         png, wav, mid = (path.with_name(path.name + suffix) for suffix in (".png", ".wav", ".mid"))
         return [
-            sight.draw_songs(shown, png, columns or min(COLUMNS, len(shown))),
+            pianoroll_plot.draw_songs(shown, png, columns or min(COLUMNS, len(shown))),
             audio.write_wav(heard, wav),
             heard.to_midi(mid),
         ]
 
     def media(self, samples: list[Song]) -> list[Medium]:
         """The notes of each song as JSON, for a page to draw and play; see `page`."""
-        return [Medium(page.PIANO_ROLL, page.piano_roll(song)) for song in samples]
+        return [
+            Medium(pianoroll_json.PIANO_ROLL, pianoroll_json.piano_roll(song)) for song in samples
+        ]
 
     def write(self, samples: list[Song], folder: Path) -> list[Path]:
         """Write 000000.mid, 000000.wav and 000000.png of each song; a line says what played it."""

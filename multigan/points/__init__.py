@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from multigan.contract import Sampler
+    from multigan.core.protocols import Sampler
 
 PARTS = {
-    "GaussianMixture": "multigan.points.data:GaussianMixture",
-    "MLPDiscriminator": "multigan.points.discriminators:MLPDiscriminator",
-    "MLPGenerator": "multigan.points.generators:MLPGenerator",
+    "GaussianMixture": "multigan.points.dataset:GaussianMixture",
+    "MLPDiscriminator": "multigan.points.models:MLPDiscriminator",
+    "MLPGenerator": "multigan.points.models:MLPGenerator",
     "PointsDomain": "multigan.points.domain:PointsDomain",
 }
 COMMANDS: dict[str, str] = {}
@@ -26,6 +26,6 @@ def load(path: str | Path) -> Sampler:
 
     Raises ValueError if `path` holds no generator of points.
     """
-    from multigan.sampler import load as load_sampler
+    from multigan.storage.loading import load as load_sampler
 
     return load_sampler(path, domain="points")

@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from multigan.contract import Data, Generator, Medium, Sampler, Table, sample_once
-from multigan.files import write_atomically
-from multigan.part import part
+from multigan.core.modules import sample_once
+from multigan.core.protocols import Data, Generator, Medium, Sampler
+from multigan.core.results_table import Table
+from multigan.core.serialization import part
 from multigan.points import metrics
-from multigan.points.layouts import find_layout
+from multigan.points.mixtures import find_layout
+from multigan.storage.files import write_atomically
 
 EVALUATED = 2500  # points measured in every row of the table, as published
 REACH = 2.0  # network units: decoded coordinates are clamped to +-REACH, twice the outermost mean

@@ -12,7 +12,7 @@ import math
 import torch
 from torch import Tensor
 
-from multigan.points.layouts import Layout
+from multigan.points.mixtures import Layout
 
 RADIUS = 3.0  # of high quality, in standard deviations
 CEILING = 1 - math.exp(-(RADIUS**2) / 2)  # .98889: a true Gaussian's high-quality share in 2-D

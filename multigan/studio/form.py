@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from multigan.contract import Sampler
-from multigan.options import Option, options_of
-from multigan.run.markup import Safe, joined, tag
-from multigan.studio.moved import DIRECTIONS, can_move
+from multigan.core.protocols import Sampler
+from multigan.core.signature import Option, options_of
+from multigan.report.html_builder import Safe, joined, tag
+from multigan.studio.latent_edits import DIRECTIONS, can_move
 
 SHOWN = 16  # samples at first
 SEEDS = 2**31  # seeds are below

@@ -10,14 +10,14 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from multigan.contract import Sampler
-from multigan.run.markup import tag
-from multigan.run.report import PAGE as SHARED
+from multigan.core.protocols import Sampler
+from multigan.report.html_builder import tag
+from multigan.report.report import PAGE as SHARED
 from multigan.studio.form import form
-from multigan.studio.maker import Maker
+from multigan.studio.handlers import Maker
 
 HOST = "127.0.0.1"
-OWN = Path(__file__).parent / "page"
+OWN = Path(__file__).parent / "static"
 SCRIPTS = (SHARED / "sound.js", SHARED / "songs.js", OWN / "studio.js")
 STYLES = (SHARED / "page.css", OWN / "studio.css")
 MOST_BYTES = 3_000_000  # of a request: a MIDI file and the wishes

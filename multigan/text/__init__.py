@@ -10,27 +10,27 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from multigan.contract import Sampler
+    from multigan.core.protocols import Sampler
 
 PARTS = {
-    "OracleDomain": "multigan.text.oracle_data:OracleDomain",
-    "OracleLines": "multigan.text.oracle_data:OracleLines",
-    "TextCNN": "multigan.text.cnn:TextCNN",
+    "OracleDomain": "multigan.text.datasets.seqgan_oracle:OracleDomain",
+    "OracleLines": "multigan.text.datasets.seqgan_oracle:OracleLines",
+    "TextCNN": "multigan.text.models.cnn_discriminator:TextCNN",
     "TextDomain": "multigan.text.domain:TextDomain",
-    "TextGenerator": "multigan.text.generators:TextGenerator",
-    "TextLines": "multigan.text.data:TextLines",
-    "TextTransformer": "multigan.text.judge:TextTransformer",
+    "TextGenerator": "multigan.text.models.generator:TextGenerator",
+    "TextLines": "multigan.text.datasets.text_lines:TextLines",
+    "TextTransformer": "multigan.text.models.transformer_discriminator:TextTransformer",
 }
 
 COMMANDS = {
-    "baselines": "multigan.text.baselines:baselines",
-    "reference": "multigan.text.reference:reference",
-    "sweep": "multigan.text.sweep:sweep",
-    "tokenizer": "multigan.text.folder:tokenizer",
+    "baselines": "multigan.text.analysis.likelihood_baselines:baselines",
+    "reference": "multigan.text.commands:reference",
+    "sweep": "multigan.text.analysis.temperature_sweep:sweep",
+    "tokenizer": "multigan.text.commands:tokenizer",
 }
 
 REQUIREMENTS = {
-    "speeches": "multigan.text.needs:speeches",
+    "speeches": "multigan.text.datasets.state_of_the_union:check_speeches",
 }
 
 HUB = {"pipeline_tag": "text-generation"}
@@ -41,6 +41,6 @@ def load(path: str | Path) -> Sampler:
 
     Raises ValueError if `path` holds no generator of text.
     """
-    from multigan.sampler import load as load_sampler
+    from multigan.storage.loading import load as load_sampler
 
     return load_sampler(path, domain="text")

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from multigan.text.tokens import PAD
+from multigan.text.tokenization.tokenizer import PAD
 
 
 class TextCondition(NamedTuple):

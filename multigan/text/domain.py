@@ -10,15 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.contract import Data, Medium, Sampler, Table
-from multigan.files import write_atomically
-from multigan.part import part
-from multigan.text import evaluation
-from multigan.text.drawing import draw
-from multigan.text.scored import ScoredText
-from multigan.text.tokenizer import TextTokenizer, save_folder, tokenizer_of
-from multigan.text.tokens import EOS, PAD
-from multigan.text.wishes import Wishes, check, condition_of, prompt_tokens
+from multigan.core.protocols import Data, Medium, Sampler
+from multigan.core.results_table import Table
+from multigan.core.serialization import part
+from multigan.storage.files import write_atomically
+from multigan.text.metrics import evaluation
+from multigan.text.sampling import ScoredText, Wishes, check, condition_of, draw, prompt_tokens
+from multigan.text.tokenization.tokenizer import EOS, PAD, TextTokenizer, save_folder, tokenizer_of
 
 SHOWN = 64  # lines of a preview
 LINES, SCORES = "samples.txt", "samples.jsonl"

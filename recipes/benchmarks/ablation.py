@@ -12,11 +12,10 @@ seeds each, in the order of ROWS: modes 999.8, 1,000, 1,000, 1,000; KL .141 +- .
 .16; 182, 180, 174, 146 CPU seconds.
 """
 
-from multigan.image.discriminators import DCGANDiscriminator
-from multigan.image.generators import DCGANGenerator
-from multigan.image.layers import stage_widths
-from multigan.image.stacked import StackedImages
-from multigan.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule
+from multigan.image.datasets.stacked import StackedImages
+from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from multigan.image.models.layers import stage_widths
 
 TINY = {"steps": 4, "batch_size": 8, "width": 4}
 ROWS = {

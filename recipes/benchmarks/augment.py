@@ -8,12 +8,11 @@ G sees the same n; all others are held out. Gains over real ones alone, in point
 Fashion-MNIST n = 10 +1.1 [.4, 1.9], n = 20 +.9 [.6, 1.3]; digits: README. 50 to 240 CPU s a draw.
 """
 
-from multigan.image.augment import AugmentationPipeline, augmentation
-from multigan.image.discriminators import DCGANDiscriminator
-from multigan.image.generators import DCGANGenerator
-from multigan.image.layers import stage_widths
-from multigan.image.scarce import ScarceImages
-from multigan.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule
+from multigan.image.augmentation.pipelines import AugmentationPipeline, augmentation
+from multigan.image.datasets.few_shot import ScarceImages
+from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from multigan.image.models.layers import stage_widths
 
 TINY = {"steps": 4, "width": 4, "per_class": 2, "generated": 2}
 ROWS = {

@@ -12,11 +12,10 @@ class agreement .877, .869, .893 (dcgan .877, .891, .880), Frechet .192, .164, .
 logits do not part (README, "Why is my GAN unstable?"), and trials of 1,000 steps end in a tie.
 """
 
-from multigan.image.data import open_images
-from multigan.image.discriminators import DCGANDiscriminator
-from multigan.image.generators import DCGANGenerator
-from multigan.image.layers import stage_widths
-from multigan.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule
+from multigan.image.datasets.images import open_images
+from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from multigan.image.models.layers import stage_widths
 
 TINY = {"data": "digits", "resolution": 8, "steps": 4, "batch_size": 8, "width": 4}
 ROWS = {"r3": {}, "dcgan": {"game": "dcgan", "steps": 8800}}

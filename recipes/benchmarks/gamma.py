@@ -11,16 +11,14 @@ Short runs of the default networks, 27 to 79 CPU seconds each on a 2-core x86 ma
 MNIST are its 10,000 test digits, in a folder called mnist.
 """
 
-from multigan.gamma import settle_gamma
-from multigan.image.data import open_images
-from multigan.image.discriminators import DCGANDiscriminator
-from multigan.image.generators import DCGANGenerator
-from multigan.image.layers import stage_widths
-from multigan.points.data import GaussianMixture
-from multigan.points.discriminators import MLPDiscriminator
-from multigan.points.generators import MLPGenerator
-from multigan.points.layouts import LAYOUTS
-from multigan.recipe import Recipe, Schedule
+from multigan.core.auto_gamma import settle_gamma
+from multigan.core.recipe import Recipe, Schedule
+from multigan.image.datasets.images import open_images
+from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from multigan.image.models.layers import stage_widths
+from multigan.points.dataset import GaussianMixture
+from multigan.points.mixtures import LAYOUTS
+from multigan.points.models import MLPDiscriminator, MLPGenerator
 
 TINY = {"data": "ring", "steps": 20, "batch_size": 32, "width": 16}
 ROWS = {

@@ -14,10 +14,9 @@ Mean and deviation of 10 seeds: ring, 8 modes each, high quality .962 (.008), re
 CPU s, textbook game 2.2 (1.5) modes.
 """
 
-from multigan.points.data import GaussianMixture
-from multigan.points.discriminators import MLPDiscriminator
-from multigan.points.generators import MLPGenerator
-from multigan.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule
+from multigan.points.dataset import GaussianMixture
+from multigan.points.models import MLPDiscriminator, MLPGenerator
 
 TINY = {"steps": 20, "batch_size": 32, "width": 16}
 ROWS = {

@@ -8,11 +8,11 @@ Rows: the head and game of `recipes/music.py`, the four other heads, WGAN-GP, an
 Steps are for equal time, about eight CPU minutes. Results: README; deterministic, musegan: not run.
 """
 
-from multigan.music.data import SongWindows
-from multigan.music.discriminators import MusicDiscriminator
-from multigan.music.generators import MusicGenerator
-from multigan.music.musegan import MuseGANDiscriminator, MuseGANGenerator
-from multigan.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule
+from multigan.music.datasets.song_windows import SongWindows
+from multigan.music.models.discriminator import MusicDiscriminator
+from multigan.music.models.generator import MusicGenerator
+from multigan.music.models.musegan import MuseGANDiscriminator, MuseGANGenerator
 
 TINY = {"data": "composed", "steps": 4, "batch_size": 4, "width": 12}
 ROWS = {
@@ -57,7 +57,7 @@ def recipe(
 
     data: chorales (music21's), composed, or the path of the JSB json
     family: music, or musegan (bars that grow by deconvolution)
-    head: how logits become hard, a name of multigan.music.heads.HEADS
+    head: how logits become hard, a name of multigan.music.models.binarization.HEADS
     game: relativistic (with R1 and R2) or wgan_gp (five updates of D for one of G)
     steps: updates of the generator
     batch_size: real windows in one update

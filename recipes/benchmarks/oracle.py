@@ -10,11 +10,10 @@ published MLE: 9.04), lowest held-out NLL 9.67 / 7.60 (4 epochs), after the game
 oracle itself 5.74 / 5.76. The full lengths, RelGAN's size, and 40 tokens: not run.
 """
 
-from multigan.recipe import Recipe
-from multigan.text.cnn import TextCNN
-from multigan.text.generators import TextGenerator
-from multigan.text.oracle import VOCABULARY
-from multigan.text.oracle_data import OracleLines
+from multigan.core.recipe import Recipe
+from multigan.text.datasets.seqgan_oracle import VOCABULARY, OracleLines
+from multigan.text.models.cnn_discriminator import TextCNN
+from multigan.text.models.generator import TextGenerator
 
 TINY = {"steps": 4, "likelihood_steps": 4, "batch_size": 8, "filters": 8, "lines": 100}
 ROWS = {"20_tokens": {}, "40_tokens": {"length": 40, "beta": 2.0}}  # seeded oracles

@@ -12,11 +12,10 @@ CPU). Seeds 0, 1, 2 on x86, one thread: r3 1,000 modes each, KL .0816, .0888, .0
 .124, .123, .115, Frechet 6.95, 7.25, 6.68, 447 CPU seconds.
 """
 
-from multigan.image.discriminators import DCGANDiscriminator
-from multigan.image.generators import DCGANGenerator
-from multigan.image.layers import stage_widths
-from multigan.image.stacked import StackedImages
-from multigan.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule
+from multigan.image.datasets.stacked import StackedImages
+from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from multigan.image.models.layers import stage_widths
 
 TINY = {"steps": 4, "batch_size": 8, "width": 4}
 ROWS = {"r3": {}, "vanilla": {"game": "vanilla", "steps": 24_000}}

@@ -14,11 +14,10 @@ stacks shown; not run. CPU size, seed 0, one thread of x86: r3 1,000 modes, KL .
 Other seeds were not run.
 """
 
-from multigan.image.discriminators import DCGANDiscriminator
-from multigan.image.generators import DCGANGenerator
-from multigan.image.presets import find_preset
-from multigan.image.stacked import StackedImages
-from multigan.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule
+from multigan.image.datasets.stacked import StackedImages
+from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from multigan.image.models.presets import find_preset
 
 TINY = {"data": "digits", "steps": 4, "batch_size": 8, "size": "tiny"}
 ROWS = {"r3": {}, "vanilla": {"game": "vanilla", "steps": 13_000}}

@@ -16,12 +16,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.contract import sample_once, tree_map
+from multigan.core.modules import sample_once
+from multigan.core.recipe import recipe_from_json
+from multigan.core.rng import keyed_rng
+from multigan.core.trees import tree_map
 from multigan.engine.objective import as_score
-from multigan.recipe import recipe_from_json
-from multigan.rng import keyed_rng
-from multigan.run.checkpoint import load_checkpoint
-from multigan.run.directory import RunDirectory
+from multigan.runs.checkpoint import load_checkpoint
+from multigan.runs.directory import RunDirectory
 
 SAMPLES = 1000  # of each side, at most
 TOGETHER = 100

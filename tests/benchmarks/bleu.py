@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from multigan.rng import keyed_rng
-from multigan.text.metrics import bleu, self_bleu
-from multigan.text.ngrams import NgramModel
-from multigan.text.sources import read_corpus, read_folder_files
-from multigan.text.words import split_words
+from multigan.core.rng import keyed_rng
+from multigan.text.datasets.sources import read_corpus, read_folder_files
+from multigan.text.metrics.bleu import bleu, self_bleu
+from multigan.text.metrics.ngram_model import NgramModel
+from multigan.text.tokenization.words import split_words
 
 LINES, REPEATS = 10_000, 3
 TARGET_SECONDS = 5.0

@@ -17,11 +17,11 @@ import numpy as np
 from PIL import Image
 from sklearn.svm import SVC
 
-from multigan.cli import main as multigan
-from multigan.image.data import Images
-from multigan.rebuilt import data_of
-from multigan.run.directory import RunDirectory
-from multigan.run.evaluate import evaluate
+from multigan.cli.app import main as multigan
+from multigan.image.datasets.images import Images
+from multigan.runs.directory import RunDirectory
+from multigan.runs.evaluate import evaluate
+from multigan.storage.loading import data_of
 
 PER_CLASS = 100
 

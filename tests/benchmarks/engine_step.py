@@ -28,11 +28,11 @@ from torch.nn.functional import softplus
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from multigan.contract import Batch
+from multigan.core.protocols import Batch
+from multigan.core.recipe import Recipe
 from multigan.engine.trainer import AdversarialTrainer
-from multigan.image.discriminators import DCGANDiscriminator, R3Discriminator
-from multigan.image.generators import DCGANGenerator, R3Generator
-from multigan.recipe import Recipe
+from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from multigan.image.models.r3gan import R3Discriminator, R3Generator
 from tests.benchmarks.timing import compare, line
 
 SIDE, CHANNELS, BATCH_SIZE, PICTURES = 32, 3, 64, 1024

@@ -23,11 +23,10 @@ from typing import Any
 
 import torch
 
-from multigan.music import audio
-from multigan.music.composer import compose
-from multigan.music.medley import joined
-from multigan.music.song import Note, Song, Track
-from multigan.rng import keyed_rng
+from multigan.core.rng import keyed_rng
+from multigan.music.datasets.synthetic_chorales import compose
+from multigan.music.formats.song import Note, Song, Track, joined
+from multigan.music.rendering import audio
 
 WARM_UP_STEPS = 3
 NOTES_PER_FILE, PROCESSES = 500, 2
@@ -99,8 +98,8 @@ def composed(minutes: float) -> Song:
 
 def training(steps: int) -> None:
     """Print the steps per second of the default recipe, and the MiB that this process had."""
+    from multigan.core.recipe_file import build_recipe, read_recipe, settle_knobs
     from multigan.engine.trainer import AdversarialTrainer
-    from multigan.recipe_file import build_recipe, read_recipe, settle_knobs
 
     torch.set_num_threads(1)
     file = read_recipe("music")

@@ -23,8 +23,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from multigan.files import write_atomically
-from multigan.recipe_file import read_recipe, recipe_names, recipes_folder
+from multigan.core.recipe_file import read_recipe, recipe_names, recipes_folder
+from multigan.storage.files import write_atomically
 
 RESULTS = recipes_folder() / "benchmarks" / "results"
 FOLDER = "benchmarks/"

@@ -2,7 +2,7 @@
 
 import argparse
 
-from multigan.run.ready import make_ready
+from multigan.export.pretrained import make_ready
 
 
 def main() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from multigan.recipe_file import recipe_names
+from multigan.core.recipe_file import recipe_names
 from tests.benchmarks import auc, augment, oracle, queue
 
 

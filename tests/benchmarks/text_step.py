@@ -20,15 +20,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.contract import Batch
+from multigan.core.protocols import Batch
+from multigan.core.recipe import Recipe
+from multigan.core.rng import keyed_rng
 from multigan.engine.trainer import AdversarialTrainer
-from multigan.recipe import Recipe
-from multigan.rng import keyed_rng
-from multigan.text.cnn import TextCNN
-from multigan.text.generators import TextGenerator, TextLatent
-from multigan.text.relaxation import RELAXATIONS, gumbel, hard
-from multigan.text.sampling import draw
-from multigan.text.tokens import BOS, EOS, PAD
+from multigan.text.models.cnn_discriminator import TextCNN
+from multigan.text.models.generator import TextGenerator, TextLatent
+from multigan.text.models.gumbel_softmax import RELAXATIONS, gumbel
+from multigan.text.models.token_sampling import draw
+from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, one_hot
 from tests.benchmarks.timing import STEPS_PER_BLOCK, WARM_UP_STEPS, compare, line, timed
 
 BATCH_SIZE, LENGTH, VOCABULARY = 64, 20, 2000
@@ -53,7 +53,7 @@ class Noise:
         return len(self.tokens)
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
-        return Batch(hard(self.tokens[indices], VOCABULARY, torch.zeros(())))
+        return Batch(one_hot(self.tokens[indices], VOCABULARY, torch.zeros(())))
 
 
 def generator(cell: str = "relational") -> TextGenerator:

@@ -4,13 +4,13 @@ import os
 
 import pytest
 
-from multigan.run import doctor
-from multigan.run.report import page
-from multigan.run.sections import body_of
-from tests.pages import shown_run
+from multigan.report.report import page
+from multigan.report.sections import body_of
+from multigan.training import environment
+from tests.html_checks import shown_run
 
 pytestmark = pytest.mark.browser
-CHROMIUM = doctor.browser()
+CHROMIUM = environment.browser()
 WIDE, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
 
 

@@ -5,13 +5,13 @@ import re
 
 import pytest
 
-from multigan.contract import Sampler
-from multigan.run import doctor
-from tests.runs import tiny_recipe
-from tests.studio.serving import running
+from multigan.core.protocols import Sampler
+from multigan.training import environment
+from tests.run_helpers import tiny_recipe
+from tests.studio.server_process import running
 
 pytestmark = pytest.mark.browser
-CHROMIUM = doctor.browser()
+CHROMIUM = environment.browser()
 WAIT = 120_000  # milliseconds: machines are busy
 FOUND = re.compile(r"^[\d.]+ s")  # said once samples are shown
 REFUSED = "400 (Bad Request)"  # a browser says so of every refusal

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.engine.ema import RAMP_UP, Ema
+from multigan.engine.averaging import RAMP_UP, Ema
 
 LATE = 10**9  # samples seen: far behind the ramp-up
 

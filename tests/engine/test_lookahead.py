@@ -2,9 +2,9 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.engine.lookahead import Lookahead
+from multigan.engine.averaging import Lookahead
 from multigan.engine.trainer import AdversarialTrainer
-from tests.toys import toy_recipe
+from tests.toy_domain import toy_recipe
 
 
 def weight(value):

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from multigan.core.rng import keyed_rng
 from multigan.engine.losses import LOSSES, find_loss
 from multigan.engine.objective import Objective
-from multigan.rng import keyed_rng
-from tests.toys import IdentityDiscriminator
+from tests.toy_domain import IdentityDiscriminator
 
 # name: D and G at real = fake = 0, then D and G at real = 2, fake = -1
 CLOSED_FORMS = {

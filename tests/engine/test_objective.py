@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from multigan.core.rng import keyed_rng
 from multigan.engine.losses import LOSSES
 from multigan.engine.objective import Objective, as_score, frozen
-from multigan.rng import keyed_rng
-from tests.toys import CLASSES, IdentityDiscriminator, ToyDiscriminator, draw_weights
+from tests.toy_domain import CLASSES, IdentityDiscriminator, ToyDiscriminator, draw_weights
 
 LIVE = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.contract import in_float32
+from multigan.core.modules import in_float32
+from multigan.core.recipe import Recipe
 from multigan.engine.trainer import AdversarialTrainer
-from multigan.recipe import Recipe
-from tests.runs import tiny_recipe
-from tests.toys import record_gradients
+from tests.run_helpers import tiny_recipe
+from tests.toy_domain import record_gradients
 
 GAMES = {"no penalty": {}, "r1 and r2": {"r1": 0.3, "r2": 0.3}}
 # Of a gradient's norm: 8 bits, through every layer and back; a hard choice of a note may turn over.

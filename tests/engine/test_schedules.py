@@ -7,6 +7,7 @@ import math
 
 import pytest
 
+from multigan.core.recipe import Schedule
 from multigan.engine.losses import LOSSES
 from multigan.engine.schedules import (
     SHAPES,
@@ -15,8 +16,7 @@ from multigan.engine.schedules import (
     value_at,
     with_burn_in,
 )
-from multigan.recipe import Schedule
-from tests.toys import toy_recipe
+from tests.toy_domain import toy_recipe
 
 
 def test_progress_runs_from_the_first_step_to_the_last_and_stays():

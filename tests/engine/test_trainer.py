@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
+from multigan.core.recipe import Schedule
 from multigan.engine.losses import LOSSES
 from multigan.engine.trainer import AdversarialTrainer
-from multigan.recipe import Schedule
-from tests.toys import (
+from tests.progress_capture import Watched, gradients_of, moved, parameters_of
+from tests.toy_domain import (
     LinearDiscriminator,
     ToyData,
     ToyDiscriminator,
@@ -17,7 +18,6 @@ from tests.toys import (
     record_gradients,
     toy_recipe,
 )
-from tests.watching import Watched, gradients_of, moved, parameters_of
 
 # hygiene
 

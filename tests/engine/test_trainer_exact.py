@@ -10,15 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from multigan.core.recipe import Recipe, Schedule
 from multigan.engine.trainer import AdversarialTrainer, Step
-from multigan.recipe import Recipe, Schedule
-from tests.toys import (
-    ToyData,
-    ToyDiscriminator,
-    ToyGenerator,
-    toy_recipe,
-)
-from tests.watching import moved, parameters_of, weights_of
+from tests.progress_capture import moved, parameters_of, weights_of
+from tests.toy_domain import ToyData, ToyDiscriminator, ToyGenerator, toy_recipe
 
 # exactly the same again
 

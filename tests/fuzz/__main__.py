@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.fuzz.feeding import READERS, Fed, feed
+from tests.fuzz.harness import READERS, Fed, feed
 
 INPUTS = 12_000  # over all readers
 ROW = "{:<28} {:>6} {:>8} {:>12} {:>10} {:>11}"

@@ -10,22 +10,22 @@ import zlib
 import numpy as np
 import pytest
 
-from multigan import files
-from multigan.image import decoding
-from multigan.image.decoding import Size, Unusable, decode, decode_one
-from multigan.image.sources import read_pictures
-from multigan.image.tables import _content
-from multigan.music import musicxml
-from multigan.music.jsb import read_pieces
-from multigan.music.musicxml import read_musicxml
-from multigan.music.song import Song
-from multigan.run.directory import RunDirectory, read_lines
-from multigan.text.foreign import adopt
-from multigan.text.sources import read_corpus
-from multigan.weights import damage
-from tests.fuzz.feeding import Fed, memory_limit, peak_memory, time_limit
-from tests.image.written import content, picture
-from tests.music.damage import track
+from multigan.image.datasets.sources import read_pictures
+from multigan.image.formats import decode as formats_decode
+from multigan.image.formats.decode import Size, Unusable, decode, decode_one
+from multigan.image.formats.hf_tables import _content
+from multigan.music.datasets.jsb_chorales import read_pieces
+from multigan.music.formats import musicxml
+from multigan.music.formats.musicxml import read_musicxml
+from multigan.music.formats.song import Song
+from multigan.runs.directory import RunDirectory, read_lines
+from multigan.storage import files
+from multigan.storage.checkpoint_files import damage
+from multigan.text.datasets.sources import read_corpus
+from multigan.text.tokenization.hf_tokenizer import adopt
+from tests.fuzz.harness import Fed, memory_limit, peak_memory, time_limit
+from tests.image.image_factory import content, picture
+from tests.music.midi_corruption import track
 
 MIB = 2**20
 DEEP = "[" * 10**6 + "]" * 10**6
@@ -101,7 +101,7 @@ def packed(path, **contents):
 
 def test_an_archive_that_unpacks_to_much_is_not_unpacked(tmp_path, monkeypatch):
     zeros = bytes(40 * MIB)
-    monkeypatch.setattr(decoding, "MOST_BYTES", 30 * MIB)
+    monkeypatch.setattr(formats_decode, "MOST_BYTES", 30 * MIB)
     good = {f"{k}_png": content(picture(k, side=4)) for k in range(10)}
     with pytest.warns(UserWarning, match=r"too large \(bomb.png\)"):
         read_pictures.__wrapped__(str(packed(tmp_path / "x.zip", **good, bomb_png=zeros)), SIZE)

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.fuzz.__main__ import shares
-from tests.fuzz.feeding import LONGEST_SECONDS, READERS, Fed, feed, problem
+from tests.fuzz.harness import LONGEST_SECONDS, READERS, Fed, feed, problem
 from tests.fuzz.reader import Reader
 
 INPUTS = 500  # over all readers; `make fuzz` feeds other ones
@@ -48,7 +48,7 @@ def test_what_is_none_of_our_lines_is_a_failure(tmp_path):
 
 
 def test_an_endless_reader_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.fuzz.feeding.LONGEST_SECONDS", 0.2)
+    monkeypatch.setattr("tests.fuzz.harness.LONGEST_SECONDS", 0.2)
 
     def forever(path):
         while True:
@@ -58,7 +58,7 @@ def test_an_endless_reader_is_stopped(tmp_path, monkeypatch):
 
 
 def test_a_failing_input_is_kept(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.fuzz.feeding.FAILED", tmp_path / "failed")
+    monkeypatch.setattr("tests.fuzz.harness.FAILED", tmp_path / "failed")
     broken = Reader(
         "x.bin", lambda folder: [b"abc"], lambda path: path.read_bytes() == b"abc" or 1 / 0
     )

@@ -8,10 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from multigan.image import sources
-from multigan.image.arrays import read_idx, read_npz
-from multigan.image.data import open_images
-from multigan.image.decoding import Size
+from multigan.image.datasets import sources
+from multigan.image.datasets.images import open_images
+from multigan.image.formats.arrays import read_idx, read_npz
+from multigan.image.formats.decode import Size
 
 SIZE = Size(6, 6)
 BYTES = np.random.default_rng(0).integers(0, 256, (12, 6, 6)).astype(np.uint8)

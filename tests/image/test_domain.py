@@ -6,13 +6,13 @@ import torch
 from PIL import Image
 from torch import nn
 
-from multigan.contract import Sampler
-from multigan.image.data import open_images
+from multigan.core.protocols import Sampler
+from multigan.core.rng import keyed_rng
+from multigan.core.serialization import describe, rebuild
+from multigan.image.datasets.images import open_images
 from multigan.image.domain import GAP, PAPER, ImageDomain
-from multigan.image.evaluation import draw
-from multigan.image.pixels import from_bytes, to_bytes
-from multigan.part import describe, rebuild
-from multigan.rng import keyed_rng
+from multigan.image.metrics.evaluation import draw
+from multigan.image.spec import from_bytes, to_bytes
 
 DIGITS = tuple(str(digit) for digit in range(10))
 GREY = ImageDomain(1, 8, 8, DIGITS)

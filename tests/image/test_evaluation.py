@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.contract import Batch
-from multigan.image import evaluation, metrics
+from multigan.core.protocols import Batch
+from multigan.core.rng import keyed_rng
+from multigan.image.datasets.stacked import StackedImages
 from multigan.image.domain import ImageDomain
-from multigan.image.pixels import from_bytes, quantised
-from multigan.image.stacked import StackedImages
-from multigan.rng import keyed_rng
+from multigan.image.metrics import evaluation, image_metrics
+from multigan.image.spec import from_bytes, quantised
 
 DOMAIN = ImageDomain(1, 8, 8)
 
@@ -63,7 +63,7 @@ def test_every_row_is_measured_as_bytes(cache, monkeypatch):
         seen.append(fake.x)
         return {"kernel": 0.5, "kernel_sd": 0.125}
 
-    monkeypatch.setattr(metrics, "measure", recording)
+    monkeypatch.setattr(image_metrics, "measure", recording)
     found = table(Between(), cache)
     assert len(seen) == len(found.rows) == 4
     assert all(map(is_kept_by_files, seen)) and not is_kept_by_files(torch.randn(9))
@@ -73,7 +73,7 @@ def test_every_row_is_measured_as_bytes(cache, monkeypatch):
 def test_the_interval_of_the_kernel_distance_is_one_sd_on_either_side(cache, monkeypatch):
     spreads = iter((0.125, 0.25, 0.5, 1.0))
     row = lambda *_: {"kernel": 0.5, "kernel_sd": next(spreads)}  # noqa: E731
-    monkeypatch.setattr(metrics, "measure", row)
+    monkeypatch.setattr(image_metrics, "measure", row)
     found = table(Between(), cache)
     for name, sd in zip(found.rows, (0.125, 0.25, 0.5, 1.0), strict=True):
         assert found.intervals[name] == {"kernel": (0.5 - sd, 0.5 + sd)}
@@ -111,8 +111,8 @@ class Pixels:
 
 def test_the_spread_of_the_kernel_distance_is_that_of_pairs_of_halves():
     real, fake = (torch.randn(80, 1, 2, 4, generator=keyed_rng(k)) for k in ("real", "fake"))
-    reference = metrics.refer_to(Pixels(), Batch(real), real)
-    row = metrics.measure(reference, Batch(fake), keyed_rng(0))
+    reference = image_metrics.refer_to(Pixels(), Batch(real), real)
+    row = image_metrics.measure(reference, Batch(fake), keyed_rng(0))
     sets, rng = [x.flatten(1).double().numpy() for x in (real, fake)], np.random.default_rng(0)
     assert row["kernel"] == pytest.approx(squared_mmd(*sets))
     halves = [squared_mmd(*(rows[rng.permutation(80)[:40]] for rows in sets)) for _ in range(2000)]

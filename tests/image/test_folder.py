@@ -9,13 +9,14 @@ import pytest
 import torch
 from PIL import Image
 
-from multigan.image import folder, sources, workers
-from multigan.image.checking import check
-from multigan.image.data import Images, open_images
-from multigan.image.decoding import Size
-from multigan.image.folder import read_folder
-from tests.image.written import content, folder_of, picture
-from tests.runs import snapshot
+from multigan.image.commands import check
+from multigan.image.datasets import sources
+from multigan.image.datasets.images import Images, open_images
+from multigan.image.formats import decode_workers, folder
+from multigan.image.formats.decode import Size
+from multigan.image.formats.folder import read_folder
+from tests.image.image_factory import content, folder_of, picture
+from tests.run_helpers import snapshot
 
 SIZE = Size(8, 8)
 
@@ -54,8 +55,8 @@ def test_an_archive_is_read_like_the_folder_in_it(tmp_path):
 
 
 def test_broken_files_among_many_are_counted_named_and_left_out(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(workers, "ONE_WORKER", 10)
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(decode_workers, "ONE_WORKER", 10)
+    monkeypatch.setattr(decode_workers, "_cores", lambda: 2)
     root = folder_of(tmp_path / "pets", 40)
     whole = read_folder(str(root), SIZE).pixels
     for k in range(0, 40, 4):
@@ -84,8 +85,8 @@ def test_broken_files_among_many_are_counted_named_and_left_out(tmp_path, monkey
 def test_several_processes_read_what_one_reads(tmp_path, monkeypatch):
     root = folder_of(tmp_path / "pets", 23)
     alone = read_folder(str(root), SIZE)
-    monkeypatch.setattr(workers, "ONE_WORKER", 8)
-    monkeypatch.setattr(workers, "_cores", lambda: 2)
+    monkeypatch.setattr(decode_workers, "ONE_WORKER", 8)
+    monkeypatch.setattr(decode_workers, "_cores", lambda: 2)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
     together = read_folder(str(root), SIZE)
     assert torch.equal(alone.pixels, together.pixels)

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from multigan.image.layers import Downsample, ResidualBlock, Upsample, low_pass
+from multigan.image.models.layers import Downsample, ResidualBlock, Upsample, low_pass
 
 
 @pytest.fixture(autouse=True)

@@ -9,18 +9,18 @@ import pytest
 import torch
 from torch import nn
 
+from multigan.core.recipe_file import build_recipe, read_recipe, settle_knobs
 from multigan.engine.objective import Objective
 from multigan.engine.schedules import value_at, with_burn_in
 from multigan.engine.trainer import AdversarialTrainer
-from multigan.image import layers
-from multigan.image.augment import AugmentationPipeline
-from multigan.image.discriminators import DCGANDiscriminator, R3Discriminator
+from multigan.image.augmentation.pipelines import AugmentationPipeline
 from multigan.image.domain import ImageDomain
-from multigan.image.generators import R3Generator
-from multigan.image.layers import Cast, ResidualBlock, with_spread
-from multigan.image.presets import PRESETS, build_pair, find_preset
-from multigan.recipe_file import build_recipe, read_recipe, settle_knobs
-from tests.runs import tiny_recipe
+from multigan.image.models import layers
+from multigan.image.models.dcgan import DCGANDiscriminator
+from multigan.image.models.layers import Cast, ResidualBlock, with_spread
+from multigan.image.models.presets import PRESETS, build_pair, find_preset
+from multigan.image.models.r3gan import R3Discriminator, R3Generator
+from tests.run_helpers import tiny_recipe
 
 # Totals that the paper publishes, of G and D: (classes, channels, millions)
 PUBLISHED = {"cifar-10": (10, 20.78, 21.28), "stacked-mnist": (0, 20.73, 20.68)}

@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.contract import Sampler
-from multigan.image.data import Images
-from multigan.image.stacked import StackedImages
-from multigan.image.triples import coverage
-from multigan.part import describe, rebuild
-from multigan.rng import keyed_rng
-from tests.image.shapes import EXAMPLES
+from multigan.core.protocols import Sampler
+from multigan.core.rng import keyed_rng
+from multigan.core.serialization import describe, rebuild
+from multigan.image.datasets.images import Images
+from multigan.image.datasets.stacked import StackedImages
+from multigan.image.metrics.mode_coverage import coverage
+from tests.image.example_shapes import EXAMPLES
 
 EVEN = torch.full((10,), 0.1)
 

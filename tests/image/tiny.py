@@ -2,8 +2,8 @@
 
 import torch
 
-from multigan.contract import Batch
-from multigan.rng import keyed_rng
+from multigan.core.protocols import Batch
+from multigan.core.rng import keyed_rng
 
 
 class Pictures:

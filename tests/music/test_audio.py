@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import soundfile
 
-from multigan.music import audio
-from multigan.music.medley import joined
-from multigan.music.roll import DRUM_ROWS
-from multigan.music.song import Note, Song, Track
-from multigan.music.synth import FAMILIES, drum, timbre_of, tone
+from multigan.music.formats.song import Note, Song, Track, joined
+from multigan.music.rendering import audio
+from multigan.music.rendering.synthesizer import FAMILIES, drum, timbre_of, tone
+from multigan.music.representations.voices import DRUM_ROWS
 
 RATE = 11_025  # enough for levels and pitches, and quick
 

@@ -2,10 +2,15 @@ from collections import Counter
 
 import pytest
 
-from multigan.music import chorales
-from multigan.music.chorales import corpus_files, four_voices, read_chorales, split_chorales
-from multigan.music.roll import SATB
-from multigan.music.song import Key, Metre, Note, Song, Track
+from multigan.music.datasets import chorales
+from multigan.music.datasets.chorales import (
+    corpus_files,
+    four_voices,
+    read_chorales,
+    split_chorales,
+)
+from multigan.music.formats.song import Key, Metre, Note, Song, Track
+from multigan.music.representations.voices import SATB
 
 COMPARED = 20  # pieces held against music21's own parser, spread over the corpus
 

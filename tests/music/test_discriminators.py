@@ -2,13 +2,13 @@ import numpy as np
 import pytest
 import torch
 
-from multigan.contract import Discriminator
-from multigan.music import tensors
-from multigan.music.discriminators import MusicDiscriminator
-from multigan.music.musegan import MuseGANDiscriminator
-from multigan.music.roll import Voice
-from multigan.rng import keyed_rng
-from tests.music.rolls import VOICES, random_roll
+from multigan.core.protocols import Discriminator
+from multigan.core.rng import keyed_rng
+from multigan.music.models.discriminator import MusicDiscriminator
+from multigan.music.models.musegan import MuseGANDiscriminator
+from multigan.music.representations import conditioning, tensors
+from multigan.music.representations.voices import Voice
+from tests.music.pianoroll_factory import VOICES, random_roll
 
 STEPS, BAR, N = 16, 8, 5
 SMALL = {
@@ -47,7 +47,7 @@ def music(n=N, seed=0):
 
 def some_given(x):
     mask = (torch.rand(len(x), STEPS, len(VOICES), generator=keyed_rng("mask")) < 0.5).float()
-    return tensors.give(x, mask, VOICES)
+    return conditioning.give(x, mask, VOICES)
 
 
 def with_repeat(x):
@@ -145,7 +145,7 @@ def test_the_score_depends_on_what_is_given(family):
     assert ((network(x, given) - network(x)).abs() > 1e-5).all()
     mask_only = given._replace(known=0 * given.known)
     assert ((network(x, given) - network(x, mask_only)).abs() > 1e-6).all()
-    nothing = tensors.nothing_given(N, STEPS, VOICES)
+    nothing = conditioning.nothing_given(N, STEPS, VOICES)
     assert torch.equal(network(x), network(x, nothing))
 
 
@@ -168,7 +168,7 @@ def test_discriminators_are_twice_differentiable(family):
             parameter.add_(0.3 * torch.randn_like(parameter))
     x = torch.rand(1, 4, 6, dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[0, 1], [1, 1], [0, 0], [1, 0]], dtype=torch.float64)[None]
-    given = tensors.Given(torch.rand(1, 4, 6).double(), mask)
+    given = conditioning.Given(torch.rand(1, 4, 6).double(), mask)
     assert torch.autograd.gradcheck(lambda x: network(x, given), x)
     assert torch.autograd.gradgradcheck(lambda x: network(x, given), x)
 
@@ -199,7 +199,7 @@ def test_few_voices_are_heard_too(family, voices):
 
 
 def backward(network, x):
-    network(x, tensors.nothing_given(len(x), STEPS, network.voices)).sum().backward()
+    network(x, conditioning.nothing_given(len(x), STEPS, network.voices)).sum().backward()
     return network
 
 

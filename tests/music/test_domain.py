@@ -7,14 +7,13 @@ import soundfile
 import torch
 from PIL import Image
 
-from multigan.contract import Sampler
-from multigan.music.completed import CompletedSong, Stretch
+from multigan.core.protocols import Sampler
+from multigan.core.rng import keyed_rng
+from multigan.core.serialization import describe, rebuild
+from multigan.core.signature import options_of
 from multigan.music.domain import MusicDomain
-from multigan.music.roll import BAND
-from multigan.music.song import Key, Metre, Note, Song, Track
-from multigan.options import options_of
-from multigan.part import describe, rebuild
-from multigan.rng import keyed_rng
+from multigan.music.formats.song import CompletedSong, Key, Metre, Note, Song, Stretch, Track
+from multigan.music.representations.voices import BAND
 from tests.music.tiny import Tiny
 
 DOMAIN = MusicDomain(tempo_bpm=240.0)  # quick to render

@@ -3,14 +3,15 @@ import math
 import pytest
 import torch
 
-from multigan.contract import Sampler, Unmeasurable
-from multigan.music import evaluation, seams
-from multigan.music.data import SongWindows
+from multigan.core.protocols import Sampler, Unmeasurable
+from multigan.core.rng import keyed_rng
+from multigan.music.datasets.song_windows import SongWindows
 from multigan.music.domain import MusicDomain
-from multigan.music.lines import line_names, lines_of, own_figures
-from multigan.music.roll import BAND, SATB, Voice
-from multigan.music.tensors import encode, fill_in
-from multigan.rng import keyed_rng
+from multigan.music.metrics import evaluation, window_boundaries
+from multigan.music.metrics.voice_lines import line_names, lines_of, own_figures
+from multigan.music.representations.conditioning import fill_in
+from multigan.music.representations.tensors import encode
+from multigan.music.representations.voices import BAND, SATB, Voice
 from tests.music.tiny import Tiny, write_pieces, write_songs
 
 ROWS = ["real (train)", "real (held out)", "voices shuffled", "Markov", "random quarters",
@@ -21,7 +22,7 @@ ROWS = ["real (train)", "real (held out)", "voices shuffled", "Markov", "random 
 def data(tmp_path, monkeypatch):
     monkeypatch.setattr(evaluation, "SAMPLED", 48)
     monkeypatch.setattr(evaluation, "COMPARED", 8)
-    monkeypatch.setattr(seams, "PIECES", 6)
+    monkeypatch.setattr(window_boundaries, "PIECES", 6)
     return SongWindows(write_pieces(tmp_path / "pieces.json", pieces=10))
 
 
@@ -99,7 +100,7 @@ def test_songs_in_any_metre_and_on_any_grid_are_measured(
 ):
     monkeypatch.setattr(evaluation, "SAMPLED", 40)
     monkeypatch.setattr(evaluation, "COMPARED", 4)
-    monkeypatch.setattr(seams, "PIECES", 4)
+    monkeypatch.setattr(window_boundaries, "PIECES", 4)
     source = write_songs(tmp_path / "songs", metre)
     data = SongWindows(source, bars=bars, metre=metre, steps_per_quarter=steps_per_quarter)
     table = evaluate(data, tmp_path)

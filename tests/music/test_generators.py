@@ -2,14 +2,15 @@ import numpy as np
 import pytest
 import torch
 
-from multigan.contract import Generator, tree_map
-from multigan.music import tensors
-from multigan.music.discriminators import MusicDiscriminator
-from multigan.music.generators import COUPLINGS, MusicGenerator
-from multigan.music.musegan import MuseGANDiscriminator, MuseGANGenerator
-from multigan.music.roll import Voice
-from multigan.rng import keyed_rng
-from tests.music.rolls import VOICES, random_roll
+from multigan.core.protocols import Generator
+from multigan.core.rng import keyed_rng
+from multigan.core.trees import tree_map
+from multigan.music.models.discriminator import MusicDiscriminator
+from multigan.music.models.generator import COUPLINGS, MusicGenerator
+from multigan.music.models.musegan import MuseGANDiscriminator, MuseGANGenerator
+from multigan.music.representations import conditioning, tensors
+from multigan.music.representations.voices import Voice
+from tests.music.pianoroll_factory import VOICES, random_roll
 
 SINGERS = tuple(Voice(f"from {lowest}", lowest=lowest, pitches=20) for lowest in (60, 55, 48, 40))
 SMALL = {
@@ -57,7 +58,7 @@ def music(n=N, steps=STEPS, seed=0):
 def given_voice(x, k):
     mask = torch.zeros(len(x), STEPS, len(VOICES))
     mask[..., k] = 1
-    return tensors.give(x, mask, VOICES)
+    return conditioning.give(x, mask, VOICES)
 
 
 @every_family
@@ -91,8 +92,8 @@ def test_windows_and_voices_differ_from_the_start(family, coupling):
 def test_given_cells_come_back_bit_by_bit_and_sound_as_they_did(family, coupling, seed):
     generator, x = made(family, coupling), music(seed=seed)
     mask = torch.rand(N, STEPS, len(VOICES), generator=keyed_rng("mask", seed)) < 0.5
-    given = tensors.give(x, mask, VOICES)
-    cells = tensors.spread(given.mask, VOICES) > 0
+    given = conditioning.give(x, mask, VOICES)
+    cells = conditioning.spread(given.mask, VOICES) > 0
     for module in (generator.train(), generator.eval()):
         out = module(latent_of(generator), given)
         assert torch.equal(out[cells], given.known[cells])
@@ -117,7 +118,7 @@ def test_other_voices_follow_what_is_given_under_the_same_latent(family, couplin
 @every_family
 def test_nothing_given_is_what_no_condition_means(family):
     generator = made(family).eval()
-    latent, nothing = latent_of(generator), tensors.nothing_given(N, STEPS, VOICES)
+    latent, nothing = latent_of(generator), conditioning.nothing_given(N, STEPS, VOICES)
     assert torch.equal(generator(latent), generator(latent, nothing))
 
 
@@ -188,7 +189,7 @@ def test_every_parameter_has_a_gradient_and_moves_within_three_steps(family, cou
     adam = torch.optim.Adam(generator.parameters(), 1e-2, betas=(0.0, 0.99))
     x = music(16)
     mask = (torch.rand(16, STEPS, len(VOICES), generator=keyed_rng("mask")) < 0.4).float()
-    given = tensors.give(x, mask, VOICES)
+    given = conditioning.give(x, mask, VOICES)
     for step in range(3):
         adam.zero_grad()
         (-judge(generator(latent_of(generator, 16, f"{step}"), given), given)).mean().backward()

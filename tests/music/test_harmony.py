@@ -5,14 +5,14 @@ import math
 import pytest
 import torch
 
-from multigan.music.harmony import (
+from multigan.music.metrics.harmony import (
     dissonance,
     dissonance_with,
     parallels,
     tonal_distance,
     voice_crossing,
 )
-from tests.music.written import REST, held, voices
+from tests.music.song_factory import REST, held, voices
 
 FIFTH_APART, SEMITONE_APART = 1.7372, 2.5460  # two pitch classes in tonal space
 

@@ -6,10 +6,10 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from multigan.music.midi import UnreadableMidi
-from multigan.music.song import Key, Metre, Note, Song, Track
-from tests.music.damage import DAMAGED, GOOD, NOTES, midi_bytes
-from tests.music.rolls import VOICES, random_header, random_roll
+from multigan.music.formats.midi import UnreadableMidi
+from multigan.music.formats.song import Key, Metre, Note, Song, Track
+from tests.music.midi_corruption import DAMAGED, GOOD, NOTES, midi_bytes
+from tests.music.pianoroll_factory import VOICES, random_header, random_roll
 
 GRIDS = (3, 4, 6, 12, 24)  # steps per quarter
 

@@ -2,8 +2,8 @@ import zipfile
 
 import pytest
 
-from multigan.music.musicxml import read_musicxml
-from multigan.music.song import Key, Metre
+from multigan.music.formats.musicxml import read_musicxml
+from multigan.music.formats.song import Key, Metre
 
 BAR = 1920
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from multigan.music.song import Key, Metre, Note, Song, Track
+from multigan.music.formats.song import Key, Metre, Note, Song, Track
 
 QUARTER = 480
 BAR = 4 * QUARTER
@@ -19,7 +19,7 @@ def heard(song, track=0):
 
 
 def test_importing_songs_and_rolls_imports_no_torch():
-    code = "import sys, multigan.music.roll; sys.exit('torch' in sys.modules)"
+    code = "import sys, multigan.music.representations.pianoroll; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

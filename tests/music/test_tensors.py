@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from multigan.music import tensors
-from multigan.music.roll import BAND, SATB, Voice, sounding_pitches
-from tests.music.rolls import VOICES, random_roll, random_tokens
+from multigan.music.representations import conditioning, tensors
+from multigan.music.representations.pianoroll import sounding_pitches
+from multigan.music.representations.voices import BAND, SATB, Voice
+from tests.music.pianoroll_factory import VOICES, random_roll, random_tokens
 
 MONO = (Voice("lead", lowest=60, pitches=3),)
 REST, HOLD = MONO[0].rest, MONO[0].hold
@@ -91,7 +92,7 @@ def test_a_window_strikes_what_is_held_into_it():
 def test_a_given_note_is_struck_after_an_unknown_cell_and_keeps_its_pitch():
     x = one_voice(2, HOLD, HOLD, HOLD, 1)
     mask = torch.tensor([0, 0, 1, 1, 0])[None, :, None]
-    given = tensors.give(x, mask, MONO)
+    given = conditioning.give(x, mask, MONO)
     assert given.mask.dtype == x.dtype and given.known[0, 2:4].argmax(-1).tolist() == [2, HOLD]
     assert given.known[0, [0, 1, 4]].sum() == 0
 
@@ -102,21 +103,21 @@ def test_given_cells_sound_the_same_whatever_is_generated_around_them(seed):
     x = tensors.encode(random_roll(rng, 24), VOICES)[None]
     other = tensors.encode(random_roll(rng, 24), VOICES)[None]
     mask = torch.from_numpy(rng.random((1, 24, len(VOICES))) < 0.5)
-    given = tensors.give(x, mask, VOICES)
-    filled = tensors.fill_in(other, given, VOICES)
-    assert torch.equal(filled * tensors.spread(given.mask, VOICES), given.known)
+    given = conditioning.give(x, mask, VOICES)
+    filled = conditioning.fill_in(other, given, VOICES)
+    assert torch.equal(filled * conditioning.spread(given.mask, VOICES), given.known)
     said = tensors.canonical(filled, VOICES)
-    assert torch.equal(said * tensors.spread(given.mask, VOICES), given.known)
+    assert torch.equal(said * conditioning.spread(given.mask, VOICES), given.known)
     before, after = tensors.sounding(x, VOICES), tensors.sounding(said, VOICES)
     for k in range(len(VOICES)):
         assert torch.equal(before[k][mask[..., k]], after[k][mask[..., k]])
 
 
 def test_nothing_given_leaves_everything_to_the_generator():
-    given = tensors.nothing_given(3, 8, BAND)
+    given = conditioning.nothing_given(3, 8, BAND)
     assert given.known.shape == (3, 8, 152) and given.mask.shape == (3, 8, 4)
     x = torch.rand(3, 8, 152)
-    assert torch.equal(tensors.fill_in(x, given, BAND), x)
+    assert torch.equal(conditioning.fill_in(x, given, BAND), x)
 
 
 @pytest.mark.parametrize("x", [torch.zeros(1, 4, 7), torch.full((1, 4, 132), torch.nan)])

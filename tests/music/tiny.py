@@ -5,10 +5,11 @@ import json
 import torch
 from torch import nn
 
-from multigan.music.roll import SATB
-from multigan.music.shelf import save_songs
-from multigan.music.song import Metre, Note, Song, Track
-from multigan.music.tensors import channels, fill_in, slices, width
+from multigan.music.formats.npz import save_songs
+from multigan.music.formats.song import Metre, Note, Song, Track
+from multigan.music.representations.conditioning import fill_in
+from multigan.music.representations.tensors import channels, slices, width
+from multigan.music.representations.voices import SATB
 
 STEPS = 32
 

@@ -5,13 +5,13 @@ import pytest
 import torch
 from PIL import Image
 
-from multigan.contract import Sampler
-from multigan.part import describe, rebuild
-from multigan.points.data import GaussianMixture
+from multigan.core.protocols import Sampler
+from multigan.core.rng import keyed_rng
+from multigan.core.serialization import describe, rebuild
+from multigan.points.dataset import GaussianMixture
 from multigan.points.domain import PointsDomain
-from multigan.points.generators import MLPGenerator
-from multigan.points.layouts import LAYOUTS
-from multigan.rng import keyed_rng
+from multigan.points.mixtures import LAYOUTS
+from multigan.points.models import MLPGenerator
 
 
 class TrueSampler(MLPGenerator):

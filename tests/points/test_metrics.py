@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from multigan.points.layouts import LAYOUTS, find_layout
+from multigan.core.rng import keyed_rng
 from multigan.points.metrics import (
     CEILING,
     measure,
@@ -15,7 +15,7 @@ from multigan.points.metrics import (
     sd_ratios,
     total_variation,
 )
-from multigan.rng import keyed_rng
+from multigan.points.mixtures import LAYOUTS, find_layout
 
 GRID, RING = LAYOUTS["grid"], LAYOUTS["ring"]
 

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from multigan.contract import Medium, Sampler
-from multigan.run.views import show_all
-from multigan.sampler import load
+from multigan.core.protocols import Medium, Sampler
+from multigan.report.html_builder import show_all
+from multigan.storage.loading import load
 from multigan.studio import server
 from multigan.studio.form import form, wishes_of
-from multigan.studio.maker import Maker
-from tests.runs import DOMAINS, tiny_recipe
-from tests.studio.serving import ask, asked, running
+from multigan.studio.handlers import Maker
+from tests.run_helpers import DOMAINS, tiny_recipe
+from tests.studio.server_process import ask, asked, running
 
 pytest.importorskip("starlette", reason="pip install 'multigan[studio]'")
 pytest.importorskip("uvicorn", reason="pip install 'multigan[studio]'")

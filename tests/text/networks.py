@@ -7,12 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.rng import keyed_rng
-from multigan.text.cnn import TextCNN
+from multigan.core.rng import keyed_rng
 from multigan.text.condition import TextCondition
-from multigan.text.generators import TextGenerator, TextLatent
-from multigan.text.judge import TextTransformer
-from multigan.text.tokens import BOS, EOS, PAD, UNK
+from multigan.text.models.cnn_discriminator import TextCNN
+from multigan.text.models.generator import TextGenerator, TextLatent
+from multigan.text.models.transformer_discriminator import TextTransformer
+from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK
 
 VOCABULARY, LENGTH, LABELS = 11, 6, 2
 CELLS = ("lstm", "relational", "transformer")

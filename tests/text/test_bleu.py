@@ -7,8 +7,9 @@ from fractions import Fraction
 
 import pytest
 
-from multigan.text.metrics import bleu, self_bleu, self_bleu_of_first
-from tests.text.texts import captions, needs_captions
+from multigan.text.metrics.bleu import bleu, self_bleu
+from multigan.text.metrics.diversity import self_bleu_of_first
+from tests.text.text_factory import captions, needs_captions
 
 WORDS = ["a", "man", "dog", "rides", "the", "red", "horse", "."]
 

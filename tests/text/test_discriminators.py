@@ -1,12 +1,12 @@
 import pytest
 import torch
 
-from multigan.contract import Discriminator
-from multigan.rng import keyed_rng
-from multigan.text.cnn import TextCNN
-from multigan.text.entry import TokenEntry, rows_times
-from multigan.text.judge import TextTransformer
-from multigan.text.tokens import EOS, PAD
+from multigan.core.protocols import Discriminator
+from multigan.core.rng import keyed_rng
+from multigan.text.models.cnn_discriminator import TextCNN
+from multigan.text.models.soft_embedding import TokenEntry, rows_times
+from multigan.text.models.transformer_discriminator import TextTransformer
+from multigan.text.tokenization.tokenizer import EOS, PAD
 from tests.text.networks import LABELS, LENGTH, VOCABULARY, cnn, given, judge, lines, one_hot
 
 NETWORKS = {

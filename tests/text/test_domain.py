@@ -9,15 +9,15 @@ import sys
 import pytest
 import torch
 
-from multigan.contract import Sampler, sample_once
-from multigan.options import options_of
-from multigan.part import describe, rebuild
-from multigan.rng import keyed_rng
+from multigan.core.modules import sample_once
+from multigan.core.protocols import Sampler
+from multigan.core.rng import keyed_rng
+from multigan.core.serialization import describe, rebuild
+from multigan.core.signature import options_of
 from multigan.text.condition import TextCondition
 from multigan.text.domain import TextDomain
-from multigan.text.scored import ScoredText
-from multigan.text.tokens import EOS, PAD
-from multigan.text.wishes import prompt_tokens
+from multigan.text.sampling import ScoredText, prompt_tokens
+from multigan.text.tokenization.tokenizer import EOS, PAD
 from tests.text.tiny import Parrot, tiny_generator, tiny_lines, tiny_sampler
 
 KINDS = {"word": 500, "bpe": 300, "char": 100}

@@ -5,11 +5,11 @@ import math
 import pytest
 import torch
 
-from multigan.contract import Sampler, Unmeasurable
-from multigan.rng import keyed_rng
-from multigan.text import evaluation
-from multigan.text.tokens import PAD
-from multigan.text.yardstick import joint
+from multigan.core.protocols import Sampler, Unmeasurable
+from multigan.core.rng import keyed_rng
+from multigan.text.metrics import evaluation
+from multigan.text.metrics.evaluation import joint
+from multigan.text.tokenization.tokenizer import PAD
 from tests.text.tiny import Parrot, tiny_lines, tiny_sampler
 
 ROWS = ["real (held out)", "copy of train", "3gram", "4gram", "this model"]

@@ -3,12 +3,12 @@ import itertools
 import pytest
 import torch
 
-from multigan.contract import Batch, Generator
-from multigan.rng import keyed_rng
+from multigan.core.protocols import Batch, Generator
+from multigan.core.rng import keyed_rng
 from multigan.text.condition import no_condition
-from multigan.text.generators import TextGenerator
-from multigan.text.tokens import BOS, EOS, PAD, UNK
-from tests.runs import python
+from multigan.text.models.generator import TextGenerator
+from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK
+from tests.run_helpers import python
 from tests.text.networks import (
     CELLS,
     LABELS,
@@ -173,7 +173,7 @@ def test_a_tied_generator_reads_and_writes_with_one_table():
 
 CODE = """
 from tests.text.networks import generator
-from multigan.rng import keyed_rng
+from multigan.core.rng import keyed_rng
 g = generator("relational")
 print(g.generate(g.sample_latent(20, keyed_rng(7))).tolist())
 """

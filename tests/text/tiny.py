@@ -4,13 +4,14 @@ import json
 
 import torch
 
-from multigan.contract import Sampler
-from multigan.fit import build_seeded
-from multigan.part import describe
-from multigan.rng import keyed_rng
-from multigan.text.data import TextLines
-from multigan.text.generators import TextGenerator
-from multigan.weights import LIKELIHOOD, MANIFEST, SAMPLED, save_weights, sha256
+from multigan.core.fitting import build_seeded
+from multigan.core.protocols import Sampler
+from multigan.core.rng import keyed_rng
+from multigan.core.serialization import describe
+from multigan.storage.checkpoint_files import LIKELIHOOD, MANIFEST, SAMPLED, sha256
+from multigan.storage.weights import save_weights
+from multigan.text.datasets.text_lines import TextLines
+from multigan.text.models.generator import TextGenerator
 
 
 def tiny_lines(**settings):

@@ -1,1 +1,0 @@
-"""The commands of the program, by what they are for."""

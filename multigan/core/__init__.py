@@ -1,0 +1,1 @@
+"""Contracts, recipes and serialization. Imports no other part of multigan."""

@@ -1,0 +1,70 @@
+"""One plain minimising loop for helper models: classifiers, language models.
+
+Everything random comes from the given generator; torch's global generators are left as they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from multigan.core.modules import device_of
+
+Model = TypeVar("Model", bound=nn.Module)
+
+
+def fit(
+    model: Model,
+    loss: Callable[[Model, Any], Tensor],
+    batches: Callable[[torch.Generator], Any],
+    steps: int,
+    lr: float,
+    rng: torch.Generator,
+) -> Model:
+    """Minimise `loss` with Adam and return `model`, in eval mode.
+
+    `batches(rng)` draws one batch, on the model's device and of any type; `loss(model, batch)` is
+    a scalar. Dropout is seeded from `rng` too: equal arguments give equal weights. Works inside
+    `torch.no_grad()`.
+
+    Raises RuntimeError if the last loss is not finite.
+    """
+    optimizer = torch.optim.Adam(model.parameters(), lr=lr)
+    value = torch.zeros(())
+    model.train()
+    with torch.enable_grad(), seeded_globals(rng, device_of(model)):
+        for _ in range(steps):
+            optimizer.zero_grad(set_to_none=True)
+            value = loss(model, batches(rng))
+            value.backward()
+            optimizer.step()
+    if not value.isfinite():
+        name = type(model).__name__
+        raise RuntimeError(f"fitting {name}: the loss is {value.item()} after {steps} steps")
+    return model.eval()
+
+
+def build_seeded(build: Callable[[], Model], rng: torch.Generator) -> Model:
+    """Call `build` with torch's initial weights drawn from `rng` and return what it builds."""
+    with seeded_globals(rng, torch.device("cpu")):
+        return build()
+
+
+@contextmanager
+def seeded_globals(rng: torch.Generator, device: torch.device) -> Iterator[None]:
+    """A `with` block whose global draws, on the CPU and on `device`, follow from `rng`.
+
+    The global generators come back as they were. Initial weights and dropout know no other source.
+    """
+    devices = [device] if device.type == "cuda" else []
+    seed = int(torch.randint(2**62, (), generator=rng))
+    with torch.random.fork_rng(devices):
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reach every device
+        for cuda in devices:
+            with torch.cuda.device(cuda):
+                torch.cuda.manual_seed(seed)
+        yield

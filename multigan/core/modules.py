@@ -1,0 +1,54 @@
+"""Helpers for modules: device, float32 output layers, evaluation mode, one batch of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multigan.core.protocols import Condition, Generator
+from multigan.core.trees import tree_map
+
+
+def sample_once(
+    generator: Generator, n: int, rng: torch.Generator, condition: Condition = None
+) -> Tensor:
+    """Draw `n` raw samples (n, ...) on the CPU in eval mode, without a graph: one forward pass."""
+    device = device_of(generator)
+    latent = tree_map(lambda leaf: leaf.to(device), generator.sample_latent(n, rng))
+    condition = tree_map(lambda leaf: leaf.to(device), condition)
+    with evaluating(generator), torch.no_grad():
+        return generator(latent, condition).cpu()
+
+
+def device_of(module: Any) -> torch.device:
+    """The device of a module's first parameter; the CPU for one without any."""
+    first = next(iter(module.parameters()), None)
+    return torch.device("cpu") if first is None else first.device
+
+
+def in_float32(last: Callable[[Tensor], Tensor], h: Tensor) -> Tensor:
+    """`last(h)`, worked out in float32 or wider, whatever the precision of the pass around it."""
+    wide, device = h.to(torch.promote_types(h.dtype, torch.float32)), h.device.type
+    if not torch.amp.is_autocast_available(device):
+        return last(wide)
+    with torch.autocast(device, enabled=False):
+        return last(wide)
+
+
+class evaluating:
+    """A `with` block in which the modules are in eval mode; their own modes come back after it."""
+
+    def __init__(self, *modules: Any) -> None:
+        self.modules = modules
+
+    def __enter__(self) -> None:
+        self.modes = [(part, part.training) for m in self.modules for part in m.modules()]
+        for module in self.modules:
+            module.eval()
+
+    def __exit__(self, *_: object) -> None:
+        for part, mode in self.modes:
+            part.training = mode

@@ -1,0 +1,146 @@
+"""Parts: objects that remember their constructor arguments, so that JSON can rebuild them.
+
+A part is described as `{"part": "points/MLPGenerator", "arguments": {...}}` and rebuilt through the
+closed table PARTS of an installed domain: no name found in a file is ever imported.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import inspect
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any, TypeVar
+
+T = TypeVar("T", bound=type)
+
+RECIPE_MODULE = "multigan_recipe"  # the module name under which a recipe file is executed
+RECIPE_DOMAIN = "recipe"  # parts of classes defined in a recipe file: recipe/ClassName
+
+
+def part(cls: T) -> T:
+    """Class decorator: instances remember the arguments that they were built with."""
+    build = cls.__init__  # type: ignore[misc]
+    signature = inspect.signature(build)
+
+    @functools.wraps(build)
+    def remember(self: Any, *args: Any, **kwargs: Any) -> None:
+        build(self, *args, **kwargs)
+        if type(self) is cls:  # a subclass that is a part remembers its own arguments
+            bound = signature.bind(self, *args, **kwargs)
+            bound.apply_defaults()
+            object.__setattr__(self, "_part_arguments", dict(list(bound.arguments.items())[1:]))
+
+    cls.__init__ = remember  # type: ignore[misc]
+    return cls
+
+
+def describe(value: Any) -> Any:
+    """The JSON form of a part, or of a tree of parts, numbers, strings, lists and dicts.
+
+    Raises ValueError for anything that JSON cannot rebuild, naming its type.
+    """
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, tuple | list):
+        return [describe(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): describe(item) for key, item in value.items()}
+    if "_part_arguments" in getattr(value, "__dict__", {}):
+        return {"part": part_name(type(value)), "arguments": describe(value._part_arguments)}
+    raise ValueError(
+        f"a {type(value).__name__} cannot be written to a run; wanted a class decorated with "
+        "@part, or JSON values"
+    )
+
+
+def rebuild(description: Any, trusted: ModuleType | None = None) -> Any:
+    """The inverse of `describe`; sequences come back as tuples.
+
+    `trusted` is the executed recipe file that may answer for names of the form `recipe/ClassName`.
+    Raises ValueError for an unknown part or arguments that its constructor refuses.
+    """
+    if isinstance(description, list):
+        return tuple(rebuild(item, trusted) for item in description)
+    if not isinstance(description, dict):
+        return description
+    if "part" not in description:
+        return {key: rebuild(item, trusted) for key, item in description.items()}
+    name, arguments = description["part"], description.get("arguments", {})
+    if not isinstance(arguments, dict):
+        raise ValueError(f"the arguments of part {name!r} are no JSON object")
+    cls = find_part(name, trusted)
+    arguments = {key: rebuild(item, trusted) for key, item in arguments.items()}
+    try:
+        return cls(**arguments)
+    except OSError:
+        raise
+    except Exception as error:  # arguments of a stranger fail in as many ways as there are
+        if type(error) is ValueError and "\n" not in str(error):
+            raise
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"part {name}: {said}; was it written by another version?") from error
+
+
+def part_name(cls: type) -> str:
+    """`points/MLPGenerator`; `recipe/ClassName` for a class defined in a recipe file."""
+    if cls.__module__ == RECIPE_MODULE:
+        return f"{RECIPE_DOMAIN}/{cls.__qualname__}"
+    target = f"{cls.__module__}:{cls.__qualname__}"
+    for domain in domains():
+        for name, place in table_of(domain, "PARTS").items():
+            if place == target:
+                return f"{domain}/{name}"
+    raise ValueError(f"{target} stands in no domain's PARTS table; add it there")
+
+
+def find_part(name: Any, trusted: ModuleType | None = None) -> Any:
+    """The class called `name`, from an installed domain's PARTS or the trusted recipe file."""
+    domain, _, short = str(name).partition("/")
+    if domain == RECIPE_DOMAIN:
+        if trusted is None:
+            raise ValueError(f"part {name} is defined in a recipe file; name it with --trust FILE")
+        found = getattr(trusted, short, None)
+        if not isinstance(found, type) or found.__module__ != RECIPE_MODULE:
+            raise ValueError(f"part {name}: the trusted file defines no class {short}")
+        return found
+    if domain not in domains():
+        raise ValueError(f"part {name!r}: no domain {domain!r} here; known: {', '.join(domains())}")
+    table = table_of(domain, "PARTS")
+    if short not in table:
+        raise ValueError(f"part {name!r}: {domain} has no such part; known: {', '.join(table)}")
+    return load_attribute(table[short])
+
+
+def domains() -> dict[str, str]:
+    """Domain name -> package, for our own sub-packages and the entry points `multigan.domains`."""
+    found = {path.parent.name for path in Path(__file__).parents[1].glob("*/domain.py")}
+    packages = {name: f"multigan.{name}" for name in sorted(found)}
+    return packages | _installed_domains()
+
+
+@functools.cache  # reading every installed package's metadata takes a thirtieth of a second
+def _installed_domains() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group="multigan.domains")}
+
+
+def table_of(domain: str, table: str) -> Mapping[str, str]:
+    """A table of a domain: names -> "module:attribute"; imports no torch.
+
+    PARTS are the classes that can be rebuilt, COMMANDS its own verbs. REQUIREMENTS, which may be
+    left out, are functions that say in one line what is here of what it needs or can use, and raise
+    ValueError with the line that gets it: `multigan doctor` asks them. HUB, likewise, is no such
+    table but words for the model card: `pipeline_tag`, where the Hugging Face Hub has one.
+    """
+    return getattr(importlib.import_module(domains()[domain]), table, {})
+
+
+def load_attribute(place: str) -> Any:
+    """Import "module:attribute"; only ever called with a string from an installed table."""
+    module, _, attribute = place.partition(":")
+    return getattr(importlib.import_module(module), attribute)

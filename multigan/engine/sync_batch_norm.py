@@ -1,0 +1,53 @@
+"""Batch norm over the rows of all processes, so that their number changes nothing."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from multigan.engine.distributed import Processes
+
+
+def share_statistics(network: nn.Module, processes: Processes) -> None:
+    """Let every batch norm of a network take its statistics from all processes, while it trains.
+
+    Parameters, buffers and their names stay; the running statistics are the same in every process.
+    One process is left as it is.
+    """
+    if processes.world_size == 1:
+        return
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.forward = partial(_forward, module, processes)  # type: ignore[method-assign]
+
+
+def _forward(norm: Any, processes: Processes, x: Tensor) -> Tensor:
+    """(B, C, ...) -> (B, C, ...), as nn.BatchNorm does with the rows of all processes."""
+    if not norm.training:  # each process measures rows of its own then, and not equally often
+        return type(norm).forward(norm, x)
+    norm._check_input_dim(x)
+    wide = x.to(torch.promote_types(x.dtype, torch.float32))
+    axes = [axis for axis in range(x.dim()) if axis != 1]
+    shape = [-1 if axis == 1 else 1 for axis in range(x.dim())]
+    mean = processes.merge(wide.mean(axes))  # (C,)
+    centred = wide - mean.view(shape)
+    variance = processes.merge(centred.square().mean(axes))  # (C,)
+    if norm.running_mean is not None:
+        rows = processes.world_size * x.numel() / x.shape[1]
+        _remember(norm, mean.detach(), variance.detach() * rows / (rows - 1))
+    scaled = centred * (variance + norm.eps).rsqrt().view(shape)
+    if norm.affine:
+        scaled = scaled * norm.weight.view(shape) + norm.bias.view(shape)
+    return scaled.to(x.dtype)
+
+
+def _remember(norm: Any, mean: Tensor, variance: Tensor) -> None:
+    """Move the running statistics; without a momentum they are means over all batches."""
+    norm.num_batches_tracked += 1
+    share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
+    norm.running_var.lerp_(variance.to(norm.running_var.dtype), share)

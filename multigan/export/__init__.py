@@ -1,0 +1,1 @@
+"""Export of generators: weights, programs and model cards."""

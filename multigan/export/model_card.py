@@ -1,0 +1,152 @@
+"""A model card: README.md as the Hugging Face Hub shows it, about an exported generator."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from multigan.core.results_table import MOST_COLUMNS
+
+SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>&~$-])")
+LONGEST = 500  # characters of a name or note
+
+
+class Card(NamedTuple):
+    """What a model card says. All texts may be a stranger's: they are escaped here."""
+
+    title: str
+    domain: str
+    generator: str  # its part
+    parameters: int
+    license: str
+    hub: Mapping[str, str]  # the domain's own words: pipeline_tag
+    command: str  # that made it
+    inputs: Sequence[tuple[str, str, str]]  # name, shape, type
+    files: Sequence[tuple[str, str]]  # name, what it is
+    shown: Sequence[str]  # files of samples
+    table: Mapping[str, Any] | None  # of evaluation.json
+
+
+def markdown(card: Card) -> str:
+    """The whole file: YAML front matter, then Markdown."""
+    about = (
+        f"A generator ({escaped(card.generator)}, {card.parameters:,} parameters) of the domain "
+        f"{escaped(card.domain)}, trained by multigan in an adversarial game."
+    )
+    parts = [
+        _front_matter(card),
+        f"# {escaped(card.title)}",
+        about,
+        *map(_sample, card.shown),
+        "## Use",
+        _code("pip install multigan\nmultigan sample . -n 16", "bash"),
+        "## Files",
+        _table(("file", "what it is"), card.files),
+        *_inputs(card.inputs),
+        "## How it was made",
+        _code(card.command, "bash"),
+        *_results(card.table),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def escaped(text: Any) -> str:
+    """Text of anybody's as one line of Markdown that shows it and does nothing else."""
+    line = " ".join(printable(text).split())[:LONGEST]
+    return SPECIAL.sub(r"\\\1", line)
+
+
+def printable(text: Any) -> str:
+    """The text with a question mark for what is no character to be printed."""
+    return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in str(text))
+
+
+def _inputs(inputs: Sequence[tuple[str, str, str]]) -> list[str]:
+    """What the exported programs take; nothing where there are none."""
+    if not inputs:
+        return []
+    said = "In this order; B is the number of samples."
+    return ["## Inputs of the exported programs", said, _table(("name", "shape", "type"), inputs)]
+
+
+def _front_matter(card: Card) -> str:
+    """YAML whose values are written as JSON, which is YAML too, so that nothing can break out."""
+    values: dict[str, Any] = {
+        "license": card.license,
+        "library_name": "multigan",
+        "tags": ["multigan", "gan", card.domain],
+    }
+    if "pipeline_tag" in card.hub:
+        values["pipeline_tag"] = card.hub["pipeline_tag"]
+    if card.table is not None:
+        values["model-index"] = [_model_index(card, card.table)]
+    lines = [
+        f"{k}: {json.dumps(_printable_tree(v), ensure_ascii=False)}" for k, v in values.items()
+    ]
+    return "\n".join(["---", *lines, "---"])
+
+
+def _model_index(card: Card, table: Mapping[str, Any]) -> dict[str, Any]:
+    """The last row of the table, as the Hub lists results."""
+    *_, model = table["rows"].values()
+    task = card.hub.get("pipeline_tag", "other")
+    metrics = [
+        {"type": name, "name": name, "value": value}
+        for name, value in model.items()
+        if value is not None
+    ]
+    data = {"name": "the data of the recipe, held-out split", "type": card.domain}
+    result = {"task": {"type": task}, "dataset": data, "metrics": metrics}
+    return {"name": card.title, "results": [result]}
+
+
+def _printable_tree(tree: Any) -> Any:
+    if isinstance(tree, Mapping):
+        return {printable(key): _printable_tree(value) for key, value in tree.items()}
+    if isinstance(tree, list):
+        return [_printable_tree(value) for value in tree]
+    return printable(tree) if isinstance(tree, str) else tree
+
+
+def _sample(file: str) -> str:
+    """How a page shows a file of samples; a link where it cannot."""
+    kind = file.rpartition(".")[2]
+    return SHOWN_AS.get(kind, "[{file}]({file})").format(file=file)
+
+
+SHOWN_AS = {"png": "![samples]({file})", "wav": '<audio controls src="{file}"></audio>'}
+
+
+def _code(text: str, language: str = "") -> str:
+    """A block of code, fenced by more backticks than it holds."""
+    runs = re.findall(r"`+", text)
+    fence = "`" * max(3, 1 + max(map(len, runs), default=0))
+    lines = "\n".join(printable(line) for line in text.split("\n"))
+    return f"{fence}{language}\n{lines}\n{fence}"
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = ["| " + " | ".join(header) + " |", "|---" * len(header) + "|"]
+    return "\n".join(lines + ["| " + " | ".join(map(escaped, row)) + " |" for row in rows])
+
+
+def _results(table: Mapping[str, Any] | None) -> list[str]:
+    """The evaluation: all rows with their floors, many metrics below each other."""
+    if table is None:
+        return ["It was not evaluated."]
+    rows = table["rows"]
+    metrics = list(dict.fromkeys(name for row in rows.values() for name in row))
+    if len(metrics) > MOST_COLUMNS:
+        header = ("", *map(escaped, rows))
+        cells = [(m, *(_number(row.get(m)) for row in rows.values())) for m in metrics]
+    else:
+        header = ("", *map(escaped, metrics))
+        cells = [(name, *(_number(row.get(m)) for m in metrics)) for name, row in rows.items()]
+    notes = "\n".join(f"- {escaped(note)}" for note in table["notes"])
+    return ["## Results", _table(header, cells), notes]
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else ""

@@ -1,0 +1,1 @@
+"""Differentiable augmentation in front of the discriminator."""

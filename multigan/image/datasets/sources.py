@@ -1,0 +1,104 @@
+"""Image sources by name: folders, arrays, tables, digits and Fashion-MNIST."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+
+from multigan.image.formats.arrays import IDX_PICTURES, idx_files, read_idx, read_npz
+from multigan.image.formats.decode import Size
+from multigan.image.formats.folder import read_folder
+from multigan.image.formats.hf_tables import SUFFIXES as TABLES
+from multigan.image.formats.hf_tables import holds_tables, read_table
+from multigan.image.formats.resize import Pictures, resize
+
+FASHION = "/usr/share/datasets/fashion-mnist"  # Debian's package dataset-fashion-mnist
+CLOTHES: tuple[str, ...] = ("t-shirt", "trouser", "pullover", "dress", "coat")
+CLOTHES += ("sandal", "shirt", "sneaker", "bag", "boot")
+
+
+@lru_cache(maxsize=1)  # the splits of one source are cut from one reading
+def read_pictures(source: str, size: Size) -> Pictures:
+    """Read a whole source, a key of SOURCES or a path; its tensors are not to be written to.
+
+    Raises ValueError for an unknown source, what cannot be read, or a size below 1.
+    """
+    return reader_of(source, size)(source, size)
+
+
+def reader_of(source: str, size: Size) -> Callable[[str, Size], Pictures]:
+    """What reads a key of SOURCES, or the file or folder at a path.
+
+    Raises ValueError if there is nothing, or for a size below 1.
+    """
+    if min(size) < 1:
+        raise ValueError(f"pictures of {size.height} x {size.width} pixels; wanted 1 or more")
+    if source in SOURCES:
+        return lambda _, size: SOURCES[source](size)
+    path = Path(source)
+    if path.is_dir():
+        if idx_files(path):
+            return read_idx
+        return read_table if holds_tables(path) else read_folder
+    if not path.is_file():
+        known = ", ".join(SOURCES)
+        raise ValueError(f"no pictures called {source!r}; known: {known}; nor is there such a path")
+    for kind, reader in READERS.items():
+        if path.name.lower().endswith(kind):
+            return reader
+    if IDX_PICTURES in path.name:
+        return read_idx
+    kinds = ", ".join(READERS)
+    raise ValueError(f"{source}: wanted a folder, a file of {kinds}, or one named *{IDX_PICTURES}*")
+
+
+def read_digits(size: Size) -> Pictures:
+    """The 1,797 handwritten digits of scikit-learn: 8 x 8 pictures of one channel, 10 classes.
+
+    Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (CC BY 4.0).
+    """
+    from sklearn.datasets import load_digits  # 2 s: imported by who asks for digits only
+
+    digits = load_digits()
+    ink = torch.from_numpy(digits.images).float()[:, None]  # (1797, 1, 8, 8) in 0 .. 16
+    resized = resize(ink, size)  # in whole numbers: exact, so the same on every machine
+    pixels = (resized * (255 / 16)).round().byte()
+    labels = torch.from_numpy(digits.target).long()
+    return Pictures(pixels, labels, tuple(str(digit) for digit in range(10)))
+
+
+def read_fashion(size: Size) -> Pictures:
+    """The 70,000 pictures of Fashion-MNIST: 28 x 28, one channel, 10 classes.
+
+    Raises ValueError where Debian's package is not installed.
+    Source: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747 (MIT).
+    """
+    if not Path(FASHION).is_dir():
+        raise ValueError(
+            f"fashion-mnist is not in {FASHION}; install Debian's dataset-fashion-mnist, or name "
+            "a folder with its four IDX files"
+        )
+    return read_idx(FASHION, size, CLOTHES)
+
+
+SOURCES: dict[str, Callable[[Size], Pictures]] = {
+    "digits": read_digits,
+    "fashion-mnist": read_fashion,
+}
+READERS: dict[str, Callable[[str, Size], Pictures]] = {
+    ".zip": read_folder,
+    ".npz": read_npz,
+    ".npy": read_npz,
+    **dict.fromkeys(TABLES, read_table),
+}
+
+
+def check_fashion() -> str:
+    """The folder of Fashion-MNIST; ValueError with the line that gets it."""
+
+    if not Path(FASHION).is_dir():
+        raise ValueError("apt install dataset-fashion-mnist (for --data fashion-mnist)")
+    return FASHION

@@ -1,0 +1,44 @@
+"""Which pictures of several sets are compared: equally many of every class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from multigan.core.protocols import Batch, Data
+
+CHUNK = 256  # pictures that are looked at together
+
+
+def matched(sets: Sequence[Data], most: int) -> list[Batch]:
+    """Equally many samples of every class from each set, class by class, about `most` at most.
+
+    Where class shares differ by chance, a Frechet distance measures the shares: two random subsets
+    of the digits are then twice as far apart as two with equal shares.
+    """
+    members = [_by_class(data) for data in sets]
+    counts = {label: min(len(m.get(label, ())) for m in members) for label in members[0]}
+    total = sum(counts.values())
+    if total > most:
+        counts = {label: -(-count * most // total) for label, count in counts.items()}
+    none = torch.arange(0)
+    return [
+        data.batch(torch.cat([none, *(_spaced(m.get(k, none), n) for k, n in counts.items())]))
+        for data, m in zip(sets, members, strict=True)
+    ]
+
+
+def _by_class(data: Data) -> dict[int, Tensor]:
+    """The indices (n,) of each class, in order of the labels; all under 0 without labels."""
+    indices = torch.arange(len(data))
+    if not len(data) or data.batch(indices[:1]).condition is None:
+        return {0: indices}
+    labels = torch.cat([data.batch(run).condition for run in indices.split(CHUNK)])
+    return {label: indices[labels == label] for label in labels.unique().tolist()}
+
+
+def _spaced(indices: Tensor, n: int) -> Tensor:
+    """`n` of the indices, evenly spaced."""
+    return indices[torch.arange(n) * len(indices) // max(1, n)]

@@ -1,0 +1,202 @@
+"""The R3GAN generator and discriminator (Huang et al. 2024)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.parametrizations import spectral_norm
+
+from multigan.core.modules import in_float32
+from multigan.core.serialization import part
+from multigan.image.models.conditioning import between_labels, slerp, with_label
+from multigan.image.models.layers import (
+    LEAK,
+    Cast,
+    Downsample,
+    ResidualBlock,
+    Upsample,
+    check_bf16_stages,
+    check_labels,
+    check_picture,
+    check_widths,
+    collapse,
+    convolution,
+    growth,
+    label_embedding,
+    linear,
+    with_spread,
+)
+
+
+@part
+class R3Generator(nn.Module):
+    """The residual generator of R3GAN: a learned 4x4 basis, scaled by z, grown stage by stage.
+
+    The basis is larger for pictures that are not square, or not of 4 * 2^k pixels: see `growth`.
+
+    No normalisation, no noise inputs and no tanh: pictures lie in about [-1, 1].
+
+    Args:
+        resolution: height and width in pixels, or both: growth(resolution) doubles k times.
+        channels: 1 grey, 3 colour.
+        widths: channels of each stage, the smallest first: k + 1 of them.
+        blocks: residual blocks per stage.
+        group_size: channels per group of the 3x3 convolutions; divides twice each width.
+        latent_dim: length of z ~ N(0, I); a label adds an embedding of the same length.
+        classes: number of classes; None for a generator without labels.
+        bf16_stages: so many of the largest stages train in bf16, but on a CPU; the rest in float32.
+
+    Raises ValueError for sizes that do not fit each other.
+    Source: Huang et al. 2024 (R3GAN), section 3, Config E.
+    """
+
+    def __init__(
+        self,
+        resolution: int | Sequence[int],
+        channels: int,
+        widths: Sequence[int],
+        blocks: int = 2,
+        group_size: int = 16,
+        latent_dim: int = 64,
+        classes: int | None = None,
+        bf16_stages: int = 0,
+    ) -> None:
+        super().__init__()
+        self.growth = growth(resolution)
+        check_widths(widths, self.growth.doublings + 1, resolution)
+        check_bf16_stages(bf16_stages, len(widths))
+        self.latent_dim, self.classes = latent_dim, classes
+        self.label = None if classes is None else label_embedding(classes, latent_dim)
+        inputs = latent_dim * (1 if classes is None else 2)
+        self.scale = linear(inputs, widths[0])
+        self.basis = nn.Parameter(torch.randn(widths[0], *self.growth.start))
+        layers: list[nn.Module] = []
+        for stage, width in enumerate(widths):
+            layers += [Cast(torch.bfloat16)] if stage == len(widths) - bf16_stages else []
+            if stage > 0:
+                before = widths[stage - 1]
+                layers += [convolution(before, width)] if before != width else []
+                layers += [Upsample(width)]
+            depth = blocks * len(widths)
+            layers += [ResidualBlock(width, group_size, depth) for _ in range(blocks)]
+        layers += [Cast(torch.float32)] if bf16_stages else []
+        self.body = nn.Sequential(*layers)
+        self.to_picture = convolution(widths[-1], channels)
+
+    def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw z ~ N(0, I): (n, Z), on the CPU."""
+        return torch.randn(n, self.latent_dim, generator=rng)
+
+    def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, Z), labels (B,) -> (B, C, H, W)."""
+        return self._draw(with_label(latent, condition, self.label, self.classes))
+
+    def morph(self, latent: Tensor, start: Tensor, end: Tensor, t: float) -> Tensor:
+        """Pictures (B, C, H, W) at share `t` of the way between labels: see `between_labels`."""
+        return self._draw(between_labels(latent, start, end, t, self.label))
+
+    def _draw(self, z: Tensor) -> Tensor:
+        """(B, Z) or, with the label's embedding, (B, 2 Z) -> (B, C, H, W)."""
+        h = self.basis * self.scale(z)[:, :, None, None]  # (B, C, 4, 4), or more
+        return self.growth.cut(self.to_picture(self.body(h)))
+
+    def example_condition(self, n: int) -> Tensor | None:
+        """Labels (n,) of the first class, if there are classes."""
+        return None if self.classes is None else torch.zeros(n, dtype=torch.int64)
+
+    def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
+        """The latent at share `t` of the arc from `a` to `b`: see `slerp`."""
+        return slerp(a, b, t)
+
+
+def grow(
+    inputs: int, outputs: int, norm: str, start: tuple[int, int] | None = None
+) -> list[nn.Module]:
+    """One stage of DCGAN: from 1x1 to `start` where it is given, else twice height and width."""
+    kernel, stride, padding = (4, 2, 1) if start is None else (start, 1, 0)
+    bias = norm == "none"  # batch norm brings its own
+    layer = nn.ConvTranspose2d(inputs, outputs, kernel, stride, padding, bias=bias)
+    return [layer, *([] if bias else [nn.BatchNorm2d(outputs)]), nn.ReLU()]
+
+
+@part
+class R3Discriminator(nn.Module):
+    """The residual discriminator of R3GAN: its generator in reverse, without normalisation.
+
+    A label enters at the end: the class's embedding, dotted with a linear map of the features.
+
+    Args:
+        resolution: height and width in pixels, or both: growth(resolution) doubles k times.
+        channels: 1 grey, 3 colour.
+        widths: channels of each stage, the smallest first (as in the generator): k + 1 of them.
+        blocks: residual blocks per stage.
+        group_size: channels per group of the 3x3 convolutions; divides twice each width.
+        classes: number of classes; None for a discriminator without labels.
+        bf16_stages: so many of the largest stages train in bf16, but on a CPU; the rest in float32.
+        stddev_group: samples whose spread is shown to the last stage (0: it is not); couples them.
+
+    Raises ValueError for sizes that do not fit each other.
+    Source: Huang et al. 2024 (R3GAN), section 3, Config E.
+    """
+
+    def __init__(
+        self,
+        resolution: int | Sequence[int],
+        channels: int,
+        widths: Sequence[int],
+        blocks: int = 2,
+        group_size: int = 16,
+        classes: int | None = None,
+        bf16_stages: int = 0,
+        stddev_group: int = 0,
+    ) -> None:
+        super().__init__()
+        self.growth, self.channels, self.classes = growth(resolution), channels, classes
+        check_widths(widths, self.growth.doublings + 1, resolution)
+        check_bf16_stages(bf16_stages, len(widths))
+        self.stddev_group, self.couples_batch = stddev_group, stddev_group > 0
+        depth = blocks * len(widths)
+        layers: list[nn.Module] = [convolution(channels, widths[-1])]
+        layers += [Cast(torch.bfloat16)] if bf16_stages else []
+        for stage, width in reversed(list(enumerate(widths))):
+            layers += [ResidualBlock(width, group_size, depth) for _ in range(blocks)]
+            if stage > 0:
+                after = widths[stage - 1]
+                layers += [Downsample(width)]
+                layers += [convolution(width, after)] if after != width else []
+            layers += [Cast(torch.float32)] if len(widths) - stage == bf16_stages else []
+        self.body = nn.Sequential(*layers)
+        top = widths[0]
+        seen = top + self.couples_batch
+        self.collapse = collapse(seen, self.growth.start)
+        self.head = linear(seen, 1 if classes is None else top)
+        self.label = None if classes is None else label_embedding(classes, top, gain=top**-0.5)
+
+    def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """What the last linear map sees: (B, widths[0] or one more); the labels play no part."""
+        check_picture(x, self.channels, self.growth.size)
+        h = self.body(self.growth.extend(x))  # (B, widths[0], 4, 4), or more
+        return self.collapse(
+            with_spread(h, self.stddev_group) if self.couples_batch else h
+        ).flatten(1)
+
+    def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
+        """(B, C, H, W), labels (B,) -> logits (B,)."""
+        check_labels(condition, self.classes, len(x))
+        h = in_float32(self.head, self.features(x))  # (B, 1), or (B, widths[0]) with labels
+        return h.squeeze(1) if self.label is None else (h * self.label(condition)).sum(1)
+
+
+def shrink(inputs: int, outputs: int, batch_norm: bool) -> list[nn.Module]:
+    """One stage of DCGAN: half the height and width."""
+    layer = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not batch_norm)
+    return [layer, *([nn.BatchNorm2d(outputs)] if batch_norm else []), nn.LeakyReLU(LEAK)]
+
+
+def bound_slopes(network: nn.Module) -> None:
+    """Divide every weight by its largest singular value: one power iteration per training pass."""
+    for layer in list(network.modules()):
+        if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
+            spectral_norm(layer)

@@ -1,0 +1,223 @@
+"""Any folder of MIDI files as a data set: what can be used is kept, what cannot is explained."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+from multigan.music.datasets.track_assignment import Unusable, cast
+from multigan.music.formats.midi import UnreadableMidi
+from multigan.music.formats.npz import load_songs, save_songs, split_names
+from multigan.music.formats.song import Song
+from multigan.music.representations.voices import LAYOUTS
+from multigan.storage.files import parse_json, write_atomically
+
+READING = 1  # raise it when a change here changes what an import returns
+SUFFIXES = (".mid", ".midi", ".kar")
+SONGS, REPORT = "songs.npz", "report.json"
+SHOWN = 5  # skipped files that are printed for each reason; the report has all
+BATCH = 8  # files that a process takes at a time
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of one file: it is used, or skipped for a reason."""
+
+    file: str  # relative to the folder
+    windows: int = 0
+    players: dict[str, list[str]] | None = None  # voice -> the names of its tracks
+    reason: str = ""  # one of few, to be counted; empty for a used file
+    line: str = ""  # the whole explanation
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What a file must have to be used."""
+
+    layout: str
+    bars: int
+    metre: tuple[int, int] | None  # counts and unit; None takes all
+
+
+def import_folder(
+    folder: str,
+    *,
+    out: str = "data/music",
+    layout: str = "satb",
+    bars: int = 4,
+    metre: str = "any",
+    workers: int = 1,
+) -> list[Outcome]:
+    """Read a folder of MIDI files into a data set, and say which files were skipped and why.
+
+    out: where songs.npz and report.json are written
+    layout: the voices to look for: satb, band or piano
+    bars: the length of a window; shorter songs are skipped
+    metre: a time signature such as 3/4, or any
+    workers: processes that read files
+    """
+    wanted = _wanted(layout, bars, metre)
+    root, target = Path(folder), Path(out)
+    files = _files(root)
+    stated = _fingerprint(files, root, wanted)
+    if (outcomes := _known(target, stated)) is None:
+        target.mkdir(parents=True, exist_ok=True)
+        songs, outcomes = _read(files, root, wanted, workers)
+        save_songs(songs, target / SONGS)
+        _write_report(target, folder, stated, wanted, outcomes)
+    _say(outcomes, target)
+    if all(outcome.reason for outcome in outcomes):
+        raise ValueError(f"{folder}: no file can be used as {layout}; see {target / REPORT}")
+    return outcomes
+
+
+def load_folder(out: str | Path) -> dict[str, dict[str, Song]]:
+    """The songs of an import by split and file: 70, 15 and 15 % of them, by a hash of the name.
+
+    Raises ValueError in one line if nothing was imported there.
+    """
+    songs = load_songs(Path(out) / SONGS)
+    splits = split_names([name] for name in songs)
+    return {split: {n: songs[n] for n in songs if n in names} for split, names in splits.items()}
+
+
+def _wanted(layout: str, bars: int, metre: str) -> _Wanted:
+    """The wishes as values; ValueError for one that makes no sense."""
+    if layout not in LAYOUTS:
+        raise ValueError(f"unknown layout {layout!r}; known: {', '.join(LAYOUTS)}")
+    if bars < 1:
+        raise ValueError(f"bars is {bars}; wanted 1 or more")
+    counts, _, unit = metre.partition("/")
+    if metre != "any" and not (counts.isdecimal() and unit.isdecimal()):
+        raise ValueError(f"metre is {metre!r}; wanted any, or one such as 4/4 or 6/8")
+    return _Wanted(layout, bars, None if metre == "any" else (int(counts), int(unit)))
+
+
+def _files(root: Path) -> list[Path]:
+    """The MIDI files in a folder and below it, in order."""
+    if not root.is_dir():
+        raise ValueError(f"{root}: no such folder; wanted one with MIDI files")
+    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if files := sorted(path for path in found if path.is_file()):
+        return files
+    raise ValueError(f"{root}: holds no MIDI file ({', '.join(SUFFIXES)})")
+
+
+def _read(
+    files: Sequence[Path], root: Path, wanted: _Wanted, workers: int
+) -> tuple[dict[str, Song], list[Outcome]]:
+    """The songs that can be used, by file, and what became of every file."""
+    songs: dict[str, Song] = {}
+    outcomes = []
+    seen: dict[bytes, str] = {}  # digest of a song -> the file that had it first
+    for outcome, song in _map(partial(_read_file, root=root, wanted=wanted), files, workers):
+        first = outcome.file if song is None else seen.setdefault(_digest(song), outcome.file)
+        if first != outcome.file:
+            reason = "repeats another file"
+            line = f"{root / outcome.file}: repeats {first}"
+            outcome = Outcome(outcome.file, reason=reason, line=line)
+        elif song is not None:
+            songs[outcome.file] = song
+        outcomes.append(outcome)
+    return songs, outcomes
+
+
+def _map(
+    read: Callable[[Path], tuple[Outcome, Song | None]], files: Sequence[Path], workers: int
+) -> Iterator[tuple[Outcome, Song | None]]:
+    """Read the files in order, in this process or in several."""
+    if workers <= 1:
+        yield from map(read, files)
+        return
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(read, files, chunksize=BATCH)
+
+
+def _read_file(path: Path, root: Path, wanted: _Wanted) -> tuple[Outcome, Song | None]:
+    """What becomes of one file, and its song where it is used."""
+    name = path.relative_to(root).as_posix()
+    try:
+        song, players = cast(Song.from_midi(path), wanted.layout)
+        windows = len(song.bar_windows(wanted.bars, metre=wanted.metre))
+        if not windows:
+            _refuse(song, wanted)
+        return Outcome(name, windows, players), song
+    except UnreadableMidi as error:
+        return Outcome(name, reason=error.reason, line=str(error)), None
+    except Unusable as error:
+        return Outcome(name, reason=error.reason, line=f"{path}: {error}"), None
+
+
+def _refuse(song: Song, wanted: _Wanted) -> None:
+    """Say why a song has no window."""
+    if song.bar_windows(wanted.bars):
+        raise Unusable("is in another metre", ", ".join(song.signatures))
+    raise Unusable("is too short", f"no {wanted.bars} bars of one metre")
+
+
+def _digest(song: Song) -> bytes:
+    """Of what is heard: the notes of each voice."""
+    return hashlib.blake2b(repr([track.notes for track in song.tracks]).encode()).digest()
+
+
+def _fingerprint(files: Sequence[Path], root: Path, wanted: _Wanted) -> str:
+    """Of the files as they lie there, and of what was wished."""
+    stats = [(str(file.relative_to(root)), file.stat()) for file in files]
+    stated = [READING, str(root.resolve()), wanted]
+    stated += [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return hashlib.blake2b(repr(stated).encode(), digest_size=8).hexdigest()
+
+
+def _known(target: Path, fingerprint: str) -> list[Outcome] | None:
+    """What a finished import of the very same files said."""
+    try:
+        report = parse_json((target / REPORT).read_text(encoding="utf-8"))
+        load_songs(target / SONGS)
+        same = report["fingerprint"] == fingerprint
+        return [Outcome(**outcome) for outcome in report["files"]] if same else None
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def _write_report(
+    target: Path, folder: str, fingerprint: str, wanted: _Wanted, outcomes: Sequence[Outcome]
+) -> None:
+    report: dict[str, Any] = {
+        "folder": folder,
+        "fingerprint": fingerprint,
+        "wanted": asdict(wanted),
+        "used": sum(not outcome.reason for outcome in outcomes),
+        "windows": sum(outcome.windows for outcome in outcomes),
+        "skipped": _reasons(outcomes),
+        "files": [asdict(outcome) for outcome in outcomes],
+    }
+    text = json.dumps(report, indent=1, ensure_ascii=False)
+    write_atomically(target / REPORT, text.encode("utf-8", "backslashreplace"))
+
+
+def _reasons(outcomes: Sequence[Outcome]) -> dict[str, int]:
+    """How many files were skipped for each reason, the most frequent first."""
+    counts = Counter(outcome.reason for outcome in outcomes if outcome.reason)
+    return dict(counts.most_common())
+
+
+def _say(outcomes: Sequence[Outcome], target: Path) -> None:
+    """Print the counts, some files for each reason, and where the rest stands."""
+    used = [outcome for outcome in outcomes if not outcome.reason]
+    windows = sum(outcome.windows for outcome in used)
+    print(f"used {len(used):,} of {len(outcomes):,} files, {windows:,} windows: {target / SONGS}")
+    for reason, count in _reasons(outcomes).items():
+        print(f"skipped {count:,}: {reason}")
+        lines = [outcome.line for outcome in outcomes if outcome.reason == reason]
+        for line in lines[:SHOWN]:
+            print(f"  {line}")
+    if len(used) < len(outcomes):
+        print(f"every file and its reason: {target / REPORT}")

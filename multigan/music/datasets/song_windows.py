@@ -1,0 +1,260 @@
+"""Windows of songs, kept in memory as bytes: neighbouring windows share their steps."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import accumulate
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from multigan.core.protocols import Batch
+from multigan.core.serialization import part
+from multigan.music.datasets.sources import read_songs
+from multigan.music.domain import MusicDomain
+from multigan.music.formats.song import Song
+from multigan.music.representations.conditioning import Given, draw_mask, fill_in, give
+from multigan.music.representations.tensors import channels, encode, slices, struck
+from multigan.music.representations.voices import SATB, Voice
+
+SPLITS = ("train", "valid", "test")
+FURTHEST = (-6, 5)  # semitones: every key once
+SILENT_RANGE = (0, -1)  # of a voice without a note
+
+
+class Steps(NamedTuple):
+    """The music of one split. A window is T steps from one of the `starts` on."""
+
+    cells: Tensor  # (2, S, C) uint8 in {0, 1}: the pieces end to end, as written and struck
+    starts: Tensor  # (N,) int64
+    shifts: list[tuple[int, int]]  # of each window: semitones, how far down and up it may move
+    pieces: Tensor  # (N,) int64: which stretch of a song it is from
+
+
+@part
+class SongWindows:
+    """Windows of `bars` bars, one from every `hop_bars`-th bar line of every song in the metre.
+
+    Windows with a bar of silence in all voices are left out. `source` is a key of
+    `sources.SOURCES`, the path of Jsb16thSeparated.json, or a folder made by `multigan music
+    import`. `Batch.x` is (B, T, C) as in `tensors`, the condition a `Given`.
+
+    With an rng, `transpose` moves each window to a key in which its song stays within the range
+    that each voice has in the training songs (drums stay), and `masks` draws what is known
+    beforehand from the mixture `masks.MASKS`. Without one, nothing is drawn and nothing known.
+    """
+
+    in_memory = True
+
+    def __init__(
+        self,
+        source: str = "chorales",
+        voices: Sequence[Voice] = SATB,
+        bars: int = 2,
+        metre: str = "4/4",
+        steps_per_quarter: int = 4,
+        tempo_bpm: float = 84.0,
+        hop_bars: int = 1,
+        transpose: bool = True,
+        masks: bool = True,
+        subset: str = "train",
+    ) -> None:
+        """Raises ValueError for an unknown source or split, or if the source has no such window."""
+        if subset not in SPLITS:
+            raise ValueError(f"no split called {subset!r}; known: {', '.join(SPLITS)}")
+        voices = tuple(voices)
+        self.domain = MusicDomain(voices, bars, metre, steps_per_quarter, tempo_bpm)
+        self.draws = transpose or masks
+        self.subset, self.transpose, self.masks = subset, transpose, masks
+        self._steps = read_steps(source, self.domain, hop_bars)[subset]
+        self.fingerprint = _fingerprint(self._steps)
+        self._frame = self.domain.frame
+        self._orders: dict[int, Tensor] = {}  # semitones -> where each channel comes from
+        self._arguments = (source, voices, bars, metre, steps_per_quarter, tempo_bpm, hop_bars,
+                           transpose, masks)  # fmt: skip
+
+    def __len__(self) -> int:
+        return len(self._steps.starts)
+
+    @property
+    def pieces(self) -> Tensor:
+        """Which piece each window is from, (N,) int64: windows of one piece resemble each other."""
+        return self._steps.pieces
+
+    def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
+        """The windows at `indices` (B,), on their device."""
+        self._keep_on(indices.device)
+        steps, frame = self._steps, self._frame
+        places = steps.starts[indices, None] + torch.arange(frame.steps, device=indices.device)
+        cells = steps.cells[:, places]  # (2, B, T, C)
+        cells[0, :, 0] = cells[1, :, 0]
+        mask = torch.zeros(len(indices), frame.steps, frame.voices, device=indices.device)
+        if rng is not None and self.transpose:
+            cells = self._transposed(cells, indices.tolist(), rng)
+        if rng is not None and self.masks:
+            mask = torch.stack([draw_mask(frame, rng) for _ in indices]).to(indices.device)
+        x, anew = cells.float()
+        if not mask.any():
+            return Batch(x, Given(torch.zeros_like(x), mask))
+        given = give(x, mask, self.domain.voices, anew)
+        return Batch(fill_in(x, given, self.domain.voices), given)  # given cells look as in fakes
+
+    def split(self, name: str) -> SongWindows:
+        """The split called "train", "valid" or "test", whichever split this one is.
+
+        Raises ValueError for another name.
+        """
+        return SongWindows(*self._arguments, subset=name)
+
+    def _transposed(self, cells: Tensor, indices: list[int], rng: torch.Generator) -> Tensor:
+        """Windows (2, B, T, C), each moved by as many semitones as are drawn for it."""
+        moved = []
+        for place, index in enumerate(indices):
+            low, high = self._steps.shifts[index]
+            shift = int(torch.randint(low, high + 1, (), generator=rng))
+            moved.append(cells[:, place].index_select(-1, self._order(shift, cells.device)))
+        return torch.stack(moved, dim=1)
+
+    def _order(self, shift: int, device: torch.device) -> Tensor:
+        """The channels (C,) in the order that transposes by `shift` semitones."""
+        if shift not in self._orders:
+            self._orders[shift] = transposed_order(self.domain.voices, shift).to(device)
+        return self._orders[shift]
+
+    def _keep_on(self, device: torch.device) -> None:
+        if self._steps.starts.device != device:
+            cells, starts = self._steps.cells.to(device), self._steps.starts.to(device)
+            self._steps = self._steps._replace(cells=cells, starts=starts)
+            self._orders = {}
+
+
+@lru_cache(maxsize=1)  # the splits of one source are cut from one reading
+def read_steps(source: str, domain: MusicDomain, hop_bars: int) -> dict[str, Steps]:
+    """The three splits of a source; their tensors are not to be written to.
+
+    Raises ValueError if the source is unknown or a split has no window of this kind, a song lacks
+    a voice, or `hop_bars` is not positive.
+    """
+    if hop_bars < 1:
+        raise ValueError(f"hop_bars is {hop_bars}; wanted 1 or more")
+    songs = read_songs(source, domain.metre)
+    count = sum(len(songs[split]) for split in SPLITS)
+    if not all(songs[split] for split in SPLITS):
+        raise ValueError(f"{source}: {count} songs; wanted 3 or more: to train, to choose, to test")
+    pieces = {split: _pieces(source, songs[split], domain) for split in SPLITS}
+    ranges = _ranges(torch.cat(pieces["train"]), domain.voices)
+    return {split: _laid(pieces[split], ranges, domain, hop_bars) for split in SPLITS}
+
+
+def transposed_order(voices: Sequence[Voice], shift: int) -> Tensor:
+    """Which channel (C,) moves to each place when all pitched voices move `shift` semitones up.
+
+    Pitches that would leave their voice come in at its other end: transpose only what fits.
+    """
+    order = torch.arange(channels(voices))
+    for voice, block in zip(voices, slices(voices), strict=True):
+        for plane in range(PITCH_PLANES[voice.kind]):
+            first = block.start + plane * voice.pitches
+            pitches = slice(first, first + voice.pitches)
+            order[pitches] = order[pitches].roll(shift)
+    return order
+
+
+def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list[Tensor]:
+    """The stretches (S, C), uint8, of full bars in the domain's metre, a window long or longer.
+
+    Notes that are held into a stretch are struck where it begins.
+    """
+    found = []
+    for name, song in songs.items():
+        for start, end in _stretches(song, domain):
+            try:
+                roll = song.window(start, end).to_roll(domain.voices, domain.steps_per_quarter)
+            except ValueError as error:
+                raise ValueError(f"{source}, {name}: {error}") from error
+            found.append(encode(roll, domain.voices).byte())
+    if not found:
+        signed = ", ".join(sorted({name for song in songs.values() for name in song.signatures}))
+        raise ValueError(
+            f"{source}: no {domain.bars} bars of {domain.metre} in a split, whose songs are in "
+            f"{signed}; wanted more songs, fewer bars or another metre"
+        )
+    return found
+
+
+def _stretches(song: Song, domain: MusicDomain) -> list[tuple[int, int]]:
+    """Neighbouring full bars in the domain's metre as (start, end) ticks, a window or longer."""
+    stretches: list[tuple[int, int]] = []
+    for start, end in song.bar_windows(1, metre=domain.signature[1:]):
+        goes_on = bool(stretches) and stretches[-1][1] == start
+        stretches = (
+            [*stretches[:-1], (stretches[-1][0], end)] if goes_on else [*stretches, (start, end)]
+        )
+    window = domain.bars * domain.signature.bar_ticks
+    return [(start, end) for start, end in stretches if end - start >= window]
+
+
+def _laid(pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, hop_bars: int) -> Steps:
+    """The pieces end to end, and where their windows begin and may be transposed to."""
+    window, hop = domain.frame.steps, hop_bars * domain.frame.bar_steps
+    starts: list[int] = []
+    shifts: list[tuple[int, int]] = []
+    numbers: list[int] = []
+    ends = accumulate(len(piece) for piece in pieces)
+    for number, (piece, end) in enumerate(zip(pieces, ends, strict=True)):
+        own = range(end - len(piece), end - window + 1, hop)
+        starts += own
+        numbers += [number] * len(own)
+        shifts += [_shifts(_ranges(piece, domain.voices), ranges)] * len(own)
+    cells = torch.cat(list(pieces))  # (S, C); no piece begins with a hold
+    both = torch.stack([cells, struck(cells, domain.voices)])
+    sounds = _audible(both[1], domain, torch.tensor(starts))
+    chosen = [
+        shift for shift, is_audible in zip(shifts, sounds.tolist(), strict=True) if is_audible
+    ]
+    return Steps(both, torch.tensor(starts)[sounds], chosen, torch.tensor(numbers)[sounds])
+
+
+def _audible(anew: Tensor, domain: MusicDomain, starts: Tensor) -> Tensor:
+    """Whether every bar of each window sounds: (N,) bool. Music (S, C) is struck at every step."""
+    blocks = zip(domain.voices, slices(domain.voices), strict=True)
+    sounds = torch.stack(
+        [(anew[:, own][:, : voice.pitches] > 0).any(1) for voice, own in blocks]
+    ).any(0)
+    frame = domain.frame
+    bars = sounds[starts[:, None] + torch.arange(frame.steps)].unflatten(1, (frame.bars, -1))
+    return bars.any(2).all(1)
+
+
+def _ranges(cells: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """The lowest and highest pitch (K, 2), from `lowest` on, of music (S, C); drums have none."""
+    found = []
+    for voice, block in zip(voices, slices(voices), strict=True):
+        begins = cells[:, block][:, : voice.pitches].any(0)
+        used = begins.nonzero().flatten().tolist() if PITCH_PLANES[voice.kind] else []
+        found.append((used[0], used[-1]) if used else SILENT_RANGE)
+    return torch.tensor(found)
+
+
+def _shifts(own: Tensor, allowed: Tensor) -> tuple[int, int]:
+    """The semitones, 0 among them, by which every voice moves and stays in the allowed ranges."""
+    heard = own[:, 0] <= own[:, 1]
+    if not heard.any():
+        return 0, 0
+    down, up = (allowed - own)[heard].unbind(1)
+    return max(FURTHEST[0], min(0, int(down.max()))), min(FURTHEST[1], max(0, int(up.min())))
+
+
+def _fingerprint(steps: Steps) -> str:
+    """32 hex digits of the cells and of the windows."""
+    digest = hashlib.blake2b(repr(tuple(steps.cells.shape)).encode(), digest_size=16)
+    for tensor in (steps.cells, steps.starts):
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+# How many planes of pitches a voice of each kind has: what a transposition moves.
+PITCH_PLANES = {"monophonic": 1, "polyphonic": 2, "drums": 0}

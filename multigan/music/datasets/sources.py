@@ -1,0 +1,94 @@
+"""Where songs come from: the table of named sources, and the files and folders that one may name.
+
+Every reader returns the songs of the three splits by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from multigan.core.rng import keyed_rng
+from multigan.music.datasets.chorales import read_chorales, split_chorales
+from multigan.music.datasets.jsb_chorales import VOICES as JSB_VOICES
+from multigan.music.datasets.jsb_chorales import read_pieces
+from multigan.music.datasets.midi_folder import SONGS, SUFFIXES, load_folder
+from multigan.music.datasets.synthetic_chorales import compose
+from multigan.music.formats.song import Song
+from multigan.music.representations.pianoroll import SILENT
+from multigan.music.representations.voices import SATB
+
+COMPOSED = {"train": 384, "valid": 128, "test": 128}  # songs by rule in each split
+COMPOSED_BARS = 8  # of each
+
+Splits = Mapping[str, Mapping[str, Song]]
+
+
+def read_songs(source: str, metre: str) -> Splits:
+    """The songs of a key of SOURCES, of Jsb16thSeparated.json, or of a folder of imported MIDI.
+
+    `metre` matters only to songs that are made for it: the others keep their own.
+    Raises ValueError in one line for an unknown source, or one that is missing or damaged.
+    """
+    if source in SOURCES:
+        return SOURCES[source](metre)
+    path = Path(source)
+    if path.suffix == ".json":
+        return _read_jsb(path)
+    if (path / SONGS).is_file():
+        return load_folder(path)
+    if path.is_dir() and any(p.suffix.lower() in SUFFIXES for p in path.rglob("*")):
+        raise ValueError(f"{source}: MIDI files; first run: multigan music import {source}")
+    known = ", ".join(SOURCES)
+    raise ValueError(
+        f"no music called {source!r}; known: {known}, the path of Jsb16thSeparated.json, or a "
+        "folder made by: multigan music import FOLDER"
+    )
+
+
+def _read_chorales(metre: str) -> Splits:
+    return split_chorales(read_chorales())
+
+
+def _read_jsb(path: Path) -> Splits:
+    """The pieces of the JSON file as songs in 4/4; a note begins where the pitch changes."""
+    assert [voice.name for voice in SATB] == [name.lower() for name in JSB_VOICES]
+    read = read_pieces(path)
+    try:
+        return {
+            split: {f"{split} {i}": _song(piece.numpy()) for i, piece in enumerate(pieces)}
+            for split, pieces in read.items()
+        }
+    except ValueError as error:  # a pitch that its voice cannot sing
+        raise ValueError(f"{path}: {error}") from error
+
+
+def _song(pitches: np.ndarray) -> Song:
+    """A piece (T, 4) of MIDI pitches, SILENT in rests."""
+    tokens = []
+    for voice, line in zip(SATB, pitches.T.astype(np.int16), strict=True):
+        begins = np.diff(line, prepend=np.int16(SILENT - 1)) != 0
+        events = np.where(line == SILENT, voice.rest, line - voice.lowest)
+        tokens.append(np.where(begins | (line == SILENT), events, voice.hold))
+    return Song.from_roll(tuple(tokens), SATB)
+
+
+def _compose(preset: str) -> Callable[[str], Splits]:
+    def read(metre: str) -> Splits:
+        made = {}
+        for split, count in COMPOSED.items():
+            rng = keyed_rng(0, "composed", preset, metre, split)
+            songs = compose(preset, count, rng, bars=COMPOSED_BARS, metre=metre)
+            made[split] = {f"{split} {i}": found.song for i, found in enumerate(songs)}
+        return made
+
+    return read
+
+
+SOURCES: dict[str, Callable[[str], Splits]] = {
+    "chorales": _read_chorales,
+    "composed": _compose("satb"),
+    "composed-band": _compose("band"),
+}

@@ -1,0 +1,160 @@
+"""A band by rule: bass, drums, chords and lead over given chords, one chord to a bar of eighths."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import product
+
+import torch
+
+from multigan.music.datasets.chord_progressions import Chord, chance, pick, scale
+from multigan.music.formats.song import TICKS_PER_QUARTER, Key, Metre, Note, Track
+from multigan.music.representations.voices import BAND, DRUM_ROWS
+from multigan.music.theory import OCTAVE
+
+EIGHTH = TICKS_PER_QUARTER // 2
+PHRASE_BARS = 4  # the last bar of each has a fill on the drums
+MOTIF_BARS = 2  # the lead's rhythm comes back after as many
+BASS_HOME, LEAD_HOME = 40, 72  # MIDI pitches that bass and lead stay near to
+LEAD_RANGE = (60, 84)
+TIE = 0.5  # the chance that a chord is held over the bar line where it does not change
+
+Rhythm = tuple[tuple[int, int], ...]  # (start, end) in eighths of the bar; gaps are rests
+
+# Tables by eighths in a bar: 8 in 4/4, 6 in 3/4.
+BASS: dict[int, tuple[tuple[tuple[int, int, str], ...], ...]] = {
+    8: (
+        ((0, 2, "root"), (2, 4, "root"), (4, 6, "fifth"), (6, 8, "root")),
+        ((0, 3, "root"), (3, 4, "root"), (4, 8, "fifth")),
+        ((0, 4, "root"), (6, 8, "third")),
+    ),
+    6: (
+        ((0, 2, "root"), (2, 4, "fifth"), (4, 6, "fifth")),
+        ((0, 4, "root"), (4, 6, "third")),
+    ),
+}
+CHORDS: dict[int, tuple[Rhythm, ...]] = {
+    8: (((0, 8),), ((0, 3), (3, 8)), ((0, 4), (4, 8)), ((2, 4), (6, 8))),
+    6: (((0, 6),), ((2, 4), (4, 6)), ((0, 3), (4, 6))),
+}
+LEAD: dict[int, tuple[Rhythm, ...]] = {
+    8: (
+        ((0, 2), (2, 3), (3, 4), (4, 8)),
+        ((0, 1), (1, 2), (2, 4), (4, 5), (5, 6), (6, 8)),
+        ((1, 2), (2, 4), (4, 6), (7, 8)),
+        ((0, 3), (3, 4), (4, 6)),
+    ),
+    6: (
+        ((0, 2), (2, 3), (3, 4), (4, 6)),
+        ((0, 4), (4, 5), (5, 6)),
+        ((1, 2), (2, 4)),
+    ),
+}
+DRUMS: dict[int, tuple[dict[str, str], ...]] = {
+    8: (
+        {"kick": "x...x...", "snare": "..x...x.", "closed hat": "xxxxxxxx"},
+        {"kick": "x..xx...", "snare": "..x...x.", "ride": "x.x.x.x."},
+    ),
+    6: (
+        {"kick": "x.....", "snare": "..x.x.", "closed hat": "xxxxxx"},
+        {"kick": "x.....", "snare": "....x.", "ride": "x.x.x."},
+    ),
+}
+FILL: dict[int, dict[str, str]] = {
+    8: {"kick": "x...x...", "snare": "..x.xx..", "high tom": "......x.", "low tom": ".......x"},
+    6: {"kick": "x.....", "snare": "..xx..", "high tom": "....x.", "low tom": ".....x"},
+}
+
+
+def play_band(key: Key, chords: Sequence[Chord], metre: Metre, rng: torch.Generator) -> list[Track]:
+    """The four tracks of `roll.BAND`, in its order, over one chord for each bar."""
+    eighths = metre.bar_ticks // EIGHTH
+    parts = (
+        _bass(chords, eighths, rng),
+        _drums(chords, eighths, rng),
+        _chords(chords, eighths, rng),
+        _lead(key, chords, eighths, rng),
+    )
+    return [
+        Track(voice.name, tuple(notes), voice.program, voice.kind == "drums")
+        for voice, notes in zip(BAND, parts, strict=True)
+    ]
+
+
+def _bass(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
+    """One pattern for the whole song, on the tones of each chord; the last bar is held."""
+    pattern = pick(BASS[eighths], rng)
+    *inner, last = chords
+    notes = [
+        _note(chord, start, end, _near(BASS_HOME, (getattr(chord, tone),)))
+        for chord in inner
+        for start, end, tone in pattern
+    ]
+    return [*notes, _note(last, 0, eighths, _near(BASS_HOME, (last.root,)))]
+
+
+def _drums(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
+    """One pattern, a fill at the end of each phrase, a crash after it."""
+    pattern = pick(DRUMS[eighths], rng)
+    notes = []
+    for bar, chord in enumerate(chords):
+        fills = bar % PHRASE_BARS == PHRASE_BARS - 1
+        hits = FILL[eighths] if fills else pattern
+        notes += [
+            _note(chord, k, k + 1, DRUM_ROWS[row])
+            for row, line in hits.items()
+            for k, sign in enumerate(line)
+            if sign == "x"
+        ]
+        if bar % PHRASE_BARS == 0:
+            notes.append(_note(chord, 0, 1, DRUM_ROWS["crash"]))
+    return notes
+
+
+def _chords(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
+    """Close triads near middle C in one rhythm; held over some bar lines without a change."""
+    rhythm = pick(CHORDS[eighths], rng)
+    notes: list[Note] = []
+    for before, chord in zip((None, *chords[:-1]), chords, strict=True):
+        pitches = [_near(60, (tone,)) for tone in chord.tones]
+        struck = [_note(chord, *span, pitch) for span, pitch in product(rhythm, pitches)]
+        same = before is not None and before.tones == chord.tones
+        if same and rhythm[0][0] == 0 and rhythm[-1][1] == eighths and chance(TIE, rng):
+            longer = [
+                n._replace(end_tick=s.end_tick) for n, s in zip(notes[-3:], struck[:3], strict=True)
+            ]
+            notes, struck = [*notes[:-3], *longer], struck[3:]
+        notes += struck
+    return notes
+
+
+def _lead(key: Key, chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
+    """A melody on chord tones where beats are struck and on steps between them."""
+    motif = [pick(LEAD[eighths], rng) for _ in range(MOTIF_BARS)]
+    pitch, notes = _near(LEAD_HOME, chords[0].tones), []
+    for bar, chord in enumerate(chords[:-1]):
+        allowed = scale(key, chord)
+        for start, end in motif[bar % MOTIF_BARS]:
+            tones = frozenset(chord.tones) if start % 2 == 0 else allowed
+            pitch = _step(pitch, tones, chance(0.5, rng))
+            notes.append(_note(chord, start, end, pitch))
+    return [*notes, _note(chords[-1], 0, eighths, _near(pitch, (key.tonic,)))]
+
+
+def _step(pitch: int, tones: frozenset[int], upwards: bool) -> int:
+    """The next of the pitch classes above or below, turning back at the ends of the range."""
+    low, high = LEAD_RANGE
+    above = next(p for p in range(pitch + 1, pitch + OCTAVE + 1) if p % OCTAVE in tones)
+    below = next(p for p in range(pitch - 1, pitch - OCTAVE - 1, -1) if p % OCTAVE in tones)
+    return above if below < low or (upwards and above <= high) else below
+
+
+def _near(home: int, tones: Sequence[int]) -> int:
+    """The pitch of one of the pitch classes that is nearest to `home`, the lower of two."""
+    nearby = range(home - OCTAVE // 2, home + OCTAVE // 2 + 1)
+    return min((p for p in nearby if p % OCTAVE in tones), key=lambda p: abs(p - home))
+
+
+def _note(chord: Chord, start: int, end: int, pitch: int) -> Note:
+    """A note given in eighths of the chord's bar."""
+    return Note(chord.start_tick + start * EIGHTH, chord.start_tick + end * EIGHTH, pitch)

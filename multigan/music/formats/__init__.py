@@ -1,0 +1,1 @@
+"""From MIDI, MusicXML and NPZ to songs, and back."""

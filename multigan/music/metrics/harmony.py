@@ -1,0 +1,115 @@
+"""What is measured between the voices of a window: distance, crossing, dissonance, parallels.
+
+Voices stand from the highest to the lowest. Every metric takes windows (N, T, K) of MIDI pitches,
+-1 for a rest, and returns one figure per window (N,), float64. Steps at which a voice of a pair is
+silent do not count, so a silent voice scores a perfect 0 everywhere but in `tonal_distance`: read
+these columns beside the share of empty bars. All raise ValueError as `as_windows` does, and for
+fewer than two voices.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multigan.music.metrics.note_events import as_windows, in_units, pitch_classes
+from multigan.music.representations.time_grid import STEPS_PER_BEAT
+from multigan.music.theory import (
+    DISSONANT_INTERVALS,
+    OCTAVE,
+    PERFECT_INTERVALS,
+    REST,
+    interval_mask,
+    tonal_space,
+)
+
+
+def tonal_distance(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
+    """How far apart the voices are in tonal space, in [0, 3], over all pairs and beats.
+
+    Each voice's pitch classes in a beat are a histogram of sounding steps that sums to 1; its
+    centroid is a point of the 6-D tonal space. Beats in which a voice of the pair is silent
+    throughout are left out; NaN if none is left. The goal is the distance of real music: unisons
+    score 0. Raises ValueError if a window holds no whole number of beats.
+
+    Source: Harte, Sandler and Gasser 2006; Dong et al. 2018, arXiv:1709.06298.
+    """
+    x = as_windows(windows, least_voices=2)
+    counts = in_units(pitch_classes(x), steps_per_beat, "beat").sum(2).double()  # (N, beats, K, 12)
+    shares = counts / counts.sum(-1, keepdim=True)  # NaN in silent beats
+    centroids = shares @ tonal_space().T.to(x.device)  # (N, beats, K, 6)
+    upper, lower = _pairs(x)
+    apart = (centroids[:, :, upper] - centroids[:, :, lower]).norm(dim=-1)  # (N, beats, pairs)
+    return apart.nanmean((1, 2))
+
+
+def voice_crossing(windows: Any) -> Tensor:
+    """The share of steps at which a voice lies below its lower neighbour, in [0, 1].
+
+    Of the steps at which both sound; averaged over neighbouring voices. Unisons do not cross.
+    """
+    x = as_windows(windows, least_voices=2)
+    upper, lower = x[:, :, :-1], x[:, :, 1:]
+    return _share(upper < lower, _both_sound(upper, lower))
+
+
+def dissonance(windows: Any) -> Tensor:
+    """The share of steps at which a pair of voices forms a second, seventh or tritone, in [0, 1].
+
+    Octaves apart or not; of the steps at which both sound; averaged over all pairs of voices.
+    """
+    x = as_windows(windows, least_voices=2)
+    upper, lower = (x[:, :, voices] for voices in _pairs(x))
+    return _dissonance(upper, lower)
+
+
+def dissonance_with(windows: Any, voice: int) -> Tensor:
+    """`dissonance` between the voice of that number and each other one: (N,), in [0, 1]."""
+    x = as_windows(windows, least_voices=2)
+    others = [k for k in range(x.shape[2]) if k != voice]
+    return _dissonance(x[:, :, voice, None], x[:, :, others])
+
+
+def parallels(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
+    """The share of similar motions that move in parallel unisons, octaves or fifths, in [0, 1].
+
+    Seen on the first step of each beat: two voices are in similar motion if both move, in the same
+    direction, between two neighbouring beats at which both sound. Pooled over all pairs of voices;
+    0 without any motion.
+    """
+    x = as_windows(windows, least_voices=2)[:, ::steps_per_beat]  # (N, beats, K)
+    upper, lower = (x[:, :, voices] for voices in _pairs(x))  # (N, beats, pairs)
+    sounding = _both_sound(upper, lower)
+    same_direction = upper.diff(dim=1).sign() * lower.diff(dim=1).sign() > 0
+    similar = same_direction & sounding[:, 1:] & sounding[:, :-1]
+    interval = (upper - lower) % OCTAVE  # signed: crossed voices a fourth apart count as a fifth
+    perfect = interval_mask(PERFECT_INTERVALS).to(x.device)[interval[:, 1:]]
+    hits = similar & perfect & (interval[:, 1:] == interval[:, :-1])
+    return hits.sum((1, 2)).double() / similar.sum((1, 2)).clamp(min=1)
+
+
+def _pairs(x: Tensor) -> tuple[Tensor, Tensor]:
+    """The upper and the lower voices (K (K - 1) / 2,) of all pairs in (N, T, K)."""
+    upper, lower = torch.triu_indices(x.shape[2], x.shape[2], offset=1, device=x.device)
+    return upper, lower
+
+
+def _both_sound(upper: Tensor, lower: Tensor) -> Tensor:
+    return (upper > REST) & (lower > REST)
+
+
+def _dissonance(upper: Tensor, lower: Tensor) -> Tensor:
+    """The share of dissonant steps of pairs (N, T, pairs) -> (N,); an interval has no direction."""
+    harsh = interval_mask(DISSONANT_INTERVALS).to(upper.device)[(upper - lower) % OCTAVE]
+    return _share(harsh, _both_sound(upper, lower))
+
+
+def _share(hit: Tensor, counted: Tensor) -> Tensor:
+    """The share of the counted steps that hit (N, T, pairs) -> (N,), averaged over the pairs.
+
+    A pair without a counted step has 0.
+    """
+    shares = (hit & counted).sum(1).double() / counted.sum(1).clamp(min=1)  # (N, pairs)
+    return shares.mean(1)

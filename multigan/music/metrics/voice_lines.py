@@ -1,0 +1,109 @@
+"""Any layout of voices as lines of single pitches, which is what the metrics measure.
+
+A monophonic voice is one line, a polyphonic one two: its highest and its lowest pitch. Drums have
+none. Lines are ordered from high voices to low ones, as the metrics want them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from multigan.music.metrics import note_statistics
+from multigan.music.representations.pianoroll import sounding_pitches
+from multigan.music.representations.tensors import slices, sounding
+from multigan.music.representations.time_grid import SIXTEENTHS, Grid
+from multigan.music.representations.voices import Voice
+from multigan.music.theory import REST
+
+CHUNK = 500  # windows that are read together
+
+
+def line_names(voices: Sequence[Voice]) -> list[str]:
+    """The names of the L lines."""
+    return [name for voice in _ordered(voices) for name in _names(voice)]
+
+
+def lines_of(x: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """The lines (N, T, L), int64, of canonical windows (N, T, C): MIDI pitches, REST in silence."""
+    return torch.cat([_lines(chunk, voices) for chunk in x.split(CHUNK)])
+
+
+def own_figures(x: Tensor, voices: Sequence[Voice], grid: Grid = SIXTEENTHS) -> dict[str, float]:
+    """What lines do not show of canonical windows (N, T, C).
+
+    repeated_notes: the share of notes that strike a pitch which sounds already, NaN without a note;
+    for each polyphonic voice its pitches per step; for drums the strokes per bar, and DP8 on a grid
+    that has eighths.
+    """
+    repeated = notes = 0.0
+    figures: dict[str, float] = {}
+    for voice, block in zip(voices, slices(voices), strict=True):
+        own = x[..., block]
+        if voice.kind == "drums":
+            figures |= _drum_figures(own, voice, grid)
+            continue
+        begins = own[..., : voice.pitches]  # (N, T, P)
+        notes += float(begins.sum())
+        if voice.kind == "monophonic":
+            line = _tokens_line(own, voice)  # (N, T)
+            again = (line[:, 1:] == line[:, :-1]) & (begins[:, 1:].sum(-1) > 0)
+            repeated += float(again.sum())
+        else:
+            sounds = sounding(own, (voice,))[0]
+            repeated += float((begins[:, 1:] * sounds[:, :-1]).sum())
+            figures[f"{voice.name}_pitches"] = float(sounds.sum(-1).mean())
+    return {"repeated_notes": repeated / notes if notes else float("nan"), **figures}
+
+
+def _drum_figures(strokes: Tensor, voice: Voice, grid: Grid) -> dict[str, float]:
+    """What is said of the strokes (N, T, 9) of drums."""
+    per_bar = strokes.sum((1, 2)).mean() / strokes.shape[1] * grid.bar_steps
+    figures = {f"{voice.name}_strokes_per_bar": float(per_bar)}
+    if grid.quarter_steps % 2 == 0 and strokes.shape[1] % grid.eighth_steps == 0:
+        pattern = note_statistics.drum_pattern_8th(strokes, grid.eighth_steps)
+        figures[f"{voice.name}_pattern_8th"] = float(pattern.nanmean())
+    return figures
+
+
+def _ordered(voices: Sequence[Voice]) -> list[Voice]:
+    """The pitched voices, the highest first."""
+    pitched = [voice for voice in voices if voice.kind != "drums"]
+    return sorted(pitched, key=lambda voice: -voice.lowest)
+
+
+def _names(voice: Voice) -> list[str]:
+    """The names of the lines of one voice."""
+    poly = voice.kind == "polyphonic"
+    return [f"{voice.name}_top", f"{voice.name}_bottom"] if poly else [voice.name]
+
+
+def _lines(x: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """The lines (N, T, L) of a few windows."""
+    blocks = {voice.name: x[..., own] for voice, own in zip(voices, slices(voices), strict=True)}
+    found = []
+    for voice in _ordered(voices):
+        if voice.kind == "monophonic":
+            found.append(_tokens_line(blocks[voice.name], voice))
+        else:
+            found += _outer_lines(blocks[voice.name], voice)
+    return torch.stack(found, dim=-1)
+
+
+def _tokens_line(block: Tensor, voice: Voice) -> Tensor:
+    """The line (N, T) of a monophonic voice (N, T, P + 2)."""
+    return torch.from_numpy(sounding_pitches(block.argmax(-1), voice)).long()
+
+
+def _outer_lines(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
+    """The highest and the lowest line, (N, T) each, of a polyphonic voice (N, T, 2 P)."""
+    heard = sounding(block, (voice,))[0] > 0  # (N, T, P)
+    silent = ~heard.any(-1)
+    top = voice.pitches - 1 - heard.flip(-1).int().argmax(-1)  # the first of equals is found
+    bottom = heard.int().argmax(-1)
+    return (
+        torch.where(silent, REST, top + voice.lowest),
+        torch.where(silent, REST, bottom + voice.lowest),
+    )

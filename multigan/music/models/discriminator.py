@@ -1,0 +1,186 @@
+"""The music discriminator: it listens to what sounds, voice by voice, together, and bar by bar."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from multigan.core.modules import in_float32
+from multigan.core.serialization import part
+from multigan.core.trees import tree_map
+from multigan.music.models.interval_features import Streams, notes, rows
+from multigan.music.models.layers import (
+    GroupLinear,
+    active,
+    blocks,
+    check_steps,
+    fold_steps,
+    linear,
+)
+from multigan.music.representations.conditioning import Given, nothing_given
+from multigan.music.representations.tensors import channels
+from multigan.music.representations.voices import Voice
+
+STRUCK_WEIGHT = 3.0  # a note is struck once and sounds for several steps: see `embed`
+AT_ONCE = 8  # about how many numbers of a step of one voice are not 0
+
+
+@part
+class MusicDiscriminator(nn.Module):
+    """Music (B, T, C), and what of it is given, -> logits (B,).
+
+    The cells are read as what they say, struck and sounding notes, so that ways of writing the
+    same music look the same. A trunk for each voice hears it alone: its onsets, melodic intervals
+    and height (the cells themselves of drums and chords), step by step and then beat by beat. The
+    joint trunk hears all trunks, the
+    intervals between all voices, and by scale and shift which cells are given. Then bars are
+    compared with each other, and the pitch classes of the whole window are judged.
+
+    Penalties on its slope are taken at what is heard, after the scan that makes struck notes sound
+    (the contract's `embed`, without parameters): at x the slope of a note would grow with its
+    length, and long notes would be judged more gently than short ones.
+
+    Args:
+        voices: what is heard, as in the domain.
+        steps: T; bars of `steps_per_bar` divide it, and beats of `steps_per_beat` those.
+        width: channels of a beat, and of a bar, in the joint trunk.
+        voice_width: channels of a beat in the trunk of one voice.
+        step_width: channels of a step in the trunk of one voice.
+        depth: residual blocks of the joint trunk, and of the part that compares bars.
+        streams: whether onsets and intervals are heard; if not, the notes are heard as such.
+        absolute: whether single voices' notes and chroma are heard as such too. They mostly tell
+            where a generator's habits have drifted to, so that the two circle each other.
+        dropout: share of what is heard together, beat by beat and at the end, that is left out
+            while it learns: with a few hundred pieces D learns them by heart.
+
+    Raises ValueError for sizes that do not fit.
+    Source of scale and shift: Perez et al. 2018 (FiLM), arXiv:1709.07871, section 2.
+    """
+
+    couples_batch = False
+
+    def __init__(
+        self,
+        voices: Sequence[Voice],
+        steps: int = 32,
+        steps_per_bar: int = 16,
+        steps_per_beat: int = 4,
+        width: int = 96,
+        voice_width: int = 48,
+        step_width: int = 24,
+        depth: int = 2,
+        streams: bool = True,
+        absolute: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        check_steps(steps, steps_per_bar, steps_per_beat)
+        self.voices, self.steps = tuple(voices), steps
+        self.steps_per_beat, self.beats_per_bar = steps_per_beat, steps_per_bar // steps_per_beat
+        self.step_width = step_width
+        count = len(self.voices)
+        plain = absolute or not streams
+        self.hear = nn.ModuleDict(
+            {
+                str(k): linear(2 * rows(voice), step_width, AT_ONCE)
+                for k, voice in enumerate(self.voices)
+                if plain or voice.kind != "monophonic"
+            }
+        )
+        self.to_beats = GroupLinear(count, steps_per_beat * step_width, voice_width)
+        self.alone = blocks(1, count, voice_width)
+        pitched = any(voice.kind != "drums" for voice in self.voices)
+        self.streams = (
+            Streams(self.voices, steps_per_beat, absolute) if streams and pitched else None
+        )
+        pairs_width = window_width = 0
+        if self.streams is not None:
+            self.hear_streams = GroupLinear(
+                len(self.streams.pitched), self.streams.voice_width, step_width
+            )
+            window_width = width // 2
+            self.hear_window = linear(self.streams.window_width, window_width)
+            if self.streams.pairs_width:
+                pairs_width = 2 * step_width
+                self.hear_pairs = linear(self.streams.pairs_width, pairs_width, AT_ONCE)
+        self.hear_given = linear(steps_per_beat * (channels(voices) + count), 2 * width)
+        self.join = linear(count * voice_width + steps_per_beat * pairs_width, width)
+        self.together = blocks(depth, 1, width)
+        self.to_bars = linear(self.beats_per_bar * width, width)
+        self.compare = blocks(depth, 1, width)
+        self.forget = nn.Dropout(dropout)
+        self.last = linear(steps // steps_per_bar * width + window_width, 1)
+
+    def forward(self, x: Tensor, condition: Given | None = None) -> Tensor:
+        """(B, T, C), given cells (None: nothing is given) -> logits (B,)."""
+        return self.score(self.embed(x), condition)
+
+    def embed(self, x: Tensor) -> Tensor:
+        """Struck, then sounding notes of all voices: (B, T, C) -> (B, T, 2 rows)."""
+        if x.shape[1:] != (self.steps, channels(self.voices)):
+            wanted = f"(B, {self.steps}, {channels(self.voices)})"
+            raise ValueError(f"music of shape {tuple(x.shape)}; wanted {wanted}")
+        struck, sounds = notes(x, self.voices)
+        return torch.cat([*(STRUCK_WEIGHT * a for a in struck), *sounds], dim=-1)
+
+    def score(self, heard: Tensor, condition: Given | None = None) -> Tensor:
+        """What `embed` returns, given cells -> logits (B,)."""
+        h = self.forget(self._features(heard, condition))
+        return in_float32(self.last, h).squeeze(1)
+
+    def squared_input_norm(self, slope: Tensor) -> Tensor:
+        """|slope|^2 at the heard notes: (B, T, 2 rows) -> (B,)."""
+        return slope.flatten(1).square().sum(1)
+
+    def features(self, x: Tensor, condition: Given | None = None) -> Tensor:
+        """What the last linear map sees: (B, F)."""
+        return self._features(self.embed(x), condition)
+
+    def _features(self, heard: Tensor, condition: Given | None) -> Tensor:
+        trunks, pairs, window = self._listen(heard)
+        known = torch.cat(list(self._given(heard, condition)), dim=-1)  # (B, T, C + K)
+        beats = torch.cat([trunks.permute(1, 2, 0, 3).flatten(2), *pairs], dim=-1)
+        scale, shift = self.hear_given(fold_steps(known, self.steps_per_beat)).chunk(
+            2, dim=-1
+        )  # nothing given: at first 0
+        h = self.forget(active(self.join(beats) * (1 + scale) + shift))
+        h = self.together(h[None])[0]  # (B, beats, width)
+        h = active(self.to_bars(fold_steps(h, self.beats_per_bar)))
+        h = self.compare(h[None])[0]  # (B, bars, width)
+        return torch.cat([h.flatten(1), *window], dim=1)
+
+    def voice_trunks(self, x: Tensor) -> Tensor:
+        """What is heard of each voice alone: (B, T, C) -> (K, B, beats, voice_width)."""
+        return self._listen(self.embed(x))[0]
+
+    def _listen(self, heard: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+        """The voices' trunks, pairs beat by beat [(B, beats, ...)] and the window [(B, ...)].
+
+        The lists are empty where there is nothing to hear.
+        """
+        both = heard.split([rows(voice) for voice in self.voices] * 2, dim=-1)
+        struck = [a / STRUCK_WEIGHT for a in both[: len(self.voices)]]
+        sounds = both[len(self.voices) :]
+        silence = heard.new_zeros(*heard.shape[:2], self.step_width)
+        steps = [silence] * len(self.voices)
+        for name, hear in self.hear.items():
+            steps[int(name)] = hear(torch.cat([struck[int(name)], sounds[int(name)]], dim=-1))
+        pairs: list[Tensor] = []
+        window: list[Tensor] = []
+        if self.streams is not None:
+            streams = self.streams(struck, sounds)
+            own = self.hear_streams(streams.voice)  # (K', B, T, C)
+            for k, stream in zip(self.streams.pitched, own, strict=True):
+                steps[k] = steps[k] + stream
+            window = [active(self.hear_window(streams.window))]
+            if self.streams.pairs_width:
+                pairs = [fold_steps(active(self.hear_pairs(streams.pairs)), self.steps_per_beat)]
+        beats = self.to_beats(fold_steps(active(torch.stack(steps)), self.steps_per_beat))
+        return self.alone(active(beats)), pairs, window
+
+    def _given(self, x: Tensor, condition: Given | None) -> Given:
+        if condition is None:
+            condition = nothing_given(len(x), self.steps, self.voices)
+        return tree_map(lambda leaf: leaf.to(x), condition)

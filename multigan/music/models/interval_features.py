@@ -1,0 +1,242 @@
+"""What a discriminator of music listens to: onsets, chroma, and intervals across and along voices.
+
+Everything here is differentiable twice, so that gradients reach the cells. Intervals are
+correlations of pitch classes, taken as products of their real Fourier transforms: q[d] is the sum
+over p of a[p] b[(p + d) mod 12]. They do not change if all is transposed, or a voice by octaves.
+Source of chroma and onset streams: Dong and Yang 2018, arXiv:1804.09399, section 4.2; its code
+folds by reshape, which pools neighbouring semitones, and is not followed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from multigan.music.representations.tensors import scan, width
+from multigan.music.representations.voices import DRUM_ROWS, Voice
+
+CLASSES = 12  # pitch classes
+HEIGHT_UNIT = 5.0  # semitones: of heights and leaps
+PARALLEL = [0, 5, 7]  # semitones: octaves and fifths, whichever voice is the upper one
+FREQUENCIES = CLASSES // 2 + 1  # of their real Fourier transform
+
+
+def rows(voice: Voice) -> int:
+    """How many pitches, or drums, a voice can strike."""
+    return len(DRUM_ROWS) if voice.kind == "drums" else voice.pitches
+
+
+def notes(x: Tensor, voices: Sequence[Voice]) -> tuple[list[Tensor], list[Tensor]]:
+    """What each voice strikes and what sounds of it: (..., T, C) -> K of (..., T, rows), twice."""
+    struck, sounds = [], []
+    for voice, block in zip(voices, x.split([width(v) for v in voices], dim=-1), strict=True):
+        if voice.kind == "drums":
+            onset, sounding = block, block
+        elif voice.kind == "polyphonic":
+            onset, sustain = block.chunk(2, dim=-1)
+            sounding = ring(onset, (1 - onset) * sustain)
+        else:
+            onset, _, hold = block.split([voice.pitches, 1, 1], dim=-1)
+            sounding = ring(onset, hold)
+        struck.append(onset)
+        sounds.append(sounding)
+    return struck, sounds
+
+
+def ring(struck: Tensor, holds: Tensor) -> Tensor:
+    """`tensors.scan` and its derivatives of every order, about twice as fast on a CPU.
+
+    s[t] = struck[t] + holds[t] s[t - 1]: (..., T, P), (..., T, P or 1) -> (..., T, P).
+    """
+    return _Ring.apply(struck, holds)
+
+
+class _Ring(torch.autograd.Function):
+    """A recurrence whose gradient is the same recurrence, run backwards in time."""
+
+    @staticmethod
+    def forward(ctx: Any, struck: Tensor, holds: Tensor) -> Tensor:
+        """On a CPU a loop over steps; elsewhere doubling, which launches fewer kernels."""
+        sounds = _loop(struck, holds) if struck.device.type == "cpu" else scan(struck, holds)
+        ctx.save_for_backward(holds, sounds)
+        return sounds
+
+    @staticmethod
+    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
+        """Of struck: g[t] = slope[t] + holds[t + 1] g[t + 1]; of holds: g[t] s[t - 1]."""
+        holds, sounds = ctx.saved_tensors
+        of_struck = ring(slope.flip(-2), earlier(holds.flip(-2))).flip(-2)
+        of_holds = of_struck * earlier(sounds)
+        return of_struck, of_holds.sum(-1, keepdim=True) if holds.shape[-1] == 1 else of_holds
+
+
+def _loop(struck: Tensor, holds: Tensor) -> Tensor:
+    sounds = struck.clone()
+    steps, held = sounds.unbind(-2), holds.unbind(-2)
+    for t in range(1, len(steps)):
+        steps[t].addcmul_(held[t], steps[t - 1])
+    return sounds
+
+
+def fold_matrix(voice: Voice) -> Tensor:
+    """FOLD (pitches, 12): row p has its 1 at the pitch class of the voice's p-th pitch."""
+    pitches = torch.arange(voice.lowest, voice.lowest + voice.pitches)
+    return F.one_hot(pitches % CLASSES, CLASSES).float()
+
+
+def middle_pitch(voice: Voice) -> float:
+    """The middle of the range of a voice, a MIDI pitch."""
+    return voice.lowest + (voice.pitches - 1) / 2
+
+
+def outline_matrix(voice: Voice) -> Tensor:
+    """(pitches, 14): FOLD, then the height of each pitch above the voice's middle, then 1."""
+    pitches = torch.arange(voice.lowest, voice.lowest + voice.pitches)[:, None]
+    height = (pitches - middle_pitch(voice)) / HEIGHT_UNIT
+    return torch.cat([fold_matrix(voice), height, torch.ones_like(height)], dim=1)
+
+
+def earlier(x: Tensor, steps: int = 1) -> Tensor:
+    """What stood `steps` before: (..., T, C) -> (..., T, C), 0 at the start."""
+    return F.pad(x[..., :-steps, :], (0, 0, steps, 0))
+
+
+class Intervals(nn.Module):
+    """Intervals between chroma vectors (..., 12), by their spectra (..., 14): 7 cosines, 7 sines.
+
+    `spectrum` is linear, `between` multiplies two spectra.
+    """
+
+    analysis: Tensor  # (12, 14)
+    synthesis: Tensor  # (14, 12)
+
+    def __init__(self) -> None:
+        super().__init__()
+        frequency = torch.arange(FREQUENCIES, dtype=torch.float64)
+        turn = 2 * math.pi / CLASSES * torch.arange(CLASSES, dtype=torch.float64)
+        phase = turn[:, None] * frequency  # (12, 7), of pitch classes and of intervals alike
+        waves = torch.cat([phase.cos(), phase.sin()], dim=1)  # (12, 14)
+        once = (frequency == 0) | (2 * frequency == CLASSES)
+        weight = torch.where(once, 1.0, 2.0).repeat(2) / CLASSES
+        self.register_buffer("analysis", waves.float(), persistent=False)
+        self.register_buffer("synthesis", (waves * weight).T.float(), persistent=False)
+
+    def spectrum(self, chroma: Tensor) -> Tensor:
+        """(..., 12) -> (..., 14)."""
+        return chroma @ self.analysis
+
+    def between(self, a: Tensor, b: Tensor) -> Tensor:
+        """Spectra (..., 14) -> (..., 12): entry d weighs what of b lies d semitones above a."""
+        (a_cos, a_sin), (b_cos, b_sin) = a.chunk(2, dim=-1), b.chunk(2, dim=-1)
+        real, imaginary = a_cos * b_cos + a_sin * b_sin, a_cos * b_sin - a_sin * b_cos
+        return torch.cat([real, imaginary], dim=-1) @ self.synthesis
+
+
+class Heard(NamedTuple):
+    """The streams of K' voices with pitches, `pairs` of which there are K' (K' - 1) / 2.
+
+    `voice`: the number of onsets, 12 intervals from what sounded a step before to what is struck
+    now, 12 from what sounded a beat before to what sounds now, the leap, its square, and the
+    height. `pairs`: 12 intervals, how much higher the first voice is, and which of the intervals
+    PARALLEL are kept while both voices move, from the step before and from the beat before.
+    `window`: the autocorrelation of the pitch classes of a whole window, in which the key does not
+    show and a scale is peaks at fourths and fifths; the same of which classes are struck at all,
+    however rarely (1 - exp(-times)): there one note out of the scale shows; how often each of
+    PARALLEL is kept; and how many notes each voice strikes in a beat.
+
+    Absolute streams also have, as the first 12 numbers, the chroma of `voice` and the mean number
+    of voices on each pitch class of `window`; without them nothing tells one key from another.
+    """
+
+    voice: Tensor  # (K', B, T, 28 or 40)
+    pairs: Tensor  # (B, T, 19 pairs)
+    window: Tensor  # (B, K' + 30 or 42)
+
+
+class Streams(nn.Module):
+    """Struck and sounding notes, K of (B, T, rows) -> Heard. At least one voice must have pitches.
+
+    Heights are summed over what sounds, leaps over all pairs of a note that is struck and one that
+    sounded before it; both are in HEIGHT_UNIT, up positive. Where nothing begins, or after silence,
+    leaps and intervals are 0. A repeated note is an interval of 0.
+    """
+
+    def __init__(
+        self, voices: Sequence[Voice], steps_per_beat: int = 4, absolute: bool = False
+    ) -> None:
+        super().__init__()
+        self.steps_per_beat, self.absolute = steps_per_beat, absolute
+        self.pitched = [k for k, voice in enumerate(voices) if voice.kind != "drums"]
+        pairs = list(combinations(range(len(self.pitched)), 2))
+        self.one, self.other = [i for i, _ in pairs], [j for _, j in pairs]
+        self.voice_width = CLASSES * (2 + absolute) + 4
+        self.pairs_width = (CLASSES + 1 + 2 * len(PARALLEL)) * len(pairs)
+        self.window_width = CLASSES * (2 + absolute) + 2 * len(PARALLEL) + len(self.pitched)
+        self.intervals = Intervals()
+        for k in self.pitched:
+            self.register_buffer(f"outline_{k}", outline_matrix(voices[k]), persistent=False)
+        middles = torch.tensor([middle_pitch(voices[k]) for k in self.pitched])
+        self.register_buffer("middles", middles.view(-1, 1, 1, 1) / HEIGHT_UNIT, persistent=False)
+
+    middles: Tensor  # (K', 1, 1, 1): from which the height of each voice is counted
+
+    def forward(self, struck: Sequence[Tensor], sounds: Sequence[Tensor]) -> Heard:
+        """K of (B, T, rows), twice -> Heard."""
+        begun, to, begins = self._outlines(struck)  # (K', B, T, 12), (K', B, T, 1) twice
+        chroma, height, number = self._outlines(sounds)
+        spectrum = self.intervals.spectrum(chroma)
+        melody = self.intervals.between(earlier(spectrum), self.intervals.spectrum(begun))
+        of_beats = self.intervals.between(earlier(spectrum, self.steps_per_beat), spectrum)
+        leap = to * earlier(number) - earlier(height) * begins
+        classes = chroma.sum(0).mean(1)  # (B, 12)
+        key = self.intervals.spectrum(classes)
+        between = self._between(spectrum, height + self.middles * number, number)
+        both = number * earlier(number, self.steps_per_beat)
+        kept = torch.cat(  # a voice moves where it does not repeat what was there before
+            [
+                self._kept(between, begins - melody[..., :1], 1),
+                self._kept(between, both - of_beats[..., :1], self.steps_per_beat),
+            ],
+            dim=-1,
+        )  # (pairs, B, T, 6)
+        voice = [begins, melody, of_beats, leap, leap.square(), height]
+        touched = self.intervals.spectrum(1 - (-begun.sum((0, 2))).exp())  # of (B, 12)
+        scale = self.intervals.between(touched, touched) / CLASSES
+        busy = self.steps_per_beat * begins.mean(2).squeeze(-1).T  # (B, K')
+        window = [self.intervals.between(key, key), scale, kept.sum((0, 2)), busy]
+        if self.absolute:
+            voice, window = [chroma, *voice], [classes, *window]
+        return Heard(
+            torch.cat(voice, dim=-1),
+            torch.cat([between, kept], dim=-1).permute(1, 2, 0, 3).flatten(2),
+            torch.cat(window, dim=1),
+        )
+
+    def _outlines(self, played: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Chroma, summed height and number of notes: (K', B, T, 12 and 1 and 1)."""
+        outlines = [played[k] @ self.get_buffer(f"outline_{k}") for k in self.pitched]
+        return torch.stack(outlines).split([CLASSES, 1, 1], dim=-1)
+
+    def _between(self, spectrum: Tensor, pitch: Tensor, number: Tensor) -> Tensor:
+        """12 intervals of each pair, and how much higher the first is: (pairs, B, T, 13).
+
+        (K', B, T, 14), then summed pitches and their number (K', B, T, 1).
+        """
+        one, other = self.one, self.other
+        intervals = self.intervals.between(spectrum[one], spectrum[other])
+        higher = pitch[one] * number[other] - pitch[other] * number[one]
+        return torch.cat([intervals, higher], dim=-1)
+
+    def _kept(self, between: Tensor, moves: Tensor, steps: int) -> Tensor:
+        """Which of PARALLEL each pair kept for `steps` while both moved: (pairs, B, T, 3).
+
+        What is between them (pairs, B, T, 13), how often each moved (K', B, T, 1).
+        """
+        intervals = between[..., PARALLEL]
+        return intervals * earlier(intervals, steps) * moves[self.one] * moves[self.other]

@@ -1,0 +1,173 @@
+"""Writing relative to a key: what is learnt in one key is known in all twelve.
+
+A key is one-hot (G, B, 12) over the pitch class on which the scale stands, in G groups of voices
+that share theirs. It is a latent where nothing is given, and follows the given notes where they
+say enough.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from multigan.music.models.interval_features import (
+    CLASSES,
+    fold_matrix,
+    notes,
+    outline_matrix,
+    rows,
+)
+from multigan.music.representations.voices import Voice
+
+MAJOR = (0, 2, 4, 5, 7, 9, 11)  # semitones above the key; a minor scale is its relative major's
+HEARD = CLASSES + 3  # numbers in which a step of one voice is heard
+IN_SCALE = 0.95  # chance that a note belongs to the scale of its key (.942 in Bach's chorales)
+# Before training, the logits say: about three of four steps go on, and a rest is rare.
+FIRST_HOLD, FIRST_REST = 1.5, -1.0  # of a monophonic voice, beside its pitches' 0 and less
+FIRST_STRIKE, FIRST_SUSTAIN = -1.0, 1.0  # of a cell
+FIRST_GAIN = 0.3  # scale of the initial weights, relative to keeping the variance
+FIRST_SLOPE_GAIN = 1.2  # of the slope of a register, so that its centre moves from the start
+FIRST_BEND = 12.0  # of a register: pitches stand within about 3 semitones of 31 from its centre
+
+
+def choose_key(noise: Tensor, known: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """The keys (G, B, 12), one-hot: Gumbel noise (B, G, 12) plus what given notes (B, T, C) say.
+
+    That is how likely the notes struck among them are in the major scale on each pitch class: a
+    draw from the keys' probabilities given the notes, and from all keys alike without any.
+    """
+    struck = zip(voices, notes(known, voices)[0], strict=True)
+    counts = [a.sum(1) @ fold_matrix(v).to(a) for v, a in struck if v.kind != "drums"]  # (B, 12)
+    if counts:
+        evidence = torch.stack(counts).sum(0) @ _log_likelihood().to(noise)  # (B, 12)
+        noise = noise + evidence[:, None]
+    return F.one_hot(noise.argmax(-1), CLASSES).to(noise).transpose(0, 1)
+
+
+def relative_chroma(known: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """Given notes as they sound, by pitch class above each group's key.
+
+    (B, T, C), keys (G, B, 12) -> (G, B, T, 12 K'), K' voices with pitches.
+    """
+    sounds = zip(voices, notes(known, voices)[1], strict=True)
+    folded = [s @ fold_matrix(v).to(s) for v, s in sounds if v.kind != "drums"]  # (B, T, 12)
+    if not folded:
+        return known.new_zeros(*keys.shape[:2], known.shape[1], 0)
+    relative = torch.stack(folded, dim=1) @ _turn(keys)[:, :, None]  # (G, B, K', T, 12)
+    return relative.transpose(2, 3).flatten(-2)
+
+
+def hear_own(x: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """What each voice plays in music (B, T, C), keys (K, B, 12): (K, B, T, HEARD).
+
+    Of a voice with pitches: what sounds by pitch class above the key, its height, the number of
+    notes, and the number struck. Of drums their 9 onsets.
+    """
+    heard = []
+    for voice, key, struck, sounds in zip(voices, keys, *notes(x, voices), strict=True):
+        if voice.kind == "drums":
+            own = struck
+        else:
+            chroma, outline = (sounds @ outline_matrix(voice).to(x)).split([CLASSES, 2], dim=-1)
+            relative = chroma @ _turn(key)  # (B, T, 12)
+            own = torch.cat([relative, outline, struck.sum(-1, keepdim=True)], dim=-1)
+        heard.append(F.pad(own, (0, HEARD - own.shape[-1])))
+    return torch.stack(heard)
+
+
+def _turn(keys: Tensor) -> Tensor:
+    """The matrix (..., 12, 12) that turns pitch classes into degrees above keys (..., 12)."""
+    pitch_class, degree = torch.arange(CLASSES)[:, None], torch.arange(CLASSES)
+    return keys[..., (pitch_class - degree) % CLASSES]
+
+
+class Agreed(NamedTuple):
+    """What all voices add to their logits."""
+
+    chord: Tensor  # (B, T, 12): to the degrees of the key
+    hold: Tensor  # (B, T, 1): to the hold of a monophonic voice
+
+
+class Agreement(nn.Module):
+    """(B, T, C) -> what voices that are written together have in common: chord and rhythm."""
+
+    def __init__(self, inputs: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(inputs, CLASSES + 1)
+        nn.init.normal_(self.linear.weight, std=FIRST_GAIN / math.sqrt(inputs))
+        nn.init.zeros_(self.linear.bias)
+
+    def forward(self, h: Tensor) -> Agreed:
+        """(B, T, C) -> Agreed."""
+        return Agreed(*self.linear(h).split([CLASSES, 1], dim=-1))
+
+
+class VoiceLogits(nn.Module):
+    """(B, T, C), key (B, 12) -> logits (B, T, width of the voice).
+
+    A pitch is the sum of its degree in the key, a parabola that says around which pitch the voice
+    moves at this step, and a part of its own; rest, hold and sustain are linear maps, as drums are.
+    What is agreed with others is added. The pitches of a single voice that is written relative to a
+    key are worth the same at all steps: what changed with the step and stood in no key would only
+    lead out of the scale.
+    """
+
+    def __init__(self, voice: Voice, inputs: int, key_relative: bool = True) -> None:
+        super().__init__()
+        self.kind, pitches = voice.kind, rows(voice)
+        self.key_relative = key_relative and voice.kind != "drums"
+        degrees = CLASSES if self.key_relative else 0
+        register = 0 if voice.kind == "drums" else 2
+        others = {"monophonic": 2, "polyphonic": pitches, "drums": 0}[voice.kind]
+        self.fixed = nn.Parameter(torch.zeros(pitches)) if self._is_fixed() else None
+        self.sizes = [degrees, register, 0 if self._is_fixed() else pitches, others]
+        self.linear = nn.Linear(inputs, sum(self.sizes))
+        nn.init.normal_(self.linear.weight, std=FIRST_GAIN / math.sqrt(inputs))
+        nn.init.zeros_(self.linear.bias)
+        _, curve, own, other = self.linear.bias.detach().split(self.sizes)
+        if register:
+            self.linear.weight.detach()[degrees] *= FIRST_SLOPE_GAIN / FIRST_GAIN
+            curve[1] = FIRST_BEND
+        if voice.kind == "monophonic":
+            other[0], other[1] = FIRST_REST, FIRST_HOLD
+        else:
+            own.fill_(FIRST_STRIKE)
+            other.fill_(FIRST_SUSTAIN)
+        height = torch.linspace(-1, 1, pitches) if register else torch.zeros(0)
+        parabola = torch.stack([2 * height, -(height**2)])
+        self.register_buffer("parabola", parabola, persistent=False)
+        above = voice.lowest + torch.arange(pitches) - torch.arange(CLASSES)[:, None]
+        self.register_buffer("key_of", above % CLASSES, persistent=False)
+
+    def _is_fixed(self) -> bool:
+        return self.kind == "monophonic" and self.key_relative
+
+    parabola: Tensor  # (2, pitches): the centre stands at slope / bend
+    key_of: Tensor  # (12, pitches): the key in which a pitch is a degree
+
+    def forward(self, h: Tensor, key: Tensor, agreed: Agreed | None = None) -> Tensor:
+        """(B, T, C), one-hot key (B, 12) -> (B, T, width)."""
+        degrees, curve, own, other = self.linear(h).split(self.sizes, dim=-1)
+        if self.kind == "drums":
+            return own
+        strike = (own if self.fixed is None else self.fixed) + curve @ self.parabola
+        if agreed is not None and self.key_relative:
+            degrees = degrees + agreed.chord
+        if agreed is not None and self.kind == "monophonic":
+            other = other + F.pad(agreed.hold, (1, 0))
+        if self.key_relative:
+            strike = strike + degrees @ key[:, self.key_of]  # (B, T, 12) @ (B, 12, pitches)
+        return torch.cat([strike, other], dim=-1)
+
+
+def _log_likelihood() -> Tensor:
+    """The log probability (12, 12) of a pitch class, row, in a key, column."""
+    scale = torch.full((CLASSES,), (1 - IN_SCALE) / (CLASSES - len(MAJOR)))
+    scale[list(MAJOR)] = IN_SCALE / len(MAJOR)
+    pitch_class, key = torch.arange(CLASSES)[:, None], torch.arange(CLASSES)
+    return scale.log()[(pitch_class - key) % CLASSES]

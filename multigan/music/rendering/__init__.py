@@ -1,0 +1,1 @@
+"""Audio, spectrograms and plots of songs."""

@@ -1,0 +1,180 @@
+"""Audio of songs: additive synthesis or a General MIDI soundfont, and WAV files."""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import math
+from collections.abc import Iterator
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import soundfile
+
+from multigan.music.formats.song import TICKS_PER_QUARTER, Song, Track
+from multigan.music.rendering.synthesizer import drum, timbre_of, tone
+from multigan.storage.files import write_atomically
+
+RATE = 44_100  # samples per second
+TAIL_S = 0.5  # what is kept after the end of a song, for its last notes to ring
+PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB below it
+WIDTH = 0.5  # of the stereo picture: 0 is the middle, 1 from ear to ear
+DRUM_CHANNEL, CHANNELS = 9, 16  # of MIDI; the pitched tracks share the other channels
+MOST_KEPT = 256  # tones of a track: the same come again and again
+SOUNDFONT = "TimGM6mb.sf2"  # pretty_midi carries it
+
+
+def synthesizer() -> str:
+    """The key of SYNTHESIZERS that renders songs here: the best of those that are installed."""
+    playable = soundfont() is not None and importlib.util.find_spec("tinysoundfont") is not None
+    return "tinysoundfont" if playable else "additive"
+
+
+def synthesizer_state() -> str:
+    """In one line: what renders songs here, and what would sound better."""
+    if synthesizer() == "tinysoundfont":
+        return f"rendered by tinysoundfont with pretty_midi's {SOUNDFONT}"
+    better = "pip install --no-deps tinysoundfont"
+    return f"rendered by multigan's additive synthesizer; for real instruments: {better}"
+
+
+def soundfont() -> Path | None:
+    """The soundfont that pretty_midi carries, if it is installed."""
+    found = importlib.util.find_spec("pretty_midi")
+    file = Path(found.origin).parent / SOUNDFONT if found and found.origin else None
+    return file if file is not None and file.is_file() else None
+
+
+def render(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarray:
+    """The sound of a song in stereo, (samples, 2) float32 in [-PEAK, PEAK], PEAK being reached.
+
+    It lasts as long as the song and TAIL_S more; a song without a note is silent. `by` is a key of
+    SYNTHESIZERS, by default the best there is; loudness follows the metre. Raises ValueError,
+    listing the known ones, for another.
+    """
+    name = synthesizer() if by is None else by
+    if name not in SYNTHESIZERS:
+        raise ValueError(f"no synthesizer {name!r}; known: {', '.join(SYNTHESIZERS)}")
+    length = round((_seconds(song, song.length_ticks) + TAIL_S) * rate)
+    sound = np.zeros((length, 2), np.float32)
+    SYNTHESIZERS[name](song, sound, rate)
+    loudest = np.abs(sound).max(initial=0)
+    assert np.isfinite(loudest), "a synthesizer made a sound that is not finite"
+    return sound * np.float32(PEAK / loudest) if loudest > 0 else sound
+
+
+def write_wav(song: Song, path: Path, rate: int = RATE) -> Path:
+    """Write a 16-bit stereo WAV file, whole or not at all; its comment names the synthesizer."""
+    content = io.BytesIO()
+    with soundfile.SoundFile(content, "w", rate, 2, "PCM_16", format="WAV") as file:
+        file.comment = synthesizer_state().partition(";")[0]
+        file.write(render(song, rate))
+    write_atomically(path, content.getvalue())
+    return path
+
+
+def read_wav(path: Path) -> tuple[np.ndarray, int]:
+    """The channels' mean (samples,), float32 in [-1, 1], of an audio file, and its rate.
+
+    Raises ValueError in one line for a file that is missing or no sound.
+    """
+    try:
+        sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (OSError, soundfile.LibsndfileError) as error:
+        raise ValueError(f"{path}: no readable sound ({error}); wanted a WAV file") from error
+    return sound.mean(1), int(rate)
+
+
+def _seconds(song: Song, ticks: float) -> float:
+    return ticks * 60 / (song.tempo_bpm * TICKS_PER_QUARTER)
+
+
+def _pans(song: Song) -> Iterator[tuple[Track, np.ndarray]]:
+    """Each track and its gains (2,), left and right: from side to side in their order."""
+    places = np.linspace(-WIDTH, WIDTH, len(song.tracks)) if len(song.tracks) > 1 else [0.0]
+    for track, place in zip(song.tracks, places, strict=True):
+        angle = (place + 1) * math.pi / 4
+        yield track, np.array([math.cos(angle), math.sin(angle)], np.float32)
+
+
+def _play_additive(song: Song, sound: np.ndarray, rate: int) -> None:
+    """Add the notes to silence (samples, 2), each as `synth` has it."""
+    for track, pan in _pans(song):
+        tone_of = lru_cache(MOST_KEPT)(partial(_tone, track, rate))
+        for note in track.notes:
+            start = round(_seconds(song, note.start_tick) * rate)
+            samples = round(_seconds(song, note.end_tick) * rate) - start
+            heard = tone_of(note.pitch_midi, 0 if track.is_drum else samples)
+            heard = heard[: len(sound) - start, None]
+            gains = pan * np.float32(song.velocity_at(note.start_tick))
+            sound[start : start + len(heard)] += heard * gains
+
+
+def _tone(track: Track, rate: int, pitch: int, samples: int) -> np.ndarray:
+    """What a note of a track sounds like: a tone of its program, or a stroke of the drums."""
+    if track.is_drum:
+        return drum(pitch, rate)
+    return tone(pitch, samples, timbre_of(track.program), rate)
+
+
+class _Event(NamedTuple):
+    """What a channel is told; of events at one tick the ends come first."""
+
+    tick: int
+    begins: bool
+    channel: int
+    pitch: int
+
+
+def _play_soundfont(song: Song, sound: np.ndarray, rate: int) -> None:
+    """Add the notes to silence (samples, 2), through the soundfont."""
+    import tinysoundfont
+
+    synth = tinysoundfont.Synth(samplerate=rate)
+    font = synth.sfload(str(soundfont()))
+    free = [c for c in range(CHANNELS) if c != DRUM_CHANNEL]
+    events = []
+    for index, track in enumerate(song.tracks):
+        channel = DRUM_CHANNEL if track.is_drum else free[index % len(free)]
+        kit_or_program = 0 if track.is_drum else track.program
+        synth.program_select(channel, font, 0, kit_or_program, is_drums=track.is_drum)
+        for note in track.notes:
+            events.append(_Event(note.start_tick, True, channel, note.pitch_midi))
+            events.append(_Event(note.end_tick, False, channel, note.pitch_midi))
+    place = 0
+    for event in sorted(events):
+        until = round(_seconds(song, event.tick) * rate)
+        _generate(synth, sound[place:until])
+        place = until
+        if event.begins:
+            synth.noteon(event.channel, event.pitch, song.velocity_at(event.tick))
+        else:
+            synth.noteoff(event.channel, event.pitch)
+    _generate(synth, sound[place:])
+
+
+def _generate(synth: object, sound: np.ndarray) -> None:
+    """Let the soundfont sound for as long as `sound` (samples, 2) lasts."""
+    if len(sound):
+        played = synth.generate(len(sound))  # type: ignore[attr-defined]
+        sound += np.frombuffer(played, np.float32).reshape(-1, 2)
+
+
+SYNTHESIZERS = {"additive": _play_additive, "tinysoundfont": _play_soundfont}
+
+
+def check_synthesizer() -> str:
+    """What plays songs here, and what would sound better."""
+
+    return synthesizer_state()
+
+
+def check_soundfont() -> str:
+    """The soundfont; ValueError with the line that gets it where there is none."""
+
+    found = soundfont()
+    if found is None:
+        raise ValueError("pretty_midi carries one: pip install 'multigan[music]'")
+    return str(found)

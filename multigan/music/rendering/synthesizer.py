@@ -1,0 +1,114 @@
+"""Our own synthesizer: additive tones and noise drums, for where no soundfont can be played.
+
+Sounds are (samples,) float32 of about 1 at their loudest; rates are in samples per second.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from multigan.core.rng import keyed_rng
+from multigan.music.representations.voices import DRUM_ROWS, ROW_OF_DRUM
+
+CONCERT_PITCH = 440.0  # Hz, of MIDI pitch 69
+HIGHEST = 0.45  # of the rate: partials above it are left out, for they would fold back
+DEFAULT_DRUM = "closed hat"  # sounds for a General MIDI drum that has no row
+
+
+class Timbre(NamedTuple):
+    """How a tone sounds: its partials from the fundamental on, and how they come and go."""
+
+    partials: tuple[float, ...]  # amplitudes
+    attack_s: float
+    release_s: float
+    decay_per_s: float = 0.0  # of the fundamental, while the key is down
+    damping: float = 0.0  # each further partial decays so much faster
+
+    def ring(self, rate: int) -> int:
+        """For how many samples a tone goes on after its end."""
+        return int(self.release_s * rate)
+
+
+def timbre_of(program: int) -> Timbre:
+    """The timbre of a General MIDI program 0..127: one for each family of eight."""
+    return FAMILIES[program // 8]
+
+
+def tone(pitch_midi: int, samples: int, timbre: Timbre, rate: int) -> np.ndarray:
+    """A note held for so many samples, and its release: (samples + ring,)."""
+    ring = timbre.ring(rate)
+    seconds = np.arange(samples + ring, dtype=np.float32) / rate
+    frequency = CONCERT_PITCH * 2 ** ((pitch_midi - 69) / 12)
+    sound = np.zeros_like(seconds)
+    decay = np.exp(-timbre.decay_per_s * seconds)
+    faster = np.exp(-timbre.decay_per_s * timbre.damping * seconds)  # each partial than the last
+    for k, amplitude in enumerate(timbre.partials, start=1):
+        if k * frequency < HIGHEST * rate:
+            wave = np.sin(np.float32(2 * np.pi * k * frequency) * seconds)
+            sound += amplitude * wave * decay
+            decay = decay * faster
+    rise = np.minimum(seconds / timbre.attack_s, 1)
+    fall = np.clip((samples + ring - np.arange(samples + ring)) / max(ring, 1), 0, 1)
+    return (sound * rise * fall / sum(timbre.partials)).astype(np.float32)
+
+
+def drum(pitch_midi: int, rate: int) -> np.ndarray:
+    """One stroke on a General MIDI drum; those of one row of the kit sound alike."""
+    names = list(DRUM_ROWS)
+    name = names[ROW_OF_DRUM[pitch_midi]] if pitch_midi in ROW_OF_DRUM else DEFAULT_DRUM
+    return DRUMS[name](rate=rate)
+
+
+def _skin(start_hz: float, end_hz: float, seconds: float, noise: float, rate: int) -> np.ndarray:
+    """A drum head: a falling sine, with some noise."""
+    t = np.arange(int(seconds * rate)) / rate
+    glide = end_hz + (start_hz - end_hz) * np.exp(-30 * t)
+    body = np.sin(2 * np.pi * np.cumsum(glide) / rate)
+    sound = (1 - noise) * body + noise * _noise(len(t))
+    return _dying(sound, rate, seconds)
+
+
+def _metal(seconds: float, brightness: int, rate: int) -> np.ndarray:
+    """A cymbal: noise, differentiated `brightness` times, which takes the low end away."""
+    sound = np.diff(_noise(int(seconds * rate) + brightness), brightness)
+    return _dying(sound, rate, seconds)
+
+
+def _dying(sound: np.ndarray, rate: int, seconds: float) -> np.ndarray:
+    """The sound at a peak of 1, 60 dB down after `seconds`."""
+    falling = sound * np.exp(-np.log(1000) / seconds * np.arange(len(sound)) / rate)
+    return (falling / np.abs(falling).max()).astype(np.float32)
+
+
+def _noise(samples: int) -> np.ndarray:
+    """The same white noise whenever so many samples are wanted."""
+    return torch.randn(samples, generator=keyed_rng("drums", samples)).numpy()
+
+
+PLUCKED = Timbre((1.0, 0.6, 0.35, 0.2, 0.12, 0.08), 0.004, 0.12, decay_per_s=1.8, damping=0.5)
+STRUCK = Timbre((1.0, 0.1, 0.3, 0.05), 0.002, 0.3, decay_per_s=3.0, damping=1.0)
+ORGAN = Timbre((1.0, 0.7, 0.4, 0.35, 0.0, 0.15, 0.0, 0.1), 0.015, 0.06)
+DEEP = Timbre((1.0, 0.7, 0.4, 0.2, 0.1), 0.006, 0.08, decay_per_s=0.9, damping=0.6)
+SUNG = Timbre((1.0, 0.45, 0.3, 0.16, 0.08, 0.05), 0.04, 0.14, decay_per_s=0.25, damping=0.3)
+BLOWN = Timbre((1.0, 0.75, 0.6, 0.4, 0.25, 0.15), 0.03, 0.08, decay_per_s=0.2, damping=0.5)
+
+# The sixteen families of General MIDI, in their order: piano, chromatic percussion, organ, guitar,
+# bass, strings, ensemble, brass, reed, pipe, lead, pad, effects, ethnic, percussive, sound effects.
+FAMILIES = (PLUCKED, STRUCK, ORGAN, PLUCKED, DEEP, SUNG, SUNG, BLOWN, BLOWN, SUNG, BLOWN, SUNG,
+            SUNG, PLUCKED, STRUCK, SUNG)  # fmt: skip
+
+DRUMS = {
+    "kick": partial(_skin, 130, 45, 0.3, 0.02),
+    "snare": partial(_skin, 240, 180, 0.22, 0.75),
+    "closed hat": partial(_metal, 0.07, 2),
+    "open hat": partial(_metal, 0.4, 2),
+    "low tom": partial(_skin, 140, 80, 0.35, 0.08),
+    "mid tom": partial(_skin, 180, 110, 0.3, 0.08),
+    "high tom": partial(_skin, 230, 150, 0.26, 0.08),
+    "crash": partial(_metal, 1.4, 1),
+    "ride": partial(_metal, 0.7, 3),
+}

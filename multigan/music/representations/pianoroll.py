@@ -1,0 +1,217 @@
+"""Conversion between songs and piano-rolls of tokens."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+
+from multigan.music.formats.song import TICKS_PER_QUARTER, Note, Song, Track
+from multigan.music.representations.voices import DRUM_ROWS, ROW_OF_DRUM, Voice
+
+Roll: TypeAlias = tuple[np.ndarray, ...]  # one array per voice
+SILENT = -1  # what `sounding_pitches` says of a rest
+
+
+class _Span(NamedTuple):
+    """A note on the grid."""
+
+    start: int
+    end: int
+    pitch: int
+
+
+def to_roll(song: Song, voices: Sequence[Voice], steps_per_quarter: int = 4) -> Roll:
+    """One array per voice, in the form that `Voice` gives, read from the track of its name.
+
+    A note moves to the nearest step (half a step up) and lasts at least one. A monophonic voice
+    cuts a note where the next begins; of notes that fall on one step the longest stays, then the
+    nearest, then the highest. Drums without a row are left out, as are tracks without a voice.
+    Raises ValueError if a track is missing, a pitch is outside the range of its voice, or
+    `steps_per_quarter` does not divide 480.
+    """
+    step = _step_ticks(steps_per_quarter)
+    length = -(-song.length_ticks // step)
+    return tuple(_KINDS[v.kind].write(song.track(v.name), v, length, step) for v in voices)
+
+
+def from_roll(
+    roll: Sequence[Any], voices: Sequence[Voice], steps_per_quarter: int = 4
+) -> tuple[tuple[Track, ...], int]:
+    """The tracks that a roll says, one per voice, and its length in ticks; inverts `to_roll`.
+
+    Raises ValueError if an array is missing, has not the shape of its voice or the length of the
+    others, or holds a token outside 0 .. hold.
+    """
+    step = _step_ticks(steps_per_quarter)
+    arrays = [np.asarray(array) for array in roll]
+    if len(arrays) != len(voices):
+        raise ValueError(f"a roll of {len(arrays)} arrays; wanted {len(voices)}, one per voice")
+    lengths = {_KINDS[v.kind].check(a, v) for a, v in zip(arrays, voices, strict=True)}
+    if len(lengths) != 1:
+        raise ValueError(f"arrays of {sorted(lengths)} steps; wanted one length")
+    tracks = [
+        Track(v.name, tuple(_notes(_KINDS[v.kind].read(a, v), step)), v.program, v.kind == "drums")
+        for a, v in zip(arrays, voices, strict=True)
+    ]
+    return tuple(tracks), lengths.pop() * step
+
+
+def sounding_pitches(tokens: Any, voice: Voice) -> np.ndarray:
+    """The MIDI pitch (T,) int16 that a monophonic voice sounds at each step, SILENT in rests.
+
+    Tokens (..., T) of several sequences give pitches (..., T). Held notes repeat their pitch.
+    """
+    tokens = np.asarray(tokens)
+    steps = np.arange(tokens.shape[-1])
+    latest = np.maximum.accumulate(np.where(tokens != voice.hold, steps, -1), axis=-1)
+    event = np.take_along_axis(tokens, np.maximum(latest, 0), axis=-1)  # (..., T)
+    sounds = (latest >= 0) & (event < voice.rest)
+    return np.where(sounds, event + voice.lowest, SILENT).astype(np.int16)
+
+
+def cut_tokens(tokens: Any, voice: Voice, start: int, stop: int) -> tuple[np.ndarray, bool]:
+    """The steps `start` to `stop` of a monophonic voice (T,), and whether they begin tied.
+
+    A hold on the first step becomes the pitch that it holds; "tied" says so, so that windows that
+    are joined again need not strike the note again.
+    """
+    tokens = np.asarray(tokens)
+    window = tokens[start:stop].copy()  # (stop - start,)
+    if not len(window) or window[0] != voice.hold:
+        return window, False
+    held = int(sounding_pitches(tokens[: start + 1], voice)[-1])
+    window[0] = voice.rest if held == SILENT else held - voice.lowest
+    return window, held != SILENT
+
+
+def _step_ticks(steps_per_quarter: int) -> int:
+    if steps_per_quarter < 1 or TICKS_PER_QUARTER % steps_per_quarter:
+        raise ValueError(
+            f"{steps_per_quarter} steps per quarter; wanted a divisor of {TICKS_PER_QUARTER}: 4, 12"
+        )
+    return TICKS_PER_QUARTER // steps_per_quarter
+
+
+def _notes(spans: Iterator[_Span], step: int) -> Iterator[Note]:
+    return (Note(span.start * step, span.end * step, span.pitch) for span in spans)
+
+
+def _nearest(tick: int, step: int) -> int:
+    return (2 * tick + step) // (2 * step)
+
+
+def _spans(track: Track, voice: Voice, length: int, step: int) -> Iterator[tuple[_Span, Note]]:
+    """The notes on the grid, in order, each with the note it stands for."""
+    for note in track.notes:
+        pitch = note.pitch_midi - voice.lowest
+        if not 0 <= pitch < voice.pitches:
+            raise ValueError(
+                f"track {track.name!r}: pitch {note.pitch_midi} is outside its voice's range "
+                f"{voice.lowest}..{voice.lowest + voice.pitches - 1}"
+            )
+        start = min(_nearest(note.start_tick, step), length - 1)
+        yield _Span(start, max(start + 1, _nearest(note.end_tick, step)), pitch), note
+
+
+def _write_monophonic(track: Track, voice: Voice, length: int, step: int) -> np.ndarray:
+    """Tokens (T,)."""
+    chosen: dict[int, tuple[tuple[int, int, int], _Span]] = {}
+    for span, note in _spans(track, voice, length, step):
+        distance = abs(note.start_tick - span.start * step)
+        rank = (note.end_tick - note.start_tick, -distance, span.pitch)
+        if span.start not in chosen or rank > chosen[span.start][0]:
+            chosen[span.start] = rank, span
+    tokens = np.full(length, voice.rest, np.int16)
+    for start, following in pairwise([*sorted(chosen), length]):
+        span = chosen[start][1]
+        tokens[start : min(span.end, following)] = voice.hold
+        tokens[start] = span.pitch
+    return tokens
+
+
+def _read_monophonic(tokens: np.ndarray, voice: Voice) -> Iterator[_Span]:
+    events = [*np.flatnonzero(tokens != voice.hold).tolist(), len(tokens)]
+    for start, end in pairwise(events):
+        if tokens[start] < voice.rest:
+            yield _Span(start, end, int(tokens[start]) + voice.lowest)
+
+
+def _check_monophonic(tokens: np.ndarray, voice: Voice) -> int:
+    """The number of steps."""
+    if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
+        raise ValueError(f"voice {voice.name!r}: {_form(tokens)}; wanted (steps,) of whole numbers")
+    if tokens.size and not 0 <= tokens.min() <= tokens.max() <= voice.hold:
+        raise ValueError(f"voice {voice.name!r}: a token is outside 0..{voice.hold}")
+    return len(tokens)
+
+
+def _write_polyphonic(track: Track, voice: Voice, length: int, step: int) -> np.ndarray:
+    """Onset and sustain (2, T, P)."""
+    planes = np.zeros((2, length, voice.pitches), bool)
+    for span, _ in _spans(track, voice, length, step):
+        planes[0, span.start, span.pitch] = True
+        planes[1, span.start, span.pitch] = False
+        planes[1, span.start + 1 : span.end, span.pitch] = True
+    return planes
+
+
+def _read_polyphonic(planes: np.ndarray, voice: Voice) -> Iterator[_Span]:
+    onset, sustain = planes.astype(bool)
+    for start, pitch in np.argwhere(onset).tolist():
+        goes_on = sustain[start + 1 :, pitch] & ~onset[start + 1 :, pitch]
+        held = len(goes_on) if goes_on.all() else int(goes_on.argmin())
+        yield _Span(start, start + 1 + held, pitch + voice.lowest)
+
+
+def _check_polyphonic(planes: np.ndarray, voice: Voice) -> int:
+    """The number of steps."""
+    if planes.ndim != 3 or planes.shape[0] != 2 or planes.shape[2] != voice.pitches:
+        raise ValueError(
+            f"voice {voice.name!r}: {_form(planes)}; wanted (2, steps, {voice.pitches})"
+        )
+    return planes.shape[1]
+
+
+def _write_drums(track: Track, voice: Voice, length: int, step: int) -> np.ndarray:
+    """Onsets (T, 9)."""
+    onsets = np.zeros((length, len(DRUM_ROWS)), bool)
+    for note in track.notes:
+        if note.pitch_midi in ROW_OF_DRUM:
+            start = min(_nearest(note.start_tick, step), length - 1)
+            onsets[start, ROW_OF_DRUM[note.pitch_midi]] = True
+    return onsets
+
+
+def _read_drums(onsets: np.ndarray, voice: Voice) -> Iterator[_Span]:
+    pitches = list(DRUM_ROWS.values())
+    for start, row in np.argwhere(onsets).tolist():
+        yield _Span(start, start + 1, pitches[row])
+
+
+def _check_drums(onsets: np.ndarray, voice: Voice) -> int:
+    """The number of steps."""
+    if onsets.ndim != 2 or onsets.shape[1] != len(DRUM_ROWS):
+        raise ValueError(f"voice {voice.name!r}: {_form(onsets)}; wanted (steps, {len(DRUM_ROWS)})")
+    return len(onsets)
+
+
+def _form(array: np.ndarray) -> str:
+    return f"an array {array.shape} of {array.dtype}"
+
+
+class _Kind(NamedTuple):
+    """How voices of one kind are written to, read from and checked as arrays."""
+
+    write: Any
+    read: Any
+    check: Any
+
+
+_KINDS = {
+    "monophonic": _Kind(_write_monophonic, _read_monophonic, _check_monophonic),
+    "polyphonic": _Kind(_write_polyphonic, _read_polyphonic, _check_polyphonic),
+    "drums": _Kind(_write_drums, _read_drums, _check_drums),
+}

@@ -1,0 +1,1 @@
+"""Sampling options and long pieces."""

@@ -1,0 +1,92 @@
+"""Multilayer perceptrons for points: generator and discriminator."""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from multigan.core.modules import in_float32
+from multigan.core.serialization import part
+
+
+def perceptron(inputs: int, width: int, depth: int, activation: nn.Module) -> nn.Sequential:
+    """`depth` linear layers of `width` outputs, each followed by the activation.
+
+    Raises ValueError if one of the three sizes is not positive.
+    """
+    if min(inputs, width, depth) < 1:
+        raise ValueError(f"inputs {inputs}, width {width}, depth {depth}: wanted 1 or more of each")
+    sizes = [inputs] + [width] * depth
+    layers = [(nn.Linear(below, above), activation) for below, above in pairwise(sizes)]
+    return nn.Sequential(*(module for layer in layers for module in layer))
+
+
+@part
+class MLPGenerator(nn.Module):
+    """latent (B, latent_size) -> points (B, 2) in network units: `depth` hidden ReLU layers.
+
+    Without normalisation, output squashing or dropout, so train() and eval() are the same function.
+    """
+
+    def __init__(self, latent_size: int = 2, width: int = 128, depth: int = 3) -> None:
+        """Raises ValueError if a size is not positive."""
+        super().__init__()
+        self.latent_size = latent_size
+        self.hidden = perceptron(latent_size, width, depth, nn.ReLU())
+        self.last = nn.Linear(width, 2)
+
+    def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
+        """Draw `n` standard Gaussian latents (n, latent_size) on the CPU."""
+        return torch.randn(n, self.latent_size, generator=rng)
+
+    def forward(self, latent: Tensor, condition: None = None) -> Tensor:
+        """(B, latent_size) -> (B, 2)."""
+        return self.last(self.hidden(latent))
+
+    def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
+        """The latent at `t` in [0, 1] on the way from a to b, each (n, latent_size).
+
+        cos and sin weights keep the mixture of two independent Gaussian latents Gaussian.
+        """
+        angle = t * math.pi / 2
+        return math.cos(angle) * a + math.sin(angle) * b
+
+
+LEAK = 0.2  # slope of the leaky ReLU below zero
+
+
+@part
+class MLPDiscriminator(nn.Module):
+    """points (B, 2) in network units -> logits (B,): `depth` hidden leaky ReLU layers.
+
+    Beside the coordinates it sees their sines and cosines at `octaves` frequencies, from a period
+    of 4 network units down by halves: they let a small network draw sharp edges. No normalisation.
+
+    Source: Tancik et al. 2020 (Fourier features), positional encoding.
+    """
+
+    couples_batch = False
+    frequencies: Tensor  # (octaves,), radians per network unit
+
+    def __init__(self, width: int = 128, depth: int = 3, octaves: int = 3) -> None:
+        """Raises ValueError if `width` or `depth` is not positive, or `octaves` is negative."""
+        super().__init__()
+        if octaves < 0:
+            raise ValueError(f"octaves is {octaves}; wanted a number of frequencies, 0 or more")
+        self.register_buffer(
+            "frequencies", math.pi / 2 * 2.0 ** torch.arange(octaves), persistent=False
+        )
+        self.hidden = perceptron(2 + 4 * octaves, width, depth, nn.LeakyReLU(LEAK))
+        self.last = nn.Linear(width, 1)
+
+    def forward(self, x: Tensor, condition: None = None) -> Tensor:
+        """(B, 2) -> (B,)."""
+        return in_float32(self.last, self.features(x)).squeeze(1)
+
+    def features(self, x: Tensor, condition: None = None) -> Tensor:
+        """The last hidden layer: (B, 2) -> (B, width)."""
+        phases = (x[..., None] * self.frequencies).flatten(1)  # (B, 2 octaves)
+        return self.hidden(torch.cat([x, phases.sin(), phases.cos()], dim=1))

@@ -1,1 +1,0 @@
-"""Everything that writes to a disk: no gradients."""

@@ -1,0 +1,1 @@
+"""Files, weights, checkpoints on disk, memory limits and loading."""

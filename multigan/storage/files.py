@@ -1,0 +1,99 @@
+"""Bounded reading and atomic writing of files, and the cache directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+MOST_BYTES_OF_ARRAYS = 16_000_000_000  # of one file, unpacked: all of it is kept in memory
+DEEPEST = 100  # levels of a JSON text: what walks it may call itself for each
+TOO_DEEP = f"its JSON is nested more than {DEEPEST} levels deep"
+
+
+def parse_json(text: str | bytes) -> Any:
+    """What a JSON text says. Raises ValueError, also for more than DEEPEST levels of nesting."""
+    try:
+        tree = json.loads(text)
+    except RecursionError:
+        raise ValueError(TOO_DEEP) from None
+    level = [tree]
+    for _ in range(DEEPEST):
+        trees = [node for node in level if isinstance(node, dict | list)]
+        level = [n for t in trees for n in (t.values() if isinstance(t, dict) else t)]
+    if level:
+        raise ValueError(TOO_DEEP)
+    return tree
+
+
+def read_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Every array of an .npz file by name; that of an .npy file under the stem of its own.
+
+    Raises ValueError for a file that is damaged or missing, holds objects, which would run code, or
+    unpacks to more than MOST_BYTES_OF_ARRAYS.
+    """
+    import numpy as np
+
+    try:
+        with path.open("rb") as file:
+            if zipfile.is_zipfile(file):
+                demand_room(sum(item.file_size for item in zipfile.ZipFile(file).infolist()))
+            file.seek(0)
+            found = np.load(file, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return {path.stem: found}
+            return {name: found[name] for name in found.files}
+    except Exception as error:  # numpy, zipfile and zlib meet damage in as many ways as there are
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path} is no file of arrays that can be read: {said}") from error
+
+
+def demand_room(size_bytes: int) -> None:
+    """Raise ValueError for arrays of more than MOST_BYTES_OF_ARRAYS, before they are unpacked."""
+    if size_bytes > MOST_BYTES_OF_ARRAYS:
+        most = f"{MOST_BYTES_OF_ARRAYS:,}"
+        raise ValueError(f"it says it holds {size_bytes:,} bytes; wanted {most} or fewer")
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a whole file or none: temporary name, flush, rename, flush the folder."""
+    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the renames in a folder durable (a no-op where folders cannot be opened)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def cache_folder(chosen: str | Path | None = None) -> Path:
+    """`chosen`, else the user's cache folder; created if missing."""
+    folder = Path(chosen) if chosen is not None else users_cache()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def users_cache() -> Path:
+    """$XDG_CACHE_HOME/multigan, else ~/.cache/multigan; perhaps not there yet."""
+    home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
+    return Path(home) / "multigan"

@@ -1,0 +1,1 @@
+"""Comparisons of text generators with their likelihood baselines."""

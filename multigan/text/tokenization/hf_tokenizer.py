@@ -1,0 +1,117 @@
+"""Tokenizers of local Hugging Face folders, with their vocabulary in the order of ours.
+
+Every id of a foreign tokenizer changes: the specials come first, the others follow in the order
+that they had. Its own names for the four specials become ours.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from multigan.storage.files import parse_json
+from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, SPECIALS, UNK, TextTokenizer
+
+# The keys under which a folder names its token for a special, the first present one counting.
+NAMES = {EOS: ("eos_token", "sep_token"), BOS: ("bos_token", "cls_token"), PAD: ("pad_token",),
+         UNK: ("unk_token",)}  # fmt: skip
+NEVER_CHOSEN = -1e4  # log-probability of a special as a piece of text
+
+
+def adopt(folder: Path) -> str:
+    """The tokenizer.json of a folder, renumbered.
+
+    One token that plays several parts keeps the first of: end, begin, padding, unknown; the others
+    are added. Raises ValueError for a folder without a fast tokenizer, or of an unknown model.
+    """
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        raise ValueError(f"{folder} has no tokenizer.json; wanted a folder of a fast tokenizer")
+    try:
+        text = _adopted(file)
+        TextTokenizer(text)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        said = " ".join(str(error).split())[:200]
+        raise ValueError(f"{file} is no tokenizer that is known here: {said}") from error
+    return text
+
+
+def _adopted(file: Path) -> str:
+    """The tokenizer.json, renumbered. Raises whatever there is to say of damage."""
+    text, order = _read(file)
+    numbers = {name: k for k, (name, special) in enumerate(order) if special is None}
+    text["model"] = _renumbered(text["model"], order)
+    added = [
+        token | {"id": numbers[token["content"]]}
+        for token in text["added_tokens"]
+        if token["content"] in numbers
+    ]
+    specials = [_special(k) for k in range(len(SPECIALS))]
+    text["added_tokens"] = specials + sorted(added, key=lambda token: token["id"])
+    text |= {"truncation": None, "padding": None, "post_processor": None}
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _read(file: Path) -> tuple[dict[str, Any], list[tuple[str, int | None]]]:
+    """The tokenizer of a folder, and its tokens in our order: (its name for it or "", special)."""
+    text = parse_json(file.read_bytes())
+    known = _vocabulary(text)
+    names = _specials(file.parent, known)
+    others = sorted(
+        (token for token in known if token not in names.values()), key=known.__getitem__
+    )
+    if clash := [token for token in others if token in SPECIALS]:
+        raise ValueError(f"{clash[0]} is a token like any other; it must be a special")
+    specials = [(names.get(k, ""), k) for k in range(len(SPECIALS))]
+    return text, [*specials, *((token, None) for token in others)]
+
+
+def _specials(folder: Path, known: dict[str, int]) -> dict[int, str]:
+    """Special -> the token that plays it."""
+    stated: dict[str, Any] = {}
+    for name in ("special_tokens_map.json", "tokenizer_config.json"):
+        if (folder / name).is_file():
+            stated |= parse_json((folder / name).read_bytes())
+    found: dict[int, str] = {}
+    for special, keys in NAMES.items():
+        values = [stated[key] for key in keys if stated.get(key)] + [SPECIALS[special]]
+        token = values[0]["content"] if isinstance(values[0], dict) else values[0]
+        if token in known and token not in found.values():
+            found[special] = token
+    return found
+
+
+def _vocabulary(text: dict[str, Any]) -> dict[str, int]:
+    """Token -> id of a tokenizer.json."""
+    table = text["model"]["vocab"]
+    if not isinstance(table, dict):  # Unigram: pieces and log-probabilities by id
+        table = {piece: k for k, (piece, _) in enumerate(table)}
+    return table | {token["content"]: token["id"] for token in text["added_tokens"]}
+
+
+def _renumbered(model: dict[str, Any], order: list[tuple[str, int | None]]) -> dict[str, Any]:
+    """The model over our numbering."""
+    names = [_shown(name, special) for name, special in order]
+    if model.get("type") in ("BPE", "WordPiece", "WordLevel"):
+        table = {name: k for k, name in enumerate(names)}
+        unknown = {} if model.get("unk_token") is None else {"unk_token": SPECIALS[UNK]}
+        return model | {"vocab": table} | unknown
+    if model.get("type") == "Unigram":
+        scores = dict(model["vocab"])
+        pieces = [
+            [shown, NEVER_CHOSEN if special is not None else scores.get(name, NEVER_CHOSEN)]
+            for shown, (name, special) in zip(names, order, strict=True)
+        ]
+        return model | {"vocab": pieces, "unk_id": UNK}
+    raise ValueError(f"a tokenizer of the kind {model.get('type')!r} is not known here")
+
+
+def _shown(name: str, special: int | None) -> str:
+    return name if special is None else SPECIALS[special]
+
+
+def _special(k: int) -> dict[str, Any]:
+    """The entry of a special among the added tokens."""
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"id": k, "content": SPECIALS[k], **flags, "special": True}

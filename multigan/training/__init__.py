@@ -1,0 +1,1 @@
+"""The loop that drives the engine and writes a run."""

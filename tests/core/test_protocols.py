@@ -1,0 +1,277 @@
+"""What every domain promises, asked of the networks and data of its own tiny recipe."""
+
+import importlib
+import json
+from dataclasses import FrozenInstanceError, fields, replace
+
+import pytest
+import torch
+
+from multigan.core.protocols import Discriminator, Generator, Sampler
+from multigan.core.recipe import recipe_from_json, recipe_to_json
+from multigan.core.recipe_file import recipe_names
+from multigan.core.rng import keyed_rng
+from multigan.core.serialization import (
+    describe,
+    domains,
+    load_attribute,
+    part_name,
+    rebuild,
+    table_of,
+)
+from multigan.core.trees import tree_map
+from multigan.engine.trainer import AdversarialTrainer
+from tests.run_helpers import DOMAINS, tiny_recipe
+
+BATCH = 64  # large enough to hold every label
+every_domain = pytest.mark.parametrize("name", DOMAINS)
+
+
+def real_batch(recipe, n=BATCH, start=0):
+    """`n` samples from all over the set."""
+    spread = torch.linspace(start, len(recipe.data) - 1, n).long()
+    return recipe.data.batch(spread, keyed_rng("draws") if recipe.data.draws else None)
+
+
+def fakes(recipe, batch):
+    latent = recipe.generator.sample_latent(len(batch.x), keyed_rng("latent"))
+    return recipe.generator(latent, batch.condition)
+
+
+def logits_of(output):
+    """Each sample's weighted mean logit (B,)."""
+    logits, weights = output if isinstance(output, tuple) else (output, torch.ones_like(output))
+    logits, weights = logits.flatten(1) if logits.dim() > 1 else logits[:, None], weights
+    weights = weights.flatten(1) if weights.dim() > 1 else weights[:, None]
+    return (logits * weights).sum(1) / weights.sum(1)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """Each domain's recipe after three steps, what had no gradient in the first, and its start."""
+    made = {}
+
+    def after_three_steps(name):
+        if name not in made:
+            made[name] = train_three_steps(tiny_recipe(name, batch_size=BATCH))
+        return made[name]
+
+    return after_three_steps
+
+
+def train_three_steps(recipe):
+    recipe = replace(recipe, steps=3, likelihood_steps=0)
+    networks = {"generator": recipe.generator, "discriminator": recipe.discriminator}
+    start = {
+        f"{role}.{name}": parameter.detach().clone()
+        for role, network in networks.items()
+        for name, parameter in network.named_parameters()
+    }
+    without_gradient = {}
+    trainer = AdversarialTrainer(recipe)
+    for role, network in networks.items():
+
+        def note(*_, role=role, network=network):
+            missing = [n for n, p in network.named_parameters() if p.grad is None]
+            without_gradient.setdefault(role, missing)
+
+        trainer.optimizers[role].register_step_pre_hook(note)
+    assert [step.number for step in trainer.steps()] == [1, 2, 3]
+    return recipe, without_gradient, start
+
+
+def test_every_domain_has_a_default_recipe():
+    assert {name for name, place in domains().items() if place.startswith("multigan.")} <= set(
+        recipe_names()
+    )
+    assert DOMAINS
+
+
+@every_domain
+def test_fakes_and_reals_agree_in_shape_and_type(name):
+    recipe = tiny_recipe(name)
+    assert isinstance(recipe.generator, Generator)
+    assert isinstance(recipe.discriminator, Discriminator)
+    batch = real_batch(recipe, n=5)
+    for generator in (recipe.generator.train(), recipe.generator.eval()):
+        fake = fakes(replace(recipe, generator=generator), batch)
+        assert fake.shape == batch.x.shape and fake.dtype == batch.x.dtype
+    assert len(logits_of(recipe.discriminator(batch.x, batch.condition))) == 5
+
+
+@every_domain
+def test_every_parameter_has_a_gradient_at_once_and_moves_within_three_steps(name, trained):
+    recipe, without_gradient, start = trained(name)
+    assert without_gradient == {"generator": [], "discriminator": []}
+    networks = {"generator": recipe.generator, "discriminator": recipe.discriminator}
+    moved = {
+        f"{role}.{key}": not torch.equal(parameter, start[f"{role}.{key}"])
+        for role, network in networks.items()
+        for key, parameter in network.named_parameters()
+    }
+    assert [key for key, has_moved in moved.items() if not has_moved] == []
+
+
+@every_domain
+def test_the_gradient_of_a_penalty_reaches_every_weight_of_the_discriminator(name, trained):
+    recipe = trained(name)[0]
+    network, batch = recipe.discriminator, real_batch(recipe)
+    if network.couples_batch:
+        pytest.skip("a discriminator that couples its batch takes no penalty")
+    x = batch.x.clone().requires_grad_()
+    logits = logits_of(network(x, batch.condition))
+    (slope,) = torch.autograd.grad(logits.sum(), x, create_graph=True)
+    penalty = slope.flatten(1).square().sum(1).mean()
+    weights = {key: p for key, p in network.named_parameters() if p.dim() > 1}
+    grads = torch.autograd.grad(penalty, list(weights.values()), allow_unused=True)
+    reached = {
+        key: grad is not None and bool(torch.isfinite(grad).all() and grad.any())
+        for key, grad in zip(weights, grads, strict=True)
+    }
+    assert penalty > 0 and all(reached.values()), reached
+
+
+@every_domain
+def test_a_penalty_at_an_embedding_is_the_dense_one_or_the_plain_one_of_a_reading(name):
+    recipe = tiny_recipe(name)
+    network = recipe.discriminator.double().train()
+    if not hasattr(network, "embed"):
+        pytest.skip("its discriminator sees samples as they are")
+    batch = real_batch(recipe, n=5)
+    x = batch.x.double().requires_grad_()
+    with torch.random.fork_rng():
+        torch.manual_seed(0)  # of dropout, equal on both ways
+        dense = logits_of(network(x, batch.condition))
+        (slope,) = torch.autograd.grad(dense.sum(), x)
+        entry = network.embed(x.detach()).detach().requires_grad_()
+        torch.manual_seed(0)
+        embedded = logits_of(network.score(entry, batch.condition))
+    (entry_slope,) = torch.autograd.grad(embedded.sum(), entry)
+    torch.testing.assert_close(embedded, dense, rtol=1e-9, atol=1e-12)
+    is_linear = torch.allclose(network.embed(3 * x), 3 * network.embed(x))
+    if not is_linear:  # a reading: nothing in it is learnt
+        parameters = list(network.parameters())
+        learnt = torch.autograd.grad(network.embed(x).sum(), parameters, allow_unused=True)
+        assert all(grad is None for grad in learnt)
+    expected = slope if is_linear else entry_slope
+    squared = network.squared_input_norm(entry_slope)
+    wanted = expected.flatten(1).square().sum(1)
+    torch.testing.assert_close(squared, wanted, rtol=1e-9, atol=1e-12)
+
+
+@every_domain
+def test_samples_survive_being_written_and_read_back(name, tmp_path):
+    recipe = tiny_recipe(name)
+    samples = Sampler(recipe.data.domain, recipe.generator).sample(3, seed=1)
+    assert len(samples) == 3
+    files = recipe.data.domain.write(samples, tmp_path)
+    assert files and all(file.is_file() and tmp_path in file.parents for file in files)
+    assert recipe.data.domain.read_samples(tmp_path) == samples
+
+
+@every_domain
+def test_a_preview_is_drawn_with_any_number_of_columns_and_of_samples(name, tmp_path):
+    recipe = tiny_recipe(name)
+    samples = Sampler(recipe.data.domain, recipe.generator).sample(6)
+    for columns, shown in ((None, samples), (3, samples), (1, samples[:1])):
+        path = tmp_path / f"step.{columns}"
+        files = recipe.data.domain.preview(shown, path, columns=columns)
+        assert files and all(file.name.startswith(path.name + ".") for file in files)
+        assert all(file.stat().st_size > 0 and file.parent == tmp_path for file in files)
+
+
+@every_domain
+def test_decoding_takes_real_data_and_anything_beyond_its_range(name):
+    recipe = tiny_recipe(name)
+    x = real_batch(recipe, n=5).x
+    domain = recipe.data.domain
+    assert len(domain.decode(x)) == len(domain.decode(1e6 * x)) == len(domain.decode(-x)) == 5
+
+
+@every_domain
+def test_a_sample_depends_on_the_seed_and_never_on_how_many_are_drawn(name):
+    recipe = tiny_recipe(name)
+    sampler = Sampler(recipe.data.domain, recipe.generator)
+    many = sampler.sample(66, seed=5)
+    assert sampler.sample(3, seed=5) == many[:3]
+    assert sampler.sample(65, seed=5)[64] == many[64] != many[0]
+    assert sampler.sample(3, seed=6) != many[:3]
+    assert sampler.sample(0) == []
+
+
+@every_domain
+def test_sampling_leaves_the_generator_and_the_global_stream_alone(name):
+    recipe = tiny_recipe(name)
+    before = torch.get_rng_state()
+    Sampler(recipe.data.domain, recipe.generator.train()).sample(2)
+    assert all(module.training for module in recipe.generator.modules())
+    assert torch.equal(torch.get_rng_state(), before)
+
+
+@every_domain
+def test_the_same_indices_and_rng_give_the_same_batch(name):
+    data = tiny_recipe(name).data
+    again = rebuild(json.loads(json.dumps(describe(data))))
+    assert again.fingerprint == data.fingerprint and len(again) == len(data)
+    for split in ("train", "valid", "test"):
+        one, other = data.split(split), again.split(split)
+        batches = [d.batch(torch.arange(4), keyed_rng("same")) for d in (one, other)]
+        tree_map(lambda a, b: torch.testing.assert_close(a, b, rtol=0, atol=0), *batches)
+    fingerprints = [data.split(split).fingerprint for split in ("train", "valid", "test")]
+    assert len(set(fingerprints)) == 3
+
+
+@every_domain
+def test_a_recipe_survives_json(name):
+    text = json.dumps(recipe_to_json(tiny_recipe(name)))
+    assert json.dumps(recipe_to_json(recipe_from_json(json.loads(text)))) == text
+
+
+@every_domain
+def test_every_part_is_rebuilt_from_its_description(name):
+    recipe = tiny_recipe(name)
+    parts = [recipe.data, recipe.data.domain, recipe.generator, recipe.discriminator]
+    for item in [*parts, *([recipe.augment] if recipe.augment is not None else [])]:
+        description = json.loads(json.dumps(describe(item)))
+        again = rebuild(description)
+        assert type(again) is type(item) and describe(again) == describe(item)
+
+
+@pytest.mark.parametrize("name", domains())
+def test_every_name_in_the_tables_of_a_domain_leads_to_its_own_code(name):
+    package = domains()[name]
+    for part, place in table_of(name, "PARTS").items():
+        assert place.startswith(f"{package}.")
+        assert part_name(load_attribute(place)) == f"{name}/{part}"
+        assert hasattr(load_attribute(place).__init__, "__wrapped__"), f"{part} lacks @part"
+    for place in table_of(name, "COMMANDS").values():
+        assert place.startswith(f"{package}.") and callable(load_attribute(place))
+    assert callable(importlib.import_module(package).load)
+
+
+@every_domain
+def test_a_domain_is_a_frozen_value(name):
+    domain = tiny_recipe(name).data.domain
+    assert domain == tiny_recipe(name).data.domain
+    with pytest.raises(FrozenInstanceError):
+        setattr(domain, fields(domain)[0].name, None)
+
+
+@every_domain
+def test_a_walk_starts_and_ends_at_its_latents(name):
+    generator = tiny_recipe(name).generator
+    if not hasattr(generator, "interpolate"):
+        pytest.skip("its latents cannot be walked between")
+    a, b = (generator.sample_latent(4, keyed_rng(end)) for end in "ab")
+    tree_map(torch.testing.assert_close, generator.interpolate(a, b, 0.0), a)
+    tree_map(torch.testing.assert_close, generator.interpolate(a, b, 1.0), b)
+
+
+@every_domain
+def test_an_example_of_a_condition_is_one_that_its_generator_takes(name):
+    generator = tiny_recipe(name).generator.eval()
+    if not hasattr(generator, "example_condition"):
+        pytest.skip("its generator takes no condition")
+    condition = generator.example_condition(3)
+    tree_map(lambda leaf: pytest.fail("other axis") if len(leaf) != 3 else leaf, condition)
+    assert len(generator(generator.sample_latent(3, keyed_rng("example")), condition)) == 3

@@ -1,0 +1,120 @@
+"""Parts remember their arguments, and JSON can rebuild them and nothing else."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from multigan.core.serialization import RECIPE_MODULE, describe, find_part, part, part_name, rebuild
+from multigan.points.dataset import GaussianMixture
+from multigan.points.domain import PointsDomain
+from multigan.points.models import MLPDiscriminator, MLPGenerator
+
+HOSTILE = [
+    "os/system",
+    "builtins/eval",
+    "points/__init__",
+    "points/load",
+    "points/PARTS",
+    "points/multigan.points.dataset:GaussianMixture",
+    "../x",
+    "/etc/passwd",
+    "points",
+    "",
+    None,
+    ["points/MLPGenerator"],
+]
+
+
+def test_a_part_remembers_what_it_was_built_with_and_its_defaults():
+    assert describe(MLPGenerator(3, depth=2)) == {
+        "part": "points/MLPGenerator",
+        "arguments": {"latent_size": 3, "width": 128, "depth": 2},
+    }
+
+
+def test_a_tree_of_parts_comes_back_with_sequences_as_tuples():
+    tree = {"domain": PointsDomain("ring"), "sizes": [1, (2.5, None)], "file": Path("a/b")}
+    description = describe(tree)
+    assert description["sizes"] == [1, [2.5, None]] and description["file"] == "a/b"
+    again = rebuild(description)
+    assert again["domain"] == PointsDomain("ring") and again["sizes"] == (1, (2.5, None))
+
+
+def test_a_subclass_answers_for_its_own_arguments():
+    @part
+    class Parent:
+        def __init__(self, a):
+            self.a = a
+
+    @part
+    class Child(Parent):
+        def __init__(self, b):
+            super().__init__(a=b + 1)
+
+    class Undecorated(Parent):
+        pass
+
+    assert Child(1)._part_arguments == {"b": 1} and Child(1).a == 2
+    assert "_part_arguments" not in vars(Undecorated(1))
+
+
+def test_frozen_dataclasses_can_be_parts():
+    @part
+    @dataclass(frozen=True)
+    class Frozen:
+        a: int = 1
+
+    assert Frozen(2)._part_arguments == {"a": 2} and Frozen(2) == Frozen(2) != Frozen()
+
+
+def test_what_json_cannot_rebuild_is_refused_by_its_type():
+    with pytest.raises(ValueError, match=r"a function cannot be written.*@part"):
+        describe({"augment": describe})
+    with pytest.raises(ValueError, match="a object cannot"):
+        describe([object()])
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=str)
+def test_no_name_outside_the_tables_is_ever_found(name):
+    with pytest.raises(ValueError, match="part"):
+        rebuild({"part": name, "arguments": {}})
+
+
+def test_an_unknown_part_is_answered_with_the_known_ones():
+    with pytest.raises(ValueError, match="points has no such part; known: GaussianMixture, MLP"):
+        find_part("points/Transformer")
+    with pytest.raises(ValueError, match=r"no domain 'pionts' here; known: .*points"):
+        find_part("pionts/MLPGenerator")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"wdith": 3}, ["a list"], {"self": 1}, {"width": "wide"}, {"width": None}],
+    ids=str,
+)
+def test_arguments_that_a_constructor_refuses_are_one_line(arguments):
+    with pytest.raises(ValueError, match="points/MLPGenerator") as caught:
+        rebuild({"part": "points/MLPGenerator", "arguments": arguments})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_of_a_recipe_file_needs_the_trusted_file():
+    module = ModuleType(RECIPE_MODULE)
+    mine = part(type("Mine", (), {"__init__": lambda self: None, "__module__": RECIPE_MODULE}))
+    module.Mine, module.Path = mine, Path  # type: ignore[attr-defined]
+    assert part_name(mine) == "recipe/Mine"
+    assert isinstance(rebuild({"part": "recipe/Mine", "arguments": {}}, module), mine)
+    with pytest.raises(ValueError, match="name it with --trust"):
+        rebuild({"part": "recipe/Mine", "arguments": {}})
+    for name in ("Path", "Missing", "__name__", "Mine.__init__"):
+        with pytest.raises(ValueError, match="the trusted file defines no class"):
+            find_part(f"recipe/{name}", module)
+
+
+def test_a_class_outside_every_table_has_no_name():
+    with pytest.raises(ValueError, match="stands in no domain's PARTS table; add it there"):
+        part_name(HOSTILE.__class__)
+    assert part_name(GaussianMixture) == "points/GaussianMixture"
+    assert part_name(MLPDiscriminator) == "points/MLPDiscriminator"

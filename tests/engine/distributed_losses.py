@@ -1,0 +1,280 @@
+"""Games that one process and several play alike, and the program that plays them.
+
+    python -m tests.engine.distributed_losses
+
+plays each of them with one process and with two (gloo, float64) and prints, for every domain and
+game, the largest difference of a gradient in the first step and of a weight after three.
+"""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from multigan.core.protocols import Batch
+from multigan.core.recipe import Recipe
+from multigan.core.trees import tree_map
+from multigan.engine.distributed import Processes, joined
+from multigan.engine.gradient_penalties import PENALTIES
+from multigan.engine.trainer import AdversarialTrainer
+from tests.engine.distributed_calls import talk
+from tests.run_helpers import DOMAINS, tiny_recipe
+from tests.toy_domain import ToyData, ToyDiscriminator, ToyGenerator, draw_weights, toy_recipe
+
+STEPS, WORLD_SIZE, BATCH_SIZE = 3, 2, 8
+PATIENCE_S = 900  # a busy machine takes minutes
+GAMES: dict[str, dict[str, Any]] = {
+    "no penalty": {"penalties": {}},
+    **{name: {"penalties": {name: 0.3}} for name in PENALTIES},
+    "dragan": {"penalties": {"dragan": 0.3}, "clip_norm": 1.0},  # far from sparse data it is steep
+    "relativistic average": {"penalties": {"r1": 0.3}, "loss": "relativistic_average"},
+}
+Results = dict[str, Tensor]
+
+
+class Wide:
+    """Another set, in float64."""
+
+    def __init__(self, data: Any) -> None:
+        self.data, self.domain, self.fingerprint = data, data.domain, data.fingerprint
+        self.in_memory, self.draws = data.in_memory, data.draws
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
+        return tree_map(
+            lambda leaf: leaf.double() if leaf.is_floating_point() else leaf,
+            self.data.batch(indices, rng),
+        )
+
+    def split(self, name: str) -> Wide:
+        return Wide(self.data.split(name))
+
+
+class Recorder(torch.optim.SGD):
+    """Keeps the gradients of its first step."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network, self.gradients = network, None
+        super().__init__([p for p in network.parameters() if p.requires_grad], lr=0.0)
+
+    def step(self, closure: Any = None) -> None:
+        named = self.network.named_parameters()
+        found = {name: p.grad.clone() for name, p in named if p.grad is not None}
+        self.gradients = self.gradients or found
+        super().step()
+
+
+def play(recipe: Recipe, processes: Processes, **settings: Any) -> Results:
+    """Gradients of the first step, the values of all, and every tensor after the last.
+
+    Without dropout, whose masks each process draws for itself.
+    """
+    recipe = replace(
+        recipe,
+        data=Wide(recipe.data),
+        generator=copy.deepcopy(recipe.generator).double(),
+        discriminator=copy.deepcopy(recipe.discriminator).double(),
+    )
+    for module in itertools.chain(recipe.generator.modules(), recipe.discriminator.modules()):  # type: ignore[attr-defined]
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+    trainer = AdversarialTrainer(recipe, seed=3, processes=processes, **settings)
+    trainer.optimizers = {
+        name: Recorder(getattr(trainer, name)) for name in ("generator", "discriminator")
+    }
+    if trainer.likelihood is not None:
+        trainer.likelihood.optimizer = Recorder(trainer.generator)  # type: ignore[assignment]
+    found: Results = {}
+    for step in trainer.steps():
+        values = dict(step.values) | trainer.look()
+        found |= {f"step {step.number} {k}": torch.as_tensor(v) for k, v in values.items()}
+    for name, recorder in trainer.optimizers.items():
+        gradients = recorder.gradients or {}
+        found |= {f"gradient {name}.{k}": v for k, v in gradients.items()}
+    for name, network in trainer.networks().items():
+        found |= {f"weight {name}.{k}": v.clone() for k, v in network.state_dict().items()}
+    found["skipped"] = torch.tensor(trainer.guard.skipped)
+    return found
+
+
+class Idle(ToyDiscriminator):
+    """Has a layer that plays no part."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idle = nn.Linear(2, 2)
+        draw_weights(self, "idle")
+
+
+class OneIsNan(ToyData):
+    """The 14th of 20 points is not a number: one process at a time has it in its rows."""
+
+    def __init__(self) -> None:
+        super().__init__(20)
+        self.points[13] = float("nan")
+
+
+def jitter(x: Tensor, condition: Any, rng: torch.Generator) -> tuple[Tensor, Any]:
+    """An augmentation that draws first along another axis than the rows."""
+    return x + 0.1 * torch.rand(2, len(x), generator=rng).T.to(x), condition
+
+
+def domain_games() -> Iterator[tuple[str, Callable[[Processes], Results]]]:
+    """Every domain's default recipe in every game."""
+    rates = {"generator_lr": 0.02, "discriminator_lr": 0.02, "steps": STEPS, "burn_in": 0.0}
+    for domain in DOMAINS:
+        recipe = tiny_recipe(domain, batch_size=BATCH_SIZE)
+        recipe = replace(recipe, likelihood_steps=0, likelihood_weight=0.0, **rates)
+        for game, changes in GAMES.items():
+            changed = replace(recipe, **changes)
+            yield f"{domain} / {game}", lambda group, recipe=changed: play(recipe, group)
+
+
+def toy_games() -> Iterator[tuple[str, Callable[[Processes], Results]]]:
+    """What the engine can do besides."""
+    rates = {"generator_lr": 0.1, "discriminator_lr": 0.1, "steps": STEPS}
+    hard = {
+        "data": ToyData(5, labelled=True, draws=True),  # smaller than a batch
+        "generator": ToyGenerator(labelled=True),
+        "discriminator": ToyDiscriminator(labelled=True),
+        "loss": "relativistic_average",
+        "penalties": {"r1": 0.1, "dragan": 0.2},
+        "penalty_every": 2,
+        "discriminator_steps": 3,
+        "accumulate": 2,
+        "clip_norm": 0.5,
+        "ema_halflife_samples": 20,
+        "lookahead_every": 2,
+        "augment": jitter,
+    }
+    lines = tiny_recipe("text", batch_size=BATCH_SIZE, dropout=0.0)  # a function, no module
+    learnt = {"likelihood_steps": 12, "likelihood_lr": 0.1, "steps": 1, "accumulate": 2}
+    pictures = tiny_recipe("image", batch_size=BATCH_SIZE, augment="diff")
+    recipes: dict[str, tuple[Recipe, dict[str, Any]]] = {
+        "everything at once": (toy_recipe(**hard | rates), {}),
+        "a layer without a gradient": (toy_recipe(discriminator=Idle(), **rates), {}),
+        "an update that is not finite": (
+            toy_recipe(data=OneIsNan(), penalties={"r1": 0.1}, **rates | {"steps": 9}),
+            {"not_finite": "skip"},
+        ),
+        "a likelihood stage": (replace(lines, **learnt), {}),
+        "augmented pictures": (replace(pictures, **rates), {}),
+    }
+    for name, (recipe, settings) in recipes.items():
+        yield name, lambda group, recipe=recipe, more=settings: play(recipe, group, **more)
+
+
+@contextmanager
+def float64() -> Iterator[None]:
+    """A block in which what is drawn is drawn in float64."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(before)
+
+
+def play_all(processes: Processes) -> dict[str, Results]:
+    """Every game's results."""
+    with float64():
+        games = itertools.chain(domain_games(), toy_games())
+        return {name: game(processes) for name, game in games}
+
+
+def start(
+    module: str, *arguments: str | Path, world_size: int = WORLD_SIZE
+) -> list[subprocess.Popen[str]]:
+    """`python -m module` in processes that can find each other, as torchrun does it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", module, *map(str, arguments)],
+            env=os.environ | place | {"RANK": str(k), "LOCAL_RANK": str(k), "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for k in range(world_size)
+    ]
+
+
+def ended(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
+    """Status, output and errors of processes, when all have ended."""
+    try:
+        said = [process.communicate(timeout=PATIENCE_S) for process in started]
+    finally:
+        for process in started:
+            process.kill()
+            process.wait()
+    return [(p.returncode, *texts) for p, texts in zip(started, said, strict=True)]
+
+
+def largest_difference(one: Results, other: Results, kind: str) -> float:
+    """Over all tensors whose name begins with `kind`; infinite where they are not the same ones."""
+    names = {name for name in (*one, *other) if name.startswith(kind)}
+    if not names <= one.keys() & other.keys():
+        return float("inf")
+    pairs = [(one[name].double(), other[name].double()) for name in names]
+    return max((float((a - b).abs().max()) for a, b in pairs if a.numel()), default=0.0)
+
+
+def table(alone: Mapping[str, Results], shared: Mapping[str, Results]) -> str:
+    """Markdown: gradients of the first step / weights after the last, largest difference."""
+    lines = [
+        "| two processes less one | " + " | ".join(GAMES) + " |",
+        "|---" * (1 + len(GAMES)) + "|",
+    ]
+    for domain in DOMAINS:
+        cells = []
+        for game in GAMES:
+            pair = alone[f"{domain} / {game}"], shared[f"{domain} / {game}"]
+            kinds = ("gradient", "weight")
+            cells.append(" / ".join(f"{largest_difference(*pair, kind):.0e}" for kind in kinds))
+        lines.append(f"| {domain} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def played_in(folder: Path) -> dict[int, list[dict[str, Any]]]:
+    """What one process and what WORLD_SIZE of them have found, each in programs of their own.
+
+    (What domains keep for the next time must not be float64 in this one.)
+    """
+    module, sizes = "tests.engine.distributed_losses", (WORLD_SIZE, 1)
+    for status, _, errors in ended([p for n in sizes for p in start(module, folder, world_size=n)]):
+        assert status == 0, errors
+    return {n: [torch.load(folder / f"{n}-{rank}.pt") for rank in range(n)] for n in sizes}
+
+
+def main() -> None:
+    torch.set_num_threads(1)
+    if len(sys.argv) > 1:
+        with joined() as processes:
+            found = {"games": play_all(processes), "talk": talk(processes)}
+            torch.save(found, f"{sys.argv[1]}/{processes.world_size}-{processes.rank}.pt")
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        played = played_in(Path(folder))
+    print(table(played[1][0]["games"], played[WORLD_SIZE][0]["games"]))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""The fakes of D's updates drawn in one pass are those of a pass each."""
+
+import torch
+from torch import nn
+
+from multigan.core.protocols import Batch
+from multigan.engine.batches import Draws, Fakes, phase_of
+from multigan.engine.distributed import ALONE
+from tests.toy_domain import ToyGenerator, toy_recipe
+
+SIZES = (4, 4, 3)
+
+
+class Apart(nn.Module):
+    """A generator without batch norm that counts its passes."""
+
+    samples_apart = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.passes = 0
+        self.scale = nn.Parameter(torch.ones(()))
+
+    def sample_latent(self, n, rng):
+        return torch.randn(n, 3, generator=rng), torch.rand(n, generator=rng)
+
+    def forward(self, latent, condition=None):
+        self.passes += 1
+        return self.scale * latent[0] * latent[1][:, None] + condition[:, None]
+
+
+def draws(seed):
+    return Draws(seed, torch.device("cpu"), ALONE)
+
+
+def reals():
+    return [Batch(torch.zeros(n, 3), 10.0 * k + torch.arange(n)) for k, n in enumerate(SIZES)]
+
+
+def test_one_pass_makes_the_fakes_of_every_update_with_their_conditions():
+    g = Apart()
+    fakes = Fakes(g, toy_recipe(discriminator_steps=3), draws(7))
+    found = fakes.ahead(reals(), step=5)
+    assert g.passes == 1 and [len(part) for part in found] == list(SIZES)
+    for update, (real, part) in enumerate(zip(reals(), found, strict=True)):
+        alone = fakes.draw(len(real.x), real.condition, 5, phase_of(update), 0)
+        torch.testing.assert_close(part, alone)
+
+
+def test_nothing_is_drawn_ahead_where_samples_meet_or_batches_are_cut():
+    several = toy_recipe(discriminator_steps=3)
+    cut = toy_recipe(discriminator_steps=3, accumulate=2)
+    for g, recipe in ((ToyGenerator(), several), (Apart(), cut), (Apart(), toy_recipe())):
+        assert list(Fakes(g, recipe, draws(0)).ahead(reals(), 0)) == [None] * 3

@@ -1,0 +1,46 @@
+"""Sub-folders are classes, unless they are called like the parts of a set."""
+
+import pytest
+
+from multigan.image.formats.labels import classes_of
+
+
+def test_labels_are_the_first_folder_in_which_files_differ():
+    assert classes_of("", ["a/1", "a/2"]) == (None, ())
+    assert classes_of("", ["1", "2"]) == (None, ())
+    labels, names = classes_of("", ["top/b/x/1", "top/a/2", "top/b/y/3"])
+    assert labels.tolist() == [1, 0, 1] and names == ("a", "b")
+    with pytest.warns(UserWarning, match="^pets: 1 of 2 pictures lie beside the sub-folders"):
+        assert classes_of("pets", ["a/1", "2"]) == (None, ())
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["train/cat/1", "train/dog/2", "test/cat/3"],
+        ["pets/Train/cat/1", "pets/Train/dog/2", "pets/Val/cat/3"],
+        ["training/images/cat/1", "training/images/dog/2", "validation/images/cat/3"],
+    ],
+)
+def test_parts_of_a_set_are_joined_and_their_sub_folders_are_the_classes(files):
+    with pytest.warns(UserWarning, match="^pets: .* are taken as parts of one set and joined$"):
+        labels, names = classes_of("pets", files)
+    assert labels.tolist() == [0, 1, 0] and names == ("cat", "dog")
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        ["train/1", "test/2"],
+        ["train/cat/1", "train/dog/2", "test/3"],
+        ["train/cat/1", "train/dog/2", "test/unknown/3"],
+    ],
+)
+def test_parts_without_shared_sub_folders_are_no_classes(files):
+    with pytest.warns(UserWarning, match="^pets: test, train are .* share no sub-folders that"):
+        assert classes_of("pets", files) == (None, ())
+
+
+def test_a_class_may_be_called_like_a_part_beside_others():
+    labels, names = classes_of("", ["train/1", "plane/2"])
+    assert labels.tolist() == [1, 0] and names == ("plane", "train")

@@ -1,0 +1,46 @@
+import pytest
+
+from multigan.cli.dynamic_options import verb
+from multigan.core.serialization import load_attribute
+from multigan.music import COMMANDS
+from multigan.music.commands import render
+from multigan.music.formats.song import Song
+from multigan.music.rendering.audio import synthesizer_state
+from tests.music.tiny import write_songs
+
+
+def test_real_songs_become_files_and_what_played_them_is_said(tmp_path, capsys):
+    source, out = write_songs(tmp_path / "songs", "3/4", songs=9), tmp_path / "out"
+    command = verb("render", load_attribute(COMMANDS["render"]), load=None)
+    command.main([source, "--out", str(out), "--n", "2", "--bars", "2", "--split", "train"],
+                 standalone_mode=False)  # fmt: skip
+    said = capsys.readouterr().out.splitlines()
+    assert said == [synthesizer_state(), f"2 songs: 6 files in {out}"]
+    assert len(list(out.glob("*.wav"))) == len(list(out.glob("*.png"))) == 2
+    for number in range(2):
+        song = Song.from_midi(out / f"{number:06d}.mid")
+        assert song.length_ticks == 2 * 1440 and song.signatures == ["3/4"]
+
+
+def test_one_midi_file_is_a_song_too(tmp_path):
+    write_songs(tmp_path / "songs", songs=3)
+    render(str(tmp_path / "songs"), out=str(tmp_path / "a"), n=1, bars=1)
+    render(str(tmp_path / "a" / "000000.mid"), out=str(tmp_path / "b"))
+    one, other = (Song.from_midi(tmp_path / name / "000000.mid") for name in "ab")
+    assert one == other
+
+
+@pytest.mark.parametrize(
+    ("wishes", "said"),
+    [
+        ({"n": 0}, "n is 0"),
+        ({"bars": -1}, "bars -1"),
+        ({"split": "best"}, "no split called 'best'; known: train, valid, test"),
+        ({"bars": 7}, "no song of 7 bars in test; wanted fewer bars"),
+    ],
+)
+def test_wishes_that_make_no_sense_are_one_line(tmp_path, wishes, said):
+    source = write_songs(tmp_path / "songs", songs=3)
+    with pytest.raises(ValueError, match=said):
+        render(source, out=str(tmp_path / "out"), **wishes)
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,212 @@
+"""A page about a run is whole, small, safe to open, and true to the run's files."""
+
+import base64
+import hashlib
+import json
+import os
+import re
+import shutil
+
+import pytest
+from PIL import Image
+
+from multigan.core.protocols import Medium
+from multigan.report import report as reporting
+from multigan.report.html_builder import show
+from multigan.report.report import compare, compared, page, report
+from multigan.report.run_summary import Summary, thinned
+from multigan.report.sample_media import HISTORY_BYTES, history_of, shrunk
+from multigan.report.sections import SECTIONS, body_of
+from multigan.runs.directory import RunDirectory
+from tests.html_checks import EVIL, Elements, png, shown_run, write_lines, written_run
+from tests.run_helpers import edit_json, train_tiny
+
+MOST_BYTES = 5_000_000
+OUR_TAGS = re.findall(
+    r"\w+",
+    "html head meta title style body main header section footer h1 h2 h3 div p strong ol ul li img "
+    "small script noscript figure details summary table thead tbody tr th td dl dt dd pre code",
+)
+
+
+def text_of(file):
+    return Elements(file.read_text())
+
+
+@pytest.fixture
+def run(tmp_path):
+    return written_run(tmp_path / "run")
+
+
+def test_nothing_that_a_file_says_becomes_markup(tmp_path):
+    html = page(EVIL, body_of(EVIL, shown_run(tmp_path / "run")))
+    elements = Elements(html)
+    assert {name for name, _ in elements.found} <= set(OUR_TAGS)
+    assert "<img src=x" not in html and "</script><b>" not in html
+    attributes = {key for _, found in elements.found for key in found}
+    assert not [key for key in attributes if key.startswith("on") or key == "style"]
+    assert elements.text.count("<img src=x onerror=alert(1)></script><b>") > 10  # seen as text
+
+
+def test_its_policy_allows_its_own_script_and_no_connection(tmp_path):
+    elements = Elements(page("title", body_of("title", shown_run(tmp_path / "run"))))
+    (policy,) = [a["content"] for _, a in elements.found if "http-equiv" in a]
+    (script,) = [text for kind, text in elements.scripts if kind is None]
+    assert {kind for kind, _ in elements.scripts} == {None, "application/json"}
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+    assert rules["default-src"] == "'none'" and rules["img-src"] == "data:"
+    assert rules["script-src"] == f"'sha256-{digest}'" and "connect-src" not in rules
+
+
+def test_it_names_nothing_outside_itself(run):
+    elements = text_of(report(run))
+    sources = [a[key] for _, a in elements.found for key in ("src", "href") if key in a]
+    assert sources and all(source.startswith("data:") for source in sources)
+    assert not re.search(r"https?://", (run / "report.html").read_text())
+
+
+def test_it_says_what_was_trained_and_what_was_wrong(run):
+    text = text_of(report(run)).text
+    assert all(name in text for name in SECTIONS)
+    assert "200 steps of 64 samples, in 3 min 20 s" in text
+    assert "Collapse (steps 100 to 100, not since): fakes are alike" in text
+    assert "Not drawn:" in text  # it has no checkpoint
+    assert "0.25" in text and "0.2 to 0.3" in text
+
+
+def test_a_sign_that_stands_at_the_end_comes_first(run):
+    lines = [{"step": 1, "health": {"apart": "one"}}, {"step": 2, "health": {"collapse": "two"}}]
+    write_lines(run / "log.jsonl", lines)
+    text = text_of(report(run)).text
+    assert text.index("Collapse (steps 2 to the end): two") < text.index("Apart (steps 1 to 1")
+
+
+@pytest.mark.parametrize(
+    ("learnt", "played", "said"),
+    [
+        (0, [1, 50, 70, 100], "Healthy: nothing was found in 4 lines of the log. Looked for: al"),
+        (0, [1, 50, 70, 99], "No verdict: the log's 4 lines over 99 steps of the game are too few"),
+        (0, [1, 50, 100], "No verdict: the log's 3 lines over 100 steps"),  # one tells nothing
+        (1000, [1050, 1070, 1099], "No verdict: the log's 3 lines over 99 steps"),
+        (1000, [1050, 1070, 1100], "Healthy: nothing was found in 3 lines"),
+        (1000, [], "No verdict: the log's 0 lines over 0 steps of the game are too few"),
+    ],
+)
+def test_a_run_is_healthy_only_if_it_was_long_enough_to_tell(run, learnt, played, said):
+    lines = [{"step": learnt, "seconds": 1.0}] if learnt else []
+    lines += [{"step": step, "seconds": 2.0, "logit/gap": 0.1} for step in played]
+    write_lines(run / "log.jsonl", lines)
+    assert said in text_of(report(run)).text
+
+
+def test_a_run_without_a_log_has_no_verdict(run):
+    (run / "log.jsonl").unlink()
+    assert "No verdict: the log's 0 lines" in text_of(report(run)).text
+
+
+def test_the_command_trains_it_again_and_is_safe_to_paste(run):
+    command = Summary(RunDirectory(run)).command
+    assert command.startswith("multigan train points --steps 200 --layout '<img")
+    assert command.endswith("--ring --save-every 50 --seed 3") and "nothing" not in command
+    edit_json(run / "recipe.json", name="mine; rm -rf")
+    assert Summary(RunDirectory(run)).command.startswith("multigan train 'mine; rm -rf'")
+
+
+def test_without_an_evaluation_the_last_measurement_is_shown_with_the_command(run):
+    (run / "evaluation.json").unlink()
+    text = text_of(report(run)).text
+    assert "measured on the validation split at step 200" in text
+    assert f"multigan evaluate {run}" in text
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "metrics.jsonl", "evaluation.json"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        '{"step": 1, "health": 5, "x": NaN, "y": [1], "z": 1e400, "w": true}\n',
+        '{"step": 1, "rows": {"a": {"b": "c"}, "d": 3}, "intervals": [1], "notes": 4}\n',
+        "[]\n\xff{",
+        f'{{"step": 1, "huge": {10**400}}}\n',
+        "[" * 200_000,
+    ],
+)
+def test_files_that_hold_anything_do_not_stop_it(run, name, content):
+    (run / name).write_text(content)
+    assert report(run).is_file()
+
+
+def test_links_out_of_the_run_are_not_followed(run, tmp_path):
+    secret = tmp_path / "secret"
+    secret.mkdir()
+    (secret / "step-000000300.txt").write_text("my diary")
+    os.symlink(secret / "step-000000300.txt", run / "samples" / "step-000000300.txt")
+    assert "my diary" not in report(run).read_text()
+    shutil.rmtree(run / "samples")
+    os.symlink(secret, run / "samples")
+    assert "my diary" not in report(run).read_text()
+
+
+def test_it_stays_small_whatever_the_pictures(run):
+    noise = os.urandom(700 * 700)
+    for step in range(30):
+        (run / "samples" / f"step-{step:09d}.png").write_bytes(png(700, 700, pixels=noise))
+    assert report(run).stat().st_size < MOST_BYTES
+    history = history_of(RunDirectory(run), HISTORY_BYTES)
+    kept = [len(medium.content) for media in history.values() for medium in media]
+    assert len(kept) == 24 and sum(kept) <= HISTORY_BYTES
+    assert {0, 200} <= set(history)  # the first and the last moment
+
+
+def test_a_picture_that_is_none_is_said_to_be_none():
+    assert b"cannot be shown" in shrunk(Medium("image/png", b"\x89PNG" + bytes(100)), 10).content
+    assert "cannot be read" in show(Medium("image/png", b"\x89PNG"), "sample 1")
+
+
+def test_a_huge_picture_is_not_opened(monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    assert b"cannot be shown" in shrunk(Medium("image/png", png(8, 8)), 10).content
+
+
+def test_thinning_keeps_both_ends():
+    assert thinned(list(range(10)), 4) == [0, 3, 6, 9] and thinned([1, 2], 4) == [1, 2]
+
+
+def test_training_ends_with_a_page_that_needs_no_data(tmp_path):
+    path = train_tiny("points", tmp_path / "run", report=True, save_every=3, sample_every=3).path
+    first = text_of(path / "report.html")
+    pictures = [a for name, a in first.found if name == "img"]
+    assert len(pictures) == 1 + 2 + 13  # the samples, two moments, a walk
+    description = json.loads((path / "recipe.json").read_text())
+    description["recipe"]["data"] = {"part": "points/None", "arguments": {}}
+    edit_json(path / "recipe.json", recipe=description["recipe"])
+    assert len([n for n, _ in text_of(report(path)).found if n == "img"]) == len(pictures)
+
+
+def test_a_page_that_fails_is_a_warning_and_the_training_has_ended_well(tmp_path, monkeypatch):
+    def fail(*_):
+        raise RuntimeError("no\nroom")
+
+    monkeypatch.setattr(reporting, "_write", fail)
+    with pytest.warns(UserWarning, match=r"^no report: no room; try: multigan report "):
+        run = train_tiny("points", tmp_path / "run", report=True)
+    assert run.ended == "finished"
+
+
+def test_runs_are_compared_curve_over_curve_and_row_under_row(run, tmp_path):
+    other = written_run(tmp_path / "other")
+    (other / "evaluation.json").unlink()
+    elements = text_of(compare([run, other], tmp_path / "both.html"))
+    charts = [json.loads(text) for kind, text in elements.scripts if kind]
+    losses = next(chart for chart in charts if chart["title"] == "loss/generator")
+    assert [line["label"] for line in losses["series"]] == [str(run), str(other)]
+    table = compared([run, other])
+    assert table.rows == {str(run): {"kl": 0.25}, str(other): {"kl": 0.25}}
+    assert table.notes[-1].startswith("not of one split")
+    assert f"{other}: from the last line of metrics.jsonl" in table.notes
+
+
+def test_a_directory_that_holds_no_run_is_refused_and_nothing_written(tmp_path):
+    with pytest.raises(ValueError, match=r"is no run directory"):
+        report(tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,181 @@
+"""A run directory holds whole files, and refuses to overwrite what it does not know."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from multigan.runs import directory
+from multigan.runs.directory import (
+    FORMAT,
+    REQUIRED,
+    RunDirectory,
+    default_out,
+    find_runs,
+    read_lines,
+    state_of,
+)
+from multigan.storage.files import write_atomically
+
+EMPTY = {name: kind() for name, kind in REQUIRED.items()}
+DESCRIPTION = EMPTY | {"name": "points", "recipe": {"steps": 10}}
+
+
+def created(path, force=False):
+    run = RunDirectory(path)
+    run.create(DESCRIPTION, None, force)
+    return run
+
+
+def test_a_description_comes_back_with_its_format(tmp_path):
+    run = created(tmp_path / "run")
+    assert run.description() == DESCRIPTION | {"format": FORMAT}
+    assert run.checkpoints.is_dir() and run.samples.is_dir()
+
+
+def test_a_directory_that_is_not_empty_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for force, text in ((False, "is not empty"), (True, "holds no run; --force replaces runs")):
+        with pytest.raises(ValueError, match=text):
+            created(tmp_path, force)
+    assert (tmp_path / "thesis.txt").read_text() == "years of work"
+    with pytest.raises(ValueError, match="is not empty"):
+        created(tmp_path / "thesis.txt")
+
+
+def test_force_replaces_a_run(tmp_path):
+    run = created(tmp_path / "run")
+    run.log.write_text("old")
+    with pytest.raises(ValueError, match="--force"):
+        created(run.path)
+    created(run.path, force=True)
+    assert not run.log.exists()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+def kill_at(monkeypatch, number):
+    """End the process at the `number`-th of the calls by which a run directory is made."""
+    calls = iter(range(1000))
+
+    def fatal(function):
+        def call(*arguments, **settings):
+            if next(calls) == number:
+                raise Killed
+            return function(*arguments, **settings)
+
+        return call
+
+    for owner, name in ((os, "fsync"), (os, "replace"), (shutil, "rmtree"), (os, "mkdir")):
+        monkeypatch.setattr(owner, name, fatal(getattr(owner, name)))
+    monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # nothing is cleared up
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_kill_while_the_directory_is_made_leaves_it_free_or_a_run(force, tmp_path, monkeypatch):
+    for number in range(100):
+        run = RunDirectory(tmp_path / str(number))
+        if force:
+            created(run.path)
+        with monkeypatch.context() as patch:
+            kill_at(patch, number)
+            try:
+                run.create(DESCRIPTION, Path(__file__), force)
+            except Killed:
+                pass
+            else:
+                break
+        if (run.path / "recipe.json").exists():
+            assert run.description()["name"] == "points"
+            run.tidy()
+        else:
+            created(run.path)
+        assert {path.name for path in run.path.iterdir()} <= {
+            *("recipe.json", "recipe.py", "checkpoints", "samples")
+        }
+        assert run.checkpoints.is_dir() and run.samples.is_dir()
+    assert number > 5
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        (None, "no run directory"),
+        ('{"format": 1, "name"', "is damaged"),
+        ("[]", "another format"),
+        (json.dumps(DESCRIPTION | {"format": 99}), "another format; this version reads format 1"),
+        ('{"format": 1}', "lacks fingerprint, flags, horizon, knobs, name, recipe, seed"),
+    ],
+)
+def test_a_missing_or_damaged_description_is_one_line(text, wanted, tmp_path):
+    if text is not None:
+        (tmp_path / "recipe.json").write_text(text)
+    with pytest.raises(ValueError, match=wanted) as caught:
+        RunDirectory(tmp_path).description()
+    assert "\n" not in str(caught.value)
+
+
+def test_logs_are_cut_back_to_a_step_and_a_torn_last_line_is_forgotten(tmp_path):
+    run = created(tmp_path / "run")
+    for step in (1, 2, 3):
+        run.append(run.log, {"step": step})
+    with run.log.open("a") as stream:
+        stream.write('{"step": 4, "lo')
+    run.cut_back(2)
+    assert list(read_lines(run.log)) == [{"step": 1}, {"step": 2}]
+    run.append(run.log, {"step": 3})
+    assert [line["step"] for line in read_lines(run.log)] == [1, 2, 3]
+    assert not run.metrics.exists()
+
+
+def test_a_write_that_is_broken_off_leaves_the_old_file(tmp_path, monkeypatch):
+    file = tmp_path / "file"
+    write_atomically(file, b"old")
+
+    def full(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space left"):
+        write_atomically(file, b"new")
+    assert file.read_bytes() == b"old" and os.listdir(tmp_path) == ["file"]
+
+
+def test_the_default_name_is_the_first_free_number(tmp_path, monkeypatch):
+    monkeypatch.setattr(directory, "RUNS", tmp_path)
+    assert default_out("benchmarks/ring").name == "ring-0001"
+    (tmp_path / "ring-0001").mkdir()
+    assert default_out("./ring").name == "ring-0002"
+
+
+def test_runs_are_found_and_say_how_far_they_are(tmp_path):
+    unfinished, finished = created(tmp_path / "a"), created(tmp_path / "b")
+    (unfinished.checkpoints / "step-000000004").mkdir()
+    finished.describe(DESCRIPTION | {"ended": "finished"})
+    (tmp_path / "neither").mkdir()
+    states = [state_of(run) for run in find_runs(tmp_path)]
+    assert [state["state"] for state in states] == ["unfinished", "finished"]
+    assert [state["step"] for state in states] == [4, 0]
+    assert states[0]["next"] == f"multigan resume {tmp_path / 'a'}"
+
+
+def test_a_damaged_run_does_not_hide_the_others(tmp_path):
+    created(tmp_path / "a")
+    (created(tmp_path / "b").path / "recipe.json").write_text("{")
+    states = [state_of(run) for run in find_runs(tmp_path)]
+    assert [state["state"] for state in states] == ["unfinished", "damaged"]
+    assert "b/recipe.json is damaged" in states[1]["next"]
+
+
+def test_a_link_inside_a_run_is_refused_with_what_to_do_and_one_to_a_run_is_followed(tmp_path):
+    run, disk = created(tmp_path / "run"), tmp_path / "disk"
+    (tmp_path / "link").symlink_to(run.path)
+    RunDirectory(tmp_path / "link").demand_own_files()
+    shutil.move(run.checkpoints, disk)
+    run.checkpoints.symlink_to(disk)
+    with pytest.raises(ValueError, match=r"checkpoints is a link .*: move the whole run there and"):
+        run.demand_own_files()

@@ -1,0 +1,77 @@
+"""Two processes never train in one run directory; a dead one stands in nobody's way."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from multigan.cli import app
+from multigan.runs.directory import LOCK, locked
+from tests.run_helpers import python, snapshot, train_tiny
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from multigan.runs.directory import locked
+with locked(Path(sys.argv[1])):
+    print("locked", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+def holder(tmp_path):
+    """Another process that has the lock of tmp_path / run."""
+    command = [sys.executable, "-c", HOLD, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline() == "locked\n"
+        yield process
+        process.kill()
+
+
+def test_the_second_process_is_refused_in_one_line(holder, tmp_path, capsys):
+    refusal = f"another process .number {holder.pid}.; wait"
+    with pytest.raises(ValueError, match=refusal) as caught, locked(tmp_path / "run"):
+        pass
+    assert "\n" not in str(caught.value)
+    assert app.main(["train", "points", "--tiny", "--out", str(tmp_path / "run")]) == 2
+    assert "is being trained by another process" in capsys.readouterr().err.splitlines()[-1]
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [LOCK]
+
+
+def test_the_lock_of_a_killed_process_is_taken_over(holder, tmp_path):
+    holder.send_signal(signal.SIGKILL)
+    holder.wait()
+    assert (tmp_path / "run" / LOCK).read_text() == f"{holder.pid}\n"
+    assert train_tiny("points", tmp_path / "run", steps=2).step == 2
+    assert (tmp_path / "run" / LOCK).read_text() == ""
+
+
+def test_a_running_run_is_neither_resumed_nor_replaced(tmp_path, points_run):
+    here = Path(__file__).parent.parent.parent
+    code = """
+import sys, subprocess
+from multigan.cli import app
+from multigan.training.loop import Loop
+from tests.run_helpers import train_tiny
+
+def ask(self, step, watch, log=Loop._log):
+    if step.number == 2:
+        for line in (["resume"], ["train", "points", "--tiny", "--force", "--out"]):
+            done = subprocess.run([sys.executable, "-m", "multigan", *line, sys.argv[1]],
+                                  capture_output=True, text=True)
+            print(done.returncode, done.stderr.splitlines()[-1])
+    return log(self, step, watch)
+
+Loop._log = ask
+train_tiny("points", sys.argv[1])
+"""
+    done = python("-c", code, tmp_path / "run", path=here)
+    assert done.returncode == 0, done.stderr
+    refused = done.stdout.splitlines()
+    assert len(refused) == 2
+    assert all(line.startswith("2 error: ") and "another process" in line for line in refused)
+    names = {name for name in snapshot(points_run) if not name.startswith("samples")}
+    assert names <= set(snapshot(tmp_path / "run"))

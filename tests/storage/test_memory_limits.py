@@ -1,0 +1,143 @@
+"""What a description asks for is known before it is given: nothing enormous is ever allocated."""
+
+import contextlib
+import json
+
+import pytest
+import torch
+from torch import nn
+
+from multigan.core.protocols import Sampler
+from multigan.core.recipe_file import recipe_names
+from multigan.core.serialization import describe, rebuild
+from multigan.runs.evaluate import evaluate
+from multigan.storage.loading import load
+from multigan.storage.memory_limits import MOST_BYTES, MOST_TENSORS, most_bytes, sketch
+from multigan.storage.weights import save_weights
+from multigan.training.launch import resume
+from tests.fuzz.harness import Fed, memory_limit, peak_memory, time_limit
+from tests.run_helpers import edit_json, tiny_recipe, train_tiny
+
+MIB = 2**20
+SMALL = {"width": 8, "depth": 2}
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_sketch_is_the_network_without_its_memory(name):
+    recipe = tiny_recipe(name)
+    for network in (recipe.generator, recipe.discriminator):
+        found = sketch(json.loads(json.dumps(describe(network))))
+        assert isinstance(found, type(network))
+        tensors, wanted = found.state_dict(), network.state_dict()
+        assert {k: v.shape for k, v in tensors.items()} == {k: v.shape for k, v in wanted.items()}
+        assert all(tensor.is_meta for tensor in tensors.values())
+
+
+def test_room_is_counted_exactly():
+    generator = {"part": "points/MLPGenerator", "arguments": SMALL}
+    network = rebuild(generator)
+    room = sum(x.numel() * 4 for x in [*network.parameters(), *network.buffers()])
+    assert sketch(generator, most=room) is not None
+    with pytest.raises(ValueError, match=f"a network of {room:,} bytes or more in .* tensors"):
+        sketch(generator, most=room - 1)
+
+
+@pytest.fixture
+def bounded():
+    """A test that takes no more memory than a small machine has to spare."""
+    fed = Fed()
+    with time_limit(), memory_limit(), peak_memory(fed):
+        yield
+    assert fed.peak_bytes < 200 * MIB
+
+
+ENORMOUS = [
+    ("points/MLPGenerator", {"width": 10**5, "depth": 2}),
+    ("points/MLPGenerator", {"width": 10**7, "depth": 2}),
+    ("points/MLPGenerator", {"width": 1, "depth": 10**6}),
+    ("points/MLPDiscriminator", {"octaves": 10**9}),
+    ("image/R3Generator", {"resolution": 8, "channels": 3, "widths": [40_000, 8]}),
+    ("image/DCGANGenerator", {"resolution": 8, "channels": 3, "widths": [3 * 10**8]}),
+    ("text/TextGenerator", {"vocabulary": 10**8, "length": 8, "width": 256}),
+    ("text/TextCNN", {"vocabulary": 10**8}),
+]
+
+
+@pytest.mark.usefixtures("bounded")
+@pytest.mark.parametrize(("part", "arguments"), ENORMOUS)
+def test_an_enormous_network_is_refused_before_it_is_built(part, arguments):
+    with pytest.raises(ValueError, match=r"its description is of a network of [\d,]+ bytes"):
+        sketch({"part": part, "arguments": arguments})
+
+
+HIDDEN = {"part": "points/MLPGenerator", "arguments": {"width": 50_000}}  # 10 GB and more
+
+
+@pytest.mark.usefixtures("bounded")
+@pytest.mark.parametrize("place", ["generator", "domain"])
+def test_a_weight_file_holds_no_network_that_is_much_larger(place, tmp_path, monkeypatch):
+    recipe, path = tiny_recipe("points"), tmp_path / "generator.safetensors"
+    parts = {"generator": describe(recipe.generator), "domain": describe(recipe.data.domain)}
+    save_weights(path, recipe.generator, parts)
+    assert isinstance(load(path), Sampler)
+    save_weights(path, recipe.generator, parts | {place: HIDDEN})
+    monkeypatch.setattr("multigan.storage.loading.rebuild", lambda *_: pytest.fail("it was built"))
+    with pytest.raises(ValueError, match="its description is of a network of") as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.usefixtures("bounded")
+@pytest.mark.parametrize(
+    ("field", "described"),
+    [
+        ("generator", HIDDEN),
+        ("discriminator", {"part": "points/MLPDiscriminator", "arguments": {"width": 50_000}}),
+        ("data", HIDDEN),
+        ("data", {"part": "points/GaussianMixture", "arguments": {"layout": [HIDDEN]}}),
+        ("augment", HIDDEN),
+    ],
+)
+def test_a_run_with_an_enormous_network_anywhere_is_refused(field, described, tmp_path):
+    run = train_tiny("points", tmp_path / "run").path
+    recipe = json.loads((run / "recipe.json").read_text())["recipe"] | {field: described}
+    edit_json(run / "recipe.json", recipe=recipe)
+    with pytest.raises(ValueError, match="its description is of a network of"):
+        resume(run, steps=12, show=False)
+    if field == "data":
+        with pytest.raises(ValueError, match="its description is of a network of"):
+            evaluate(run)
+
+
+def test_a_network_may_be_as_large_as_its_weights_say():
+    assert most_bytes(3 * MOST_BYTES) > 3 * MOST_BYTES and most_bytes(0) <= 2**30
+    assert MOST_TENSORS > 10_000
+
+
+class Stubborn(nn.Module):
+    """A network that asks for a number while it is built."""
+
+    def __init__(self):
+        super().__init__()
+        self.size = int(torch.ones(()))
+
+
+class Swallowing(nn.Module):
+    """A network that builds on when it is told to stop."""
+
+    def __init__(self):
+        super().__init__()
+        with contextlib.suppress(MemoryError):
+            self.large = torch.zeros(10**10)
+
+
+def test_what_cannot_be_sketched_is_left_to_the_building(monkeypatch):
+    assert sketch({"part": "nowhere/at all", "arguments": {}}) is None
+    monkeypatch.setattr("multigan.core.serialization.find_part", lambda *_: Stubborn)
+    assert sketch({"part": "points/Stubborn", "arguments": {}}) is None
+
+
+def test_a_network_that_swallows_the_refusal_is_refused(monkeypatch):
+    monkeypatch.setattr("multigan.core.serialization.find_part", lambda *_: Swallowing)
+    with pytest.raises(ValueError, match="its description is of a network of"):
+        sketch({"part": "points/Swallowing", "arguments": {}})

@@ -1,0 +1,145 @@
+"""One weight file says what it is, the same bytes for the same weights, and refuses what is not."""
+
+import json
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from multigan.core.serialization import describe
+from multigan.points.domain import PointsDomain
+from multigan.points.models import MLPGenerator
+from multigan.storage.checkpoint_files import sha256, weights_of
+from multigan.storage.loading import load
+from multigan.storage.weights import (
+    load_state,
+    load_what_fits,
+    read_weights,
+    save_weights,
+    unique_state,
+)
+
+GENERATOR = {"part": "points/MLPGenerator", "arguments": {"width": 4, "depth": 1}}
+DOMAIN = {"part": "points/PointsDomain", "arguments": {"layout": "ring"}}
+
+
+class Tied(nn.Module):
+    """Two names for one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Linear(2, 2)
+        self.second = nn.Linear(2, 2)
+        self.second.weight = self.first.weight
+        self.register_buffer("count", torch.tensor(3))
+
+
+def write_as(file, description, metadata=None):
+    """A weight file of a small generator with any description."""
+    tensors = unique_state(MLPGenerator(width=4, depth=1))
+    save_file(tensors, file, metadata=metadata or {"multigan": json.dumps(description)})
+    return file
+
+
+def test_weights_and_description_come_back(tmp_path):
+    network = Tied()
+    save_weights(tmp_path / "a", network, {"domain": DOMAIN})
+    description, tensors = read_weights(tmp_path / "a")
+    assert description == {"format": 1, "domain": DOMAIN}
+    again = Tied()
+    load_state(again, tensors, tmp_path / "a")
+    assert all(torch.equal(again.state_dict()[k], v) for k, v in network.state_dict().items())
+    assert again.second.weight is again.first.weight
+
+
+def test_a_tied_weight_is_saved_once():
+    assert set(unique_state(Tied())) == {"first.weight", "first.bias", "second.bias", "count"}
+
+
+def test_equal_weights_make_equal_bytes(tmp_path):
+    network = Tied()
+    save_weights(tmp_path / "a", network, {"x": 1, "y": {"b": 1, "a": 2}})
+    save_weights(tmp_path / "b", network, {"y": {"a": 2, "b": 1}, "x": 1})
+    assert sha256(tmp_path / "a") == sha256(tmp_path / "b")
+    with safe_open(tmp_path / "a", framework="pt") as file:
+        assert list(file.metadata()) == ["multigan"]
+
+
+def test_a_file_that_does_not_fit_its_network_names_the_tensors(tmp_path):
+    tensors = unique_state(nn.Linear(3, 2))
+    with pytest.raises(ValueError, match="does not fit its network at weight; was it"):
+        load_state(nn.Linear(2, 2), tensors, tmp_path)
+    with pytest.raises(ValueError, match=r"at 0\.bias, 0\.weight, bias, \.\.\.; was it"):
+        load_state(nn.Sequential(nn.Linear(3, 2)), tensors, tmp_path)
+
+
+def test_what_fits_is_loaded_and_the_rest_is_named():
+    network, other = nn.Linear(2, 2), nn.Linear(3, 2)
+    before = network.weight.detach().clone()
+    assert load_what_fits(network, unique_state(other)) == ["weight"]
+    assert torch.equal(network.bias, other.bias) and torch.equal(network.weight, before)
+
+
+@pytest.mark.parametrize(
+    ("description", "wanted"),
+    [
+        ({"format": 99}, "has format 99; this version reads format 1"),
+        ([1], "carries no description"),
+        ({"format": 1, "generator": GENERATOR}, "names no domain"),
+        ({"format": 1, "domain": DOMAIN}, "describes no generator"),
+        ({"format": 1, "domain": "points/PointsDomain", "generator": GENERATOR}, "names no domain"),
+        ({"format": 1, "domain": GENERATOR, "generator": GENERATOR}, "describes no domain"),
+        ({"format": 1, "domain": DOMAIN, "generator": DOMAIN}, "describes no generator"),
+        (
+            {"format": 1, "domain": DOMAIN, "generator": {"part": "os/system", "arguments": {}}},
+            "no domain 'os' here",
+        ),
+        (
+            {"format": 1, "domain": {"part": "../x"}, "generator": GENERATOR},
+            r"no domain '\.\.' here",
+        ),
+        (
+            {"format": 1, "domain": DOMAIN, "generator": {"part": "points/__init__"}},
+            "points has no such part",
+        ),
+    ],
+)
+def test_a_foreign_or_hostile_description_is_refused_in_one_line(description, wanted, tmp_path):
+    file = write_as(tmp_path / "mailed.safetensors", description)
+    with pytest.raises(ValueError, match=wanted) as caught:
+        load(file)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_another_program_is_refused(tmp_path):
+    foreign = write_as(tmp_path / "foreign", None, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="carries no description of multigan's"):
+        load(foreign)
+    broken = write_as(tmp_path / "broken", None, metadata={"multigan": "{not json"})
+    text = tmp_path / "text"
+    text.write_text("no weights")
+    cut = write_as(tmp_path / "cut", {"format": 1})
+    cut.write_bytes(cut.read_bytes()[:-4])
+    for file in (broken, text, cut, tmp_path):
+        with pytest.raises(ValueError, match=r"is no whole|neither a run directory nor"):
+            load(file)
+    with pytest.raises(ValueError, match=r"neither a run directory nor a weight file"):
+        weights_of(tmp_path / "missing")
+
+
+def test_a_generator_of_another_domain_is_refused(tmp_path):
+    generator = MLPGenerator(width=4, depth=1)
+    description = {"domain": describe(PointsDomain("ring")), "generator": describe(generator)}
+    save_weights(tmp_path / "points", generator, description)
+    assert len(load(tmp_path / "points", domain="points").sample(2)) == 2
+    with pytest.raises(ValueError, match="of the domain 'points', not 'image'"):
+        load(tmp_path / "points", domain="image")
+
+
+def test_loading_leaves_the_global_random_stream_alone(tmp_path):
+    file = write_as(tmp_path / "a", {"format": 1, "domain": DOMAIN, "generator": GENERATOR})
+    before = torch.get_rng_state()
+    load(file)
+    assert torch.equal(torch.get_rng_state(), before)

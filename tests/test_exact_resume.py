@@ -1,0 +1,254 @@
+"""A run that was stopped, however, goes on bit by bit as if it never had been."""
+
+import json
+import os
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from multigan.cli import app
+from multigan.training.launch import resume
+from multigan.training.loop import Loop
+from tests.run_helpers import (
+    DOMAINS,
+    STEPS,
+    assert_equal_runs,
+    edit_json,
+    logs_of,
+    python,
+    snapshot,
+    steps_before,
+    train_tiny,
+    weights_at,
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning")
+
+KILLED_AT = 4  # of the game: after a checkpoint between two log lines, and a log line
+INTERVALS = {"log_every": 2, "save_every": 3}
+KILL = """
+import os, signal, sys
+from multigan.training.loop import Loop
+from tests.run_helpers import train_tiny
+
+
+log = Loop._log
+def log_and_die(self, step, watch):
+    values = log(self, step, watch)
+    if step.number == int(sys.argv[4]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return values
+
+Loop._log = log_and_die
+train_tiny(sys.argv[1], sys.argv[2], cache=sys.argv[3], log_every=2, save_every=3)
+"""
+
+
+@pytest.fixture
+def copied(points_run, tmp_path):
+    """A copy of the finished run."""
+    return Path(shutil.copytree(points_run, tmp_path / "copied"))
+
+
+def newest(run):
+    return run / "checkpoints" / f"step-{STEPS:09d}"
+
+
+def forget_the_end(run):
+    """Leave recipe.json as it is while a run is training."""
+    description = json.loads((run / "recipe.json").read_text())
+    del description["ended"], description["checksum"]
+    (run / "recipe.json").write_text(json.dumps(description))
+
+
+def at_step(monkeypatch, number, do):
+    """Call `do` once, after the log line of step `number`."""
+    log = Loop._log
+
+    def log_then_do(self, step, watch):
+        values = log(self, step, watch)
+        if step.number == number:
+            do()
+        return values
+
+    monkeypatch.setattr(Loop, "_log", log_then_do)
+
+
+def kill_points():
+    """Each domain, killed in its game and, where it has one, in its likelihood stage."""
+    for name in DOMAINS:
+        if steps_before(name):
+            yield name, steps_before(name)
+        yield name, steps_before(name) + KILLED_AT
+
+
+@pytest.mark.parametrize(("name", "killed_at"), list(kill_points()))
+def test_a_killed_run_goes_on_as_if_it_had_not_been(name, killed_at, tmp_path, cache):
+    straight = train_tiny(name, tmp_path / "straight", cache=str(cache), **INTERVALS).path
+    killed, last = tmp_path / "killed", steps_before(name) + STEPS
+    here = Path(__file__).parent.parent
+    done = python("-c", KILL, name, killed, cache, str(killed_at), path=here)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    assert logs_of(killed)["log"][-1]["step"] == killed_at
+    assert resume(killed, cache=str(cache), show=False).step == last
+    assert_equal_runs(straight, killed, last)
+    assert [line["step"] for line in logs_of(killed)["log"]] == list(range(2, last + 1, 2))
+    in_game = [step for step in range(3, last, 3) if step > steps_before(name)]
+    before = [steps_before(name)] if steps_before(name) else []
+    assert [line["step"] for line in logs_of(killed)["metrics"]] == [*before, *in_game, last]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_says_how_to_go_on_and_loses_nothing(
+    number, points_run, tmp_path, monkeypatch, capsys
+):
+    out = tmp_path / "stopped"
+    at_step(monkeypatch, 3, lambda: os.kill(os.getpid(), number))
+    command = f"train points --tiny --steps {STEPS} --log-every 1 --save-every 2 --out {out}"
+    assert app.main([*command.split(), "--sample-every", "1000"]) == 128 + number
+    assert f"go on with: multigan resume {out}" in capsys.readouterr().err.splitlines()[-1]
+    assert (out / "checkpoints" / "step-000000003").is_dir()
+    monkeypatch.undo()
+    assert app.main(["resume", str(out)]) == 0
+    assert_equal_runs(points_run, out, STEPS)
+
+
+def truncate(file):
+    file.write_bytes(file.read_bytes()[:100])
+
+
+def flip_a_bit(file):
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.fixture(scope="module")
+def longer(points_run, tmp_path_factory):
+    """The finished run, resumed for two more steps from its last checkpoint."""
+    copy = shutil.copytree(points_run, tmp_path_factory.mktemp("longer") / "run")
+    return resume(copy, steps=STEPS + 2, show=False).path
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("generator.safetensors", truncate),
+        ("train_state.pt", flip_a_bit),
+        ("discriminator.safetensors", Path.unlink),
+        ("manifest.json", Path.unlink),
+        ("manifest.json", truncate),
+    ],
+)
+def test_the_checkpoint_before_a_damaged_one_is_used_with_a_warning(file, damage, copied, longer):
+    damage(newest(copied) / file)
+    with pytest.warns(UserWarning, match=rf"step-0+{STEPS}: .*; the one before it is used"):
+        resume(copied, steps=STEPS + 2, show=False)
+    assert_equal_runs(longer, copied, STEPS + 2)
+
+
+@pytest.mark.filterwarnings("ignore:.*the one before it is used")
+def test_a_run_whose_checkpoints_are_all_damaged_starts_again_at_step_0(copied):
+    for checkpoint in (copied / "checkpoints").glob("step-*"):
+        truncate(checkpoint / "train_state.pt")
+    forget_the_end(copied)
+    with pytest.warns(UserWarning, match="no whole checkpoint: it starts at step 0"):
+        assert resume(copied, show=False).step == STEPS
+    assert [line["step"] for line in logs_of(copied)["log"]] == list(range(1, STEPS + 1))
+
+
+def test_resuming_clears_what_a_killed_write_left(copied):
+    checkpoints = copied / "checkpoints"
+    (checkpoints / ".step-000000007.99.tmp").mkdir()
+    (checkpoints / "best").rename(checkpoints / ".best.old")
+    resume(copied, show=False)
+    assert (checkpoints / "best").is_dir()
+    assert [path for path in checkpoints.iterdir() if path.name.startswith(".")] == []
+
+
+def test_equal_seeds_make_equal_weights_and_other_seeds_make_others(points_run, tmp_path):
+    same = train_tiny("points", tmp_path / "same", seed=0).path
+    other = train_tiny("points", tmp_path / "other", seed=1).path
+    assert_equal_runs(points_run, same, STEPS)
+    weights = "generator_ema.safetensors"
+    assert (newest(points_run) / weights).read_bytes() == (newest(same) / weights).read_bytes()
+    first, second = weights_at(points_run, STEPS), weights_at(other, STEPS)
+    assert not torch.equal(first["generator.last.weight"], second["generator.last.weight"])
+
+
+def test_resuming_a_finished_run_says_so_and_changes_nothing(copied, capsys):
+    before = snapshot(copied)
+    assert app.main(["resume", str(copied)]) == 0
+    assert f"finished at step {STEPS}" in capsys.readouterr().out
+    assert snapshot(copied) == before
+
+
+def test_a_run_killed_before_it_could_say_that_it_ended_is_finished_by_resuming(copied):
+    forget_the_end(copied)
+    assert resume(copied, show=False).ended == "finished"
+    assert json.loads((copied / "recipe.json").read_text())["ended"] == "finished"
+
+
+def learning_rates(run):
+    return [line["lr/generator"] for line in logs_of(run)["log"]]
+
+
+def test_more_steps_keep_the_horizon_of_the_schedules(copied):
+    assert resume(copied, steps=STEPS + 2, show=False).step == STEPS + 2
+    rates = learning_rates(copied)
+    assert rates[-1] == rates[-2] == rates[STEPS - 1] < rates[0]
+    description = json.loads((copied / "recipe.json").read_text())
+    assert description["horizon"] == STEPS and description["recipe"]["steps"] == STEPS + 2
+
+
+def test_steps_after_a_learning_rate_has_come_to_zero_are_warned_of(copied):
+    with pytest.warns(UserWarning, match="change nothing; --new-horizon"):
+        resume(copied, steps=STEPS + 1, show=False)
+
+
+def test_fewer_steps_than_were_done_are_refused_and_change_nothing(copied):
+    before = (copied / "recipe.json").read_bytes()
+    with pytest.raises(ValueError, match=f"at step {STEPS} already"):
+        resume(copied, steps=STEPS - 1, show=False)
+    assert (copied / "recipe.json").read_bytes() == before
+
+
+def test_a_new_horizon_stretches_the_schedules(copied):
+    resume(copied, steps=STEPS + 2, new_horizon=True, show=False)
+    rates = learning_rates(copied)
+    assert rates[STEPS] > rates[STEPS + 1] == pytest.approx(0, abs=1e-12)
+    assert json.loads((copied / "recipe.json").read_text())["horizon"] == STEPS + 2
+
+
+def test_changed_data_are_refused(copied, capsys):
+    edit_json(copied / "recipe.json", fingerprint="of other bytes")
+    before = snapshot(copied)
+    assert app.main(["resume", str(copied), "--steps", "100"]) == 2
+    assert app.main(["evaluate", str(copied)]) == 2
+    resumed, evaluated = capsys.readouterr().err.splitlines()
+    assert "have changed" in resumed and "have changed" in evaluated
+    assert snapshot(copied) == before
+
+
+def test_a_run_that_lost_patience_goes_on_for_as_long_again(tmp_path, monkeypatch):
+    impatient = tmp_path / "impatient"
+    monkeypatch.setattr(Loop, "restore", never_better(Loop.restore))
+    monkeypatch.setattr(Loop, "begin", never_better(Loop.begin))
+    run = train_tiny("points", impatient, steps=20, patience=2)
+    assert run.step == 4 and run.ended == "no better total_variation in 2 measurements"
+    assert resume(impatient, show=False).step == 4
+    again = resume(impatient, steps=30, show=False)
+    assert again.step == 6 and (impatient / "checkpoints" / "step-000000006").is_dir()
+
+
+def never_better(method):
+    """The method, after which no measurement is better than the best so far."""
+
+    def call(self, *arguments):
+        method(self, *arguments)
+        self.best = -1.0
+
+    return call

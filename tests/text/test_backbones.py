@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+import torch
+
+from multigan.core.rng import keyed_rng
+from multigan.text.models.backbones import CELLS, Sizes, build_cell
+from multigan.text.models.generator import TextGenerator
+from multigan.text.models.relational_memory import RelationalMemory
+from tests.text.networks import redrawn
+
+
+def count(network):
+    return sum(p.numel() for p in network.parameters())
+
+
+def test_the_relational_generator_has_as_many_parameters_as_the_published_one():
+    published = TextGenerator(5000, 20, cell="relational", embedding=32, width=512, heads=2)
+    assert count(published) == 5_107_336
+    small = TextGenerator(2000, 20, cell="relational", embedding=32, width=128, heads=2)
+    assert count(small) == 475_216
+
+
+def sigmoid(a):
+    return 1 / (1 + np.exp(-a))
+
+
+def norm(a, layer):
+    """Over all rows and columns of one sample."""
+    gain, bias = layer
+    return (a - a.mean()) / np.sqrt(a.var() + 1e-5) * gain + bias
+
+
+def softmax(a):
+    e = np.exp(a - a.max(-1, keepdims=True))
+    return e / e.sum(-1, keepdims=True)
+
+
+def memory_by_the_book(x, w, slots, heads, scale):
+    """x (T, E) of one sample, weights by name -> memories (T, N, M), one operation after another.
+
+    Source: the description in Santoro et al. 2018, section 3.3, with the published code's order.
+    """
+    width = w["enter.bias"].shape[0]
+    size = width // heads
+    memory, found = np.eye(slots, width), []
+    for x_t in x:
+        u = x_t @ w["enter.weight"].T + w["enter.bias"]
+        rows = np.concatenate([memory, u[None]])
+        qkv = rows @ w["project.weight"].T
+        qkv = norm(qkv, (w["norm_projected.weight"], w["norm_projected.bias"]))
+        attended = np.zeros_like(rows)
+        for head in range(heads):
+            part = qkv[:, 3 * size * head : 3 * size * (head + 1)]
+            q, k, v = part[:, :size], part[:, size : 2 * size], part[:, 2 * size :]
+            attended[:, size * head : size * (head + 1)] = softmax(scale * q @ k.T) @ v
+        one = norm(rows + attended, (w["norm_attended.weight"], w["norm_attended.bias"]))
+        thought = np.maximum(one @ w["think.0.weight"].T + w["think.0.bias"], 0)
+        thought = thought @ w["think.2.weight"].T + w["think.2.bias"]
+        two = norm(one + thought, (w["norm_thought.weight"], w["norm_thought.bias"]))
+        gates = u @ w["gate_input.weight"].T + np.tanh(memory) @ w["gate_memory.weight"].T
+        into, keep = gates[:, :width], gates[:, width:]
+        memory = sigmoid(into) * np.tanh(two[:-1]) + sigmoid(keep + 1) * memory
+        found.append(memory)
+    return np.stack(found)
+
+
+@pytest.mark.parametrize(("slots", "published"), [(1, False), (3, False), (3, True)])
+def test_the_relational_memory_equals_an_independent_one_in_numpy(slots, published):
+    memory = RelationalMemory(4, 6, heads=2, slots=slots, published_scale=published)
+    memory = redrawn(memory).double()
+    x = torch.randn(2, 5, 4, generator=keyed_rng("x"), dtype=torch.float64)
+    weights = {name: p.detach().numpy() for name, p in memory.named_parameters()}
+    scale = (9 if published else 3) ** -0.5
+    found = memory.unroll(x).detach()
+    for b in range(2):
+        expected = memory_by_the_book(x[b].numpy(), weights, slots, 2, scale)
+        np.testing.assert_allclose(found[b].numpy(), expected.reshape(5, -1), rtol=1e-10)
+
+
+def test_a_transformer_sees_nothing_that_comes_later():
+    cell = build_cell("transformer", Sizes(4, 8, 2, 2, 1, 5, False, None))
+    x = torch.randn(1, 5, 4, generator=keyed_rng("x"))
+    changed = x.clone()
+    changed[:, 3] += 1
+    one, other = cell.unroll(x), cell.unroll(changed)
+    assert torch.equal(one[:, :3], other[:, :3])
+    assert not torch.equal(one[:, 3], other[:, 3]) and not torch.equal(one[:, 4], other[:, 4])
+
+
+def test_unknown_cells_and_unfit_heads_are_refused():
+    with pytest.raises(ValueError, match=f"known: {', '.join(CELLS)}"):
+        TextGenerator(10, 5, cell="gru")
+    with pytest.raises(ValueError, match="needs a body"):
+        TextGenerator(10, 5, cell="hugging_face")
+    for cell in ("transformer", "relational"):
+        with pytest.raises(ValueError, match="cannot be shared by 3 heads"):
+            TextGenerator(10, 5, cell=cell, width=8, heads=3)

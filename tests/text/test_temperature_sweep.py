@@ -1,0 +1,98 @@
+"""Curves along the temperature, and the verdict on them."""
+
+import csv
+
+import pytest
+
+from multigan.core.protocols import Sampler
+from multigan.text.analysis import temperature_sweep as module
+from multigan.text.analysis.temperature_sweep import BASELINE, MODEL, Point, verdict
+from multigan.text.commands import tokenizer
+from multigan.text.metrics import evaluation, language_model
+from tests.text.tiny import tiny_generator, tiny_lines, tiny_run
+
+
+def curve(name, points):
+    return [Point(name, 1.0, {"lm": x, "reverse_lm": y}) for x, y in points]
+
+
+BASE = curve(BASELINE, [(3.0, 5.0), (4.0, 4.0)])
+
+
+@pytest.mark.parametrize(
+    ("points", "said"),
+    [
+        ([(3.0, 4.5), (4.0, 3.5)], "curve dominates that of"),
+        ([(3.0, 5.5), (4.0, 4.5)], "curve loses against that of"),
+        ([(3.0, 4.5), (4.0, 4.5)], "curve crosses that of"),
+        ([(3.0, 5.02), (4.0, 3.98)], "curve ties with that of"),
+        ([(3.5, 4.2), (5.0, 4.0)], "better at 1, worse at 0 and tied"),
+        ([(6.0, 4.0), (7.0, 3.9)], "share no lm"),
+    ],
+)
+def test_the_verdict_compares_diversity_at_equal_quality(points, said):
+    assert said in verdict([*BASE, *curve(MODEL, points)], noise=0.05)
+
+
+def test_differences_inside_the_noise_are_ties():
+    found = [*BASE, *curve(MODEL, [(3.0, 4.5), (4.0, 3.5)])]
+    assert "dominates" in verdict(found, noise=0.1) and "ties with" in verdict(found, noise=0.2)
+
+
+def test_without_a_likelihood_stage_there_is_nothing_to_compare_with():
+    assert "no likelihood stage" in verdict(curve(MODEL, [(3.0, 5.0)]), noise=0.1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return tiny_run(tmp_path_factory.mktemp("runs") / "text")
+
+
+@pytest.fixture
+def quick(monkeypatch, tmp_path):
+    """Few lines and short training; a cache of its own."""
+    monkeypatch.setattr(evaluation, "SAMPLED", 64)
+    monkeypatch.setattr(language_model, "MOST_STEPS", 5)
+    monkeypatch.setattr(module, "REPEATS", 2)
+    return tmp_path / "cache"
+
+
+def test_the_verb_writes_curves_of_both_and_says_who_wins(run, tmp_path, capsys, quick):
+    module.sweep(run, points=2, out=tmp_path, cache=quick)
+    said = capsys.readouterr().out
+    assert "this model, best at alpha" in said and "likelihood, best at alpha" in said
+    assert "the model's curve" in said or "the curves share no lm" in said
+    assert "sweep.csv" in said
+    with (tmp_path / "sweep.csv").open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert [(row["model"], row["alpha"]) for row in rows] == [
+        (name, alpha) for name in (MODEL, BASELINE) for alpha in ("0.7", "1.4")
+    ]
+    for cold, warm in ((rows[1], rows[0]), (rows[3], rows[2])):
+        assert float(cold["distinct_2"]) < float(warm["distinct_2"])
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sweep_against_the_model_itself_is_a_tie(quick):
+    data = tiny_lines()
+    quick.mkdir()
+    generator = tiny_generator(data.domain)
+    samplers = {name: Sampler(data.domain, generator) for name in (MODEL, BASELINE)}
+    found, noise = module.measure(samplers, data.split("valid"), [0.8, 1.2], 0, quick)
+    assert noise > 0 and "ties with" in verdict(found, noise)
+
+
+def test_what_cannot_be_swept_is_refused(run, tmp_path):
+    with pytest.raises(ValueError, match="wanted 2 or more"):
+        module.sweep(run, points=1)
+    with pytest.raises(ValueError, match="upward from above 0"):
+        module.sweep(run, lowest=1.0, highest=0.5)
+    with pytest.raises(ValueError, match="neither a run directory"):
+        module.sweep(tmp_path)
+
+
+def test_the_tokenizer_of_a_run_is_written_as_a_folder(run, tmp_path, capsys):
+    tokenizer(run, out=tmp_path / "tokenizer")
+    assert "AutoTokenizer.from_pretrained" in capsys.readouterr().out
+    again = tiny_lines(tokenizer=str(tmp_path / "tokenizer"))
+    assert again.domain.read.encode(["the dog"]) == tiny_lines().domain.read.encode(["the dog"])

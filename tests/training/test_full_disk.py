@@ -1,0 +1,144 @@
+"""A disk that is full or read-only ends a run in one line; its last checkpoint goes on exactly."""
+
+import errno
+import io
+import os
+import pathlib
+import resource
+import shutil
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from multigan.cli import app
+from multigan.storage.checkpoint_files import newest_whole
+from multigan.training.loop import Loop
+from tests.run_helpers import STEPS, assert_equal_runs, snapshot
+
+SICK_FROM = 4  # the step at which the disk fails: after the checkpoint of step 2
+COMMAND = f"train points --tiny --steps {STEPS} --log-every 1 --save-every 2 --sample-every 1000"
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning"),
+    pytest.mark.skipif(sys.platform == "win32", reason="needs POSIX limits"),
+]
+
+
+def when_sick(monkeypatch, fail):
+    """Call `fail` before step SICK_FROM is logged."""
+    log = Loop._log
+
+    def log_on_a_sick_disk(self, step, watch):
+        if step.number == SICK_FROM:
+            fail()
+        return log(self, step, watch)
+
+    monkeypatch.setattr(Loop, "_log", log_on_a_sick_disk)
+
+
+def refusing(function, number):
+    """The function on a disk that answers with an error number."""
+
+    def call(*arguments, **settings):
+        if function is io.open and "r" in arguments[1] and "+" not in arguments[1]:
+            return function(*arguments, **settings)
+        raise OSError(number, os.strerror(number), str(arguments[0]))
+
+    return call
+
+
+def assert_ends_and_goes_on(run, said, monkeypatch, capsys, points_run):
+    """The run ends in one line with status 1; what is left is resumed to the same end."""
+    assert app.main([*COMMAND.split(), "--out", str(run)]) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1].startswith("error: ") and said in lines[-1] and "our bug" not in lines[-1]
+    assert "Traceback" not in "".join(lines)
+    monkeypatch.undo()
+    assert newest_whole(run).name == "step-000000002"
+    assert app.main(["resume", str(run)]) == 0
+    assert_equal_runs(points_run, run, STEPS)
+    assert [path.name for path in run.rglob(".*")] == [".lock"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS], ids=["full", "read-only"])
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [(os, "fsync"), (os, "rename"), (os, "mkdir"), (torch, "save"), (io, "open")],
+    ids=["fsync", "rename", "mkdir", "state", "append"],
+)
+def test_a_write_that_fails_ends_the_run_and_costs_no_checkpoint(
+    owner, name, number, tmp_path, monkeypatch, capsys, points_run
+):
+    def fail():
+        monkeypatch.setattr(owner, name, refusing(getattr(owner, name), number))
+        if owner is io:
+            monkeypatch.setattr(pathlib, "io", io)  # through which Path.open goes
+
+    when_sick(monkeypatch, fail)
+    said = os.strerror(number)
+    assert_ends_and_goes_on(tmp_path / "run", said, monkeypatch, capsys, points_run)
+
+
+@pytest.mark.parametrize("limit", [0, 4096], ids=["log", "checkpoint"])
+def test_files_that_may_not_grow_end_the_run(limit, tmp_path, monkeypatch, capsys, points_run):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def fail():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
+
+    when_sick(monkeypatch, fail)
+    try:
+        status = app.main([*COMMAND.split(), "--out", str(tmp_path / "run")])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert status == 1 and said.startswith("error: ") and "our bug" not in said
+    monkeypatch.undo()
+    assert app.main(["resume", str(tmp_path / "run")]) == 0
+    assert_equal_runs(points_run, tmp_path / "run", STEPS)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A real file system of 3 MB; skipped where none may be mounted."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system may be mounted here")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def test_a_real_disk_that_is_full_ends_the_run(disk, monkeypatch, capsys, points_run):
+    ballast = disk / "ballast"
+
+    def fail():
+        with ballast.open("wb", buffering=0) as file, pytest.raises(OSError):
+            while True:
+                file.write(bytes(512))
+
+    when_sick(monkeypatch, fail)
+    run = disk / "run"
+    assert app.main([*COMMAND.split(), "--out", str(run)]) == 1
+    said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("error: ") and ("No space left" in said or "disk full" in said)
+    monkeypatch.undo()
+    ballast.unlink()
+    assert app.main(["resume", str(run)]) == 0
+    assert_equal_runs(points_run, run, STEPS)
+
+
+def test_a_real_read_only_disk_is_sampled_from_but_not_resumed(disk, tmp_path, capsys, points_run):
+    run = disk / "run"
+    shutil.copytree(points_run, run, ignore=shutil.ignore_patterns("samples"))
+    remount = ["mount", "-o", "remount,ro", str(disk)]
+    subprocess.run(remount, check=True, capture_output=True)
+    before = snapshot(run)
+    for command in (["resume", str(run), "--steps", "9"], ["evaluate", str(run)]):
+        assert app.main(command) == 1
+        said = capsys.readouterr().err.splitlines()[-1]
+        assert said.startswith("error: Read-only file system") and str(run) in said
+    assert app.main(["sample", str(run), "-n", "1", "--out", str(tmp_path / "out")]) == 0
+    assert snapshot(run) == before

@@ -1,0 +1,35 @@
+"""Both stages of a run log and save at their own intervals, through a resumption."""
+
+import pytest
+
+from multigan.engine.monitoring import Health
+from multigan.training.launch import resume
+from tests.run_helpers import logs_of, train_tiny
+
+
+def test_each_stage_logs_and_saves_a_share_of_itself(tmp_path, cache):
+    knobs = {"likelihood_steps": 200, "steps": 6}
+    knobs |= dict.fromkeys(("log_every", "save_every", "sample_every"))
+    run = train_tiny("text", tmp_path / "run", cache=str(cache), **knobs).path
+    resume(run, steps=8, show=False, cache=str(cache))  # a warning of lost lines would be an error
+    logged = [line["step"] for line in logs_of(run)["log"]]
+    learnt = max(step for step in logged if step <= 200 and step % 2 == 0)
+    assert learnt >= 20 and logged[: learnt // 2] == list(range(2, learnt + 1, 2))
+    assert logged[-8:] == list(range(logged[-1] - 7, logged[-1] + 1))
+    previews = sorted(file.stem for file in (run / "samples").iterdir())
+    assert previews[0] == "step-000000020"
+
+
+def test_the_health_of_a_longer_resumption_follows_the_planned_length(tmp_path, monkeypatch):
+    made = []
+
+    def watched(recipe, horizon):
+        made.append((recipe.steps, horizon))
+        return Health(recipe, horizon)
+
+    monkeypatch.setattr("multigan.training.loop.Health", watched)
+    run = train_tiny("points", tmp_path / "run", steps=4).path
+    with pytest.warns(UserWarning, match="come to 0"):
+        resume(run, steps=6, show=False)
+    resume(run, steps=8, new_horizon=True, show=False)
+    assert made == [(4, 4), (6, 4), (8, 8)]
