@@ -22,8 +22,8 @@ _PUBLIC = {
     "Schedule": "multigan.core.recipe:Schedule",
     "AdversarialTrainer": "multigan.engine.trainer:AdversarialTrainer",
     "Sampler": "multigan.core.protocols:Sampler",
-    "Table": "multigan.core.results_table:Table",
-    "part": "multigan.core.serialization:part",
+    "Table": "multigan.core.results_table:ResultsTable",
+    "component": "multigan.core.serialization:component",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
@@ -31,10 +31,10 @@ __all__ = [*_PUBLIC, "__version__"]
 
 def __getattr__(name: str) -> Any:
     """Resolve a public name, or a domain's sub-package (`multigan.image`), lazily (PEP 562)."""
-    from multigan.core.serialization import domains, load_attribute
+    from multigan.core.serialization import domains, import_attribute
 
     if name in _PUBLIC:
-        return load_attribute(_PUBLIC[name])
+        return import_attribute(_PUBLIC[name])
     if name in domains():
         return importlib.import_module(domains()[name])
     raise AttributeError(f"module 'multigan' has no attribute {name!r}")

@@ -10,10 +10,10 @@ wished class .977 .982 .961, pixel spread within a class .94 .93 .98 of real, co
 Try: `multigan train image --resolution 32` for larger digits (not measured).
 """
 
-from multigan.core.auto_gamma import settle_gamma
+from multigan.core.auto_gamma import resolve_gamma
 from multigan.core.recipe import Recipe, Schedule
-from multigan.image.augmentation.pipelines import augmentation
-from multigan.image.datasets.images import open_images
+from multigan.image.augmentation.pipelines import build_augment
+from multigan.image.datasets.images import load_images
 from multigan.image.models.presets import build_pair
 
 TINY = {"steps": 20, "batch_size": 16, "width": 8}
@@ -59,10 +59,10 @@ def recipe(
     gamma: weight of both penalties at the start, a tenth after the burn-in; or auto
     ema_halflife_samples: half-life of the averaged generator that is sampled, in pictures seen
     """
-    pictures = open_images(data, resolution=resolution, aspect=aspect, mirrored=mirrored)
+    pictures = load_images(data, resolution=resolution, aspect=aspect, mirrored=mirrored)
     pair = build_pair(network, pictures.domain, width, latent_size, norm, stddev_group)
     train, falling = pictures.split("train"), Schedule(lr, 0.0)
-    weight = settle_gamma(gamma, train)
+    weight = resolve_gamma(gamma, train)
     return Recipe(
         data=train,
         generator=pair[0],
@@ -74,5 +74,5 @@ def recipe(
         generator_lr=falling,
         discriminator_lr=falling,
         ema_halflife_samples=ema_halflife_samples,
-        augment=augmentation(augment, augment_p),
+        augment=build_augment(augment, augment_p),
     )

@@ -8,11 +8,11 @@ work in bf16. Not run: no GPU was at hand.
 Try: `--preset mini-32` on a CPU (not run either).
 """
 
-from multigan.core.auto_gamma import settle_gamma
+from multigan.core.auto_gamma import resolve_gamma
 from multigan.core.recipe import Recipe
-from multigan.image.augmentation.pipelines import AugmentationPipeline
-from multigan.image.datasets.images import open_images
-from multigan.image.models.presets import find_preset
+from multigan.image.augmentation.pipelines import ScheduledAugment
+from multigan.image.datasets.images import load_images
+from multigan.image.models.presets import get_preset
 
 TINY = {"data": "digits", "preset": "mini-8", "steps": 4, "batch_size": 8}
 
@@ -26,7 +26,7 @@ def recipe(
     batch_size: int | None = None,
     lr: float = 2e-4,
     gamma: str = "preset",
-    accumulate: int = 1,
+    gradient_accumulation_steps: int = 1,
 ) -> Recipe:
     """Pictures with labels, if the data has them.
 
@@ -40,13 +40,13 @@ def recipe(
     gamma: weight of both penalties at the start, a tenth after the burn-in; preset, or auto
     accumulate: micro-batches of one update, for a GPU that does not hold the whole batch
     """
-    chosen = find_preset(preset)
-    pictures = open_images(data, resolution=chosen.resolution, mirrored=mirrored)
+    chosen = get_preset(preset)
+    pictures = load_images(data, resolution=chosen.resolution, mirrored=mirrored)
     generator, discriminator = chosen.pair(pictures.domain)
     train = pictures.split("train")
-    weight = chosen.gamma if gamma == "preset" else settle_gamma(gamma, train)
+    weight = chosen.gamma if gamma == "preset" else resolve_gamma(gamma, train)
     rate = chosen.rate(lr)
-    augment = AugmentationPipeline(chosen.augment_p, until=chosen.burn_in)
+    augment = ScheduledAugment(chosen.augment_p, fraction=chosen.burn_in)
     return Recipe(
         data=train,
         generator=generator,
@@ -58,6 +58,6 @@ def recipe(
         discriminator_lr=rate,
         ema_halflife_samples=chosen.halflife,
         burn_in=chosen.burn_in,
-        accumulate=accumulate,
+        gradient_accumulation_steps=gradient_accumulation_steps,
         augment=augment if chosen.augment_p > 0 else None,
     )

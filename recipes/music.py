@@ -10,9 +10,9 @@ brackets held-out pieces and voices shuffled: Frechet distance 4.2, 2.4, 4.5 (.4
 Try: `multigan train music --coupling hybrid`, where every voice has latents of its own.
 """
 
-from multigan.core.auto_gamma import settle_gamma
+from multigan.core.auto_gamma import resolve_gamma
 from multigan.core.recipe import Recipe, Schedule
-from multigan.music.datasets.song_windows import SongWindows
+from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.generator import MusicGenerator
 
@@ -33,7 +33,7 @@ def recipe(
     loss: str = "relativistic",
     gamma: str = "0.2",
     dropout: float = 0.1,
-    lookahead_every: int = 5,
+    lookahead_interval: int = 5,
     noise: float = 0.15,
     ema_halflife_samples: int = 6000,
 ) -> Recipe:
@@ -55,12 +55,12 @@ def recipe(
     noise: scale of the noise on the generator's choices at the end; twice that at the start
     ema_halflife_samples: half-life of the averaged generator that is sampled, in windows seen
     """
-    songs = SongWindows(data, bars=bars, metre=metre)
+    songs = SongWindowDataset(data, bars=bars, metre=metre)
     voices, frame = songs.domain.voices, songs.domain.frame
     sizes = (frame.steps, frame.bar_steps, frame.beat_steps)
     listens = {"width": width, "voice_width": voice_width, "dropout": dropout}
     discriminator = MusicDiscriminator(voices, *sizes, **listens)
-    weight = settle_gamma(gamma, songs, discriminator)
+    weight = resolve_gamma(gamma, songs, discriminator)
     more = {"coupling": coupling, "beat_size": 48, "noise": 2 * noise, "last_noise": noise}
     return Recipe(
         data=songs,
@@ -76,5 +76,5 @@ def recipe(
         generator_lr=Schedule(0.6 * lr, 0.0),
         discriminator_lr=Schedule(lr, 0.0),
         ema_halflife_samples=ema_halflife_samples,
-        lookahead_every=lookahead_every,
+        lookahead_interval=lookahead_interval,
     )

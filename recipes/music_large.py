@@ -7,7 +7,7 @@ run: no GPU was at hand. Try: the data of the published tables, `--data Jsb16thS
 """
 
 from multigan.core.recipe import Recipe, Schedule
-from multigan.music.datasets.song_windows import SongWindows
+from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.generator import MusicGenerator
 
@@ -38,7 +38,7 @@ def recipe(
     lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
     gamma: weight of both gradient penalties
     """
-    songs = SongWindows(data, bars=bars, metre=metre)
+    songs = SongWindowDataset(data, bars=bars, metre=metre)
     voices, frame = songs.domain.voices, songs.domain.frame
     sizes = (frame.steps, frame.bar_steps, frame.beat_steps)
     generator = MusicGenerator(
@@ -57,5 +57,5 @@ def recipe(
         generator_lr=Schedule(0.6 * lr, 0.0),
         discriminator_lr=Schedule(lr, 0.0),
         ema_halflife_samples=100_000,
-        lookahead_every=5,
+        lookahead_interval=5,
     )

@@ -10,7 +10,7 @@ floor: .0048). The modes are narrower than they should be: standard deviation .6
 Try: `multigan train points --loss nonsaturating --gamma 0`, a textbook GAN: 2 modes (seed 0).
 """
 
-from multigan.core.auto_gamma import settle_gamma
+from multigan.core.auto_gamma import resolve_gamma
 from multigan.core.recipe import Recipe, Schedule
 from multigan.points.dataset import GaussianMixture
 from multigan.points.models import MLPDiscriminator, MLPGenerator
@@ -43,7 +43,7 @@ def recipe(
     gamma: weight of both penalties at the start, a tenth after the burn-in; or auto
     """
     points, falling = GaussianMixture(layout), Schedule(lr, 0.0)
-    weight = settle_gamma(gamma, points)
+    weight = resolve_gamma(gamma, points)
     return Recipe(
         data=points,
         generator=MLPGenerator(width=width, depth=depth + 1),

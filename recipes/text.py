@@ -9,12 +9,12 @@ Try: `multigan train text --estimator straight_through --discriminator represent
 """
 
 from multigan.core.recipe import Recipe, Schedule
-from multigan.text.datasets.text_lines import TextLines
+from multigan.text.datasets.text_lines import TextLineDataset
 from multigan.text.models.build import build_discriminator, build_generator
 
 TINY = {"data": "phrases", "labels": "any", "width": 16, "steps": 6, "likelihood_steps": 4}
 GAME = {"loss": "nonsaturating", "ema_halflife_samples": 1000}
-SETTLED = {"burn_in": 0.0, "clip_norm": 5.0, "likelihood_patience": 3, "discriminator_steps": 5}
+SETTLED = {"burn_in": 0.0, "max_grad_norm": 5.0, "likelihood_patience": 3, "discriminator_steps": 5}
 
 
 def recipe(
@@ -59,7 +59,7 @@ def recipe(
     lr: learning rate of the generator in the game; the discriminator's is five times that
     gamma: weight of both penalties
     """
-    lines = TextLines(data, length, tokenizer, vocabulary, labels=labels)
+    lines = TextLineDataset(data, length, tokenizer, vocabulary, labels=labels)
     sizes = (lines.domain.vocabulary, length, len(lines.domain.classes))
     ways = {"estimator": estimator, "beta": beta, "width": width, "dropout": dropout}
     return Recipe(

@@ -20,8 +20,8 @@ from random import Random
 
 import torch
 
-from multigan.runs.directory import read_lines
-from multigan.storage.checkpoint_files import checkpoints_of
+from multigan.runs.directory import read_jsonl
+from multigan.storage.checkpoint_files import list_checkpoints
 from multigan.training.launch import resume
 from tests.run_helpers import DOMAINS, assert_equal_runs, steps_before, train_tiny
 
@@ -80,7 +80,7 @@ def wait_for_step(run: Path, process: ForkServerProcess, rng: Random) -> None:
 
     Steps are waited for, not seconds: how long they take depends on who else is on the machine.
     """
-    begun = max((int(path.name[5:]) for path in checkpoints_of(run)), default=0)
+    begun = max((int(path.name[5:]) for path in list_checkpoints(run)), default=0)
     wanted = begun + rng.randint(0, MOST_STEPS)
     while process.is_alive() and wanted > begun and last_logged(run) < wanted:
         time.sleep(0.001)
@@ -89,7 +89,7 @@ def wait_for_step(run: Path, process: ForkServerProcess, rng: Random) -> None:
 
 def last_logged(run: Path) -> int:
     """The step of the last whole line in the log."""
-    return max((line["step"] for line in read_lines(run / "log.jsonl")), default=0)
+    return max((line["step"] for line in read_jsonl(run / "log.jsonl")), default=0)
 
 
 def wait_for_write(run: Path, process: ForkServerProcess, rng: Random) -> None:
@@ -109,7 +109,7 @@ def kill_once(process: ForkServerProcess, run: Path, tally: Tally) -> bool:
         return False
     tally.kills += 1
     tally.in_writes += bool(half_written(run))
-    tally.before_training += not checkpoints_of(run)
+    tally.before_training += not list_checkpoints(run)
     return True
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from PIL import Image
 
 from multigan.core.protocols import Medium
-from multigan.report.run_summary import Summary
-from multigan.report.sample_media import Exhibits
-from multigan.report.sections import Shown
+from multigan.report.run_summary import RunSummary
+from multigan.report.sample_media import SampleMedia
+from multigan.report.sections import RunView
 from multigan.runs.directory import RunDirectory
 
 EVIL = "<img src=x onerror=alert(1)></script><b>\"' &amp;"
@@ -31,21 +31,21 @@ SONG = {
 
 def png(width: int = 8, height: int = 8, label: str = "", pixels: bytes | None = None) -> bytes:
     """A grey picture, as a file."""
-    from multigan.image.rendering import png_of
+    from multigan.image.rendering import encode_png
 
     pixels = bytes(range(256)) * (width * height // 256 + 1) if pixels is None else pixels
     picture = Image.frombytes("L", (width, height), pixels[: width * height])
     picture.info |= {"label": label} if label else {}
-    return png_of(picture)
+    return encode_png(picture)
 
 
 def written_run(folder: Path, **changes: object) -> Path:
     """A run without checkpoints: recipe.json, both logs, an evaluation, two moments of samples."""
-    part = {"part": f"points/{EVIL}", "arguments": {"source": EVIL, "width": 8}}
+    part = {"component": f"points/{EVIL}", "arguments": {"source": EVIL, "width": 8}}
     recipe = {"steps": 200, "batch_size": 64, "loss": "hinge", "penalties": {"r1": 0.5}}
     recipe |= dict.fromkeys(("data", "generator", "discriminator"), part)
     description = {
-        "format": 1,
+        "format": 2,
         "name": "points",
         "knobs": {"steps": 200, "layout": EVIL, "ring": True, "nothing": None},
         "flags": {"save_every": 50, "log_every": 2},
@@ -88,11 +88,11 @@ def every_medium() -> list[list[Medium]]:
     ]
 
 
-def shown_run(folder: Path) -> list[Shown]:
+def shown_run(folder: Path) -> list[RunView]:
     """The same run once for every type of medium, as a page shows it."""
-    summary = Summary(RunDirectory(written_run(folder)))
+    summary = RunSummary(RunDirectory(written_run(folder)))
     return [
-        Shown(summary, Exhibits({1: media, 2: media}, media, [media, media[::-1]]))
+        RunView(summary, SampleMedia({1: media, 2: media}, media, [media, media[::-1]]))
         for media in every_medium()
     ]
 

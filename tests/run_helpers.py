@@ -13,9 +13,14 @@ import torch
 from safetensors.torch import load_file
 
 from multigan.core.recipe import Recipe
-from multigan.core.recipe_file import build_recipe, read_recipe, recipe_names, settle_knobs
+from multigan.core.recipe_file import (
+    build_recipe,
+    read_recipe,
+    recipe_names,
+    resolve_hyperparameters,
+)
 from multigan.core.serialization import domains
-from multigan.runs.directory import RunDirectory, read_lines
+from multigan.runs.directory import RunDirectory, read_jsonl
 from multigan.training.launch import train
 from multigan.training.loop import Run
 
@@ -28,12 +33,12 @@ OFTEN: dict[str, Any] = {"log_every": 1, "save_every": 2, "sample_every": 1000, 
 def tiny_recipe(name: str, seed: int = 0, **knobs: Any) -> Recipe:
     """The packaged recipe with its TINY values, built afresh."""
     file = read_recipe(name)
-    return build_recipe(file, settle_knobs(file, knobs, tiny=True), seed)
+    return build_recipe(file, resolve_hyperparameters(file, knobs, tiny=True), seed)
 
 
 def steps_before(name: str) -> int:
     """Steps of the likelihood stage in a recipe with its TINY values."""
-    return settle_knobs(read_recipe(name), {}, tiny=True).get("likelihood_steps", 0)
+    return resolve_hyperparameters(read_recipe(name), {}, tiny=True).get("likelihood_steps", 0)
 
 
 def train_tiny(recipe: str | Path, out: Path, **options: Any) -> Run:
@@ -44,7 +49,7 @@ def train_tiny(recipe: str | Path, out: Path, **options: Any) -> Run:
 
 def lines_of(file: Path) -> list[dict[str, Any]]:
     """The lines of a log, without the seconds that they took."""
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in read_lines(file)]
+    return [{k: v for k, v in line.items() if k != "seconds"} for line in read_jsonl(file)]
 
 
 def logs_of(run: Path) -> dict[str, list[dict[str, Any]]]:

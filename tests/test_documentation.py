@@ -160,7 +160,7 @@ SECTIONS = list(dict.fromkeys(b.section for b in blocks() if not b.language))
 
 @pytest.mark.parametrize("section", [name for name in SECTIONS if name not in NOT_RUN])
 def test_every_command_of_a_section_does_what_it_shows(section, shelf, served, monkeypatch, capsys):
-    monkeypatch.setattr(environment, "tested", lambda: ["points"])
+    monkeypatch.setattr(environment, "testable_domains", lambda: ["points"])
     folder, commands = prepared(section, shelf), shown(section)
     assert commands and {words[0] for words in commands} == {"multigan"}
     for words in commands:

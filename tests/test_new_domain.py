@@ -74,7 +74,7 @@ def output(site, trained):
 
 def test_a_new_domain_trains_from_a_recipe_file_through_the_command_line(trained):
     description = json.loads((trained / "recipe.json").read_text())
-    assert description["recipe"]["generator"]["part"] == "waves/WaveGenerator"
+    assert description["recipe"]["generator"]["component"] == "waves/WaveGenerator"
     assert (trained / "samples" / "step-000000020.txt").is_file()
     steps = [line["step"] for line in lines_of(trained / "metrics.jsonl")]
     assert steps[:2] == [10, 20]

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from multigan.core.recipe import Recipe
-from multigan.core.recipe_file import build_recipe, read_recipe, settle_knobs
-from multigan.engine.monitoring import LINES, Health, standing
+from multigan.core.recipe_file import build_recipe, read_recipe, resolve_hyperparameters
+from multigan.engine.monitoring import LINES, TrainingMonitor, min_persistence
 from multigan.engine.trainer import AdversarialTrainer
-from multigan.training.metric_logging import Meter
+from multigan.training.metric_logging import MetricAverager
 from tests.run_helpers import DOMAINS, tiny_recipe
 
 TINY_STEPS, EVERY = 300, 10  # of the game, and between log lines
@@ -38,8 +38,8 @@ DEFAULTS = {
 
 def verdicts(recipe: Recipe, steps: int, horizon: int) -> dict[str, str]:
     """All that is said in so many steps of the game, by the name of the sign."""
-    trainer, meter = AdversarialTrainer(recipe, horizon=horizon), Meter()
-    doctor, found = Health(trainer.recipe), {}
+    trainer, meter = AdversarialTrainer(recipe, horizon=horizon), MetricAverager()
+    doctor, found = TrainingMonitor(trainer.recipe), {}
     for step in trainer.steps():
         if trainer.number == 0:
             continue  # of the stage before
@@ -66,8 +66,10 @@ def test_a_default_recipe_is_called_healthy(case):
     if default.package is not None:
         pytest.importorskip(default.package)
     file = read_recipe(default.name)
-    whole = build_recipe(file, settle_knobs(file, default.knobs or {}, tiny=False), seed=0)
+    whole = build_recipe(
+        file, resolve_hyperparameters(file, default.knobs or {}, tiny=False), seed=0
+    )
     recipe = replace(whole, **(default.changes or {}))
-    said_from = 2 * standing(recipe.steps) + LINES * EVERY  # a sign that stands all along
+    said_from = 2 * min_persistence(recipe.steps) + LINES * EVERY  # a sign that stands all along
     assert default.steps >= said_from, "shorter, and nothing could be said"
     assert verdicts(recipe, default.steps, horizon=whole.steps) == {}

@@ -5,7 +5,12 @@ import subprocess
 
 import pytest
 
-from multigan.core.recipe_file import Knob, read_recipe, recipe_names, settle_knobs
+from multigan.core.recipe_file import (
+    Hyperparameter,
+    read_recipe,
+    recipe_names,
+    resolve_hyperparameters,
+)
 from multigan.storage.loading import load
 from multigan.training.launch import resume
 from tests.run_helpers import REPOSITORY, logs_of, steps_before, train_tiny
@@ -32,7 +37,7 @@ def test_as_many_recipes_are_found_as_git_tracks():
 
 @every_recipe
 def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
-    tiny = settle_knobs(read_recipe(name), {}, tiny=True)["steps"]
+    tiny = resolve_hyperparameters(read_recipe(name), {}, tiny=True)["steps"]
     half, before = max(1, tiny // 2), steps_before(name)
     intervals = {"log_every": half, "save_every": half}
     run = train_tiny(name, tmp_path / "run", steps=half, cache=str(cache), **intervals)
@@ -47,7 +52,7 @@ def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
     assert (run.path / "checkpoints" / "likelihood").is_dir() == (before > 0)
     sampler = load(run.path)
     for line in logs_of(run.path)["metrics"]:
-        assert line[sampler.domain.selection] is not None
+        assert line[sampler.domain.selection_metric] is not None
     assert len(sampler.sample(3, seed=0)) == 3
     assert (run.path / "recipe.py").read_bytes() == recipe_names()[name].read_bytes()
 
@@ -55,8 +60,8 @@ def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
 @every_recipe
 def test_tiny_runs_for_a_few_steps_only(name):
     file = read_recipe(name)
-    assert 1 < settle_knobs(file, {}, tiny=True)["steps"] <= 100, "TINY sets steps"
-    steps = settle_knobs(file, {}, tiny=False)["steps"]
+    assert 1 < resolve_hyperparameters(file, {}, tiny=True)["steps"] <= 100, "TINY sets steps"
+    steps = resolve_hyperparameters(file, {}, tiny=False)["steps"]
     assert steps is None or steps > 100, "None: the recipe says by itself"
 
 
@@ -100,20 +105,20 @@ def test_a_recipe_file_is_read_and_never_run(tmp_path):
     file = read_recipe(written(tmp_path, KNOBS))
     assert file.summary == "Mine." and file.tiny == {"steps": 2, "name": "tiny"}
     assert file.knobs == (
-        Knob("steps", int, 10, "how many"),
-        Knob("lr", float, 1e-3, ""),
-        Knob("name", str, None, "", optional=True),
-        Knob("fast", bool, False, ""),
+        Hyperparameter("steps", int, 10, "how many"),
+        Hyperparameter("lr", float, 1e-3, ""),
+        Hyperparameter("name", str, None, "", optional=True),
+        Hyperparameter("fast", bool, False, ""),
     )
 
 
 def test_knobs_settle_from_defaults_tiny_and_wishes_in_this_order(tmp_path):
     file = read_recipe(written(tmp_path, KNOBS))
     defaults = {"steps": 10, "lr": 1e-3, "name": None, "fast": False}
-    assert settle_knobs(file, {}, tiny=False) == defaults
-    tiny = settle_knobs(file, {"steps": 5, "lr": 1}, tiny=True)
+    assert resolve_hyperparameters(file, {}, tiny=False) == defaults
+    tiny = resolve_hyperparameters(file, {"steps": 5, "lr": 1}, tiny=True)
     assert tiny == defaults | {"steps": 5, "lr": 1, "name": "tiny"}
-    assert settle_knobs(file, {"name": None}, tiny=True)["name"] is None
+    assert resolve_hyperparameters(file, {"name": None}, tiny=True)["name"] is None
 
 
 @pytest.mark.parametrize(
@@ -128,7 +133,7 @@ def test_knobs_settle_from_defaults_tiny_and_wishes_in_this_order(tmp_path):
 )
 def test_a_wish_that_is_no_knob_or_of_the_wrong_type_is_refused(wish, answer, tmp_path):
     with pytest.raises(ValueError) as caught:
-        settle_knobs(read_recipe(written(tmp_path, KNOBS)), wish, tiny=False)
+        resolve_hyperparameters(read_recipe(written(tmp_path, KNOBS)), wish, tiny=False)
     assert answer in str(caught.value)
 
 

@@ -4,7 +4,7 @@ import zipfile
 
 import pytest
 
-from multigan.storage.pretrained import ready_names
+from multigan.storage.pretrained import list_pretrained
 from tests.run_helpers import REPOSITORY, python
 
 PAGES = ("run/page", "studio/page")
@@ -52,7 +52,7 @@ def test_the_wheel_carries_modules_ready_made_generators_pages_and_recipes(wheel
         "multigan/storage/pretrained_weights/*.json",
         "multigan/storage/pretrained_weights/*.safetensors",
     )
-    assert len(ready) == 2 * len(ready_names()) > 0 and ready <= names
+    assert len(ready) == 2 * len(list_pretrained()) > 0 and ready <= names
     pages = in_checkout(*(f"multigan/{page}/*" for page in PAGES))
     assert len(pages) > 10 and pages <= names
     recipes = in_checkout("recipes/*.py", "recipes/benchmarks/*.py")
@@ -75,4 +75,4 @@ def test_the_installed_program_finds_its_recipes_and_generators(wheel, tmp_path)
     assert done.returncode == 0, done.stderr
     recipes, generators = done.stdout.splitlines()
     assert {"image", "music", "points", "text"} <= set(recipes.split())
-    assert len(generators.split()) == len(ready_names())
+    assert len(generators.split()) == len(list_pretrained())

@@ -13,10 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from multigan.core.modules import sample_once
+from multigan.core.modules import sample_batch
 from multigan.core.protocols import Batch
 from multigan.core.recipe import Recipe
-from multigan.core.results_table import Table
+from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 
 CLASSES = 3
@@ -34,10 +34,10 @@ def draw_weights(module: nn.Module, seed: int | str) -> None:
 class ToyDomain:
     """Points (x, y); the distance between the means is what is measured."""
 
-    selection: str = "distance"
+    selection_metric: str = "distance"
 
     def sample(self, generator: Any, n: int, rng: torch.Generator) -> list[tuple[float, float]]:
-        return self.decode(sample_once(generator, n, rng))
+        return self.decode(sample_batch(generator, n, rng))
 
     def decode(self, x: Tensor) -> list[tuple[float, float]]:
         return [(a, b) for a, b in x.tolist()]
@@ -53,10 +53,12 @@ class ToyDomain:
             file.write_text(json.dumps(sample))
         return files
 
-    def evaluate(self, sampler: Any, data: Any, rng: torch.Generator, cache: Path) -> Table:
+    def evaluate(self, sampler: Any, data: Any, rng: torch.Generator, cache: Path) -> ResultsTable:
         real = data.batch(torch.arange(len(data))).x
         fake = torch.tensor(sampler.sample(len(real), seed=0))
-        return Table({"this model": {"distance": float((real.mean(0) - fake.mean(0)).norm())}})
+        return ResultsTable(
+            {"this model": {"distance": float((real.mean(0) - fake.mean(0)).norm())}}
+        )
 
 
 class ToyData:
@@ -77,7 +79,7 @@ class ToyData:
         seed: int = 0,
     ) -> None:
         self.domain = ToyDomain()
-        self.in_memory, self.draws, self.labelled = in_memory, draws, labelled
+        self.in_memory, self.is_stochastic, self.labelled = in_memory, draws, labelled
         self.points = 1 + torch.randn(size, 2, generator=keyed_rng("toy points", seed))
 
     def __len__(self) -> int:
@@ -85,7 +87,7 @@ class ToyData:
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         x = self.points[indices]
-        if self.draws:
+        if self.is_stochastic:
             assert rng is not None, "a set that draws is always given an rng"
             x = x + 0.1 * torch.randn(x.shape, generator=rng)
         return Batch(x, indices % CLASSES if self.labelled else None)
@@ -113,7 +115,7 @@ class ToyGenerator(nn.Module):
 class ToyDiscriminator(nn.Module):
     """Points (B, 2), and labels (B,) if `labelled`, to logits (B,); smooth in its input."""
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(self, seed: int = 0, labelled: bool = False, dropout: float = 0.0) -> None:
         super().__init__()
@@ -134,7 +136,7 @@ class ToyDiscriminator(nn.Module):
 class LinearDiscriminator(nn.Module):
     """<a, x> + b, so that the slope is `slope` everywhere."""
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(self, slope: Tensor, offset: float = 0.3) -> None:
         super().__init__()
@@ -148,7 +150,7 @@ class LinearDiscriminator(nn.Module):
 class IdentityDiscriminator(nn.Module):
     """The logits are the input itself; weights are `weights`, if given."""
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor | tuple[Tensor, Tensor]:
         return x if condition is None else (x, condition)

@@ -13,18 +13,18 @@ from typing import Annotated, Any
 
 import typer
 
-from multigan.cli.common import run_paths, sampler_of
+from multigan.cli.common import complete_run_paths, load_sampler
 from multigan.cli.demo import studio
 from multigan.cli.doctor import doctor
-from multigan.cli.dynamic_options import chosen_by, verb
-from multigan.cli.errors import explain, say_warning
+from multigan.cli.dynamic_options import domain_command, dynamic_group
+from multigan.cli.errors import print_warning, report_error
 from multigan.cli.evaluate import compare, evaluate, report
 from multigan.cli.export import export
 from multigan.cli.recipes import copy, list_, show
 from multigan.cli.sample import interpolate_command, sample_command
 from multigan.cli.train import resume, train_command
 from multigan.core.recipe_file import recipe_names
-from multigan.core.serialization import domains, load_attribute, table_of
+from multigan.core.serialization import domain_table, domains, import_attribute
 
 app = typer.Typer(
     name="multigan",
@@ -57,7 +57,7 @@ def _main(
 
 def _group(name: str, help: str, make: Any, names: Any, usage: str, offered: Any = None) -> None:
     """Add a command whose options depend on its first argument, which a shell may complete."""
-    app.add_typer(typer.Typer(help=help), name=name, **chosen_by(make, names, usage, offered))
+    app.add_typer(typer.Typer(help=help), name=name, **dynamic_group(make, names, usage, offered))
 
 
 app.command("list")(list_)
@@ -77,7 +77,7 @@ _group(
     sample_command,
     lambda: [],
     "RUN|FILE|READY-MADE [OPTIONS]",
-    run_paths,
+    complete_run_paths,
 )
 _group(
     "interpolate",
@@ -85,7 +85,7 @@ _group(
     interpolate_command,
     lambda: [],
     "RUN|FILE|READY-MADE [OPTIONS]",
-    run_paths,
+    complete_run_paths,
 )
 app.command()(evaluate)
 app.command()(report)
@@ -98,25 +98,27 @@ app.command()(doctor)
 def _add_verbs() -> None:
     """Each domain's own verbs stand under its name."""
     for domain in domains():
-        if names := list(table_of(domain, "COMMANDS")):
+        if names := list(domain_table(domain, "COMMANDS")):
             said = f"Commands of the domain {domain}: {', '.join(names)}"
             _group(domain, said, partial(_verb_command, domain), names.copy, "COMMAND")
 
 
 def _verb_command(domain: str, name: str) -> Any:
-    table = table_of(domain, "COMMANDS")
-    return verb(name, load_attribute(table[name]), sampler_of) if name in table else None
+    table = domain_table(domain, "COMMANDS")
+    return (
+        domain_command(name, import_attribute(table[name]), load_sampler) if name in table else None
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
-    warnings.showwarning = say_warning
+    warnings.showwarning = print_warning
     try:
         _add_verbs()
         status = app(args=None if arguments is None else list(arguments), standalone_mode=False)
         return status if isinstance(status, int) else 0
     except Exception as error:  # every way out is one line and an exit status
-        return explain(error)
+        return report_error(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

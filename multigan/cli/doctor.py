@@ -18,8 +18,8 @@ def doctor(
     """Say what is installed and missing, where things lie, and whether each domain works."""
     from multigan.training import environment as asked
 
-    facts = {"machine": asked.machine(), "python": asked.interpreter()}
-    found, places = asked.findings(), asked.places()
+    facts = {"machine": asked.system_info(), "python": asked.interpreter()}
+    found, places = asked.check_requirements(), asked.places()
     if not json:
         _say_machine(facts)
         _say_findings(found)
@@ -66,12 +66,12 @@ def _say_places(places: Sequence[Any]) -> None:
 
 def _tested(quiet: bool) -> list[Any]:
     """Test one domain after the other, saying each outcome as it comes."""
-    from multigan.training.environment import SECONDS, self_test, tested
+    from multigan.training.environment import SECONDS, self_test, testable_domains
 
     if not quiet:
         print(f"\nself-test: the TINY recipe of each domain, about {SECONDS:.0f} s each at most")
     outcomes = []
-    for domain in tested():
+    for domain in testable_domains():
         outcomes.append(outcome := self_test(domain))
         state = "passed" if outcome.passed else "FAILED"
         if not quiet:

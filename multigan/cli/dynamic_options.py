@@ -42,7 +42,7 @@ def _parameter(option: Option) -> inspect.Parameter:
     )
 
 
-class Offered(NamedTuple):
+class Completion(NamedTuple):
     """What a shell offers, in the form that click's completion reads."""
 
     value: str
@@ -50,7 +50,7 @@ class Offered(NamedTuple):
     type: str = "plain"
 
 
-class Chosen(TyperGroup):
+class DynamicGroup(TyperGroup):
     """A command whose first argument chooses what its options are; see `chosen_by`."""
 
     listed: Callable[[], list[str]] = staticmethod(lambda: [])
@@ -61,7 +61,7 @@ class Chosen(TyperGroup):
         """What a shell offers for the first argument: what `offered` says, else the names."""
         if self.offered is None:
             return super().shell_complete(ctx, incomplete)
-        return [Offered(name) for name in self.offered(incomplete)]
+        return [Completion(name) for name in self.offered(incomplete)]
 
     def list_commands(self, ctx: Any) -> list[str]:
         """The names that `--help` lists and completion offers."""
@@ -72,7 +72,7 @@ class Chosen(TyperGroup):
         return self.found(cmd_name)
 
 
-def chosen_by(
+def dynamic_group(
     found: Callable[[str], Any],
     listed: Callable[[], list[str]],
     metavar: str,
@@ -86,13 +86,13 @@ def chosen_by(
     if offered is not None:
         members["offered"] = staticmethod(offered)
     return {
-        "cls": type("Chosen", (Chosen,), members),
+        "cls": type("Chosen", (DynamicGroup,), members),
         "subcommand_metavar": metavar,
         "no_args_is_help": True,
     }
 
 
-def verb(name: str, function: Callable[..., Any], load: Callable[[str], Any]) -> Any:
+def domain_command(name: str, function: Callable[..., Any], load: Callable[[str], Any]) -> Any:
     """A domain's own verb, a plain typed function; a `Sampler` it asks for comes from a path."""
     from multigan.core.protocols import Sampler
 

@@ -12,12 +12,12 @@ import traceback
 from typing import Any
 
 
-def say_warning(message: Any, *_: Any, **__: Any) -> None:
+def print_warning(message: Any, *_: Any, **__: Any) -> None:
     """What `warnings.showwarning` does in a command: one line."""
     print(f"warning: {message}", file=sys.stderr)
 
 
-def explain(error: Exception) -> int:
+def report_error(error: Exception) -> int:
     """Say an error in one line; return the exit status."""
     if hasattr(error, "format_message"):  # a wrong command line
         text, status = error.format_message(), 2

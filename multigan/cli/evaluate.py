@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from multigan.cli.common import Json, RunPath, RunPaths, Trust, print_json, trusted
+from multigan.cli.common import Json, RunPath, RunPaths, Trust, load_trusted_recipe, print_json
 
 
 def evaluate(
@@ -25,7 +25,7 @@ def evaluate(
     from multigan.training.device import pick_device
 
     wishes: dict[str, Any] = {"data": data, "seed": seed, "split": split, "cache": cache}
-    table = evaluate(run, **wishes, device=pick_device(device), trust=trusted(trust))
+    table = evaluate(run, **wishes, device=pick_device(device), trust=load_trusted_recipe(trust))
     print(table.json() if json else table.markdown())
 
 
@@ -36,7 +36,7 @@ def report(run: RunPath, out: Out = None, trust: Trust = None, json: Json = Fals
     """Write one HTML file about a run: samples, curves, metrics, health."""
     from multigan.report.report import report
 
-    file = report(run, out, trusted(trust))
+    file = report(run, out, load_trusted_recipe(trust))
     if json:
         print_json({"run": run, "report": file})
     else:
@@ -50,7 +50,7 @@ def compare(runs: RunPaths, out: Out = None, trust: Trust = None, json: Json = F
     if len(runs) < 2:
         raise ValueError(f"compare got {len(runs)} run; wanted two or more")
     table = compared(runs)
-    file = compare(runs, out, trusted(trust))
+    file = compare(runs, out, load_trusted_recipe(trust))
     if json:
         print_json({"rows": table.rows, "notes": table.notes, "page": file})
     else:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from multigan.cli.common import Trust, trusted
+from multigan.cli.common import Trust, load_trusted_recipe
 
 
 def export(
@@ -20,7 +20,7 @@ def export(
     """Write weights, torch.export's and ONNX programs and a model card of a run's generator."""
     from multigan.export.export import export
 
-    made = export(run, out, license=license, force=force, trust=trusted(trust))
+    made = export(run, out, license=license, force=force, trust=load_trusted_recipe(trust))
     for name, what in made.written.items():
         print(f"{out / name}: {what}")
     works = ", ".join(name for name in made.written if name.startswith("generator"))

@@ -9,7 +9,7 @@ import typer
 
 from multigan.cli.common import Json, print_columns, print_json
 from multigan.core.recipe_file import read_recipe, recipe_names
-from multigan.storage.pretrained import about, ready_names
+from multigan.storage.pretrained import list_pretrained, pretrained_metadata
 
 
 def _recipes(incomplete: str) -> list[str]:
@@ -36,9 +36,9 @@ def list_(
         else:
             print_columns(list(summaries.items()))
         return
-    from multigan.runs.directory import find_runs, state_of
+    from multigan.runs.directory import find_runs, run_status
 
-    rows = [state_of(run) for run in find_runs(folder)]
+    rows = [run_status(run) for run in find_runs(folder)]
     if json:
         print_json(rows)
         return
@@ -54,9 +54,13 @@ def list_(
 
 def _list_ready(json: bool) -> None:
     """The ready-made generators, how large they are and what made them."""
-    found = ready_names()
+    found = list_pretrained()
     rows = [
-        {"name": name, "bytes": file.stat().st_size, "command": about(name)["command"]}
+        {
+            "name": name,
+            "bytes": file.stat().st_size,
+            "command": pretrained_metadata(name)["command"],
+        }
         for name, file in found.items()
     ]
     if json:

@@ -6,7 +6,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from multigan.cli.common import SOURCE, counted, print_json, sampler_of, wishes_of
+from multigan.cli.common import (
+    COMMON_OPTIONS,
+    load_sampler,
+    pluralize,
+    print_json,
+    sampling_options,
+)
 from multigan.cli.dynamic_options import command
 from multigan.core.signature import Option
 
@@ -22,19 +28,19 @@ def sample_command(path: str) -> Any:
         json: bool = False,
         **rest: Any,
     ) -> None:
-        sampler = sampler_of(path, device, rest.pop("trust", None))
+        sampler = load_sampler(path, device, rest.pop("trust", None))
         samples = sampler.sample(n, seed, **rest)
         out.mkdir(parents=True, exist_ok=True)
         files = sampler.domain.write(samples, out)
         if others := set(out.iterdir()) - set(files):
             warnings.warn(
-                f"{out} holds {counted(len(others), 'other file')}, of another sampling",
+                f"{out} holds {pluralize(len(others), 'other file')}, of another sampling",
                 stacklevel=1,
             )
         if json:
             print_json({"samples": len(samples), "out": out, "files": files})
         else:
-            made, written = counted(len(samples), "sample"), counted(len(files), "file")
+            made, written = pluralize(len(samples), "sample"), pluralize(len(files), "file")
             print(f"{made}: {written} in {out}")
 
     options = [
@@ -42,17 +48,19 @@ def sample_command(path: str) -> Any:
         Option("out", Path, "the folder to write to", "samples"),
         Option("json", bool, "end with one line of JSON"),
     ]
-    return command(path, f"Sample from {path}.", [*options, *SOURCE, *wishes_of(path)], call)
+    return command(
+        path, f"Sample from {path}.", [*options, *COMMON_OPTIONS, *sampling_options(path)], call
+    )
 
 
 def interpolate_command(path: str) -> Any:
     """The command that walks between latents of one run, or between two of its conditions."""
-    wishes = wishes_of(path)
+    wishes = sampling_options(path)
 
     def call(out: Path = Path("walks"), device: str = "cpu", **rest: Any) -> None:
         from multigan.core.interpolation import interpolate
 
-        sampler = sampler_of(path, device, rest.pop("trust", None))
+        sampler = load_sampler(path, device, rest.pop("trust", None))
         if to := {w.name: rest.pop(_to(w.name)) for w in wishes if _to(w.name) in rest}:
             rest["to"] = to
         files = interpolate(sampler, out, **rest)
@@ -64,7 +72,7 @@ def interpolate_command(path: str) -> Any:
         Option("frames", int, "samples along one walk", "9"),
         Option("out", Path, "the folder to write to", "walks"),
     ]
-    options = [*options, *SOURCE, *wishes, *_ends(path, wishes)]
+    options = [*options, *COMMON_OPTIONS, *wishes, *_ends(path, wishes)]
     return command(path, f"Walk between latents of {path}.", options, call)
 
 
@@ -78,19 +86,23 @@ def _ends(path: str, wishes: list[Option]) -> list[Option]:
 
     None for a generator that cannot stand between two; its recipe is not executed.
     """
-    from multigan.core.serialization import RECIPE_DOMAIN, find_part
-    from multigan.storage.checkpoint_files import weights_of
+    from multigan.core.serialization import RECIPE_DOMAIN, get_component
+    from multigan.storage.checkpoint_files import resolve_weights_file
     from multigan.storage.weights import read_description
 
-    description = read_description(weights_of(Path(path)))
+    description = read_description(resolve_weights_file(Path(path)))
     described = description.get("generator")
-    part = described["part"] if described else RECIPE_DOMAIN  # load() will say why
-    if not wishes or part.startswith(RECIPE_DOMAIN) or not hasattr(find_part(part), "morph"):
+    part = described["component"] if described else RECIPE_DOMAIN  # load() will say why
+    if (
+        not wishes
+        or part.startswith(RECIPE_DOMAIN)
+        or not hasattr(get_component(part), "interpolate_condition")
+    ):
         return []
     names = [wish.name for wish in wishes]
-    domain = description["domain"]["part"]
+    domain = description["domain"]["component"]
     is_known = not domain.startswith(RECIPE_DOMAIN)
-    conditions = getattr(find_part(domain), "conditions", names) if is_known else names
+    conditions = getattr(get_component(domain), "condition_options", names) if is_known else names
     return [
         Option(_to(wish.name), wish.type, f"the {wish.name} at the other end")
         for wish in wishes

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from multigan.cli.common import Json, RunPath, Trust, print_json, trusted
+from multigan.cli.common import Json, RunPath, Trust, load_trusted_recipe, print_json
 from multigan.cli.dynamic_options import command
 from multigan.core.recipe_file import read_recipe
 from multigan.core.signature import Option
@@ -15,13 +15,13 @@ from multigan.core.signature import Option
 
 def train_command(name: str) -> Any:
     """The command that trains one recipe: its options are the recipe's knobs and the flags."""
-    from multigan.runs.train_options import Flags
+    from multigan.runs.train_options import TrainOptions
 
     file = read_recipe(name)
     knobs = [Option(k.name, k.type, k.help, str(k.default)) for k in file.knobs]
     flags = [
         Option(f.name, _flag_type(str(f.type)), f.metadata["help"], _known(f.default))
-        for f in fields(Flags)
+        for f in fields(TrainOptions)
     ]
     tiny = Option("tiny", bool, "the recipe's TINY values: seconds instead of minutes")
     said = [
@@ -90,4 +90,4 @@ def resume(
     wishes: dict[str, Any] = {"steps": steps, "new_horizon": new_horizon, "data": data}
     wishes["cache"] = cache
     show = _level(quiet, verbose)
-    _report(resume(run, **wishes, device=device, trust=trusted(trust), show=show), json)
+    _report(resume(run, **wishes, device=device, trust=load_trusted_recipe(trust), show=show), json)

@@ -20,17 +20,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.core.protocols import Data, Discriminator
+from multigan.core.protocols import Dataset, Discriminator
 from multigan.core.rng import keyed_rng
 
 AUTO = "auto"
-SHARE = 0.036  # of the squared length: .3 for the digits of the default image recipe
+GAMMA_PER_SQUARED_LENGTH = (
+    0.036  # of the squared length: .3 for the digits of the default image recipe
+)
 SAMPLES = 1024  # at most, that the length is measured on
-MOST_CELLS = 2**26  # of all of them: 256 MB
+MAX_ELEMENTS = 2**26  # of all of them: 256 MB
 DIGITS = 2  # of the answer: the length is not known better, and roundings of machines vanish
 
 
-def settle_gamma(wish: str, data: Data, discriminator: Discriminator | None = None) -> float:
+def resolve_gamma(wish: str, data: Dataset, discriminator: Discriminator | None = None) -> float:
     """The number that `wish` is, or for "auto" the one that the data ask for, to two digits.
 
     A pure function of the data: nothing depends on a seed. Where `discriminator` takes penalties
@@ -39,12 +41,12 @@ def settle_gamma(wish: str, data: Data, discriminator: Discriminator | None = No
     """
     if wish != AUTO:
         return _number(wish)
-    squared = squared_length(_entries(_draw(data), discriminator))
-    gamma = SHARE * squared
+    squared = effective_squared_length(_entries(_draw(data), discriminator))
+    gamma = GAMMA_PER_SQUARED_LENGTH * squared
     return round(gamma, DIGITS - 1 - math.floor(math.log10(gamma)))
 
 
-def squared_length(x: Tensor) -> float:
+def effective_squared_length(x: Tensor) -> float:
     """E (u . v)^2 / E |v|^2 over all differences u, v of two pairs of four samples of `x` (n, ...).
 
     Both means are unbiased. Raises ValueError for fewer than four samples, or if all are alike.
@@ -79,10 +81,10 @@ def _number(wish: str) -> float:
     return number
 
 
-def _draw(data: Data) -> Tensor:
+def _draw(data: Dataset) -> Tensor:
     """Up to SAMPLES samples from all over the set: (n, ...)."""
     order = torch.randperm(len(data), generator=keyed_rng(AUTO, "order"))
-    if data.draws:
+    if data.is_stochastic:
         one_by_one = (data.batch(order[k : k + 1], keyed_rng(AUTO, k)).x for k in range(len(order)))
         first = next(one_by_one)
         more = itertools.islice(one_by_one, _count(first) - 1)
@@ -92,7 +94,7 @@ def _draw(data: Data) -> Tensor:
 
 def _count(sample: Tensor) -> int:
     """How many samples of this size are looked at."""
-    return max(4, min(SAMPLES, MOST_CELLS // sample.numel()))
+    return max(4, min(SAMPLES, MAX_ELEMENTS // sample.numel()))
 
 
 @torch.no_grad()

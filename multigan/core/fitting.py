@@ -36,7 +36,7 @@ def fit(
     optimizer = torch.optim.Adam(model.parameters(), lr=lr)
     value = torch.zeros(())
     model.train()
-    with torch.enable_grad(), seeded_globals(rng, device_of(model)):
+    with torch.enable_grad(), seeded_global_rng(rng, device_of(model)):
         for _ in range(steps):
             optimizer.zero_grad(set_to_none=True)
             value = loss(model, batches(rng))
@@ -48,14 +48,14 @@ def fit(
     return model.eval()
 
 
-def build_seeded(build: Callable[[], Model], rng: torch.Generator) -> Model:
+def build_with_seed(build: Callable[[], Model], rng: torch.Generator) -> Model:
     """Call `build` with torch's initial weights drawn from `rng` and return what it builds."""
-    with seeded_globals(rng, torch.device("cpu")):
+    with seeded_global_rng(rng, torch.device("cpu")):
         return build()
 
 
 @contextmanager
-def seeded_globals(rng: torch.Generator, device: torch.device) -> Iterator[None]:
+def seeded_global_rng(rng: torch.Generator, device: torch.device) -> Iterator[None]:
     """A `with` block whose global draws, on the CPU and on `device`, follow from `rng`.
 
     The global generators come back as they were. Initial weights and dropout know no other source.

@@ -13,7 +13,7 @@ from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
 
 
-class Between(nn.Module):
+class LatentInterpolation(nn.Module):
     """A generator that draws two latents where its own draws one, and stands between them."""
 
     def __init__(self, generator: Any, share: float) -> None:
@@ -31,7 +31,7 @@ class Between(nn.Module):
         return self.generator(latent, condition)
 
 
-class Morphing(nn.Module):
+class ConditionInterpolation(nn.Module):
     """A generator that stands between the condition that it is given and another, `end`.
 
     Without an `end` it draws as its own generator does, and keeps its condition as `given`.
@@ -51,7 +51,7 @@ class Morphing(nn.Module):
         self.given = condition
         if self.end is None:
             return self.generator(latent, condition)
-        return self.generator.morph(latent, condition, self.end, self.share)
+        return self.generator.interpolate_condition(latent, condition, self.end, self.share)
 
 
 def interpolate(
@@ -68,7 +68,7 @@ def interpolate(
 
     What can be seen moving is written as one moving picture too, the last file. See `walk_between`.
     """
-    columns = walk_between(sampler, walks=walks, frames=frames, seed=seed, to=to, **wishes)
+    columns = interpolation_frames(sampler, walks=walks, frames=frames, seed=seed, to=to, **wishes)
     samples = [sample for strip in zip(*columns, strict=True) for sample in strip]
     out.mkdir(parents=True, exist_ok=True)
     files = sampler.domain.write(samples, out)
@@ -77,7 +77,7 @@ def interpolate(
     return files if animate is None else files + animate(columns, out / "walks-moving")
 
 
-def walk_between(
+def interpolation_frames(
     sampler: Sampler,
     *,
     walks: int,
@@ -105,7 +105,7 @@ def _walk(
     """The samples of every frame, from one latent to another."""
     _demand(sampler.generator, "interpolate", "its latents cannot be walked between")
     shares = [frame / (frames - 1) for frame in range(frames)]
-    between = [Between(sampler.generator, share) for share in shares]
+    between = [LatentInterpolation(sampler.generator, share) for share in shares]
     return [_drawn(sampler, generator, walks, seed, wishes) for generator in between]
 
 
@@ -118,8 +118,11 @@ def _morph(
     to: dict[str, Any],
 ) -> list[list[Sample]]:
     """The samples of every frame, from the condition of `wishes` to that of `to`."""
-    _demand(sampler.generator, "morph", "it knows nothing between two conditions")
-    first, last = Morphing(sampler.generator), Morphing(sampler.generator)
+    _demand(sampler.generator, "interpolate_condition", "it knows nothing between two conditions")
+    first, last = (
+        ConditionInterpolation(sampler.generator),
+        ConditionInterpolation(sampler.generator),
+    )
     for end, said in ((first, wishes), (last, wishes | to)):
         _drawn(sampler, end, walks, seed, said)
     if last.given is None:
@@ -127,7 +130,7 @@ def _morph(
     if tree_map(torch.equal, first.given, last.given) is True:
         raise ValueError("both ends of the walk are the same; wanted other wishes for the last")
     shares = [frame / (frames - 1) for frame in range(frames)]
-    between = [Morphing(sampler.generator, last.given, share) for share in shares]
+    between = [ConditionInterpolation(sampler.generator, last.given, share) for share in shares]
     return [_drawn(sampler, generator, walks, seed, wishes) for generator in between]
 
 

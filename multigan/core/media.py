@@ -11,7 +11,7 @@ from multigan.core.protocols import Domain, Medium, Sample
 BINARY = "application/octet-stream"  # of a file whose name does not say what it is
 
 
-def media_of(domain: Domain, samples: list[Sample]) -> list[Medium]:
+def sample_media(domain: Domain, samples: list[Sample]) -> list[Medium]:
     """One medium of each sample, or one of them all: a domain without `media` shows its preview."""
     own = getattr(domain, "media", None)
     return _previewed(domain, samples) if own is None else own(samples)

@@ -12,14 +12,14 @@ from multigan.core.protocols import Condition, Generator
 from multigan.core.trees import tree_map
 
 
-def sample_once(
+def sample_batch(
     generator: Generator, n: int, rng: torch.Generator, condition: Condition = None
 ) -> Tensor:
     """Draw `n` raw samples (n, ...) on the CPU in eval mode, without a graph: one forward pass."""
     device = device_of(generator)
     latent = tree_map(lambda leaf: leaf.to(device), generator.sample_latent(n, rng))
     condition = tree_map(lambda leaf: leaf.to(device), condition)
-    with evaluating(generator), torch.no_grad():
+    with eval_mode(generator), torch.no_grad():
         return generator(latent, condition).cpu()
 
 
@@ -38,7 +38,7 @@ def in_float32(last: Callable[[Tensor], Tensor], h: Tensor) -> Tensor:
         return last(wide)
 
 
-class evaluating:
+class eval_mode:
     """A `with` block in which the modules are in eval mode; their own modes come back after it."""
 
     def __init__(self, *modules: Any) -> None:

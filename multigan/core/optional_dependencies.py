@@ -33,7 +33,7 @@ def torchaudio() -> ModuleType:
         return importlib.import_module("torchaudio")
 
 
-def torchaudio_state() -> str:
+def torchaudio_status() -> str:
     """In one line: which torchaudio is active."""
     try:
         found = torchaudio()

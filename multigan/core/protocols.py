@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
@@ -16,13 +16,13 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from multigan.core.results_table import Table
+from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 
 Condition = Any  # a tree of tensors with leading axis B: tensor, dict, tuple, NamedTuple or None
 Latent = Any  # likewise
 Sample = Any  # what a person gets: a PIL image, a string, a Song, a point
-SAMPLING_CHUNK = 64  # samples drawn together from one key: sample k never depends on n
+SAMPLING_BATCH_SIZE = 64  # samples drawn together from one key: sample k never depends on n
 
 
 class Batch(NamedTuple):
@@ -37,21 +37,9 @@ class Batch(NamedTuple):
 
 @runtime_checkable
 class Generator(Protocol):
-    """An nn.Module and a Part that turns latents into samples in the space of `Batch.x`.
+    """Turn latents into samples in the space of `Batch.x`: an nn.Module and a component.
 
-    Looked up once by the engine, and optional:
-    `anneal(progress) -> dict[str, float]` writes buffers (a temperature) and returns what to log;
-    `log_likelihood(batch) -> (B,)` in nats makes likelihood stages and held-out NLL possible;
-    `policy_loss(x, condition, costs, weights, total) -> (B,)` is minimised instead of the game's
-    loss where x, what it has just made in train(), carries no gradient (choices that cannot be
-    relaxed): costs (B, L) are what each of D's logits costs the generator, weights (B, L) how they
-    count; total(values (B, ...)) sums over the rows of the batch in all processes, without a graph;
-    `interpolate(a, b, t) -> Latent` makes `multigan interpolate` possible;
-    `morph(latent, start, end, t)`, samples between two conditions, lets it walk between those;
-    `example_condition(n) -> Condition` is one that it takes, with as little in it as there can be:
-    its tensors become the inputs of an exported generator, beside the latents;
-    `samples_apart = True` says that the samples of a batch never meet in it and that it draws
-    nothing itself: the fakes of several updates of D are then made in one pass.
+    Optional capabilities are the protocols below whose names begin with `Supports`.
     """
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Latent:
@@ -64,18 +52,100 @@ class Generator(Protocol):
 
 
 @runtime_checkable
-class Discriminator(Protocol):
-    """An nn.Module and a Part that scores samples: higher means more real, everywhere.
+class SupportsAnnealing(Protocol):
+    """A generator or an augmentation with a value that depends on the progress of training.
 
-    Optional: `features(x, condition) -> (B, F)` for the collapse check; and the trio `embed(x)`,
-    `score(e, condition)` and `squared_input_norm(grad_e) -> (B,)`, with which penalties are taken
-    at e = embed(x). It is one of two things: a linear map, and the norm is that of the slope at x,
-    which then need not be formed; or a reading of x without parameters (what sounds, for what is
-    written), and the norm is the plain one of the slope at what is read.
+    Called before each step, with the fraction of the run in [0, 1].
     """
 
-    couples_batch: bool  # True (batch norm, minibatch stddev, packing): separate forwards, no
-    # input-gradient penalties
+    def anneal(self, progress: float) -> dict[str, float]:
+        """Write the value into buffers, and return what to log."""
+        ...
+
+
+@runtime_checkable
+class SupportsLikelihood(Protocol):
+    """A generator with a likelihood: makes likelihood pretraining and held-out NLL possible."""
+
+    def log_likelihood(self, batch: Batch) -> Tensor:
+        """Log-likelihood (B,) of the real samples, in nats."""
+        ...
+
+
+@runtime_checkable
+class SupportsPolicyGradient(Protocol):
+    """A generator of discrete choices that are not relaxed: trained by policy gradient.
+
+    Used where x, as made in train(), carries no gradient.
+    """
+
+    def policy_loss(
+        self,
+        x: Tensor,
+        condition: Condition,
+        costs: Tensor,
+        weights: Tensor,
+        total: Callable[[Tensor], Tensor],
+    ) -> Tensor:
+        """Loss (B,) of the choices that made `x`, in place of the adversarial loss.
+
+        costs (B, L) is what each logit of the discriminator costs the generator, weights (B, L)
+        its weight; total(values (B, ...)) sums over the rows of the batch in all processes, without
+        a graph.
+        """
+        ...
+
+
+@runtime_checkable
+class SupportsInterpolation(Protocol):
+    """A generator whose latents can be interpolated: makes `multigan interpolate` possible."""
+
+    def interpolate(self, a: Latent, b: Latent, t: float) -> Latent:
+        """The latents at fraction `t` of the path from `a` to `b`."""
+        ...
+
+
+@runtime_checkable
+class SupportsConditionInterpolation(Protocol):
+    """A conditional generator that can interpolate between two conditions."""
+
+    def interpolate_condition(
+        self, latent: Latent, start: Condition, end: Condition, t: float
+    ) -> Tensor:
+        """Samples (B, ...) at fraction `t` of the path from `start` to `end`."""
+        ...
+
+
+@runtime_checkable
+class SupportsExampleCondition(Protocol):
+    """A conditional generator that can be exported as a program.
+
+    The tensors of the example become inputs of the program, beside the latents.
+    """
+
+    def example_condition(self, n: int) -> Condition:
+        """The smallest condition of `n` samples that the generator accepts."""
+        ...
+
+
+@runtime_checkable
+class SupportsPregeneration(Protocol):
+    """A generator whose samples may be made ahead: the fakes of several updates in one pass.
+
+    `is_batch_independent` is True where the samples of a batch never interact and the forward pass
+    draws nothing itself.
+    """
+
+    is_batch_independent: bool
+
+
+@runtime_checkable
+class Discriminator(Protocol):
+    """Score samples, higher for more real: an nn.Module and a component."""
+
+    # True (batch norm, minibatch stddev, packing): separate forward passes for real and fake
+    # samples, and no input-gradient penalties.
+    uses_batch_statistics: bool
 
     def __call__(self, x: Tensor, condition: Condition = None) -> Tensor | tuple[Tensor, Tensor]:
         """Logits (B, ...), or (logits, weights) with weight 0 at dead positions.
@@ -86,18 +156,49 @@ class Discriminator(Protocol):
 
 
 @runtime_checkable
-class Data(Protocol):
-    """A set of real samples: a Part whose arguments are JSON.
+class SupportsFeatures(Protocol):
+    """A discriminator with features: the diversity of samples is measured on them."""
 
-    An in-memory set answers on the device of `indices` and keeps its tensors there. A set that
-    draws (crops, transpositions) says `draws = True`; it is then asked for one sample at a time,
-    each with its own rng keyed by (seed, epoch, index).
+    def features(self, x: Tensor, condition: Condition = None) -> Tensor:
+        """Features (B, F) of the samples."""
+        ...
+
+
+@runtime_checkable
+class SupportsEmbeddingPenalty(Protocol):
+    """A discriminator whose gradient penalties are taken at e = embed(x).
+
+    `embed` is one of two things: a linear map, with the norm of the gradient at x, which then need
+    not be formed; or a transcription of x without parameters, with the plain norm of the gradient
+    at its result.
+    """
+
+    def embed(self, x: Tensor) -> Tensor:
+        """The embedding of the samples."""
+        ...
+
+    def score(self, e: Tensor, condition: Condition = None) -> Tensor | tuple[Tensor, Tensor]:
+        """Logits, or (logits, weights), of embedded samples."""
+        ...
+
+    def squared_input_norm(self, grad_e: Tensor) -> Tensor:
+        """Squared norm (B,) of the input gradient, from the gradient at the embedding."""
+        ...
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """A set of real samples: a component whose arguments are JSON.
+
+    An in-memory dataset answers on the device of `indices` and keeps its tensors there. A dataset
+    that draws (crops, transpositions) is stochastic: it is asked for one sample at a time, each
+    with its own rng keyed by (seed, epoch, index).
     """
 
     domain: Domain
     in_memory: bool
-    draws: bool
-    fingerprint: str  # of this split's bytes: a changed set is refused by resume and evaluate
+    is_stochastic: bool
+    fingerprint: str  # of this split's bytes: resume and evaluate refuse a changed dataset
 
     def __len__(self) -> int: ...
 
@@ -105,79 +206,141 @@ class Data(Protocol):
         """The samples at `indices` (B,): same indices and rng, same batch."""
         ...
 
-    def split(self, name: str) -> Data:
-        """The part called "train", "valid" or "test": deterministic, disjoint."""
+    def split(self, name: str) -> Dataset:
+        """The split "train", "valid" or "test": deterministic, disjoint."""
         ...
 
 
 class Medium(NamedTuple):
-    """What a page shows of samples: `type` is a MIME type and says how `content` is shown."""
+    """One medium of samples on a page: `type` is a MIME type, `content` its bytes."""
 
     type: str  # image/png, text/plain, application/json;profile=piano-roll, ...
     content: bytes
 
 
 class Domain(Protocol):
-    """What one sample is: a frozen dataclass that survives JSON.
+    """The meaning of one sample: a frozen dataclass that survives JSON."""
 
-    Optional: `media(samples) -> list[Medium]`, what a page shows of samples: one medium of each,
-    or one of them all. A page falls back to `preview` (multigan/core/media.py).
-    Optional: `choices() -> Mapping[str, Sequence[str]]`, by the name of a wish what it may be; one
-    with nothing to choose from is not offered. Other wishes are free.
-    Optional: `conditions`, the names of the wishes that make the condition of a generator: between
-    two of these `multigan interpolate` can walk. Without it, between all.
-    Optional: `unpack(folder)`, which writes what other programs can open of it (a tokenizer, say)
-    beside recipe.json when a run begins.
-    """
+    # A lower-is-better metric: it selects the best checkpoint and decides early stopping.
+    selection_metric: str
 
-    selection: str  # a lower-is-better metric: the best checkpoint and early stopping go by it
+    def sample(self, generator: Generator, n: int, rng: torch.Generator, **options) -> list[Sample]:
+        """Draw `n` samples. Its keyword-only parameters are the options of `multigan sample`.
 
-    def sample(self, generator: Generator, n: int, rng: torch.Generator, **wishes) -> list[Sample]:
-        """Draw `n` samples. Its keyword-only parameters ARE the options of `multigan sample`.
-
-        One that deals something out in turn (classes) has a fourth parameter, `first: int = 0`: the
-        number of the first of these samples among all that are asked for.
+        A domain that distributes something in turn (classes) has a fourth parameter,
+        `first: int = 0`: the index of the first of these samples among all requested ones.
         """
         ...
 
     def decode(self, x: Tensor) -> list[Sample]:
-        """Turn (B, ...) into what a person gets; clamps the range."""
+        """Turn (B, ...) into samples that a person can use; clamps the range."""
         ...
 
     def preview(self, samples: list[Sample], path: Path, columns: int | None = None) -> list[Path]:
-        """Write what a person looks at (`path` has no suffix); return the files.
+        """Write an overview of the samples (`path` has no suffix); return the files.
 
         `columns` samples stand side by side; None leaves the arrangement to the domain.
         """
         ...
 
     def write(self, samples: list[Sample], folder: Path) -> list[Path]:
-        """Write one file per sample, 000000.png ...; return the files.
+        """Write one file per sample, 000000.png ...; return the files."""
+        ...
 
-        Optional beside it: `read_samples(folder) -> list[Sample]`, the samples that `write` wrote
-        there, in order, equal to what they were: `multigan doctor` compares them. And, for what can
-        be seen moving: `animate(frames, path) -> list[Path]` writes one moving picture of `frames`,
-        a list of samples for each moment.
+    def evaluate(
+        self, sampler: Sampler, data: Dataset, rng: torch.Generator, cache: Path
+    ) -> ResultsTable:
+        """Compare `sampler` with `data`, a held-out split, with floors and counts.
+
+        Raises EvaluationSkipped for data that the metrics cannot judge (too few samples).
         """
         ...
 
-    def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
-        """Measure `sampler` against `data`, a held-out split, with floors and counts.
 
-        Raises Unmeasurable for data that the metrics cannot judge (too few samples, say).
-        """
+@runtime_checkable
+class SupportsMedia(Protocol):
+    """A domain with media of its own for pages; others show what `preview` writes."""
+
+    def media(self, samples: list[Sample]) -> list[Medium]:
+        """One medium of each sample, or one of them all."""
+        ...
+
+
+@runtime_checkable
+class SupportsOptionChoices(Protocol):
+    """A domain whose sampling options have a closed set of values; other options are free."""
+
+    def option_choices(self) -> Mapping[str, Sequence[str]]:
+        """Values by option; an option without a value to choose is not offered."""
+        ...
+
+
+@runtime_checkable
+class SupportsConditionOptions(Protocol):
+    """A domain that names the options which make a condition.
+
+    `multigan interpolate` can interpolate between two of these; without the names, between all.
+    """
+
+    condition_options: tuple[str, ...]
+
+
+@runtime_checkable
+class SupportsAssets(Protocol):
+    """A domain with files that other programs can open (a tokenizer)."""
+
+    def save_assets(self, folder: Path) -> None:
+        """Write them beside recipe.json when a run begins."""
+        ...
+
+
+@runtime_checkable
+class SupportsReadSamples(Protocol):
+    """A domain that reads back what `write` wrote: `multigan doctor` compares both."""
+
+    def read_samples(self, folder: Path) -> list[Sample]:
+        """The samples in order, equal to those written."""
+        ...
+
+
+@runtime_checkable
+class SupportsAnimation(Protocol):
+    """A domain whose samples can be animated."""
+
+    def animate(self, frames: list[list[Sample]], path: Path) -> list[Path]:
+        """Write one animation; `frames` holds the samples of each moment."""
         ...
 
 
 Augment = Callable[[Tensor, Condition, torch.Generator], tuple[Tensor, Condition]]
-"""In front of D; twice differentiable; moves known cells along.
+"""An augmentation in front of the discriminator: twice differentiable; moves observed cells along.
 
-Optional, called before each step: `anneal(progress) -> dict[str, float]`, a pure function of the
-share of the run (a chance that grows), which returns what to log. Or, called after D's updates of a
-step, `adapt(sign, samples) -> dict[str, float]`: sign (0-dim, on the device) is the mean of +1 for
-each real sample on D's real side and -1 for each other, samples how many they were; what it
-remembers goes through `state()` and `restore(state)`, as JSON.
+It may implement SupportsAnnealing or SupportsAdaptation.
 """
+
+
+@runtime_checkable
+class SupportsAdaptation(Protocol):
+    """An augmentation whose probability follows the discriminator (ADA).
+
+    Called after the discriminator's updates of a step.
+    """
+
+    def update_probability(self, sign: Tensor, samples: int) -> dict[str, float]:
+        """Adapt to `sign`, and return what to log.
+
+        sign (0-dim, on the device) is the mean of +1 for each real sample that the discriminator
+        takes for real and -1 for each other; `samples` is their number.
+        """
+        ...
+
+    def state(self) -> Any:
+        """What it remembers, as JSON."""
+        ...
+
+    def restore(self, state: Any) -> None:
+        """Bring a state back."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -196,12 +359,14 @@ class Sampler:
             raise ValueError(f"n is {n}; wanted a number of samples, 0 or more")
         samples: list[Sample] = []
         deals = "first" in inspect.signature(self.domain.sample).parameters
-        for chunk in range(math.ceil(n / SAMPLING_CHUNK)):
+        for chunk in range(math.ceil(n / SAMPLING_BATCH_SIZE)):
             rng = keyed_rng(seed, "sample", chunk)
-            first = [chunk * SAMPLING_CHUNK] if deals else []
-            samples += self.domain.sample(self.generator, SAMPLING_CHUNK, rng, *first, **wishes)
+            first = [chunk * SAMPLING_BATCH_SIZE] if deals else []
+            samples += self.domain.sample(
+                self.generator, SAMPLING_BATCH_SIZE, rng, *first, **wishes
+            )
         return samples[:n]
 
 
-class Unmeasurable(ValueError):
+class EvaluationSkipped(ValueError):
     """What `Domain.evaluate` raises for data that its metrics cannot judge: training goes on."""

@@ -11,8 +11,8 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from types import ModuleType
 from typing import Any
 
-from multigan.core.protocols import Augment, Data, Discriminator, Generator
-from multigan.core.serialization import describe, rebuild
+from multigan.core.protocols import Augment, Dataset, Discriminator, Generator
+from multigan.core.serialization import from_config, to_config
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class Schedule:
 
     start: float
     end: float
-    until: float = 1.0
+    fraction: float = 1.0
     shape: str = "cosine"
 
 
@@ -35,7 +35,7 @@ Value = float | Schedule
 class Recipe:
     """Data, networks and the game they play. `batch_size` counts all processes together."""
 
-    data: Data
+    data: Dataset
     generator: Generator
     discriminator: Discriminator
     steps: int  # of the adversarial stage: one generator update each
@@ -45,7 +45,7 @@ class Recipe:
     # Lazy: at every k-th update of D, k times as strong. They join that update, so Adam makes as
     # many updates as without: StyleGAN2's further correction of its rates, for the extra updates
     # that it spends on penalties, has nothing to correct here.
-    penalty_every: int = 1
+    penalty_interval: int = 1
     discriminator_steps: int = 1  # updates of D per update of G
     generator_lr: Value = 2e-4
     discriminator_lr: Value = 2e-4
@@ -55,23 +55,24 @@ class Recipe:
     burn_in: float | None = None  # share of the run; None: the loss's own (engine/schedules.py)
     # Every so many steps both networks go back to a mean of where they are, by this share, and of
     # where they were (engine/lookahead.py): for games that circle. 0: never.
-    lookahead_every: int = 0
-    lookahead_share: float = 0.5
-    accumulate: int = 1  # micro-batches per update
-    clip_norm: float | None = None  # largest gradient norm; None: no clipping
+    lookahead_interval: int = 0
+    lookahead_alpha: float = 0.5
+    gradient_accumulation_steps: int = 1  # micro-batches per update
+    max_grad_norm: float | None = None  # largest gradient norm; None: no clipping
     augment: Augment | None = None  # in front of D
     # The stage before the game, for a generator with `log_likelihood`; 0 steps: none.
     likelihood_steps: int = 0  # at most: it ends with the weights that are best on held-out samples
     likelihood_lr: Value = 1e-3
     likelihood_patience: int | None = None  # epochs in turn without a better one; None: all steps
-    likelihood_measured: bool = False  # by the domain too, as often as the game is
+    evaluate_during_likelihood: bool = False  # by the domain too, as often as the game is
     likelihood_weight: Value = 0.0  # in the game, of minus the log-likelihood of a real sample
 
 
 # What the fields of a stranger's recipe.json may be.
-NUMBERS = {"int": int, "float": int | float, "str": str, "bool": bool,
+NUMERIC_TYPES = {"int": int, "float": int | float, "str": str, "bool": bool,
            "Value": int | float | Schedule}  # fmt: skip
-ASKED = {"Data": "fingerprint", "Generator": "sample_latent", "Discriminator": "forward",
+REQUIRED_ATTRIBUTES = {"Dataset": "fingerprint", "Generator": "sample_latent",
+         "Discriminator": "forward",
          "Augment": "__call__"}  # fmt: skip
 
 
@@ -106,13 +107,15 @@ def _fits(item: Field, value: Any) -> bool:
     kind, _, absent = str(item.type).partition(" | ")
     if value is None or kind.startswith("Mapping"):
         return bool(absent) if value is None else _fits_mapping(value)
-    if kind in ASKED:
-        return hasattr(value, ASKED[kind])
-    return isinstance(value, NUMBERS[kind]) and (kind == "bool") == isinstance(value, bool)
+    if kind in REQUIRED_ATTRIBUTES:
+        return hasattr(value, REQUIRED_ATTRIBUTES[kind])
+    return isinstance(value, NUMERIC_TYPES[kind]) and (kind == "bool") == isinstance(value, bool)
 
 
 def _fits_mapping(value: Any) -> bool:
-    return isinstance(value, dict) and all(isinstance(v, NUMBERS["Value"]) for v in value.values())
+    return isinstance(value, dict) and all(
+        isinstance(v, NUMERIC_TYPES["Value"]) for v in value.values()
+    )
 
 
 def _to_json(value: Any) -> Any:
@@ -120,20 +123,20 @@ def _to_json(value: Any) -> Any:
         return {"schedule": {item.name: getattr(value, item.name) for item in fields(value)}}
     if isinstance(value, Mapping):
         return {key: _to_json(item) for key, item in value.items()}
-    return describe(value)
+    return to_config(value)
 
 
 def _from_json(value: Any, trusted: ModuleType | None) -> Any:
     if isinstance(value, dict) and "schedule" in value:
         return _schedule(value["schedule"])
-    if isinstance(value, dict) and "part" not in value:
+    if isinstance(value, dict) and "component" not in value:
         return {key: _from_json(item, trusted) for key, item in value.items()}
-    return rebuild(value, trusted)
+    return from_config(value, trusted)
 
 
 def _schedule(stated: Any) -> Schedule:
     """A schedule; ValueError where it is none."""
-    kinds = {"start": int | float, "end": int | float, "until": int | float, "shape": str}
+    kinds = {"start": int | float, "end": int | float, "fraction": int | float, "shape": str}
     if not isinstance(stated, dict) or not {"start", "end"} <= stated.keys() <= kinds.keys():
         raise ValueError("recipe.json is damaged: a schedule has a start and an end")
     if wrong := [name for name, value in stated.items() if not isinstance(value, kinds[name])]:

@@ -28,7 +28,7 @@ KNOB_HELP = re.compile(r"^\s*(\w+): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
-class Knob:
+class Hyperparameter:
     """A keyword-only parameter of a recipe: `optional` ones may be None."""
 
     name: str
@@ -45,7 +45,7 @@ class RecipeFile:
     name: str
     path: Path
     header: str
-    knobs: tuple[Knob, ...]
+    knobs: tuple[Hyperparameter, ...]
     tiny: Mapping[str, Any]
     rows: Mapping[str, Mapping[str, Any]]  # of a benchmark: row name -> knobs; empty elsewhere
     seeds: int  # with which a benchmark runs each row: 0, 1, ...
@@ -80,10 +80,10 @@ def find_recipe(name: str | Path) -> Path:
     names = recipe_names()
     if str(name) in names:
         return names[str(name)]
-    raise ValueError(f"recipe {str(name)!r} is unknown; {did_you_mean(str(name), names)}")
+    raise ValueError(f"recipe {str(name)!r} is unknown; {suggest(str(name), names)}")
 
 
-def did_you_mean(word: str, known: Any) -> str:
+def suggest(word: str, known: Any) -> str:
     """`did you mean ...?` if something is close, else the list of what is known."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
@@ -132,7 +132,7 @@ def _literal(node: ast.expr, path: Path) -> Any:
         raise ValueError(f"{path}: {source!r} must be a literal: it is read, not run") from None
 
 
-def _knobs(function: ast.FunctionDef, path: Path) -> list[Knob]:
+def _knobs(function: ast.FunctionDef, path: Path) -> list[Hyperparameter]:
     helps = dict(KNOB_HELP.findall(ast.get_docstring(function) or ""))
     arguments = function.args
     if arguments.args or arguments.vararg or arguments.kwarg:
@@ -150,7 +150,7 @@ def _knobs(function: ast.FunctionDef, path: Path) -> list[Knob]:
                 "perhaps with `| None`"
             )
         knobs.append(
-            Knob(
+            Hyperparameter(
                 argument.arg,
                 KNOB_TYPES[base],
                 _literal(default, path),
@@ -161,7 +161,9 @@ def _knobs(function: ast.FunctionDef, path: Path) -> list[Knob]:
     return knobs
 
 
-def settle_knobs(file: RecipeFile, wishes: Mapping[str, Any], tiny: bool) -> dict[str, Any]:
+def resolve_hyperparameters(
+    file: RecipeFile, wishes: Mapping[str, Any], tiny: bool
+) -> dict[str, Any]:
     """Every knob's value: the default, TINY's over it, the wish over both.
 
     Raises ValueError for a wish that is no knob or of the wrong type.
@@ -169,7 +171,7 @@ def settle_knobs(file: RecipeFile, wishes: Mapping[str, Any], tiny: bool) -> dic
     knobs = {knob.name: knob for knob in file.knobs}
     for name, value in wishes.items():
         if name not in knobs:
-            raise ValueError(f"{file.name} has no knob {name!r}; {did_you_mean(name, knobs)}")
+            raise ValueError(f"{file.name} has no knob {name!r}; {suggest(name, knobs)}")
         knob = knobs[name]
         fits = isinstance(value, knob.type) or (knob.type is float and isinstance(value, int))
         if (isinstance(value, bool) and knob.type is not bool) or not fits:
@@ -180,7 +182,7 @@ def settle_knobs(file: RecipeFile, wishes: Mapping[str, Any], tiny: bool) -> dic
     return defaults | (dict(file.tiny) if tiny else {}) | dict(wishes)
 
 
-def execute(path: Path) -> ModuleType:
+def run_recipe_file(path: Path) -> ModuleType:
     """Run a recipe file, because the user named it, as the module `multigan_recipe`."""
     spec = importlib.util.spec_from_file_location(RECIPE_MODULE, path)
     assert spec is not None and spec.loader is not None
@@ -191,7 +193,7 @@ def execute(path: Path) -> ModuleType:
     return module
 
 
-def executed() -> ModuleType | None:
+def last_recipe_module() -> ModuleType | None:
     """The recipe file that this process has executed last, if any."""
     return sys.modules.get(RECIPE_MODULE)
 
@@ -218,7 +220,7 @@ def build_recipe(file: RecipeFile, knobs: Mapping[str, Any], seed: int) -> Recip
     from multigan.core.recipe import Recipe
     from multigan.core.rng import keyed_rng
 
-    module = execute(file.path)
+    module = run_recipe_file(file.path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
         with _blamed_on(file.path):

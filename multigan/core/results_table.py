@@ -7,11 +7,11 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-MOST_COLUMNS = 8  # metrics side by side, in a terminal, a model card or a page
+MAX_COLUMNS = 8  # metrics side by side, in a terminal, a model card or a page
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultsTable:
     """What `evaluate` measured: row name -> metric -> value. The last row is this model.
 
     A value that a row cannot have (the classifier's accuracy of a floor) is left out of the row.
@@ -34,7 +34,7 @@ class Table:
 
     def markdown(self) -> str:
         """A Markdown table with the notes below it; many metrics stand below each other."""
-        turned = len(self.metrics) > MOST_COLUMNS
+        turned = len(self.metrics) > MAX_COLUMNS
         rows, metrics = list(self.rows), self.metrics
         columns, names = (rows, metrics) if turned else (metrics, rows)
         lines = ["| | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]

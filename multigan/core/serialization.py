@@ -1,7 +1,8 @@
 """Parts: objects that remember their constructor arguments, so that JSON can rebuild them.
 
-A part is described as `{"part": "points/MLPGenerator", "arguments": {...}}` and rebuilt through the
-closed table PARTS of an installed domain: no name found in a file is ever imported.
+A part is described as `{"component": "points/MLPGenerator", "arguments": {...}}` and rebuilt
+through the closed table COMPONENTS of an installed domain: no name found in a file is
+ever imported.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ RECIPE_MODULE = "multigan_recipe"  # the module name under which a recipe file i
 RECIPE_DOMAIN = "recipe"  # parts of classes defined in a recipe file: recipe/ClassName
 
 
-def part(cls: T) -> T:
+def component(cls: T) -> T:
     """Class decorator: instances remember the arguments that they were built with."""
     build = cls.__init__  # type: ignore[misc]
     signature = inspect.signature(build)
@@ -32,13 +33,15 @@ def part(cls: T) -> T:
         if type(self) is cls:  # a subclass that is a part remembers its own arguments
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
-            object.__setattr__(self, "_part_arguments", dict(list(bound.arguments.items())[1:]))
+            object.__setattr__(
+                self, "_component_arguments", dict(list(bound.arguments.items())[1:])
+            )
 
     cls.__init__ = remember  # type: ignore[misc]
     return cls
 
 
-def describe(value: Any) -> Any:
+def to_config(value: Any) -> Any:
     """The JSON form of a part, or of a tree of parts, numbers, strings, lists and dicts.
 
     Raises ValueError for anything that JSON cannot rebuild, naming its type.
@@ -48,34 +51,37 @@ def describe(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, tuple | list):
-        return [describe(item) for item in value]
+        return [to_config(item) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): describe(item) for key, item in value.items()}
-    if "_part_arguments" in getattr(value, "__dict__", {}):
-        return {"part": part_name(type(value)), "arguments": describe(value._part_arguments)}
+        return {str(key): to_config(item) for key, item in value.items()}
+    if "_component_arguments" in getattr(value, "__dict__", {}):
+        return {
+            "component": component_name(type(value)),
+            "arguments": to_config(value._component_arguments),
+        }
     raise ValueError(
         f"a {type(value).__name__} cannot be written to a run; wanted a class decorated with "
-        "@part, or JSON values"
+        "@component, or JSON values"
     )
 
 
-def rebuild(description: Any, trusted: ModuleType | None = None) -> Any:
+def from_config(description: Any, trusted: ModuleType | None = None) -> Any:
     """The inverse of `describe`; sequences come back as tuples.
 
     `trusted` is the executed recipe file that may answer for names of the form `recipe/ClassName`.
     Raises ValueError for an unknown part or arguments that its constructor refuses.
     """
     if isinstance(description, list):
-        return tuple(rebuild(item, trusted) for item in description)
+        return tuple(from_config(item, trusted) for item in description)
     if not isinstance(description, dict):
         return description
-    if "part" not in description:
-        return {key: rebuild(item, trusted) for key, item in description.items()}
-    name, arguments = description["part"], description.get("arguments", {})
+    if "component" not in description:
+        return {key: from_config(item, trusted) for key, item in description.items()}
+    name, arguments = description["component"], description.get("arguments", {})
     if not isinstance(arguments, dict):
-        raise ValueError(f"the arguments of part {name!r} are no JSON object")
-    cls = find_part(name, trusted)
-    arguments = {key: rebuild(item, trusted) for key, item in arguments.items()}
+        raise ValueError(f"the arguments of component {name!r} are no JSON object")
+    cls = get_component(name, trusted)
+    arguments = {key: from_config(item, trusted) for key, item in arguments.items()}
     try:
         return cls(**arguments)
     except OSError:
@@ -84,37 +90,43 @@ def rebuild(description: Any, trusted: ModuleType | None = None) -> Any:
         if type(error) is ValueError and "\n" not in str(error):
             raise
         said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"part {name}: {said}; was it written by another version?") from error
+        raise ValueError(f"component {name}: {said}; was it written by another version?") from error
 
 
-def part_name(cls: type) -> str:
+def component_name(cls: type) -> str:
     """`points/MLPGenerator`; `recipe/ClassName` for a class defined in a recipe file."""
     if cls.__module__ == RECIPE_MODULE:
         return f"{RECIPE_DOMAIN}/{cls.__qualname__}"
     target = f"{cls.__module__}:{cls.__qualname__}"
     for domain in domains():
-        for name, place in table_of(domain, "PARTS").items():
+        for name, place in domain_table(domain, "COMPONENTS").items():
             if place == target:
                 return f"{domain}/{name}"
-    raise ValueError(f"{target} stands in no domain's PARTS table; add it there")
+    raise ValueError(f"{target} stands in no domain's COMPONENTS table; add it there")
 
 
-def find_part(name: Any, trusted: ModuleType | None = None) -> Any:
-    """The class called `name`, from an installed domain's PARTS or the trusted recipe file."""
+def get_component(name: Any, trusted: ModuleType | None = None) -> Any:
+    """The class called `name`, from an installed domain's COMPONENTS or the trusted recipe file."""
     domain, _, short = str(name).partition("/")
     if domain == RECIPE_DOMAIN:
         if trusted is None:
-            raise ValueError(f"part {name} is defined in a recipe file; name it with --trust FILE")
+            raise ValueError(
+                f"component {name} is defined in a recipe file; name it with --trust FILE"
+            )
         found = getattr(trusted, short, None)
         if not isinstance(found, type) or found.__module__ != RECIPE_MODULE:
-            raise ValueError(f"part {name}: the trusted file defines no class {short}")
+            raise ValueError(f"component {name}: the trusted file defines no class {short}")
         return found
     if domain not in domains():
-        raise ValueError(f"part {name!r}: no domain {domain!r} here; known: {', '.join(domains())}")
-    table = table_of(domain, "PARTS")
+        raise ValueError(
+            f"component {name!r}: no domain {domain!r} here; known: {', '.join(domains())}"
+        )
+    table = domain_table(domain, "COMPONENTS")
     if short not in table:
-        raise ValueError(f"part {name!r}: {domain} has no such part; known: {', '.join(table)}")
-    return load_attribute(table[short])
+        raise ValueError(
+            f"component {name!r}: {domain} has no such component; known: {', '.join(table)}"
+        )
+    return import_attribute(table[short])
 
 
 def domains() -> dict[str, str]:
@@ -129,18 +141,18 @@ def _installed_domains() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group="multigan.domains")}
 
 
-def table_of(domain: str, table: str) -> Mapping[str, str]:
+def domain_table(domain: str, table: str) -> Mapping[str, str]:
     """A table of a domain: names -> "module:attribute"; imports no torch.
 
-    PARTS are the classes that can be rebuilt, COMMANDS its own verbs. REQUIREMENTS, which may be
-    left out, are functions that say in one line what is here of what it needs or can use, and raise
-    ValueError with the line that gets it: `multigan doctor` asks them. HUB, likewise, is no such
-    table but words for the model card: `pipeline_tag`, where the Hugging Face Hub has one.
+    COMPONENTS are the classes that can be rebuilt, COMMANDS its own verbs. REQUIREMENTS, which may
+    be left out, are functions that say in one line what is here of what it needs or can use, and
+    raise ValueError with the line that gets it: `multigan doctor` asks them. HUB, likewise, is
+    no such table but words for the model card: `pipeline_tag`, where the Hugging Face Hub has one.
     """
     return getattr(importlib.import_module(domains()[domain]), table, {})
 
 
-def load_attribute(place: str) -> Any:
+def import_attribute(place: str) -> Any:
     """Import "module:attribute"; only ever called with a string from an installed table."""
     module, _, attribute = place.partition(":")
     return getattr(importlib.import_module(module), attribute)

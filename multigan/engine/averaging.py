@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-RAMP_UP = 0.05  # the half-life never exceeds this share of the samples seen (StyleGAN2-ADA)
+RAMPUP_RATIO = 0.05  # the half-life never exceeds this share of the samples seen (StyleGAN2-ADA)
 
 
-class Ema:
+class EMA:
     """A copy of `module` whose parameters follow it with a half-life counted in samples."""
 
     def __init__(self, module: nn.Module) -> None:
@@ -25,7 +25,7 @@ class Ema:
 
         decay = 0.5^(samples / half-life); a half-life of 0 copies the weights.
         """
-        halflife = min(halflife_samples, RAMP_UP * samples_seen)
+        halflife = min(halflife_samples, RAMPUP_RATIO * samples_seen)
         decay = 0.5 ** (samples / halflife) if halflife > 0 else 0.0
         averages: list[torch.Tensor] = list(self.module.parameters())
         sources: list[torch.Tensor] = list(self._source.parameters())

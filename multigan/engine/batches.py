@@ -7,19 +7,19 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils import data as torch_data
 
-from multigan.core.protocols import Batch, Condition, Data, Latent
+from multigan.core.protocols import Batch, Condition, Dataset, Latent
 from multigan.core.recipe import Recipe
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_cat, tree_map
-from multigan.engine.distributed import Processes
+from multigan.engine.distributed import DistributedContext
 
 
-class Draws:
+class StepRandomness:
     """Random streams that are functions of (seed, purpose, step, phase, micro-batch)."""
 
-    def __init__(self, seed: int, device: torch.device, processes: Processes) -> None:
+    def __init__(self, seed: int, device: torch.device, processes: DistributedContext) -> None:
         self.seed, self.device, self.processes = seed, device, processes
 
     def rng(self, purpose: str, step: int, phase: str, micro: int) -> torch.Generator:
@@ -33,14 +33,18 @@ class Draws:
         return tree_map(lambda leaf: leaf.to(self.device), self.processes.own(drawn))
 
 
-class Fakes:
+class FakeBatches:
     """Draws what a generator, compiled if asked for, makes for the updates of both players."""
 
-    def __init__(self, generator: Any, recipe: Recipe, draws: Draws, compile: bool = False) -> None:
-        self.generator, self.draws = generator, draws
+    def __init__(
+        self, generator: Any, recipe: Recipe, randomness: StepRandomness, compile: bool = False
+    ) -> None:
+        self.generator, self.randomness = generator, randomness
         self._generate = torch.compile(generator) if compile else generator
-        apart = getattr(generator, "samples_apart", False)
-        self.together = apart and recipe.discriminator_steps > 1 and recipe.accumulate == 1
+        apart = getattr(generator, "is_batch_independent", False)
+        self.together = (
+            apart and recipe.discriminator_steps > 1 and recipe.gradient_accumulation_steps == 1
+        )
 
     def draw(self, n: int, condition: Condition, step: int, phase: str, micro: int) -> Tensor:
         """`n` fakes (n, ...)."""
@@ -51,20 +55,20 @@ class Fakes:
         if not self.together:
             return [None] * len(reals)
         counts = [len(real.x) for real in reals]
-        latents = [self._latent(n, step, phase_of(k), 0) for k, n in enumerate(counts)]
+        latents = [self._latent(n, step, phase_name(k), 0) for k, n in enumerate(counts)]
         condition = tree_cat([real.condition for real in reals])
         return self._generate(tree_cat(latents), condition).split(counts)
 
     def _latent(self, n: int, step: int, phase: str, micro: int) -> Latent:
-        return self.draws.latent(self.generator, n, step, phase, micro)
+        return self.randomness.latent(self.generator, n, step, phase, micro)
 
 
-def phase_of(update: int) -> str:
+def phase_name(update: int) -> str:
     """The phase of D's update in a step, under which its draws are made."""
     return f"discriminator {update}"
 
 
-class Feed:
+class BatchStream:
     """Real batches for one process. `batch_size` counts all processes together.
 
     With several processes each has its share of every one of the `micro_batches`, end to end.
@@ -76,7 +80,7 @@ class Feed:
 
     def __init__(
         self,
-        data: Data,
+        data: Dataset,
         *,
         seed: int,
         batch_size: int,
@@ -127,7 +131,9 @@ class Feed:
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """Batch `start` and all that follow it, on the device."""
-        in_order = self._indexed if self.data.in_memory and not self.data.draws else self._loaded
+        in_order = (
+            self._indexed if self.data.in_memory and not self.data.is_stochastic else self._loaded
+        )
         return in_order(start)
 
     def _indexed(self, number: int) -> Iterator[Batch]:
@@ -136,7 +142,7 @@ class Feed:
             number += 1
 
     def _loaded(self, start: int) -> Iterator[Batch]:
-        loader = DataLoader(
+        loader = torch_data.DataLoader(
             _Samples(self.data, self.seed),
             batch_sampler=self._batches_of_places(start),  # type: ignore[arg-type]
             num_workers=0 if self.data.in_memory else self.workers,
@@ -153,23 +159,23 @@ class Feed:
             number += 1
 
 
-class _Samples(Dataset):
+class _Samples(torch_data.Dataset):
     """One sample at a time, drawn by (seed, epoch, index) whoever loads it."""
 
-    def __init__(self, data: Data, seed: int) -> None:
+    def __init__(self, data: Dataset, seed: int) -> None:
         self.data, self.seed = data, seed
 
     def __getitem__(self, place: tuple[int, int]) -> Batch:
         epoch, index = place
-        rng = keyed_rng(self.seed, "sample", epoch, index) if self.data.draws else None
+        rng = keyed_rng(self.seed, "sample", epoch, index) if self.data.is_stochastic else None
         return self.data.batch(torch.tensor([index]), rng)
 
 
-def feed_of(
-    recipe: Recipe, seed: int, device: torch.device, workers: int, processes: Processes
-) -> Feed:
+def make_batch_stream(
+    recipe: Recipe, seed: int, device: torch.device, workers: int, processes: DistributedContext
+) -> BatchStream:
     """The batches of a recipe, for one of its processes."""
-    return Feed(
+    return BatchStream(
         recipe.data,
         seed=seed,
         batch_size=recipe.batch_size,
@@ -177,5 +183,5 @@ def feed_of(
         rank=processes.rank,
         world_size=processes.world_size,
         workers=workers,
-        micro_batches=recipe.accumulate,
+        micro_batches=recipe.gradient_accumulation_steps,
     )

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from multigan.core.trees import tree_map
 
 Result = TypeVar("Result")
-PATIENCE = timedelta(days=365)  # with a process that measures; a dead one is noticed at once
+CONTROL_TIMEOUT = timedelta(days=365)  # with a process that measures; a dead one is noticed at once
 # What gloo says in a plain RuntimeError where a connection ends; not what it says of our bugs.
 BROKEN_OFF = re.compile(r"\[(?!enforce fail)[^\]]*gloo[/\\]transport")
 STARTED_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -29,13 +29,13 @@ class ProcessLost(Exception):
     exit_status = 1
 
 
-class ToldElsewhere(Exception):
+class PeerFailed(Exception):
     """Another process has failed and says why; this one ends without a word."""
 
     exit_status = 1
 
 
-class Drifted(Exception):
+class ReplicasDiverged(Exception):
     """The processes do not have the same weights any more; the last checkpoint is whole."""
 
     exit_status = 1
@@ -48,7 +48,7 @@ class Drifted(Exception):
         super().__init__(said if name else "")
 
 
-class Processes:
+class DistributedContext:
     """The processes of one training, seen from one of them; by default it is the only one.
 
     Every method but `own` and `repeat` is to be called by all of them, in the same order.
@@ -98,7 +98,7 @@ class Processes:
         sent = leaf.detach().contiguous()
         sent = sent.to(torch.uint8) if leaf.dtype == torch.bool else sent
         parts = [torch.empty_like(sent) for _ in range(self.world_size)]
-        with others_alive():
+        with detect_lost_peers():
             distributed.all_gather(parts, sent)
         return torch.cat(parts).to(leaf.dtype)
 
@@ -133,7 +133,7 @@ class Processes:
     def _sum(self, tensor: Tensor) -> Tensor:
         from torch import distributed
 
-        with others_alive():
+        with detect_lost_peers():
             distributed.all_reduce(tensor)
         return tensor
 
@@ -146,7 +146,7 @@ class Processes:
         from torch import distributed
 
         found = torch.tensor(number)
-        with others_alive():
+        with detect_lost_peers():
             distributed.all_reduce(found, distributed.ReduceOp.MAX, group=self._control)
         return int(found)
 
@@ -186,7 +186,7 @@ class Processes:
         )
         if speaker == self.world_size:
             return result  # type: ignore[return-value]
-        raise error if error is not None and speaker == self.rank else ToldElsewhere
+        raise error if error is not None and speaker == self.rank else PeerFailed
 
     def _send(self, content: bytes) -> None:
         self._broadcast(torch.tensor(len(content)))
@@ -197,7 +197,7 @@ class Processes:
         length = torch.tensor(0)
         self._broadcast(length)
         if not length:
-            raise ToldElsewhere
+            raise PeerFailed
         content = torch.empty(int(length), dtype=torch.uint8)
         self._broadcast(content)
         return torch.load(io.BytesIO(content.numpy().tobytes()), weights_only=True)
@@ -205,7 +205,7 @@ class Processes:
     def _broadcast(self, tensor: Tensor) -> None:
         from torch import distributed
 
-        with others_alive():
+        with detect_lost_peers():
             distributed.broadcast(tensor, src=0, group=self._control)
 
     @torch.no_grad()
@@ -218,7 +218,7 @@ class Processes:
         for network in networks:
             for tensor in (*network.parameters(), *network.buffers()):
                 sent = tensor.contiguous()
-                with others_alive():
+                with detect_lost_peers():
                     distributed.broadcast(sent, src=0)
                 tensor.copy_(sent)
 
@@ -231,17 +231,17 @@ class Processes:
         rows = self.gather(sums[None])
         differs = (rows != rows[0]).any(0).tolist()
         if any(differs):
-            raise Drifted(list(named)[differs.index(True)] if self.is_first else "")
+            raise ReplicasDiverged(list(named)[differs.index(True)] if self.is_first else "")
 
 
-ALONE = Processes()
+SINGLE_PROCESS = DistributedContext()
 
 
 class _Merge(torch.autograd.Function):
     """The mean over processes. Its derivative by one's own part is 1/n in each of the n losses."""
 
     @staticmethod
-    def forward(ctx: Any, value: Tensor, processes: Processes) -> Tensor:
+    def forward(ctx: Any, value: Tensor, processes: DistributedContext) -> Tensor:
         ctx.processes = processes
         return processes.average([value])[0]
 
@@ -251,7 +251,7 @@ class _Merge(torch.autograd.Function):
 
 
 @contextmanager
-def others_alive() -> Iterator[None]:
+def detect_lost_peers() -> Iterator[None]:
     """A block that talks to the other processes; it raises ProcessLost where one is gone.
 
     That is what torch.distributed's own errors (NCCL) and gloo's broken connections mean; any other
@@ -271,26 +271,28 @@ def others_alive() -> Iterator[None]:
 
 
 @contextmanager
-def joined() -> Iterator[Processes]:
+def init_distributed() -> Iterator[DistributedContext]:
     """The processes that torchrun started, or this one alone; they part at the end of the block."""
     started = all(name in os.environ for name in STARTED_BY_TORCHRUN)
     if not started or int(os.environ["WORLD_SIZE"]) == 1:
-        yield ALONE
+        yield SINGLE_PROCESS
         return
     from torch import distributed
 
     cuda = torch.cuda.is_available() and distributed.is_nccl_available()
     distributed.init_process_group("cpu:gloo,cuda:nccl" if cuda else "gloo")
-    control = distributed.new_group(backend="gloo", timeout=PATIENCE)
+    control = distributed.new_group(backend="gloo", timeout=CONTROL_TIMEOUT)
     rank, world_size = distributed.get_rank(), distributed.get_world_size()
     with warnings.catch_warnings():
         if rank > 0:  # the first one has said it
             warnings.simplefilter("ignore")
-        yield Processes(rank, world_size, int(os.environ["LOCAL_RANK"]), control)
+        yield DistributedContext(rank, world_size, int(os.environ["LOCAL_RANK"]), control)
     distributed.destroy_process_group()  # not after an error: others may be waiting
 
 
-def dropout_state(device: torch.device, processes: Processes = ALONE) -> dict[str, Any]:
+def rng_state(
+    device: torch.device, processes: DistributedContext = SINGLE_PROCESS
+) -> dict[str, Any]:
     """Where the global streams of each process stand: those of the CPU (processes, bytes), and
     those of the CUDA devices, if they are used, as a list."""
     cuda = device.type == "cuda"
@@ -298,8 +300,8 @@ def dropout_state(device: torch.device, processes: Processes = ALONE) -> dict[st
     return {"torch_rng": processes.gather(torch.get_rng_state()[None]), "cuda_rng": list(gpu)}
 
 
-def restore_dropout(
-    state: Mapping[str, Any], device: torch.device, processes: Processes = ALONE
+def restore_rng_state(
+    state: Mapping[str, Any], device: torch.device, processes: DistributedContext = SINGLE_PROCESS
 ) -> None:
     """Put this process's global streams back to where `dropout_state` found them.
 

@@ -14,11 +14,11 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-SLOPE_FLOOR = 1e-12  # under the root: the gradient of a norm at zero is not a number
+EPS = 1e-12  # under the root: the gradient of a norm at zero is not a number
 DRAGAN_NOISE = 0.5  # times the batch's standard deviation
 
 
-class Penalty(NamedTuple):
+class GradientPenalty(NamedTuple):
     """`at` is "real", "fake" or a function (real, fake, rng) -> points; `cost` of squared norms."""
 
     at: str | Callable[[Tensor, Tensor, torch.Generator], Tensor]
@@ -30,28 +30,28 @@ def squared_norm(gradient: Tensor) -> Tensor:
     return gradient.flatten(1).square().sum(1)
 
 
-def zero_centred(squared: Tensor) -> Tensor:
+def zero_centered(squared: Tensor) -> Tensor:
     """|g|^2 / 2. Source: Mescheder et al. 2018, eq. (9): R1 at reals, R2 at fakes."""
     return squared / 2
 
 
-def unit_norm(squared: Tensor) -> Tensor:
+def one_centered(squared: Tensor) -> Tensor:
     """(|g| - 1)^2. Source: Gulrajani et al. 2017, eq. (3)."""
-    return ((squared + SLOPE_FLOOR).sqrt() - 1) ** 2
+    return ((squared + EPS).sqrt() - 1) ** 2
 
 
-def at_most_unit_norm(squared: Tensor) -> Tensor:
+def one_sided(squared: Tensor) -> Tensor:
     """max(0, |g| - 1)^2. Source: Petzka et al. 2018, eq. (8) (WGAN-LP)."""
-    return relu((squared + SLOPE_FLOOR).sqrt() - 1) ** 2
+    return relu((squared + EPS).sqrt() - 1) ** 2
 
 
-def between(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+def random_interpolates(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     """Points e x + (1 - e) y, one e ~ U(0, 1) per sample. Source: Gulrajani et al. 2017, alg. 1."""
     e = _per_sample(torch.rand(len(real), generator=rng), real)
     return e * real + (1 - e) * fake
 
 
-def around_real(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
+def dragan_points(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
     """Points x + 0.5 sd(x) e u near the data, u ~ U(0, 1) per cell and e ~ U(0, 1) per sample.
 
     Source: the authors' code of DRAGAN (the paper, Kodali et al. 2017, section 2.3, writes Gaussian
@@ -66,16 +66,16 @@ def _per_sample(values: Tensor, like: Tensor) -> Tensor:
     return values.to(like).reshape(-1, *[1] * (like.dim() - 1))
 
 
-PENALTIES: dict[str, Penalty] = {
-    "r1": Penalty("real", zero_centred),
-    "r2": Penalty("fake", zero_centred),
-    "wgan_gp": Penalty(between, unit_norm),
-    "one_sided_gp": Penalty(between, at_most_unit_norm),
-    "dragan": Penalty(around_real, unit_norm),
+PENALTIES: dict[str, GradientPenalty] = {
+    "r1": GradientPenalty("real", zero_centered),
+    "r2": GradientPenalty("fake", zero_centered),
+    "wgan_gp": GradientPenalty(random_interpolates, one_centered),
+    "one_sided_gp": GradientPenalty(random_interpolates, one_sided),
+    "dragan": GradientPenalty(dragan_points, one_centered),
 }
 
 
-def find_penalty(name: str) -> Penalty:
+def get_penalty(name: str) -> GradientPenalty:
     """The penalty called `name`; ValueError listing the names for any other."""
     if name not in PENALTIES:
         raise ValueError(f"penalty {name!r} is unknown; known: {', '.join(PENALTIES)}")

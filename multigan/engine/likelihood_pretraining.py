@@ -14,20 +14,20 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.core.modules import evaluating
+from multigan.core.modules import eval_mode
 from multigan.core.protocols import Batch, Condition
 from multigan.core.recipe import Recipe
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
-from multigan.engine.batches import feed_of
-from multigan.engine.distributed import ALONE, Processes
-from multigan.engine.optimization import Guard, Step, adam, descend
+from multigan.engine.batches import make_batch_stream
+from multigan.engine.distributed import SINGLE_PROCESS, DistributedContext
+from multigan.engine.optimization import NonFinitePolicy, Step, adam, optimizer_step
 from multigan.engine.schedules import progress_of, value_at
 
-HELD_OUT = "nll/held_out"  # what a step reports that measured it
+HELD_OUT = "nll/valid"  # what a step reports that measured it
 
 
-class LikelihoodStage:
+class LikelihoodPretraining:
     """Trains a generator with `log_likelihood`; `steps()` yields after every step.
 
     The loss is minus the log-likelihood of a sample in nats, averaged over the batch. The stage is
@@ -47,10 +47,10 @@ class LikelihoodStage:
         seed: int,
         device: torch.device,
         workers: int = 0,
-        guard: Guard | None = None,
-        processes: Processes = ALONE,
+        guard: NonFinitePolicy | None = None,
+        processes: DistributedContext = SINGLE_PROCESS,
     ) -> None:
-        self.guard, self.processes = Guard() if guard is None else guard, processes
+        self.guard, self.processes = NonFinitePolicy() if guard is None else guard, processes
         self.recipe, self.generator, self.autocast = recipe, generator, autocast
         self.seed, self.device = seed, device
         self.number = 0  # steps done
@@ -59,7 +59,7 @@ class LikelihoodStage:
         self._best_weights: dict[str, Tensor] = {}
         self.optimizer = adam(generator)
         own = keyed_rng(seed, "likelihood").initial_seed()  # other batches than the game's
-        self.feed = feed_of(recipe, own, device, workers, processes)
+        self.feed = make_batch_stream(recipe, own, device, workers, processes)
         self.held_out_data = recipe.data.split("valid")
         if len(self.held_out_data) == 0:
             raise ValueError("the validation split is empty; the likelihood stage stops by it")
@@ -94,16 +94,16 @@ class LikelihoodStage:
 
         def terms(x: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
             with self.autocast:
-                return {"loss/likelihood": nats(self.generator, Batch(x, condition)).mean()}
+                return {"loss/likelihood": nll(self.generator, Batch(x, condition)).mean()}
 
-        values = descend(
+        values = optimizer_step(
             "likelihood",
             self.generator,
             self.optimizer,
             batch,
             terms,
-            self.recipe.accumulate,
-            self.recipe.clip_norm,
+            self.recipe.gradient_accumulation_steps,
+            self.recipe.max_grad_norm,
             self.guard,
             self.processes,
         )
@@ -114,12 +114,12 @@ class LikelihoodStage:
         data, rank, world_size = self.held_out_data, self.processes.rank, self.processes.world_size
         parts = torch.arange(len(data)).split(self.recipe.batch_size)
         totals = torch.zeros(len(parts), dtype=torch.float64)
-        with evaluating(self.generator), torch.no_grad(), self.autocast:
+        with eval_mode(self.generator), torch.no_grad(), self.autocast:
             for k in range(rank, len(parts), world_size):
                 first = int(parts[k][0])
-                rng = keyed_rng(self.seed, "held out", first) if data.draws else None
+                rng = keyed_rng(self.seed, "held out", first) if data.is_stochastic else None
                 batch = tree_map(lambda leaf: leaf.to(self.device), data.batch(parts[k], rng))
-                totals[k] = nats(self.generator, batch).double().sum()
+                totals[k] = nll(self.generator, batch).double().sum()
         return sum(self.processes.total(totals[None]).tolist()) / len(data)
 
     def _judge(self, held_out: float) -> None:
@@ -158,6 +158,6 @@ class LikelihoodStage:
             self.optimizer.load_state_dict(state["optimizer"])
 
 
-def nats(generator: Any, batch: Batch) -> Tensor:
+def nll(generator: Any, batch: Batch) -> Tensor:
     """Minus the log-likelihood of each sample (B,)."""
     return -generator.log_likelihood(batch)

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn.functional import relu, softplus
 
 
-class Loss(NamedTuple):
+class AdversarialLoss(NamedTuple):
     """A game of two players, each a function (real logits, fake logits) -> values to minimise."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
@@ -79,17 +79,21 @@ def swapped_cross_entropy_generator(real: Tensor, fake: Tensor) -> Tensor:
     return cross_entropy_discriminator(fake, real)
 
 
-LOSSES: dict[str, Loss] = {
-    "nonsaturating": Loss(cross_entropy_discriminator, nonsaturating_generator, boundary=0.0),
-    "minimax": Loss(cross_entropy_discriminator, minimax_generator, boundary=0.0),
-    "hinge": Loss(hinge_discriminator, critic_generator, boundary=0.0),
-    "least_squares": Loss(least_squares_discriminator, least_squares_generator, boundary=0.5),
-    "wasserstein": Loss(wasserstein_discriminator, critic_generator),
-    "relativistic": Loss(
+LOSSES: dict[str, AdversarialLoss] = {
+    "nonsaturating": AdversarialLoss(
+        cross_entropy_discriminator, nonsaturating_generator, boundary=0.0
+    ),
+    "minimax": AdversarialLoss(cross_entropy_discriminator, minimax_generator, boundary=0.0),
+    "hinge": AdversarialLoss(hinge_discriminator, critic_generator, boundary=0.0),
+    "least_squares": AdversarialLoss(
+        least_squares_discriminator, least_squares_generator, boundary=0.5
+    ),
+    "wasserstein": AdversarialLoss(wasserstein_discriminator, critic_generator),
+    "relativistic": AdversarialLoss(
         relativistic_discriminator, relativistic_generator, generator_sees_real=True, burn_in=0.2
     ),
     # RaGAN (Jolicoeur-Martineau 2019, section 4): cross-entropy on logits less the other's mean.
-    "relativistic_average": Loss(
+    "relativistic_average": AdversarialLoss(
         cross_entropy_discriminator,
         swapped_cross_entropy_generator,
         generator_sees_real=True,
@@ -98,7 +102,7 @@ LOSSES: dict[str, Loss] = {
 }
 
 
-def find_loss(name: str) -> Loss:
+def get_loss(name: str) -> AdversarialLoss:
     """The loss called `name`; ValueError listing the names for any other."""
     if name not in LOSSES:
         raise ValueError(f"loss {name!r} is unknown; known: {', '.join(LOSSES)}")

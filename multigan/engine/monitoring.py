@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from multigan.core.modules import evaluating
+from multigan.core.modules import eval_mode
 from multigan.core.protocols import Condition
 from multigan.core.recipe import Recipe
-from multigan.engine.losses import find_loss
+from multigan.engine.losses import get_loss
 
 LINES = 3  # that a sign stands in before it is said
 FEWEST, SHARE, MOST = 25, 4, 100  # steps that it stands for: a 4th of a short game
@@ -41,7 +41,7 @@ def first_not_finite(
     return None
 
 
-class Figures(NamedTuple):
+class LogSummary(NamedTuple):
     """The means of one log line of the game, and what they are measured by."""
 
     values: Mapping[str, float]
@@ -51,7 +51,7 @@ class Figures(NamedTuple):
     @property
     def loss(self) -> float:
         """D's loss less its penalties."""
-        return self.values.get("loss/game", self.values["loss/discriminator"])
+        return self.values.get("loss/discriminator_adversarial", self.values["loss/discriminator"])
 
     @property
     def penalty(self) -> float:
@@ -61,12 +61,12 @@ class Figures(NamedTuple):
     @property
     def gap(self) -> float:
         """How much higher reals score than fakes."""
-        return self.values["logit/gap"]
+        return self.values["logits/gap"]
 
 
-def alike_reals(figures: Figures) -> str | None:
+def degenerate_data(figures: LogSummary) -> str | None:
     """All real samples are one and the same."""
-    varied = figures.values.get("variety/real", math.inf)
+    varied = figures.values.get("diversity/real", math.inf)
     if varied >= ALIKE:
         return None
     return (
@@ -75,23 +75,26 @@ def alike_reals(figures: Figures) -> str | None:
     )
 
 
-def collapse(figures: Figures) -> str | None:
+def mode_collapse(figures: LogSummary) -> str | None:
     """The generator makes the same few samples again and again."""
     values = figures.values
-    if "variety/fake" not in values or values["variety/real"] < ALIKE:
+    if "diversity/fake" not in values or values["diversity/real"] < ALIKE:
         return None
-    varied, twins = values["variety/fake"], values["twins/fake"] - values["twins/real"]
+    varied, twins = (
+        values["diversity/fake"],
+        values["near_duplicates/fake"] - values["near_duplicates/real"],
+    )
     if varied >= VARIED and twins <= TWINS:
         return None
     return (
         f"the generator has collapsed: its samples differ {100 * varied:.2g} % as much as real "
-        f"ones and {100 * values['twins/fake']:.0f} % have a twin in their batch (real: "
-        f"{100 * values['twins/real']:.0f} %); try the relativistic loss with r1 and r2, a larger "
-        "gamma or a smaller learning rate"
+        f"ones and {100 * values['near_duplicates/fake']:.0f} % have a twin in their batch (real: "
+        f"{100 * values['near_duplicates/real']:.0f} %); try the relativistic loss with r1 and "
+        "r2, a larger gamma or a smaller learning rate"
     )
 
 
-def apart(figures: Figures) -> str | None:
+def divergence(figures: LogSummary) -> str | None:
     """The losses are out of all proportion."""
     if not 0 < APART * figures.guessing < figures.loss:
         return None
@@ -101,7 +104,7 @@ def apart(figures: Figures) -> str | None:
     )
 
 
-def discriminator_won(figures: Figures) -> str | None:
+def discriminator_dominates(figures: LogSummary) -> str | None:
     """Nothing that the generator makes deceives the discriminator."""
     if figures.guessing <= 0 or figures.gap <= 0 or figures.loss >= WON * figures.guessing:
         return None
@@ -112,7 +115,7 @@ def discriminator_won(figures: Figures) -> str | None:
     )
 
 
-def generator_won(figures: Figures) -> str | None:
+def generator_dominates(figures: LogSummary) -> str | None:
     """The discriminator prefers fakes."""
     ahead = figures.gap < -BEHIND * figures.guessing
     if not (ahead and 0 < LOST * figures.guessing < figures.loss):
@@ -124,7 +127,7 @@ def generator_won(figures: Figures) -> str | None:
     )
 
 
-def penalty_dominates(figures: Figures) -> str | None:
+def penalty_dominates(figures: LogSummary) -> str | None:
     """The discriminator works for its penalties and not for the game."""
     own = max(abs(figures.loss), figures.guessing)
     if figures.penalty <= DOMINATES * own:
@@ -135,10 +138,10 @@ def penalty_dominates(figures: Figures) -> str | None:
     )
 
 
-def no_progress(figures: Figures) -> str | None:
+def vanishing_gradient(figures: LogSummary) -> str | None:
     """A network is given no gradient that could move it."""
     for name, size in figures.sizes.items():
-        norm = figures.values.get(f"gradient_norm/{name}", math.inf)
+        norm = figures.values.get(f"grad_norm/{name}", math.inf)
         if norm < VANISHED * math.sqrt(size):
             return (
                 f"no progress: the gradient of the {name} has vanished (norm {norm:.1g} over "
@@ -147,25 +150,25 @@ def no_progress(figures: Figures) -> str | None:
     return None
 
 
-SIGNS: dict[str, Callable[[Figures], str | None]] = {
-    "alike reals": alike_reals,
-    "collapse": collapse,
-    "apart": apart,
-    "discriminator won": discriminator_won,
-    "generator won": generator_won,
+CHECKS: dict[str, Callable[[LogSummary], str | None]] = {
+    "alike reals": degenerate_data,
+    "collapse": mode_collapse,
+    "apart": divergence,
+    "discriminator won": discriminator_dominates,
+    "generator won": generator_dominates,
     "penalty dominates": penalty_dominates,
-    "no progress": no_progress,
+    "no progress": vanishing_gradient,
 }
 
 
-class Health:
+class TrainingMonitor:
     """Reads one log line of a run after the other, and says which signs last.
 
     `horizon` is the length that the run was planned with, by default the recipe's steps.
     """
 
     def __init__(self, recipe: Recipe, horizon: int | None = None) -> None:
-        self._guessing = cost_of_guessing(recipe.loss)
+        self._guessing = loss_at_chance(recipe.loss)
         self._sizes = {
             name: sum(p.numel() for p in network.parameters() if p.requires_grad)  # type: ignore
             for name, network in (
@@ -173,15 +176,15 @@ class Health:
                 ("generator", recipe.generator),
             )
         }
-        self._steps = standing(recipe.steps if horizon is None else horizon)
+        self._steps = min_persistence(recipe.steps if horizon is None else horizon)
         self._seen: dict[str, list[int]] = {}  # sign -> lines in a row, step of the first of them
 
     def read(self, number: int, values: Mapping[str, float]) -> dict[str, str]:
         """The signs of step `number` of the game that have lasted, by name, each a sentence."""
-        if number < self._steps or "logit/gap" not in values:
+        if number < self._steps or "logits/gap" not in values:
             return {}
-        figures = Figures(values, self._guessing, self._sizes)
-        found = {name: said for name, sign in SIGNS.items() if (said := sign(figures))}
+        figures = LogSummary(values, self._guessing, self._sizes)
+        found = {name: said for name, sign in CHECKS.items() if (said := sign(figures))}
         before = self._seen
         self._seen = {}
         for name in found:
@@ -202,7 +205,7 @@ class Health:
         self._seen = {name: list(seen) for name, seen in state.items()}
 
 
-def standing(steps: int) -> int:
+def min_persistence(steps: int) -> int:
     """How many steps of a game of `steps` a sign has to stand for; the first so many tell nothing.
 
     So nothing is said before twice as many.
@@ -210,37 +213,38 @@ def standing(steps: int) -> int:
     return min(MOST, max(FEWEST, steps // SHARE))
 
 
-def can_be_judged(steps: int, logged: Iterable[int]) -> bool:
+def has_enough_logs(steps: int, logged: Iterable[int]) -> bool:
     """Whether a sign could have been said in a game of `steps` with lines at the steps `logged`."""
-    told = [number for number in logged if number >= standing(steps)]
-    return len(told) >= LINES and told[-1] - told[0] >= standing(steps)
+    told = [number for number in logged if number >= min_persistence(steps)]
+    return len(told) >= LINES and told[-1] - told[0] >= min_persistence(steps)
 
 
-def cost_of_guessing(loss: str) -> float:
+def loss_at_chance(loss: str) -> float:
     """D's loss where real and fake score the same, 0: it cannot tell them apart."""
     nothing = torch.zeros(1)
-    return float(find_loss(loss).discriminator(nothing, nothing))
+    return float(get_loss(loss).discriminator(nothing, nothing))
 
 
-LOOKED_AT = 256  # samples of each side, at most
-TWIN = 0.01  # of the mean distance between two reals: nearer samples count as the same
+MAX_SAMPLES = 256  # samples of each side, at most
+NEAR_DUPLICATE = 0.01  # of the mean distance between two reals: nearer samples count as the same
 EQUAL = 1e-6  # of the reals' mean norm: a mean distance that is rounding
 
 
 @torch.no_grad()
-def variety(
+def diversity_metrics(
     discriminator: Any, real: Tensor, fake: Tensor, condition: Condition
 ) -> dict[str, Tensor]:
     """Distances in D's features, or between samples as they are where it shows none.
 
-    `variety/real` is the mean distance between two reals, as a share of their mean norm;
-    `variety/fake` is that of two fakes, as a share of the reals'; `twins/real` and `twins/fake` are
-    the shares of samples with another one nearer than a hundredth of it. Nothing is drawn, no
-    buffer moves. Empty for a batch of one sample; nothing of fakes where all reals are equal.
+    `diversity/real` is the mean distance between two reals, as a share of their mean norm;
+    `diversity/fake` is that of two fakes, as a share of the reals'; `near_duplicates/real` and
+    `near_duplicates/fake` are the shares of samples with another one nearer than a hundredth
+    of it. Nothing is drawn, no buffer moves. Empty for a batch of one sample;
+    nothing of fakes where all reals are equal.
     """
     if len(real) < 2:
         return {}
-    with evaluating(discriminator):
+    with eval_mode(discriminator):
         features = getattr(discriminator, "features", lambda x, condition: x)
         sides = [features(x, condition).float().flatten(1) for x in (real, fake)]
     centre = sides[0].mean(0)  # cdist multiplies matrices: far from the origin it would be coarse
@@ -248,15 +252,15 @@ def variety(
     n = len(real)
     means = [between.sum() / (n * (n - 1)) for between in distances]
     near = [
-        (between.fill_diagonal_(torch.inf).amin(1) < TWIN * means[0]).float().mean()
+        (between.fill_diagonal_(torch.inf).amin(1) < NEAR_DUPLICATE * means[0]).float().mean()
         for between in distances
     ]
     norm = sides[0].norm(dim=1).mean()
-    of_reals = {"variety/real": means[0] / norm.clamp_min(torch.finfo(norm.dtype).tiny)}
+    of_reals = {"diversity/real": means[0] / norm.clamp_min(torch.finfo(norm.dtype).tiny)}
     if means[0] <= EQUAL * norm:
         return of_reals
     return of_reals | {
-        "variety/fake": means[1] / means[0],
-        "twins/real": near[0],
-        "twins/fake": near[1],
+        "diversity/fake": means[1] / means[0],
+        "near_duplicates/real": near[0],
+        "near_duplicates/fake": near[1],
     }

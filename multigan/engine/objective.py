@@ -16,12 +16,12 @@ from torch import Tensor, nn
 
 from multigan.core.protocols import Augment, Condition
 from multigan.core.trees import tree_cat
-from multigan.engine.distributed import ALONE, Processes
-from multigan.engine.gradient_penalties import find_penalty, squared_norm
-from multigan.engine.losses import find_loss
+from multigan.engine.distributed import SINGLE_PROCESS, DistributedContext
+from multigan.engine.gradient_penalties import get_penalty, squared_norm
+from multigan.engine.losses import get_loss
 
 
-class Score(NamedTuple):
+class WeightedLogits(NamedTuple):
     """D's logits (B, L) and their weights (B, L): L logits a sample."""
 
     logits: Tensor
@@ -31,14 +31,14 @@ class Score(NamedTuple):
         """The weighted mean logit of each sample (B,)."""
         return weighted_mean(self.logits, self.weights)
 
-    def relative_to(self, mean: Tensor) -> Score:
+    def relative_to(self, mean: Tensor) -> WeightedLogits:
         """These logits less the other side's mean over the batch."""
-        return Score(self.logits - mean, self.weights)
+        return WeightedLogits(self.logits - mean, self.weights)
 
-    def halves(self) -> tuple[Score, Score]:
+    def halves(self) -> tuple[WeightedLogits, WeightedLogits]:
         """The scores of the first and of the second half of the batch."""
         logits, weights = self.logits.tensor_split(2), self.weights.tensor_split(2)
-        return Score(logits[0], weights[0]), Score(logits[1], weights[1])
+        return WeightedLogits(logits[0], weights[0]), WeightedLogits(logits[1], weights[1])
 
 
 def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
@@ -47,12 +47,12 @@ def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
     return (values * weights).sum(1) / torch.where(total > 0, total, 1)
 
 
-def as_score(output: Tensor | tuple[Tensor, Tensor]) -> Score:
+def as_weighted_logits(output: Tensor | tuple[Tensor, Tensor]) -> WeightedLogits:
     """D's output, logits (B, ...) or a pair with weights, as a Score in float32 or wider."""
     logits, weights = output if isinstance(output, tuple) else (output, torch.ones_like(output))
     wide = torch.promote_types(logits.dtype, torch.float32)
     rows = len(logits)
-    return Score(logits.to(wide).reshape(rows, -1), weights.to(wide).reshape(rows, -1))
+    return WeightedLogits(logits.to(wide).reshape(rows, -1), weights.to(wide).reshape(rows, -1))
 
 
 class Objective:
@@ -72,28 +72,28 @@ class Objective:
         penalties: Mapping[str, Any],
         augment: Augment | None = None,
         compile: bool = False,
-        processes: Processes = ALONE,
+        processes: DistributedContext = SINGLE_PROCESS,
     ) -> None:
         self.discriminator, self.augment, self.processes = discriminator, augment, processes
-        self.loss = find_loss(loss)
-        self.penalties = {name: find_penalty(name) for name in penalties}
-        self.adapts = hasattr(augment, "adapt")
+        self.loss = get_loss(loss)
+        self.penalties = {name: get_penalty(name) for name in penalties}
+        self.adapts = hasattr(augment, "update_probability")
         if self.adapts and self.loss.boundary is None:
             raise ValueError(
                 "the augmentation adapts to the side on which D's real logits stand, and the loss "
                 f"{loss} knows no sides: take a scheduled one, or the loss nonsaturating or hinge"
             )
-        self.couples_batch = bool(getattr(discriminator, "couples_batch", False))
+        self.uses_batch_statistics = bool(getattr(discriminator, "uses_batch_statistics", False))
         self.embeds = hasattr(discriminator, "embed")
         judge = discriminator.score if self.embeds else discriminator
         self._judge = torch.compile(judge) if compile else judge
-        if penalties and self.couples_batch:
+        if penalties and self.uses_batch_statistics:
             raise ValueError(
                 f"penalties {', '.join(penalties)} need each sample's own gradient, but the "
                 "discriminator couples the batch (batch norm, minibatch stddev or packing): "
                 "take one of the two away"
             )
-        if self.couples_batch and processes.world_size > 1:
+        if self.uses_batch_statistics and processes.world_size > 1:
             raise ValueError(
                 "the discriminator couples the batch (batch norm, minibatch stddev or packing), "
                 f"whose rows {processes.world_size} processes share: train it in one"
@@ -113,7 +113,7 @@ class Objective:
         rng: torch.Generator,
     ) -> dict[str, Tensor]:
         """`loss/discriminator` to minimise, and its parts; `gammas` are those due in this step."""
-        if self.couples_batch:
+        if self.uses_batch_statistics:
             real_score = self._score([real], condition, rng)
             fake_score = self._score([fake], condition, rng)
         else:  # one forward for both sides, whose slopes are then one autograd call
@@ -127,13 +127,13 @@ class Objective:
             real_score, fake_score = score.halves()
         loss = self._reduce(self.loss.discriminator, real_score, fake_score)
         values = {
-            "logit/real": real_score.per_sample().mean(),
-            "logit/fake": fake_score.per_sample().mean(),
+            "logits/real": real_score.per_sample().mean(),
+            "logits/fake": fake_score.per_sample().mean(),
         }
         if self.adapts and self.loss.boundary is not None:
-            values["sign/real"] = (real_score.per_sample() - self.loss.boundary).sign().mean()
+            values["signs/real"] = (real_score.per_sample() - self.loss.boundary).sign().mean()
         if gammas:
-            values["loss/game"] = loss  # without the penalties
+            values["loss/discriminator_adversarial"] = loss  # without the penalties
         for name, gamma in gammas.items():
             at, cost = self.penalties[name]
             if callable(at):
@@ -156,10 +156,10 @@ class Objective:
         """`loss/generator` to minimise; D is frozen, so no weight gradient of it is computed.
 
         Where no gradient flows through `fake`, its maker's `policy_loss`, if it has one, is
-        minimised instead, and what the game costs it is reported as `cost/generator`.
+        minimised instead, and what the game costs it is reported as `loss/generator_adversarial`.
         """
         real_score = None
-        with frozen(self.discriminator):
+        with frozen_parameters(self.discriminator):
             fake_score = self._score([fake], condition, rng)
             if self.loss.generator_sees_real:
                 with torch.no_grad():
@@ -170,14 +170,16 @@ class Objective:
             return {"loss/generator": cost}
         paid = (costs.detach(), weights.detach(), self.processes.total)
         loss = policy_loss(fake, condition, *paid).mean()
-        return {"loss/generator": loss, "cost/generator": cost}
+        return {"loss/generator": loss, "loss/generator_adversarial": cost}
 
-    def _score(self, sides: list[Tensor], condition: Condition, rng: torch.Generator) -> Score:
+    def _score(
+        self, sides: list[Tensor], condition: Condition, rng: torch.Generator
+    ) -> WeightedLogits:
         """The scores of one side of the game or of both, in one forward."""
         if self.augment is not None:
             seen, condition = self._augmented(_joined(sides), condition, rng, len(sides))
             sides = [seen]
-        return as_score(self._judge(self._entry(sides), condition))
+        return as_weighted_logits(self._judge(self._entry(sides), condition))
 
     def _entry(self, sides: list[Tensor]) -> Tensor:
         """The sides as one batch, embedded before they are joined: an embedding is narrower."""
@@ -201,7 +203,7 @@ class Objective:
 
     def _slopes(
         self, sides: list[Tensor], condition: Condition, rng: torch.Generator
-    ) -> tuple[Score, Tensor]:
+    ) -> tuple[WeightedLogits, Tensor]:
         """The scores at the sides, and |grad of each sample's mean logit|^2 (B,) with its graph.
 
         The slope is taken before augmentation, or at D's embedding; samples do not meet in D, so
@@ -210,18 +212,20 @@ class Objective:
         d, entry = self.discriminator, self._entry(sides)
         if self.embeds:
             entry = entry if entry.requires_grad else entry.requires_grad_()
-            score = as_score(d.score(entry, condition))
+            score = as_weighted_logits(d.score(entry, condition))
         else:
             entry = entry.detach().requires_grad_()
-            score = as_score(d(*self._augmented(entry, condition, rng, len(sides))))
+            score = as_weighted_logits(d(*self._augmented(entry, condition, rng, len(sides))))
         (slope,) = torch.autograd.grad(score.per_sample().sum(), entry, create_graph=True)
         return score, d.squared_input_norm(slope) if self.embeds else squared_norm(slope)
 
-    def _reduce(self, loss: Callable[..., Tensor], real: Score | None, fake: Score) -> Tensor:
+    def _reduce(
+        self, loss: Callable[..., Tensor], real: WeightedLogits | None, fake: WeightedLogits
+    ) -> Tensor:
         return weighted_mean(*self._costs(loss, real, fake)).mean()
 
     def _costs(
-        self, loss: Callable[..., Tensor], real: Score | None, fake: Score
+        self, loss: Callable[..., Tensor], real: WeightedLogits | None, fake: WeightedLogits
     ) -> tuple[Tensor, Tensor]:
         """What each logit costs (B, L), and its weight (B, L)."""
         if real is None:
@@ -238,7 +242,7 @@ def _joined(sides: list[Tensor]) -> Tensor:
 
 
 @contextmanager
-def frozen(module: nn.Module) -> Iterator[None]:
+def frozen_parameters(module: nn.Module) -> Iterator[None]:
     """A block in which no parameter of `module` requires a gradient; its own mask returns."""
     thawed = [parameter for parameter in module.parameters() if parameter.requires_grad]
     for parameter in thawed:

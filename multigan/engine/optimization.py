@@ -12,12 +12,12 @@ from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
 from multigan.core.protocols import Batch, Condition
 from multigan.core.trees import tree_map
-from multigan.engine.distributed import ALONE, Processes
+from multigan.engine.distributed import SINGLE_PROCESS, DistributedContext
 
 PRECISIONS = ("fp32", "bf16")
 
 
-class Precision:
+class Autocast:
     """The context of a forward pass: "bf16" casts products and convolutions, weights stay float32.
 
     Raises ValueError for an unknown name.
@@ -36,14 +36,14 @@ class Precision:
 
 RAISE, SKIP, ROLLBACK = "raise", "skip", "rollback"
 POLICIES = (RAISE, SKIP, ROLLBACK)
-SKIPS_IN_A_ROW = 10  # more of them say that waiting does not help
+MAX_CONSECUTIVE_SKIPS = 10  # more of them say that waiting does not help
 
 
-class NotFinite(Exception):
+class NonFiniteError(Exception):
     """An update that cannot be made; the weights are as they were before it."""
 
 
-class Guard:
+class NonFinitePolicy:
     """Asked before each optimiser step whether it may be made.
 
     "skip" leaves the update out, at most SKIPS_IN_A_ROW times in turn; "raise" and "rollback"
@@ -69,11 +69,13 @@ class Guard:
             return True
         culprit = f"the gradient of the {name}" if bool(torch.isfinite(loss)) else f"loss/{name}"
         if self.policy != SKIP:
-            raise NotFinite(culprit)
+            raise NonFiniteError(culprit)
         self.skipped += 1
         self.in_a_row[name] = self.in_a_row.get(name, 0) + 1
-        if self.in_a_row[name] > SKIPS_IN_A_ROW:
-            raise NotFinite(f"after {SKIPS_IN_A_ROW} updates left out in a row {culprit}")
+        if self.in_a_row[name] > MAX_CONSECUTIVE_SKIPS:
+            raise NonFiniteError(
+                f"after {MAX_CONSECUTIVE_SKIPS} updates left out in a row {culprit}"
+            )
         return False
 
     def state(self) -> dict[str, Any]:
@@ -98,45 +100,45 @@ class Step(NamedTuple):
     values: Mapping[str, Tensor | float]
 
 
-Terms = Callable[[Tensor, Condition, int], dict[str, Tensor]]
+LossTerms = Callable[[Tensor, Condition, int], dict[str, Tensor]]
 """(x, condition, micro-batch) -> the terms of the loss by name."""
 
 
-def descend(
+def optimizer_step(
     name: str,
     network: nn.Module,
     optimizer: optim.Optimizer,
     batch: Batch,
-    terms_of: Terms,
-    accumulate: int = 1,
-    clip_norm: float | None = None,
-    guard: Guard | None = None,
-    processes: Processes = ALONE,
+    terms_of: LossTerms,
+    gradient_accumulation_steps: int = 1,
+    max_grad_norm: float | None = None,
+    guard: NonFinitePolicy | None = None,
+    processes: DistributedContext = SINGLE_PROCESS,
 ) -> dict[str, Tensor | float]:
     """One step down `loss/<name>`: the gradients of all micro-batches, averaged; their terms.
 
     Both are averaged over the processes, so that all of them decide and step alike.
 
-    `gradient_norm/<name>` is the norm before any clipping. Where the guard forbids the step, it is
+    `grad_norm/<name>` is the norm before any clipping. Where the guard forbids the step, it is
     left out: weights and moments stay as they are.
     """
-    guard = Guard() if guard is None else guard
+    guard = NonFinitePolicy() if guard is None else guard
     optimizer.zero_grad(set_to_none=True)
     parts = []
-    for micro in range(accumulate):
+    for micro in range(gradient_accumulation_steps):
         x, condition = tree_map(
-            lambda leaf, micro=micro: leaf.tensor_split(accumulate)[micro], batch
+            lambda leaf, micro=micro: leaf.tensor_split(gradient_accumulation_steps)[micro], batch
         )
         terms = terms_of(x, condition, micro)
-        (terms[f"loss/{name}"] / accumulate).backward()
+        (terms[f"loss/{name}"] / gradient_accumulation_steps).backward()
         parts.append({key: term.detach() for key, term in terms.items()})
-    values = agreed(network, mean_of(parts), processes)
+    values = all_reduce_gradients(network, average_metrics(parts), processes)
     gradients = [p.grad for p in network.parameters() if p.grad is not None]
     norm = get_total_norm(gradients)
     if guard.allows(name, values[f"loss/{name}"], norm):
-        values[f"gradient_norm/{name}"] = norm
-        if clip_norm is not None:
-            clip_grads_with_norm_(network.parameters(), clip_norm, norm)
+        values[f"grad_norm/{name}"] = norm
+        if max_grad_norm is not None:
+            clip_grads_with_norm_(network.parameters(), max_grad_norm, norm)
         optimizer.step()
     else:
         values = {}
@@ -144,7 +146,9 @@ def descend(
     return values
 
 
-def agreed(network: nn.Module, values: dict[str, Any], processes: Processes) -> dict[str, Any]:
+def all_reduce_gradients(
+    network: nn.Module, values: dict[str, Any], processes: DistributedContext
+) -> dict[str, Any]:
     """Average the gradients of a network, in place, and the values over the processes, in one go.
 
     A gradient that no process has stays None: its parameter does not move.
@@ -164,7 +168,7 @@ def agreed(network: nn.Module, values: dict[str, Any], processes: Processes) -> 
     return dict(zip(values, averages[len(learnt) :], strict=True))
 
 
-def mean_of(parts: list[dict[str, Any]]) -> dict[str, Any]:
+def average_metrics(parts: list[dict[str, Any]]) -> dict[str, Any]:
     """The mean of each value over the parts that have it (lazy penalties are in some only)."""
     if len(parts) == 1:
         return dict(parts[0])

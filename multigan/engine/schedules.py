@@ -10,7 +10,7 @@ from typing import Any
 from torch import optim
 
 from multigan.core.recipe import Recipe, Schedule, Value
-from multigan.engine.losses import find_loss
+from multigan.engine.losses import get_loss
 
 
 def cosine(start: float, end: float, share: float) -> float:
@@ -44,11 +44,11 @@ def value_at(value: Value, progress: float) -> float:
     """The value of a number or a schedule at `progress` in [0, 1]."""
     if not isinstance(value, Schedule):
         return float(value)
-    share = min(1.0, progress / value.until) if value.until > 0 else 1.0
+    share = min(1.0, progress / value.fraction) if value.fraction > 0 else 1.0
     return SHAPES[value.shape](value.start, value.end, share)
 
 
-def check_value(name: str, value: Value, below: float = math.inf) -> None:
+def check_schedule(name: str, value: Value, below: float = math.inf) -> None:
     """Raise ValueError in one line unless the value stays in [0, below) on a known shape."""
     if not isinstance(value, Schedule):
         ends = [float(value)]
@@ -74,7 +74,7 @@ def with_burn_in(recipe: Recipe) -> Recipe:
 
     Source: Huang et al. 2024 (R3GAN), appendix; the figures are those of its presets.
     """
-    share = find_loss(recipe.loss).burn_in if recipe.burn_in is None else recipe.burn_in
+    share = get_loss(recipe.loss).burn_in if recipe.burn_in is None else recipe.burn_in
     if share <= 0:
         return recipe
 
@@ -94,7 +94,7 @@ def with_burn_in(recipe: Recipe) -> Recipe:
     )
 
 
-def set_rates(
+def apply_schedules(
     recipe: Recipe,
     optimizers: Mapping[str, optim.Optimizer],
     generator: Any,
@@ -119,10 +119,10 @@ def set_rates(
     return rates
 
 
-def gammas_at(recipe: Recipe, progress: float) -> dict[str, float]:
+def penalty_weights(recipe: Recipe, progress: float) -> dict[str, float]:
     """The weight of each penalty in an update that it is due in; those of weight 0 are left out."""
     weights = {
-        name: recipe.penalty_every * value_at(gamma, progress)
+        name: recipe.penalty_interval * value_at(gamma, progress)
         for name, gamma in recipe.penalties.items()
     }
     return {name: weight for name, weight in weights.items() if weight > 0}

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from multigan.engine.distributed import Processes
+from multigan.engine.distributed import DistributedContext
 
 
-def share_statistics(network: nn.Module, processes: Processes) -> None:
+def sync_batch_norm(network: nn.Module, processes: DistributedContext) -> None:
     """Let every batch norm of a network take its statistics from all processes, while it trains.
 
     Parameters, buffers and their names stay; the running statistics are the same in every process.
@@ -25,7 +25,7 @@ def share_statistics(network: nn.Module, processes: Processes) -> None:
             module.forward = partial(_forward, module, processes)  # type: ignore[method-assign]
 
 
-def _forward(norm: Any, processes: Processes, x: Tensor) -> Tensor:
+def _forward(norm: Any, processes: DistributedContext, x: Tensor) -> Tensor:
     """(B, C, ...) -> (B, C, ...), as nn.BatchNorm does with the rows of all processes."""
     if not norm.training:  # each process measures rows of its own then, and not equally often
         return type(norm).forward(norm, x)

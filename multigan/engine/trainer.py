@@ -11,26 +11,37 @@ from torch import Tensor, nn
 from multigan.core.protocols import Batch, Condition
 from multigan.core.recipe import Recipe
 from multigan.core.trees import tree_map
-from multigan.engine.averaging import Ema, Lookahead
-from multigan.engine.batches import Draws, Fakes, feed_of, phase_of
-from multigan.engine.distributed import ALONE, Processes, dropout_state, restore_dropout
-from multigan.engine.likelihood_pretraining import LikelihoodStage, nats
-from multigan.engine.monitoring import LOOKED_AT, variety
+from multigan.engine.averaging import EMA, Lookahead
+from multigan.engine.batches import FakeBatches, StepRandomness, make_batch_stream, phase_name
+from multigan.engine.distributed import (
+    SINGLE_PROCESS,
+    DistributedContext,
+    restore_rng_state,
+    rng_state,
+)
+from multigan.engine.likelihood_pretraining import LikelihoodPretraining, nll
+from multigan.engine.monitoring import MAX_SAMPLES, diversity_metrics
 from multigan.engine.objective import Objective
 from multigan.engine.optimization import (
     RAISE,
     SKIP,
-    Guard,
-    Precision,
+    Autocast,
+    LossTerms,
+    NonFinitePolicy,
     Step,
-    Terms,
     adam,
-    descend,
-    mean_of,
+    average_metrics,
+    optimizer_step,
 )
 from multigan.engine.recipe_checks import check_recipe
-from multigan.engine.schedules import gammas_at, progress_of, set_rates, value_at, with_burn_in
-from multigan.engine.sync_batch_norm import share_statistics
+from multigan.engine.schedules import (
+    apply_schedules,
+    penalty_weights,
+    progress_of,
+    value_at,
+    with_burn_in,
+)
+from multigan.engine.sync_batch_norm import sync_batch_norm
 
 
 class AdversarialTrainer:
@@ -57,26 +68,26 @@ class AdversarialTrainer:
         compile: bool = False,
         workers: int = 0,
         not_finite: str = RAISE,
-        processes: Processes = ALONE,
+        processes: DistributedContext = SINGLE_PROCESS,
     ) -> None:
         check_recipe(recipe)
         self.recipe = with_burn_in(recipe)
         self.seed, self.device, self.processes = seed, torch.device(device), processes
-        self._autocast = Precision(precision, self.device)
-        self._draws = Draws(seed, self.device, processes)
+        self._autocast = Autocast(precision, self.device)
+        self._draws = StepRandomness(seed, self.device, processes)
         self.horizon = recipe.steps if horizon is None else horizon  # steps of the schedules
         self.number = 0  # steps done
         self.rate_share = 1.0  # of the learning rates: less after going back from a failure
-        self.guard = Guard(not_finite)
+        self.guard = NonFinitePolicy(not_finite)
         self._last: tuple[Tensor, Tensor, Condition] | None = None  # D's last batch
         self.generator = cast(Any, recipe.generator)
         self.discriminator = cast(Any, recipe.discriminator)
         for network in (self.generator, self.discriminator):
             network.to(self.device).train()
-        self.fakes = Fakes(self.generator, recipe, self._draws, compile)
-        self.ema = Ema(self.generator)
-        share_statistics(self.generator, processes)
-        self.feed = feed_of(recipe, seed, self.device, workers, processes)
+        self.fakes = FakeBatches(self.generator, recipe, self._draws, compile)
+        self.ema = EMA(self.generator)
+        sync_batch_norm(self.generator, processes)
+        self.feed = make_batch_stream(recipe, seed, self.device, workers, processes)
         self.objective = Objective(
             self.discriminator,
             recipe.loss,
@@ -90,11 +101,11 @@ class AdversarialTrainer:
             "discriminator": adam(self.discriminator),
         }
         self.lookahead = Lookahead(
-            [self.generator, self.discriminator], recipe.lookahead_every, recipe.lookahead_share
+            [self.generator, self.discriminator], recipe.lookahead_interval, recipe.lookahead_alpha
         )
-        self.likelihood: LikelihoodStage | None = None
+        self.likelihood: LikelihoodPretraining | None = None
         if recipe.likelihood_steps > 0:
-            self.likelihood = LikelihoodStage(
+            self.likelihood = LikelihoodPretraining(
                 recipe,
                 self.generator,
                 self._autocast(True),
@@ -169,7 +180,9 @@ class AdversarialTrainer:
 
     def _step(self, batches: Iterator[Batch]) -> Step:
         progress = progress_of(self.number + 1, self.horizon)
-        values = set_rates(self.recipe, self.optimizers, self.generator, progress, self.rate_share)
+        values = apply_schedules(
+            self.recipe, self.optimizers, self.generator, progress, self.rate_share
+        )
 
         # discriminator updates, behind an augmentation that may have a schedule of its own
         augment: Any = self.recipe.augment
@@ -182,12 +195,12 @@ class AdversarialTrainer:
             self._discriminator_update(real, fake, update, progress)
             for update, (real, fake) in enumerate(zip(reals, ahead, strict=True))
         ]
-        values |= mean_of(parts)
-        if "sign/real" in values:
+        values |= average_metrics(parts)
+        if "signs/real" in values:
             seen = self.recipe.discriminator_steps * self.recipe.batch_size
-            values |= augment.adapt(values["sign/real"], seen)
-        if "logit/real" in values:  # else every one of them was left out
-            values["logit/gap"] = values["logit/real"] - values["logit/fake"]
+            values |= augment.update_probability(values["signs/real"], seen)
+        if "logits/real" in values:  # else every one of them was left out
+            values["logits/gap"] = values["logits/real"] - values["logits/fake"]
 
         # generator update, on a real batch of its own
         moved = self._generator_update(next(batches))
@@ -210,11 +223,11 @@ class AdversarialTrainer:
         self, batch: Batch, ahead: Tensor | None, update: int, progress: float
     ) -> dict[str, Tensor | float]:
         count = self.number * self.recipe.discriminator_steps + update
-        due = count % self.recipe.penalty_every == 0
-        gammas = gammas_at(self.recipe, progress) if due else {}
+        due = count % self.recipe.penalty_interval == 0
+        gammas = penalty_weights(self.recipe, progress) if due else {}
 
         def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
-            key = (phase_of(update), micro)
+            key = (phase_name(update), micro)
             fake = ahead
             if fake is None:
                 with torch.no_grad(), self._autocast(True):
@@ -239,7 +252,7 @@ class AdversarialTrainer:
                 policy_loss = getattr(self.generator, "policy_loss", None)
                 terms = self.objective.of_generator(real, fake, condition, rng, policy_loss)
                 if weight > 0:
-                    cost = nats(self.generator, Batch(real, condition)).mean()
+                    cost = nll(self.generator, Batch(real, condition)).mean()
                     terms |= {
                         "loss/likelihood": cost,
                         "loss/generator": terms["loss/generator"] + weight * cost,
@@ -248,16 +261,16 @@ class AdversarialTrainer:
 
         return self._update("generator", batch, loss)
 
-    def _update(self, name: str, batch: Batch, terms: Terms) -> dict[str, Tensor | float]:
+    def _update(self, name: str, batch: Batch, terms: LossTerms) -> dict[str, Tensor | float]:
         recipe = self.recipe
-        return descend(
+        return optimizer_step(
             name,
             getattr(self, name),
             self.optimizers[name],
             batch,
             terms,
-            recipe.accumulate,
-            recipe.clip_norm,
+            recipe.gradient_accumulation_steps,
+            recipe.max_grad_norm,
             self.guard,
             self.processes,
         )
@@ -266,8 +279,8 @@ class AdversarialTrainer:
         """How varied the last fakes of D's updates were beside their reals (engine/variety.py)."""
         if self._last is None:
             return {}
-        rows = tree_map(lambda leaf: leaf[: LOOKED_AT // self.processes.world_size], self._last)
-        return variety(self.discriminator, *self.processes.gather(rows))
+        rows = tree_map(lambda leaf: leaf[: MAX_SAMPLES // self.processes.world_size], self._last)
+        return diversity_metrics(self.discriminator, *self.processes.gather(rows))
 
     def state(self) -> dict[str, Any]:
         """What an exact continuation needs beside the networks' own tensors."""
@@ -280,7 +293,7 @@ class AdversarialTrainer:
             "lookahead": self.lookahead.state(),
             "augment": augment.state() if hasattr(augment, "state") else None,
             "likelihood": None if self.likelihood is None else self.likelihood.state(),
-        } | dropout_state(self.device, self.processes)
+        } | rng_state(self.device, self.processes)
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where `state()` was taken; the networks' tensors are loaded by the caller, in
@@ -297,4 +310,4 @@ class AdversarialTrainer:
             augment.restore(state["augment"])
         if self.likelihood is not None:
             self.likelihood.restore(state["likelihood"])
-        restore_dropout(state, self.device, self.processes)
+        restore_rng_state(state, self.device, self.processes)

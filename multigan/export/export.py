@@ -8,13 +8,13 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 from multigan.core.protocols import Sampler
-from multigan.core.serialization import RECIPE_DOMAIN, table_of
+from multigan.core.serialization import RECIPE_DOMAIN, domain_table
 from multigan.export import programs
-from multigan.export.model_card import Card, markdown
+from multigan.export.model_card import ModelCard, markdown
 from multigan.runs.directory import RunDirectory, read_evaluation
-from multigan.runs.provenance import command_of, shown_description, without_places
+from multigan.runs.provenance import redacted_config, strip_local_paths, train_command
 from multigan.storage import pretrained
-from multigan.storage.checkpoint_files import SAMPLED, weights_of
+from multigan.storage.checkpoint_files import GENERATOR_EMA_FILE, resolve_weights_file
 from multigan.storage.files import write_atomically
 from multigan.storage.loading import load
 from multigan.storage.weights import read_weights
@@ -50,16 +50,16 @@ def export(
     which replaces files of the same names.
     """
     source, folder = Path(path), Path(out)
-    weights = weights_of(source)
+    weights = resolve_weights_file(source)
     sampler = load(weights, trust=trust)
     description, table = _known(source, weights)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not force:
         raise ValueError(f"{folder} is not empty; choose another --out, or --force")
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / SAMPLED, weights.read_bytes())
-    written = {SAMPLED: "the averaged weights; what multigan reads"}
+    write_atomically(folder / GENERATOR_EMA_FILE, weights.read_bytes())
+    written = {GENERATOR_EMA_FILE: "the averaged weights; what multigan reads"}
     if description is not None:
-        RunDirectory(folder).describe(shown_description(description))
+        RunDirectory(folder).describe(redacted_config(description))
         written[RECIPE] = "every part of the experiment and its arguments"
     shown = [file.name for file in _preview(sampler, folder)]
     written |= {name: "samples, seed 0" for name in shown}
@@ -72,8 +72,8 @@ def export(
 
 def _known(source: Path, weights: Path) -> tuple[dict[str, Any] | None, Mapping[str, Any] | None]:
     """The description and the evaluation of a run; None for what a weight file alone lacks."""
-    if weights.parent == pretrained.ready_folder():
-        about = pretrained.about(weights.stem)
+    if weights.parent == pretrained.pretrained_dir():
+        about = pretrained.pretrained_metadata(weights.stem)
         return about["recipe"], about["metrics"]
     if not (source / RECIPE).is_file():
         return None, None
@@ -91,15 +91,15 @@ def _programs(generator: Any, folder: Path) -> tuple[dict[str, str], dict[str, s
     for name in WRITERS:  # of an export that stood here before
         (folder / name).unlink(missing_ok=True)
     try:
-        traced = programs.trace(generator)
-    except programs.NotExported as refusal:
+        traced = programs.export_program(generator)
+    except programs.ExportError as refusal:
         return {}, {TORCH: str(refusal), ONNX: "it is made of the former"}
     count = programs.batch_of(traced)
     batch = "any number of samples" if count is None else f"{count} samples at once"
     for name, (make, reader) in WRITERS.items():
         try:
             program = make(generator, traced)
-        except programs.NotExported as refusal:
+        except programs.ExportError as refusal:
             left_out[name] = str(refusal)
             continue
         off = f"{program.difference:.1e} from the generator's values at most"
@@ -125,9 +125,9 @@ def _card(
     shown: list[str],
     license: str,
     table: Mapping[str, Any] | None,
-) -> Card:
+) -> ModelCard:
     parts = read_weights(weights)[0]
-    domain = parts["domain"]["part"].partition("/")[0]
+    domain = parts["domain"]["component"].partition("/")[0]
     generator: Any = sampler.generator
     has_programs = not WRITERS.keys().isdisjoint(written)
     inputs = [
@@ -135,16 +135,18 @@ def _card(
         for name, leaf in programs.inputs_of(generator, 1).leaves.items()
         if has_programs
     ]
-    return Card(
+    return ModelCard(
         title=f"{domain}: {type(generator).__name__}"
         if description is None
         else _title(description),
         domain=domain,
-        generator=parts["generator"]["part"],
+        generator=parts["generator"]["component"],
         parameters=sum(p.numel() for p in generator.parameters()),
         license=license,
-        hub={} if domain == RECIPE_DOMAIN else table_of(domain, "HUB"),
-        command="not known" if description is None else command_of(without_places(description)),
+        hub={} if domain == RECIPE_DOMAIN else domain_table(domain, "HUB"),
+        command="not known"
+        if description is None
+        else train_command(strip_local_paths(description)),
         inputs=inputs,
         files=list(written.items()),
         shown=shown,

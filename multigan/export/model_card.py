@@ -7,13 +7,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from multigan.core.results_table import MOST_COLUMNS
+from multigan.core.results_table import MAX_COLUMNS
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>&~$-])")
 LONGEST = 500  # characters of a name or note
 
 
-class Card(NamedTuple):
+class ModelCard(NamedTuple):
     """What a model card says. All texts may be a stranger's: they are escaped here."""
 
     title: str
@@ -29,7 +29,7 @@ class Card(NamedTuple):
     table: Mapping[str, Any] | None  # of evaluation.json
 
 
-def markdown(card: Card) -> str:
+def markdown(card: ModelCard) -> str:
     """The whole file: YAML front matter, then Markdown."""
     about = (
         f"A generator ({escaped(card.generator)}, {card.parameters:,} parameters) of the domain "
@@ -71,7 +71,7 @@ def _inputs(inputs: Sequence[tuple[str, str, str]]) -> list[str]:
     return ["## Inputs of the exported programs", said, _table(("name", "shape", "type"), inputs)]
 
 
-def _front_matter(card: Card) -> str:
+def _front_matter(card: ModelCard) -> str:
     """YAML whose values are written as JSON, which is YAML too, so that nothing can break out."""
     values: dict[str, Any] = {
         "license": card.license,
@@ -88,7 +88,7 @@ def _front_matter(card: Card) -> str:
     return "\n".join(["---", *lines, "---"])
 
 
-def _model_index(card: Card, table: Mapping[str, Any]) -> dict[str, Any]:
+def _model_index(card: ModelCard, table: Mapping[str, Any]) -> dict[str, Any]:
     """The last row of the table, as the Hub lists results."""
     *_, model = table["rows"].values()
     task = card.hub.get("pipeline_tag", "other")
@@ -138,7 +138,7 @@ def _results(table: Mapping[str, Any] | None) -> list[str]:
         return ["It was not evaluated."]
     rows = table["rows"]
     metrics = list(dict.fromkeys(name for row in rows.values() for name in row))
-    if len(metrics) > MOST_COLUMNS:
+    if len(metrics) > MAX_COLUMNS:
         header = ("", *map(escaped, rows))
         cells = [(m, *(_number(row.get(m)) for row in rows.values())) for m in metrics]
     else:

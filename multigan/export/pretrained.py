@@ -11,15 +11,15 @@ from safetensors.torch import save as save_tensors
 
 from multigan.core.rng import keyed_rng
 from multigan.runs.directory import RunDirectory
-from multigan.runs.provenance import command_of, shown_description, without_places
-from multigan.storage.checkpoint_files import weights_of
-from multigan.storage.files import cache_folder, write_atomically
-from multigan.storage.loading import data_of, load
-from multigan.storage.pretrained import MOST_BYTES, ready_folder
+from multigan.runs.provenance import redacted_config, strip_local_paths, train_command
+from multigan.storage.checkpoint_files import resolve_weights_file
+from multigan.storage.files import cache_dir, write_atomically
+from multigan.storage.loading import load, load_data
+from multigan.storage.pretrained import MOST_BYTES, pretrained_dir
 from multigan.storage.weights import read_weights
 
 
-def make_ready(
+def build_pretrained(
     run: str | Path,
     name: str,
     *,
@@ -38,20 +38,20 @@ def make_ready(
     if not name.isidentifier():
         raise ValueError(f"{name!r} is no name of a ready-made generator; wanted a plain word")
     description = RunDirectory(run).description()
-    weights = weights_of(Path(run))
+    weights = resolve_weights_file(Path(run))
     content = _stored(weights, bool(half))
     if half is None and len(content) > MOST_BYTES:
         half, content = True, _stored(weights, True)
     if len(content) > MOST_BYTES:
         raise ValueError(f"{weights} takes {len(content):,} bytes; wanted {MOST_BYTES:,} at most")
     about = {
-        "recipe": shown_description(description),
-        "command": command_of(without_places(description)),
+        "recipe": redacted_config(description),
+        "command": train_command(strip_local_paths(description)),
         "checkpoint": weights.parent.name,
         "stored": "float16" if half else "float32",
         "metrics": _measured(content, description, cache) if measured else None,
     }
-    place = ready_folder() if folder is None else folder
+    place = pretrained_dir() if folder is None else folder
     place.mkdir(parents=True, exist_ok=True)
     write_atomically(place / f"{name}.safetensors", content)
     text = json.dumps(about, indent=1, sort_keys=True) + "\n"
@@ -72,10 +72,10 @@ def _stored(weights: Path, half: bool) -> bytes:
 
 def _measured(content: bytes, description: dict[str, Any], cache: str | Path | None) -> Any:
     """What `evaluate` says of a weight file against the test split of the run's data."""
-    data = data_of(description).split("test")
+    data = load_data(description).split("test")
     with TemporaryDirectory() as folder:
         file = Path(folder) / "generator.safetensors"
         file.write_bytes(content)
         sampler = load(file)
-    table = sampler.domain.evaluate(sampler, data, keyed_rng(0, "evaluate"), cache_folder(cache))
+    table = sampler.domain.evaluate(sampler, data, keyed_rng(0, "evaluate"), cache_dir(cache))
     return json.loads(table.json())

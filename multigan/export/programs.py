@@ -31,7 +31,7 @@ PLAIN = {
 }
 
 
-class NotExported(ValueError):
+class ExportError(ValueError):
     """What a generator cannot be turned into, and why, in one line."""
 
 
@@ -48,7 +48,7 @@ class Inputs(NamedTuple):
         return latent | _leaves("condition", self.condition)
 
 
-class Program(NamedTuple):
+class ExportedProgram(NamedTuple):
     """A written program and how far its values are from the generator's, at most."""
 
     content: bytes
@@ -61,7 +61,7 @@ def inputs_of(generator: Any, n: int, seed: int = 0) -> Inputs:
     return Inputs(generator.sample_latent(n, keyed_rng(seed, "export")), example(n))
 
 
-def trace(generator: nn.Module) -> torch.export.ExportedProgram:
+def export_program(generator: nn.Module) -> torch.export.ExportedProgram:
     """The generator in eval mode as a program, of inputs in the order of `Inputs.leaves`.
 
     The number of samples is left open where the generator allows it. Raises NotExported.
@@ -82,7 +82,7 @@ def batch_of(program: torch.export.ExportedProgram) -> int | None:
     return int(size) if size.isdecimal() else None
 
 
-def torch_program(generator: nn.Module, program: torch.export.ExportedProgram) -> Program:
+def torch_program(generator: nn.Module, program: torch.export.ExportedProgram) -> ExportedProgram:
     """The program as `torch.export.load` reads it, checked. Raises NotExported."""
     checked = inputs_of(generator, batch_of(program) or CHECKED, seed=1)
     with _quiet(), _explained("torch.export"):
@@ -92,13 +92,13 @@ def torch_program(generator: nn.Module, program: torch.export.ExportedProgram) -
         again = torch.export.load(content).module()
         with torch.no_grad():
             found = again(*checked.leaves.values())
-    return Program(content.getvalue(), _difference(generator, checked, found))
+    return ExportedProgram(content.getvalue(), _difference(generator, checked, found))
 
 
-def onnx_program(generator: nn.Module, program: torch.export.ExportedProgram) -> Program:
+def onnx_program(generator: nn.Module, program: torch.export.ExportedProgram) -> ExportedProgram:
     """The program in ONNX, checked with onnxruntime on the CPU. Raises NotExported."""
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
-        raise NotExported(f"it needs {', '.join(missing)}: pip install 'multigan[onnx]'")
+        raise ExportError(f"it needs {', '.join(missing)}: pip install 'multigan[onnx]'")
     import onnxruntime
 
     checked = inputs_of(generator, batch_of(program) or CHECKED, seed=1)
@@ -119,7 +119,7 @@ def onnx_program(generator: nn.Module, program: torch.export.ExportedProgram) ->
         given = {name: leaf.numpy() for name, leaf in checked.leaves.items()}
         wanted = {place.name for place in session.get_inputs()}
         (found,) = session.run(None, {k: v for k, v in given.items() if k in wanted})
-    return Program(content, _difference(generator, checked, torch.from_numpy(found)))
+    return ExportedProgram(content, _difference(generator, checked, torch.from_numpy(found)))
 
 
 class _Flat(nn.Module):
@@ -179,7 +179,7 @@ def _explained(by: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:  # they raise anything: their reason is said
-        raise NotExported(f"{by} refuses it: {_reason(error)}") from error
+        raise ExportError(f"{by} refuses it: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:

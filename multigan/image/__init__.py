@@ -9,24 +9,24 @@ if TYPE_CHECKING:
 
     from multigan.core.protocols import Sampler
 
-PARTS = {
+COMPONENTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
-    "Images": "multigan.image.datasets.images:Images",
+    "Images": "multigan.image.datasets.images:ImageDataset",
     "StackedImages": "multigan.image.datasets.stacked:StackedImages",
-    "ScarceImages": "multigan.image.datasets.few_shot:ScarceImages",
+    "ScarceImages": "multigan.image.datasets.few_shot:FewShotImages",
     "DiffAugment": "multigan.image.augmentation.pipelines:DiffAugment",
-    "AdaptivePipeline": "multigan.image.augmentation.pipelines:AdaptivePipeline",
-    "AugmentationPipeline": "multigan.image.augmentation.pipelines:AugmentationPipeline",
+    "AdaptivePipeline": "multigan.image.augmentation.pipelines:AdaptiveAugment",
+    "AugmentationPipeline": "multigan.image.augmentation.pipelines:ScheduledAugment",
     "DCGANGenerator": "multigan.image.models.dcgan:DCGANGenerator",
-    "R3Generator": "multigan.image.models.r3gan:R3Generator",
+    "R3Generator": "multigan.image.models.r3gan:R3GANGenerator",
     "DCGANDiscriminator": "multigan.image.models.dcgan:DCGANDiscriminator",
-    "R3Discriminator": "multigan.image.models.r3gan:R3Discriminator",
+    "R3Discriminator": "multigan.image.models.r3gan:R3GANDiscriminator",
 }
 
 COMMANDS = {
-    "augment": "multigan.image.commands:augment",
-    "check": "multigan.image.commands:check",
-    "measure": "multigan.image.commands:measure",
+    "augment": "multigan.image.commands:export_dataset",
+    "check": "multigan.image.commands:inspect_images",
+    "measure": "multigan.image.commands:evaluate_with_extractor",
     "project": "multigan.image.projector:project",
 }
 

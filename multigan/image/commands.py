@@ -12,16 +12,16 @@ from multigan.core.rng import keyed_rng
 from multigan.image.datasets.sources import read_pictures, reader_of
 from multigan.image.domain import ImageDomain
 from multigan.image.formats.decode import Size
-from multigan.image.formats.folder import Reading, read, read_folder
-from multigan.image.formats.resize import FEWEST
+from multigan.image.formats.folder import FolderScan, read, read_folder
+from multigan.image.formats.resize import MIN_IMAGES
 from multigan.image.metrics.evaluation import COMPARED, evaluate
 from multigan.image.metrics.feature_extractors import AUTO
 from multigan.image.rendering import save_png
-from multigan.storage.files import cache_folder
-from multigan.storage.loading import data_of_run, load
+from multigan.storage.files import cache_dir
+from multigan.storage.loading import load, load_run_data
 
 
-def check(source: str, *, resolution: int = 64) -> None:
+def inspect_images(source: str, *, resolution: int = 64) -> None:
     """Print what a source of pictures holds, and every file of it that is not used.
 
     source: a folder, an archive, or whatever else `train --data` takes
@@ -29,11 +29,11 @@ def check(source: str, *, resolution: int = 64) -> None:
     """
     size = Size(resolution, resolution)
     in_files = reader_of(source, size) is read_folder
-    reading = read(source, size) if in_files else Reading(read_pictures(source, size), ())
+    reading = read(source, size) if in_files else FolderScan(read_pictures(source, size), ())
     pictures = reading.pictures
     kind = "grey" if pictures.pixels.shape[1] == 1 else "colour"
     count = len(pictures.pixels)
-    few = "" if count >= FEWEST else f"; too few to train on: wanted {FEWEST} or more"
+    few = "" if count >= MIN_IMAGES else f"; too few to train on: wanted {MIN_IMAGES} or more"
     print(f"{source}: {count:,} {kind} pictures{few}" if count else f"{source}: no picture{few}")
     if pictures.labels is not None:
         counts = pictures.labels.bincount(minlength=len(pictures.names)).tolist()
@@ -44,7 +44,7 @@ def check(source: str, *, resolution: int = 64) -> None:
             print(f"not used: {outcome.line}")
 
 
-def measure(
+def evaluate_with_extractor(
     run: Path,
     *,
     extractor: str = AUTO,
@@ -66,17 +66,17 @@ def measure(
     sampler = load(run, domain="image")
     if split not in ("test", "valid"):
         raise ValueError(f"split is {split!r}; wanted test or valid")
-    held = data_of_run(run, data).split(split)
+    held = load_run_data(run, data).split(split)
     domain: Any = sampler.domain
     rng = keyed_rng(seed, "evaluate")
-    table = evaluate(domain, sampler.generator, held, rng, cache_folder(cache), extractor, count)
+    table = evaluate(domain, sampler.generator, held, rng, cache_dir(cache), extractor, count)
     print(table.markdown())
 
 
 PLAIN = " -_+()'"  # what may stand in the name of a folder beside letters and digits, and dots
 
 
-def augment(
+def export_dataset(
     sampler: Sampler,
     *,
     per_class: int = 100,

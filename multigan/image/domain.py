@@ -12,23 +12,29 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from multigan.core.modules import sample_once
-from multigan.core.protocols import Data, Generator, Medium, Sampler
-from multigan.core.results_table import Table
-from multigan.core.serialization import part
+from multigan.core.modules import sample_batch
+from multigan.core.protocols import Dataset, Generator, Medium, Sampler
+from multigan.core.results_table import ResultsTable
+from multigan.core.serialization import component
 from multigan.image.metrics import evaluation
-from multigan.image.rendering import cut, png_of, rows_by_class, save_png, write_moving
-from multigan.image.sampling import Truncated
-from multigan.image.spec import from_bytes, to_bytes
+from multigan.image.rendering import (
+    chunk,
+    encode_png,
+    grid_rows_by_class,
+    save_png,
+    write_animation,
+)
+from multigan.image.sampling import TruncatedLatents
+from multigan.image.spec import from_uint8, to_uint8
 
-TILE = 64  # pixels: a preview enlarges smaller pictures to about this side
+MIN_TILE_PIXELS = 64  # pixels: a preview enlarges smaller pictures to about this side
 GAP = 2  # pixels between the pictures of a preview
-PAPER = 255  # the colour of the gaps
+BACKGROUND = 255  # the colour of the gaps
 MODES = {1: "L", 3: "RGB"}  # channels -> PIL mode
 NAMES_SHOWN = 20  # class names that an error lists
 
 
-@part
+@component
 @dataclass(frozen=True)
 class ImageDomain:
     """Pictures (C, H, W) in [-1, 1], grey or RGB; with class names the condition is labels (B,).
@@ -41,8 +47,8 @@ class ImageDomain:
     height: int
     width: int
     labels: tuple[str, ...] = ()
-    selection: str = field(default="frechet", init=False)
-    conditions: ClassVar[tuple[str, ...]] = ("label", "labels")
+    selection_metric: str = field(default="frechet", init=False)
+    condition_options: ClassVar[tuple[str, ...]] = ("label", "labels")
 
     def __post_init__(self) -> None:
         if self.channels not in MODES:
@@ -73,14 +79,14 @@ class ImageDomain:
         if labels is not None:
             names = [labels] if labels in self.labels else labels.split(",")
         wished = self._wished(torch.arange(first, first + n), names)
-        source: Any = generator if truncation is None else Truncated(generator, truncation)
-        pictures = self.decode(sample_once(source, n, rng, wished))
+        source: Any = generator if truncation is None else TruncatedLatents(generator, truncation)
+        pictures = self.decode(sample_batch(source, n, rng, wished))
         if wished is not None:
             for picture, index in zip(pictures, wished.tolist(), strict=True):
                 picture.info["label"] = self.labels[index]
         return pictures
 
-    def choices(self) -> dict[str, tuple[str, ...]]:
+    def option_choices(self) -> dict[str, tuple[str, ...]]:
         """The classes; without any there is nothing to wish of them."""
         return {"label": self.labels} if self.labels else {"label": (), "labels": ()}
 
@@ -91,7 +97,7 @@ class ImageDomain:
         """
         if tuple(x.shape[1:]) != self.shape:
             raise ValueError(f"pictures of shape {tuple(x.shape[1:])}; wanted {self.shape}")
-        pixels = to_bytes(x.detach().cpu()).permute(0, 2, 3, 1)  # (B, H, W, C)
+        pixels = to_uint8(x.detach().cpu()).permute(0, 2, 3, 1)  # (B, H, W, C)
         flat = pixels.squeeze(3) if self.channels == 1 else pixels
         return [Image.fromarray(picture) for picture in flat.numpy()]
 
@@ -106,7 +112,7 @@ class ImageDomain:
                 raise ValueError(f"a picture of {sample.size} pixels; wanted {wanted}")
         arrays = [np.array(sample.convert(MODES[self.channels])) for sample in samples]
         pixels = torch.from_numpy(np.stack(arrays))
-        return from_bytes(pixels.reshape(-1, *wanted[::-1], self.channels).permute(0, 3, 1, 2))
+        return from_uint8(pixels.reshape(-1, *wanted[::-1], self.channels).permute(0, 3, 1, 2))
 
     def preview(
         self, samples: list[Image.Image], path: Path, columns: int | None = None
@@ -115,14 +121,14 @@ class ImageDomain:
 
         With `columns` they stand in the given order, that many side by side.
         """
-        rows = rows_by_class(samples) if columns is None else cut(samples, columns)
+        rows = grid_rows_by_class(samples) if columns is None else chunk(samples, columns)
         file = path.with_name(path.name + ".png")
         save_png(self._grid(rows), file)
         return [file]
 
     def media(self, samples: list[Image.Image]) -> list[Medium]:
         """A PNG of each picture at its own size; one that was drawn for a class says which."""
-        return [Medium("image/png", png_of(sample)) for sample in samples]
+        return [Medium("image/png", encode_png(sample)) for sample in samples]
 
     def write(self, samples: list[Image.Image], folder: Path) -> list[Path]:
         """Write 000000.png, 000001.png ... and grid.png."""
@@ -145,10 +151,12 @@ class ImageDomain:
         """Write `path` + ".png", in which every picture of the first frame moves on."""
         file = path.with_name(path.name + ".png")
         across = math.ceil(math.sqrt(len(frames[0])))
-        write_moving([self._grid(cut(samples, across)) for samples in frames], file)
+        write_animation([self._grid(chunk(samples, across)) for samples in frames], file)
         return [file]
 
-    def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
+    def evaluate(
+        self, sampler: Sampler, data: Dataset, rng: torch.Generator, cache: Path
+    ) -> ResultsTable:
         """Measure real pictures, a Gaussian and this model; see `evaluation`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
 
@@ -193,10 +201,10 @@ class ImageDomain:
 
     def _grid(self, rows: list[list[Image.Image]]) -> Image.Image:
         """One picture of all, each enlarged by a whole factor."""
-        factor = max(1, TILE // max(self.height, self.width))
+        factor = max(1, MIN_TILE_PIXELS // max(self.height, self.width))
         wide, high = self.width * factor + GAP, self.height * factor + GAP
         size = (wide * max(map(len, rows), default=0) + GAP, high * len(rows) + GAP)
-        grid = Image.new(MODES[self.channels], size, (PAPER,) * self.channels)
+        grid = Image.new(MODES[self.channels], size, (BACKGROUND,) * self.channels)
         for down, row in enumerate(rows):
             for across, sample in enumerate(row):
                 tile = sample.resize((wide - GAP, high - GAP), Image.Resampling.NEAREST)

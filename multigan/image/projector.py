@@ -19,7 +19,7 @@ from multigan.storage.files import write_atomically
 
 STARTS = 8  # latents that a search starts from, for each class
 LR = 0.2  # of Adam on a latent
-UNLIKELY = 1e-3  # weight of a latent's squared length, against the squared error of the pixels
+PRIOR_WEIGHT = 1e-3  # weight of a latent's squared length, against the squared error of the pixels
 
 
 def project(
@@ -36,7 +36,7 @@ def project(
     if not isinstance(domain, ImageDomain):
         raise ValueError("this generator draws no pictures")
     wanted = _read(picture, domain)
-    latent, label, found, distance = nearest(sampler, wanted, steps, keyed_rng(seed, "project"))
+    latent, label, found, distance = invert(sampler, wanted, steps, keyed_rng(seed, "project"))
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = domain.decode(torch.cat([wanted, found]))
@@ -49,7 +49,7 @@ def project(
     print(f"distance {distance:.4f} of a range of 2 (rms over pixels{of_class}): {folder}")
 
 
-def nearest(
+def invert(
     sampler: Sampler, wanted: Tensor, steps: int, rng: torch.Generator
 ) -> tuple[Tensor, int | None, Tensor, float]:
     """The latent (Z,), its class, its picture (1, C, H, W), and the rms distance of the pixels.
@@ -69,7 +69,7 @@ def nearest(
     for _ in range(steps):
         optimizer.zero_grad()
         errors = (generator(latent, labels) - wanted).square().flatten(1).mean(1)  # (n,)
-        (errors + UNLIKELY * latent.square().mean(1)).sum().backward()
+        (errors + PRIOR_WEIGHT * latent.square().mean(1)).sum().backward()
         optimizer.step()
     with torch.no_grad():
         made = generator(latent, labels)

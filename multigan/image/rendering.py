@@ -15,7 +15,7 @@ PAGE_MS = 120  # how long a page stands
 END_MS = 600  # the first and the last one
 
 
-def write_moving(pages: list[Image.Image], file: Path) -> None:
+def write_animation(pages: list[Image.Image], file: Path) -> None:
     """Write pages of one size as an animated PNG, there and back again for ever."""
     there_and_back = [*pages, *pages[-2:0:-1]]
     stands = [PAGE_MS] * len(there_and_back)
@@ -26,7 +26,7 @@ def write_moving(pages: list[Image.Image], file: Path) -> None:
     write_atomically(file, content.getvalue())
 
 
-def rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
+def grid_rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
     """A row per class if several were drawn, each more than once; else about a square.
 
     The classes stand in the order in which they first appear.
@@ -37,16 +37,16 @@ def rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
     square = math.ceil(math.sqrt(len(samples)))
     longest = max(map(len, groups.values()), default=0)
     if longest <= 1 or len(groups) == 1:
-        return cut(samples, square)
-    return [row for group in groups.values() for row in cut(group, min(longest, 2 * square))]
+        return chunk(samples, square)
+    return [row for group in groups.values() for row in chunk(group, min(longest, 2 * square))]
 
 
-def cut(samples: list[Image.Image], columns: int) -> list[list[Image.Image]]:
+def chunk(samples: list[Image.Image], columns: int) -> list[list[Image.Image]]:
     """Rows of `columns` samples; the last may be shorter."""
     return [samples[i : i + columns] for i in range(0, len(samples), columns or 1)]
 
 
-def png_of(image: Image.Image) -> bytes:
+def encode_png(image: Image.Image) -> bytes:
     """A PNG, with the class in the text chunk `label`; its bytes depend on the picture alone."""
     info = PngInfo()
     if "label" in image.info:
@@ -58,4 +58,4 @@ def png_of(image: Image.Image) -> bytes:
 
 def save_png(image: Image.Image, file: Path) -> None:
     """Write a PNG whole or not at all."""
-    write_atomically(file, png_of(image))
+    write_atomically(file, encode_png(image))

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.special import ndtr, ndtri
 
 
-class Truncated(nn.Module):
+class TruncatedLatents(nn.Module):
     """A generator whose latents follow the normal distribution cut off at +-`limit`.
 
     Every number is moved, by the map that keeps its rank, instead of being drawn anew where it lies
@@ -27,14 +27,14 @@ class Truncated(nn.Module):
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
         """`n` latents, every number within the limit."""
-        return truncated(self.generator.sample_latent(n, rng), self.limit)
+        return truncate_normal(self.generator.sample_latent(n, rng), self.limit)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """Pictures (n, C, H, W)."""
         return self.generator(latent, condition)
 
 
-def truncated(latent: Tensor, limit: float) -> Tensor:
+def truncate_normal(latent: Tensor, limit: float) -> Tensor:
     """Standard normal numbers as those of the normal distribution within +-`limit`."""
     tail = ndtr(torch.tensor(-limit, dtype=torch.float64))
     moved = ndtri(tail + ndtr(latent.double()) * (1 - 2 * tail))

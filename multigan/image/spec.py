@@ -8,16 +8,16 @@ from torch import Tensor
 from multigan.core.protocols import Batch
 
 
-def to_bytes(x: Tensor) -> Tensor:
+def to_uint8(x: Tensor) -> Tensor:
     """Values in [-1, 1], clamped, as uint8 of the same shape: the range is fixed."""
     return ((x.clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8)
 
 
-def from_bytes(pixels: Tensor) -> Tensor:
+def from_uint8(pixels: Tensor) -> Tensor:
     """uint8 as float32 in [-1, 1]: the inverse of `to_bytes`."""
     return pixels.float() / 127.5 - 1
 
 
-def quantised(pictures: Batch) -> Batch:
+def quantize(pictures: Batch) -> Batch:
     """The same pictures as a PNG file would keep them."""
-    return Batch(from_bytes(to_bytes(pictures.x)), pictures.condition)
+    return Batch(from_uint8(to_uint8(pictures.x)), pictures.condition)

@@ -12,21 +12,21 @@ if TYPE_CHECKING:
 
     from multigan.core.protocols import Sampler
 
-PARTS = {
+COMPONENTS = {
     "MuseGANDiscriminator": "multigan.music.models.musegan:MuseGANDiscriminator",
     "MuseGANGenerator": "multigan.music.models.musegan:MuseGANGenerator",
     "MusicDiscriminator": "multigan.music.models.discriminator:MusicDiscriminator",
     "MusicGenerator": "multigan.music.models.generator:MusicGenerator",
     "MusicDomain": "multigan.music.domain:MusicDomain",
-    "SongWindows": "multigan.music.datasets.song_windows:SongWindows",
+    "SongWindows": "multigan.music.datasets.song_windows:SongWindowDataset",
     "Voice": "multigan.music.representations.voices:Voice",
 }
 
 COMMANDS = {
-    "import": "multigan.music.datasets.midi_folder:import_folder",
-    "reference": "multigan.music.commands:reference",
-    "render": "multigan.music.commands:render",
-    "sound": "multigan.music.rendering.mel_spectrogram:sound",
+    "import": "multigan.music.datasets.midi_folder:import_midi_folder",
+    "reference": "multigan.music.commands:jsb_reference",
+    "render": "multigan.music.commands:render_songs",
+    "sound": "multigan.music.rendering.mel_spectrogram:compare_spectrograms",
 }
 
 REQUIREMENTS = {

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from multigan.core.results_table import Table, finite_or_none
-from multigan.music.datasets.jsb_chorales import VOICES, cut, read_jsb
+from multigan.core.results_table import ResultsTable, finite_or_none
+from multigan.music.datasets.jsb_chorales import VOICES, read_jsb, sliding_windows
 from multigan.music.datasets.midi_folder import SUFFIXES
 from multigan.music.datasets.sources import read_songs
 from multigan.music.formats.song import Song
@@ -21,7 +21,7 @@ from multigan.music.metrics.baselines import (
     random_quarter_notes,
     shuffled_voices,
 )
-from multigan.music.rendering.song_files import write_songs
+from multigan.music.rendering.song_files import write_song_files
 
 SAMPLED = 1000  # windows in each imitation
 REPORTED = (
@@ -41,7 +41,7 @@ REPORTED = (
 )  # the keys of a row in the JSON line
 
 
-def reference(*, data: str, json: bool = False) -> None:
+def jsb_reference(*, data: str, json: bool = False) -> None:
     """Print what every metric says of Bach's chorales, and of three poor imitations of them.
 
     data: Jsb16thSeparated.json, the chorales on a grid of sixteenths
@@ -59,7 +59,7 @@ def reference_rows(pieces: Mapping[str, Sequence[Tensor]]) -> dict[str, dict[str
     "train", "valid" and "test" measure all complete two-bar windows; the imitations are SAMPLED
     windows each, the same on every call.
     """
-    windows = {split: cut(chorales) for split, chorales in pieces.items()}
+    windows = {split: sliding_windows(chorales) for split, chorales in pieces.items()}
     train = windows["train"]
     sets = windows | {
         "voices shuffled": shuffled_voices(train, SAMPLED, _rng("voices shuffled")),
@@ -68,7 +68,7 @@ def reference_rows(pieces: Mapping[str, Sequence[Tensor]]) -> dict[str, dict[str
     }
     known = note_statistics.features(train)
     return {
-        name: {"windows": float(len(x)), **note_statistics.measure(x, known, VOICES)}
+        name: {"windows": float(len(x)), **note_statistics.window_metrics(x, known, VOICES)}
         for name, x in sets.items()
     }
 
@@ -77,10 +77,10 @@ def _reported(row: Mapping[str, float]) -> dict[str, float]:
     return {metric: row[metric] for metric in REPORTED}
 
 
-def _table(rows: Mapping[str, Mapping[str, float]]) -> Table:
+def _table(rows: Mapping[str, Mapping[str, float]]) -> ResultsTable:
     """The rows as columns, which fits a terminal, with what they are made of."""
     turned = {metric: {name: row[metric] for name, row in rows.items()} for metric in rows["train"]}
-    return Table(
+    return ResultsTable(
         turned,
         (
             "windows of 32 sixteenths: all complete ones every 16 steps of a piece in train, valid "
@@ -97,7 +97,7 @@ def _table(rows: Mapping[str, Mapping[str, float]]) -> Table:
     )
 
 
-def render(
+def render_songs(
     source: str, *, out: str = "rendered", n: int = 8, split: str = "test", bars: int = 0
 ) -> None:
     """Write songs of a data set, or one MIDI file, as MIDI, WAV and PNG files.
@@ -112,7 +112,7 @@ def render(
     songs = list(islice(_songs(source, split, bars), n))
     if not songs:
         raise ValueError(f"{source}: no song of {bars} bars in {split}; wanted fewer bars")
-    print(f"{len(songs)} songs: {len(write_songs(songs, Path(out)))} files in {out}")
+    print(f"{len(songs)} songs: {len(write_song_files(songs, Path(out)))} files in {out}")
 
 
 def _songs(source: str, split: str, bars: int) -> Iterator[Song]:

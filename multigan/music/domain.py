@@ -8,24 +8,31 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from multigan.core.protocols import Data, Generator, Medium, Sampler
-from multigan.core.results_table import Table
-from multigan.core.serialization import part
-from multigan.music.formats.song import TICKS_PER_QUARTER, UNITS, CompletedSong, Metre, Song, joined
+from multigan.core.protocols import Dataset, Generator, Medium, Sampler
+from multigan.core.results_table import ResultsTable
+from multigan.core.serialization import component
+from multigan.music.formats.song import (
+    NOTE_VALUES,
+    TICKS_PER_QUARTER,
+    CompletedSong,
+    Song,
+    TimeSignature,
+    concatenate,
+)
 from multigan.music.metrics import evaluation
 from multigan.music.rendering import audio, pianoroll_json, pianoroll_plot
-from multigan.music.rendering.song_files import write_songs
+from multigan.music.rendering.song_files import write_song_files
 from multigan.music.representations.tensors import decode
-from multigan.music.representations.time_grid import Frame, Grid
+from multigan.music.representations.time_grid import TimeGrid, WindowGrid
 from multigan.music.representations.voices import SATB, Voice
-from multigan.music.sampling.options import Plan, Wishes, plan
-from multigan.music.sampling.sliding_window import draw_piece
+from multigan.music.sampling.options import SamplingOptions, SamplingPlan, plan_sampling
+from multigan.music.sampling.sliding_window import sample_long
 
 SHOWN, COLUMNS = 16, 4  # songs in a preview, and side by side
 HEARD = 4  # songs of a preview that are joined into one WAV and one MIDI file
 
 
-@part
+@component
 @dataclass(frozen=True)
 class MusicDomain:
     """Songs of named voices, in windows of `bars` bars of one metre ("4/4") on a grid.
@@ -39,7 +46,7 @@ class MusicDomain:
     metre: str = "4/4"
     steps_per_quarter: int = 4
     tempo_bpm: float = 84.0
-    selection: str = field(default="frechet", init=False)
+    selection_metric: str = field(default="frechet", init=False)
 
     def __post_init__(self) -> None:
         names = [voice.name for voice in self.voices]
@@ -62,12 +69,14 @@ class MusicDomain:
             )
 
     @property
-    def signature(self) -> Metre:
+    def signature(self) -> TimeSignature:
         """The metre as numbers, from tick 0 on."""
         counts, _, unit = self.metre.partition("/")
-        if not (counts.isdecimal() and unit.isdecimal() and int(counts) and int(unit) in UNITS):
+        if not (
+            counts.isdecimal() and unit.isdecimal() and int(counts) and int(unit) in NOTE_VALUES
+        ):
             raise ValueError(f"metre is {self.metre!r}; wanted one such as 4/4 or 6/8")
-        return Metre(0, int(counts), int(unit))
+        return TimeSignature(0, int(counts), int(unit))
 
     @property
     def step_ticks(self) -> int:
@@ -75,10 +84,12 @@ class MusicDomain:
         return TICKS_PER_QUARTER // self.steps_per_quarter
 
     @property
-    def frame(self) -> Frame:
+    def frame(self) -> WindowGrid:
         """The size of a window."""
         bar, beat = self.signature.bar_ticks, self.signature.beat_ticks
-        return Frame(self.bars, bar // self.step_ticks, beat // self.step_ticks, len(self.voices))
+        return WindowGrid(
+            self.bars, bar // self.step_ticks, beat // self.step_ticks, len(self.voices)
+        )
 
     @property
     def hop_steps(self) -> int:
@@ -86,9 +97,9 @@ class MusicDomain:
         return max(1, self.bars // 2) * self.frame.bar_steps
 
     @property
-    def grid(self) -> Grid:
+    def grid(self) -> TimeGrid:
         """What its steps are, for the metrics."""
-        return Grid(self.frame.bar_steps, self.frame.beat_steps, self.steps_per_quarter)
+        return TimeGrid(self.frame.bar_steps, self.frame.beat_steps, self.steps_per_quarter)
 
     def sample(
         self,
@@ -119,9 +130,9 @@ class MusicDomain:
         extend: a MIDI file to continue
         lock_ends: strike anew what would hold a given note longer than it was
         """
-        wishes = Wishes(bars, given, keep, fill_bars, fill_tracks, extend, lock_ends)
-        agreed = plan(self, wishes)
-        x = draw_piece(
+        wishes = SamplingOptions(bars, given, keep, fill_bars, fill_tracks, extend, lock_ends)
+        agreed = plan_sampling(self, wishes)
+        x = sample_long(
             generator,
             n,
             rng,
@@ -134,7 +145,7 @@ class MusicDomain:
         songs = (self._trimmed(song, agreed) for song in self.decode(x))
         return [song if tempo is None else replace(song, tempo_bpm=tempo) for song in songs]
 
-    def choices(self) -> dict[str, tuple[str, ...]]:
+    def option_choices(self) -> dict[str, tuple[str, ...]]:
         """The voices, by which what stays and what is written anew are named."""
         names = tuple(voice.name for voice in self.voices)
         return {"keep": names, "fill_tracks": names}
@@ -162,10 +173,10 @@ class MusicDomain:
         `columns` all songs are drawn, that many side by side.
         """
         shown = samples[:SHOWN] if columns is None else samples
-        heard = joined(samples[:HEARD])
+        heard = concatenate(samples[:HEARD])
         png, wav, mid = (path.with_name(path.name + suffix) for suffix in (".png", ".wav", ".mid"))
         return [
-            pianoroll_plot.draw_songs(shown, png, columns or min(COLUMNS, len(shown))),
+            pianoroll_plot.plot_songs(shown, png, columns or min(COLUMNS, len(shown))),
             audio.write_wav(heard, wav),
             heard.to_midi(mid),
         ]
@@ -178,17 +189,19 @@ class MusicDomain:
 
     def write(self, samples: list[Song], folder: Path) -> list[Path]:
         """Write 000000.mid, 000000.wav and 000000.png of each song; a line says what played it."""
-        return write_songs(samples, folder)
+        return write_song_files(samples, folder)
 
     def read_samples(self, folder: Path) -> list[Song]:
         """The songs that `write` wrote, in order; what was given is not known any more."""
         return [Song.from_midi(file) for file in sorted(folder.glob("[0-9]" * 6 + ".mid"))]
 
-    def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
+    def evaluate(
+        self, sampler: Sampler, data: Dataset, rng: torch.Generator, cache: Path
+    ) -> ResultsTable:
         """Measure real windows, poor imitations of them, and this model; see `evaluation`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
 
-    def _trimmed(self, song: Song, agreed: Plan) -> Song:
+    def _trimmed(self, song: Song, agreed: SamplingPlan) -> Song:
         """The song without its padding; tempo and key are those of the file behind it."""
         song = song.window(agreed.start_tick, agreed.end_tick)
         if agreed.source is None:

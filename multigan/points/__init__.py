@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from multigan.core.protocols import Sampler
 
-PARTS = {
+COMPONENTS = {
     "GaussianMixture": "multigan.points.dataset:GaussianMixture",
     "MLPDiscriminator": "multigan.points.models:MLPDiscriminator",
     "MLPGenerator": "multigan.points.models:MLPGenerator",

@@ -7,15 +7,15 @@ from torch import Tensor
 
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.points.domain import PointsDomain
-from multigan.points.mixtures import find_layout
+from multigan.points.mixtures import get_mixture
 
-HELD_OUT = 10_000  # points in each of "valid" and "test"
+HELD_OUT_PERCENT = 10_000  # points in each of "valid" and "test"
 SPLITS = ("train", "valid", "test")
 
 
-@part
+@component
 class GaussianMixture:
     """A fixed sample of a layout; `Batch.x` (B, 2) is float32 in network units, without condition.
 
@@ -24,7 +24,7 @@ class GaussianMixture:
     """
 
     in_memory = True
-    draws = False
+    is_stochastic = False
 
     def __init__(
         self, layout: str = "grid", size: int = 100_000, seed: int = 0, split: str = "train"
@@ -34,9 +34,9 @@ class GaussianMixture:
             raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
         if size < 1:
             raise ValueError(f"size is {size}; wanted a number of training points, 1 or more")
-        shape = find_layout(layout)
+        shape = get_mixture(layout)
         rng = keyed_rng(seed, "points", layout, split)
-        points = shape.draw(size if split == "train" else HELD_OUT, rng)
+        points = shape.draw(size if split == "train" else HELD_OUT_PERCENT, rng)
         self.domain = PointsDomain(layout)
         self.fingerprint = f"{layout} {split} {len(points)} seed {seed}"
         self._arguments = (layout, size, seed)

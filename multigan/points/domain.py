@@ -12,38 +12,43 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
-from multigan.core.modules import sample_once
-from multigan.core.protocols import Data, Generator, Medium, Sampler
-from multigan.core.results_table import Table
-from multigan.core.serialization import part
+from multigan.core.modules import sample_batch
+from multigan.core.protocols import Dataset, Generator, Medium, Sampler
+from multigan.core.results_table import ResultsTable
+from multigan.core.serialization import component
 from multigan.points import metrics
-from multigan.points.mixtures import find_layout
+from multigan.points.mixtures import get_mixture
 from multigan.storage.files import write_atomically
 
-EVALUATED = 2500  # points measured in every row of the table, as published
-REACH = 2.0  # network units: decoded coordinates are clamped to +-REACH, twice the outermost mean
+NUM_EVAL_SAMPLES = 2500  # points measured in every row of the table, as published
+DISPLAY_RANGE = (
+    2.0  # network units: decoded coordinates are clamped to +-REACH, twice the outermost mean
+)
 
 Point = tuple[float, float]
 
 
-@part
+@component
 @dataclass(frozen=True)
 class PointsDomain:
     """Points of a layout. Raises ValueError, listing the known ones, for an unknown layout."""
 
     layout: str = "grid"
-    selection: str = field(default="total_variation", init=False)
+    selection_metric: str = field(default="total_variation", init=False)
 
     def __post_init__(self) -> None:
-        find_layout(self.layout)
+        get_mixture(self.layout)
 
     def sample(self, generator: Generator, n: int, rng: torch.Generator) -> list[Point]:
         """Draw `n` points; there is nothing to wish for."""
-        return self.decode(sample_once(generator, n, rng))
+        return self.decode(sample_batch(generator, n, rng))
 
     def decode(self, x: Tensor) -> list[Point]:
         """The points (x, y) of (B, 2) in network units, in the units of the layout, clamped."""
-        points = x.detach().cpu().double().clamp(-REACH, REACH) * find_layout(self.layout).unit
+        points = (
+            x.detach().cpu().double().clamp(-DISPLAY_RANGE, DISPLAY_RANGE)
+            * get_mixture(self.layout).unit
+        )
         return [(x, y) for x, y in points.tolist()]
 
     def preview(self, samples: list[Point], path: Path, columns: int | None = None) -> list[Path]:
@@ -72,24 +77,28 @@ class PointsDomain:
         with (folder / "points.csv").open(newline="", encoding="utf-8") as stream:
             return [(float(line["x"]), float(line["y"])) for line in csv.DictReader(stream)]
 
-    def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
+    def evaluate(
+        self, sampler: Sampler, data: Dataset, rng: torch.Generator, cache: Path
+    ) -> ResultsTable:
         """Measure 2,500 points of: the true mixture, one wide Gaussian, and this model.
 
         Nothing is worth caching, so `cache` stays untouched.
         """
-        layout = find_layout(self.layout)
+        layout = get_mixture(self.layout)
         seed = int(torch.randint(2**31, (), generator=rng))
         known = torch.tensor(self.decode(data.batch(torch.arange(len(data))).x))
-        blob = known.mean(0) + torch.randn(EVALUATED, 2, generator=rng) @ _root(known.T.cov())
+        blob = known.mean(0) + torch.randn(NUM_EVAL_SAMPLES, 2, generator=rng) @ _root(
+            known.T.cov()
+        )
         rows = {
-            "real": layout.draw(EVALUATED, rng),
+            "real": layout.draw(NUM_EVAL_SAMPLES, rng),
             "one Gaussian": blob,
-            "this model": torch.tensor(sampler.sample(EVALUATED, seed)),
+            "this model": torch.tensor(sampler.sample(NUM_EVAL_SAMPLES, seed)),
         }
         modes = len(layout.means)
-        floor = (modes - 1) / (2 * EVALUATED)
+        floor = (modes - 1) / (2 * NUM_EVAL_SAMPLES)
         notes = (
-            f"{EVALUATED:,} points in every row; {modes} modes; high quality: within "
+            f"{NUM_EVAL_SAMPLES:,} points in every row; {modes} modes; high quality: within "
             f"{metrics.RADIUS:g} sd of a mode, of which a true sampler reaches "
             f"{metrics.CEILING:.2%}: more means shrunken modes",
             f"real: a fresh draw from the true mixture, the floor of every column; reverse KL of a "
@@ -97,13 +106,13 @@ class PointsDomain:
             f"one Gaussian: with the mean and covariance of {len(data):,} real points",
             "total_variation: over the modes' 3-sd discs and the rest of the plane",
         )
-        return Table(
+        return ResultsTable(
             {name: metrics.measure(points, layout) for name, points in rows.items()}, notes
         )
 
     def _plot(self, samples: list[Point]) -> bytes:
         """A PNG of 600 x 600 pixels."""
-        layout = find_layout(self.layout)
+        layout = get_mixture(self.layout)
         figure = Figure(figsize=(6, 6), layout="constrained")
         axes = figure.add_subplot()
         for mean in layout.means:

@@ -12,15 +12,15 @@ import math
 import torch
 from torch import Tensor
 
-from multigan.points.mixtures import Layout
+from multigan.points.mixtures import GaussianMixtureSpec
 
 RADIUS = 3.0  # of high quality, in standard deviations
 CEILING = 1 - math.exp(-(RADIUS**2) / 2)  # .98889: a true Gaussian's high-quality share in 2-D
 # The standard deviation of a 2-D unit Gaussian cut off at RADIUS: .9743 per axis.
-CUT_SD = math.sqrt(1 - RADIUS**2 / 2 * (1 - CEILING) / CEILING)
+TRUNCATED_STD = math.sqrt(1 - RADIUS**2 / 2 * (1 - CEILING) / CEILING)
 
 
-def measure(points: Tensor, layout: Layout) -> dict[str, float]:
+def measure(points: Tensor, layout: GaussianMixtureSpec) -> dict[str, float]:
     """Every metric of points (N, 2); one that is undefined (no high-quality point) is left out.
 
     modes: covered; high_quality: share; reverse_kl: in nats, over the high-quality points;
@@ -40,14 +40,14 @@ def measure(points: Tensor, layout: Layout) -> dict[str, float]:
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def nearest_modes(points: Tensor, layout: Layout) -> tuple[Tensor, Tensor]:
+def nearest_modes(points: Tensor, layout: GaussianMixtureSpec) -> tuple[Tensor, Tensor]:
     """The nearest mode (N,) of each point (N, 2), and the Mahalanobis distance (N,) to it."""
     offsets = points.double()[:, None] - layout.centres()  # (N, modes, 2)
     distances, modes = offsets.norm(dim=-1).min(dim=1)
     return modes, distances / layout.sd
 
 
-def mode_counts(points: Tensor, layout: Layout) -> Tensor:
+def mode_counts(points: Tensor, layout: GaussianMixtureSpec) -> Tensor:
     """How many high-quality points each mode has (modes,), int64."""
     modes, distances = nearest_modes(points, layout)
     return torch.bincount(modes[distances < RADIUS], minlength=len(layout.means))
@@ -79,7 +79,7 @@ def total_variation(counts: Tensor, n: int) -> float:
     return (float(excess) + abs(astray - (1 - CEILING))) / 2
 
 
-def sd_ratios(points: Tensor, layout: Layout) -> Tensor:
+def sd_ratios(points: Tensor, layout: GaussianMixtureSpec) -> Tensor:
     """Each mode's measured over its true standard deviation (modes,); nan below two points.
 
     Taken about the points' own mean, both axes pooled, over the high-quality points only and
@@ -90,5 +90,5 @@ def sd_ratios(points: Tensor, layout: Layout) -> Tensor:
     for mode in modes[distances < RADIUS].unique().tolist():
         own = points[(modes == mode) & (distances < RADIUS)].double()  # (n, 2)
         if len(own) > 1:
-            ratios[mode] = own.var(dim=0).mean().sqrt() / (layout.sd * CUT_SD)
+            ratios[mode] = own.var(dim=0).mean().sqrt() / (layout.sd * TRUNCATED_STD)
     return ratios

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 
-class Layout(NamedTuple):
+class GaussianMixtureSpec(NamedTuple):
     """Equally likely isotropic Gaussians; `means` and `sd` in the units of the published protocol.
 
     Networks see coordinates divided by `unit`, which puts every mean inside [-1, 1].
@@ -33,21 +33,21 @@ class Layout(NamedTuple):
         return self.centres()[modes] + self.sd * noise
 
 
-def find_layout(name: str) -> Layout:
+def get_mixture(name: str) -> GaussianMixtureSpec:
     """The layout called `name`. Raises ValueError, listing the known ones, if there is none."""
-    if name not in LAYOUTS:
-        raise ValueError(f"unknown layout {name!r}; known: {', '.join(LAYOUTS)}")
-    return LAYOUTS[name]
+    if name not in MIXTURES:
+        raise ValueError(f"unknown layout {name!r}; known: {', '.join(MIXTURES)}")
+    return MIXTURES[name]
 
 
-def _ring() -> Layout:
+def _ring() -> GaussianMixtureSpec:
     angles = [2 * math.pi * k / 8 for k in range(8)]
-    return Layout(tuple((math.cos(a), math.sin(a)) for a in angles), sd=0.01, unit=1.0)
+    return GaussianMixtureSpec(tuple((math.cos(a), math.sin(a)) for a in angles), sd=0.01, unit=1.0)
 
 
-def _grid() -> Layout:
+def _grid() -> GaussianMixtureSpec:
     ticks = (-4.0, -2.0, 0.0, 2.0, 4.0)
-    return Layout(tuple((x, y) for x in ticks for y in ticks), sd=0.05, unit=4.0)
+    return GaussianMixtureSpec(tuple((x, y) for x in ticks for y in ticks), sd=0.05, unit=4.0)
 
 
-LAYOUTS = {"grid": _grid(), "ring": _ring()}
+MIXTURES = {"grid": _grid(), "ring": _ring()}

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from multigan.core.modules import in_float32
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 
 
-def perceptron(inputs: int, width: int, depth: int, activation: nn.Module) -> nn.Sequential:
+def mlp(inputs: int, width: int, depth: int, activation: nn.Module) -> nn.Sequential:
     """`depth` linear layers of `width` outputs, each followed by the activation.
 
     Raises ValueError if one of the three sizes is not positive.
@@ -24,7 +24,7 @@ def perceptron(inputs: int, width: int, depth: int, activation: nn.Module) -> nn
     return nn.Sequential(*(module for layer in layers for module in layer))
 
 
-@part
+@component
 class MLPGenerator(nn.Module):
     """latent (B, latent_size) -> points (B, 2) in network units: `depth` hidden ReLU layers.
 
@@ -35,7 +35,7 @@ class MLPGenerator(nn.Module):
         """Raises ValueError if a size is not positive."""
         super().__init__()
         self.latent_size = latent_size
-        self.hidden = perceptron(latent_size, width, depth, nn.ReLU())
+        self.hidden = mlp(latent_size, width, depth, nn.ReLU())
         self.last = nn.Linear(width, 2)
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
@@ -58,7 +58,7 @@ class MLPGenerator(nn.Module):
 LEAK = 0.2  # slope of the leaky ReLU below zero
 
 
-@part
+@component
 class MLPDiscriminator(nn.Module):
     """points (B, 2) in network units -> logits (B,): `depth` hidden leaky ReLU layers.
 
@@ -68,7 +68,7 @@ class MLPDiscriminator(nn.Module):
     Source: Tancik et al. 2020 (Fourier features), positional encoding.
     """
 
-    couples_batch = False
+    uses_batch_statistics = False
     frequencies: Tensor  # (octaves,), radians per network unit
 
     def __init__(self, width: int = 128, depth: int = 3, octaves: int = 3) -> None:
@@ -79,7 +79,7 @@ class MLPDiscriminator(nn.Module):
         self.register_buffer(
             "frequencies", math.pi / 2 * 2.0 ** torch.arange(octaves), persistent=False
         )
-        self.hidden = perceptron(2 + 4 * octaves, width, depth, nn.LeakyReLU(LEAK))
+        self.hidden = mlp(2 + 4 * octaves, width, depth, nn.LeakyReLU(LEAK))
         self.last = nn.Linear(width, 1)
 
     def forward(self, x: Tensor, condition: None = None) -> Tensor:

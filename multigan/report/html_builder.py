@@ -18,7 +18,7 @@ class Safe(str):
     """HTML that needs no escaping any more."""
 
 
-def tag(name: str, /, *children: str, **attributes: str | int | bool) -> Safe:
+def element(name: str, /, *children: str, **attributes: str | int | bool) -> Safe:
     """An element. Children that are not `Safe` are text; `class_` is class, `data_x` is data-x."""
     said = "".join(_attribute(key, value) for key, value in attributes.items())
     end = "" if name in VOID else f"{joined(*children)}</{name}>"
@@ -53,14 +53,14 @@ def data_url(kind: str, content: bytes) -> str:
 ENLARGED_BELOW = 65  # pixels a side: such a picture is shown larger, without smoothing
 
 
-def show_all(media: Sequence[Medium]) -> Safe:
+def render_media(media: Sequence[Medium]) -> Safe:
     """Media side by side, or one below the other, as their type asks for."""
     if not media:
-        return tag("p", "nothing to show", class_="quiet")
+        return element("p", "nothing to show", class_="quiet")
     kind = media[0].type.partition("/")[0]
     alone = " alone" if len(media) == 1 else ""
-    items = [tag("li", show(m, f"sample {k + 1}")) for k, m in enumerate(media)]
-    return tag("ol", *items, class_=f"media {kind}{alone}")
+    items = [element("li", show(m, f"sample {k + 1}")) for k, m in enumerate(media)]
+    return element("ol", *items, class_=f"media {kind}{alone}")
 
 
 def show(medium: Medium, name: str) -> Safe:
@@ -77,26 +77,30 @@ def _picture(medium: Medium, name: str) -> Safe:
             label = str(picture.info.get("label", ""))
             size = {"width": picture.width, "height": picture.height}
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return tag("p", f"{name}: a picture that cannot be read", class_="quiet")
+        return element("p", f"{name}: a picture that cannot be read", class_="quiet")
     small = max(size.values()) < ENLARGED_BELOW
     source = data_url(medium.type, medium.content)
     named = f"{name}, {label}" if label else name
-    image = tag("img", alt=named, title=named, src=source, class_="pixels" if small else "", **size)
-    return joined(image, tag("small", label)) if label else image
+    image = element(
+        "img", alt=named, title=named, src=source, class_="pixels" if small else "", **size
+    )
+    return joined(image, element("small", label)) if label else image
 
 
 def _line(medium: Medium, name: str) -> Safe:
-    return tag("p", medium.content.decode(errors="replace"), class_="line")
+    return element("p", medium.content.decode(errors="replace"), class_="line")
 
 
 def _song(medium: Medium, name: str) -> Safe:
     song = json.loads(medium.content)
-    without = tag("noscript", tag("p", "A song; a browser with scripts plays it.", class_="quiet"))
-    return tag("div", data_block(song, "song"), without, class_="song", data_name=name)
+    without = element(
+        "noscript", element("p", "A song; a browser with scripts plays it.", class_="quiet")
+    )
+    return element("div", data_block(song, "song"), without, class_="song", data_name=name)
 
 
 def _unknown(medium: Medium, name: str) -> Safe:
-    return tag("p", f"{name}: {medium.type}, of which this page has no view", class_="quiet")
+    return element("p", f"{name}: {medium.type}, of which this page has no view", class_="quiet")
 
 
 VIEWS: dict[str, Callable[[Medium, str], Safe]] = {

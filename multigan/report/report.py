@@ -16,10 +16,10 @@ from pathlib import Path
 from string import Template
 from types import ModuleType
 
-from multigan.core.results_table import Table
-from multigan.report.run_summary import Summary, origins
-from multigan.report.sample_media import exhibits_of
-from multigan.report.sections import Shown, body_of
+from multigan.core.results_table import ResultsTable
+from multigan.report.run_summary import RunSummary, metric_sources
+from multigan.report.sample_media import collect_media
+from multigan.report.sections import RunView, body_of
 from multigan.runs.directory import RunDirectory
 from multigan.storage.files import write_atomically
 
@@ -48,11 +48,11 @@ def compare(
     return _write(Path(COMPARISON) if out is None else out, f"{len(shown)} runs compared", shown)
 
 
-def compared(paths: Sequence[str | Path]) -> Table:
+def compared(paths: Sequence[str | Path]) -> ResultsTable:
     """The figures of several runs, a row for each, and where they are from."""
-    summaries = [Summary(RunDirectory(path)) for path in paths]
+    summaries = [RunSummary(RunDirectory(path)) for path in paths]
     rows = {summary.name: summary.model for summary in summaries}
-    return Table(rows, tuple(origins(summaries)))
+    return ResultsTable(rows, tuple(metric_sources(summaries)))
 
 
 def report_quietly(path: Path, trust: ModuleType | None = None) -> None:
@@ -64,12 +64,12 @@ def report_quietly(path: Path, trust: ModuleType | None = None) -> None:
         warnings.warn(f"no report: {said}; try: multigan report {path}", stacklevel=2)
 
 
-def _shown(paths: Sequence[str | Path], trust: ModuleType | None) -> list[Shown]:
-    summaries = [Summary(RunDirectory(path)) for path in paths]
-    return [Shown(s, exhibits_of(s.run, len(summaries), trust)) for s in summaries]
+def _shown(paths: Sequence[str | Path], trust: ModuleType | None) -> list[RunView]:
+    summaries = [RunSummary(RunDirectory(path)) for path in paths]
+    return [RunView(s, collect_media(s.run, len(summaries), trust)) for s in summaries]
 
 
-def _write(file: Path, title: str, runs: list[Shown]) -> Path:
+def _write(file: Path, title: str, runs: list[RunView]) -> Path:
     write_atomically(file, page(title, body_of(title, runs)).encode(errors="replace"))
     return file
 

@@ -6,15 +6,15 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from multigan.runs.directory import RunDirectory, read_evaluation, read_lines
-from multigan.runs.provenance import command_of
+from multigan.runs.directory import RunDirectory, read_evaluation, read_jsonl
+from multigan.runs.provenance import train_command
 
 MOST_LINES = 1000  # of a log, on a page
-GAME = "logit/gap"  # what every line of the game has, and the health monitor reads
+GAME = "logits/gap"  # what every line of the game has, and the health monitor reads
 DIGITS = 5  # significant ones of a figure on a page
 
 
-class Verdict(NamedTuple):
+class Diagnosis(NamedTuple):
     """A sign of sickness: what was said of it last, and where it stood."""
 
     sign: str
@@ -24,7 +24,7 @@ class Verdict(NamedTuple):
     stands: bool  # still, at the last line of the log
 
 
-class Measured(NamedTuple):
+class MetricTable(NamedTuple):
     """A table of figures: `rows` name -> metric -> value, and what they are worth."""
 
     rows: Mapping[str, Mapping[str, float]]
@@ -33,13 +33,13 @@ class Measured(NamedTuple):
     whole: bool  # with floors and reference rows, as `multigan evaluate` writes it
 
 
-class Summary:
+class RunSummary:
     """A run as its files describe it. Raises ValueError for a directory that holds no run."""
 
     def __init__(self, run: RunDirectory) -> None:
         self.run, self.description = run, run.description()
-        self.log = list(read_lines(run.log))
-        self.metrics = list(read_lines(run.metrics))
+        self.log = list(read_jsonl(run.log))
+        self.metrics = list(read_jsonl(run.metrics))
 
     @property
     def name(self) -> str:
@@ -56,7 +56,7 @@ class Summary:
     def lead(self) -> str:
         """What was trained on what, in a sentence."""
         recipe = self.description["recipe"]
-        seconds = figure(self.log[-1].get("seconds")) if self.log else None
+        seconds = finite_or_none(self.log[-1].get("seconds")) if self.log else None
         took = "" if seconds is None else f", in {duration(seconds)}"
         return (
             f"{_part(recipe.get('generator'))} learnt from {_part(recipe.get('data'))} against "
@@ -91,19 +91,19 @@ class Summary:
     @property
     def command(self) -> str:
         """The command line that trains this run again."""
-        return command_of(self.description)
+        return train_command(self.description)
 
     @property
-    def verdicts(self) -> list[Verdict]:
+    def verdicts(self) -> list[Diagnosis]:
         """Every sign of sickness that the health monitor said, in the order of the first time."""
-        found: dict[str, Verdict] = {}
+        found: dict[str, Diagnosis] = {}
         last = self.log[-1]["step"] if self.log else 0
         for line in self.log:
             said = line.get("health")
             for sign, text in said.items() if isinstance(said, dict) else ():
                 first = found[sign].first_step if sign in found else line["step"]
                 stands = line["step"] == last
-                found[sign] = Verdict(sign, str(text), first, line["step"], stands)
+                found[sign] = Diagnosis(sign, str(text), first, line["step"], stands)
         return list(found.values())
 
     @property
@@ -115,18 +115,20 @@ class Summary:
         return [step - learnt for step in game]
 
     @property
-    def measured(self) -> Measured | None:
+    def measured(self) -> MetricTable | None:
         """`evaluation.json` if there is one, else the last line of metrics.jsonl; None without."""
         table = read_evaluation(self.run.path)
         if table is not None:
             rows = {str(name): figures(row) for name, row in table["rows"].items()}
-            return Measured(rows, _intervals(table), [str(note) for note in table["notes"]], True)
+            return MetricTable(
+                rows, _intervals(table), [str(note) for note in table["notes"]], True
+            )
         if not self.metrics:
             return None
         last = self.metrics[-1]
         row = {name: value for name, value in figures(last).items() if name != "step"}
         note = f"measured on the validation split at step {last['step']:,}, without floors"
-        return Measured({"this model": row}, {}, [note], False)
+        return MetricTable({"this model": row}, {}, [note], False)
 
     @property
     def model(self) -> dict[str, float]:
@@ -135,7 +137,7 @@ class Summary:
         return {} if measured is None else dict(measured.rows[list(measured.rows)[-1]])
 
 
-def origins(summaries: list[Summary]) -> list[str]:
+def metric_sources(summaries: list[RunSummary]) -> list[str]:
     """Where each run's figures are from, and whether they can be compared."""
     kinds = {s.name: s.measured.whole if s.measured else None for s in summaries}
     said = {True: "evaluation.json", False: "the last line of metrics.jsonl", None: "nowhere"}
@@ -145,7 +147,7 @@ def origins(summaries: list[Summary]) -> list[str]:
     return notes
 
 
-def figure(value: Any) -> float | None:
+def finite_or_none(value: Any) -> float | None:
     """A finite number, or None: a stranger's log may hold anything."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
@@ -155,22 +157,22 @@ def figure(value: Any) -> float | None:
 def figures(row: Any) -> dict[str, float]:
     """The finite numbers of a row, by name."""
     pairs = row.items() if isinstance(row, dict) else ()
-    return {str(k): number for k, v in pairs if (number := figure(v)) is not None}
+    return {str(k): number for k, v in pairs if (number := finite_or_none(v)) is not None}
 
 
-def thinned(items: list[Any], most: int) -> list[Any]:
+def subsample(items: list[Any], most: int) -> list[Any]:
     """At most `most` of the items, evenly spread, the first and the last among them."""
     if len(items) <= most:
         return items
     return [items[round(k * (len(items) - 1) / (most - 1))] for k in range(most)]
 
 
-def curves(lines: list[dict[str, Any]]) -> tuple[list[int], dict[str, list[float | None]]]:
+def metric_curves(lines: list[dict[str, Any]]) -> tuple[list[int], dict[str, list[float | None]]]:
     """The steps, and every figure at each of them; at most about a thousand steps."""
     merged: dict[int, dict[str, float]] = {}
     for line in lines:
         merged.setdefault(line["step"], {}).update(figures(line))
-    steps = thinned(sorted(merged), MOST_LINES)
+    steps = subsample(sorted(merged), MOST_LINES)
     names = dict.fromkeys(name for step in steps for name in merged[step])
     return steps, {n: [_rounded(merged[step].get(n)) for step in steps] for n in names}
 
@@ -195,7 +197,7 @@ def _part(description: Any) -> str:
         return "something unknown"
     arguments = description.get("arguments")
     source = arguments.get("source") if isinstance(arguments, dict) else None
-    named = str(description.get("part", "something unknown"))
+    named = str(description.get("component", "something unknown"))
     return f"{named} ({source})" if isinstance(source, str) else named
 
 
@@ -226,7 +228,7 @@ def _intervals(table: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
     found: dict[str, dict[str, list[float]]] = {}
     for row, metrics in stored.items() if isinstance(stored, dict) else ():
         for metric, ends in metrics.items() if isinstance(metrics, dict) else ():
-            known = [figure(end) for end in ends] if isinstance(ends, list) else []
+            known = [finite_or_none(end) for end in ends] if isinstance(ends, list) else []
             if len(known) == 2 and None not in known:
                 found.setdefault(str(row), {})[str(metric)] = known  # type: ignore[assignment]
     return found

@@ -11,17 +11,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from multigan.core.interpolation import walk_between
-from multigan.core.media import media_of
-from multigan.core.protocols import SAMPLING_CHUNK, Medium, Sampler
-from multigan.report.run_summary import thinned
+from multigan.core.interpolation import interpolation_frames
+from multigan.core.media import sample_media
+from multigan.core.protocols import SAMPLING_BATCH_SIZE, Medium, Sampler
+from multigan.report.run_summary import subsample
 from multigan.runs.directory import RunDirectory
 from multigan.storage.loading import load
 
 SHOWN = {"text/plain": 24, "application/json;profile=piano-roll": 6}  # samples on a page
 WALKED = {"text/plain": 4, "application/json;profile=piano-roll": 1}  # of them along a walk
-MOST_SHOWN, MOST_WALKED = SAMPLING_CHUNK, 6  # of what the tables do not name: pictures
-CROWD = 1000  # samples, where one picture shows them all
+MOST_SHOWN, MOST_WALKED = SAMPLING_BATCH_SIZE, 6  # of what the tables do not name: pictures
+MAX_POINTS = 1000  # samples, where one picture shows them all
 FRAMES, MOMENTS = 13, 24  # of a walk; of a history
 HISTORY_BYTES, SAMPLES_BYTES, WALK_BYTES = 1_200_000, 1_000_000, 700_000  # of all runs of a page
 TEXT_BYTES = 4000  # of one moment of a history
@@ -31,7 +31,7 @@ TRIALS = [(side, quality) for side in (1024, 512, 256, 128, 64, 32) for quality 
 
 
 @dataclass(frozen=True)
-class Exhibits:
+class SampleMedia:
     """Media of a run; `trouble` says why there is none of what its generator would draw."""
 
     history: dict[int, list[Medium]] = field(default_factory=dict)  # by step
@@ -40,23 +40,23 @@ class Exhibits:
     trouble: str = ""
 
 
-def exhibits_of(run: RunDirectory, runs: int = 1, trust: ModuleType | None = None) -> Exhibits:
+def collect_media(run: RunDirectory, runs: int = 1, trust: ModuleType | None = None) -> SampleMedia:
     """What one of `runs` runs on a page shows: they share the bytes that it may take."""
-    history = history_of(run, HISTORY_BYTES // runs)
+    history = training_history(run, HISTORY_BYTES // runs)
     try:
         sampler = load(run.path, trust=trust)
         samples = _within(_final(sampler), SAMPLES_BYTES // runs)
-        return Exhibits(history, samples, walk_of(sampler, WALK_BYTES // runs))
+        return SampleMedia(history, samples, interpolation_media(sampler, WALK_BYTES // runs))
     except Exception as error:  # a stranger's network fails in as many ways as there are
-        return Exhibits(history, trouble=" ".join(str(error).split()))
+        return SampleMedia(history, trouble=" ".join(str(error).split()))
 
 
-def history_of(run: RunDirectory, most_bytes: int) -> dict[int, list[Medium]]:
+def training_history(run: RunDirectory, most_bytes: int) -> dict[int, list[Medium]]:
     """The previews of `samples/` by step, small enough; links are not followed."""
     files = [file for file in sorted(run.samples.glob("step-*")) if MOMENT.fullmatch(file.name)]
     own = run.samples.resolve().parent == run.path.resolve()
     real = [file for file in files if own and file.is_file() and not file.is_symlink()]
-    chosen = thinned([file for file in real if file.stat().st_size < MOST_FILE_BYTES], MOMENTS)
+    chosen = subsample([file for file in real if file.stat().st_size < MOST_FILE_BYTES], MOMENTS)
     moments: dict[int, list[Medium]] = {}
     for file in chosen:
         medium = Medium(guess_type(file.name)[0] or "", _content(file))
@@ -75,28 +75,28 @@ def _content(file: Path) -> bytes:
 
 def _final(sampler: Sampler) -> list[Medium]:
     """The first samples of seed 0; a crowd of them where one picture shows them all."""
-    samples = sampler.sample(SAMPLING_CHUNK)
-    media = media_of(sampler.domain, samples)
+    samples = sampler.sample(SAMPLING_BATCH_SIZE)
+    media = sample_media(sampler.domain, samples)
     if len(media) == 1:
-        return media_of(sampler.domain, sampler.sample(CROWD))
+        return sample_media(sampler.domain, sampler.sample(MAX_POINTS))
     return media[: _count(media, SHOWN, MOST_SHOWN)]
 
 
-def walk_of(sampler: Sampler, most_bytes: int) -> list[list[Medium]]:
+def interpolation_media(sampler: Sampler, most_bytes: int) -> list[list[Medium]]:
     """Media along a walk between latents, frame by frame; none if they cannot be walked between."""
     if not hasattr(sampler.generator, "interpolate"):
         return []
     domain = sampler.domain
     frames = _frames(sampler, MOST_WALKED)
-    if len(media_of(domain, frames[0])) == 1:
-        frames = _frames(sampler, CROWD)
-    shown = [media_of(domain, frame) for frame in frames]
+    if len(sample_media(domain, frames[0])) == 1:
+        frames = _frames(sampler, MAX_POINTS)
+    shown = [sample_media(domain, frame) for frame in frames]
     kept = [media[: _count(media, WALKED, MOST_WALKED)] for media in shown]
     return [_within(media, most_bytes // FRAMES) for media in kept]
 
 
 def _frames(sampler: Sampler, walks: int) -> list[list[Any]]:
-    return walk_between(sampler, walks=walks, frames=FRAMES)
+    return interpolation_frames(sampler, walks=walks, frames=FRAMES)
 
 
 def _count(media: list[Medium], table: Mapping[str, int], most: int) -> int:
@@ -108,10 +108,10 @@ def _within(media: list[Medium], most_bytes: int) -> list[Medium]:
     if sum(len(medium.content) for medium in media) <= most_bytes:
         return media
     share = most_bytes // len(media)
-    return [shrunk(medium, share) for medium in media]
+    return [downscale(medium, share) for medium in media]
 
 
-def shrunk(medium: Medium, most_bytes: int) -> Medium:
+def downscale(medium: Medium, most_bytes: int) -> Medium:
     """A picture as WebP of at most so many bytes, if that can be; other media as they are."""
     if medium.type != "image/png" or len(medium.content) <= most_bytes:
         return medium

@@ -13,8 +13,8 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from multigan.storage.files import sync_folder
-from multigan.storage.checkpoint_files import (MANIFEST, SAMPLED, checkpoints_of, newest_whole, sha256)
+from multigan.storage.files import fsync_dir
+from multigan.storage.checkpoint_files import (MANIFEST, GENERATOR_EMA_FILE, list_checkpoints, latest_intact_checkpoint, sha256)
 from multigan.storage.weights import load_state, read_weights, save_weights
 
 KEEP_LAST = 3
@@ -44,7 +44,7 @@ def save_checkpoint(
         (temporary / MANIFEST).write_text(json.dumps(sums, indent=1))
         for path in temporary.iterdir():
             _flush(path)
-        sync_folder(temporary)
+        fsync_dir(temporary)
         _replace_folder(temporary, folder)
     except (SafetensorError, RuntimeError) as error:  # so their writers say that a write failed
         raise OSError(f"{folder} could not be written; is the disk full? ({error})") from error
@@ -64,7 +64,7 @@ def _replace_folder(source: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
         os.rename(target, aside)
     os.rename(source, target)
-    sync_folder(target.parent)
+    fsync_dir(target.parent)
     shutil.rmtree(aside, ignore_errors=True)
 
 
@@ -80,13 +80,13 @@ def tidy(checkpoints: Path) -> None:
 
 def prune(run: Path) -> None:
     """Delete all but the last few step checkpoints."""
-    for old in checkpoints_of(run)[KEEP_LAST:]:
+    for old in list_checkpoints(run)[KEEP_LAST:]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, Any] | None:
     """Load the newest whole checkpoint into the networks; return its state, None without one."""
-    checkpoint = newest_whole(run)
+    checkpoint = latest_intact_checkpoint(run)
     if checkpoint is None:
         return None
     for name, network in networks.items():
@@ -97,7 +97,7 @@ def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, A
 
 def stored_bytes(run: Path) -> int:
     """What the largest weight file of the run's checkpoints takes of the disk."""
-    files = [file for folder in checkpoints_of(run) for file in folder.glob("*.safetensors")]
+    files = [file for folder in list_checkpoints(run) for file in folder.glob("*.safetensors")]
     found = [file.stat() for file in files if file.is_file()]
     return max((min(it.st_size, 512 * it.st_blocks) for it in found), default=0)
 
@@ -119,5 +119,5 @@ def load_training_state(file: Path) -> dict[str, Any]:
 
 def save_generator(run: Path, kept_as: str, ema: nn.Module, description: Any) -> None:
     """Keep this generator beside the step checkpoints: as "best", or as "likelihood"."""
-    name = SAMPLED.removesuffix(".safetensors")
+    name = GENERATOR_EMA_FILE.removesuffix(".safetensors")
     save_checkpoint(run / "checkpoints" / kept_as, {name: ema}, {name: description})

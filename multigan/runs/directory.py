@@ -19,7 +19,7 @@ LOCK = ".lock"
 
 
 @contextmanager
-def locked(folder: Path) -> Iterator[None]:
+def run_lock(folder: Path) -> Iterator[None]:
     """A block in which no other process can lock `folder`, which is made if need be.
 
     The lock is the operating system's, on a file that names the process: it ends with the process,
@@ -52,7 +52,7 @@ def locked(folder: Path) -> Iterator[None]:
             file.truncate(0)
 
 
-FORMAT = 1
+FORMAT = 2
 RUNS = Path("runs")
 REQUIRED = {  # of recipe.json
     "name": str,
@@ -205,12 +205,12 @@ class RunDirectory:
             if path.name[5:].isdigit() and int(path.name[5:]) > step:
                 shutil.rmtree(path)
         for file in (self.log, self.metrics):
-            kept = [json.dumps(line) + "\n" for line in read_lines(file) if line["step"] <= step]
+            kept = [json.dumps(line) + "\n" for line in read_jsonl(file) if line["step"] <= step]
             if file.exists():
                 write_atomically(file, "".join(kept).encode())
 
 
-def read_lines(file: Path) -> Iterator[dict[str, Any]]:
+def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
     """The whole JSON lines of a file; broken ones (a write that was cut short) are left out."""
     if not file.exists():
         return
@@ -245,7 +245,7 @@ def find_runs(folder: Path = RUNS) -> list[RunDirectory]:
     return [RunDirectory(file.parent) for file in sorted(folder.glob(f"*/{RECIPE}"))]
 
 
-def state_of(run: RunDirectory) -> dict[str, Any]:
+def run_status(run: RunDirectory) -> dict[str, Any]:
     """Name, recipe, state, last step and what to do next, for `multigan list --runs`."""
     try:
         description = run.description()

@@ -6,14 +6,14 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from multigan.storage.files import cache_folder
-from multigan.core.results_table import Table
+from multigan.storage.files import cache_dir
+from multigan.core.results_table import ResultsTable
 from multigan.storage.files import write_atomically
-from multigan.storage.loading import data_of
+from multigan.storage.loading import load_data
 from multigan.core.rng import keyed_rng
 from multigan.runs.directory import EVALUATION, RunDirectory
 from multigan.storage.loading import load
-from multigan.storage.checkpoint_files import LIKELIHOOD, SAMPLED, weights_of
+from multigan.storage.checkpoint_files import (LIKELIHOOD_CHECKPOINT, GENERATOR_EMA_FILE, resolve_weights_file)
 
 
 def evaluate(
@@ -25,7 +25,7 @@ def evaluate(
     device: str = "cpu",
     cache: str | Path | None = None,
     trust: ModuleType | None = None,
-) -> Table:
+) -> ResultsTable:
     """Evaluate a run against the test split of its data (`data`: of that source instead).
 
     A run with a likelihood stage shows what that ended with in a row of its own. Writes
@@ -35,18 +35,18 @@ def evaluate(
     run = RunDirectory(path)
     description = run.description()
     run.demand_own_files()
-    against = data_of(description, data, trust).split(split)
+    against = load_data(description, data, trust).split(split)
 
-    def measure(weights: Path) -> Table:
+    def measure(weights: Path) -> ResultsTable:
         sampler = load(weights, trust=trust, device=device)
         rng = keyed_rng(seed, "evaluate")
-        return sampler.domain.evaluate(sampler, against, rng, cache_folder(cache))
+        return sampler.domain.evaluate(sampler, against, rng, cache_dir(cache))
 
-    weights = weights_of(run.path)
+    weights = resolve_weights_file(run.path)
     table = measure(weights)
-    baseline = run.checkpoints / LIKELIHOOD / SAMPLED
+    baseline = run.checkpoints / LIKELIHOOD_CHECKPOINT / GENERATOR_EMA_FILE
     if baseline.is_file():
-        table = with_baseline(table, LIKELIHOOD, measure(baseline))
+        table = with_baseline(table, LIKELIHOOD_CHECKPOINT, measure(baseline))
     measured = f"{weights.parent.name} against the split {split}, seed {seed}"
     table = replace(table, notes=(*table.notes, f"measured: the checkpoint {measured}"))
     write_atomically(run.path / EVALUATION, table.json().encode())
@@ -54,7 +54,7 @@ def evaluate(
     return table
 
 
-def with_baseline(table: Table, name: str, baseline: Table) -> Table:
+def with_baseline(table: ResultsTable, name: str, baseline: ResultsTable) -> ResultsTable:
     """The table with the model of another one as the row before its own model."""
     *others, model = table.rows
     rows = {row: table.rows[row] for row in others} | {name: baseline.model}

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from multigan.core.recipe_file import read_recipe
-from multigan.runs.train_options import LIKELIHOOD_INTERVALS, Flags, Stages
+from multigan.runs.train_options import LIKELIHOOD_INTERVALS, TrainOptions, StageOptions
 
 UNSAID = {"tensorboard", "report"}  # flags that make no other run
 UNSHOWN = {"flags", LIKELIHOOD_INTERVALS, "init"}
 LONGEST_PATH = 4096  # characters; what is longer is no path
 
 
-def command_of(description: Mapping[str, Any]) -> str:
+def train_command(description: Mapping[str, Any]) -> str:
     """The line that trains such a run again: what differs from the defaults of recipe and flags.
 
     All knobs, where the recipe is not at hand. What is None is left out.
@@ -41,7 +41,7 @@ def _flags_given(description: Mapping[str, Any], steps: int) -> dict[str, Any]:
     """The flags that make it another run, where they are not the defaults for so many steps."""
     learnt = description["recipe"].get("likelihood_steps")
     lengths = [n if isinstance(n, int) else 0 for n in (steps, learnt)]
-    usual = Stages.settled(Flags(), *lengths)
+    usual = StageOptions.settled(TrainOptions(), *lengths)
     flags, intervals = usual.game.to_json(), usual.likelihood.intervals()
     stored, own = description["flags"], description.get(LIKELIHOOD_INTERVALS, intervals)
     given = {k for k in flags if k in stored and stored[k] != flags[k]}
@@ -55,18 +55,18 @@ def _option(name: str, value: Any) -> list[str]:
     return [] if value is None else [f"--{name}", str(value)]
 
 
-def shown_description(description: Mapping[str, Any]) -> dict[str, Any]:
+def redacted_config(description: Mapping[str, Any]) -> dict[str, Any]:
     """The description without what is nobody's business: flags, and folders of this machine."""
     kept = {k: v for k, v in description.items() if k not in UNSHOWN}
-    return without_places(kept) | {"flags": {}}
+    return strip_local_paths(kept) | {"flags": {}}
 
 
-def without_places(tree: Any) -> Any:
+def strip_local_paths(tree: Any) -> Any:
     """The tree with the last name of each absolute path that there is on this machine."""
     if isinstance(tree, Mapping):
-        return {key: without_places(value) for key, value in tree.items()}
+        return {key: strip_local_paths(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
-        return [without_places(value) for value in tree]
+        return [strip_local_paths(value) for value in tree]
     return Path(tree).name if isinstance(tree, str) and _is_place(tree) else tree
 
 

@@ -19,7 +19,7 @@ NOT_KEPT = ("out", "init", "force", "seed", "cache")  # by a run that is resumed
 
 
 @dataclass(frozen=True, kw_only=True)
-class Flags:
+class TrainOptions:
     """Flags of `train`; what changes the experiment is a knob of the recipe instead."""
 
     out: str | None = _flag(None, "the run directory (default: runs/<recipe>-0001, ...)")
@@ -41,7 +41,7 @@ class Flags:
     cache: str | None = _flag(None, "where computed things are kept (default: the user's cache)")
     tensorboard: bool = _flag(False, "also write TensorBoard events (the extra `tensorboard`)")
 
-    def settled(self, steps: int) -> Flags:
+    def settled(self, steps: int) -> TrainOptions:
         """The intervals that were left open, as shares of a stage of so many steps.
 
         Raises ValueError for an interval or a count below 1.
@@ -64,7 +64,7 @@ class Flags:
         return settled
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Flags:
+    def from_json(cls, values: Mapping[str, Any]) -> TrainOptions:
         """The inverse of `to_json`; ValueError for flags that this version does not know.
 
         A path is no flag that a run may bring along: what it names would be written to.
@@ -88,19 +88,19 @@ class Flags:
         return {k: v for k, v in asdict(self).items() if k not in NOT_KEPT}
 
 
-class Stages(NamedTuple):
+class StageOptions(NamedTuple):
     """The flags of both stages of a run; only intervals that were left open differ."""
 
-    game: Flags
-    likelihood: Flags
+    game: TrainOptions
+    likelihood: TrainOptions
 
     @classmethod
-    def settled(cls, flags: Flags, steps: int, likelihood_steps: int) -> Stages:
+    def settled(cls, flags: TrainOptions, steps: int, likelihood_steps: int) -> StageOptions:
         """Of so many steps each. Raises ValueError as `Flags.settled` does."""
         return cls(flags.settled(steps), flags.settled(likelihood_steps or steps))
 
     @classmethod
-    def from_json(cls, description: Mapping[str, Any], device: str | None = None) -> Stages:
+    def from_json(cls, description: Mapping[str, Any], device: str | None = None) -> StageOptions:
         """The inverse of `to_json`, from a run's whole description; on another device if given.
 
         Raises ValueError for what is none.
@@ -109,7 +109,7 @@ class Stages(NamedTuple):
         likelihood = description.get(LIKELIHOOD_INTERVALS, {})
         if not isinstance(likelihood, Mapping) or set(likelihood) - set(INTERVALS):
             raise ValueError(f"recipe.json: {LIKELIHOOD_INTERVALS} are not {', '.join(INTERVALS)}")
-        return cls(Flags.from_json(flags), Flags.from_json({**flags, **likelihood}))
+        return cls(TrainOptions.from_json(flags), TrainOptions.from_json({**flags, **likelihood}))
 
     def to_json(self) -> dict[str, Any]:
         """The flags that a resumed run keeps, and the intervals that its likelihood stage has."""
@@ -124,7 +124,7 @@ class Stages(NamedTuple):
 
 def check_knob_names(recipe: Path, knobs: list[str]) -> None:
     """Raise ValueError if a knob of a recipe has the name of a flag."""
-    taken = {item.name for item in fields(Flags)} | {
+    taken = {item.name for item in fields(TrainOptions)} | {
         "tiny",
         "show",
         "help",
@@ -136,8 +136,8 @@ def check_knob_names(recipe: Path, knobs: list[str]) -> None:
         raise ValueError(f"{recipe}: a knob cannot be called {clash[0]}, which is a flag of train")
 
 
-def split_flags(options: Mapping[str, Any]) -> tuple[Flags, dict[str, Any]]:
+def split_options(options: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
     """Flags, and what is left: the knobs of the recipe."""
-    names = {item.name for item in fields(Flags)}
-    flags = Flags(**{name: value for name, value in options.items() if name in names})
+    names = {item.name for item in fields(TrainOptions)}
+    flags = TrainOptions(**{name: value for name, value in options.items() if name in names})
     return flags, {name: value for name, value in options.items() if name not in names}

@@ -7,11 +7,13 @@ import warnings
 from pathlib import Path
 
 from multigan.storage.files import parse_json
-from multigan.storage.pretrained import closest, ready_names
+from multigan.storage.pretrained import list_pretrained, suggest_pretrained
 
 MANIFEST = "manifest.json"  # of a checkpoint folder: file name -> SHA-256
-SAMPLED = "generator_ema.safetensors"
-LIKELIHOOD = "likelihood"  # the folder, beside the step checkpoints, of what that stage ended with
+GENERATOR_EMA_FILE = "generator_ema.safetensors"
+LIKELIHOOD_CHECKPOINT = (
+    "likelihood"  # the folder, beside the step checkpoints, of what that stage ended with
+)
 
 
 def sha256(path: Path) -> str:
@@ -23,7 +25,7 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def damage(checkpoint: Path, only: str | None = None) -> str | None:
+def find_corruption(checkpoint: Path, only: str | None = None) -> str | None:
     """What is wrong with a checkpoint folder (or one file of it), in words; None if it is whole."""
     try:
         sums = parse_json((checkpoint / MANIFEST).read_bytes())
@@ -43,16 +45,16 @@ def damage(checkpoint: Path, only: str | None = None) -> str | None:
     return None
 
 
-def checkpoints_of(run: Path) -> list[Path]:
+def list_checkpoints(run: Path) -> list[Path]:
     """The step checkpoints of a run, newest first, whole or not."""
     found = (run / "checkpoints").glob("step-*")
     return sorted((path for path in found if path.name[5:].isdigit()), reverse=True)
 
 
-def newest_whole(run: Path, only: str | None = None) -> Path | None:
+def latest_intact_checkpoint(run: Path, only: str | None = None) -> Path | None:
     """The newest undamaged checkpoint; a warning names each damaged one that is passed over."""
-    for checkpoint in checkpoints_of(run):
-        wrong = damage(checkpoint, only)
+    for checkpoint in list_checkpoints(run):
+        wrong = find_corruption(checkpoint, only)
         if wrong is None:
             return checkpoint
         warnings.warn(f"{checkpoint}: {wrong}; the one before it is used", stacklevel=2)
@@ -61,14 +63,14 @@ def newest_whole(run: Path, only: str | None = None) -> Path | None:
 
 def _ready_made(path: Path) -> Path:
     """The weight file of the ready-made generator of this name; ValueError if there is none."""
-    names = ready_names()
+    names = list_pretrained()
     if str(path) in names:
         return names[str(path)]
-    nor = f"; nor is it ready-made: {closest(str(path))}" if names else ""
+    nor = f"; nor is it ready-made: {suggest_pretrained(str(path))}" if names else ""
     raise ValueError(f"{path} is neither a run directory nor a weight file{nor}")
 
 
-def weights_of(path: Path) -> Path:
+def resolve_weights_file(path: Path) -> Path:
     """The weight file that `path` means: itself, or a run's best generator, else its newest.
 
     Of an exported folder its own; what is neither may be the name of a ready-made generator.
@@ -76,17 +78,17 @@ def weights_of(path: Path) -> Path:
     """
     if path.is_file():
         return path
-    if (path / SAMPLED).is_file():
-        return path / SAMPLED
+    if (path / GENERATOR_EMA_FILE).is_file():
+        return path / GENERATOR_EMA_FILE
     if not (path / "recipe.json").is_file():
         return _ready_made(path)
     best = path / "checkpoints" / "best"
     if best.is_dir():
-        wrong = damage(best, SAMPLED)
+        wrong = find_corruption(best, GENERATOR_EMA_FILE)
         if wrong is None:
-            return best / SAMPLED
+            return best / GENERATOR_EMA_FILE
         warnings.warn(f"{best}: {wrong}; the newest checkpoint is used", stacklevel=2)
-    checkpoint = newest_whole(path, SAMPLED)
+    checkpoint = latest_intact_checkpoint(path, GENERATOR_EMA_FILE)
     if checkpoint is None:
         raise ValueError(f"{path} has no complete checkpoint yet; nothing to sample from")
-    return checkpoint / SAMPLED
+    return checkpoint / GENERATOR_EMA_FILE

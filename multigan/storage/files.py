@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 
 MOST_BYTES_OF_ARRAYS = 16_000_000_000  # of one file, unpacked: all of it is kept in memory
-DEEPEST = 100  # levels of a JSON text: what walks it may call itself for each
-TOO_DEEP = f"its JSON is nested more than {DEEPEST} levels deep"
+MAX_JSON_DEPTH = 100  # levels of a JSON text: what walks it may call itself for each
+TOO_DEEP = f"its JSON is nested more than {MAX_JSON_DEPTH} levels deep"
 
 
 def parse_json(text: str | bytes) -> Any:
@@ -24,7 +24,7 @@ def parse_json(text: str | bytes) -> Any:
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     level = [tree]
-    for _ in range(DEEPEST):
+    for _ in range(MAX_JSON_DEPTH):
         trees = [node for node in level if isinstance(node, dict | list)]
         level = [n for t in trees for n in (t.values() if isinstance(t, dict) else t)]
     if level:
@@ -43,7 +43,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with path.open("rb") as file:
             if zipfile.is_zipfile(file):
-                demand_room(sum(item.file_size for item in zipfile.ZipFile(file).infolist()))
+                check_array_size(sum(item.file_size for item in zipfile.ZipFile(file).infolist()))
             file.seek(0)
             found = np.load(file, allow_pickle=False)
             if isinstance(found, np.ndarray):
@@ -54,7 +54,7 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
         raise ValueError(f"{path} is no file of arrays that can be read: {said}") from error
 
 
-def demand_room(size_bytes: int) -> None:
+def check_array_size(size_bytes: int) -> None:
     """Raise ValueError for arrays of more than MOST_BYTES_OF_ARRAYS, before they are unpacked."""
     if size_bytes > MOST_BYTES_OF_ARRAYS:
         most = f"{MOST_BYTES_OF_ARRAYS:,}"
@@ -72,10 +72,10 @@ def write_atomically(path: Path, content: bytes) -> None:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    fsync_dir(path.parent)
 
 
-def sync_folder(folder: Path) -> None:
+def fsync_dir(folder: Path) -> None:
     """Make the renames in a folder durable (a no-op where folders cannot be opened)."""
     if os.name != "posix":
         return
@@ -86,14 +86,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def cache_folder(chosen: str | Path | None = None) -> Path:
+def cache_dir(chosen: str | Path | None = None) -> Path:
     """`chosen`, else the user's cache folder; created if missing."""
-    folder = Path(chosen) if chosen is not None else users_cache()
+    folder = Path(chosen) if chosen is not None else default_cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
-def users_cache() -> Path:
+def default_cache_dir() -> Path:
     """$XDG_CACHE_HOME/multigan, else ~/.cache/multigan; perhaps not there yet."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "multigan"

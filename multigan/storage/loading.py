@@ -8,18 +8,18 @@ from typing import Any
 
 import torch
 
-from multigan.core.protocols import Data, Sampler
-from multigan.core.serialization import rebuild
-from multigan.storage.checkpoint_files import weights_of
+from multigan.core.protocols import Dataset, Sampler
+from multigan.core.serialization import from_config
+from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.files import parse_json
-from multigan.storage.memory_limits import demand_room, most_bytes
-from multigan.storage.pretrained import ready_folder
+from multigan.storage.memory_limits import check_model_memory, memory_budget
+from multigan.storage.pretrained import pretrained_dir
 from multigan.storage.weights import load_state, read_weights
 
 
-def data_of(
+def load_data(
     description: dict[str, Any], source: str | None = None, trust: ModuleType | None = None
-) -> Data:
+) -> Dataset:
     """The data of a run; `source` replaces where they come from, and skips the check.
 
     Raises ValueError where they have changed since the training, or the description is damaged.
@@ -27,10 +27,10 @@ def data_of(
     stored = description["recipe"].get("data")
     if not isinstance(stored, dict):
         raise ValueError("recipe.json is damaged: its recipe lacks data")
-    demand_room(stored)
+    check_model_memory(stored)
     if source is not None:
-        return rebuild(moved_data(stored, source), trust)
-    data = rebuild(stored, trust)
+        return from_config(with_source(stored, source), trust)
+    data = from_config(stored, trust)
     if not hasattr(data, "fingerprint"):
         raise ValueError("recipe.json is damaged: its data are no data set")
     if data.fingerprint != description["fingerprint"]:
@@ -41,14 +41,14 @@ def data_of(
     return data
 
 
-def moved_data(stored: dict[str, Any], source: str) -> dict[str, Any]:
+def with_source(stored: dict[str, Any], source: str) -> dict[str, Any]:
     """The description of a data part, with `source` as where its data come from."""
     if "source" not in stored["arguments"]:
         raise ValueError(f"{stored['part']} has no source that --data could replace")
     return stored | {"arguments": stored["arguments"] | {"source": source}}
 
 
-def data_of_run(run: Path, source: str | None = None) -> Data:
+def load_run_data(run: Path, source: str | None = None) -> Dataset:
     """The same of a run directory, for a domain's own verbs; ValueError where it is none."""
     try:
         description = parse_json((run / "recipe.json").read_text())
@@ -57,7 +57,7 @@ def data_of_run(run: Path, source: str | None = None) -> Data:
         raise ValueError(f"{run} is no run directory with a whole recipe.json") from error
     if not whole:
         raise ValueError(f"{run} is no run directory with a whole recipe.json")
-    return data_of(description, source)
+    return load_data(description, source)
 
 
 def load(
@@ -72,17 +72,19 @@ def load(
     classes recorded as `recipe/ClassName`. Raises ValueError, in one line, for what is missing,
     damaged, foreign or of another domain.
     """
-    file = weights_of(Path(path))
+    file = resolve_weights_file(Path(path))
     description, tensors = read_weights(file)
-    found = description["domain"]["part"].partition("/")[0]
+    found = description["domain"]["component"].partition("/")[0]
     if domain is not None and found != domain:
         raise ValueError(f"{path} holds a generator of the domain {found!r}, not {domain!r}")
     stored = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
     with torch.random.fork_rng(devices=[]):  # the fresh weights are overwritten at once
-        if file.parent != ready_folder():  # nobody else wrote those
-            demand_room([description["domain"], description.get("generator")], most_bytes(stored))
-        generator = rebuild(description.get("generator"), trust)
-    decoder = rebuild(description["domain"], trust)
+        if file.parent != pretrained_dir():  # nobody else wrote those
+            check_model_memory(
+                [description["domain"], description.get("generator")], memory_budget(stored)
+            )
+        generator = from_config(description.get("generator"), trust)
+    decoder = from_config(description["domain"], trust)
     if not isinstance(generator, torch.nn.Module):
         raise ValueError(f"{file} describes no generator")
     if not hasattr(decoder, "decode"):

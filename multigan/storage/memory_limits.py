@@ -13,45 +13,45 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from multigan.core.serialization import find_part, rebuild
+from multigan.core.serialization import from_config, get_component
 
 MOST_BYTES = 8_000_000_000  # of the tensors of one network that nothing else vouches for
-MOST_TENSORS = 20_000  # of one network: each costs kilobytes beside its numbers
-TIMES_ITS_FILE = 8  # as much room as its weights take: these may be stored in 16 bits, or tied
+MAX_TENSORS = 20_000  # of one network: each costs kilobytes beside its numbers
+MAX_RATIO_TO_FILE = 8  # as much room as its weights take: these may be stored in 16 bits, or tied
 SMALL_BYTES = 1_000_000_000  # and this much beside it: tables that are computed and not stored
 
 
-def most_bytes(stored_bytes: int) -> int:
+def memory_budget(stored_bytes: int) -> int:
     """The room that a network may take whose weights take `stored_bytes` in a file."""
-    return TIMES_ITS_FILE * stored_bytes + SMALL_BYTES
+    return MAX_RATIO_TO_FILE * stored_bytes + SMALL_BYTES
 
 
-def demand_room(description: Any, most: int = MOST_BYTES) -> None:
+def check_model_memory(description: Any, most: int = MOST_BYTES) -> None:
     """Raise ValueError where a network anywhere in a description takes more than `most` bytes.
 
     Those of a trusted recipe file are left alone: their code runs anyway.
     """
     if isinstance(description, list):
         for item in description:
-            demand_room(item, most)
+            check_model_memory(item, most)
     elif isinstance(description, dict):
-        name = description.get("part")
+        name = description.get("component")
         if name is not None and _is_network(name):
-            sketch(description, most)
+            build_on_meta(description, most)
         else:
-            demand_room(list(description.values()), most)
+            check_model_memory(list(description.values()), most)
 
 
 def _is_network(name: Any) -> bool:
     """Whether an installed domain has a network of this name."""
     try:
-        cls = find_part(name)
+        cls = get_component(name)
     except ValueError:
         return False  # a trusted file's, or the rebuilding says what is wrong with it
     return isinstance(cls, type) and issubclass(cls, torch.nn.Module)
 
 
-def sketch(description: Any, most: int = MOST_BYTES) -> Any:
+def build_on_meta(description: Any, most: int = MOST_BYTES) -> Any:
     """What `rebuild` makes of a description, on the device "meta": shapes without memory.
 
     None for a constructor that cannot work there, as one of another package may not.
@@ -61,12 +61,12 @@ def sketch(description: Any, most: int = MOST_BYTES) -> Any:
     try:
         with warnings.catch_warnings(), torch.device("meta"), counted:
             warnings.simplefilter("ignore")  # the rebuilding says it
-            found = rebuild(description)
+            found = from_config(description)
     except Exception:  # constructors fail without memory in as many ways as there are
         found = None
     if counted.exceeded:
         size = f"{counted.bytes:,} bytes or more in {counted.tensors:,} tensors or more"
-        wanted = f"{most:,} bytes in {MOST_TENSORS:,} tensors, at most"
+        wanted = f"{most:,} bytes in {MAX_TENSORS:,} tensors, at most"
         raise ValueError(f"its description is of a network of {size}; wanted {wanted}")
     return found
 
@@ -93,6 +93,6 @@ class _Counting(TorchDispatchMode):
 
     def _add(self, size_bytes: int) -> None:
         self.bytes, self.tensors = self.bytes + size_bytes, self.tensors + 1
-        self.exceeded = self.bytes > self.most or self.tensors > MOST_TENSORS
+        self.exceeded = self.bytes > self.most or self.tensors > MAX_TENSORS
         if self.exceeded:
             raise MemoryError

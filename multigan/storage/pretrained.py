@@ -11,29 +11,29 @@ import json
 from pathlib import Path
 from typing import Any
 
-from multigan.core.recipe_file import did_you_mean
+from multigan.core.recipe_file import suggest
 
 MOST_BYTES = 3_000_000  # of a weight file in the package
 
 
-def ready_folder() -> Path:
+def pretrained_dir() -> Path:
     """Where the package carries them."""
     return Path(__file__).parent / "pretrained_weights"
 
 
-def ready_names() -> dict[str, Path]:
+def list_pretrained() -> dict[str, Path]:
     """Name -> weight file."""
-    return {file.stem: file for file in sorted(ready_folder().glob("*.safetensors"))}
+    return {file.stem: file for file in sorted(pretrained_dir().glob("*.safetensors"))}
 
 
-def about(name: str) -> dict[str, Any]:
+def pretrained_metadata(name: str) -> dict[str, Any]:
     """What is known of a ready-made generator. Raises ValueError for an unknown name."""
-    if name not in ready_names():
-        raise ValueError(f"no ready-made generator {name!r}; {closest(name)}")
-    return json.loads(ready_names()[name].with_suffix(".json").read_text())
+    if name not in list_pretrained():
+        raise ValueError(f"no ready-made generator {name!r}; {suggest_pretrained(name)}")
+    return json.loads(list_pretrained()[name].with_suffix(".json").read_text())
 
 
-def closest(name: str) -> str:
+def suggest_pretrained(name: str) -> str:
     """`did you mean ...?`, the known names, or that there are none."""
-    names = ready_names()
-    return did_you_mean(name, names) if names else "this package carries none"
+    names = list_pretrained()
+    return suggest(name, names) if names else "this package carries none"

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from multigan.storage.files import parse_json
 
-FORMAT = 1
-NORMALISED = "parametrizations.weight.original"  # a layer's weight under spectral norm
+FORMAT = 2
+SPECTRAL_NORM_WEIGHT = "parametrizations.weight.original"  # a layer's weight under spectral norm
 Choices = Mapping[str, tuple[str, ...]]  # by the name of a wish, what it may be: a domain's
 
 
@@ -73,7 +73,7 @@ def _read(
         found = description.get("format")
         raise ValueError(f"{path} has format {found!r}; this version reads format {FORMAT}")
     domain = description.get("domain")
-    if not isinstance(domain, dict) or not isinstance(domain.get("part"), str):
+    if not isinstance(domain, dict) or not isinstance(domain.get("component"), str):
         raise ValueError(f"{path} is damaged: it names no domain")
     return description, tensors
 
@@ -93,7 +93,7 @@ def load_state(network: nn.Module, tensors: Mapping[str, Tensor], source: Path) 
     network.load_state_dict(dict(tensors), strict=False)  # strict would ask for tied names
 
 
-def load_what_fits(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
+def load_matching(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
     """Load the tensors whose name and shape fit; return the names of the network that did not."""
     own = unique_state(network)
     fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
@@ -101,7 +101,7 @@ def load_what_fits(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[st
     return [name for name in own if name not in fitting]
 
 
-def rows_by_name(
+def match_embedding_rows(
     network: nn.Module, tensors: Mapping[str, Tensor], own: Choices, given: Choices
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
     """`tensors` with each choice's row where `network` has it, and the choices they have none of.
@@ -118,7 +118,9 @@ def rows_by_name(
         is_table = isinstance(layer, nn.Embedding) and layer.num_embeddings == len(names)
         if not is_table or names == before:
             continue
-        for name in {f"{table}.weight", f"{table}.{NORMALISED}"} & state.keys() & moved.keys():
+        for name in (
+            {f"{table}.weight", f"{table}.{SPECTRAL_NORM_WEIGHT}"} & state.keys() & moved.keys()
+        ):
             rows = _moved(moved.pop(name), before, state[name], names)
             if rows is not None:
                 moved[name] = rows

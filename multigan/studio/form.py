@@ -8,8 +8,8 @@ from typing import Any
 
 from multigan.core.protocols import Sampler
 from multigan.core.signature import Option, options_of
-from multigan.report.html_builder import Safe, joined, tag
-from multigan.studio.latent_edits import DIRECTIONS, can_move
+from multigan.report.html_builder import Safe, element, joined
+from multigan.studio.latent_edits import DIRECTIONS, supports_interpolation
 
 SHOWN = 16  # samples at first
 SEEDS = 2**31  # seeds are below
@@ -24,7 +24,7 @@ def wishes_of(sampler: Sampler) -> list[Option]:
 
 def choices_of(sampler: Sampler) -> Mapping[str, Sequence[str]]:
     """What the domain says a wish may be, by its name."""
-    choices: Mapping[str, Sequence[str]] = getattr(sampler.domain, "choices", dict)()
+    choices: Mapping[str, Sequence[str]] = getattr(sampler.domain, "option_choices", dict)()
     return {name: tuple(values) for name, values in choices.items()}
 
 
@@ -35,16 +35,16 @@ def form(sampler: Sampler) -> Safe:
     parts = [_group("Samples", *_drawn(), *_moves(sampler))]
     if fields:
         parts.append(_group("Wishes", *fields))
-    return tag("form", *parts, id="form", autocomplete="off")
+    return element("form", *parts, id="form", autocomplete="off")
 
 
 def _group(name: str, *fields: Safe) -> Safe:
-    return tag("fieldset", tag("legend", name), *fields)
+    return element("fieldset", element("legend", name), *fields)
 
 
 def _drawn() -> list[Safe]:
     """How many, and from which seed."""
-    another = tag("button", "another", type="button", id="another")
+    another = element("button", "another", type="button", id="another")
     return [
         _labelled("how many", _number("n", SHOWN, "1", min=1)),
         _labelled("seed", joined(_number("seed", 0, "1", min=0, max=SEEDS - 1), another)),
@@ -53,13 +53,13 @@ def _drawn() -> list[Safe]:
 
 def _moves(sampler: Sampler) -> list[Safe]:
     """What moves latents, if anything can."""
-    if not can_move(sampler.generator):
-        return [tag("p", "The latents of this generator cannot be moved.", class_="quiet")]
+    if not supports_interpolation(sampler.generator):
+        return [element("p", "The latents of this generator cannot be moved.", class_="quiet")]
     towards = _number("other_seed", 1, "1", min=0, max=SEEDS - 1)
     sliders = [
         _labelled(f"direction {k + 1}", _slider(f"place-{k}", -1)) for k in range(DIRECTIONS)
     ]
-    back = tag("button", "back to the middle", type="button", id="back")
+    back = element("button", "back to the middle", type="button", id="back")
     return [
         _labelled("towards seed", towards),
         _labelled("how far", _slider("share", 0)),
@@ -69,17 +69,17 @@ def _moves(sampler: Sampler) -> list[Safe]:
 
 
 def _slider(name: str, low: int) -> Safe:
-    return tag("input", type="range", name=name, min=low, max=1, step="0.01", value=0)
+    return element("input", type="range", name=name, min=low, max=1, step="0.01", value=0)
 
 
 def _number(name: str, value: Any, step: str, **limits: Any) -> Safe:
-    return tag("input", type="number", name=name, value=value, step=step, **limits)
+    return element("input", type="number", name=name, value=value, step=step, **limits)
 
 
 def _labelled(text: str, control: Safe, help: str = "") -> Safe:
     """A control under its name, with what it means."""
-    note = [tag("small", help)] if help else []
-    return tag("label", tag("span", text), control, *note)
+    note = [element("small", help)] if help else []
+    return element("label", element("span", text), control, *note)
 
 
 def _field(option: Option, choices: Sequence[str]) -> Safe:
@@ -88,10 +88,12 @@ def _field(option: Option, choices: Sequence[str]) -> Safe:
     shown = f" ({option.shown})" if option.shown and option.type is not bool else ""
     kind = CONTROLS.get(option.type, {"type": "text"})
     if not choices:
-        control = tag("input", name=name, **kind)
+        control = element("input", name=name, **kind)
     else:
-        offered = tag("datalist", *(tag("option", value=c) for c in choices), id=f"{name}-choices")
-        control = joined(tag("input", name=name, list=f"{name}-choices", **kind), offered)
+        offered = element(
+            "datalist", *(element("option", value=c) for c in choices), id=f"{name}-choices"
+        )
+        control = joined(element("input", name=name, list=f"{name}-choices", **kind), offered)
     return _labelled(option.name.replace("_", " ") + shown, control, option.help)
 
 

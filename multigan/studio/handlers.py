@@ -14,18 +14,18 @@ from threading import Lock
 from time import perf_counter
 from typing import Any
 
-from multigan.core.media import media_of
+from multigan.core.media import sample_media
 from multigan.core.protocols import Sampler
-from multigan.report.html_builder import show_all
+from multigan.report.html_builder import render_media
 from multigan.studio.form import SEEDS, wishes_of
-from multigan.studio.latent_edits import DIRECTIONS, Moves, moved_samples
+from multigan.studio.latent_edits import DIRECTIONS, EditSettings, sample_with_edits
 
 MOST_SAMPLES = 512
 UNSAFE = re.compile(r"[^\w. -]+")  # in the name of a file
 LONGEST_NAME = 80
 
 
-class Maker:
+class RequestHandler:
     """Makes samples of one generator for one page, one request after the other.
 
     `trusted` is the recipe file that it could only be loaded with, if there is one.
@@ -55,8 +55,8 @@ class Maker:
             wishes = self._wishes(asked.get("wishes"), Path(folder))
             started = perf_counter()
             try:
-                samples = moved_samples(self.sampler, n, seed, moves, **wishes)
-                html = show_all(media_of(self.sampler.domain, samples))
+                samples = sample_with_edits(self.sampler, n, seed, moves, **wishes)
+                html = render_media(sample_media(self.sampler.domain, samples))
             except (ValueError, RuntimeError) as error:  # RuntimeError: what a network raises
                 raise ValueError(_line(error, folder)) from error
             return {
@@ -94,11 +94,11 @@ def _line(error: Any, folder: str) -> str:
     return " ".join(str(error).replace(f"{folder}/", "").split())
 
 
-def _moves(asked: Mapping[str, Any]) -> Moves:
+def _moves(asked: Mapping[str, Any]) -> EditSettings:
     places = asked.get("places", [])
     if not isinstance(places, list) or len(places) > DIRECTIONS:
         raise ValueError(f"places are no list of {DIRECTIONS} numbers at most")
-    return Moves(
+    return EditSettings(
         _whole(asked.get("other_seed", 0), "the other seed", 0, SEEDS - 1),
         _within(asked.get("share", 0), "how far", 0, 1),
         tuple(_within(place, "a direction", -1, 1) for place in places),

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from multigan.core.protocols import SAMPLING_CHUNK, Condition, Latent, Sample, Sampler
+from multigan.core.protocols import SAMPLING_BATCH_SIZE, Condition, Latent, Sample, Sampler
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
 
@@ -16,7 +16,7 @@ DIRECTIONS = 4  # that a person can move along
 REACH = 0.5  # of the way to the end of a direction: at all of it every sample would be the same
 
 
-class Moves(NamedTuple):
+class EditSettings(NamedTuple):
     """Where a person has moved the latents: nowhere, by default."""
 
     other_seed: int = 0
@@ -29,16 +29,16 @@ class Moves(NamedTuple):
         return self.share != 0 or any(self.places)
 
 
-class Moved(nn.Module):
+class LatentEdit(nn.Module):
     """A generator whose latents are moved; all else that it can do it does as before.
 
     Latents are those that `Sampler.sample` would draw, however few of a chunk are wanted.
     Raises ValueError for a move where latents cannot be interpolated.
     """
 
-    def __init__(self, generator: Any, moves: Moves, chunk: int = 0) -> None:
+    def __init__(self, generator: Any, moves: EditSettings, chunk: int = 0) -> None:
         super().__init__()
-        if moves.any and not can_move(generator):
+        if moves.any and not supports_interpolation(generator):
             raise ValueError("the latents of this generator cannot be moved, only drawn anew")
         self.generator, self.moves = generator, moves
         self.other_rng = keyed_rng(moves.other_seed, "sample", chunk)  # goes on from draw to draw
@@ -72,21 +72,23 @@ class Moved(nn.Module):
 
     def _first(self, n: int, rng: torch.Generator) -> Latent:
         """The first `n` latents of a chunk."""
-        latent = self.generator.sample_latent(SAMPLING_CHUNK, rng)
+        latent = self.generator.sample_latent(SAMPLING_BATCH_SIZE, rng)
         return tree_map(lambda leaf: leaf[:n], latent)
 
 
-def can_move(generator: Any) -> bool:
+def supports_interpolation(generator: Any) -> bool:
     """Whether there is anything between two latents."""
     return hasattr(generator, "interpolate")
 
 
-def moved_samples(sampler: Sampler, n: int, seed: int, moves: Moves, **wishes: Any) -> list[Sample]:
+def sample_with_edits(
+    sampler: Sampler, n: int, seed: int, moves: EditSettings, **wishes: Any
+) -> list[Sample]:
     """`n` samples; where nothing has moved, those of `sampler.sample(n, seed)` but for rounding."""
     samples: list[Sample] = []
-    for chunk in range(math.ceil(n / SAMPLING_CHUNK)):
-        count = min(SAMPLING_CHUNK, n - len(samples))
-        generator: Any = Moved(sampler.generator, moves, chunk)
+    for chunk in range(math.ceil(n / SAMPLING_BATCH_SIZE)):
+        count = min(SAMPLING_BATCH_SIZE, n - len(samples))
+        generator: Any = LatentEdit(sampler.generator, moves, chunk)
         rng = keyed_rng(seed, "sample", chunk)
         samples += sampler.domain.sample(generator, count, rng, **wishes)
     return samples

@@ -11,10 +11,10 @@ from string import Template
 from typing import Any
 
 from multigan.core.protocols import Sampler
-from multigan.report.html_builder import tag
+from multigan.report.html_builder import element
 from multigan.report.report import PAGE as SHARED
 from multigan.studio.form import form
-from multigan.studio.handlers import Maker
+from multigan.studio.handlers import RequestHandler
 
 HOST = "127.0.0.1"
 OWN = Path(__file__).parent / "static"
@@ -77,7 +77,7 @@ def application(sampler: Sampler, name: str, port: int, trusted: Path | None = N
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
-    maker, page = Maker(sampler, name, trusted), _page(sampler, name)
+    maker, page = RequestHandler(sampler, name, trusted), _page(sampler, name)
     contents = {
         "/": (page, "text/html"),
         "/studio.js": ("\n".join(file.read_text() for file in SCRIPTS), "text/javascript"),
@@ -100,10 +100,10 @@ def application(sampler: Sampler, name: str, port: int, trusted: Path | None = N
 
     routes = [Route(path, show, methods=["GET"]) for path in contents]
     app = Starlette(routes=[*routes, Route("/samples", make, methods=["POST"])])
-    return Guard(app, port)
+    return OriginCheck(app, port)
 
 
-class Guard:
+class OriginCheck:
     """Refuses whoever does not come from the page itself.
 
     Another name for this machine (DNS rebinding) shows in Host; another page in Origin and
@@ -159,11 +159,11 @@ def _refused(status: int, why: str) -> Any:
 
 def _page(sampler: Sampler, name: str) -> str:
     """The page, before its first samples."""
-    shown = tag("section", tag("div", id="shown"), class_="shown")
-    said = tag("p", "drawing ...", id="said", role="status", class_="quiet")
-    command = tag("pre", tag("code", id="command"))
+    shown = element("section", element("div", id="shown"), class_="shown")
+    said = element("p", "drawing ...", id="said", role="status", class_="quiet")
+    command = element("pre", element("code", id="command"))
     title = f"multigan studio: {name}"
-    body = tag("main", tag("h1", title), form(sampler), said, shown, command)
+    body = element("main", element("h1", title), form(sampler), said, shown, command)
     return Template((OWN / "template.html").read_text()).substitute(
-        title=tag("title", title), body=body
+        title=element("title", title), body=body
     )

@@ -12,13 +12,13 @@ if TYPE_CHECKING:
 
     from multigan.core.protocols import Sampler
 
-PARTS = {
+COMPONENTS = {
     "OracleDomain": "multigan.text.datasets.seqgan_oracle:OracleDomain",
-    "OracleLines": "multigan.text.datasets.seqgan_oracle:OracleLines",
+    "OracleLines": "multigan.text.datasets.seqgan_oracle:OracleDataset",
     "TextCNN": "multigan.text.models.cnn_discriminator:TextCNN",
     "TextDomain": "multigan.text.domain:TextDomain",
     "TextGenerator": "multigan.text.models.generator:TextGenerator",
-    "TextLines": "multigan.text.datasets.text_lines:TextLines",
+    "TextLines": "multigan.text.datasets.text_lines:TextLineDataset",
     "TextTransformer": "multigan.text.models.transformer_discriminator:TextTransformer",
 }
 

@@ -7,12 +7,12 @@ from json import dumps
 from pathlib import Path
 from typing import NamedTuple
 
-from multigan.core.results_table import Table, finite_or_none
+from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
-from multigan.storage.checkpoint_files import weights_of
+from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.weights import read_weights
 from multigan.text.datasets.sources import read_corpus, read_folder_files
-from multigan.text.metrics import diversity
+from multigan.text.metrics import bleu, diversity
 from multigan.text.metrics.ngram_model import NgramModel
 from multigan.text.tokenization.tokenizer import save_folder, tokenizer_of, train_tokenizer
 from multigan.text.tokenization.words import SPLITTERS, split_words
@@ -24,8 +24,8 @@ def tokenizer(run: Path, *, out: Path | None = None) -> None:
     out: the folder to write to; RUN/tokenizer if not given
     """
     folder = out or (run / "tokenizer" if run.is_dir() else Path("tokenizer"))
-    domain = read_weights(weights_of(run))[0]["domain"]
-    if not domain["part"].startswith("text/"):
+    domain = read_weights(resolve_weights_file(run))[0]["domain"]
+    if not domain["component"].startswith("text/"):
         raise ValueError(f"{run} holds a generator of {domain['part']}, which has no tokenizer")
     arguments = domain["arguments"]
     save_folder(arguments["tokenizer"], folder, arguments["length"])
@@ -35,7 +35,7 @@ def tokenizer(run: Path, *, out: Path | None = None) -> None:
 HYPOTHESES = 10_000  # lines in a row
 FIRST = 200  # hypotheses of the Self-BLEU of many papers
 # Name -> order, and the power of the counts that the next token is drawn by.
-COUNT_MODELS = {
+NGRAM_BASELINES = {
     "2gram": (2, 1.0),
     "3gram": (3, 1.0),
     "4gram": (4, 1.0),
@@ -44,7 +44,7 @@ COUNT_MODELS = {
 }
 
 
-class Cut(NamedTuple):
+class Tokenization(NamedTuple):
     """Between lines and the tokens that are counted."""
 
     apart: Callable[[str], list]
@@ -85,13 +85,13 @@ def reference_rows(
 
     Raises ValueError for an unknown tokenizer.
     """
-    cut = cut_of(tokenizer, train, vocabulary)
+    cut = get_tokenization(tokenizer, train, vocabulary)
     words_of = SPLITTERS.get(tokenizer, split_words)
     known, references = ([words_of(line) for line in side] for side in (train, test))
     counted = [cut.apart(line) for line in train]
     longest = max(len(line) for line in counted)
     rows = {"real": _measure(known[:HYPOTHESES], references, known)}
-    for name, (order, alpha) in COUNT_MODELS.items():
+    for name, (order, alpha) in NGRAM_BASELINES.items():
         rng = keyed_rng(seed, "text reference", name)
         drawn = NgramModel(counted, order).sample(HYPOTHESES, rng, longest, alpha)
         lines = [words_of(cut.together(line)) for line in drawn]
@@ -99,15 +99,15 @@ def reference_rows(
     return rows
 
 
-def cut_of(name: str, train: Sequence[str], vocabulary: int) -> Cut:
+def get_tokenization(name: str, train: Sequence[str], vocabulary: int) -> Tokenization:
     """The tokens to count. Raises ValueError, listing the known ones, for another name."""
     if name in SPLITTERS:
-        return Cut(SPLITTERS[name], " ".join)
+        return Tokenization(SPLITTERS[name], " ".join)
     if name == "char":
-        return Cut(list, "".join)
+        return Tokenization(list, "".join)
     if name == "bpe":
         read = tokenizer_of(train_tokenizer(train, "bpe", vocabulary))
-        return Cut(lambda line: read.encode([line])[0], read.decode)
+        return Tokenization(lambda line: read.encode([line])[0], read.decode)
     raise ValueError(f"unknown tokenizer {name!r}; known: {', '.join(SPLITTERS)}, char, bpe")
 
 
@@ -128,11 +128,11 @@ def _measure(
     of_first = {}
     if len(lines) > FIRST:
         scores = diversity.self_bleu_of_first(lines, FIRST)
-        of_first = diversity.bleu_figures(f"self_bleu_{FIRST}", scores)
+        of_first = diversity.bleu_metrics(f"self_bleu_{FIRST}", scores)
     return {
         "lines": float(len(lines)),
-        **diversity.bleu_figures("bleu", diversity.bleu(lines, references)),
-        **diversity.bleu_figures("self_bleu", diversity.self_bleu(lines)),
+        **diversity.bleu_metrics("bleu", bleu.bleu(lines, references)),
+        **diversity.bleu_metrics("self_bleu", bleu.self_bleu(lines)),
         **of_first,
         "distinct_2": diversity.distinct(lines, 2),
         "unique": diversity.unique(lines),
@@ -144,10 +144,10 @@ def _measure(
 
 def _table(
     rows: Mapping[str, Mapping[str, float]], references: int, tokenizer: str, seed: int
-) -> Table:
+) -> ResultsTable:
     """The rows as columns, which fits a terminal, with what they are made of."""
     turned = {metric: {name: row[metric] for name, row in rows.items()} for metric in rows["real"]}
-    return Table(
+    return ResultsTable(
         turned,
         (
             f"bleu: against all {references:,} test lines, method1 smoothing, mean over the lines; "

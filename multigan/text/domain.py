@@ -10,19 +10,26 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.core.protocols import Data, Medium, Sampler
-from multigan.core.results_table import Table
-from multigan.core.serialization import part
+from multigan.core.protocols import Dataset, Medium, Sampler
+from multigan.core.results_table import ResultsTable
+from multigan.core.serialization import component
 from multigan.storage.files import write_atomically
 from multigan.text.metrics import evaluation
-from multigan.text.sampling import ScoredText, Wishes, check, condition_of, draw, prompt_tokens
+from multigan.text.sampling import (
+    SamplingOptions,
+    ScoredText,
+    check_options,
+    make_condition,
+    prompt_tokens,
+    sample_tokens,
+)
 from multigan.text.tokenization.tokenizer import EOS, PAD, TextTokenizer, save_folder, tokenizer_of
 
 SHOWN = 64  # lines of a preview
 LINES, SCORES = "samples.txt", "samples.jsonl"
 
 
-@part
+@component
 @dataclass(frozen=True)
 class TextDomain:
     """Lines of at most `length` - 1 tokens and their end, in the vocabulary of a tokenizer.json.
@@ -34,7 +41,7 @@ class TextDomain:
     tokenizer: str = field(repr=False)
     length: int
     classes: tuple[str, ...] = ()
-    selection: str = field(default="joint", init=False)
+    selection_metric: str = field(default="joint", init=False)
 
     def __post_init__(self) -> None:
         tokenizer_of(self.tokenizer)
@@ -76,23 +83,23 @@ class TextDomain:
         top_p: draw from the likeliest tokens that hold this probability together
         log_probabilities: also say how likely the lines are, in samples.jsonl
         """
-        wishes = Wishes(prompt, label, temperature, top_k, top_p)
-        check(wishes)
+        wishes = SamplingOptions(prompt, label, temperature, top_k, top_p)
+        check_options(wishes)
         latent = generator.sample_latent(n, rng)
-        condition = condition_of(self, wishes, n, rng)
+        condition = make_condition(self, wishes, n, rng)
         controls = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        tokens, scores = draw(generator, latent, condition, controls, log_probabilities)
+        tokens, scores = sample_tokens(generator, latent, condition, controls, log_probabilities)
         given = len(prompt_tokens(self, prompt))
         texts = [self._completed(prompt, given, line) for line in tokens.tolist()]
         if scores is None:
             return list(texts)
         return [self._scored(*each, given) for each in zip(texts, tokens, scores, strict=True)]
 
-    def choices(self) -> dict[str, tuple[str, ...]]:
+    def option_choices(self) -> dict[str, tuple[str, ...]]:
         """The classes."""
         return {"label": self.classes}
 
-    def unpack(self, folder: Path) -> None:
+    def save_assets(self, folder: Path) -> None:
         """Write the tokenizer as a Hugging Face folder, `tokenizer`."""
         save_folder(self.tokenizer, folder / "tokenizer", self.length)
 
@@ -143,7 +150,9 @@ class TextDomain:
         """The lines that `write` wrote, in order."""
         return (folder / LINES).read_bytes().decode().split("\n")[:-1]
 
-    def evaluate(self, sampler: Sampler, data: Data, rng: torch.Generator, cache: Path) -> Table:
+    def evaluate(
+        self, sampler: Sampler, data: Dataset, rng: torch.Generator, cache: Path
+    ) -> ResultsTable:
         """Measure real lines, count models and this model; see `evaluation`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
 

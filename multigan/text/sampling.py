@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 from multigan.text.condition import TextCondition, no_condition
-from multigan.text.tokenization.words import one_line
+from multigan.text.tokenization.words import collapse_line_breaks
 
 if TYPE_CHECKING:
     from multigan.text.domain import TextDomain
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from multigan.core.modules import device_of, evaluating
-from multigan.core.protocols import SAMPLING_CHUNK
+from multigan.core.modules import device_of, eval_mode
+from multigan.core.protocols import SAMPLING_BATCH_SIZE
 from multigan.core.trees import tree_map
 from multigan.text.tokenization.tokenizer import EOS
 
@@ -48,7 +48,7 @@ class ScoredText(str):
         return math.fsum(self.log_probabilities)
 
 
-class Wishes(NamedTuple):
+class SamplingOptions(NamedTuple):
     """The wishes of `TextDomain.sample`, as they were typed."""
 
     prompt: str | None = None
@@ -58,7 +58,7 @@ class Wishes(NamedTuple):
     top_p: float = 1.0
 
 
-def check(wishes: Wishes) -> None:
+def check_options(wishes: SamplingOptions) -> None:
     """Raises ValueError, in one line, for a wish out of range."""
     if not (math.isfinite(wishes.temperature) and wishes.temperature > 0):
         raise ValueError(f"temperature is {wishes.temperature}; wanted more than 0")
@@ -66,12 +66,12 @@ def check(wishes: Wishes) -> None:
         raise ValueError(f"top_k is {wishes.top_k}; wanted 1 or more, or 0 for all tokens")
     if not 0 < wishes.top_p <= 1:
         raise ValueError(f"top_p is {wishes.top_p}; wanted more than 0 and at most 1")
-    if wishes.prompt is not None and one_line(wishes.prompt) != wishes.prompt:
+    if wishes.prompt is not None and collapse_line_breaks(wishes.prompt) != wishes.prompt:
         raise ValueError("the prompt has more than one line; wanted one")
 
 
-def condition_of(
-    domain: TextDomain, wishes: Wishes, n: int, rng: torch.Generator
+def make_condition(
+    domain: TextDomain, wishes: SamplingOptions, n: int, rng: torch.Generator
 ) -> TextCondition | None:
     """The condition of `n` lines; None where there is neither a prompt nor a class.
 
@@ -115,14 +115,14 @@ def labels_of(
     return torch.full((n,), domain.classes.index(wished))
 
 
-class Drawn(NamedTuple):
+class SampledLines(NamedTuple):
     """Lines, and the share of them that did not come to an end in time."""
 
     texts: list[str]
     truncated: float
 
 
-def draw(
+def sample_tokens(
     generator: Any,
     latent: Any,
     condition: TextCondition | None,
@@ -135,7 +135,7 @@ def draw(
     """
     device = device_of(generator)
     latent, condition = (tree_map(lambda leaf: leaf.to(device), t) for t in (latent, condition))
-    with evaluating(generator), torch.no_grad():
+    with eval_mode(generator), torch.no_grad():
         tokens = generator.generate(latent, condition, **controls)
         if not scored:
             return tokens.cpu(), None
@@ -144,25 +144,25 @@ def draw(
     return tokens.cpu(), scores.cpu()
 
 
-def draw_lines(
+def sample_lines(
     domain: TextDomain,
     generator: Any,
     n: int,
     rng: torch.Generator,
     labels: Tensor | None = None,
     temperature: float = 1.0,
-) -> Drawn:
+) -> SampledLines:
     """`n` lines, of the classes `labels` (n,) if there are any."""
     texts: list[str] = []
     unended = 0
-    for start in range(0, n, SAMPLING_CHUNK):
-        count = min(SAMPLING_CHUNK, n - start)
+    for start in range(0, n, SAMPLING_BATCH_SIZE):
+        count = min(SAMPLING_BATCH_SIZE, n - start)
         condition = None
         if labels is not None:
             wanted = labels[start : start + count]
             condition = no_condition(count, domain.length)._replace(label=wanted)
         latent = generator.sample_latent(count, rng)
-        tokens, _ = draw(generator, latent, condition, {"temperature": temperature})
+        tokens, _ = sample_tokens(generator, latent, condition, {"temperature": temperature})
         texts += [domain.read.decode(line) for line in tokens.tolist()]
         unended += int((tokens != EOS).all(1).sum())
-    return Drawn(texts, unended / n)
+    return SampledLines(texts, unended / n)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from multigan.engine.distributed import Processes
+from multigan.engine.distributed import DistributedContext
 
 
 def pick_device(name: str) -> str:
@@ -23,7 +23,7 @@ def pick_device(name: str) -> str:
     return name
 
 
-def device_of_process(device: str, processes: Processes) -> str:
+def device_of_process(device: str, processes: DistributedContext) -> str:
     """Where one of several processes works: each has a GPU of its machine to itself.
 
     Raises ValueError where there are fewer of them than processes.

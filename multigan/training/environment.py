@@ -20,9 +20,9 @@ from typing import Any, NamedTuple
 from packaging.requirements import Requirement
 
 from multigan.core.recipe_file import recipe_names, recipes_folder
-from multigan.core.serialization import domains, load_attribute, table_of
+from multigan.core.serialization import domain_table, domains, import_attribute
 from multigan.runs.directory import RUNS
-from multigan.storage.files import users_cache
+from multigan.storage.files import default_cache_dir
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 20.0  # that the self-test of one domain should take at most, on a quiet machine
@@ -30,7 +30,7 @@ NEVER = 1_000_000_000  # steps between checkpoints: a self-test saves and measur
 SHOWN = 3  # samples that a self-test draws, writes and reads back
 
 
-class Finding(NamedTuple):
+class RequirementStatus(NamedTuple):
     """One thing that is here or missing."""
 
     name: str
@@ -39,7 +39,7 @@ class Finding(NamedTuple):
     of: str = ""  # the extra or domain that wants it; empty: everybody
 
 
-class Place(NamedTuple):
+class Location(NamedTuple):
     """Where something lies or would lie."""
 
     name: str
@@ -48,7 +48,7 @@ class Place(NamedTuple):
     writable: bool
 
 
-class Outcome(NamedTuple):
+class SelfTestResult(NamedTuple):
     """What became of a domain's self-test, and how long it took: wall time and CPU."""
 
     domain: str
@@ -63,7 +63,7 @@ class Outcome(NamedTuple):
         return self.seconds > SECONDS
 
 
-def machine() -> dict[str, Any]:
+def system_info() -> dict[str, Any]:
     """Versions and sizes of what everything runs on."""
     import torch
 
@@ -79,19 +79,19 @@ def machine() -> dict[str, Any]:
     }
 
 
-def findings() -> list[Finding]:
+def check_requirements() -> list[RequirementStatus]:
     """All that multigan and its domains need, and what they can use."""
     installed = [found for name in _distributions() for found in packages(name)]
     states = [_asked(name, ask) for name, ask in STATES.items()]
     return [*installed, *states, *_of_domains()]
 
 
-def packages(distribution: str) -> list[Finding]:
+def packages(distribution: str) -> list[RequirementStatus]:
     """The packages that an installed distribution asks for, with those of its extras."""
     try:
         about = metadata.metadata(distribution)
     except metadata.PackageNotFoundError:
-        return [Finding(distribution, None, "pip install -e . in its folder")]
+        return [RequirementStatus(distribution, None, "pip install -e . in its folder")]
     extras = about.get_all("Provides-Extra") or []
     found = []
     for text in about.get_all("Requires-Dist") or []:
@@ -106,17 +106,17 @@ def _wants(needed: Requirement, extra: str) -> bool:
     return needed.marker is None or needed.marker.evaluate({"extra": extra})
 
 
-def _package(needed: Requirement, distribution: str, extra: str) -> Finding:
+def _package(needed: Requirement, distribution: str, extra: str) -> RequirementStatus:
     """Whether a package is here, in a version that will do."""
     whole = f"{distribution}[{extra}]" if extra else f"{needed.name}{needed.specifier}"
     get = f"pip install '{whole}'"
     try:
         version = metadata.version(needed.name)
     except metadata.PackageNotFoundError:
-        return Finding(needed.name, None, get, extra)
+        return RequirementStatus(needed.name, None, get, extra)
     if not needed.specifier.contains(version, prereleases=True):
-        return Finding(needed.name, None, f"{get} (version {version} is here)", extra)
-    return Finding(needed.name, version, "", extra)
+        return RequirementStatus(needed.name, None, f"{get} (version {version} is here)", extra)
+    return RequirementStatus(needed.name, version, "", extra)
 
 
 def _distributions() -> list[str]:
@@ -126,27 +126,27 @@ def _distributions() -> list[str]:
     return ["multigan", *sorted(others - {"multigan"})]
 
 
-def _of_domains() -> Iterator[Finding]:
+def _of_domains() -> Iterator[RequirementStatus]:
     """What the domains say of themselves: see REQUIREMENTS in `multigan/core/serialization.py`."""
     for domain in domains():
-        for name, place in table_of(domain, "REQUIREMENTS").items():
+        for name, place in domain_table(domain, "REQUIREMENTS").items():
             yield _asked(name, partial(_told, place), domain)
 
 
 def _told(place: str) -> str:
     """What the function at "module:attribute" of an installed table says."""
-    return load_attribute(place)()
+    return import_attribute(place)()
 
 
-def _asked(name: str, ask: Callable[[], str], of: str = "") -> Finding:
+def _asked(name: str, ask: Callable[[], str], of: str = "") -> RequirementStatus:
     """The state that `ask` says, or the line with which it refuses."""
     try:
-        return Finding(name, ask(), "", of)
+        return RequirementStatus(name, ask(), "", of)
     except ImportError as error:
         extra = f"pip install 'multigan[{of}]'" if of else "pip install multigan"
-        return Finding(name, None, f"{extra} ({error})", of)
+        return RequirementStatus(name, None, f"{extra} ({error})", of)
     except ValueError as error:
-        return Finding(name, None, str(error), of)
+        return RequirementStatus(name, None, str(error), of)
 
 
 def _accelerator() -> str:
@@ -179,10 +179,10 @@ def browser() -> str | None:
 
 
 def _sound_of_torch() -> str:
-    from multigan.core.optional_dependencies import torchaudio, torchaudio_state
+    from multigan.core.optional_dependencies import torchaudio, torchaudio_status
 
     torchaudio()  # ValueError where it is absent
-    return torchaudio_state()
+    return torchaudio_status()
 
 
 def _language_models() -> str:
@@ -202,28 +202,30 @@ STATES: dict[str, Callable[[], str]] = {
 }
 
 
-def places() -> list[Place]:
+def places() -> list[Location]:
     """Where runs, caches, recipes and temporary files are or would be."""
     known = {
         "runs": RUNS,
-        "caches": users_cache(),
+        "caches": default_cache_dir(),
         "recipes": recipes_folder(),
         "temporary files": Path(tempfile.gettempdir()),
     }
     return [_place(name, path.absolute()) for name, path in known.items()]
 
 
-def _place(name: str, path: Path) -> Place:
+def _place(name: str, path: Path) -> Location:
     nearest = next(folder for folder in (path, *path.parents) if folder.exists())
-    return Place(name, str(path), path.exists(), nearest.is_dir() and os.access(nearest, os.W_OK))
+    return Location(
+        name, str(path), path.exists(), nearest.is_dir() and os.access(nearest, os.W_OK)
+    )
 
 
-def tested() -> list[str]:
+def testable_domains() -> list[str]:
     """The domains that have a recipe of their name, which a self-test can train."""
     return [name for name in domains() if name in recipe_names()]
 
 
-def self_test(domain: str) -> Outcome:
+def self_test(domain: str) -> SelfTestResult:
     """Train a domain's recipe with its TINY values, sample it, and read the samples back.
 
     It is saved and measured once, at its end, which keeps it to about SECONDS. Everything is
@@ -237,7 +239,7 @@ def self_test(domain: str) -> Outcome:
                 said, passed = _trained_and_read_back(domain, Path(folder)), True
     except Exception as error:  # a self-test is there to say it, whatever it is
         said, passed = " ".join(f"{type(error).__name__}: {error}".split()), False
-    return Outcome(domain, passed, said, perf_counter() - started, process_time() - worked)
+    return SelfTestResult(domain, passed, said, perf_counter() - started, process_time() - worked)
 
 
 def _trained_and_read_back(domain: str, folder: Path) -> str:

@@ -16,58 +16,64 @@ import torch
 
 import multigan
 from multigan.core.recipe import Recipe, recipe_from_json, recipe_to_json
-from multigan.core.recipe_file import RecipeFile, build_recipe, executed, read_recipe, settle_knobs
+from multigan.core.recipe_file import (
+    RecipeFile,
+    build_recipe,
+    last_recipe_module,
+    read_recipe,
+    resolve_hyperparameters,
+)
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import RECIPE_DOMAIN
-from multigan.engine.distributed import Processes, joined
+from multigan.engine.distributed import DistributedContext, init_distributed
 from multigan.engine.schedules import progress_of, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.report.report import report_quietly
 from multigan.runs.checkpoint import load_checkpoint, stored_bytes, tidy
-from multigan.runs.directory import RunDirectory, default_out, locked
-from multigan.runs.train_options import Flags, Stages, check_knob_names, split_flags
-from multigan.storage.loading import moved_data
-from multigan.storage.memory_limits import MOST_BYTES, demand_room, most_bytes
+from multigan.runs.directory import RunDirectory, default_out, run_lock
+from multigan.runs.train_options import StageOptions, TrainOptions, check_knob_names, split_options
+from multigan.storage.loading import with_source
+from multigan.storage.memory_limits import MOST_BYTES, check_model_memory, memory_budget
 from multigan.training.device import device_of_process, pick_device
 from multigan.training.loop import FINISHED, Loop, Run
-from multigan.training.warm_start import initialise
+from multigan.training.warm_start import warm_start
 
-NAMED = 12  # tensors that a warning names; recipe.json has all
+MAX_NAMES_SHOWN = 12  # tensors that a warning names; recipe.json has all
 
 
 def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options: Any) -> Run:
     """Train a recipe (a packaged name or a file) and return its run.
 
-    `options` are flags (see `multigan.runs.train_options.Flags`) and knobs of the
+    `options` are flags (see `multigan.runs.train_options.TrainOptions`) and knobs of the
     recipe; `tiny` sets the recipe's TINY values below the given knobs; `show` is 0 for silence, 2
     for every line of the log. Raises ValueError for what cannot be run, before
     anything is written; Interrupted and TrainingFailed leave a resumable run behind.
     """
-    flags, wishes = split_flags(options)
-    with joined() as processes, ExitStack() as held:
+    flags, wishes = split_options(options)
+    with init_distributed() as processes, ExitStack() as held:
 
-        def build() -> tuple[RecipeFile, dict[str, Any], Stages, AdversarialTrainer]:
+        def build() -> tuple[RecipeFile, dict[str, Any], StageOptions, AdversarialTrainer]:
             file = read_recipe(recipe)
             check_knob_names(file.path, [knob.name for knob in file.knobs])
-            knobs = settle_knobs(file, wishes, tiny)
+            knobs = resolve_hyperparameters(file, wishes, tiny)
             built = build_recipe(file, knobs, flags.seed)
-            stages = Stages.settled(flags, built.steps, built.likelihood_steps)
+            stages = StageOptions.settled(flags, built.steps, built.likelihood_steps)
             trainer = _trainer(built, stages.game, flags.seed, None, processes)
             return file, _description(file, knobs, stages, built), stages, trainer
 
         file, description, stages, trainer = processes.together(build)
-        _demand_same_data(trainer)
+        check_same_data(trainer)
         if flags.init is not None:
             init = flags.init
-            description["init"] = processes.first(lambda: initialise(trainer, init))
+            description["init"] = processes.first(lambda: warm_start(trainer, init))
         out = processes.first(lambda: str(default_out(file.name) if not flags.out else flags.out))
         loop, run = Loop(trainer, RunDirectory(out), stages, show, flags.cache), RunDirectory(out)
 
         def create() -> None:
             run.demand_free(flags.force)
-            held.enter_context(locked(run.path))
+            held.enter_context(run_lock(run.path))
             run.create(description, file.path, flags.force)
-            if unpack := getattr(trainer.recipe.data.domain, "unpack", None):
+            if unpack := getattr(trainer.recipe.data.domain, "save_assets", None):
                 unpack(run.path)
 
         processes.first(create)
@@ -75,7 +81,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
         return _go(loop)
 
 
-def _demand_same_data(trainer: AdversarialTrainer) -> None:
+def check_same_data(trainer: AdversarialTrainer) -> None:
     """Raise ValueError, in one process, where it reads other data than the first one."""
     found = trainer.recipe.data.fingerprint
     wanted = trainer.processes.first(lambda: found)
@@ -93,7 +99,9 @@ def _demand_same_data(trainer: AdversarialTrainer) -> None:
 def _warn(description: dict[str, Any], recipe: Path, init: str | None) -> None:
     """Say what a new run does not start from, and what it cannot be rebuilt without."""
     if fresh := description.get("init", {}).get("fresh"):
-        names = ", ".join(fresh[:NAMED]) + (f", ... {len(fresh)} in all" if fresh[NAMED:] else "")
+        names = ", ".join(fresh[:MAX_NAMES_SHOWN]) + (
+            f", ... {len(fresh)} in all" if fresh[MAX_NAMES_SHOWN:] else ""
+        )
         warnings.warn(
             f"--init {init}: what it lacks, or does not fit, is fresh: {names}", stacklevel=3
         )
@@ -123,19 +131,19 @@ def resume(
     missing or damaged run, or other data.
     """
     run = RunDirectory(path)
-    with joined() as processes, ExitStack() as held:
+    with init_distributed() as processes, ExitStack() as held:
 
         def lock() -> None:
             run.description()  # nothing is written into a directory that holds no run
             run.demand_own_files()
-            held.enter_context(locked(run.path))
+            held.enter_context(run_lock(run.path))
 
         processes.first(lock)
         return _resume(processes, run, steps, new_horizon, device, data, cache, trust, show)
 
 
 def _resume(
-    processes: Processes,
+    processes: DistributedContext,
     run: RunDirectory,
     steps: int | None,
     new_horizon: bool,
@@ -148,15 +156,17 @@ def _resume(
     def describe() -> dict[str, Any]:
         found = run.description()
         if data is not None:
-            found["recipe"]["data"] = moved_data(found["recipe"]["data"], data)
+            found["recipe"]["data"] = with_source(found["recipe"]["data"], data)
         return found
 
     description = processes.first(describe)
     seed = description["seed"]
-    stages = processes.together(lambda: Stages.from_json(description, device))
+    stages = processes.together(lambda: StageOptions.from_json(description, device))
 
     def build() -> AdversarialTrainer:
-        demand_room(description["recipe"], max(MOST_BYTES, most_bytes(stored_bytes(run.path))))
+        check_model_memory(
+            description["recipe"], max(MOST_BYTES, memory_budget(stored_bytes(run.path)))
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
             recipe = recipe_from_json(description["recipe"], trust)
@@ -182,14 +192,14 @@ def _resume(
         warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
         if "init" in description:
             source = description["init"]["source"]
-            description["init"] = processes.first(lambda: initialise(trainer, source))
+            description["init"] = processes.first(lambda: warm_start(trainer, source))
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed between its last checkpoint and saying so
             processes.first(lambda: run.describe(description | {"ended": FINISHED}))
         learnt = state["trainer"]["likelihood"] if state else None
         before = learnt["number"] if learnt else 0
         return Run(run.path, before + done, description.get("ended", FINISHED), processes.is_first)
-    _warn_of_standstill(trainer, done)
+    _warn_zero_lr(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     processes.first(lambda: run.describe(description))
@@ -212,7 +222,7 @@ def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, wanted: int 
     return done
 
 
-def _warn_of_standstill(trainer: AdversarialTrainer, done: int) -> None:
+def _warn_zero_lr(trainer: AdversarialTrainer, done: int) -> None:
     """Warn if the schedules have ended at a learning rate of zero."""
     rate = value_at(trainer.recipe.generator_lr, progress_of(trainer.recipe.steps, trainer.horizon))
     if done >= trainer.horizon and rate == 0:
@@ -238,7 +248,7 @@ def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
             _restore(loop, state)
         ended = loop.go()
     if loop.flags.report and trainer.processes.is_first:
-        report_quietly(ended.path, executed())
+        report_quietly(ended.path, last_recipe_module())
     return ended
 
 
@@ -254,7 +264,7 @@ def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
 
 
 def _description(
-    file: RecipeFile, knobs: Mapping[str, Any], stages: Stages, recipe: Recipe
+    file: RecipeFile, knobs: Mapping[str, Any], stages: StageOptions, recipe: Recipe
 ) -> dict[str, Any]:
     return {
         "name": file.name,
@@ -273,7 +283,11 @@ def _description(
 
 
 def _trainer(
-    recipe: Recipe, flags: Flags, seed: int, horizon: int | None, processes: Processes
+    recipe: Recipe,
+    flags: TrainOptions,
+    seed: int,
+    horizon: int | None,
+    processes: DistributedContext,
 ) -> AdversarialTrainer:
     device = device_of_process(pick_device(flags.device), processes)
     if flags.precision == "bf16" and device == "cpu":

@@ -9,20 +9,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from multigan.core.protocols import SAMPLING_CHUNK, Sampler, Unmeasurable
+from multigan.core.protocols import SAMPLING_BATCH_SIZE, EvaluationSkipped, Sampler
 from multigan.core.results_table import finite_or_none
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe
-from multigan.engine.monitoring import Health, first_not_finite
-from multigan.engine.optimization import ROLLBACK, NotFinite
+from multigan.core.serialization import to_config
+from multigan.engine.monitoring import TrainingMonitor, first_not_finite
+from multigan.engine.optimization import ROLLBACK, NonFiniteError
 from multigan.engine.trainer import AdversarialTrainer, Step
 from multigan.runs.checkpoint import load_checkpoint, prune, save_checkpoint, save_generator
-from multigan.runs.directory import RunDirectory, read_lines
-from multigan.runs.train_options import Flags, Stages
-from multigan.storage.checkpoint_files import LIKELIHOOD
-from multigan.storage.files import cache_folder
-from multigan.training.metric_logging import USUAL, Events, Meter, Watch
-from multigan.training.signals import Interrupt, Interrupted
+from multigan.runs.directory import RunDirectory, read_jsonl
+from multigan.runs.train_options import StageOptions, TrainOptions
+from multigan.storage.checkpoint_files import LIKELIHOOD_CHECKPOINT
+from multigan.storage.files import cache_dir
+from multigan.training.metric_logging import (
+    USUAL,
+    MetricAverager,
+    ProgressDisplay,
+    TensorBoardLogger,
+)
+from multigan.training.signals import Interrupted, SignalHandler
 
 
 class TrainingFailed(Exception):
@@ -33,7 +38,7 @@ class TrainingFailed(Exception):
 
 FINISHED = "finished"
 ROLLBACKS = 3  # at most, in one run
-SLOWER = 0.5  # of the learning rates, after each of them
+ROLLBACK_LR_FACTOR = 0.5  # of the learning rates, after each of them
 
 
 @dataclass(frozen=True)
@@ -57,7 +62,7 @@ class Loop:
         self,
         trainer: AdversarialTrainer,
         run: RunDirectory,
-        stages: Stages,
+        stages: StageOptions,
         show: int = USUAL,
         cache: str | None = None,
     ) -> None:
@@ -65,22 +70,22 @@ class Loop:
         self.processes = trainer.processes
         self.show = show if self.processes.is_first else 0
         self.data = trainer.recipe.data
-        self.meter, self.health = Meter(), Health(trainer.recipe, trainer.horizon)
+        self.meter, self.health = MetricAverager(), TrainingMonitor(trainer.recipe, trainer.horizon)
         self.rollbacks = 0
         self.best = float("inf")  # the selection metric on the validation split
         self.stale = 0  # measurements since it improved
         self.seconds = 0.0  # spent training, over all resumptions
-        self._cache = cache_folder(cache)
+        self._cache = cache_dir(cache)
         self._unmeasured = False
-        domain = describe(self.data.domain)
+        domain = to_config(self.data.domain)
         self.descriptions = {
-            "generator": {"domain": domain, "generator": describe(trainer.generator)},
-            "generator_ema": {"domain": domain, "generator": describe(trainer.generator)},
-            "discriminator": {"domain": domain, "discriminator": describe(trainer.discriminator)},
+            "generator": {"domain": domain, "generator": to_config(trainer.generator)},
+            "generator_ema": {"domain": domain, "generator": to_config(trainer.generator)},
+            "discriminator": {"domain": domain, "discriminator": to_config(trainer.discriminator)},
         }
 
     @property
-    def flags(self) -> Flags:
+    def flags(self) -> TrainOptions:
         """Those of the stage that the last step belongs to."""
         return self.stages.game if self.trainer.number else self.stages.likelihood
 
@@ -107,7 +112,7 @@ class Loop:
     def _cut_back(self) -> None:
         """Forget what came later; warn if lines are lost of steps that the checkpoint has done."""
         self.run.cut_back(self.trainer.steps_done)
-        found = {line["step"] for line in read_lines(self.run.log)}
+        found = {line["step"] for line in read_jsonl(self.run.log)}
         wanted = self.stages.logged(self.trainer.steps_before, self.trainer.steps_done)
         if lost := [step for step in wanted if step not in found]:
             warnings.warn(
@@ -119,21 +124,29 @@ class Loop:
     def go(self) -> Run:
         """Train to the end. Raises Interrupted (saved) or TrainingFailed (last checkpoint good)."""
         trainer = self.trainer
-        watch = Watch(trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show)
+        watch = ProgressDisplay(
+            trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show
+        )
         before, started = self.seconds, time.monotonic()
         wanted = self.flags.tensorboard and self.processes.is_first
-        logged = Events(self.run, wanted, trainer.steps_done + 1)
-        with watch, Interrupt() as interrupt, logged as events:
+        logged = TensorBoardLogger(self.run, wanted, trainer.steps_done + 1)
+        with watch, SignalHandler() as interrupt, logged as events:
             ended = None
             while ended is None:
                 try:
                     ended = self._play(watch, interrupt, events, started - before)
-                except NotFinite as error:
+                except NonFiniteError as error:
                     self._go_back(str(error), watch)
         self._first(lambda: self.run.describe(self.run.description() | {"ended": ended}))
         return Run(self.run.path, trainer.steps_done, ended, self.processes.is_first)
 
-    def _play(self, watch: Watch, interrupt: Interrupt, events: Events, since: float) -> str:
+    def _play(
+        self,
+        watch: ProgressDisplay,
+        interrupt: SignalHandler,
+        events: TensorBoardLogger,
+        since: float,
+    ) -> str:
         """Train on to the end; why it came. Raises Interrupted, or NotFinite."""
         trainer = self.trainer
         for step in trainer.steps():
@@ -144,7 +157,7 @@ class Loop:
             learnt, last = trainer.learnt, step.number == trainer.total
             if learnt:
                 watch.expect(trainer.total)
-                self._first(self._keep, LIKELIHOOD)
+                self._first(self._keep, LIKELIHOOD_CHECKPOINT)
             if _due(step, flags.log_every) or learnt or last:
                 values = self._log(step, watch)
                 watch.numbers(values)
@@ -165,10 +178,10 @@ class Loop:
                 )
                 raise Interrupted(signal, said if self.processes.is_first else "")
             if saved and flags.patience is not None and self.stale >= flags.patience:
-                return f"no better {self.data.domain.selection} in {self.stale} measurements"
+                return f"no better {self.data.domain.selection_metric} in {self.stale} measurements"
         return FINISHED
 
-    def _go_back(self, culprit: str, watch: Watch) -> None:
+    def _go_back(self, culprit: str, watch: ProgressDisplay) -> None:
         """Continue from the last checkpoint, at a smaller learning rate that it then keeps.
 
         Raises TrainingFailed where the policy is another one, or this has been done often enough.
@@ -187,7 +200,7 @@ class Loop:
             )
         self.restore(state)
         self.rollbacks = done + 1
-        self.trainer.rate_share *= SLOWER
+        self.trainer.rate_share *= ROLLBACK_LR_FACTOR
         step, share = self.trainer.steps_done, self.trainer.rate_share
         said = (
             f"{culprit} was not finite at step {failed_at}: back to step {step}, at {share:g} of "
@@ -202,10 +215,10 @@ class Loop:
         raise TrainingFailed(text if self.processes.is_first else "")
 
     def _append_once(self, line: dict[str, Any]) -> None:
-        if line not in read_lines(self.run.log):  # written before a kill, and before this state
+        if line not in read_jsonl(self.run.log):  # written before a kill, and before this state
             self.run.append(self.run.log, line)
 
-    def _log(self, step: Step, watch: Watch) -> dict[str, float]:
+    def _log(self, step: Step, watch: ProgressDisplay) -> dict[str, float]:
         values = self.meter.read()
         values |= {name: value.item() for name, value in self.trainer.look().items()}
         self._demand_finite(first_not_finite(values))
@@ -223,11 +236,11 @@ class Loop:
 
     def _demand_finite(self, culprit: str | None) -> None:
         if culprit is not None:
-            raise NotFinite(culprit)
+            raise NonFiniteError(culprit)
 
     def _preview(self, step: Step) -> None:
         domain = self.data.domain
-        samples = self._sampler().sample(SAMPLING_CHUNK, self.trainer.seed)
+        samples = self._sampler().sample(SAMPLING_BATCH_SIZE, self.trainer.seed)
         domain.preview(samples, self.run.samples / f"step-{step.number:09d}")
 
     def _sampler(self) -> Sampler:
@@ -258,33 +271,33 @@ class Loop:
         description = self.descriptions["generator_ema"]
         save_generator(self.run.path, name, self.trainer.ema.module, description)
 
-    def _measure(self, step: Step, events: Events) -> None:
+    def _measure(self, step: Step, events: TensorBoardLogger) -> None:
         """Measure against the validation split, which alone chooses the best checkpoint.
 
         The likelihood stage is measured at its end, or all along if the recipe says so; none of
         its checkpoints can be the best.
         """
         playing = self.trainer.number > 0
-        if not (playing or self.trainer.learnt or self.trainer.recipe.likelihood_measured):
+        if not (playing or self.trainer.learnt or self.trainer.recipe.evaluate_during_likelihood):
             return
         self._demand_finite(first_not_finite({}, self.trainer.networks()))
         figures = self._first(self._figures, step, events)
         if figures is None or not playing:
             return
-        selection = figures.get(self.data.domain.selection, float("nan"))
+        selection = figures.get(self.data.domain.selection_metric, float("nan"))
         if selection < self.best:
             self.best, self.stale = selection, 0
             self._first(self._keep, "best")
         else:
             self.stale += 1
 
-    def _figures(self, step: Step, events: Events) -> dict[str, float] | None:
+    def _figures(self, step: Step, events: TensorBoardLogger) -> dict[str, float] | None:
         """What the domain measures, which is logged; None, after a warning, where it cannot."""
         rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
         valid, evaluate = self.data.split("valid"), self.data.domain.evaluate
         try:
             figures = evaluate(self._sampler(), valid, rng, self._cache).model
-        except Unmeasurable as error:  # no reason not to train
+        except EvaluationSkipped as error:  # no reason not to train
             if not self._unmeasured:
                 warnings.warn(f"not measured, so no best checkpoint: {error}", stacklevel=2)
             self._unmeasured = True

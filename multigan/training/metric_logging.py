@@ -14,7 +14,7 @@ from torch import Tensor
 from multigan.runs.directory import RunDirectory
 
 
-class Meter:
+class MetricAverager:
     """Sums tensors on the device and keeps the last of each number."""
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Meter:
         self._counts, self._numbers = dict(state["counts"]), dict(state["numbers"])
 
 
-class Events:
+class TensorBoardLogger:
     """TensorBoard event files, if asked for."""
 
     def __init__(self, run: RunDirectory, wanted: bool, first: int) -> None:
@@ -64,7 +64,7 @@ class Events:
 
             self._writer = SummaryWriter(str(run.path), purge_step=first)
 
-    def __enter__(self) -> Events:
+    def __enter__(self) -> TensorBoardLogger:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,16 +80,16 @@ class Events:
 
 SHOWN = {
     "loss/likelihood": "NLL",
-    "nll/held_out": "held out",
+    "nll/valid": "held out",
     "loss/discriminator": "D",
     "loss/generator": "G",
-    "logit/gap": "gap",
+    "logits/gap": "gap",
 }
 LINE_EVERY_SECONDS = 10.0  # without a terminal
 QUIET, USUAL, VERBOSE = 0, 1, 2  # how much is shown
 
 
-class Watch:
+class ProgressDisplay:
     """Shows the speed, the time left and the numbers that matter.
 
     `show` is QUIET for nothing, VERBOSE for a line whenever new means have been logged.
@@ -112,7 +112,7 @@ class Watch:
         )
         self._task = self._bar.add_task("training", completed=done, total=total, numbers="")
 
-    def __enter__(self) -> Watch:
+    def __enter__(self) -> ProgressDisplay:
         self._bar.start()
         return self
 

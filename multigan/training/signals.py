@@ -15,7 +15,7 @@ class Interrupted(Exception):
         self.exit_status = 128 + number
 
 
-class Interrupt:
+class SignalHandler:
     """A `with` block in which the first SIGINT or SIGTERM is only noted, in `number`.
 
     A second one has its usual effect. Outside the main thread signals are left alone.
@@ -26,7 +26,7 @@ class Interrupt:
     def __init__(self) -> None:
         self.number: int | None = None
 
-    def __enter__(self) -> Interrupt:
+    def __enter__(self) -> SignalHandler:
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
             self._previous = {s: signal.signal(s, self._note) for s in self.SIGNALS}

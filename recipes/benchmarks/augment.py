@@ -9,8 +9,8 @@ Fashion-MNIST n = 10 +1.1 [.4, 1.9], n = 20 +.9 [.6, 1.3]; digits: README. 50 to
 """
 
 from multigan.core.recipe import Recipe, Schedule
-from multigan.image.augmentation.pipelines import AugmentationPipeline, augmentation
-from multigan.image.datasets.few_shot import ScarceImages
+from multigan.image.augmentation.pipelines import ScheduledAugment, build_augment
+from multigan.image.datasets.few_shot import FewShotImages
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from multigan.image.models.layers import stage_widths
 
@@ -60,11 +60,11 @@ def recipe(
     lr: learning rate of both networks at the start; it falls to zero along a cosine
     gamma: weight of both gradient penalties at the start; a tenth of it after the burn-in
     """
-    few = ScarceImages(data, resolution, per_class, draw, generated, share, truncation)
+    few = FewShotImages(data, resolution, per_class, draw, generated, share, truncation)
     pictures = few.domain
     size, channels, classes = pictures.resolution, pictures.channels, len(pictures.labels)
     widths, falling = stage_widths(width, size), Schedule(lr, 0.0)
-    upright = AugmentationPipeline(augment_p, strengths=dict.fromkeys(UPRIGHT, 1.0))
+    upright = ScheduledAugment(augment_p, strengths=dict.fromkeys(UPRIGHT, 1.0))
     return Recipe(
         data=few,
         generator=DCGANGenerator(size, channels, widths, latent_dim=32, classes=classes),
@@ -75,5 +75,5 @@ def recipe(
         generator_lr=falling,
         discriminator_lr=falling,
         ema_halflife_samples=5000,
-        augment=upright if augment == "upright" else augmentation(augment, augment_p),
+        augment=upright if augment == "upright" else build_augment(augment, augment_p),
     )

@@ -13,7 +13,7 @@ logits do not part (README, "Why is my GAN unstable?"), and trials of 1,000 step
 """
 
 from multigan.core.recipe import Recipe, Schedule
-from multigan.image.datasets.images import open_images
+from multigan.image.datasets.images import load_images
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from multigan.image.models.layers import stage_widths
 
@@ -43,7 +43,7 @@ def recipe(
     lr: of r3's generator at the start; the discriminator's is four times that; both fall to zero
     gamma: of r3, weight of both gradient penalties at the start; a tenth of it after the burn-in
     """
-    pictures = open_images(data, resolution=resolution)
+    pictures = load_images(data, resolution=resolution)
     classes, channels = len(pictures.domain.labels), pictures.domain.channels
     widths = stage_widths(width, resolution)
     rates = {"generator_lr": Schedule(lr, 0.0), "discriminator_lr": Schedule(4 * lr, 0.0)}

@@ -11,13 +11,13 @@ Short runs of the default networks, 27 to 79 CPU seconds each on a 2-core x86 ma
 MNIST are its 10,000 test digits, in a folder called mnist.
 """
 
-from multigan.core.auto_gamma import settle_gamma
+from multigan.core.auto_gamma import resolve_gamma
 from multigan.core.recipe import Recipe, Schedule
-from multigan.image.datasets.images import open_images
+from multigan.image.datasets.images import load_images
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from multigan.image.models.layers import stage_widths
 from multigan.points.dataset import GaussianMixture
-from multigan.points.mixtures import LAYOUTS
+from multigan.points.mixtures import MIXTURES
 from multigan.points.models import MLPDiscriminator, MLPGenerator
 
 TINY = {"data": "ring", "steps": 20, "batch_size": 32, "width": 16}
@@ -56,11 +56,11 @@ def recipe(
     batch_size: real samples in one update; four times as many points
     width: of the pictures' networks; four times as much for points
     """
-    if data in LAYOUTS:
+    if data in MIXTURES:
         mixture = GaussianMixture(data)
         pair = (MLPGenerator(width=4 * width, depth=4), MLPDiscriminator(4 * width, 3, 3))
         return play(mixture, pair, gamma, steps, 4 * batch_size, 2e-3, 10_000)
-    pictures = open_images(data, resolution=16)
+    pictures = load_images(data, resolution=16)
     domain, widths = pictures.domain, stage_widths(width, 16)
     classes = len(domain.labels) or None
     g = DCGANGenerator(16, domain.channels, widths, classes=classes)
@@ -70,7 +70,7 @@ def recipe(
 
 def play(data, pair, gamma, steps, batch_size, lr, halflife) -> Recipe:
     """The game of the default recipes: relativistic, R1 and R2, a learning rate that falls to 0."""
-    weight = settle_gamma(gamma, data, pair[1])
+    weight = resolve_gamma(gamma, data, pair[1])
     rates = dict.fromkeys(("generator_lr", "discriminator_lr"), Schedule(lr, 0.0))
     played = {"data": data, "steps": steps, "batch_size": batch_size} | rates
     played["penalties"] = {"r1": weight, "r2": weight}

@@ -9,7 +9,7 @@ Steps are for equal time, about eight CPU minutes. Results: README; deterministi
 """
 
 from multigan.core.recipe import Recipe, Schedule
-from multigan.music.datasets.song_windows import SongWindows
+from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.generator import MusicGenerator
 from multigan.music.models.musegan import MuseGANDiscriminator, MuseGANGenerator
@@ -30,7 +30,7 @@ GAMES = {
         "burn_in": 0.0,
         "generator_lr": Schedule(4.8e-4, 0.0),
         "discriminator_lr": Schedule(8e-4, 0.0),
-        "lookahead_every": 5,
+        "lookahead_interval": 5,
     },
     "wgan_gp": {
         "loss": "wasserstein",
@@ -57,13 +57,13 @@ def recipe(
 
     data: chorales (music21's), composed, or the path of the JSB json
     family: music, or musegan (bars that grow by deconvolution)
-    head: how logits become hard, a name of multigan.music.models.binarization.HEADS
+    head: how logits become hard, a name of multigan.music.models.binarization.BINARIZERS
     game: relativistic (with R1 and R2) or wgan_gp (five updates of D for one of G)
     steps: updates of the generator
     batch_size: real windows in one update
     width: channels of a beat in the discriminator
     """
-    songs = SongWindows(data)
+    songs = SongWindowDataset(data)
     voices, frame = songs.domain.voices, songs.domain.frame
     sizes = (frame.steps, frame.bar_steps)
     if family == "musegan":

@@ -11,7 +11,7 @@ oracle itself 5.74 / 5.76. The full lengths, RelGAN's size, and 40 tokens: not r
 """
 
 from multigan.core.recipe import Recipe
-from multigan.text.datasets.seqgan_oracle import VOCABULARY, OracleLines
+from multigan.text.datasets.seqgan_oracle import VOCABULARY, OracleDataset
 from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator
 
@@ -59,7 +59,7 @@ def recipe(
     """
     protocol = {"embedding": 32, "estimator": "soft", "fixed_length": True}
     return Recipe(
-        data=OracleLines(data, length, oracle_seed, lines),
+        data=OracleDataset(data, length, oracle_seed, lines),
         generator=TextGenerator(VOCABULARY, length, cell=cell, width=width, beta=beta, **protocol),
         discriminator=TextCNN(VOCABULARY, 0, representations, filters=filters, fixed_length=True),
         steps=steps,
@@ -71,9 +71,9 @@ def recipe(
         beta1=0.9,
         beta2=0.999,
         burn_in=0.0,
-        clip_norm=5.0,
+        max_grad_norm=5.0,
         ema_halflife_samples=0,
         likelihood_steps=likelihood_steps,
         likelihood_lr=likelihood_lr,
-        likelihood_measured=True,
+        evaluate_during_likelihood=True,
     )

@@ -17,12 +17,12 @@ Other seeds were not run.
 from multigan.core.recipe import Recipe, Schedule
 from multigan.image.datasets.stacked import StackedImages
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from multigan.image.models.presets import find_preset
+from multigan.image.models.presets import get_preset
 
 TINY = {"data": "digits", "steps": 4, "batch_size": 8, "size": "tiny"}
 ROWS = {"r3": {}, "vanilla": {"game": "vanilla", "steps": 13_000}}
 SEEDS = 3
-PRESET = find_preset("stacked-mnist")
+PRESET = get_preset("stacked-mnist")
 # steps, batch size, gamma, half-life of the average in stacks, learning rate
 ON_CPU = (8_000, 64, 0.3, 10_000, Schedule(2e-3, 0.0))
 PUBLISHED = (PRESET.steps, PRESET.batch_size, PRESET.gamma, PRESET.halflife, PRESET.rate())

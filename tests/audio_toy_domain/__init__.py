@@ -1,6 +1,6 @@
 """A domain of its own: sine waves. This folder and one recipe are all that a new domain is."""
 
-PARTS = {
+COMPONENTS = {
     "Waves": "waves.data:Waves",
     "WavesDomain": "waves.domain:WavesDomain",
     "WaveGenerator": "waves.networks:WaveGenerator",

@@ -7,15 +7,15 @@ from waves.domain import WavesDomain
 
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 
 
-@part
+@component
 class Waves:
     """`size` waves; each split is a draw of its own."""
 
     in_memory = True
-    draws = False
+    is_stochastic = False
 
     def __init__(self, size=64, length=16, split="train"):
         phases = torch.rand(size, 1, generator=keyed_rng("waves", split))

@@ -4,25 +4,25 @@ from dataclasses import dataclass, field
 
 import torch
 
-from multigan.core.modules import sample_once
-from multigan.core.results_table import Table
-from multigan.core.serialization import part
+from multigan.core.modules import sample_batch
+from multigan.core.results_table import ResultsTable
+from multigan.core.serialization import component
 
 
-@part
+@component
 @dataclass(frozen=True)
 class WavesDomain:
     """Waves of `length` heights in [-1, 1]."""
 
     length: int = 16
-    selection: str = field(default="loudness_error", init=False)
+    selection_metric: str = field(default="loudness_error", init=False)
 
     def sample(self, generator, n, rng, *, gain: float = 1.0):
         """Draw `n` waves.
 
         gain: a factor for every height
         """
-        return self.decode(gain * sample_once(generator, n, rng))
+        return self.decode(gain * sample_batch(generator, n, rng))
 
     def decode(self, x):
         """Tuples of heights, from (B, length)."""
@@ -47,7 +47,7 @@ class WavesDomain:
         real, other = (loudness(data.batch(half).x) for half in torch.arange(len(data)).chunk(2))
         fake = loudness(torch.tensor(sampler.sample(64)))
         rows = {"real": other, "this model": fake}
-        return Table(
+        return ResultsTable(
             {name: {"loudness_error": abs(float(value - real))} for name, value in rows.items()},
             notes=("loudness: root mean square of all heights",),
         )

@@ -3,10 +3,10 @@
 import torch
 from torch import nn
 
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 
 
-@part
+@component
 class WaveGenerator(nn.Module):
     """latent (B, 4) -> waves (B, length)."""
 
@@ -23,11 +23,11 @@ class WaveGenerator(nn.Module):
         return self.layers(latent)
 
 
-@part
+@component
 class WaveDiscriminator(nn.Module):
     """waves (B, length) -> logits (B, 1)."""
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(self, length, width):
         super().__init__()

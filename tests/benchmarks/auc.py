@@ -16,11 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.core.modules import sample_once
+from multigan.core.modules import sample_batch
 from multigan.core.recipe import recipe_from_json
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
-from multigan.engine.objective import as_score
+from multigan.engine.objective import as_weighted_logits
 from multigan.runs.checkpoint import load_checkpoint
 from multigan.runs.directory import RunDirectory
 
@@ -46,7 +46,7 @@ def measure(run: Path) -> dict[str, float]:
         data = recipe.data.split(name)
         n = min(SAMPLES, len(data))
         batch = data.batch(torch.linspace(0, len(data) - 1, n).long(), keyed_rng("auc"))
-        fake = sample_once(recipe.generator, n, keyed_rng("auc", "latent"), batch.condition)
+        fake = sample_batch(recipe.generator, n, keyed_rng("auc", "latent"), batch.condition)
         sides = (_logits(recipe.discriminator, x, batch.condition) for x in (batch.x, fake))
         found[name] = auc(*sides)
     return found
@@ -57,7 +57,7 @@ def _logits(discriminator: Any, x: Tensor, condition: Any) -> Tensor:
     found = []
     for k in range(0, len(x), TOGETHER):
         part = tree_map(lambda leaf, k=k: leaf[k : k + TOGETHER], (x, condition))
-        found.append(as_score(discriminator(*part)).per_sample())
+        found.append(as_weighted_logits(discriminator(*part)).per_sample())
     return torch.cat(found)
 
 

@@ -18,10 +18,10 @@ from PIL import Image
 from sklearn.svm import SVC
 
 from multigan.cli.app import main as multigan
-from multigan.image.datasets.images import Images
+from multigan.image.datasets.images import ImageDataset
 from multigan.runs.directory import RunDirectory
 from multigan.runs.evaluate import evaluate
-from multigan.storage.loading import data_of
+from multigan.storage.loading import load_data
 
 PER_CLASS = 100
 
@@ -35,7 +35,7 @@ def samples(run: Path, label: str) -> np.ndarray:
         return np.stack([np.asarray(Image.open(file), dtype=float).ravel() for file in files])
 
 
-def real(data: Images, split: str) -> tuple[np.ndarray, np.ndarray]:
+def real(data: ImageDataset, split: str) -> tuple[np.ndarray, np.ndarray]:
     """Pixels and labels of a split of the run's own data, as PNG files would hold them."""
     import torch
 
@@ -52,7 +52,7 @@ def spread(pixels: np.ndarray) -> float:
 
 def judge(run: Path) -> dict[str, float]:
     """Agreement, spread within a class and coverage, each beside what real digits score."""
-    data = data_of(RunDirectory(run).description())
+    data = load_data(RunDirectory(run).description())
     x, y = real(data, "train")
     held_x, held_y = real(data, "test")
     svm = SVC(C=10).fit(x, y)

@@ -32,7 +32,7 @@ from multigan.core.protocols import Batch
 from multigan.core.recipe import Recipe
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from multigan.image.models.r3gan import R3Discriminator, R3Generator
+from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
 from tests.benchmarks.timing import compare, line
 
 SIDE, CHANNELS, BATCH_SIZE, PICTURES = 32, 3, 64, 1024
@@ -105,8 +105,8 @@ CASES = {
         nonsaturating_of_generator,
     ),
     "r3, relativistic + r1 + r2": Case(
-        lambda: R3Generator(SIDE, CHANNELS, (16, 16, 8, 8), blocks=1),
-        lambda: R3Discriminator(SIDE, CHANNELS, (16, 16, 8, 8), blocks=1),
+        lambda: R3GANGenerator(SIDE, CHANNELS, (16, 16, 8, 8), blocks=1),
+        lambda: R3GANDiscriminator(SIDE, CHANNELS, (16, 16, 8, 8), blocks=1),
         "relativistic",
         {"r1": GAMMA, "r2": GAMMA},
         relativistic_with_penalties,
@@ -192,7 +192,7 @@ def generator_phase(case: Case, freeze: bool) -> Iterator[None]:
     trainer = trainer_of(case)
     batches = trainer.feed.batches()
     while True:
-        thawed = mock.patch("multigan.engine.objective.frozen", nullcontext)
+        thawed = mock.patch("multigan.engine.objective.frozen_parameters", nullcontext)
         with nullcontext() if freeze else thawed:
             trainer._generator_update(next(batches))
         trainer.discriminator.zero_grad(set_to_none=True)

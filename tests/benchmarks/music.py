@@ -24,8 +24,8 @@ from typing import Any
 import torch
 
 from multigan.core.rng import keyed_rng
-from multigan.music.datasets.synthetic_chorales import compose
-from multigan.music.formats.song import Note, Song, Track, joined
+from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.formats.song import Note, Song, Track, concatenate
 from multigan.music.rendering import audio
 
 WARM_UP_STEPS = 3
@@ -84,7 +84,7 @@ def rendering(minutes: float) -> dict[str, float]:
     found = {}
     for name in names:
         start = time.perf_counter()
-        audio.render(song, by=name)
+        audio.render_songs(song, by=name)
         found[name] = (time.perf_counter() - start) * 60 / length_s
     return found
 
@@ -92,18 +92,20 @@ def rendering(minutes: float) -> dict[str, float]:
 def composed(minutes: float) -> Song:
     """Chorales by rule, at 100 quarters a minute, about so long."""
     bars = max(1, round(minutes * 100 / 4))
-    songs = compose("satb", -(-bars // 8), keyed_rng("benchmark songs"), bars=8)
-    return joined([made.song for made in songs])
+    songs = generate_songs("satb", -(-bars // 8), keyed_rng("benchmark songs"), bars=8)
+    return concatenate([made.song for made in songs])
 
 
 def training(steps: int) -> None:
     """Print the steps per second of the default recipe, and the MiB that this process had."""
-    from multigan.core.recipe_file import build_recipe, read_recipe, settle_knobs
+    from multigan.core.recipe_file import build_recipe, read_recipe, resolve_hyperparameters
     from multigan.engine.trainer import AdversarialTrainer
 
     torch.set_num_threads(1)
     file = read_recipe("music")
-    trainer = AdversarialTrainer(build_recipe(file, settle_knobs(file, {}, tiny=False), 0))
+    trainer = AdversarialTrainer(
+        build_recipe(file, resolve_hyperparameters(file, {}, tiny=False), 0)
+    )
     running = trainer.steps()
     for _ in range(WARM_UP_STEPS):
         next(running)

@@ -2,7 +2,7 @@
 
 import argparse
 
-from multigan.export.pretrained import make_ready
+from multigan.export.pretrained import build_pretrained
 
 
 def main() -> None:
@@ -11,7 +11,7 @@ def main() -> None:
     parser.add_argument("name", help="the name to sample it by: image, text, ...")
     parser.add_argument("--half", action="store_true", default=None, help="store 16-bit numbers")
     wishes = parser.parse_args()
-    file = make_ready(wishes.run, wishes.name, half=wishes.half)
+    file = build_pretrained(wishes.run, wishes.name, half=wishes.half)
     print(f"{file}: {file.stat().st_size:,} bytes")
 
 

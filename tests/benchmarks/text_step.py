@@ -26,8 +26,8 @@ from multigan.core.rng import keyed_rng
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator, TextLatent
-from multigan.text.models.gumbel_softmax import RELAXATIONS, gumbel
-from multigan.text.models.token_sampling import draw
+from multigan.text.models.gumbel_softmax import RELAXATIONS, gumbel_noise
+from multigan.text.models.token_sampling import sample_tokens
 from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, one_hot
 from tests.benchmarks.timing import STEPS_PER_BLOCK, WARM_UP_STEPS, compare, line, timed
 
@@ -68,7 +68,7 @@ def steps_of(case: str) -> Iterator[Any]:
         discriminator=TextCNN(VOCABULARY, representations=8, filters=64),
         steps=10**9,
         batch_size=BATCH_SIZE,
-        clip_norm=5.0,
+        max_grad_norm=5.0,
         **CASES[case],
     )
     return AdversarialTrainer(recipe).steps()
@@ -77,13 +77,13 @@ def steps_of(case: str) -> Iterator[Any]:
 def one_loop(g: TextGenerator, latent: TextLatent) -> Tensor:
     """The relaxed lines (B, T, V) from the textbook loop: a graph that grows step by step."""
     token, state, rows = torch.full_like(latent.seed, BOS), None, []
-    noise = gumbel(latent.seed, torch.full_like(latent.seed, LENGTH), VOCABULARY, g.beta)
+    noise = gumbel_noise(latent.seed, torch.full_like(latent.seed, LENGTH), VOCABULARY, g.beta)
     noise = noise.unflatten(0, (-1, LENGTH))
     for t in range(LENGTH):
         x = g.embedding(token)
         h, state = g.cell.step(x, g.cell.start(x) if state is None else state)
         logits = g._logits(h, g._undrawn_at(t))
-        token = draw(logits.detach(), latent.uniform[:, t])
+        token = sample_tokens(logits.detach(), latent.uniform[:, t])
         free = torch.ones_like(token, dtype=torch.bool)
         rows.append(RELAXATIONS[g.estimator](logits, token, free, noise[:, t], g.beta))
     return torch.stack(rows, dim=1)

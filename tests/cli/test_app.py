@@ -106,9 +106,11 @@ def test_a_foreign_or_truncated_weight_file_is_one_line(copied, refused):
     assert "describes no generator" in refused("sample d.safetensors")
 
 
-@pytest.mark.parametrize("part", ["os/system", "points/__init__", "../x", "points/MLPGenerator"])
+@pytest.mark.parametrize(
+    "component", ["os/system", "points/__init__", "../x", "points/MLPGenerator"]
+)
 def test_an_unknown_part_of_a_mailed_file_is_one_line(part, refused):
-    described = {"format": 1, "domain": {"part": part}, "generator": {"part": part}}
+    described = {"format": 2, "domain": {"component": part}, "generator": {"component": part}}
     tensors = unique_state(tiny_recipe("points").generator)
     save_file(tensors, "mailed.safetensors", metadata={"multigan": json.dumps(described)})
     answer = refused("sample mailed.safetensors")
@@ -121,10 +123,12 @@ def test_a_run_without_a_whole_checkpoint_is_one_line(copied, refused):
     assert "has no complete checkpoint yet; nothing to sample from" in refused("sample run")
 
 
-@pytest.mark.parametrize("part", ["os/system", "points/__init__", "../x", "points/Transformer"])
+@pytest.mark.parametrize(
+    "component", ["os/system", "points/__init__", "../x", "points/Transformer"]
+)
 def test_an_unknown_part_of_a_run_is_one_line_and_runs_nothing(part, copied, refused):
     recipe = json.loads((copied / "recipe.json").read_text())["recipe"]
-    hostile = {"part": part, "arguments": {"command": "touch executed"}}
+    hostile = {"component": part, "arguments": {"command": "touch executed"}}
     edit_json(copied / "recipe.json", recipe=recipe | {"generator": hostile})
     assert f"part {part!r}" in refused("resume run")
     edit_json(copied / "recipe.json", recipe=recipe | {"data": hostile})
@@ -142,7 +146,7 @@ def test_an_unknown_part_of_a_run_is_one_line_and_runs_nothing(part, copied, ref
 )
 def test_arguments_that_a_part_refuses_are_one_line(arguments, answer, copied, refused):
     recipe = json.loads((copied / "recipe.json").read_text())["recipe"]
-    generator = {"part": "points/MLPGenerator", "arguments": arguments}
+    generator = {"component": "points/MLPGenerator", "arguments": arguments}
     edit_json(copied / "recipe.json", recipe=recipe | {"generator": generator})
     assert answer in refused("resume run")
 

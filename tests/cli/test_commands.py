@@ -32,7 +32,7 @@ TINY = {"steps": 2}
 open("executed", "a").write("x")
 
 
-@part
+@component
 class MyGenerator(nn.Module):
     def __init__(self, width):
         super().__init__()
@@ -191,7 +191,7 @@ def test_a_class_of_a_recipe_file_runs_only_where_that_file_is_trusted(say):
     Path("mine.py").write_text(MINE)
     assert "name that file with --trust" in say("train mine.py --tiny --out run")
     recipe = json.loads(Path("run/recipe.json").read_text())["recipe"]
-    assert recipe["generator"] == {"part": "recipe/MyGenerator", "arguments": {"width": 8}}
+    assert recipe["generator"] == {"component": "recipe/MyGenerator", "arguments": {"width": 8}}
     Path("executed").unlink()
     for line in ("sample run", "resume run --steps 3"):
         text = say(line, status=2)

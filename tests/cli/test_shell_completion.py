@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from multigan.cli import app
-from multigan.cli.common import run_paths
+from multigan.cli.common import complete_run_paths
 from tests.html_checks import written_run
 from tests.run_helpers import STEPS
 
@@ -56,8 +56,8 @@ def test_runs_are_offered_before_anything_is_typed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     written_run(Path("runs/first"))
     Path("other").mkdir()
-    assert run_paths("") == ["runs/first", "runs/"]
-    assert run_paths("runs/") == ["runs/first"] and run_paths("x") == []
+    assert complete_run_paths("") == ["runs/first", "runs/"]
+    assert complete_run_paths("runs/") == ["runs/first"] and complete_run_paths("x") == []
 
 
 def in_terminal(line, **environment):

@@ -8,7 +8,11 @@ import json
 import pytest
 import torch
 
-from multigan.core.auto_gamma import SHARE, settle_gamma, squared_length
+from multigan.core.auto_gamma import (
+    GAMMA_PER_SQUARED_LENGTH,
+    effective_squared_length,
+    resolve_gamma,
+)
 from multigan.core.recipe import recipe_from_json, recipe_to_json
 from multigan.core.rng import keyed_rng
 from multigan.engine.objective import Objective
@@ -36,13 +40,13 @@ def test_the_squared_length_is_the_mean_over_all_fours_of_samples():
         u, v = x[a] - x[b], x[c] - x[d]
         shared.append(float(u @ v) ** 2)
         length.append(float(v @ v))
-    assert squared_length(x) == pytest.approx(sum(shared) / sum(length), rel=1e-9)
+    assert effective_squared_length(x) == pytest.approx(sum(shared) / sum(length), rel=1e-9)
 
 
 def test_it_is_twice_the_mean_variance_weighted_by_the_variances():
     x = gaussian(4000, [1.0, 2.0, 3.0])
-    assert squared_length(x) == pytest.approx(2 * (1 + 16 + 81) / (1 + 4 + 9), rel=0.05)
-    assert squared_length(gaussian(4000, [0.3] * 20)) == pytest.approx(2 * 0.09, rel=0.05)
+    assert effective_squared_length(x) == pytest.approx(2 * (1 + 16 + 81) / (1 + 4 + 9), rel=0.05)
+    assert effective_squared_length(gaussian(4000, [0.3] * 20)) == pytest.approx(2 * 0.09, rel=0.05)
 
 
 def test_stretched_data_have_the_same_game_at_a_gamma_that_grows_by_the_square():
@@ -50,11 +54,14 @@ def test_stretched_data_have_the_same_game_at_a_gamma_that_grows_by_the_square()
     x, slope = gaussian(64, [1.0, 0.2, 0.5]), torch.tensor([1.0, 2.0, 3.0])
     losses = []
     for s in (1.0, 10.0):
-        gammas = dict.fromkeys(("r1", "r2"), settle_gamma("auto", Fixed(s * x)))
+        gammas = dict.fromkeys(("r1", "r2"), resolve_gamma("auto", Fixed(s * x)))
         game = Objective(LinearDiscriminator(slope / s), "relativistic", gammas)
         terms = game.of_discriminator(s * x, -s * x, None, gammas, keyed_rng(0))
         losses.append(terms["loss/discriminator"].item())
-    assert losses[0] == pytest.approx(losses[1]) and losses[0] > terms["loss/game"].item()
+    assert (
+        losses[0] == pytest.approx(losses[1])
+        and losses[0] > terms["loss/discriminator_adversarial"].item()
+    )
 
 
 def test_axes_that_say_nothing_new_leave_it_alone_and_places_do_not_matter():
@@ -62,22 +69,28 @@ def test_axes_that_say_nothing_new_leave_it_alone_and_places_do_not_matter():
     empty = torch.cat([x, torch.zeros(64, 50)], 1)
     turn = torch.linalg.qr(torch.randn(3, 3, generator=keyed_rng("turn"))).Q
     for other in (empty, x + 100, x @ turn, x.reshape(64, 1, 3, 1)):
-        assert squared_length(other) == pytest.approx(squared_length(x), rel=1e-3)
+        assert effective_squared_length(other) == pytest.approx(
+            effective_squared_length(x), rel=1e-3
+        )
 
 
 def test_a_picture_at_twice_the_resolution_has_four_times_the_gamma():
     small = torch.randn(64, 1, 4, 4, generator=keyed_rng("pictures"))
     large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
-    assert squared_length(large) == pytest.approx(4 * squared_length(small))
+    assert effective_squared_length(large) == pytest.approx(4 * effective_squared_length(small))
 
 
 def test_the_answer_has_two_digits_and_follows_from_the_data_alone():
     x = gaussian(300, [1.0, 0.2])
-    gamma = settle_gamma("auto", Fixed(x))
-    assert gamma == float(f"{gamma:.1e}") == pytest.approx(SHARE * squared_length(x), rel=0.05)
+    gamma = resolve_gamma("auto", Fixed(x))
+    assert (
+        gamma
+        == float(f"{gamma:.1e}")
+        == pytest.approx(GAMMA_PER_SQUARED_LENGTH * effective_squared_length(x), rel=0.05)
+    )
     torch.randn(3)
-    assert settle_gamma("auto", Fixed(x)) == gamma
-    drawn = [settle_gamma("auto", Fixed(x, draws=True)) for _ in range(2)]
+    assert resolve_gamma("auto", Fixed(x)) == gamma
+    drawn = [resolve_gamma("auto", Fixed(x, draws=True)) for _ in range(2)]
     assert drawn[0] == drawn[1] >= gamma  # its noise is part of what D sees
 
 
@@ -91,27 +104,27 @@ class Reading(LinearDiscriminator):
 
 def test_it_is_measured_where_the_penalty_is_taken():
     x = gaussian(64, [1.0, 0.2, 0.5])
-    plain = settle_gamma("auto", Fixed(x))
-    assert settle_gamma("auto", Fixed(x), Reading(lambda x: 10 * x)) == plain  # the slope at x
-    read = settle_gamma("auto", Fixed(x), Reading(lambda x: (10 * x).clamp(-1, 1)))
-    assert read == settle_gamma("auto", Fixed((10 * x).clamp(-1, 1))) != plain
+    plain = resolve_gamma("auto", Fixed(x))
+    assert resolve_gamma("auto", Fixed(x), Reading(lambda x: 10 * x)) == plain  # the slope at x
+    read = resolve_gamma("auto", Fixed(x), Reading(lambda x: (10 * x).clamp(-1, 1)))
+    assert read == resolve_gamma("auto", Fixed((10 * x).clamp(-1, 1))) != plain
 
 
 @pytest.mark.parametrize(("wish", "number"), [("0", 0.0), ("0.25", 0.25), ("1e1", 10.0)])
 def test_a_number_is_taken_at_its_word(wish, number):
-    assert settle_gamma(wish, Fixed(torch.zeros(1, 1))) == number
+    assert resolve_gamma(wish, Fixed(torch.zeros(1, 1))) == number
 
 
 @pytest.mark.parametrize("wish", ["much", "", "-1", "nan", "inf"])
 def test_any_other_word_is_refused_in_one_line(wish):
     with pytest.raises(ValueError, match=r"gamma is '.*'; wanted a number, 0 or more, or auto"):
-        settle_gamma(wish, Fixed(torch.zeros(9, 1)))
+        resolve_gamma(wish, Fixed(torch.zeros(9, 1)))
 
 
 @pytest.mark.parametrize("x", [torch.zeros(9, 2), torch.randn(3, 2), torch.randn(1, 2)])
 def test_data_without_a_length_are_refused_in_one_line(x):
     with pytest.raises(ValueError, match="needs four samples or more that differ") as caught:
-        settle_gamma("auto", Fixed(x))
+        resolve_gamma("auto", Fixed(x))
     assert "\n" not in str(caught.value)
 
 

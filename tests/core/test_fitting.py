@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.core.fitting import build_seeded, fit, seeded_globals
+from multigan.core.fitting import build_with_seed, fit, seeded_global_rng
 from multigan.core.rng import keyed_rng
 
 TARGET = torch.tensor([[1.0, -2.0, 3.0]])
@@ -24,7 +24,7 @@ def dropout_network():
 
 def fitted(seed):
     rng = keyed_rng(seed)
-    model = build_seeded(dropout_network, rng)
+    model = build_with_seed(dropout_network, rng)
     return fit(model, squared_error, points, 5, 1e-2, rng).state_dict()
 
 
@@ -48,7 +48,7 @@ def test_the_global_generator_is_left_as_it_was():
     before = torch.get_rng_state()
     fitted(0)
     assert torch.equal(before, torch.get_rng_state())
-    with pytest.raises(KeyError), seeded_globals(keyed_rng(0), torch.device("cpu")):
+    with pytest.raises(KeyError), seeded_global_rng(keyed_rng(0), torch.device("cpu")):
         torch.rand(1)
         raise KeyError
     assert torch.equal(before, torch.get_rng_state())

@@ -7,11 +7,11 @@ from mimetypes import guess_extension
 import pytest
 from PIL import Image
 
-from multigan.core.media import media_of
+from multigan.core.media import sample_media
 from multigan.core.protocols import Medium, Sampler
 from multigan.image.domain import ImageDomain
 from multigan.music.domain import MusicDomain
-from multigan.music.formats.song import CompletedSong, Metre, Note, Stretch, Track
+from multigan.music.formats.song import CompletedSong, GivenSpan, Note, TimeSignature, Track
 from multigan.music.rendering.pianoroll_json import PIANO_ROLL
 from multigan.text.domain import TextDomain
 from tests.audio_toy_domain.domain import WavesDomain
@@ -22,14 +22,14 @@ from tests.run_helpers import DOMAINS, tiny_recipe
 def test_every_domain_shows_one_medium_of_each_sample_or_one_of_them_all(name):
     recipe = tiny_recipe(name)
     samples = Sampler(recipe.data.domain, recipe.generator).sample(3)
-    media = media_of(recipe.data.domain, samples)
-    assert len(media) in (1, 3) and media == media_of(recipe.data.domain, samples)
+    media = sample_media(recipe.data.domain, samples)
+    assert len(media) in (1, 3) and media == sample_media(recipe.data.domain, samples)
     assert all(guess_extension(medium.type.partition(";")[0]) for medium in media)
     assert all(type(medium.content) is bytes and medium.content for medium in media)
 
 
 def test_a_domain_without_media_shows_its_previews():
-    assert media_of(WavesDomain(2), [(0.5, -1.0)]) == [Medium("text/plain", b"+0.5 -1.0\n")]
+    assert sample_media(WavesDomain(2), [(0.5, -1.0)]) == [Medium("text/plain", b"+0.5 -1.0\n")]
 
 
 def test_a_picture_is_shown_pixel_by_pixel_with_its_class():
@@ -50,7 +50,12 @@ def test_a_song_is_shown_as_notes_in_beats():
     drums = Track("drums", (Note(0, 240, 36),), is_drum=True)
     alto = Track("alto", (Note(480, 1680, 60), Note(1920, 2880, 62)), 52)
     song = CompletedSong(
-        (drums, alto), 2880, 90.0, (Metre(0, 3, 4),), 480, given=(Stretch("alto", 480, 960),)
+        (drums, alto),
+        2880,
+        90.0,
+        (TimeSignature(0, 3, 4),),
+        480,
+        given=(GivenSpan("alto", 480, 960),),
     )
     (medium,) = MusicDomain().media([song])
     assert medium.type == PIANO_ROLL

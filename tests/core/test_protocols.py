@@ -12,12 +12,12 @@ from multigan.core.recipe import recipe_from_json, recipe_to_json
 from multigan.core.recipe_file import recipe_names
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import (
-    describe,
+    component_name,
+    domain_table,
     domains,
-    load_attribute,
-    part_name,
-    rebuild,
-    table_of,
+    from_config,
+    import_attribute,
+    to_config,
 )
 from multigan.core.trees import tree_map
 from multigan.engine.trainer import AdversarialTrainer
@@ -30,7 +30,7 @@ every_domain = pytest.mark.parametrize("name", DOMAINS)
 def real_batch(recipe, n=BATCH, start=0):
     """`n` samples from all over the set."""
     spread = torch.linspace(start, len(recipe.data) - 1, n).long()
-    return recipe.data.batch(spread, keyed_rng("draws") if recipe.data.draws else None)
+    return recipe.data.batch(spread, keyed_rng("draws") if recipe.data.is_stochastic else None)
 
 
 def fakes(recipe, batch):
@@ -116,7 +116,7 @@ def test_every_parameter_has_a_gradient_at_once_and_moves_within_three_steps(nam
 def test_the_gradient_of_a_penalty_reaches_every_weight_of_the_discriminator(name, trained):
     recipe = trained(name)[0]
     network, batch = recipe.discriminator, real_batch(recipe)
-    if network.couples_batch:
+    if network.uses_batch_statistics:
         pytest.skip("a discriminator that couples its batch takes no penalty")
     x = batch.x.clone().requires_grad_()
     logits = logits_of(network(x, batch.condition))
@@ -211,7 +211,7 @@ def test_sampling_leaves_the_generator_and_the_global_stream_alone(name):
 @every_domain
 def test_the_same_indices_and_rng_give_the_same_batch(name):
     data = tiny_recipe(name).data
-    again = rebuild(json.loads(json.dumps(describe(data))))
+    again = from_config(json.loads(json.dumps(to_config(data))))
     assert again.fingerprint == data.fingerprint and len(again) == len(data)
     for split in ("train", "valid", "test"):
         one, other = data.split(split), again.split(split)
@@ -232,20 +232,20 @@ def test_every_part_is_rebuilt_from_its_description(name):
     recipe = tiny_recipe(name)
     parts = [recipe.data, recipe.data.domain, recipe.generator, recipe.discriminator]
     for item in [*parts, *([recipe.augment] if recipe.augment is not None else [])]:
-        description = json.loads(json.dumps(describe(item)))
-        again = rebuild(description)
-        assert type(again) is type(item) and describe(again) == describe(item)
+        description = json.loads(json.dumps(to_config(item)))
+        again = from_config(description)
+        assert type(again) is type(item) and to_config(again) == to_config(item)
 
 
 @pytest.mark.parametrize("name", domains())
 def test_every_name_in_the_tables_of_a_domain_leads_to_its_own_code(name):
     package = domains()[name]
-    for part, place in table_of(name, "PARTS").items():
+    for part, place in domain_table(name, "COMPONENTS").items():
         assert place.startswith(f"{package}.")
-        assert part_name(load_attribute(place)) == f"{name}/{part}"
-        assert hasattr(load_attribute(place).__init__, "__wrapped__"), f"{part} lacks @part"
-    for place in table_of(name, "COMMANDS").values():
-        assert place.startswith(f"{package}.") and callable(load_attribute(place))
+        assert component_name(import_attribute(place)) == f"{name}/{part}"
+        assert hasattr(import_attribute(place).__init__, "__wrapped__"), f"{part} lacks @component"
+    for place in domain_table(name, "COMMANDS").values():
+        assert place.startswith(f"{package}.") and callable(import_attribute(place))
     assert callable(importlib.import_module(package).load)
 
 

@@ -6,7 +6,14 @@ from types import ModuleType
 
 import pytest
 
-from multigan.core.serialization import RECIPE_MODULE, describe, find_part, part, part_name, rebuild
+from multigan.core.serialization import (
+    RECIPE_MODULE,
+    component,
+    component_name,
+    from_config,
+    get_component,
+    to_config,
+)
 from multigan.points.dataset import GaussianMixture
 from multigan.points.domain import PointsDomain
 from multigan.points.models import MLPDiscriminator, MLPGenerator
@@ -16,7 +23,7 @@ HOSTILE = [
     "builtins/eval",
     "points/__init__",
     "points/load",
-    "points/PARTS",
+    "points/COMPONENTS",
     "points/multigan.points.dataset:GaussianMixture",
     "../x",
     "/etc/passwd",
@@ -28,27 +35,27 @@ HOSTILE = [
 
 
 def test_a_part_remembers_what_it_was_built_with_and_its_defaults():
-    assert describe(MLPGenerator(3, depth=2)) == {
-        "part": "points/MLPGenerator",
+    assert to_config(MLPGenerator(3, depth=2)) == {
+        "component": "points/MLPGenerator",
         "arguments": {"latent_size": 3, "width": 128, "depth": 2},
     }
 
 
 def test_a_tree_of_parts_comes_back_with_sequences_as_tuples():
     tree = {"domain": PointsDomain("ring"), "sizes": [1, (2.5, None)], "file": Path("a/b")}
-    description = describe(tree)
+    description = to_config(tree)
     assert description["sizes"] == [1, [2.5, None]] and description["file"] == "a/b"
-    again = rebuild(description)
+    again = from_config(description)
     assert again["domain"] == PointsDomain("ring") and again["sizes"] == (1, (2.5, None))
 
 
 def test_a_subclass_answers_for_its_own_arguments():
-    @part
+    @component
     class Parent:
         def __init__(self, a):
             self.a = a
 
-    @part
+    @component
     class Child(Parent):
         def __init__(self, b):
             super().__init__(a=b + 1)
@@ -56,37 +63,37 @@ def test_a_subclass_answers_for_its_own_arguments():
     class Undecorated(Parent):
         pass
 
-    assert Child(1)._part_arguments == {"b": 1} and Child(1).a == 2
-    assert "_part_arguments" not in vars(Undecorated(1))
+    assert Child(1)._component_arguments == {"b": 1} and Child(1).a == 2
+    assert "_component_arguments" not in vars(Undecorated(1))
 
 
 def test_frozen_dataclasses_can_be_parts():
-    @part
+    @component
     @dataclass(frozen=True)
     class Frozen:
         a: int = 1
 
-    assert Frozen(2)._part_arguments == {"a": 2} and Frozen(2) == Frozen(2) != Frozen()
+    assert Frozen(2)._component_arguments == {"a": 2} and Frozen(2) == Frozen(2) != Frozen()
 
 
 def test_what_json_cannot_rebuild_is_refused_by_its_type():
-    with pytest.raises(ValueError, match=r"a function cannot be written.*@part"):
-        describe({"augment": describe})
+    with pytest.raises(ValueError, match=r"a function cannot be written.*@component"):
+        to_config({"augment": to_config})
     with pytest.raises(ValueError, match="a object cannot"):
-        describe([object()])
+        to_config([object()])
 
 
 @pytest.mark.parametrize("name", HOSTILE, ids=str)
 def test_no_name_outside_the_tables_is_ever_found(name):
-    with pytest.raises(ValueError, match="part"):
-        rebuild({"part": name, "arguments": {}})
+    with pytest.raises(ValueError, match="component"):
+        from_config({"component": name, "arguments": {}})
 
 
 def test_an_unknown_part_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="points has no such part; known: GaussianMixture, MLP"):
-        find_part("points/Transformer")
+        get_component("points/Transformer")
     with pytest.raises(ValueError, match=r"no domain 'pionts' here; known: .*points"):
-        find_part("pionts/MLPGenerator")
+        get_component("pionts/MLPGenerator")
 
 
 @pytest.mark.parametrize(
@@ -96,25 +103,25 @@ def test_an_unknown_part_is_answered_with_the_known_ones():
 )
 def test_arguments_that_a_constructor_refuses_are_one_line(arguments):
     with pytest.raises(ValueError, match="points/MLPGenerator") as caught:
-        rebuild({"part": "points/MLPGenerator", "arguments": arguments})
+        from_config({"component": "points/MLPGenerator", "arguments": arguments})
     assert "\n" not in str(caught.value)
 
 
 def test_a_class_of_a_recipe_file_needs_the_trusted_file():
     module = ModuleType(RECIPE_MODULE)
-    mine = part(type("Mine", (), {"__init__": lambda self: None, "__module__": RECIPE_MODULE}))
+    mine = component(type("Mine", (), {"__init__": lambda self: None, "__module__": RECIPE_MODULE}))
     module.Mine, module.Path = mine, Path  # type: ignore[attr-defined]
-    assert part_name(mine) == "recipe/Mine"
-    assert isinstance(rebuild({"part": "recipe/Mine", "arguments": {}}, module), mine)
+    assert component_name(mine) == "recipe/Mine"
+    assert isinstance(from_config({"component": "recipe/Mine", "arguments": {}}, module), mine)
     with pytest.raises(ValueError, match="name it with --trust"):
-        rebuild({"part": "recipe/Mine", "arguments": {}})
+        from_config({"component": "recipe/Mine", "arguments": {}})
     for name in ("Path", "Missing", "__name__", "Mine.__init__"):
         with pytest.raises(ValueError, match="the trusted file defines no class"):
-            find_part(f"recipe/{name}", module)
+            get_component(f"recipe/{name}", module)
 
 
 def test_a_class_outside_every_table_has_no_name():
-    with pytest.raises(ValueError, match="stands in no domain's PARTS table; add it there"):
-        part_name(HOSTILE.__class__)
-    assert part_name(GaussianMixture) == "points/GaussianMixture"
-    assert part_name(MLPDiscriminator) == "points/MLPDiscriminator"
+    with pytest.raises(ValueError, match="stands in no domain's COMPONENTS table; add it there"):
+        component_name(HOSTILE.__class__)
+    assert component_name(GaussianMixture) == "points/GaussianMixture"
+    assert component_name(MLPDiscriminator) == "points/MLPDiscriminator"

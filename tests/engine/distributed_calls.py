@@ -8,10 +8,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from multigan.engine.distributed import Processes, dropout_state, restore_dropout
+from multigan.engine.distributed import DistributedContext, restore_rng_state, rng_state
 
 
-def talk(processes: Processes) -> dict[str, Any]:
+def talk(processes: DistributedContext) -> dict[str, Any]:
     """What the processes tell each other, from the one that is asked."""
     rank = processes.rank
 
@@ -27,10 +27,10 @@ def talk(processes: Processes) -> dict[str, Any]:
 
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(rank)
-        dropout = dropout_state(torch.device("cpu"), processes)
+        dropout = rng_state(torch.device("cpu"), processes)
         expected = torch.get_rng_state()
         torch.rand(7)
-        restore_dropout(dropout, torch.device("cpu"), processes)
+        restore_rng_state(dropout, torch.device("cpu"), processes)
         restored = torch.equal(torch.get_rng_state(), expected)
     norm = nn.BatchNorm1d(2)
     norm.running_mean.fill_(rank)

@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from multigan.core.protocols import Batch
 from multigan.core.recipe import Recipe
 from multigan.core.trees import tree_map
-from multigan.engine.distributed import Processes, joined
+from multigan.engine.distributed import DistributedContext, init_distributed
 from multigan.engine.gradient_penalties import PENALTIES
 from multigan.engine.trainer import AdversarialTrainer
 from tests.engine.distributed_calls import talk
@@ -39,7 +39,10 @@ PATIENCE_S = 900  # a busy machine takes minutes
 GAMES: dict[str, dict[str, Any]] = {
     "no penalty": {"penalties": {}},
     **{name: {"penalties": {name: 0.3}} for name in PENALTIES},
-    "dragan": {"penalties": {"dragan": 0.3}, "clip_norm": 1.0},  # far from sparse data it is steep
+    "dragan": {
+        "penalties": {"dragan": 0.3},
+        "max_grad_norm": 1.0,
+    },  # far from sparse data it is steep
     "relativistic average": {"penalties": {"r1": 0.3}, "loss": "relativistic_average"},
 }
 Results = dict[str, Tensor]
@@ -50,7 +53,7 @@ class Wide:
 
     def __init__(self, data: Any) -> None:
         self.data, self.domain, self.fingerprint = data, data.domain, data.fingerprint
-        self.in_memory, self.draws = data.in_memory, data.draws
+        self.in_memory, self.is_stochastic = data.in_memory, data.is_stochastic
 
     def __len__(self) -> int:
         return len(self.data)
@@ -79,7 +82,7 @@ class Recorder(torch.optim.SGD):
         super().step()
 
 
-def play(recipe: Recipe, processes: Processes, **settings: Any) -> Results:
+def play(recipe: Recipe, processes: DistributedContext, **settings: Any) -> Results:
     """Gradients of the first step, the values of all, and every tensor after the last.
 
     Without dropout, whose masks each process draws for itself.
@@ -134,7 +137,7 @@ def jitter(x: Tensor, condition: Any, rng: torch.Generator) -> tuple[Tensor, Any
     return x + 0.1 * torch.rand(2, len(x), generator=rng).T.to(x), condition
 
 
-def domain_games() -> Iterator[tuple[str, Callable[[Processes], Results]]]:
+def domain_games() -> Iterator[tuple[str, Callable[[DistributedContext], Results]]]:
     """Every domain's default recipe in every game."""
     rates = {"generator_lr": 0.02, "discriminator_lr": 0.02, "steps": STEPS, "burn_in": 0.0}
     for domain in DOMAINS:
@@ -145,7 +148,7 @@ def domain_games() -> Iterator[tuple[str, Callable[[Processes], Results]]]:
             yield f"{domain} / {game}", lambda group, recipe=changed: play(recipe, group)
 
 
-def toy_games() -> Iterator[tuple[str, Callable[[Processes], Results]]]:
+def toy_games() -> Iterator[tuple[str, Callable[[DistributedContext], Results]]]:
     """What the engine can do besides."""
     rates = {"generator_lr": 0.1, "discriminator_lr": 0.1, "steps": STEPS}
     hard = {
@@ -154,16 +157,21 @@ def toy_games() -> Iterator[tuple[str, Callable[[Processes], Results]]]:
         "discriminator": ToyDiscriminator(labelled=True),
         "loss": "relativistic_average",
         "penalties": {"r1": 0.1, "dragan": 0.2},
-        "penalty_every": 2,
+        "penalty_interval": 2,
         "discriminator_steps": 3,
-        "accumulate": 2,
-        "clip_norm": 0.5,
+        "gradient_accumulation_steps": 2,
+        "max_grad_norm": 0.5,
         "ema_halflife_samples": 20,
-        "lookahead_every": 2,
+        "lookahead_interval": 2,
         "augment": jitter,
     }
     lines = tiny_recipe("text", batch_size=BATCH_SIZE, dropout=0.0)  # a function, no module
-    learnt = {"likelihood_steps": 12, "likelihood_lr": 0.1, "steps": 1, "accumulate": 2}
+    learnt = {
+        "likelihood_steps": 12,
+        "likelihood_lr": 0.1,
+        "steps": 1,
+        "gradient_accumulation_steps": 2,
+    }
     pictures = tiny_recipe("image", batch_size=BATCH_SIZE, augment="diff")
     recipes: dict[str, tuple[Recipe, dict[str, Any]]] = {
         "everything at once": (toy_recipe(**hard | rates), {}),
@@ -190,7 +198,7 @@ def float64() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def play_all(processes: Processes) -> dict[str, Results]:
+def play_all(processes: DistributedContext) -> dict[str, Results]:
     """Every game's results."""
     with float64():
         games = itertools.chain(domain_games(), toy_games())
@@ -267,7 +275,7 @@ def played_in(folder: Path) -> dict[int, list[dict[str, Any]]]:
 def main() -> None:
     torch.set_num_threads(1)
     if len(sys.argv) > 1:
-        with joined() as processes:
+        with init_distributed() as processes:
             found = {"games": play_all(processes), "talk": talk(processes)}
             torch.save(found, f"{sys.argv[1]}/{processes.world_size}-{processes.rank}.pt")
         return

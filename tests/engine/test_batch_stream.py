@@ -11,7 +11,7 @@ from torch import Tensor
 
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
-from multigan.engine.batches import Feed
+from multigan.engine.batches import BatchStream
 from tests.toy_domain import CLASSES, ToyData
 
 KINDS = {  # how a set can be fed
@@ -28,11 +28,15 @@ class Numbered(ToyData):
     """Sample i is (i, 0), and (i, a draw) if the set draws; its label is i % CLASSES."""
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
-        noise = torch.rand(len(indices), generator=rng) if self.draws else torch.zeros(len(indices))
+        noise = (
+            torch.rand(len(indices), generator=rng)
+            if self.is_stochastic
+            else torch.zeros(len(indices))
+        )
         return Batch(torch.stack([indices.float(), noise], 1), indices % CLASSES)
 
 
-def take(feed: Feed, n: int, start: int = 0) -> list[Batch]:
+def take(feed: BatchStream, n: int, start: int = 0) -> list[Batch]:
     return list(itertools.islice(feed.batches(start), n))
 
 
@@ -49,7 +53,7 @@ def assert_same(found: list[Batch], expected: list[Batch]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize(("size", "batch_size"), [(10, 4), (3, 8), (7, 7), (1, 5)])
 def test_epochs_are_permutations_laid_end_to_end(size, batch_size, kind):
-    feed = Feed(Numbered(size, **KINDS[kind]), seed=0, batch_size=batch_size)
+    feed = BatchStream(Numbered(size, **KINDS[kind]), seed=0, batch_size=batch_size)
     batches = take(feed, 4 * size)
     assert all(batch.x.shape == (batch_size, 2) for batch in batches)
     seen = indices_of(batches)
@@ -59,7 +63,7 @@ def test_epochs_are_permutations_laid_end_to_end(size, batch_size, kind):
 
 
 def test_every_epoch_has_an_order_of_its_own():
-    seen = indices_of(take(Feed(Numbered(20), seed=0, batch_size=20), 3))
+    seen = indices_of(take(BatchStream(Numbered(20), seed=0, batch_size=20), 3))
     orders = [seen[k : k + 20] for k in (0, 20, 40)]
     assert orders[0] != orders[1] != orders[2] != orders[0]
     assert orders[0] != list(range(20))
@@ -67,7 +71,7 @@ def test_every_epoch_has_an_order_of_its_own():
 
 def test_the_order_depends_on_the_seed_alone():
     def order(seed: int, **kind: Any) -> list[int]:
-        return indices_of(take(Feed(Numbered(20, **kind), seed=seed, batch_size=8), 10))
+        return indices_of(take(BatchStream(Numbered(20, **kind), seed=seed, batch_size=8), 10))
 
     assert order(0) == order(0) != order(1)
     assert all(order(0, **kind) == order(0) for kind in KINDS.values())
@@ -75,7 +79,7 @@ def test_the_order_depends_on_the_seed_alone():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_labels_stay_with_their_samples(kind):
-    for batch in take(Feed(Numbered(10, **KINDS[kind]), seed=0, batch_size=4), 5):
+    for batch in take(BatchStream(Numbered(10, **KINDS[kind]), seed=0, batch_size=4), 5):
         assert torch.equal(batch.condition, batch.x[:, 0].long() % CLASSES)
 
 
@@ -84,36 +88,36 @@ def test_labels_stay_with_their_samples(kind):
 def test_the_shares_of_the_processes_are_the_batch_of_one(kind, world_size):
     data = Numbered(7, **KINDS[kind])  # smaller than a batch: shares cross epochs
     shares = [
-        take(Feed(data, seed=3, batch_size=8, rank=rank, world_size=world_size), 9)
+        take(BatchStream(data, seed=3, batch_size=8, rank=rank, world_size=world_size), 9)
         for rank in range(world_size)
     ]
     together = [
         Batch(torch.cat([part.x for part in parts]), torch.cat([part.condition for part in parts]))
         for parts in zip(*shares, strict=True)
     ]
-    assert_same(together, take(Feed(data, seed=3, batch_size=8), 9))
+    assert_same(together, take(BatchStream(data, seed=3, batch_size=8), 9))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_starting_at_a_batch_equals_skipping_to_it(kind):
     data = Numbered(7, **KINDS[kind])
-    whole = take(Feed(data, seed=0, batch_size=4), 12)
-    assert_same(take(Feed(data, seed=0, batch_size=4), 5, start=7), whole[7:])
+    whole = take(BatchStream(data, seed=0, batch_size=4), 12)
+    assert_same(take(BatchStream(data, seed=0, batch_size=4), 5, start=7), whole[7:])
 
 
 @forks
 @pytest.mark.parametrize("draws", [False, True])
 def test_workers_do_not_change_what_is_fed(draws):
     data = Numbered(7, in_memory=False, draws=draws)
-    alone = take(Feed(data, seed=0, batch_size=4), 9)
-    assert_same(take(Feed(data, seed=0, batch_size=4, workers=2), 9), alone)
-    assert_same(take(Feed(data, seed=0, batch_size=4, workers=2), 4, start=5), alone[5:])
+    alone = take(BatchStream(data, seed=0, batch_size=4), 9)
+    assert_same(take(BatchStream(data, seed=0, batch_size=4, workers=2), 9), alone)
+    assert_same(take(BatchStream(data, seed=0, batch_size=4, workers=2), 4, start=5), alone[5:])
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
 def test_each_sample_draws_from_seed_epoch_and_index_whoever_loads_it(in_memory):
     data = Numbered(5, in_memory=in_memory, draws=True)
-    feed = Feed(data, seed=11, batch_size=4)
+    feed = BatchStream(data, seed=11, batch_size=4)
     found = torch.cat([batch.x for batch in take(feed, 10)])  # 8 epochs of 5
     for place, (index, noise) in enumerate(found.tolist()):
         rng = keyed_rng(11, "sample", place // 5, int(index))
@@ -125,7 +129,12 @@ def test_each_sample_draws_from_seed_epoch_and_index_whoever_loads_it(in_memory)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_feeding_draws_nothing_from_the_global_stream(workers):
     before = torch.get_rng_state()
-    take(Feed(Numbered(7, in_memory=False, draws=True), seed=0, batch_size=4, workers=workers), 3)
+    take(
+        BatchStream(
+            Numbered(7, in_memory=False, draws=True), seed=0, batch_size=4, workers=workers
+        ),
+        3,
+    )
     assert torch.equal(before, torch.get_rng_state())
 
 
@@ -136,17 +145,17 @@ def test_conditions_may_be_trees():
             return Batch(x, {"label": label, "known": (x, x > 0), "nothing": None})
 
     for in_memory in (True, False):
-        (batch,) = take(Feed(Trees(7, in_memory=in_memory), seed=0, batch_size=4), 1)
+        (batch,) = take(BatchStream(Trees(7, in_memory=in_memory), seed=0, batch_size=4), 1)
         assert batch.condition["known"][1].shape == (4, 2) and batch.condition["nothing"] is None
         assert torch.equal(batch.condition["known"][0], batch.x)
 
 
 def test_an_empty_set_is_refused():
     with pytest.raises(ValueError, match="data set is empty"):
-        Feed(Numbered(0), seed=0, batch_size=4)
+        BatchStream(Numbered(0), seed=0, batch_size=4)
 
 
 @pytest.mark.parametrize(("batch_size", "world_size"), [(0, 1), (-4, 2), (5, 2)])
 def test_a_batch_that_the_processes_cannot_share_is_refused(batch_size, world_size):
     with pytest.raises(ValueError, match=f"positive multiple of {world_size}"):
-        Feed(Numbered(5), seed=0, batch_size=batch_size, world_size=world_size)
+        BatchStream(Numbered(5), seed=0, batch_size=batch_size, world_size=world_size)

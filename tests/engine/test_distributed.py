@@ -8,17 +8,17 @@ import pytest
 import torch
 from torch import Tensor, distributed, nn
 
-from multigan.engine.batches import Feed
+from multigan.engine.batches import BatchStream
 from multigan.engine.distributed import (
-    ALONE,
-    Processes,
+    SINGLE_PROCESS,
+    DistributedContext,
+    PeerFailed,
     ProcessLost,
-    ToldElsewhere,
-    joined,
-    others_alive,
+    detect_lost_peers,
+    init_distributed,
 )
 from multigan.engine.objective import Objective
-from multigan.engine.sync_batch_norm import share_statistics
+from multigan.engine.sync_batch_norm import sync_batch_norm
 from multigan.engine.trainer import AdversarialTrainer
 from tests.engine.distributed_losses import GAMES, WORLD_SIZE, Results, played_in
 from tests.run_helpers import DOMAINS
@@ -91,7 +91,7 @@ def test_each_process_has_a_stream_of_dropout_that_the_checkpoint_keeps(played):
 
 # without other processes
 
-SHARES = [Processes(rank, 2) for rank in range(2)]
+SHARES = [DistributedContext(rank, 2) for rank in range(2)]
 
 
 def test_the_rows_of_the_processes_are_those_of_the_batch():
@@ -113,7 +113,7 @@ def test_the_rows_of_the_processes_are_those_of_the_batch():
 def test_micro_batches_hold_the_same_samples_for_any_number_of_processes():
     def micros(rank: int, world_size: int) -> tuple[Tensor, ...]:
         place = {"rank": rank, "world_size": world_size, "micro_batches": 3}
-        feed = Feed(ToyData(17), seed=0, batch_size=12, **place)
+        feed = BatchStream(ToyData(17), seed=0, batch_size=12, **place)
         return feed.places(4)[1].tensor_split(3)
 
     whole = micros(0, 1)
@@ -126,7 +126,8 @@ def test_micro_batches_hold_the_same_samples_for_any_number_of_processes():
     [
         ({"batch_size": 9}, "batch_size is 9; wanted a positive multiple of 2, the number of proc"),
         (
-            {"batch_size": 6, "accumulate": 3, "penalties": {}, "steps": 2} | {"batch_size": 9},
+            {"batch_size": 6, "gradient_accumulation_steps": 3, "penalties": {}, "steps": 2}
+            | {"batch_size": 9},
             "batch_size is 9; wanted a positive multiple of 6, the number of processes times 3 mic",
         ),
     ],
@@ -139,7 +140,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_in_one_line(changes, answer):
 
 def test_a_discriminator_that_couples_the_batch_is_refused_in_one_line():
     network = nn.Linear(2, 1)
-    network.couples_batch = True  # type: ignore[assignment]
+    network.uses_batch_statistics = True  # type: ignore[assignment]
     with pytest.raises(ValueError, match="2 processes share: train it in one") as caught:
         Objective(network, "hinge", {}, processes=SHARES[1])
     assert "\n" not in str(caught.value)
@@ -148,18 +149,28 @@ def test_a_discriminator_that_couples_the_batch_is_refused_in_one_line():
 
 def test_one_process_is_left_as_it_is():
     network = nn.Sequential(nn.BatchNorm1d(2))
-    share_statistics(network, ALONE)
+    sync_batch_norm(network, SINGLE_PROCESS)
     assert "forward" not in vars(network[0])
     x = torch.randn(3, 2, requires_grad=True)
-    assert ALONE.merge(x) is x and ALONE.gather(x) is x and ALONE.average([x])[0] is x
-    assert ALONE.own(x) is x and ALONE.repeat(x) is x and ALONE.largest(2) == 2
-    assert torch.equal(ALONE.mean(x), x.mean()) and torch.equal(ALONE.total(x), x.sum(0))
-    with joined() as processes:
-        assert processes is ALONE and not torch.distributed.is_initialized()
+    assert (
+        SINGLE_PROCESS.merge(x) is x
+        and SINGLE_PROCESS.gather(x) is x
+        and SINGLE_PROCESS.average([x])[0] is x
+    )
+    assert (
+        SINGLE_PROCESS.own(x) is x
+        and SINGLE_PROCESS.repeat(x) is x
+        and SINGLE_PROCESS.largest(2) == 2
+    )
+    assert torch.equal(SINGLE_PROCESS.mean(x), x.mean()) and torch.equal(
+        SINGLE_PROCESS.total(x), x.sum(0)
+    )
+    with init_distributed() as processes:
+        assert processes is SINGLE_PROCESS and not torch.distributed.is_initialized()
 
 
 def test_who_is_told_elsewhere_says_nothing():
-    assert str(ToldElsewhere()) == "" and ToldElsewhere.exit_status == 1
+    assert str(PeerFailed()) == "" and PeerFailed.exit_status == 1
 
 
 @pytest.mark.parametrize(
@@ -173,6 +184,6 @@ def test_who_is_told_elsewhere_says_nothing():
     ],
 )
 def test_only_a_broken_connection_is_called_a_lost_process(error, raised):
-    with pytest.raises(raised) as found, others_alive():
+    with pytest.raises(raised) as found, detect_lost_peers():
         raise error
     assert type(found.value) is raised

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.engine.averaging import RAMP_UP, Ema
+from multigan.engine.averaging import EMA, RAMPUP_RATIO
 
 LATE = 10**9  # samples seen: far behind the ramp-up
 
@@ -24,7 +24,7 @@ class OneNumber(nn.Module):
 def distance_after(samples: int, per_update: int, halflife: float, samples_seen: int = LATE):
     """How far the average still is from a weight that jumped from 0 to 1."""
     module = OneNumber(0.0)
-    ema = Ema(module)
+    ema = EMA(module)
     module.weight.data.fill_(1.0)
     for _ in range(samples // per_update):
         ema.update(per_update, samples_seen, halflife)
@@ -42,7 +42,7 @@ def test_a_half_life_of_zero_copies():
 
 
 def test_the_half_life_ramps_up_with_the_samples_seen():
-    assert RAMP_UP == 0.05
+    assert RAMPUP_RATIO == 0.05
     # after 1000 samples the half-life is at most 50, whatever the recipe says
     assert distance_after(50, 50, 10_000, samples_seen=1000) == pytest.approx(0.5, abs=1e-6)
     assert distance_after(50, 50, 25, samples_seen=1000) == pytest.approx(0.25, abs=1e-6)
@@ -50,7 +50,7 @@ def test_the_half_life_ramps_up_with_the_samples_seen():
 
 def test_buffers_are_copied_and_integers_never_averaged():
     module = OneNumber(0.0)
-    ema = Ema(module)
+    ema = EMA(module)
     module.mean.fill_(8.0)
     module.count.fill_(7)
     ema.update(1, LATE, 1e6)
@@ -60,7 +60,7 @@ def test_buffers_are_copied_and_integers_never_averaged():
 
 def test_the_average_is_a_frozen_copy_in_eval_mode():
     module = nn.Sequential(nn.Linear(2, 2), nn.Dropout()).train()
-    ema = Ema(module)
+    ema = EMA(module)
     assert not any(part.training for part in ema.module.modules())
     assert all(part.training for part in module.modules())
     assert not any(parameter.requires_grad for parameter in ema.module.parameters())
@@ -78,11 +78,11 @@ def test_tied_weights_are_averaged_once_and_stay_tied():
 
     module = Tied()
     module.a.weight.data.fill_(0.0)
-    ema = Ema(module)
+    ema = EMA(module)
     module.a.weight.data.fill_(1.0)
     ema.update(10, LATE, 10)
     assert ema.module.a is ema.module.b and ema.module.b.weight.item() == pytest.approx(0.5)
 
 
 def test_a_module_without_parameters_can_be_followed():
-    Ema(nn.Tanh()).update(1, 1, 1.0)
+    EMA(nn.Tanh()).update(1, 1, 1.0)

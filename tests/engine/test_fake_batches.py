@@ -4,8 +4,8 @@ import torch
 from torch import nn
 
 from multigan.core.protocols import Batch
-from multigan.engine.batches import Draws, Fakes, phase_of
-from multigan.engine.distributed import ALONE
+from multigan.engine.batches import FakeBatches, StepRandomness, phase_name
+from multigan.engine.distributed import SINGLE_PROCESS
 from tests.toy_domain import ToyGenerator, toy_recipe
 
 SIZES = (4, 4, 3)
@@ -14,7 +14,7 @@ SIZES = (4, 4, 3)
 class Apart(nn.Module):
     """A generator without batch norm that counts its passes."""
 
-    samples_apart = True
+    is_batch_independent = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,7 +30,7 @@ class Apart(nn.Module):
 
 
 def draws(seed):
-    return Draws(seed, torch.device("cpu"), ALONE)
+    return StepRandomness(seed, torch.device("cpu"), SINGLE_PROCESS)
 
 
 def reals():
@@ -39,16 +39,16 @@ def reals():
 
 def test_one_pass_makes_the_fakes_of_every_update_with_their_conditions():
     g = Apart()
-    fakes = Fakes(g, toy_recipe(discriminator_steps=3), draws(7))
+    fakes = FakeBatches(g, toy_recipe(discriminator_steps=3), draws(7))
     found = fakes.ahead(reals(), step=5)
     assert g.passes == 1 and [len(part) for part in found] == list(SIZES)
     for update, (real, part) in enumerate(zip(reals(), found, strict=True)):
-        alone = fakes.draw(len(real.x), real.condition, 5, phase_of(update), 0)
+        alone = fakes.draw(len(real.x), real.condition, 5, phase_name(update), 0)
         torch.testing.assert_close(part, alone)
 
 
 def test_nothing_is_drawn_ahead_where_samples_meet_or_batches_are_cut():
     several = toy_recipe(discriminator_steps=3)
-    cut = toy_recipe(discriminator_steps=3, accumulate=2)
+    cut = toy_recipe(discriminator_steps=3, gradient_accumulation_steps=2)
     for g, recipe in ((ToyGenerator(), several), (Apart(), cut), (Apart(), toy_recipe())):
-        assert list(Fakes(g, recipe, draws(0)).ahead(reals(), 0)) == [None] * 3
+        assert list(FakeBatches(g, recipe, draws(0)).ahead(reals(), 0)) == [None] * 3

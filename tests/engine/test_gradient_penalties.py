@@ -10,7 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from multigan.core.rng import keyed_rng
-from multigan.engine.gradient_penalties import PENALTIES, around_real, between, find_penalty
+from multigan.engine.gradient_penalties import (
+    PENALTIES,
+    dragan_points,
+    get_penalty,
+    random_interpolates,
+)
 from multigan.engine.objective import Objective
 from multigan.engine.trainer import AdversarialTrainer
 from tests.toy_domain import LinearDiscriminator, record_gradients, toy_recipe
@@ -41,7 +46,7 @@ def penalty(
 ) -> Tensor:
     """What the penalty adds to D's loss, gamma included."""
     found = terms(discriminator, name, real, fake, augment)
-    game = found["logit/fake"] - found["logit/real"]
+    game = found["logits/fake"] - found["logits/real"]
     return found["loss/discriminator"] - game
 
 
@@ -58,7 +63,7 @@ def expected_for_slope(name: str, length: float) -> float:
 class Bowl(nn.Module):
     """sum_k s_k x_k^2 / 2, whose slope s x differs from sample to sample."""
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(self, curvature: Tensor) -> None:
         super().__init__()
@@ -118,7 +123,9 @@ def test_the_penalty_of_a_batch_is_the_mean_over_its_samples(name):
 def test_every_sample_has_an_interpolation_coefficient_of_its_own():
     real = torch.zeros(1000, 2, dtype=torch.float64)
     fake = torch.tensor([0.6, 0.8], dtype=torch.float64).expand(1000, 2)
-    lengths = between(real, fake, keyed_rng(0)).norm(dim=1)  # 1 - e, the slopes of |x|^2 / 2
+    lengths = random_interpolates(real, fake, keyed_rng(0)).norm(
+        dim=1
+    )  # 1 - e, the slopes of |x|^2 / 2
     assert len(lengths.unique()) == 1000
     assert lengths.min() >= 0 and lengths.max() <= 1
     assert lengths.mean().item() == pytest.approx(0.5, abs=0.05)
@@ -129,20 +136,22 @@ def test_the_slopes_of_wgan_gp_differ_within_a_batch():
     bowl = Bowl(torch.ones(2, dtype=torch.float64))
     real = torch.zeros(5, 2, dtype=torch.float64)
     fake = torch.tensor([[1.0, 0.0]], dtype=torch.float64).expand(5, 2)
-    e = 1 - between(real, fake, keyed_rng("draws")).norm(dim=1)  # the draws that `penalty` makes
+    e = 1 - random_interpolates(real, fake, keyed_rng("draws")).norm(
+        dim=1
+    )  # the draws that `penalty` makes
     expected = GAMMA * e.square().mean()  # |slope| = 1 - e
     assert penalty(bowl, "wgan_gp", real, fake).item() == pytest.approx(expected.item(), rel=1e-6)
     assert e.std().item() > 0.1
 
 
 def test_one_coefficient_serves_every_cell_of_a_sample():
-    points = between(torch.zeros(4, 3, 5, 5), torch.ones(4, 3, 5, 5), keyed_rng(0))
+    points = random_interpolates(torch.zeros(4, 3, 5, 5), torch.ones(4, 3, 5, 5), keyed_rng(0))
     assert torch.equal(points, points[:, :1, :1, :1].expand_as(points))
 
 
 def test_dragan_looks_near_the_reals_and_never_at_the_fakes():
     real = 2 * batch_of(400, (3,), "real")
-    moved = around_real(real, real + 100, keyed_rng(0)) - real
+    moved = dragan_points(real, real + 100, keyed_rng(0)) - real
     reach = 0.5 * real.std().item()
     assert moved.min() >= 0 and reach / 2 < moved.max() <= reach
     assert moved.mean().item() == pytest.approx(reach / 4, rel=0.1)  # E e = E u = 1/2
@@ -226,7 +235,7 @@ def test_a_flat_discriminator_has_a_finite_penalty_gradient(name):
 class GivenWeights:
     """A perceptron on weights that are handed in, so that gradcheck can move them."""
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(self, first: Tensor, last: Tensor) -> None:
         self.first, self.last = first, last
@@ -259,20 +268,20 @@ def test_the_whole_loss_has_the_gradient_that_finite_differences_find(name):
 @pytest.mark.parametrize("every", [2, 4])
 @pytest.mark.parametrize("discriminator_steps", [1, 2])
 def test_over_k_updates_a_lazy_penalty_pulls_as_one_of_every_update(every, discriminator_steps):
-    def mean_gradient(penalty_every: int) -> Tensor:
+    def mean_gradient(penalty_interval: int) -> Tensor:
         discriminator = LinearDiscriminator(torch.tensor([1.2, -0.5]))
         recipe = toy_recipe(
             discriminator=discriminator,
             loss="wasserstein",
             penalties={"r1": 0.7, "wgan_gp": 0.3},
-            penalty_every=penalty_every,
+            penalty_interval=penalty_interval,
             discriminator_steps=discriminator_steps,
             steps=4,
         )
         trainer = AdversarialTrainer(recipe)
         recorded = record_gradients(trainer)["discriminator"]
         present = ["penalty/r1" in step.values for step in trainer.steps()]
-        assert all(present) == (penalty_every <= discriminator_steps)
+        assert all(present) == (penalty_interval <= discriminator_steps)
         assert len(recorded.gradients) == 4 * discriminator_steps
         return torch.stack([found["slope"] for found in recorded.gradients]).mean(0)
 
@@ -280,6 +289,6 @@ def test_over_k_updates_a_lazy_penalty_pulls_as_one_of_every_update(every, discr
 
 
 def test_an_unknown_penalty_is_answered_with_the_known_ones():
-    assert math.isfinite(find_penalty("r1").cost(torch.zeros(1)).item())
+    assert math.isfinite(get_penalty("r1").cost(torch.zeros(1)).item())
     with pytest.raises(ValueError, match="'r3' is unknown; known: r1, r2, wgan_gp"):
-        find_penalty("r3")
+        get_penalty("r3")

@@ -17,7 +17,7 @@ from tests.toy_domain import draw_weights
 class TextDiscriminator(nn.Module):
     """One-hot text (B, T, V) to logits (B, T) by an embedding matrix and two layers."""
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(self, vocabulary: int = 7, width: int = 4) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class TextDiscriminator(nn.Module):
 class Dense(nn.Module):
     """The same network without its embedding trio: penalties are taken at the one-hot input."""
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(self, inner: nn.Module) -> None:
         super().__init__()

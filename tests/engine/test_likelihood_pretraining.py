@@ -120,11 +120,14 @@ def test_dropout_acts_on_what_is_learnt_and_not_on_what_is_held_out():
 
 
 def test_micro_batches_and_clipping_act_in_it_too():
-    whole, parts = (recipe_of(accumulate=n, likelihood_steps=4, clip_norm=0.1) for n in (1, 5))
+    whole, parts = (
+        recipe_of(gradient_accumulation_steps=n, likelihood_steps=4, max_grad_norm=0.1)
+        for n in (1, 5)
+    )
     found = []
     for recipe in (whole, parts):
         step = next(iter(AdversarialTrainer(recipe).steps()))
-        found.append((step.values["loss/likelihood"], step.values["gradient_norm/likelihood"]))
+        found.append((step.values["loss/likelihood"], step.values["grad_norm/likelihood"]))
     torch.testing.assert_close(found[0], found[1])
 
 

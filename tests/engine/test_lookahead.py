@@ -55,7 +55,7 @@ def test_without_it_nothing_is_kept():
 @pytest.mark.parametrize("stop", [3, 4])
 def test_a_restored_game_goes_on_bit_by_bit_between_steps_back_too(stop):
     def trainer():
-        return AdversarialTrainer(toy_recipe(steps=9, lookahead_every=4), seed=1)
+        return AdversarialTrainer(toy_recipe(steps=9, lookahead_interval=4), seed=1)
 
     whole, first, second = trainer(), trainer(), trainer()
     list(whole.steps())
@@ -73,7 +73,7 @@ def test_a_restored_game_goes_on_bit_by_bit_between_steps_back_too(stop):
 
 def test_it_changes_the_game():
     plain = AdversarialTrainer(toy_recipe(steps=9), seed=1)
-    back = AdversarialTrainer(toy_recipe(steps=9, lookahead_every=4), seed=1)
+    back = AdversarialTrainer(toy_recipe(steps=9, lookahead_interval=4), seed=1)
     for trainer in (plain, back):
         list(trainer.steps())
     one, other = (next(trainer.generator.parameters()) for trainer in (plain, back))
@@ -82,7 +82,7 @@ def test_it_changes_the_game():
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"lookahead_every": -1}, "every is -1"), ({"lookahead_share": 0.0}, "0 left")],
+    [({"lookahead_interval": -1}, "every is -1"), ({"lookahead_alpha": 0.0}, "0 left")],
 )
 def test_numbers_that_no_lookahead_has_are_refused(wrong, said):
     with pytest.raises(ValueError, match=said):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.rng import keyed_rng
-from multigan.engine.losses import LOSSES, find_loss
+from multigan.engine.losses import LOSSES, get_loss
 from multigan.engine.objective import Objective
 from tests.toy_domain import IdentityDiscriminator
 
@@ -183,4 +183,4 @@ def test_a_loss_returns_one_value_per_logit(name):
 
 def test_an_unknown_loss_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="'nonsense' is unknown; known: nonsaturating, minimax"):
-        find_loss("nonsense")
+        get_loss("nonsense")

@@ -12,7 +12,7 @@ from multigan.engine.monitoring import first_not_finite
 
 
 def test_a_healthy_run_has_no_culprit():
-    values = {"loss/generator": 1e30, "logit/gap": -3.0}
+    values = {"loss/generator": 1e30, "logits/gap": -3.0}
     assert first_not_finite(values) is None
     assert first_not_finite(values, {"generator": nn.Linear(2, 2)}) is None
     assert first_not_finite({}) is None

@@ -8,7 +8,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from multigan.engine.monitoring import SIGNS, Figures, Health, cost_of_guessing, variety
+from multigan.engine.monitoring import (
+    CHECKS,
+    LogSummary,
+    TrainingMonitor,
+    diversity_metrics,
+    loss_at_chance,
+)
 from multigan.engine.trainer import AdversarialTrainer
 from tests.toy_domain import ToyData, ToyDiscriminator, toy_recipe
 
@@ -19,7 +25,7 @@ EVERY = 10  # steps between two log lines
 def signs_of(**changes: Any) -> dict[str, str]:
     """Every sign that a run of the toys shows, with its first sentence."""
     trainer = AdversarialTrainer(toy_recipe(steps=WITHIN, **changes))
-    patient, said, last = Health(trainer.recipe), {}, {}
+    patient, said, last = TrainingMonitor(trainer.recipe), {}, {}
     for step in trainer.steps():
         last |= {name: float(value) for name, value in step.values.items()}
         if step.number % EVERY == 0:
@@ -62,29 +68,44 @@ def test_data_that_are_all_alike_are_named():
     assert said["alike reals"].startswith("the real samples of a batch are all alike (they differ")
 
 
-def figures(loss: float = 0.6, gap: float = 0.2, penalty: float = 0.1, **values: float) -> Figures:
-    healthy = {"variety/real": 0.5, "variety/fake": 0.9, "twins/real": 0.1, "twins/fake": 0.1}
-    healthy |= {"loss/discriminator": loss + penalty, "loss/game": loss, "logit/gap": gap}
+def figures(
+    loss: float = 0.6, gap: float = 0.2, penalty: float = 0.1, **values: float
+) -> LogSummary:
+    healthy = {
+        "diversity/real": 0.5,
+        "diversity/fake": 0.9,
+        "near_duplicates/real": 0.1,
+        "near_duplicates/fake": 0.1,
+    }
+    healthy |= {
+        "loss/discriminator": loss + penalty,
+        "loss/discriminator_adversarial": loss,
+        "logits/gap": gap,
+    }
     sizes = {"discriminator": 100, "generator": 100}
-    return Figures(healthy | values, 0.6931, sizes)
+    return LogSummary(healthy | values, 0.6931, sizes)
 
 
 @pytest.mark.parametrize(
     ("sick", "sign", "number"),
     [
-        (figures(**{"variety/real": 0.0}), "alike reals", "differ by 0 of"),
-        (figures(**{"variety/fake": 0.02}), "collapse", "differ 2 % as much"),
-        (figures(**{"twins/fake": 0.75}), "collapse", "75 % have a twin in their batch (real: 10"),
+        (figures(**{"diversity/real": 0.0}), "alike reals", "differ by 0 of"),
+        (figures(**{"diversity/fake": 0.02}), "collapse", "differ 2 % as much"),
+        (
+            figures(**{"near_duplicates/fake": 0.75}),
+            "collapse",
+            "75 % have a twin in their batch (real: 10",
+        ),
         (figures(loss=40.0), "apart", "loss is 40, where guessing costs 0.693"),
         (figures(loss=0.002, gap=6.0), "discriminator won", "score 6 above fakes and its loss"),
         (figures(loss=0.8, gap=-0.1), "generator won", "fakes score 0.1 above real samples"),
         (figures(penalty=9.0), "penalty dominates", "they are 9 of the discriminator's loss"),
-        (figures(**{"gradient_norm/generator": 1e-10}), "no progress", "generator has vanished"),
+        (figures(**{"grad_norm/generator": 1e-10}), "no progress", "generator has vanished"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_each_sign_says_its_number_and_what_to_try(sick, sign, number):
-    said = {name: text for name, find in SIGNS.items() if (text := find(sick)) is not None}
+    said = {name: text for name, find in CHECKS.items() if (text := find(sick)) is not None}
     assert list(said) == [sign] and number in said[sign]
     assert "try" in said[sign] or "look at" in said[sign]
     assert "\n" not in said[sign]
@@ -92,14 +113,14 @@ def test_each_sign_says_its_number_and_what_to_try(sick, sign, number):
 
 def test_no_sign_stands_in_healthy_figures():
     for healthy in (figures(), figures(loss=0.1, gap=3.6), figures(loss=0.7, gap=-0.01)):
-        assert [name for name, find in SIGNS.items() if find(healthy)] == []
+        assert [name for name, find in CHECKS.items() if find(healthy)] == []
 
 
 def readings(*sick: tuple[int, bool]) -> list[bool]:
     """Whether anything was said at each of (step, is sick)."""
-    patient = Health(toy_recipe(steps=1000))
+    patient = TrainingMonitor(toy_recipe(steps=1000))
     well = figures().values
-    return [bool(patient.read(n, well | {"variety/fake": 0.9 - 0.9 * ill})) for n, ill in sick]
+    return [bool(patient.read(n, well | {"diversity/fake": 0.9 - 0.9 * ill})) for n, ill in sick]
 
 
 def test_a_sign_is_said_only_once_it_has_lasted():
@@ -111,19 +132,22 @@ def test_a_sign_is_said_only_once_it_has_lasted():
 
 @pytest.mark.parametrize(("steps", "first"), [(4, 50), (160, 80), (1000, 200), (10**400, 200)])
 def test_a_short_game_is_judged_after_half_of_it(steps, first):
-    patient, sick = Health(toy_recipe(steps=steps)), figures(**{"variety/fake": 0.0}).values
+    patient, sick = (
+        TrainingMonitor(toy_recipe(steps=steps)),
+        figures(**{"diversity/fake": 0.0}).values,
+    )
     assert next(n for n in range(1, 999) if patient.read(n, sick)) == first
 
 
 def test_a_short_planned_length_is_what_counts_and_not_the_steps_of_a_longer_resumption():
-    patient = Health(toy_recipe(steps=4000), horizon=160)
-    sick = figures(**{"variety/fake": 0.0}).values
+    patient = TrainingMonitor(toy_recipe(steps=4000), horizon=160)
+    sick = figures(**{"diversity/fake": 0.0}).values
     assert next(n for n in range(1, 999) if patient.read(n, sick)) == 80
 
 
 def test_how_long_a_sign_has_lasted_survives_a_checkpoint():
-    first, second = Health(toy_recipe(steps=1000)), Health(toy_recipe(steps=1000))
-    sick = figures(**{"variety/fake": 0.0}).values
+    first, second = TrainingMonitor(toy_recipe(steps=1000)), TrainingMonitor(toy_recipe(steps=1000))
+    sick = figures(**{"diversity/fake": 0.0}).values
     for number in (100, 200):
         assert first.read(number, sick) == {}
     second.restore(first.state())
@@ -134,13 +158,13 @@ def test_how_long_a_sign_has_lasted_survives_a_checkpoint():
     ("loss", "cost"), [("relativistic", 0.693147), ("hinge", 2.0), ("wasserstein", 0.0)]
 )
 def test_guessing_costs_what_the_loss_says(loss, cost):
-    assert cost_of_guessing(loss) == pytest.approx(cost, abs=1e-6)
+    assert loss_at_chance(loss) == pytest.approx(cost, abs=1e-6)
 
 
 def test_a_critic_without_a_scale_is_never_said_to_have_won_or_lost():
     for loss, gap in ((-9.0, 9.0), (9.0, -9.0)):
         critic = figures(loss=loss, gap=gap)._replace(guessing=0.0)
-        assert [name for name, find in SIGNS.items() if find(critic)] == []
+        assert [name for name, find in CHECKS.items() if find(critic)] == []
 
 
 class AsItIs(torch.nn.Module):
@@ -149,19 +173,24 @@ class AsItIs(torch.nn.Module):
 
 def test_variety_is_measured_in_distances_between_samples():
     real, fake = torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[1.0, 1.0], [1.0, 2.0]])
-    seen = variety(AsItIs(), real, fake, None)
-    expected = {"variety/real": 5 / 2.5, "variety/fake": 1 / 5, "twins/real": 0, "twins/fake": 0}
+    seen = diversity_metrics(AsItIs(), real, fake, None)
+    expected = {
+        "diversity/real": 5 / 2.5,
+        "diversity/fake": 1 / 5,
+        "near_duplicates/real": 0,
+        "near_duplicates/fake": 0,
+    }
     assert {name: float(value) for name, value in seen.items()} == pytest.approx(expected)
-    same = variety(AsItIs(), real, fake[[0, 0]], None)
-    assert (float(same["variety/fake"]), float(same["twins/fake"])) == (0.0, 1.0)
-    assert variety(AsItIs(), real[:1], fake[:1], None) == {}
+    same = diversity_metrics(AsItIs(), real, fake[[0, 0]], None)
+    assert (float(same["diversity/fake"]), float(same["near_duplicates/fake"])) == (0.0, 1.0)
+    assert diversity_metrics(AsItIs(), real[:1], fake[:1], None) == {}
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e6])
 def test_of_equal_reals_no_fake_is_said_to_be_more_or_less_varied(value):
     real, fake = torch.full((64, 7), value), torch.arange(448.0).view(64, 7)
-    seen = variety(AsItIs(), real, fake, None)
-    assert seen.keys() == {"variety/real"} and float(seen["variety/real"]) < 1e-6
+    seen = diversity_metrics(AsItIs(), real, fake, None)
+    assert seen.keys() == {"diversity/real"} and float(seen["diversity/real"]) < 1e-6
 
 
 def test_looking_draws_nothing_and_changes_nothing():

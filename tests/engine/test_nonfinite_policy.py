@@ -9,7 +9,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from multigan.engine.optimization import POLICIES, SKIPS_IN_A_ROW, Guard, NotFinite
+from multigan.engine.optimization import (
+    MAX_CONSECUTIVE_SKIPS,
+    POLICIES,
+    NonFiniteError,
+    NonFinitePolicy,
+)
 from multigan.engine.trainer import AdversarialTrainer
 from tests.progress_capture import moved, weights_of
 from tests.toy_domain import ToyDiscriminator, toy_recipe
@@ -41,7 +46,7 @@ def test_a_loss_that_is_not_finite_stops_the_trainer_before_any_weight_is_touche
     steps = trainer.steps()
     list(itertools.islice(steps, 2))
     before = weights_of(trainer.discriminator), weights_of(trainer.ema.module)
-    with pytest.raises(NotFinite, match=f"loss/{culprit}"):
+    with pytest.raises(NonFiniteError, match=f"loss/{culprit}"):
         next(steps)
     assert all(torch.isfinite(p).all() for p in trainer.generator.parameters())
     assert (call == 5) == bool(moved(before[0], trainer.discriminator))
@@ -71,28 +76,34 @@ def test_a_skipped_update_leaves_weights_moments_and_average_as_they_were():
 def test_too_many_skips_in_a_row_stop_the_trainer():
     every_one = set(range(0, 100, 2))  # D's
     trainer, number = trainer_of(every_one, "skip"), 0
-    with pytest.raises(NotFinite, match=f"after {SKIPS_IN_A_ROW} updates left out in a row loss/d"):
+    with pytest.raises(
+        NonFiniteError, match=f"after {MAX_CONSECUTIVE_SKIPS} updates left out in a row loss/d"
+    ):
         for step in trainer.steps():
             number = step.number
-    assert number == SKIPS_IN_A_ROW and trainer.guard.skipped == SKIPS_IN_A_ROW + 1
+    assert number == MAX_CONSECUTIVE_SKIPS and trainer.guard.skipped == MAX_CONSECUTIVE_SKIPS + 1
 
 
 def test_a_gradient_that_is_not_finite_is_told_from_a_loss():
-    guard, one, bad = Guard("raise"), torch.tensor(1.0), torch.tensor(float("inf"))
+    guard, one, bad = NonFinitePolicy("raise"), torch.tensor(1.0), torch.tensor(float("inf"))
     assert guard.allows("generator", one, one)
-    with pytest.raises(NotFinite, match=r"^the gradient of the generator$"):
+    with pytest.raises(NonFiniteError, match=r"^the gradient of the generator$"):
         guard.allows("generator", one, bad)
-    with pytest.raises(NotFinite, match=r"^loss/generator$"):
+    with pytest.raises(NonFiniteError, match=r"^loss/generator$"):
         guard.allows("generator", bad, bad)
 
 
 def test_what_was_skipped_survives_a_checkpoint():
-    first, second, bad = Guard("skip"), Guard("skip"), torch.tensor(float("nan"))
-    for _ in range(SKIPS_IN_A_ROW):
+    first, second, bad = (
+        NonFinitePolicy("skip"),
+        NonFinitePolicy("skip"),
+        torch.tensor(float("nan")),
+    )
+    for _ in range(MAX_CONSECUTIVE_SKIPS):
         assert not first.allows("generator", bad, bad)
     second.restore(first.state())
-    assert second.skipped == SKIPS_IN_A_ROW
-    with pytest.raises(NotFinite):
+    assert second.skipped == MAX_CONSECUTIVE_SKIPS
+    with pytest.raises(NonFiniteError):
         second.allows("generator", bad, bad)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from multigan.core.rng import keyed_rng
 from multigan.engine.losses import LOSSES
-from multigan.engine.objective import Objective, as_score, frozen
+from multigan.engine.objective import Objective, as_weighted_logits, frozen_parameters
 from tests.toy_domain import CLASSES, IdentityDiscriminator, ToyDiscriminator, draw_weights
 
 LIVE = torch.tensor([[1.0, 1.0, 0.0, 0.0], [1.0, 1.0, 1.0, 1.0], [1.0, 0.0, 0.0, 0.0]])
@@ -27,9 +27,9 @@ def gradients(loss: Tensor, network: nn.Module) -> list[Tensor]:
 class Counted(ToyDiscriminator):
     """Keeps the number of samples of every forward pass."""
 
-    def __init__(self, couples_batch: bool = False) -> None:
+    def __init__(self, uses_batch_statistics: bool = False) -> None:
         super().__init__()
-        self.couples_batch = couples_batch
+        self.uses_batch_statistics = uses_batch_statistics
         self.forwards: list[int] = []
 
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
@@ -40,7 +40,7 @@ class Counted(ToyDiscriminator):
 class BatchNormed(nn.Module):
     """A discriminator that mixes the samples of a batch."""
 
-    couples_batch = True
+    uses_batch_statistics = True
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class BatchNormed(nn.Module):
 
 @pytest.mark.parametrize("loss", LOSSES)
 def test_one_concatenated_forward_equals_two_separate_ones(loss):
-    together, apart = Counted(), Counted(couples_batch=True)
+    together, apart = Counted(), Counted(uses_batch_statistics=True)
     found = []
     for network in (together, apart):
         objective = Objective(network, loss, {})
@@ -91,7 +91,7 @@ def test_the_reported_logits_are_those_of_each_side():
     real, fake = torch.full((4,), 2.0), torch.full((4,), -1.0)
     objective = Objective(IdentityDiscriminator(), "hinge", {})
     values = objective.of_discriminator(real, fake, None, {}, keyed_rng(0))
-    assert values["logit/real"].item() == 2 and values["logit/fake"].item() == -1
+    assert values["logits/real"].item() == 2 and values["logits/fake"].item() == -1
 
 
 def test_a_discriminator_that_couples_the_batch_refuses_penalties():
@@ -104,7 +104,7 @@ def test_a_discriminator_that_couples_the_batch_sees_each_side_alone():
     objective = Objective(network, "nonsaturating", {})
     near = objective.of_discriminator(points("r"), points("f"), None, {}, keyed_rng(0))
     far = objective.of_discriminator(points("r"), points("g") + 50, None, {}, keyed_rng(0))
-    assert near["logit/real"].item() == far["logit/real"].item()
+    assert near["logits/real"].item() == far["logits/real"].item()
     fake = points("f").requires_grad_()
     objective.of_generator(points("r"), fake, None, keyed_rng(0))["loss/generator"].backward()
     assert fake.grad.abs().sum() > 0
@@ -159,7 +159,7 @@ def test_the_users_own_freeze_mask_survives_the_generator_phase():
 
 def test_a_failing_forward_thaws_the_discriminator():
     network = ToyDiscriminator()
-    with pytest.raises(RuntimeError), frozen(network):
+    with pytest.raises(RuntimeError), frozen_parameters(network):
         network(torch.zeros(3, 5))
     assert all(p.requires_grad for p in network.parameters())
 
@@ -213,8 +213,8 @@ def test_a_pair_counts_with_the_product_of_its_weights():
     objective = Objective(Given(), "wasserstein", {})
     values = objective.of_discriminator(real, fake, None, {}, keyed_rng(0))
     assert values["loss/discriminator"].item() == pytest.approx((-3 * 1 - 4 * 0.5) / 1.5)
-    assert values["logit/real"].item() == pytest.approx(5)
-    assert values["logit/fake"].item() == pytest.approx(0.5 / 1.5)
+    assert values["logits/real"].item() == pytest.approx(5)
+    assert values["logits/fake"].item() == pytest.approx(0.5 / 1.5)
 
 
 def test_a_pair_without_a_common_live_logit_costs_nothing():
@@ -241,7 +241,7 @@ def test_dead_logits_do_not_reach_a_penalty():
 
 def test_logits_are_reduced_in_float32_or_wider():
     for given, wide in ((torch.bfloat16, torch.float32), (torch.float64, torch.float64)):
-        score = as_score(torch.zeros(2, 3, 4, dtype=given))
+        score = as_weighted_logits(torch.zeros(2, 3, 4, dtype=given))
         assert score.logits.dtype == score.weights.dtype == wide
         assert score.logits.shape == score.weights.shape == (2, 12)
 
@@ -255,10 +255,10 @@ def test_each_sample_is_scored_with_its_own_condition():
     objective = Objective(network, "nonsaturating", {"r1": 1.0})
     for gammas in ({}, {"r1": 0.0}):
         values = objective.of_discriminator(points("r"), points("f"), labels, gammas, keyed_rng(0))
-        assert values["logit/real"].item() == pytest.approx(
+        assert values["logits/real"].item() == pytest.approx(
             network(points("r"), labels).mean().item(), abs=1e-6
         )
-        assert values["logit/fake"].item() == pytest.approx(
+        assert values["logits/fake"].item() == pytest.approx(
             network(points("f"), labels).mean().item(), abs=1e-6
         )
 

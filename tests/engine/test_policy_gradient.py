@@ -50,7 +50,9 @@ def test_it_learns_to_choose_what_the_discriminator_takes_for_real():
         trainer.discriminator.head.weight[0, 0] = 3.0
     steps = list(trainer.steps())
     assert chooser.logit > 1
-    assert float(steps[-1].values["cost/generator"]) < float(steps[0].values["cost/generator"])
+    assert float(steps[-1].values["loss/generator_adversarial"]) < float(
+        steps[0].values["loss/generator_adversarial"]
+    )
 
 
 @pytest.mark.parametrize("loss", ["nonsaturating", "relativistic", "relativistic_average"])
@@ -70,7 +72,7 @@ def test_costs_and_weights_are_those_of_the_game(loss):
     values = objective.of_generator(real, fake, weights, keyed_rng(0), policy_loss)
     costs, counted = found[0]
     assert values["loss/generator"] == 1 and costs.shape == counted.shape == (4, 3)
-    assert torch.equal(values["cost/generator"], direct["loss/generator"])
+    assert torch.equal(values["loss/generator_adversarial"], direct["loss/generator"])
     mean = ((costs * counted).sum(1) / counted.sum(1)).mean()
     torch.testing.assert_close(mean, direct["loss/generator"])
-    assert "cost/generator" not in direct
+    assert "loss/generator_adversarial" not in direct

@@ -47,8 +47,8 @@ def test_sides_are_embedded_apart_and_judged_together(gammas):
     assert network.embedded == [6, 6] and network.scored == [12]
 
     logits = network(torch.cat([real, fake]))
-    assert values["logit/real"].item() == pytest.approx(logits[:6].mean().item(), abs=1e-6)
-    assert values["logit/fake"].item() == pytest.approx(logits[6:].mean().item(), abs=1e-6)
+    assert values["logits/real"].item() == pytest.approx(logits[:6].mean().item(), abs=1e-6)
+    assert values["logits/fake"].item() == pytest.approx(logits[6:].mean().item(), abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", [Counted, Embedding])

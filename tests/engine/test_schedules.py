@@ -9,13 +9,7 @@ import pytest
 
 from multigan.core.recipe import Schedule
 from multigan.engine.losses import LOSSES
-from multigan.engine.schedules import (
-    SHAPES,
-    check_value,
-    progress_of,
-    value_at,
-    with_burn_in,
-)
+from multigan.engine.schedules import SHAPES, check_schedule, progress_of, value_at, with_burn_in
 from tests.toy_domain import toy_recipe
 
 
@@ -39,7 +33,7 @@ def test_a_number_never_moves():
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize(("start", "end"), [(2.0, 0.5), (0.5, 2.0)])
 def test_every_shape_meets_its_ends_and_moves_one_way(shape, start, end):
-    schedule = Schedule(start, end, until=0.5, shape=shape)
+    schedule = Schedule(start, end, fraction=0.5, shape=shape)
     values = [value_at(schedule, k / 20) for k in range(21)]
     assert values[0] == pytest.approx(start) and values[10:] == pytest.approx([end] * 11)
     rising = [b > a for a, b in itertools.pairwise(values[:11])]
@@ -61,7 +55,7 @@ def test_shapes_have_their_known_values_on_the_way(shape, quarter, half):
 
 
 def test_a_schedule_that_is_over_at_once_is_at_its_end():
-    assert value_at(Schedule(1.0, 2.0, until=0.0), 0.0) == 2.0
+    assert value_at(Schedule(1.0, 2.0, fraction=0.0), 0.0) == 2.0
 
 
 def test_burn_in_is_due_for_the_relativistic_game_alone():
@@ -105,7 +99,7 @@ def test_burn_in_leaves_given_schedules_alone():
 
 
 def test_the_recipe_may_ask_for_another_burn_in_or_none():
-    assert with_burn_in(toy_recipe(loss="hinge", burn_in=0.5)).generator_lr.until == 0.5
+    assert with_burn_in(toy_recipe(loss="hinge", burn_in=0.5)).generator_lr.fraction == 0.5
     assert with_burn_in(toy_recipe(loss="relativistic", burn_in=0.0)).generator_lr == 1e-2
 
 
@@ -129,12 +123,12 @@ def test_burn_in_never_starts_beta2_above_its_end():
 )
 def test_values_that_no_run_can_have_are_refused_by_name(value):
     with pytest.raises(ValueError, match=r"^lr[ :]"):
-        check_value("lr", value)
+        check_schedule("lr", value)
 
 
 def test_a_limit_holds_for_both_ends_of_a_schedule():
     for value in (1.0, Schedule(0.9, 1.0), Schedule(1.0, 0.9)):
         with pytest.raises(ValueError, match="wanted 0 or more, below 1"):
-            check_value("beta", value, below=1)
-        check_value("beta", value)
-    check_value("beta", Schedule(0.0, 0.999), below=1)
+            check_schedule("beta", value, below=1)
+        check_schedule("beta", value)
+    check_schedule("beta", Schedule(0.0, 0.999), below=1)

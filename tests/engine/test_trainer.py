@@ -34,14 +34,14 @@ def test_every_loss_trains_every_parameter_that_it_can(loss):
 
 
 def test_a_step_names_its_losses_logits_penalties_and_rates():
-    step = next(AdversarialTrainer(toy_recipe(penalties={"r1": 1.0}, clip_norm=1.0)).steps())
+    step = next(AdversarialTrainer(toy_recipe(penalties={"r1": 1.0}, max_grad_norm=1.0)).steps())
     assert set(step.values) == {
-        *("loss/discriminator", "loss/game", "loss/generator", "penalty/r1"),
-        *("logit/real", "logit/fake", "logit/gap", "lr/discriminator", "lr/generator"),
-        *("gradient_norm/discriminator", "gradient_norm/generator"),
+        *("loss/discriminator", "loss/discriminator_adversarial", "loss/generator", "penalty/r1"),
+        *("logits/real", "logits/fake", "logits/gap", "lr/discriminator", "lr/generator"),
+        *("grad_norm/discriminator", "grad_norm/generator"),
     }
-    gap = step.values["logit/real"] - step.values["logit/fake"]
-    assert torch.equal(step.values["logit/gap"], gap)
+    gap = step.values["logits/real"] - step.values["logits/fake"]
+    assert torch.equal(step.values["logits/gap"], gap)
     assert not any(isinstance(v, Tensor) and v.requires_grad for v in step.values.values())
 
 
@@ -128,7 +128,12 @@ def test_fakes_are_made_with_the_labels_of_the_reals_they_are_paired_with():
             return shown + 0 * super().forward(latent, condition)
 
     trainer = AdversarialTrainer(
-        toy_recipe(labelled=True, generator=Tell(labelled=True), accumulate=2, loss="relativistic")
+        toy_recipe(
+            labelled=True,
+            generator=Tell(labelled=True),
+            gradient_accumulation_steps=2,
+            loss="relativistic",
+        )
     )
     watched = Watched(trainer)
     list(trainer.steps())
@@ -144,7 +149,7 @@ def test_fakes_are_made_with_the_labels_of_the_reals_they_are_paired_with():
 
 
 def test_samples_seen_counts_the_reals_of_the_discriminators_updates():
-    trainer = AdversarialTrainer(toy_recipe(discriminator_steps=3, accumulate=2))
+    trainer = AdversarialTrainer(toy_recipe(discriminator_steps=3, gradient_accumulation_steps=2))
     steps = list(trainer.steps())
     assert [(step.number, step.samples_seen) for step in steps] == [
         *((1, 24), (2, 48), (3, 72), (4, 96)),
@@ -165,19 +170,19 @@ def test_values_are_averaged_over_the_discriminators_updates():
         discriminator=LinearDiscriminator(torch.ones(2)),
         discriminator_steps=2,
         penalties={"r1": 1.0},
-        penalty_every=2,
+        penalty_interval=2,
     )
     trainer = AdversarialTrainer(recipe)
     record_gradients(trainer)
     watched = Watched(trainer)
     step = next(trainer.steps())
     reals = torch.cat([asked[0] for asked in watched.asked("discriminator")])
-    assert step.values["logit/real"].item() == pytest.approx(reals.sum(1).mean().item() + 0.3)
+    assert step.values["logits/real"].item() == pytest.approx(reals.sum(1).mean().item() + 0.3)
     assert step.values["penalty/r1"].item() == pytest.approx(1.0)  # |a|^2 / 2, not halved again
 
 
 def test_lazy_penalties_are_due_at_every_kth_update_and_k_times_as_strong():
-    recipe = toy_recipe(penalties={"r1": 0.5}, penalty_every=3, discriminator_steps=2)
+    recipe = toy_recipe(penalties={"r1": 0.5}, penalty_interval=3, discriminator_steps=2)
     trainer = AdversarialTrainer(recipe)
     watched = Watched(trainer)
     list(trainer.steps())
@@ -194,9 +199,12 @@ def test_lazy_penalties_are_due_at_every_kth_update_and_k_times_as_strong():
         ({"steps": 0}, "steps is 0; wanted 1 or more"),
         ({"batch_size": 0}, "batch_size is 0; wanted"),
         ({"discriminator_steps": 0}, "discriminator_steps is 0; wanted"),
-        ({"penalty_every": 0}, "penalty_every is 0; wanted"),
-        ({"accumulate": 0}, "accumulate is 0; wanted"),
-        ({"accumulate": 3}, "batch_size 8 cannot be cut into 3 equal micro-batches"),
+        ({"penalty_interval": 0}, "penalty_interval is 0; wanted"),
+        ({"gradient_accumulation_steps": 0}, "gradient_accumulation_steps is 0; wanted"),
+        (
+            {"gradient_accumulation_steps": 3},
+            "batch_size 8 cannot be cut into 3 equal micro-batches",
+        ),
         ({"generator_lr": -1e-3}, "generator_lr is -0.001; wanted a finite number"),
         ({"discriminator_lr": float("nan")}, "discriminator_lr is nan; wanted"),
         ({"discriminator_lr": Schedule(1e-3, float("inf"))}, "discriminator_lr is Schedule"),
@@ -209,8 +217,8 @@ def test_lazy_penalties_are_due_at_every_kth_update_and_k_times_as_strong():
         ({"penalties": {"r1": -1.0}}, "gamma of r1 is -1.0; wanted"),
         ({"penalties": {"r9": 1.0}}, "penalty 'r9' is unknown; known: r1"),
         ({"loss": "hing"}, "loss 'hing' is unknown; known: nonsat"),
-        ({"clip_norm": 0.0}, "clip_norm is 0.0; wanted"),
-        ({"clip_norm": float("nan")}, "clip_norm is nan; wanted"),
+        ({"max_grad_norm": 0.0}, "clip_norm is 0.0; wanted"),
+        ({"max_grad_norm": float("nan")}, "clip_norm is nan; wanted"),
         ({"burn_in": 1.5}, "burn_in is 1.5; wanted"),
         ({"burn_in": -0.1}, "burn_in is -0.1; wanted"),
     ],
@@ -236,7 +244,7 @@ def test_draws_do_not_meet_between_phases_updates_micro_batches_and_steps():
             self.drawn = (*self.drawn, *z.flatten().tolist())
             return z
 
-    recipe = toy_recipe(generator=Noted(), accumulate=2, discriminator_steps=2)
+    recipe = toy_recipe(generator=Noted(), gradient_accumulation_steps=2, discriminator_steps=2)
     trainer = AdversarialTrainer(recipe)
     list(trainer.steps())
     assert len(trainer.generator.drawn) == 4 * 3 * 8 * 3  # steps, updates, batch, latent

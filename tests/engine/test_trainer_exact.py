@@ -43,10 +43,10 @@ def hard_recipe(seed: int) -> Recipe:
         steps=6,
         loss="relativistic_average",
         penalties={"r1": 0.1, "wgan_gp": Schedule(0.2, 0.1)},
-        penalty_every=2,
+        penalty_interval=2,
         discriminator_steps=3,
-        accumulate=2,
-        clip_norm=0.5,
+        gradient_accumulation_steps=2,
+        max_grad_norm=0.5,
         burn_in=0.7,
         ema_halflife_samples=20,
         augment=jitter,
@@ -157,7 +157,7 @@ def test_bf16_keeps_the_weights_and_the_penalties_in_float32():
             return logits
 
     recipe = toy_recipe(
-        discriminator=Spy(), penalties={"r1": 1.0}, penalty_every=2, discriminator_steps=2
+        discriminator=Spy(), penalties={"r1": 1.0}, penalty_interval=2, discriminator_steps=2
     )
     trainer = AdversarialTrainer(recipe, precision="bf16")
     step = next(trainer.steps())

@@ -34,13 +34,13 @@ class FromLabels(nn.Module):
         return self.points(condition).tanh()
 
 
-@pytest.mark.parametrize("accumulate", [2, 4, 8])
-def test_micro_batches_add_up_to_the_gradients_of_one_batch(accumulate):
-    def gradients(accumulate: int) -> dict[str, list[dict[str, Tensor]]]:
+@pytest.mark.parametrize("gradient_accumulation_steps", [2, 4, 8])
+def test_micro_batches_add_up_to_the_gradients_of_one_batch(gradient_accumulation_steps):
+    def gradients(gradient_accumulation_steps: int) -> dict[str, list[dict[str, Tensor]]]:
         recipe = toy_recipe(
             labelled=True,
             generator=FromLabels(),
-            accumulate=accumulate,
+            gradient_accumulation_steps=gradient_accumulation_steps,
             loss="relativistic",
             penalties={"r1": 0.5, "r2": 0.5},
         )
@@ -49,22 +49,24 @@ def test_micro_batches_add_up_to_the_gradients_of_one_batch(accumulate):
     whole = gradients(1)
     assert whole["generator"][0]["points.weight"].abs().max() > 1e-2
     assert whole["discriminator"][0]["body.0.weight"].abs().max() > 1e-2
-    torch.testing.assert_close(gradients(accumulate), whole, rtol=1e-4, atol=1e-6)
+    torch.testing.assert_close(gradients(gradient_accumulation_steps), whole, rtol=1e-4, atol=1e-6)
 
 
 def test_reported_values_do_not_depend_on_micro_batches():
     for accumulate in (1, 4):
-        recipe = toy_recipe(accumulate=accumulate, discriminator=LinearDiscriminator(torch.ones(2)))
+        recipe = toy_recipe(
+            gradient_accumulation_steps=accumulate, discriminator=LinearDiscriminator(torch.ones(2))
+        )
         trainer = AdversarialTrainer(recipe)
         record_gradients(trainer)
-        real = torch.stack([step.values["logit/real"] for step in trainer.steps()])
+        real = torch.stack([step.values["logits/real"] for step in trainer.steps()])
         if accumulate == 1:
             whole = real
     torch.testing.assert_close(real, whole)
 
 
 def test_clipping_bounds_the_gradient_and_reports_its_length_before():
-    free, tight = gradients_of(toy_recipe()), gradients_of(toy_recipe(clip_norm=1e-3))
+    free, tight = gradients_of(toy_recipe()), gradients_of(toy_recipe(max_grad_norm=1e-3))
     for name in ("generator", "discriminator"):
         length = {
             key: torch.cat([g.flatten() for g in found[name][0].values()]).norm().item()
@@ -74,12 +76,14 @@ def test_clipping_bounds_the_gradient_and_reports_its_length_before():
         ratio = 1e-3 / length["free"]
         for key, gradient in free[name][0].items():
             torch.testing.assert_close(tight[name][0][key], ratio * gradient, rtol=1e-2, atol=1e-8)
-    step = next(AdversarialTrainer(toy_recipe(clip_norm=1e-3)).steps())
-    assert step.values["gradient_norm/generator"] > 2e-3
+    step = next(AdversarialTrainer(toy_recipe(max_grad_norm=1e-3)).steps())
+    assert step.values["grad_norm/generator"] > 2e-3
 
 
 def test_a_wide_clip_changes_nothing():
-    torch.testing.assert_close(gradients_of(toy_recipe(clip_norm=1e6)), gradients_of(toy_recipe()))
+    torch.testing.assert_close(
+        gradients_of(toy_recipe(max_grad_norm=1e6)), gradients_of(toy_recipe())
+    )
 
 
 def test_the_networks_move_at_their_own_learning_rates():

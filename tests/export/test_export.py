@@ -16,9 +16,9 @@ from multigan.export import export as exporting
 from multigan.export import programs
 from multigan.export.export import CARD, ONNX, TORCH, export
 from multigan.export.model_card import escaped
-from multigan.export.programs import Inputs, NotExported, inputs_of, trace
-from multigan.runs.provenance import command_of, without_places
-from multigan.storage.checkpoint_files import SAMPLED
+from multigan.export.programs import ExportError, Inputs, export_program, inputs_of
+from multigan.runs.provenance import strip_local_paths, train_command
+from multigan.storage.checkpoint_files import GENERATOR_EMA_FILE
 from multigan.storage.loading import load
 from tests.run_helpers import edit_json, snapshot
 
@@ -50,7 +50,7 @@ def front_matter(card):
 
 def test_an_export_holds_what_the_hub_and_multigan_read(exported):
     _, made = exported
-    names = {CARD, SAMPLED, "recipe.json", "samples.png", TORCH}
+    names = {CARD, GENERATOR_EMA_FILE, "recipe.json", "samples.png", TORCH}
     assert names <= set(made.written) <= names | {ONNX}
     assert {path.name for path in made.folder.iterdir()} == set(made.written)
 
@@ -118,7 +118,7 @@ def test_a_program_whose_values_are_not_numbers_is_left_out_with_any_that_stood_
 ):
     out = tmp_path / "out"
     assert export(points_run, out).written.keys() >= {TORCH, ONNX}
-    made = programs.Program(b"x", float("nan"))
+    made = programs.ExportedProgram(b"x", float("nan"))
     monkeypatch.setattr(exporting, "WRITERS", {k: (lambda *_: made, k) for k in (TORCH, ONNX)})
     again = export(points_run, out, force=True)
     assert again.left_out.keys() == {TORCH, ONNX}
@@ -142,14 +142,14 @@ def test_only_files_of_the_folder_are_written(points_run, tmp_path):
 def test_nobody_learns_where_the_run_lay(tmp_path):
     (tmp_path / "photos").mkdir()
     tree = {"data": str(tmp_path / "photos"), "rest": ["/no/such/place", 3, None]}
-    assert without_places(tree) == {"data": "photos", "rest": ["/no/such/place", 3, None]}
-    assert without_places("/" + "x" * 5000) == "/" + "x" * 5000
+    assert strip_local_paths(tree) == {"data": "photos", "rest": ["/no/such/place", 3, None]}
+    assert strip_local_paths("/" + "x" * 5000) == "/" + "x" * 5000
     knobs, usual = {"steps": 7, "batch_size": 256}, {"recipe": {"steps": 7}, "flags": {}}
     description = {"name": "points", "seed": 4, "knobs": knobs} | usual
-    assert command_of(description).startswith("multigan train points --steps 7")
-    assert command_of(description).endswith("--seed 4")
+    assert train_command(description).startswith("multigan train points --steps 7")
+    assert train_command(description).endswith("--seed 4")
     strange = description | {"name": "x; rm", "knobs": {"fast": True, "slow": False, "no": None}}
-    assert command_of(strange) == "multigan train 'x; rm' --fast --no-slow --seed 4"
+    assert train_command(strange) == "multigan train 'x; rm' --fast --no-slow --seed 4"
 
 
 class Noise(NamedTuple):
@@ -184,8 +184,8 @@ class Fixed(Restless):
 
 
 def test_a_generator_whose_loop_depends_on_its_latents_is_refused_in_one_line():
-    with pytest.raises(NotExported, match=r"torch.export refuses it: what") as refusal:
-        trace(Restless())
+    with pytest.raises(ExportError, match=r"torch.export refuses it: what") as refusal:
+        export_program(Restless())
     assert "\n" not in str(refusal.value)
 
 
@@ -194,14 +194,14 @@ def test_a_generator_that_leaves_torch_is_refused_in_plain_english():
         def forward(self, latent, condition=None):
             return torch.from_numpy(latent.numpy() * 2)
 
-    with pytest.raises(NotExported, match=r"refuses it: it leaves torch between its layers to"):
-        trace(Numb())
-    with pytest.raises(NotExported, match=r"refuses it: what it computes next depends on the val"):
-        trace(Restless())
+    with pytest.raises(ExportError, match=r"refuses it: it leaves torch between its layers to"):
+        export_program(Numb())
+    with pytest.raises(ExportError, match=r"refuses it: what it computes next depends on the val"):
+        export_program(Restless())
 
 
 def test_a_generator_of_one_number_of_samples_is_exported_with_that_number():
-    program = trace(Fixed())
+    program = export_program(Fixed())
     assert programs.batch_of(program) == programs.BATCH
     assert programs.torch_program(Fixed(), program).difference == 0
 
@@ -212,7 +212,7 @@ def test_what_cannot_be_exported_is_said_with_what_works(points_run, tmp_path, m
     assert app.main(["export", str(points_run), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "generator.pt2 is left out: torch.export refuses it" in said
-    assert f"what works: {SAMPLED}" in said
+    assert f"what works: {GENERATOR_EMA_FILE}" in said
     assert not (tmp_path / "out" / TORCH).exists() and not (tmp_path / "out" / ONNX).exists()
 
 

@@ -13,11 +13,11 @@ import multigan
 from multigan.cli import app
 from multigan.core.rng import keyed_rng
 from multigan.export import pretrained as export_pretrained
-from multigan.export.pretrained import make_ready
+from multigan.export.pretrained import build_pretrained
 from multigan.storage import pretrained
-from multigan.storage.checkpoint_files import weights_of
+from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.loading import load
-from multigan.storage.pretrained import MOST_BYTES, about, ready_names
+from multigan.storage.pretrained import MOST_BYTES, list_pretrained, pretrained_metadata
 from multigan.storage.weights import read_weights
 from tests.run_helpers import snapshot
 
@@ -28,14 +28,14 @@ pytestmark = pytest.mark.filterwarnings("default")
 def folder(points_run, tmp_path_factory, cache):
     """A folder with one ready-made generator, made from a tiny run."""
     folder = tmp_path_factory.mktemp("ready")
-    make_ready(points_run, "dots", folder=folder, cache=cache)
+    build_pretrained(points_run, "dots", folder=folder, cache=cache)
     return folder
 
 
 @pytest.fixture
 def say(folder, monkeypatch, capsys, tmp_path):
     """Run one command in an empty folder where `dots` is ready-made: all that it says."""
-    monkeypatch.setattr(pretrained, "ready_folder", lambda: folder)
+    monkeypatch.setattr(pretrained, "pretrained_dir", lambda: folder)
     monkeypatch.chdir(tmp_path)
 
     def command(line, status=0):
@@ -48,9 +48,9 @@ def say(folder, monkeypatch, capsys, tmp_path):
 
 
 def test_every_packaged_generator_is_small_described_and_samples():
-    for name, file in ready_names().items():
+    for name, file in list_pretrained().items():
         assert file.stat().st_size <= MOST_BYTES
-        assert {"recipe", "metrics", "command", "stored"} <= set(about(name))
+        assert {"recipe", "metrics", "command", "stored"} <= set(pretrained_metadata(name))
         assert len(load(name).sample(2)) == 2
 
 
@@ -64,7 +64,7 @@ def test_a_name_is_sampled_like_the_run_it_was_made_of(say, points_run):
 
 def test_a_path_hides_a_name_only_if_it_holds_a_generator(say, folder):
     Path("dots").mkdir()
-    assert weights_of(Path("dots")) == folder / "dots.safetensors"
+    assert resolve_weights_file(Path("dots")) == folder / "dots.safetensors"
     Path("dots").rmdir()
     Path("dots").write_text("a file")
     assert "dots is no whole safetensors file" in say("sample dots", status=2)
@@ -74,19 +74,19 @@ def test_a_name_that_is_close_is_suggested(say):
     assert "nor is it ready-made: did you mean dots?" in say("sample dot", status=2)
     assert "nor is it ready-made: known: dots" in say("sample else/where", status=2)
     with pytest.raises(ValueError, match=r"no ready-made generator 'dot'; did you mean dots\?"):
-        about("dot")
+        pretrained_metadata("dot")
 
 
 def test_ready_made_generators_are_listed_with_what_made_them(say, folder, monkeypatch, tmp_path):
     words = say("list --ready").split()
     assert words[:3] == ["dots", "0.00", "MB"] and "multigan train points" in " ".join(words)
-    monkeypatch.setattr(pretrained, "ready_folder", lambda: tmp_path / "none")
+    monkeypatch.setattr(pretrained, "pretrained_dir", lambda: tmp_path / "none")
     assert "carries no ready-made generators" in say("list --ready")
 
 
 def test_what_is_known_of_it_is_its_recipe_and_the_metrics_of_the_file_itself(folder, cache, say):
-    known = about("dots")
-    assert known["recipe"]["recipe"]["generator"]["part"] == "points/MLPGenerator"
+    known = pretrained_metadata("dots")
+    assert known["recipe"]["recipe"]["generator"]["component"] == "points/MLPGenerator"
     assert known["stored"] == "float32" and known["checkpoint"] == "best"
     sampler = load("dots")
     data = export_pretrained.data_of(known["recipe"]).split("test")
@@ -103,9 +103,9 @@ def test_an_export_of_a_ready_made_generator_has_its_metrics(say, monkeypatch):
 
 
 def test_half_precision_is_stored_in_16_bits_and_loaded_in_32(points_run, tmp_path):
-    file = make_ready(points_run, "half", folder=tmp_path, half=True, measured=False)
+    file = build_pretrained(points_run, "half", folder=tmp_path, half=True, measured=False)
     stored = read_weights(file)[1]
-    whole = read_weights(weights_of(points_run))[1]
+    whole = read_weights(resolve_weights_file(points_run))[1]
     state = load(file).generator.state_dict()
     for name, tensor in whole.items():
         assert stored[name].dtype == torch.float16 and state[name].dtype == torch.float32
@@ -116,27 +116,27 @@ def test_half_precision_is_stored_in_16_bits_and_loaded_in_32(points_run, tmp_pa
 def test_numbers_are_halved_only_where_the_file_would_be_too_large(
     points_run, tmp_path, monkeypatch
 ):
-    size = weights_of(points_run).stat().st_size
+    size = resolve_weights_file(points_run).stat().st_size
     for most, stored in ((size, "float32"), (size - 1, "float16")):
         monkeypatch.setattr(pretrained, "MOST_BYTES", most)
-        make_ready(points_run, "it", folder=tmp_path, measured=False)
+        build_pretrained(points_run, "it", folder=tmp_path, measured=False)
         assert json.loads((tmp_path / "it.json").read_text())["stored"] == stored
     monkeypatch.setattr(pretrained, "MOST_BYTES", 100)
     with pytest.raises(ValueError, match="bytes; wanted 100 at most"):
-        make_ready(points_run, "large", folder=tmp_path, measured=False)
+        build_pretrained(points_run, "large", folder=tmp_path, measured=False)
     assert not (tmp_path / "large.safetensors").exists()
 
 
 @pytest.mark.parametrize("name", ["../up", "a b", ""])
 def test_a_name_is_a_plain_word(name, points_run, tmp_path):
     with pytest.raises(ValueError, match="wanted a plain word"):
-        make_ready(points_run, name, folder=tmp_path)
+        build_pretrained(points_run, name, folder=tmp_path)
 
 
-@pytest.mark.parametrize("name", [*ready_names(), "elsewhere"])
+@pytest.mark.parametrize("name", [*list_pretrained(), "elsewhere"])
 def test_a_generator_is_loaded_without_the_compiler(name, tmp_path):
     """Which torch is slow to import; a file that is not the package's is sketched before."""
-    where = shutil.copy(ready_names()["image"], tmp_path) if name == "elsewhere" else name
+    where = shutil.copy(list_pretrained()["image"], tmp_path) if name == "elsewhere" else name
     asked = "import sys; from multigan.storage.loading import load; load(sys.argv[1]); "
     asked += "sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", asked, where], check=False).returncode == 0

@@ -94,9 +94,9 @@ def described(box: Box, part: str, name: object) -> Commands:
     from safetensors.torch import load_file, save_file
 
     good = box.run / "checkpoints" / "best" / "generator_ema.safetensors"
-    said = {"format": 1, "domain": {"part": "points/PointsDomain"}}
-    said |= {"generator": {"part": "points/MLPGenerator"}}
-    said[part] = {"part": name, "arguments": {"command": f"touch {EXECUTED}"}}
+    said = {"format": 2, "domain": {"component": "points/PointsDomain"}}
+    said |= {"generator": {"component": "points/MLPGenerator"}}
+    said[part] = {"component": name, "arguments": {"command": f"touch {EXECUTED}"}}
     file = box.inside / "mailed.safetensors"
     save_file(load_file(good), file, metadata={"multigan": json.dumps(said)})
     return [MAILED]
@@ -105,7 +105,7 @@ def described(box: Box, part: str, name: object) -> Commands:
 def renamed_part(box: Box, part: str, name: object) -> Commands:
     """A run whose data or generator is a part of that name."""
     recipe = json.loads((box.run / "recipe.json").read_text())["recipe"]
-    recipe[part] = {"part": name, "arguments": {"command": f"touch {EXECUTED}"}}
+    recipe[part] = {"component": name, "arguments": {"command": f"touch {EXECUTED}"}}
     edit_json(box.run / "recipe.json", recipe=recipe)
     return [RESUME, EVALUATE]
 

@@ -30,8 +30,8 @@ NEST = 100_000  # brackets
 ODD_VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 2**31, 2**63, -(2**63), 10**30, 0.5, 1e308, -1e308),
     *(math.nan, math.inf, "", "0", "\0", "\ud800", "x" * 10_000, "../../x", "/etc/passwd"),
-    *("os.system", "points/MLPGenerator", [], {}, [[]], [None], {"": None}, {"part": "x"}),
-    *([0] * 1000, {"part": "points/MLPGenerator", "arguments": []}, {"schedule": {}}),
+    *("os.system", "points/MLPGenerator", [], {}, [[]], [None], {"": None}, {"component": "x"}),
+    *([0] * 1000, {"component": "points/MLPGenerator", "arguments": []}, {"schedule": {}}),
 )
 Draw = Callable[[Any], Any]
 

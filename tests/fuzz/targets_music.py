@@ -12,10 +12,15 @@ from tests.fuzz.reader import Reader
 
 
 def _song() -> Any:
-    from multigan.music.formats.song import Key, Metre
+    from multigan.music.formats.song import KeySignature, TimeSignature
     from tests.music.test_sampling_options import chorale
 
-    return chorale(2, tempo_bpm=90.0, metres=(Metre(0, 4, 4), Metre(1920, 4, 4)), key=Key(9, True))
+    return chorale(
+        2,
+        tempo_bpm=90.0,
+        metres=(TimeSignature(0, 4, 4), TimeSignature(1920, 4, 4)),
+        key=KeySignature(9, True),
+    )
 
 
 def _midi(folder: Path) -> list[bytes]:
@@ -32,9 +37,9 @@ def _read_midi(path: Path) -> None:
 
 def _read_given(path: Path) -> None:
     from multigan.music.domain import MusicDomain
-    from multigan.music.sampling.options import Wishes, plan
+    from multigan.music.sampling.options import SamplingOptions, plan_sampling
 
-    plan(MusicDomain(), Wishes(given=path, keep="soprano"))
+    plan_sampling(MusicDomain(), SamplingOptions(given=path, keep="soprano"))
 
 
 SCORE = """<score-partwise version="4.0"><part-list><score-part id="P1">

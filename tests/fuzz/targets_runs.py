@@ -15,37 +15,37 @@ def _run_descriptions(_: Path) -> list[bytes]:
     """A recipe.json that was edited by hand: without its checksum."""
     from multigan.core.recipe import recipe_to_json
     from multigan.runs.directory import FORMAT
-    from multigan.runs.train_options import Flags
+    from multigan.runs.train_options import TrainOptions
     from tests.run_helpers import tiny_recipe
 
     recipe = tiny_recipe("points")
     description = {"format": FORMAT, "name": "points", "knobs": {"steps": 20}, "seed": 0}
-    description |= {"flags": Flags().settled(20).to_json(), "horizon": 20}
-    description |= {"likelihood_intervals": Flags().settled(400).intervals()}
+    description |= {"flags": TrainOptions().settled(20).to_json(), "horizon": 20}
+    description |= {"likelihood_intervals": TrainOptions().settled(400).intervals()}
     description |= {"fingerprint": recipe.data.fingerprint, "recipe": recipe_to_json(recipe)}
     return [json.dumps(description).encode()]
 
 
 def _read_run_description(path: Path) -> None:
     """What `list --runs`, `evaluate` and `resume` read, up to the first step."""
-    from multigan.runs.directory import RunDirectory, state_of
-    from multigan.storage.loading import data_of
+    from multigan.runs.directory import RunDirectory, run_status
+    from multigan.storage.loading import load_data
     from multigan.training.launch import resume
 
     run = RunDirectory(path.parent)
-    state_of(run)
-    data_of(run.description()).split("valid")
+    run_status(run)
+    load_data(run.description()).split("valid")
     with mock.patch("multigan.training.launch._go"):  # all but the training itself
         resume(run.path, show=False)
 
 
 def _weight_files(folder: Path) -> list[bytes]:
-    from multigan.core.serialization import rebuild
+    from multigan.core.serialization import from_config
     from multigan.storage.weights import save_weights
     from tests.storage.test_weights import DOMAIN, GENERATOR
 
     description = {"domain": DOMAIN, "generator": GENERATOR}
-    save_weights(folder / "good.safetensors", rebuild(GENERATOR), description)
+    save_weights(folder / "good.safetensors", from_config(GENERATOR), description)
     return [(folder / "good.safetensors").read_bytes()]
 
 
@@ -58,21 +58,21 @@ def _read_weights(path: Path) -> None:
 def _weight_descriptions(_: Path) -> list[bytes]:
     from tests.storage.test_weights import DOMAIN, GENERATOR
 
-    return [json.dumps({"format": 1, "domain": DOMAIN, "generator": GENERATOR}).encode()]
+    return [json.dumps({"format": 2, "domain": DOMAIN, "generator": GENERATOR}).encode()]
 
 
 def _read_weights_so_described(path: Path) -> None:
     """A whole safetensors file whose description is the input."""
     from safetensors.torch import save_file
 
-    from multigan.cli.common import wishes_of
-    from multigan.core.serialization import rebuild
+    from multigan.cli.common import sampling_options
+    from multigan.core.serialization import from_config
     from tests.storage.test_weights import GENERATOR
 
     file = path.with_suffix(".safetensors")
     text = path.read_bytes().decode("utf-8", "replace")
-    save_file(rebuild(GENERATOR).state_dict(), file, metadata={"multigan": text})
-    wishes_of(str(file))
+    save_file(from_config(GENERATOR).state_dict(), file, metadata={"multigan": text})
+    sampling_options(str(file))
     _read_weights(file)
 
 
@@ -82,9 +82,9 @@ def _logs(_: Path) -> list[bytes]:
 
 
 def _read_log(path: Path) -> None:
-    from multigan.runs.directory import RunDirectory, read_lines
+    from multigan.runs.directory import RunDirectory, read_jsonl
 
-    list(read_lines(path))
+    list(read_jsonl(path))
     RunDirectory(path.parent).cut_back(4)
 
 
@@ -95,11 +95,11 @@ def _manifests(_: Path) -> list[bytes]:
 
 
 def _read_manifest(path: Path) -> None:
-    from multigan.storage.checkpoint_files import damage
+    from multigan.storage.checkpoint_files import find_corruption
 
     for name in ("train_state.pt", "generator.safetensors"):
         (path.parent / name).write_bytes(b"")
-    assert damage(path.parent)
+    assert find_corruption(path.parent)
 
 
 def _states(folder: Path) -> list[bytes]:

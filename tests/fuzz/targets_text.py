@@ -37,10 +37,10 @@ def _read_tokenizer(path: Path) -> None:
 
 
 def _use_tokenizer(folder: Path) -> None:
-    from multigan.text.tokenization.hf_tokenizer import adopt
+    from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
     from multigan.text.tokenization.tokenizer import TextTokenizer
 
-    tokenizer = TextTokenizer(adopt(folder))
+    tokenizer = TextTokenizer(import_hf_tokenizer(folder))
     tokenizer.decode([token for line in tokenizer.encode(LINES) for token in line])
 
 

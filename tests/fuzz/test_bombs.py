@@ -12,17 +12,17 @@ import pytest
 
 from multigan.image.datasets.sources import read_pictures
 from multigan.image.formats import decode as formats_decode
-from multigan.image.formats.decode import Size, Unusable, decode, decode_one
+from multigan.image.formats.decode import Size, SkippedFile, decode, decode_one
 from multigan.image.formats.hf_tables import _content
 from multigan.music.datasets.jsb_chorales import read_pieces
 from multigan.music.formats import musicxml
 from multigan.music.formats.musicxml import read_musicxml
 from multigan.music.formats.song import Song
-from multigan.runs.directory import RunDirectory, read_lines
+from multigan.runs.directory import RunDirectory, read_jsonl
 from multigan.storage import files
-from multigan.storage.checkpoint_files import damage
+from multigan.storage.checkpoint_files import find_corruption
 from multigan.text.datasets.sources import read_corpus
-from multigan.text.tokenization.hf_tokenizer import adopt
+from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
 from tests.fuzz.harness import Fed, memory_limit, peak_memory, time_limit
 from tests.image.image_factory import content, picture
 from tests.music.midi_corruption import track
@@ -57,7 +57,7 @@ def png(width, height, pixels=b""):
 
 @pytest.mark.parametrize("side", [20_000, 2**31 - 1])
 def test_a_giant_picture_is_refused_by_its_header(side):
-    with pytest.raises(Unusable, match="too large"):
+    with pytest.raises(SkippedFile, match="too large"):
         decode(png(side, side), SIZE)
 
 
@@ -89,7 +89,7 @@ def test_a_giant_line_is_passed_over(tmp_path):
     log = sparse(tmp_path / "log.jsonl", 2**28)
     with log.open("ab") as file:
         file.write(b'\n{"step": 1}\n')
-    assert list(read_lines(log)) == [{"step": 1}]
+    assert list(read_jsonl(log)) == [{"step": 1}]
 
 
 def packed(path, **contents):
@@ -174,17 +174,17 @@ def test_json_that_is_nested_too_deeply_is_refused_wherever_it_stands(tmp_path):
     with pytest.raises(ValueError, match=r"recipe\.json is damaged: its JSON is nested"):
         RunDirectory(tmp_path).description()
     with pytest.raises(ValueError, match=r"tokenizer\.json .* its JSON is nested"):
-        adopt(tmp_path)
+        import_hf_tokenizer(tmp_path)
     with pytest.raises(ValueError, match=r"x\.json: no JSON \(its JSON is nested"):
         read_pieces(tmp_path / "x.json")
-    assert list(read_lines(tmp_path / "log.jsonl")) == []
-    assert damage(tmp_path) == "manifest.json is damaged"
+    assert list(read_jsonl(tmp_path / "log.jsonl")) == []
+    assert find_corruption(tmp_path) == "manifest.json is damaged"
 
 
 @pytest.mark.parametrize("depth", [99, 101])
 def test_the_depth_of_json_is_counted(depth):
     text = json.dumps({"x": json.loads("[" * (depth - 1) + "]" * (depth - 1))})
-    if depth > files.DEEPEST:
+    if depth > files.MAX_JSON_DEPTH:
         with pytest.raises(ValueError, match="nested more than 100 levels"):
             files.parse_json(text)
     else:
@@ -194,9 +194,9 @@ def test_the_depth_of_json_is_counted(depth):
 @pytest.mark.parametrize("name", ["/dev/zero", "../../dev/zero", "sub/x"])
 def test_a_manifest_cannot_name_a_device(name, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({name: "0" * 64}))
-    assert damage(tmp_path) == "manifest.json is damaged"
+    assert find_corruption(tmp_path) == "manifest.json is damaged"
 
 
 def test_a_cell_of_a_table_cannot_name_a_device():
-    with pytest.raises(Unusable, match="no file: /dev/zero"):
+    with pytest.raises(SkippedFile, match="no file: /dev/zero"):
         _content({"bytes": None, "path": "/dev/zero"})

@@ -10,13 +10,13 @@ import pytest
 import torch
 
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe, rebuild
+from multigan.core.serialization import from_config, to_config
 from multigan.engine.losses import LOSSES
 from multigan.engine.objective import Objective
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.image.augmentation import geometric
-from multigan.image.augmentation.geometric import MOVES, ORDER, move
-from multigan.image.augmentation.pipelines import AdaptivePipeline, AugmentationPipeline
+from multigan.image.augmentation.geometric import GEOMETRIC_OPS, ORDER, geometric_augment
+from multigan.image.augmentation.pipelines import AdaptiveAugment, ScheduledAugment
 from tests.run_helpers import tiny_recipe
 from tests.toy_domain import IdentityDiscriminator
 
@@ -25,8 +25,10 @@ SIDES = {"nonsaturating": 0.0, "minimax": 0.0, "hinge": 0.0, "least_squares": 0.
 
 def moved(signs, samples=1000, **arguments):
     """The chance after each step of `samples` reals with this mean sign."""
-    augment = AdaptivePipeline(**arguments)
-    return [augment.adapt(torch.tensor(s), samples)["augment/p"] for s in signs], augment
+    augment = AdaptiveAugment(**arguments)
+    return [
+        augment.update_probability(torch.tensor(s), samples)["augment/p"] for s in signs
+    ], augment
 
 
 def test_the_chance_moves_at_every_fourth_step_by_the_share_of_500_000_pictures():
@@ -50,10 +52,10 @@ def test_a_restored_one_goes_on_in_the_middle_of_an_interval():
     signs = [0.9, 0.2, 0.8, 1.0, 1.0, 0.0]
     whole = moved([*signs, *signs])[1]
     first = moved(signs)[1]
-    again = rebuild(json.loads(json.dumps(describe(first))))
+    again = from_config(json.loads(json.dumps(to_config(first))))
     again.restore(json.loads(json.dumps(first.state())))
     for sign in signs:
-        again.adapt(torch.tensor(sign), 1000)
+        again.update_probability(torch.tensor(sign), 1000)
     assert again.state() == pytest.approx(whole.state())
 
 
@@ -63,14 +65,14 @@ def test_only_a_game_with_two_sides_can_be_adapted_to(loss):
     assert LOSSES[loss].boundary == SIDES.get(loss)
     if loss not in SIDES:
         with pytest.raises(ValueError, match=f"loss {loss} knows no sides: take a sched") as caught:
-            Objective(IdentityDiscriminator(), loss, {}, AdaptivePipeline())
+            Objective(IdentityDiscriminator(), loss, {}, AdaptiveAugment())
         assert "\n" not in str(caught.value)
-        Objective(IdentityDiscriminator(), loss, {}, AugmentationPipeline())
+        Objective(IdentityDiscriminator(), loss, {}, ScheduledAugment())
         return
     game = Objective(IdentityDiscriminator(), loss, {}, Unchanged())
     terms = game.of_discriminator(logits, -logits, None, {}, keyed_rng(0))
     known = 0.0 if loss == "least_squares" else 0.5  # .4 is on the real side of 0, not of .5
-    assert terms["sign/real"].item() == pytest.approx(known)
+    assert terms["signs/real"].item() == pytest.approx(known)
 
 
 class Unchanged:
@@ -79,7 +81,7 @@ class Unchanged:
     def __call__(self, x, condition, rng):
         return x, condition
 
-    def adapt(self, sign, samples):
+    def update_probability(self, sign, samples):
         return {}
 
 
@@ -98,7 +100,7 @@ def test_a_run_is_restored_with_its_chance_and_goes_on_bit_by_bit():
 
     def trainer():
         recipe = tiny_recipe("image", augment="adaptive", loss="nonsaturating", steps=10)
-        quick = AdaptivePipeline(rise_samples=100, target=-1)  # goes up whatever D says
+        quick = AdaptiveAugment(rise_samples=100, target=-1)  # goes up whatever D says
         return AdversarialTrainer(replace(recipe, augment=quick))
 
     whole, first, again = trainer(), trainer(), trainer()
@@ -120,21 +122,23 @@ def test_a_run_is_restored_with_its_chance_and_goes_on_bit_by_bit():
 def test_the_trainer_shows_it_the_reals_of_each_step():
     trainer = AdversarialTrainer(tiny_recipe("image", augment="adaptive", loss="hinge", steps=4))
     values = [step.values for step in trainer.steps()]
-    assert all(-1 <= float(v["sign/real"]) <= 1 for v in values)
+    assert all(-1 <= float(v["signs/real"]) <= 1 for v in values)
     state = trainer.state()["augment"]
-    above = sum(float(v["sign/real"]) for v in values) / 4 > 0.6
+    above = sum(float(v["signs/real"]) for v in values) / 4 > 0.6
     assert values[-1]["augment/p"] == state["p"] == (4 * 16 / 500_000 if above else 0)
 
 
 def test_one_of_the_two_rotations_falls_with_the_chance_that_is_named(monkeypatch):
     """ADA's order, where a stretch stands between two rotations with 1 - sqrt(1 - p) each."""
-    assert set(ORDER) == set(MOVES)
-    assert Counter(ORDER)["rotate"] == 2 and len(ORDER) == len(MOVES) + 1
+    assert set(ORDER) == set(GEOMETRIC_OPS)
+    assert Counter(ORDER)["rotate"] == 2 and len(ORDER) == len(GEOMETRIC_OPS) + 1
     turned = []
     quarter = torch.tensor([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]])
-    monkeypatch.setitem(geometric.MOVES, "rotate", lambda n, size, rng: quarter.expand(n, 3, 3))
+    monkeypatch.setitem(
+        geometric.GEOMETRIC_OPS, "rotate", lambda n, size, rng: quarter.expand(n, 3, 3)
+    )
     x = torch.randn(1, 1, 4, 4, generator=keyed_rng("x"))
-    y = move(x.expand(4000, -1, -1, -1), {"rotate": 0.36}, keyed_rng("turns"))
+    y = geometric_augment(x.expand(4000, -1, -1, -1), {"rotate": 0.36}, keyed_rng("turns"))
     turned = [(y == x.rot90(k, (2, 3))).flatten(1).all(1).float().mean().item() for k in range(4)]
     assert turned == pytest.approx([0.64, turned[1], 0.04, turned[3]], abs=0.025)
     assert turned[1] + turned[3] == pytest.approx(0.32, abs=0.025)
@@ -143,4 +147,4 @@ def test_one_of_the_two_rotations_falls_with_the_chance_that_is_named(monkeypatc
 def test_what_it_cannot_be_is_refused():
     for arguments in ({"every": 0}, {"rise_samples": 0}, {"most": 2}, {"strengths": {"blur": 1}}):
         with pytest.raises(ValueError, match=r"wanted|no operations"):
-            AdaptivePipeline(**arguments)
+            AdaptiveAugment(**arguments)

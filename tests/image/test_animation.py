@@ -7,14 +7,14 @@ from PIL import Image, ImageSequence
 
 from multigan.cli.sample import interpolate_command
 from multigan.core.interpolation import interpolate
-from multigan.core.modules import sample_once
+from multigan.core.modules import sample_batch
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe
+from multigan.core.serialization import to_config
 from multigan.image.domain import ImageDomain
 from multigan.image.models.dcgan import DCGANGenerator
-from multigan.image.models.r3gan import R3Generator
-from multigan.image.rendering import write_moving
+from multigan.image.models.r3gan import R3GANGenerator
+from multigan.image.rendering import write_animation
 from multigan.points.models import MLPGenerator
 from tests.image.test_projector import Shade
 
@@ -26,7 +26,7 @@ def dcgan(classes=3):
 
 
 def residual(classes=3):
-    return R3Generator(8, 1, [8, 8], group_size=4, latent_dim=6, classes=classes).eval()
+    return R3GANGenerator(8, 1, [8, 8], group_size=4, latent_dim=6, classes=classes).eval()
 
 
 def moved_weights(generator):
@@ -44,7 +44,9 @@ def test_a_morph_begins_at_one_class_and_ends_at_the_other(build):
     z = generator.sample_latent(4, keyed_rng(0))
     one, two = torch.zeros(4, dtype=torch.long), torch.full((4,), 2)
     with torch.no_grad():
-        start, half, end = (generator.morph(z, one, two, t) for t in (0.0, 0.5, 1.0))
+        start, half, end = (
+            generator.interpolate_condition(z, one, two, t) for t in (0.0, 0.5, 1.0)
+        )
         torch.testing.assert_close(start, generator(z, one))
         torch.testing.assert_close(end, generator(z, two))
         table = generator.label.weight
@@ -56,7 +58,7 @@ def test_a_morph_begins_at_one_class_and_ends_at_the_other(build):
 def test_a_generator_without_classes_cannot_morph():
     z = torch.zeros(1, 6)
     with pytest.raises(ValueError, match="built without classes; there is nothing to morph"):
-        dcgan(classes=None).morph(z, torch.zeros(1), torch.ones(1), 0.5)
+        dcgan(classes=None).interpolate_condition(z, torch.zeros(1), torch.ones(1), 0.5)
 
 
 def test_a_class_morph_keeps_the_latent_and_walks_between_the_labels(tmp_path):
@@ -91,8 +93,11 @@ def test_what_cannot_be_morphed_is_one_line(generator, wishes, to, answer, tmp_p
 
 
 def test_only_what_makes_the_condition_is_asked_for_at_the_other_end(monkeypatch):
-    description = {"domain": describe(ImageDomain(1, 8, 8, LABELS)), "generator": describe(dcgan())}
-    monkeypatch.setattr("multigan.storage.checkpoint_files.weights_of", lambda path: path)
+    description = {
+        "domain": to_config(ImageDomain(1, 8, 8, LABELS)),
+        "generator": to_config(dcgan()),
+    }
+    monkeypatch.setattr("multigan.storage.checkpoint_files.resolve_weights_file", lambda path: path)
     monkeypatch.setattr("multigan.storage.weights.read_description", lambda file: description)
 
     def offered():
@@ -100,15 +105,15 @@ def test_only_what_makes_the_condition_is_asked_for_at_the_other_end(monkeypatch
         return {option.name for option in options if option.name.startswith("to_")}
 
     assert offered() == {"to_label", "to_labels"}
-    monkeypatch.delattr(ImageDomain, "conditions")
+    monkeypatch.delattr(ImageDomain, "condition_options")
     assert offered() == {"to_label", "to_labels", "to_truncation"}, "a domain that says nothing"
-    description["generator"] = describe(MLPGenerator(width=2))
+    description["generator"] = to_config(MLPGenerator(width=2))
     assert offered() == set(), "it cannot morph"
 
 
 def test_an_animation_plays_every_page_there_and_back(tmp_path):
     pages = [Image.new("L", (5, 4), 60 * k) for k in range(4)]
-    write_moving(pages, tmp_path / "x.png")
+    write_animation(pages, tmp_path / "x.png")
     with Image.open(tmp_path / "x.png") as moving:
         assert moving.is_animated and moving.info["loop"] == 0
         played = [(np.asarray(p)[0, 0], p.info["duration"]) for p in ImageSequence.Iterator(moving)]
@@ -144,5 +149,5 @@ def test_classes_are_dealt_out_in_turn_beyond_a_chunk():
 def test_the_first_sample_moves_no_latent():
     domain = ImageDomain(1, 4, 4, LABELS)
     later = domain.sample(Shade(), 3, keyed_rng(0), 64)
-    raw = sample_once(Shade(), 3, keyed_rng(0), torch.tensor([4, 5, 6]))
+    raw = sample_batch(Shade(), 3, keyed_rng(0), torch.tensor([4, 5, 6]))
     assert [s.tobytes() for s in later] == [s.tobytes() for s in domain.decode(raw)]

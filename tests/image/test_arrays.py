@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from multigan.image.datasets import sources
-from multigan.image.datasets.images import open_images
+from multigan.image.datasets.images import load_images
 from multigan.image.formats.arrays import read_idx, read_npz
 from multigan.image.formats.decode import Size
 
@@ -151,7 +151,7 @@ def test_idx_files_are_read_alone_or_as_a_folder(tmp_path):
     for name, part in {"train": slice(8), "t10k": slice(8, 12)}.items():
         (tmp_path / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(BYTES[part])))
         (tmp_path / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS[part])))
-    data = open_images(str(tmp_path), resolution=6)
+    data = load_images(str(tmp_path), resolution=6)
     assert data.domain.labels == ("3", "5", "9") and len(data) == 12
     pictures = read_idx(str(tmp_path), SIZE)
     assert np.array_equal(pictures.pixels[:4, 0].numpy(), BYTES[8:]), "t10k comes first"
@@ -174,7 +174,7 @@ def test_idx_files_are_read_alone_or_as_a_folder(tmp_path):
 def test_damaged_idx_files_are_refused(content, answer, tmp_path):
     (tmp_path / "x-images-idx3-ubyte").write_bytes(content)
     with pytest.raises(ValueError, match=answer):
-        open_images(str(tmp_path), resolution=6)
+        load_images(str(tmp_path), resolution=6)
 
 
 def test_what_has_another_size_is_cut_around_its_centre_and_scaled(tmp_path):
@@ -188,7 +188,7 @@ def test_what_has_another_size_is_cut_around_its_centre_and_scaled(tmp_path):
 def test_mnist_is_read_from_its_files():
     if not MNIST.is_dir():
         pytest.skip("the MNIST files are not here")
-    data = open_images(str(MNIST), resolution=28)
+    data = load_images(str(MNIST), resolution=28)
     assert data.domain.labels == tuple("0123456789") and len(data) == 10_000
     assert data.batch(torch.arange(5)).condition.tolist() == [7, 2, 1, 0, 4]
 
@@ -196,16 +196,16 @@ def test_mnist_is_read_from_its_files():
 def test_fashion_is_read_where_debian_installs_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "FASHION", str(tmp_path / "fashion"))
     with pytest.raises(ValueError, match="install Debian's dataset-fashion-mnist, or name a fold"):
-        open_images("fashion-mnist", resolution=6)
+        load_images("fashion-mnist", resolution=6)
     (tmp_path / "fashion").mkdir()
     (tmp_path / "fashion" / "train-images-idx3-ubyte").write_bytes(idx(BYTES))
     (tmp_path / "fashion" / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(12) % 10))
     sources.read_pictures.cache_clear()
-    names = open_images("fashion-mnist", resolution=6).domain.labels
+    names = load_images("fashion-mnist", resolution=6).domain.labels
     assert (names[0], names[9], len(set(names))) == ("t-shirt", "boot", 10)
 
 
 def test_a_file_of_no_known_kind_lists_the_known_ones(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "one.png")
     with pytest.raises(ValueError, match=r"one.png: wanted a folder, a file of .zip, .npz, .npy, "):
-        open_images(str(tmp_path / "one.png"), resolution=6)
+        load_images(str(tmp_path / "one.png"), resolution=6)

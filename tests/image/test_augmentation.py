@@ -9,21 +9,21 @@ from torch.autograd import gradcheck, gradgradcheck
 
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe, rebuild
+from multigan.core.serialization import from_config, to_config
 from multigan.engine.trainer import AdversarialTrainer
-from multigan.image.augmentation.color import COLOURS, recolour
+from multigan.image.augmentation.color import COLOR_OPS, color_augment
 from multigan.image.augmentation.geometric import (
-    MOVES,
-    fill_rectangle,
-    move,
-    read_at,
-    shift_and_fill,
+    GEOMETRIC_OPS,
+    bilinear_gather,
+    cutout,
+    geometric_augment,
+    translate,
 )
 from multigan.image.augmentation.pipelines import (
     STRENGTHS,
-    AugmentationPipeline,
     DiffAugment,
-    augmentation,
+    ScheduledAugment,
+    build_augment,
 )
 from tests.run_helpers import tiny_recipe
 
@@ -36,7 +36,7 @@ def pictures(n=6, channels=3, height=8, width=8, dtype=torch.float32):
 
 def full(**options):
     """The pipeline with every coin falling."""
-    pipeline = AugmentationPipeline(1.0, start=1.0, strengths=dict.fromkeys(STRENGTHS, 1.0))
+    pipeline = ScheduledAugment(1.0, start=1.0, strengths=dict.fromkeys(STRENGTHS, 1.0))
     pipeline.anneal(options.get("progress", 0.5))
     return pipeline
 
@@ -71,7 +71,7 @@ def test_derivatives_of_both_orders_are_those_of_finite_differences(augment):
 
 
 def test_at_chance_zero_nothing_is_done_and_the_chance_follows_a_cosine():
-    pipeline = AugmentationPipeline(0.4, start=0.0, until=0.5)
+    pipeline = ScheduledAugment(0.4, start=0.0, fraction=0.5)
     x = pictures()
     assert pipeline(x, LABELS, keyed_rng(0))[0] is x
     chances = [pipeline.anneal(t)["augment/p"] for t in (0, 0.125, 0.25, 0.5, 1)]
@@ -81,7 +81,7 @@ def test_at_chance_zero_nothing_is_done_and_the_chance_follows_a_cosine():
 
 @pytest.mark.parametrize("name", STRENGTHS)
 def test_each_coin_falls_as_often_as_it_says(name):
-    pipeline = AugmentationPipeline(0.5, start=0.5, strengths={name: 0.5})
+    pipeline = ScheduledAugment(0.5, start=0.5, strengths={name: 0.5})
     x = pictures(1, height=16, width=16).expand(2000, -1, -1, -1)
     changed = (pipeline(x, None, keyed_rng(name))[0] != x).flatten(1).any(1).float().mean()
     nothing = {"flip": 1 / 2, "turn": 1 / 4, "luma_flip": 1 / 2, "jump": (1 / 4) ** 2}
@@ -92,11 +92,11 @@ def test_each_coin_falls_as_often_as_it_says(name):
 def test_flips_quarter_turns_and_whole_shifts_are_exact():
     x = pictures(64, height=7, width=7)
     for name in ("flip", "turn"):
-        y = move(x, {name: 1.0}, keyed_rng(name))
+        y = geometric_augment(x, {name: 1.0}, keyed_rng(name))
         turned = [x.flip(3), x] if name == "flip" else [x.rot90(k, (2, 3)) for k in range(4)]
         matches = torch.stack([(y == t).flatten(1).all(1) for t in turned])
         assert matches.any(0).all() and matches.any(1).all(), name
-    y = move(x.expand(64, 3, 7, 7), {"jump": 1.0}, keyed_rng("jump"))
+    y = geometric_augment(x.expand(64, 3, 7, 7), {"jump": 1.0}, keyed_rng("jump"))
     for before, after in zip(x, y, strict=True):
         inside = [
             (down, across)
@@ -110,7 +110,7 @@ def test_flips_quarter_turns_and_whole_shifts_are_exact():
 def test_reading_between_pixels_is_bilinear_and_mirrors_the_border():
     x = torch.arange(4.0).reshape(1, 1, 1, 4)  # 0 1 2 3
     across = torch.tensor([[[0.25, 1.5, -1.0, 4.0, 3.5]]])
-    read = read_at(x, torch.zeros_like(across), across)
+    read = bilinear_gather(x, torch.zeros_like(across), across)
     assert read.flatten().tolist() == [0.25, 1.5, 1.0, 2.0, 2.5]
 
 
@@ -118,7 +118,7 @@ def test_a_rotation_turns_a_ramp():
     """A linear picture stays linear under any affine map: slopes rotate, lengths stay."""
     down, across = torch.meshgrid(torch.arange(33.0) - 16, torch.arange(33.0) - 16, indexing="ij")
     x = (2 * across + down).expand(8, 1, 33, 33)
-    y = move(x, {"rotate": 1.0}, keyed_rng("ramp"))[:, 0, 12:21, 12:21]
+    y = geometric_augment(x, {"rotate": 1.0}, keyed_rng("ramp"))[:, 0, 12:21, 12:21]
     steep_down, steep_across = y.diff(dim=1)[:, :, :-1], y.diff(dim=2)[:, :-1]
     lengths = (steep_down.square() + steep_across.square()).sqrt()
     torch.testing.assert_close(lengths, torch.full_like(lengths, math.sqrt(5)), rtol=1e-3, atol=0)
@@ -130,7 +130,7 @@ def test_colours_do_what_their_names_say():
     grey, chroma = x.mean(1, keepdim=True), x - x.mean(1, keepdim=True)
 
     def after(name):
-        y = recolour(x, {name: 1.0}, keyed_rng(name))
+        y = color_augment(x, {name: 1.0}, keyed_rng(name))
         return y.mean(1, keepdim=True), y - y.mean(1, keepdim=True)
 
     new_grey, new_chroma = after("brightness")
@@ -151,9 +151,9 @@ def test_colours_do_what_their_names_say():
 
 def test_grey_pictures_know_no_hue_and_their_brightness_is_that_of_colour():
     grey = pictures(channels=1)
-    for name in COLOURS:
-        alone = recolour(grey, {name: 1.0}, keyed_rng(name))
-        as_colour = recolour(grey.expand(-1, 3, -1, -1), {name: 1.0}, keyed_rng(name))
+    for name in COLOR_OPS:
+        alone = color_augment(grey, {name: 1.0}, keyed_rng(name))
+        as_colour = color_augment(grey.expand(-1, 3, -1, -1), {name: 1.0}, keyed_rng(name))
         torch.testing.assert_close(alone, as_colour.mean(1, keepdim=True), atol=1e-5, rtol=1e-5)
         if name in ("hue", "saturation"):
             torch.testing.assert_close(alone, grey, atol=1e-5, rtol=1e-5)
@@ -161,13 +161,13 @@ def test_grey_pictures_know_no_hue_and_their_brightness_is_that_of_colour():
 
 def test_a_cutout_takes_half_of_each_side_at_most_and_a_shift_brings_zeros_in():
     x = torch.ones(500, 1, 8, 8)
-    gone = 1 - fill_rectangle(x, torch.full((500,), 0.5), keyed_rng(0)).mean((1, 2, 3))
+    gone = 1 - cutout(x, torch.full((500,), 0.5), keyed_rng(0)).mean((1, 2, 3))
     assert gone.max() == 0.25 and 0.1 < gone.mean() < 0.2  # inside: (4 / 8)^2
-    y = shift_and_fill(x, 1 / 8, keyed_rng(0))
+    y = translate(x, 1 / 8, keyed_rng(0))
     left = y.mean((1, 2, 3)) * 64
     assert {int(n) for n in left.round()} == {64, 56, 49}
     ramp = torch.arange(64.0).reshape(1, 1, 8, 8).expand(50, -1, -1, -1) + 1
-    for shifted in shift_and_fill(ramp, 1 / 8, keyed_rng(1))[:, 0]:
+    for shifted in translate(ramp, 1 / 8, keyed_rng(1))[:, 0]:
         steps = shifted[3] - ramp[0, 0, 3]
         assert len(set(steps[1:-1].tolist())) == 1
 
@@ -179,19 +179,19 @@ def test_diff_augment_stays_within_its_stated_bounds():
 
 
 def test_augmentations_survive_json_and_unknown_names_are_told():
-    for augment in (DiffAugment(["colour"]), AugmentationPipeline(0.2, strengths={"flip": 1.0})):
-        text = json.dumps(describe(augment))
-        assert json.dumps(describe(rebuild(json.loads(text)))) == text
+    for augment in (DiffAugment(["colour"]), ScheduledAugment(0.2, strengths={"flip": 1.0})):
+        text = json.dumps(to_config(augment))
+        assert json.dumps(to_config(from_config(json.loads(text)))) == text
     with pytest.raises(ValueError, match=r"policy names \['color'\]; known: colour, translation"):
         DiffAugment(["color"])
     with pytest.raises(ValueError, match=r"no operations \['blur'\]; known: flip, turn, "):
-        AugmentationPipeline(strengths={"blur": 1.0})
+        ScheduledAugment(strengths={"blur": 1.0})
     with pytest.raises(ValueError, match="end is 2; wanted 0 to 1"):
-        AugmentationPipeline(2)
+        ScheduledAugment(2)
     with pytest.raises(ValueError, match="augment is 'ada'; known: none, diff, pipeline, adaptive"):
-        augmentation("ada", 0.3)
-    assert augmentation("none", 0.3) is None
-    assert set(MOVES) | set(COLOURS) | {"cutout"} == set(STRENGTHS)
+        build_augment("ada", 0.3)
+    assert build_augment("none", 0.3) is None
+    assert set(GEOMETRIC_OPS) | set(COLOR_OPS) | {"cutout"} == set(STRENGTHS)
 
 
 @pytest.mark.parametrize("name", ["diff", "pipeline"])
@@ -219,7 +219,7 @@ def test_the_penalty_is_taken_before_the_augmentation(monkeypatch):
     from multigan.engine.objective import Objective
 
     class Linear(torch.nn.Module):
-        couples_batch = False
+        uses_batch_statistics = False
 
         def forward(self, x, condition=None):
             return x.flatten(1).sum(1)

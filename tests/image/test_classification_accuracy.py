@@ -7,13 +7,13 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
-from multigan.core.protocols import Batch, Sampler, Unmeasurable
+from multigan.core.protocols import Batch, EvaluationSkipped, Sampler
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe, rebuild
+from multigan.core.serialization import from_config, to_config
 from multigan.image.datasets import sources
-from multigan.image.datasets.few_shot import ScarceImages
+from multigan.image.datasets.few_shot import FewShotImages
 from multigan.image.metrics import classification_accuracy
-from multigan.image.spec import quantised
+from multigan.image.spec import quantize
 from tests.image.image_factory import folder_of
 
 
@@ -35,21 +35,21 @@ def stripes(n: int, seed: int, noise: float = 0.3) -> Batch:
 
 
 def test_exactly_so_many_of_each_class_are_seen_and_all_others_held_out():
-    few = ScarceImages("digits", 8, per_class=3, chosen=1)
+    few = FewShotImages("digits", 8, per_class=3, chosen=1)
     known, others = few.everything(), few.split("test").everything()
     assert known.condition.bincount().tolist() == [3] * 10 and len(others.x) == 1797 - 30
     there = {picture.numpy().tobytes() for picture in others.x}
     assert not there & {picture.numpy().tobytes() for picture in known.x}
     assert torch.equal(few.split("valid").everything().x, known.x)
-    assert torch.equal(ScarceImages("digits", 8, 3, 1).everything().x, known.x)
-    assert not torch.equal(ScarceImages("digits", 8, 3, 2).everything().x, known.x)
+    assert torch.equal(FewShotImages("digits", 8, 3, 1).everything().x, known.x)
+    assert not torch.equal(FewShotImages("digits", 8, 3, 2).everything().x, known.x)
     prints = {
         few.fingerprint,
         few.split("test").fingerprint,
-        ScarceImages("digits", 8, 3).fingerprint,
+        FewShotImages("digits", 8, 3).fingerprint,
     }
     assert len(prints) == 3
-    again = rebuild(json.loads(json.dumps(describe(few.split("test")))))
+    again = from_config(json.loads(json.dumps(to_config(few.split("test")))))
     assert again.fingerprint == few.split("test").fingerprint and again.domain == few.domain
 
 
@@ -65,13 +65,13 @@ def test_exactly_so_many_of_each_class_are_seen_and_all_others_held_out():
 )
 def test_what_cannot_be_chosen_is_one_line(options, answer):
     with pytest.raises(ValueError, match=answer):
-        ScarceImages("digits", 8, **options)
+        FewShotImages("digits", 8, **options)
 
 
 def test_pictures_without_classes_are_refused(tmp_path):
     root = folder_of(tmp_path / "plain", 12, classes=())
     with pytest.raises(ValueError, match="plain: pictures without classes; wanted sub-folders"):
-        ScarceImages(str(root), 8, 2)
+        FewShotImages(str(root), 8, 2)
 
 
 def test_a_classifier_learns_what_can_be_told_apart_and_nothing_else():
@@ -109,16 +109,18 @@ def test_a_batch_pairs_pictures_with_their_labels_and_reaches_all_of_them(monkey
         assert torch.equal(batch.x[:, 0, 0, 0], batch.condition.float())
     assert not torch.equal(batches[0].condition, batches[1].condition)
     assert torch.cat([batch.condition for batch in batches]).unique().tolist() == labels.tolist()
-    monkeypatch.setattr(classification_accuracy, "moved_about", lambda x, rng: x + 100)
+    monkeypatch.setattr(classification_accuracy, "random_affine", lambda x, rng: x + 100)
     moved = classification_accuracy._batch([(pictures, 1.0)], True, keyed_rng(0))
     assert torch.equal(moved.x, batches[0].x + 100)
     assert torch.equal(moved.condition, batches[0].condition)
 
 
 def test_moved_pictures_are_learnt_from_in_the_column_moved_only_and_never_judged(monkeypatch):
-    monkeypatch.setattr(classification_accuracy, "moved_about", lambda x, rng: torch.zeros_like(x))
+    monkeypatch.setattr(
+        classification_accuracy, "random_affine", lambda x, rng: torch.zeros_like(x)
+    )
     known, held_out = stripes(20, 0), stripes(200, 1)
-    rows = classification_accuracy.worth(
+    rows = classification_accuracy.synthetic_data_gain(
         known, {"made": stripes(20, 2)}, held_out, classes=2, share=0.5, seed=0
     )
     nothing = pytest.approx(0.5, abs=1e-6)  # learnt from blank pictures
@@ -138,7 +140,9 @@ def test_gains_are_differences_to_real_pictures_alone():
         "more": stripes(400, 2, noise=2.0),
         "wrong": known._replace(condition=1 - known.condition),
     }
-    rows = classification_accuracy.worth(known, made, held_out, classes=2, share=0.5, seed=0)
+    rows = classification_accuracy.synthetic_data_gain(
+        known, made, held_out, classes=2, share=0.5, seed=0
+    )
     assert list(rows) == ["real", "more", "wrong"] and list(rows["real"]) == ["plain", "moved"]
     for row in (rows["more"], rows["wrong"]):
         assert row["gain_plain"] == row["plain"] - rows["real"]["plain"]
@@ -151,17 +155,19 @@ def test_usual_augmentation_turns_and_shifts_within_its_limits(monkeypatch):
     picture = torch.rand(1, 1, 16, 16, generator=keyed_rng(0))
     monkeypatch.setattr(classification_accuracy, "TURN", 0.0)
     monkeypatch.setattr(classification_accuracy, "SHIFT", 0.0)
-    torch.testing.assert_close(classification_accuracy.moved_about(picture, keyed_rng(1)), picture)
+    torch.testing.assert_close(
+        classification_accuracy.random_affine(picture, keyed_rng(1)), picture
+    )
     monkeypatch.setattr(classification_accuracy, "SHIFT", 1 / 8)
     turn, down, across = (2 * torch.rand(3, 1, generator=keyed_rng(1)) - 1).flatten().tolist()
     places = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
     shifted = [places[0] + 2 * down, places[1] + 2 * across]
     wanted = map_coordinates(picture[0, 0].numpy(), shifted, order=1, mode="nearest")
-    found = classification_accuracy.moved_about(picture, keyed_rng(1))[0, 0]
+    found = classification_accuracy.random_affine(picture, keyed_rng(1))[0, 0]
     torch.testing.assert_close(found, torch.from_numpy(wanted), atol=1e-5, rtol=0)
     monkeypatch.setattr(classification_accuracy, "SHIFT", 0.0)
     monkeypatch.setattr(classification_accuracy, "TURN", math.pi / 2 / turn)
-    found = classification_accuracy.moved_about(picture, keyed_rng(1))[0, 0]
+    found = classification_accuracy.random_affine(picture, keyed_rng(1))[0, 0]
     quarter = [torch.rot90(picture[0, 0], k) for k in (1, -1)]
     assert min(float((found - q).abs().max()) for q in quarter) < 1e-4
 
@@ -183,9 +189,9 @@ class Stripes(torch.nn.Module):
 
 
 def test_the_domain_judges_by_the_held_out_split_only():
-    few = ScarceImages("digits", 8, per_class=2, generated=4)
+    few = FewShotImages("digits", 8, per_class=2, generated=4)
     sampler = Sampler(few.domain, Stripes())
-    with pytest.raises(Unmeasurable, match="all pictures but the few to train on are kept"):
+    with pytest.raises(EvaluationSkipped, match="all pictures but the few to train on are kept"):
         few.domain.evaluate(sampler, few.split("valid"), keyed_rng(0), None)
     table = few.domain.evaluate(sampler, few.split("test"), keyed_rng(0), None)
     assert list(table.rows) == ["real", "Gaussian per class", "this model"]
@@ -199,12 +205,12 @@ def test_truncation_reaches_the_pictures_that_are_judged(monkeypatch):
     seen = {}
     monkeypatch.setattr(
         classification_accuracy,
-        "worth",
+        "synthetic_data_gain",
         lambda known, made, *rest: seen.update(made) or {"real": {}},
     )
     spread = {}
     for limit in (None, 0.01):
-        few = ScarceImages("digits", 8, per_class=2, generated=20, truncation=limit)
+        few = FewShotImages("digits", 8, per_class=2, generated=20, truncation=limit)
         few.domain.evaluate(Sampler(few.domain, Stripes()), few.split("test"), keyed_rng(0), None)
         spread[limit] = seen["this model"].x[:20].std(0).mean()
         assert seen["this model"].condition.bincount().tolist() == [20] * 10
@@ -212,7 +218,7 @@ def test_truncation_reaches_the_pictures_that_are_judged(monkeypatch):
 
 
 def test_a_generator_of_what_is_not_finite_is_not_judged():
-    few = ScarceImages("digits", 8, per_class=2, generated=4)
+    few = FewShotImages("digits", 8, per_class=2, generated=4)
     diverged = Stripes()
     torch.nn.init.constant_(diverged.level, math.nan)
     with pytest.raises(ValueError, match="not finite; its training diverged"):
@@ -222,8 +228,10 @@ def test_a_generator_of_what_is_not_finite_is_not_judged():
 def test_made_pictures_are_judged_as_files_would_keep_them(monkeypatch):
     seen = {}
     monkeypatch.setattr(
-        classification_accuracy, "worth", lambda known, made, *rest: seen.update(made) or {"r": {}}
+        classification_accuracy,
+        "synthetic_data_gain",
+        lambda known, made, *rest: seen.update(made) or {"r": {}},
     )
-    ScarceImages("digits", 8, 2, generated=3, subset="test").judge(Stripes(), keyed_rng(0))
+    FewShotImages("digits", 8, 2, generated=3, subset="test").judge(Stripes(), keyed_rng(0))
     for batch in seen.values():
-        assert torch.equal(batch.x, quantised(batch).x)
+        assert torch.equal(batch.x, quantize(batch).x)

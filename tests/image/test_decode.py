@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from multigan.image.formats import decode as formats_decode
-from multigan.image.formats.decode import Size, Unusable, decode, decode_one
+from multigan.image.formats.decode import Size, SkippedFile, decode, decode_one
 from tests.image.image_factory import content, picture
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
@@ -83,7 +83,7 @@ def test_a_giant_is_refused_before_it_is_decoded(monkeypatch):
     for side in (8_001, 12_000, 20_000):  # below, between and above Pillow's own two limits
         bomb = content(Image.new("1", (side, side)))
         assert len(bomb) < 1_000_000
-        with pytest.raises(Unusable, match="too large"):
+        with pytest.raises(SkippedFile, match="too large"):
             decode(bomb, Size(8, 8))
 
 

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from multigan.image.formats import decode as formats_decode
-from multigan.image.formats.decode import LARGE, MOST_MEMORY, MOST_PIXELS, Size, Unusable, decode
-from multigan.image.formats.large_images import footprint
+from multigan.image.formats.decode import LARGE, MAX_PIXELS, MOST_MEMORY, Size, SkippedFile, decode
+from multigan.image.formats.large_images import decode_memory
 from tests.image.image_factory import content
 
 SIDE = 2_100  # a picture that is converted in strips
@@ -75,7 +75,7 @@ def told(data):
     with Image.open(io.BytesIO(data)) as image:
         area = image.width * image.height
         image.draft("RGB", (32, 32))
-        return footprint(image, data, area)
+        return decode_memory(image, data, area)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux")
@@ -99,7 +99,7 @@ def test_no_file_takes_more_than_was_told(tmp_path):
 
 
 def test_four_bytes_for_each_of_the_most_pixels_are_there():
-    assert 4 * MOST_PIXELS < MOST_MEMORY < 300 * MIB
+    assert 4 * MAX_PIXELS < MOST_MEMORY < 300 * MIB
     assert SIDE**2 > LARGE
 
 
@@ -111,5 +111,5 @@ def test_what_would_take_too_much_is_refused_before_it_is_decoded(monkeypatch):
     monkeypatch.setattr(formats_decode, "MOST_MEMORY", needed - 1)
     monkeypatch.setattr(Image.Image, "load", None)
     message = f"^too large: 100 x 80 pixels take {needed:,} bytes to decode; wanted {needed - 1:,}"
-    with pytest.raises(Unusable, match=message):
+    with pytest.raises(SkippedFile, match=message):
         decode(data, Size(8, 8))

@@ -5,7 +5,7 @@ import sys
 import pytest
 import torch
 
-from multigan.image.commands import check
+from multigan.image.commands import inspect_images
 from multigan.image.datasets import sources
 from multigan.image.formats import decode_workers
 from multigan.image.formats.decode import Size
@@ -75,7 +75,7 @@ def test_the_files_it_crashed_on_are_named_and_the_rest_is_kept(
     with pytest.warns(UserWarning, match=told):
         pixels = read_folder(str(deadly(root, gone)), SIZE).pixels
     assert torch.equal(pixels, whole[[k for k in range(30) if k not in gone]])
-    check(str(root), resolution=8)
+    inspect_images(str(root), resolution=8)
     line = f"not used: 0029.png: the decoder crashed on it (status {status})"
     assert line in capsys.readouterr().out.splitlines()
 

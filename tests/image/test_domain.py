@@ -8,11 +8,11 @@ from torch import nn
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe, rebuild
-from multigan.image.datasets.images import open_images
-from multigan.image.domain import GAP, PAPER, ImageDomain
-from multigan.image.metrics.evaluation import draw
-from multigan.image.spec import from_bytes, to_bytes
+from multigan.core.serialization import from_config, to_config
+from multigan.image.datasets.images import load_images
+from multigan.image.domain import BACKGROUND, GAP, ImageDomain
+from multigan.image.metrics.evaluation import sample_images
+from multigan.image.spec import from_uint8, to_uint8
 
 DIGITS = tuple(str(digit) for digit in range(10))
 GREY = ImageDomain(1, 8, 8, DIGITS)
@@ -59,14 +59,14 @@ def pixels_of(file):
 
 def test_bytes_and_floats_are_inverse_and_clamped():
     every = torch.arange(256, dtype=torch.uint8)
-    assert torch.equal(to_bytes(from_bytes(every)), every)
-    assert to_bytes(torch.tensor([-9.0, -1.0, 0.0, 1.0, 9.0])).tolist() == [0, 0, 128, 255, 255]
-    assert from_bytes(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
+    assert torch.equal(to_uint8(from_uint8(every)), every)
+    assert to_uint8(torch.tensor([-9.0, -1.0, 0.0, 1.0, 9.0])).tolist() == [0, 0, 128, 255, 255]
+    assert from_uint8(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
 
 
 @pytest.mark.parametrize("domain", [GREY, COLOUR])
 def test_samples_survive_decoding_writing_and_reading(domain, tmp_path):
-    x = 1.2 * draw(Shades(domain), 5, keyed_rng(0), None).x
+    x = 1.2 * sample_images(Shades(domain), 5, keyed_rng(0), None).x
     samples = domain.decode(x)
     assert {(s.mode, s.size) for s in samples} == {
         ("L" if domain.channels == 1 else "RGB", (domain.width, domain.height))
@@ -75,7 +75,7 @@ def test_samples_survive_decoding_writing_and_reading(domain, tmp_path):
     assert [file.name for file in files] == [f"{k:06d}.png" for k in range(5)] + ["grid.png"]
     assert sorted(tmp_path.glob("new/*")) == sorted(files), "temporary files are left"
     read = domain.encode(domain.read_samples(tmp_path / "new"))
-    assert torch.equal(read, from_bytes(to_bytes(x)))
+    assert torch.equal(read, from_uint8(to_uint8(x)))
     torch.testing.assert_close(read, x.clamp(-1, 1), atol=1 / 255 + 1e-6, rtol=0)
 
 
@@ -95,7 +95,7 @@ def test_nothing_to_write_writes_nothing(tmp_path):
 def test_classes_are_drawn_in_turn_and_the_generator_is_told():
     samples = Sampler(GREY, Shades(GREY)).sample(20, seed=0)
     first_rows = [np.array(sample)[0, 0] for sample in samples]
-    assert first_rows == [to_bytes(torch.tensor(k % 10 / 10)).item() for k in range(20)]
+    assert first_rows == [to_uint8(torch.tensor(k % 10 / 10)).item() for k in range(20)]
     assert [sample.info["label"] for sample in samples] == [*DIGITS, *DIGITS]
 
 
@@ -125,7 +125,7 @@ def flat_pictures(labels):
 def centres(file, domain=GREY):
     """The grey level in the middle of every tile of a preview."""
     grid = pixels_of(file)
-    assert grid[0, 0] == PAPER
+    assert grid[0, 0] == BACKGROUND
     side = 64 + GAP
     return [[int(level) for level in row] for row in grid[GAP + 32 :: side, GAP + 32 :: side]]
 
@@ -133,7 +133,7 @@ def centres(file, domain=GREY):
 def test_the_preview_shows_a_row_per_class(tmp_path):
     (file,) = GREY.preview(flat_pictures(DIGITS * 2 + ("0", "1")), tmp_path / "step-1.5")
     assert file == tmp_path / "step-1.5.png"
-    rows = [[k, k, k if k < 2 else PAPER] for k in range(10)]
+    rows = [[k, k, k if k < 2 else BACKGROUND] for k in range(10)]
     assert centres(file) == rows
 
 
@@ -141,9 +141,13 @@ def test_the_preview_shows_a_row_per_class(tmp_path):
     ("labels", "columns", "rows"),
     [
         (["7"] * 4, None, [[7, 7], [7, 7]]),  # one class: a square
-        (["0", "1", "2", "3", "4"], None, [[0, 1, 2], [3, 4, PAPER]]),  # each once: a square
+        (["0", "1", "2", "3", "4"], None, [[0, 1, 2], [3, 4, BACKGROUND]]),  # each once: a square
         (["0", "1"] * 3, 3, [[0, 1, 0], [1, 0, 1]]),  # a given number: in the given order
-        (["0", "1"] * 16, None, [[0] * 12, [0] * 4 + [PAPER] * 8, [1] * 12, [1] * 4 + [PAPER] * 8]),
+        (
+            ["0", "1"] * 16,
+            None,
+            [[0] * 12, [0] * 4 + [BACKGROUND] * 8, [1] * 12, [1] * 4 + [BACKGROUND] * 8],
+        ),
     ],
 )
 def test_the_preview_arranges_what_there_is(labels, columns, rows, tmp_path):
@@ -152,7 +156,7 @@ def test_the_preview_arranges_what_there_is(labels, columns, rows, tmp_path):
 
 
 def test_a_preview_enlarges_by_whole_factors_without_blurring(tmp_path):
-    samples = COLOUR.decode(draw(Shades(COLOUR), 1, keyed_rng(0), None).x)
+    samples = COLOUR.decode(sample_images(Shades(COLOUR), 1, keyed_rng(0), None).x)
     (file,) = COLOUR.preview(samples, tmp_path / "one")
     grid = pixels_of(file)[GAP:-GAP, GAP:-GAP]
     assert grid.shape == (40, 60, 3)
@@ -161,14 +165,14 @@ def test_a_preview_enlarges_by_whole_factors_without_blurring(tmp_path):
 
 
 def test_the_domain_survives_json():
-    assert rebuild(describe(GREY)) == GREY
-    assert describe(GREY)["part"] == "image/ImageDomain"
-    assert GREY.selection == "frechet"
+    assert from_config(to_config(GREY)) == GREY
+    assert to_config(GREY)["component"] == "image/ImageDomain"
+    assert GREY.selection_metric == "frechet"
 
 
 @pytest.fixture(scope="module")
 def digits():
-    return open_images("digits", resolution=8)
+    return load_images("digits", resolution=8)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from multigan.core.rng import keyed_rng
 from multigan.image.datasets.stacked import StackedImages
 from multigan.image.domain import ImageDomain
 from multigan.image.metrics import evaluation, image_metrics
-from multigan.image.spec import from_bytes, quantised
+from multigan.image.spec import from_uint8, quantize
 
 DOMAIN = ImageDomain(1, 8, 8)
 
@@ -21,7 +21,7 @@ class Speckle:
     def __init__(self, name="train"):
         self.fingerprint = name
         pixels = torch.randint(256, (60, 1, 8, 8), generator=keyed_rng(name), dtype=torch.uint8)
-        self.x = from_bytes(pixels)
+        self.x = from_uint8(pixels)
 
     def __len__(self):
         return len(self.x)
@@ -48,7 +48,7 @@ class Between(nn.Module):
 
 
 def is_kept_by_files(x):
-    return torch.equal(quantised(Batch(x)).x, x)
+    return torch.equal(quantize(Batch(x)).x, x)
 
 
 def table(generator, cache):
@@ -63,7 +63,7 @@ def test_every_row_is_measured_as_bytes(cache, monkeypatch):
         seen.append(fake.x)
         return {"kernel": 0.5, "kernel_sd": 0.125}
 
-    monkeypatch.setattr(image_metrics, "measure", recording)
+    monkeypatch.setattr(image_metrics, "image_metrics", recording)
     found = table(Between(), cache)
     assert len(seen) == len(found.rows) == 4
     assert all(map(is_kept_by_files, seen)) and not is_kept_by_files(torch.randn(9))
@@ -73,7 +73,7 @@ def test_every_row_is_measured_as_bytes(cache, monkeypatch):
 def test_the_interval_of_the_kernel_distance_is_one_sd_on_either_side(cache, monkeypatch):
     spreads = iter((0.125, 0.25, 0.5, 1.0))
     row = lambda *_: {"kernel": 0.5, "kernel_sd": next(spreads)}  # noqa: E731
-    monkeypatch.setattr(image_metrics, "measure", row)
+    monkeypatch.setattr(image_metrics, "image_metrics", row)
     found = table(Between(), cache)
     for name, sd in zip(found.rows, (0.125, 0.25, 0.5, 1.0), strict=True):
         assert found.intervals[name] == {"kernel": (0.5 - sd, 0.5 + sd)}
@@ -111,8 +111,8 @@ class Pixels:
 
 def test_the_spread_of_the_kernel_distance_is_that_of_pairs_of_halves():
     real, fake = (torch.randn(80, 1, 2, 4, generator=keyed_rng(k)) for k in ("real", "fake"))
-    reference = image_metrics.refer_to(Pixels(), Batch(real), real)
-    row = image_metrics.measure(reference, Batch(fake), keyed_rng(0))
+    reference = image_metrics.make_reference(Pixels(), Batch(real), real)
+    row = image_metrics.image_metrics(reference, Batch(fake), keyed_rng(0))
     sets, rng = [x.flatten(1).double().numpy() for x in (real, fake)], np.random.default_rng(0)
     assert row["kernel"] == pytest.approx(squared_mmd(*sets))
     halves = [squared_mmd(*(rows[rng.permutation(80)[:40]] for rows in sets)) for _ in range(2000)]

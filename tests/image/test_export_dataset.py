@@ -5,9 +5,9 @@ import torch
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.image.commands import augment, folder_name
+from multigan.image.commands import export_dataset, folder_name
 from multigan.image.datasets import sources
-from multigan.image.datasets.images import open_images
+from multigan.image.datasets.images import load_images
 from multigan.image.domain import ImageDomain
 from tests.image.test_projector import Shade
 from tests.run_helpers import snapshot
@@ -26,9 +26,9 @@ def sampler():
 
 def test_what_is_written_is_read_back_as_a_labelled_set(sampler, tmp_path, capsys):
     out = tmp_path / "made"
-    augment(sampler, per_class=20, out=str(out))
+    export_dataset(sampler, per_class=20, out=str(out))
     assert capsys.readouterr().out == f"40 pictures of 2 classes in {out}: train --data {out}\n"
-    data = open_images(str(out), resolution=4)
+    data = load_images(str(out), resolution=4)
     assert data.domain.labels == ("dark", "light")
     batch = data.batch(torch.arange(40))
     assert batch.condition.tolist() == [0] * 20 + [1] * 20
@@ -45,7 +45,7 @@ def test_the_same_seed_writes_the_same_files_and_more_go_on_from_fewer(sampler, 
         "c": {"per_class": 3, "seed": 1},
         "d": {"per_class": 3, "truncation": 0.1},
     }.items():
-        augment(sampler, out=str(tmp_path / name), **options)
+        export_dataset(sampler, out=str(tmp_path / name), **options)
         made[name] = snapshot(tmp_path / name)
     assert made["a"].items() <= made["b"].items() and len(made["b"]) == 10
     assert not made["a"].items() & made["c"].items()
@@ -53,7 +53,7 @@ def test_the_same_seed_writes_the_same_files_and_more_go_on_from_fewer(sampler, 
 
 
 def test_no_two_classes_share_their_latents(sampler, tmp_path):
-    augment(sampler, per_class=4, out=str(tmp_path / "made"))
+    export_dataset(sampler, per_class=4, out=str(tmp_path / "made"))
     data = open_images_of(tmp_path / "made")
     centred = data - data.mean((1, 2), keepdim=True)
     assert (centred[:4] - centred[4:]).abs().flatten(1).amax(1).min() > 0.05
@@ -78,7 +78,7 @@ def open_images_of(folder):
 )
 def test_what_cannot_be_made_is_refused_in_one_line(labels, options, answer, tmp_path):
     with pytest.raises(ValueError, match=answer) as caught:
-        augment(
+        export_dataset(
             Sampler(ImageDomain(1, 4, 4, labels), Shade()), out=str(tmp_path / "made"), **options
         )
     assert "\n" not in str(caught.value) and not (tmp_path / "made").exists()
@@ -87,7 +87,7 @@ def test_what_cannot_be_made_is_refused_in_one_line(labels, options, answer, tmp
 def test_nothing_is_added_to_a_folder_that_holds_something(sampler, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
     with pytest.raises(ValueError, match="holds something already; choose another --out"):
-        augment(sampler, out=str(tmp_path))
+        export_dataset(sampler, out=str(tmp_path))
     assert set(snapshot(tmp_path)) == {"mine.txt"}
 
 
@@ -95,7 +95,7 @@ def test_a_generator_of_something_else_is_refused(tmp_path):
     from multigan.points.domain import PointsDomain
 
     with pytest.raises(ValueError, match="this generator draws no pictures"):
-        augment(Sampler(PointsDomain("ring"), Shade()), out=str(tmp_path / "made"))
+        export_dataset(Sampler(PointsDomain("ring"), Shade()), out=str(tmp_path / "made"))
 
 
 def test_a_class_name_stays_inside_its_folder_and_no_two_become_one(tmp_path):
@@ -115,5 +115,5 @@ def test_a_class_name_stays_inside_its_folder_and_no_two_become_one(tmp_path):
     assert folders[:4] == ["cat", "t-shirt%2Ftop", "%2E.", "%2E.%2F..%2Fx"]
     assert folders[8] == "Größe 4.5" and len(set(folders)) == len(names)
     sampler = Sampler(ImageDomain(1, 4, 4, ("../../out", "/abs")), Shade())
-    augment(sampler, per_class=1, out=str(tmp_path / "a" / "b"))
+    export_dataset(sampler, per_class=1, out=str(tmp_path / "a" / "b"))
     assert set(snapshot(tmp_path)) == {"a/b/%2E.%2F..%2Fout/000000.png", "a/b/%2Fabs/000000.png"}

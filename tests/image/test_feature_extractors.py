@@ -9,9 +9,9 @@ from torch import nn
 
 from multigan.image.metrics import feature_extractors
 from multigan.image.metrics.feature_extractors import (
-    ChannelExtractor,
-    FileExtractor,
-    open_extractor,
+    PerChannelExtractor,
+    TorchScriptExtractor,
+    get_extractor,
 )
 from tests.image.tiny import Pictures
 
@@ -43,7 +43,7 @@ def scripted(module, file):
 
 def test_a_torchscript_file_sees_rgb_bytes_and_is_asked_for_features(tmp_path):
     file = scripted(Means(), tmp_path / "inception.pt")
-    extractor = open_extractor(str(file), Pictures(), (1, 8, 8), 2, tmp_path)
+    extractor = get_extractor(str(file), Pictures(), (1, 8, 8), 2, tmp_path)
     x = torch.full((2, 1, 8, 8), -1.0)
     x[1, 0, 0, 0] = 1
     assert extractor.width == 6
@@ -54,7 +54,7 @@ def test_a_torchscript_file_sees_rgb_bytes_and_is_asked_for_features(tmp_path):
 
 
 def test_a_torchscript_file_without_that_argument_is_called_plainly(tmp_path):
-    extractor = FileExtractor(scripted(Flat(), tmp_path / "flat.pt"), COLOUR)
+    extractor = TorchScriptExtractor(scripted(Flat(), tmp_path / "flat.pt"), COLOUR)
     assert extractor.features(torch.ones(2, *COLOUR)).tolist() == [[255.0] * 192] * 2
 
 
@@ -62,13 +62,13 @@ def test_what_is_no_torchscript_file_is_refused_in_one_line(tmp_path):
     file = tmp_path / "weights.pt"
     file.write_bytes(b"not a network")
     with pytest.raises(ValueError, match=r"weights\.pt is no TorchScript file: [^\n]*$"):
-        FileExtractor(file, COLOUR)
+        TorchScriptExtractor(file, COLOUR)
 
 
 def test_a_network_that_refuses_the_pictures_is_told_in_one_line(tmp_path):
     file = scripted(nn.Conv2d(3, 4, 3).eval(), tmp_path / "floats.pt")  # takes no bytes
     with pytest.raises(ValueError, match=r"refuses \(2, 3, 8, 8\) bytes: [^\n]*$"):
-        FileExtractor(file, COLOUR)
+        TorchScriptExtractor(file, COLOUR)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_a_network_that_refuses_the_pictures_is_told_in_one_line(tmp_path):
 )
 def test_an_unknown_extractor_is_refused(wish, classes, answer, tmp_path):
     with pytest.raises(ValueError, match=answer):
-        open_extractor(wish, Pictures(), (1, 8, 8), classes, tmp_path)
+        get_extractor(wish, Pictures(), (1, 8, 8), classes, tmp_path)
 
 
 def test_auto_is_the_classifier_of_labelled_pictures_and_else_random_weights(tmp_path, monkeypatch):
@@ -93,14 +93,14 @@ def test_auto_is_the_classifier_of_labelled_pictures_and_else_random_weights(tmp
         ("auto", 0, False),
         ("random", 2, False),
     ]:
-        extractor = open_extractor(wish, Pictures(), (1, 8, 8), classes, tmp_path / wish)
+        extractor = get_extractor(wish, Pictures(), (1, 8, 8), classes, tmp_path / wish)
         assert (extractor.head is not None) == expected == extractor.told.startswith("a classifier")
     assert len(trained) == 2
 
 
 def test_the_weights_of_a_random_extractor_follow_from_its_seed(tmp_path):
     def opened(wish, cache):
-        extractor = open_extractor(wish, Pictures(), (1, 8, 8), 2, tmp_path / cache)
+        extractor = get_extractor(wish, Pictures(), (1, 8, 8), 2, tmp_path / cache)
         return extractor.features(Pictures().batch(torch.arange(5)).x)
 
     first, same, other = opened("random", "a"), opened("random:0", "b"), opened("random:7", "a")
@@ -110,14 +110,14 @@ def test_the_weights_of_a_random_extractor_follow_from_its_seed(tmp_path):
 
 @pytest.mark.parametrize(("wish", "seed"), [("random", 0), ("random:7", 7), ("auto", 0)])
 def test_a_random_extractor_says_its_seed(wish, seed, tmp_path):
-    extractor = open_extractor(wish, Pictures(), (1, 8, 8), 0, tmp_path)
+    extractor = get_extractor(wish, Pictures(), (1, 8, 8), 0, tmp_path)
     assert extractor.told.endswith(f"with the fixed weights of seed {seed}")
 
 
 def test_a_stack_is_seen_channel_by_channel():
     layer = feature_extractors.Extractor(1, 8, 8, classes=4).eval()
     stack = torch.randn(5, 3, 8, 8)
-    eyes = ChannelExtractor(layer, 3)
+    eyes = PerChannelExtractor(layer, 3)
     with torch.no_grad():
         alone = [layer.features(stack[:, c : c + 1]) for c in range(3)]
         torch.testing.assert_close(eyes.features(stack), torch.cat(alone, 1))

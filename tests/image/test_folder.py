@@ -9,9 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from multigan.image.commands import check
+from multigan.image.commands import inspect_images
 from multigan.image.datasets import sources
-from multigan.image.datasets.images import Images, open_images
+from multigan.image.datasets.images import ImageDataset, load_images
 from multigan.image.formats import decode_workers, folder
 from multigan.image.formats.decode import Size
 from multigan.image.formats.folder import read_folder
@@ -41,7 +41,7 @@ def test_sub_folders_are_classes_and_their_names_the_labels(tmp_path):
     pictures = read_folder(str(root), SIZE)
     assert pictures.names == ("cat", "dog") and pictures.labels.tolist() == [0] * 6 + [1] * 6
     assert pictures.pixels.shape == (12, 3, 8, 8)
-    data = open_images(str(root), resolution=8)
+    data = load_images(str(root), resolution=8)
     assert data.domain.labels == ("cat", "dog")
     assert [len(data.split(name)) for name in ("train", "valid", "test")] == [8, 2, 2]
 
@@ -76,7 +76,7 @@ def test_broken_files_among_many_are_counted_named_and_left_out(tmp_path, monkey
     kept = [k for k in range(0, 40, 2) if k % 4] + list(range(1, 40, 2))
     order = [*range(0, 40, 2), *range(1, 40, 2)]
     assert torch.equal(pictures.pixels, whole[[order.index(k) for k in kept]])
-    check(str(root), resolution=8)
+    inspect_images(str(root), resolution=8)
     out = capsys.readouterr().out.splitlines()
     assert out[0].endswith("pets: 30 colour pictures") and out[1] == "classes: cat 10, dog 20"
     assert len(out) == 2 + 12 and "not used: notes.txt: no picture file" in out
@@ -140,7 +140,7 @@ def test_too_few_pictures_say_so_in_one_line(files, answer, tmp_path):
     for name, seed in files.items():
         (root / name).write_bytes(b"text" if seed is None else content(picture(seed)))
     with pytest.raises(ValueError, match=answer) as caught:
-        open_images(str(root), resolution=8)
+        load_images(str(root), resolution=8)
     assert "\n" not in str(caught.value) and "few" in str(caught.value)
 
 
@@ -175,20 +175,20 @@ def test_an_image_bomb_costs_no_memory(tmp_path):
 def test_no_archive_is_one_line(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK nothing")
     with pytest.raises(ValueError, match=r"x\.zip is no zip archive that can be read"):
-        open_images(str(tmp_path / "x.zip"), resolution=8)
+        load_images(str(tmp_path / "x.zip"), resolution=8)
 
 
 def test_a_set_of_any_shape_is_a_domain_of_that_shape(tmp_path):
     root = folder_of(tmp_path / "pets", 12)
-    data = open_images(str(root), resolution=12, aspect=1.5)
+    data = load_images(str(root), resolution=12, aspect=1.5)
     assert (data.domain.height, data.domain.width) == (12, 18) == data.domain.resolution
     assert data.split("train").batch(torch.arange(2)).x.shape == (2, 3, 12, 18)
-    assert open_images(str(root), resolution=12).domain.resolution == 12
+    assert load_images(str(root), resolution=12).domain.resolution == 12
 
 
 def test_a_mirrored_set_holds_each_training_picture_twice(tmp_path):
     root = str(folder_of(tmp_path / "pets", 20))
-    plain, mirrored = (Images(root, 8, mirrored=m) for m in (False, True))
+    plain, mirrored = (ImageDataset(root, 8, mirrored=m) for m in (False, True))
     train, twice = plain.split("train"), mirrored.split("train")
     n = len(train)
     assert len(twice) == 2 * n and twice.fingerprint != train.fingerprint

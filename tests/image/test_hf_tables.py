@@ -6,7 +6,7 @@ import torch
 
 from multigan.core import optional_dependencies
 from multigan.image.datasets import sources
-from multigan.image.datasets.images import open_images
+from multigan.image.datasets.images import load_images
 from multigan.image.formats.decode import Size
 from multigan.image.formats.hf_tables import read_table
 from tests.image.image_factory import content, picture
@@ -42,7 +42,7 @@ def test_parquet_and_arrow_sets_are_read(table, tmp_path):
     (tmp_path / "folder").mkdir()
     rows.to_parquet(tmp_path / "folder" / "train-0.parquet")
     for source in ("set.parquet", "saved", "folder"):
-        data = open_images(str(tmp_path / source), resolution=16)
+        data = load_images(str(tmp_path / source), resolution=16)
         assert data.domain.labels == ("cat", "dog") and len(data) == 12
         batch = data.batch(torch.arange(12))
         assert batch.condition.tolist() == [k % 2 for k in range(12)]
@@ -60,17 +60,17 @@ def test_rows_that_cannot_be_decoded_are_counted(table, tmp_path):
 def test_a_table_without_pictures_or_that_is_none_is_one_line(table, tmp_path):
     table.Dataset.from_dict({"text": ["a"] * 12}).to_parquet(tmp_path / "text.parquet")
     with pytest.raises(ValueError, match="no column of pictures; its columns: text"):
-        open_images(str(tmp_path / "text.parquet"), resolution=6)
+        load_images(str(tmp_path / "text.parquet"), resolution=6)
     (tmp_path / "bad.parquet").write_bytes(b"no table")
     with pytest.raises(ValueError, match=r"bad\.parquet is no table that can be read"):
-        open_images(str(tmp_path / "bad.parquet"), resolution=6)
+        load_images(str(tmp_path / "bad.parquet"), resolution=6)
 
 
 def test_a_missing_package_is_answered_with_the_line_that_installs_it(tmp_path, monkeypatch):
     monkeypatch.setattr(optional_dependencies.importlib.util, "find_spec", lambda name: None)
     (tmp_path / "x.parquet").write_bytes(b"")
     with pytest.raises(ValueError, match=r"pip install 'multigan\[image\]'"):
-        open_images(str(tmp_path / "x.parquet"), resolution=6)
+        load_images(str(tmp_path / "x.parquet"), resolution=6)
 
 
 def with_columns(table, tmp_path, **columns):
@@ -137,7 +137,7 @@ def test_several_splits_saved_together_are_one_set(table, tmp_path):
     rows = rows_of(table)
     splits = {"train": rows.select(range(8)), "test": rows.select(range(8, 12))}
     table.DatasetDict(splits).save_to_disk(tmp_path / "saved")
-    data = open_images(str(tmp_path / "saved"), resolution=16)
+    data = load_images(str(tmp_path / "saved"), resolution=16)
     assert data.domain.labels == ("cat", "dog")
     assert data.batch(torch.arange(12)).condition.tolist() == [0, 1] * 6
 

@@ -7,8 +7,8 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
-from multigan.core.serialization import describe, rebuild
-from multigan.image.datasets.images import SPLITS, Images, open_images
+from multigan.core.serialization import from_config, to_config
+from multigan.image.datasets.images import SPLITS, ImageDataset, load_images
 from multigan.image.datasets.sources import read_pictures
 from multigan.image.formats.decode import Size
 
@@ -18,7 +18,7 @@ def everything(data):
 
 
 def test_digits_at_their_own_size_are_scikit_learns():
-    batch = everything(open_images("digits", resolution=8))
+    batch = everything(load_images("digits", resolution=8))
     digits = load_digits()
     assert batch.x.shape == (1797, 1, 8, 8) and batch.x.dtype == torch.float32
     levels = (batch.x[:, 0] + 1) * 127.5 * 16 / 255  # to within half a byte
@@ -28,17 +28,17 @@ def test_digits_at_their_own_size_are_scikit_learns():
 
 
 def test_the_range_is_fixed_and_not_that_of_the_batch():
-    batch = everything(open_images("digits", resolution=8))
+    batch = everything(load_images("digits", resolution=8))
     assert batch.x.min() == -1 and batch.x.max() == 1
     bytes_again = (batch.x + 1) * 127.5
     torch.testing.assert_close(bytes_again, bytes_again.round(), atol=1e-4, rtol=0)
     dim = batch.x[:, 0].flatten(1).amax(1).argmin()  # no picture is stretched to the full range
-    alone = open_images("digits", resolution=8).batch(dim[None])
+    alone = load_images("digits", resolution=8).batch(dim[None])
     assert torch.equal(alone.x[0], batch.x[dim]) and alone.x.max() < 1
 
 
 def test_doubling_the_size_interpolates_between_pixel_centres():
-    small, large = (everything(open_images("digits", resolution=r)).x for r in (8, 16))
+    small, large = (everything(load_images("digits", resolution=r)).x for r in (8, 16))
     assert large.shape == (1797, 1, 16, 16)
     corner = small[:, 0, 0, 0]
     torch.testing.assert_close(large[:, 0, 0, 0], corner, atol=1e-5, rtol=0)
@@ -47,13 +47,13 @@ def test_doubling_the_size_interpolates_between_pixel_centres():
 
 
 def test_shrinking_averages_what_it_drops():
-    small, tiny = (everything(open_images("digits", resolution=r)).x for r in (8, 4))
+    small, tiny = (everything(load_images("digits", resolution=r)).x for r in (8, 4))
     torch.testing.assert_close(small.mean(), tiny.mean(), atol=0.02, rtol=0)
     assert tiny.std() < small.std()
 
 
 def test_splits_are_disjoint_complete_and_hold_every_class_in_the_same_share():
-    data = open_images("digits", resolution=8)
+    data = load_images("digits", resolution=8)
     parts = {name: everything(data.split(name)) for name in SPLITS}
     assert [len(part.x) for part in parts.values()] == [1258, 270, 269]
     rows = sorted(tuple(x.flatten().tolist()) for part in parts.values() for x in part.x)
@@ -66,30 +66,30 @@ def test_splits_are_disjoint_complete_and_hold_every_class_in_the_same_share():
 
 def test_splits_hold_the_same_pictures_at_every_resolution():
     labels = [
-        everything(open_images("digits", resolution=r).split("valid")).condition for r in (8, 16)
+        everything(load_images("digits", resolution=r).split("valid")).condition for r in (8, 16)
     ]
     assert torch.equal(*labels)
 
 
 def test_splits_are_the_same_on_every_machine():
-    valid = open_images("digits", resolution=8).split("valid")
+    valid = load_images("digits", resolution=8).split("valid")
     assert valid.fingerprint == "2e62d88b31484d1c1f96be049c613e20"
     assert everything(valid).condition[:12].tolist() == [3, 0, 5, 6, 0, 7, 4, 1, 9, 5, 2, 1]
 
 
 def test_a_split_of_a_split_is_cut_from_the_whole_source():
-    data = Images("digits", 8, subset="train")
-    assert data.split("test").fingerprint == Images("digits", 8, subset="test").fingerprint
+    data = ImageDataset("digits", 8, subset="train")
+    assert data.split("test").fingerprint == ImageDataset("digits", 8, subset="test").fingerprint
 
 
 def test_the_fingerprint_follows_the_bytes():
-    prints = {Images("digits", r, subset).fingerprint for r in (8, 16) for subset in SPLITS}
+    prints = {ImageDataset("digits", r, subset).fingerprint for r in (8, 16) for subset in SPLITS}
     assert len(prints) == 6
-    assert Images("digits", 8).fingerprint == Images("digits", 8).fingerprint
+    assert ImageDataset("digits", 8).fingerprint == ImageDataset("digits", 8).fingerprint
 
 
 def test_the_same_indices_give_the_same_batch_whatever_the_generator():
-    data = open_images("digits", resolution=8)
+    data = load_images("digits", resolution=8)
     indices = torch.tensor([3, 3, 1700])
     first, second = data.batch(indices), data.batch(indices, torch.Generator())
     assert torch.equal(first.x, second.x) and torch.equal(first.x[0], first.x[1])
@@ -97,27 +97,27 @@ def test_the_same_indices_give_the_same_batch_whatever_the_generator():
 
 
 def test_a_batch_lies_on_the_device_of_its_indices():
-    data = open_images("digits", resolution=8)
+    data = load_images("digits", resolution=8)
     assert data.batch(torch.arange(2, device="meta")).x.device.type == "meta"
     assert read_pictures("digits", Size(8, 8)).pixels.device.type == "cpu"
 
 
 def test_pictures_survive_json():
-    data = Images("digits", 8, "valid")
-    description = describe(data)
-    assert description["part"] == "image/Images"
-    again = rebuild(description)
+    data = ImageDataset("digits", 8, "valid")
+    description = to_config(data)
+    assert description["component"] == "image/Images"
+    again = from_config(description)
     assert again.fingerprint == data.fingerprint
     assert again.domain == data.domain and data.domain.labels[3] == "3"
 
 
 def test_mistakes_are_answered_in_one_line():
     with pytest.raises(ValueError, match=r"no pictures called 'cats'; known: digits, fashion-"):
-        open_images("cats", resolution=8)
+        load_images("cats", resolution=8)
     with pytest.raises(ValueError, match="pictures of 0 x 0 pixels; wanted 1 or more"):
-        open_images("digits", resolution=0)
+        load_images("digits", resolution=0)
     with pytest.raises(ValueError, match="no split called 'dev'; known: train, valid, test"):
-        open_images("digits", resolution=8).split("dev")
+        load_images("digits", resolution=8).split("dev")
 
 
 def test_importing_the_domain_imports_no_torch():
@@ -126,14 +126,17 @@ def test_importing_the_domain_imports_no_torch():
 
 
 def test_a_margin_is_black_and_the_pictures_inside_it_are_that_much_smaller():
-    framed, plain = Images("digits", 12, "valid", margin=2), Images("digits", 8, "valid")
+    framed, plain = (
+        ImageDataset("digits", 12, "valid", margin=2),
+        ImageDataset("digits", 8, "valid"),
+    )
     x = framed.batch(torch.arange(len(framed))).x
     assert framed.domain.shape == (1, 12, 12) and framed.fingerprint != plain.fingerprint
     assert torch.equal(x[:, :, 2:-2, 2:-2], plain.batch(torch.arange(len(plain))).x)
     edge = torch.ones(12, 12, dtype=torch.bool)
     edge[2:-2, 2:-2] = False
     assert (x[:, :, edge] == -1).all()
-    for again in (rebuild(describe(framed)), framed.split("valid")):
+    for again in (from_config(to_config(framed)), framed.split("valid")):
         assert again.fingerprint == framed.fingerprint
     with pytest.raises(ValueError, match="pictures of 0 x 0 pixels; wanted 1 or more"):
-        Images("digits", 4, margin=2)
+        ImageDataset("digits", 4, margin=2)

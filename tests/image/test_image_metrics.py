@@ -11,9 +11,9 @@ from torch.nn import functional as F
 from multigan.core.fidelity import frechet_distance
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
-from multigan.image.datasets.images import open_images
+from multigan.image.datasets.images import load_images
 from multigan.image.metrics import feature_extractors, image_metrics
-from multigan.image.metrics.balanced_subsets import matched
+from multigan.image.metrics.balanced_subsets import class_balanced_subsets
 
 SHAPE = (1, 16, 16)
 
@@ -33,7 +33,7 @@ class Unlabelled:
 
 @pytest.fixture(scope="module")
 def digits():
-    return open_images("digits", resolution=16)
+    return load_images("digits", resolution=16)
 
 
 @pytest.fixture(scope="module")
@@ -50,13 +50,16 @@ def classifier(digits, cache):
 def sets(digits):
     """Valid, test and training pictures with equal class shares."""
     splits = [digits.split(name) for name in ("valid", "test", "train")]
-    return matched(splits, 1000)
+    return class_balanced_subsets(splits, 1000)
 
 
 def test_the_classifier_is_right_on_unseen_digits(digits, classifier):
     for name in ("valid", "test"):
         data = digits.split(name)
-        assert image_metrics.agreement(classifier, data.batch(torch.arange(len(data)))) >= 0.97
+        assert (
+            image_metrics.classifier_accuracy(classifier, data.batch(torch.arange(len(data))))
+            >= 0.97
+        )
 
 
 def test_features_are_standardised_over_the_training_split(digits, classifier):
@@ -94,10 +97,10 @@ def test_matched_sets_have_equal_class_shares_and_no_repetition(sets):
 
 
 def test_matched_sets_are_cut_in_proportion(digits):
-    few = matched([digits.split("train"), digits], 100)
+    few = class_balanced_subsets([digits.split("train"), digits], 100)
     assert len(few[0].x) == len(few[1].x) <= 110
     assert few[0].condition.bincount().tolist() == few[1].condition.bincount().tolist()
-    whole = matched([Unlabelled(digits)], 5000)[0]
+    whole = class_balanced_subsets([Unlabelled(digits)], 5000)[0]
     assert whole.condition is None and torch.equal(whole.x, digits.batch(torch.arange(1797)).x)
 
 
@@ -126,9 +129,9 @@ def test_frechet_and_kernel_see_noise_blur_and_collapse(digits, classifier, sets
         extractor = feature_extractors.extractor_for(train, SHAPE, 0, cache)
     valid, test, known = (batch.x for batch in sets)
     judge = classifier if labelled else None
-    reference = image_metrics.refer_to(extractor, seen(valid), known, judge)
+    reference = image_metrics.make_reference(extractor, seen(valid), known, judge)
     rows = {
-        name: image_metrics.measure(reference, seen(x), keyed_rng(0))
+        name: image_metrics.image_metrics(reference, seen(x), keyed_rng(0))
         for name, x in {"floor": test, **worsened(sets[1])}.items()
     }
     floor = rows.pop("floor")
@@ -149,19 +152,21 @@ def test_copies_of_training_pictures_are_told(classifier, sets):
     valid, test, known = sets
     half = torch.arange(len(test.x))[:, None, None, None] % 2 == 0
     mixed = torch.where(half, known.x, test.x)
-    reference = image_metrics.refer_to(classifier, valid, known.x)
-    found = image_metrics.memorisation(reference, mixed)
+    reference = image_metrics.make_reference(classifier, valid, known.x)
+    found = image_metrics.memorization_metrics(reference, mixed)
     assert found["copied"] == pytest.approx(0.5, abs=0.03)
     assert found["novelty_auc"] == pytest.approx(0.25, abs=0.05)
-    copies = image_metrics.memorisation(reference, known.x)
+    copies = image_metrics.memorization_metrics(reference, known.x)
     assert copies["copied"] == 1 and copies["novelty_auc"] < 0.01 and copies["novelty"] == 0
 
 
 def test_wrong_classes_are_seen_although_the_pictures_are_real(classifier, sets):
     valid, test, known = sets
     swapped = Batch(test.x, test.condition.roll(40))
-    reference = image_metrics.refer_to(classifier, valid, known.x, classifier)
-    row, right = (image_metrics.measure(reference, fake, keyed_rng(0)) for fake in (swapped, test))
+    reference = image_metrics.make_reference(classifier, valid, known.x, classifier)
+    row, right = (
+        image_metrics.image_metrics(reference, fake, keyed_rng(0)) for fake in (swapped, test)
+    )
     assert row["class_agreement"] < 0.5
     assert row["frechet"] == pytest.approx(right["frechet"]) and row["frechet"] < 1
     assert row["class_frechet"] > 2 * right["class_frechet"]
@@ -200,17 +205,17 @@ def test_a_picture_is_not_its_own_neighbour(monkeypatch, chunk):
 def test_chance_larger_equals_the_count_of_pairs_and_sklearns_auc():
     values, others = torch.tensor([1.0, 2.0, 2.0, 5.0]), torch.tensor([2.0, 3.0, 0.0])
     wins = sum((v > o) + 0.5 * (v == o) for v in values for o in others)
-    assert image_metrics.chance_larger(values, others) == pytest.approx(float(wins) / 12)
+    assert image_metrics.auc(values, others) == pytest.approx(float(wins) / 12)
     answers = [1] * 4 + [0] * 3
     expected = roc_auc_score(answers, torch.cat([values, others]).numpy())
-    assert image_metrics.chance_larger(values, others) == pytest.approx(expected)
+    assert image_metrics.auc(values, others) == pytest.approx(expected)
 
 
 def test_the_frechet_distance_of_a_class_is_that_of_its_own_pictures():
     real, fake = (torch.randn(30, 3, generator=keyed_rng(k)) for k in (0, 1))
     labels = torch.arange(30) % 3
     labels[0] = 7  # seen once: left out
-    found = image_metrics.class_frechets(real, fake, labels, labels)
+    found = image_metrics.intra_class_frechet(real, fake, labels, labels)
     assert list(found) == [0, 1, 2]
     assert found[1] == pytest.approx(frechet_distance(real[1::3], fake[1::3]))
 

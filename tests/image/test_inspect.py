@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from multigan.image.commands import check
+from multigan.image.commands import inspect_images
 from multigan.image.datasets import sources
-from multigan.image.datasets.images import open_images
+from multigan.image.datasets.images import load_images
 from tests.image.image_factory import content, folder_of, picture
 from tests.image.test_arrays import BYTES, LABELS, idx
 
@@ -23,7 +23,7 @@ def test_arrays_and_idx_files_are_counted_like_folders(tmp_path, capsys):
     (tmp_path / "set" / "a-images-idx3-ubyte").write_bytes(idx(BYTES))
     (tmp_path / "set" / "a-labels-idx1-ubyte").write_bytes(idx(LABELS))
     for source in ("set.npz", "set"):
-        check(source, resolution=6)
+        inspect_images(source, resolution=6)
         told = f"{source}: 12 grey pictures\nclasses: 3 4, 5 4, 9 4\n"
         assert capsys.readouterr().out == told
 
@@ -33,13 +33,13 @@ def test_tables_are_counted_like_folders(tmp_path, capsys):
     cells = [{"bytes": content(picture(k)), "path": None} for k in range(12)]
     rows = package.Dataset.from_dict({"image": cells, "label": ["cat", "dog"] * 6})
     rows.to_parquet(tmp_path / "set.parquet")
-    check("set.parquet", resolution=6)
+    inspect_images("set.parquet", resolution=6)
     told = "set.parquet: 12 colour pictures\nclasses: cat 6, dog 6\n"
     assert capsys.readouterr().out.endswith(told)
 
 
 def test_a_known_set_is_counted(capsys):
-    check("digits", resolution=8)
+    inspect_images("digits", resolution=8)
     assert capsys.readouterr().out.startswith("digits: 1,797 grey pictures\nclasses: 0 178, 1 182,")
 
 
@@ -47,7 +47,7 @@ def test_the_usual_folders_of_a_set_in_parts_are_read_as_its_classes(tmp_path, c
     folder_of(tmp_path / "pets" / "train", 12)
     folder_of(tmp_path / "pets" / "test", 4, start=12)
     with pytest.warns(UserWarning, match="pets: test, train are taken as parts of one set"):
-        check("pets", resolution=8)
+        inspect_images("pets", resolution=8)
     assert capsys.readouterr().out == "pets: 16 colour pictures\nclasses: cat 8, dog 8\n"
 
 
@@ -59,7 +59,7 @@ def test_what_cannot_be_trained_on_is_answered_as_training_does(source, resoluti
     np.savez(tmp_path / "few.npz", x=BYTES[:3])
     folder_of(tmp_path / "pets", 12)
     said = []
-    for read in (check, open_images):
+    for read in (inspect_images, load_images):
         with pytest.raises(ValueError) as caught:
             read(source, resolution=resolution)
         said.append(str(caught.value))

@@ -2,16 +2,16 @@
 
 import pytest
 
-from multigan.image.formats.labels import classes_of
+from multigan.image.formats.labels import labels_from_folders
 
 
 def test_labels_are_the_first_folder_in_which_files_differ():
-    assert classes_of("", ["a/1", "a/2"]) == (None, ())
-    assert classes_of("", ["1", "2"]) == (None, ())
-    labels, names = classes_of("", ["top/b/x/1", "top/a/2", "top/b/y/3"])
+    assert labels_from_folders("", ["a/1", "a/2"]) == (None, ())
+    assert labels_from_folders("", ["1", "2"]) == (None, ())
+    labels, names = labels_from_folders("", ["top/b/x/1", "top/a/2", "top/b/y/3"])
     assert labels.tolist() == [1, 0, 1] and names == ("a", "b")
     with pytest.warns(UserWarning, match="^pets: 1 of 2 pictures lie beside the sub-folders"):
-        assert classes_of("pets", ["a/1", "2"]) == (None, ())
+        assert labels_from_folders("pets", ["a/1", "2"]) == (None, ())
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_labels_are_the_first_folder_in_which_files_differ():
 )
 def test_parts_of_a_set_are_joined_and_their_sub_folders_are_the_classes(files):
     with pytest.warns(UserWarning, match="^pets: .* are taken as parts of one set and joined$"):
-        labels, names = classes_of("pets", files)
+        labels, names = labels_from_folders("pets", files)
     assert labels.tolist() == [0, 1, 0] and names == ("cat", "dog")
 
 
@@ -38,9 +38,9 @@ def test_parts_of_a_set_are_joined_and_their_sub_folders_are_the_classes(files):
 )
 def test_parts_without_shared_sub_folders_are_no_classes(files):
     with pytest.warns(UserWarning, match="^pets: test, train are .* share no sub-folders that"):
-        assert classes_of("pets", files) == (None, ())
+        assert labels_from_folders("pets", files) == (None, ())
 
 
 def test_a_class_may_be_called_like_a_part_beside_others():
-    labels, names = classes_of("", ["train/1", "plane/2"])
+    labels, names = labels_from_folders("", ["train/1", "plane/2"])
     assert labels.tolist() == [1, 0] and names == ("plane", "train")

@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from multigan.image.models.layers import Downsample, ResidualBlock, Upsample, low_pass
+from multigan.image.models.layers import Downsample, ResidualBlock, Upsample, binomial_filter
 
 
 @pytest.fixture(autouse=True)
@@ -55,7 +55,7 @@ def test_block_weights_start_at_the_published_scale():
 
 def test_the_low_pass_is_the_binomial_filter():
     wanted = torch.tensor([1.0, 3.0, 3.0, 1.0])
-    assert torch.equal(64 * low_pass(), wanted[:, None] * wanted)
+    assert torch.equal(64 * binomial_filter(), wanted[:, None] * wanted)
 
 
 @pytest.mark.parametrize("layer", [Downsample(3), Upsample(3)], ids=["down", "up"])

@@ -10,16 +10,16 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.functional import softplus
 
-from multigan.core.serialization import describe
+from multigan.core.serialization import to_config
 from multigan.image.models.conditioning import slerp
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from multigan.image.models.r3gan import R3Discriminator, R3Generator
+from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
 
 CLASSES = 5
 PAIRS = {
     "r3": (
-        lambda classes: R3Generator(16, 3, (16, 8, 8), 1, group_size=8, classes=classes),
-        lambda classes: R3Discriminator(16, 3, (16, 8, 8), 1, group_size=8, classes=classes),
+        lambda classes: R3GANGenerator(16, 3, (16, 8, 8), 1, group_size=8, classes=classes),
+        lambda classes: R3GANDiscriminator(16, 3, (16, 8, 8), 1, group_size=8, classes=classes),
     ),
     "dcgan": (
         lambda classes: DCGANGenerator(16, 3, (16, 8), classes=classes),
@@ -69,8 +69,8 @@ def test_r3_networks_have_the_published_number_of_parameters(name):
     resolution, channels, widths, classes, group_size, of_g, of_d = PAPER[name]
     blocks = 1 if name == "mini_32" else 2
     with torch.device("meta"):
-        g = R3Generator(resolution, channels, widths, blocks, group_size, 64, classes)
-        d = R3Discriminator(resolution, channels, widths, blocks, group_size, classes)
+        g = R3GANGenerator(resolution, channels, widths, blocks, group_size, 64, classes)
+        d = R3GANDiscriminator(resolution, channels, widths, blocks, group_size, classes)
     assert (parameters(g), parameters(d)) == (of_g, of_d)
 
 
@@ -86,8 +86,8 @@ def test_dcgan_of_the_paper_grows_four_stages_to_64_pixels():
 
 
 def test_other_r3_weights_start_with_gain_one_and_the_basis_with_unit_normals():
-    g = R3Generator(8, 3, (256, 128), 1, latent_dim=64, classes=100)
-    d = R3Discriminator(8, 3, (256, 128), 1, classes=100)
+    g = R3GANGenerator(8, 3, (256, 128), 1, latent_dim=64, classes=100)
+    d = R3GANDiscriminator(8, 3, (256, 128), 1, classes=100)
     stds = {
         1.0: g.basis,
         1 / math.sqrt(128): g.scale.weight,  # z and the label's embedding
@@ -169,7 +169,7 @@ def test_every_parameter_moves_within_three_steps(kind):
 def test_one_forward_on_two_batches_equals_two_forwards(kind):
     _, d = pair(kind)
     fill_zeros(d)
-    assert not d.couples_batch
+    assert not d.uses_batch_statistics
     x, y, labels = torch.randn(3, 3, 16, 16), torch.randn(3, 3, 16, 16), labels_for(3)
     together = d(torch.cat([x, y]), torch.cat([labels, labels]))
     torch.testing.assert_close(together, torch.cat([d(x, labels), d(y, labels)]))
@@ -177,14 +177,14 @@ def test_one_forward_on_two_batches_equals_two_forwards(kind):
 
 def test_batch_norm_couples_the_batch_and_says_so():
     d = DCGANDiscriminator(16, 3, (16, 8), norm="batch")
-    assert d.couples_batch
+    assert d.uses_batch_statistics
     x = torch.randn(4, 3, 16, 16)
     assert not torch.allclose(d(x)[:2], d(x[:2]))
 
 
 def test_spectral_norm_bounds_every_singular_value_by_one():
     d = DCGANDiscriminator(16, 3, (16, 8), norm="spectral", classes=CLASSES)
-    assert not d.couples_batch
+    assert not d.uses_batch_statistics
     for _ in range(50):
         d(torch.randn(2, 3, 16, 16), labels_for(2))
     layers = [d.body[0], d.body[2], d.head, d.label]
@@ -195,7 +195,7 @@ def test_spectral_norm_bounds_every_singular_value_by_one():
 @pytest.mark.parametrize("kind", ["r3", "dcgan"])
 def test_discriminators_are_twice_differentiable(kind):
     if kind == "r3":
-        d = R3Discriminator(8, 1, (2, 2), 1, group_size=2, classes=2)
+        d = R3GANDiscriminator(8, 1, (2, 2), 1, group_size=2, classes=2)
     else:
         d = DCGANDiscriminator(8, 1, (2,), classes=2)
     fill_zeros(d.double())
@@ -247,14 +247,17 @@ def test_pictures_of_another_size_are_refused(kind):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: R3Generator(12, 1, (8,)), "resolution 12 wants 2"),
-        (lambda: R3Discriminator(2, 1, (8,)), "resolution is 2; wanted 4 pixels or more a side"),
-        (lambda: R3Generator(0, 1, (8,)), "resolution is 0; wanted 4"),
+        (lambda: R3GANGenerator(12, 1, (8,)), "resolution 12 wants 2"),
+        (lambda: R3GANDiscriminator(2, 1, (8,)), "resolution is 2; wanted 4 pixels or more a side"),
+        (lambda: R3GANGenerator(0, 1, (8,)), "resolution is 0; wanted 4"),
         (lambda: DCGANGenerator(4, 1, ()), "resolution is 4; wanted 8 pixels"),
-        (lambda: R3Generator(16, 1, (8, 8)), "resolution 16 wants 3"),
+        (lambda: R3GANGenerator(16, 1, (8, 8)), "resolution 16 wants 3"),
         (lambda: DCGANDiscriminator(16, 1, (8, 8, 8)), "resolution 16 wants 2"),
-        (lambda: R3Discriminator(8, 1, (8, 0)), "of 1 or more"),
-        (lambda: R3Generator(8, 1, (8, 4)), "group_size is 16; wanted a divisor of 2 x width = 8"),
+        (lambda: R3GANDiscriminator(8, 1, (8, 0)), "of 1 or more"),
+        (
+            lambda: R3GANGenerator(8, 1, (8, 4)),
+            "group_size is 16; wanted a divisor of 2 x width = 8",
+        ),
         (lambda: DCGANGenerator(8, 1, (8,), norm="layer"), "wanted 'batch' or 'none'"),
         (lambda: DCGANDiscriminator(8, 1, (8,), norm="layer"), "wanted 'none', 'spectral' or"),
     ],
@@ -267,6 +270,6 @@ def test_sizes_that_do_not_fit_are_refused_in_one_line(build, message):
 
 def test_networks_remember_their_arguments():
     g, d = pair("r3")
-    assert describe(g)["part"] == "image/R3Generator"
-    assert describe(g)["arguments"]["widths"] == [16, 8, 8]
-    assert describe(d)["arguments"]["classes"] == CLASSES
+    assert to_config(g)["component"] == "image/R3Generator"
+    assert to_config(g)["arguments"]["widths"] == [16, 8, 8]
+    assert to_config(d)["arguments"]["classes"] == CLASSES

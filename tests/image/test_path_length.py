@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.core.fitting import build_seeded
+from multigan.core.fitting import build_with_seed
 from multigan.core.rng import keyed_rng
-from multigan.image.metrics.path_length import path_figures
+from multigan.image.metrics.path_length import path_length
 from multigan.image.models import layers
 from multigan.image.models.conditioning import slerp
-from multigan.image.models.r3gan import R3Generator
+from multigan.image.models.r3gan import R3GANGenerator
 
 
 class Linear(nn.Module):
@@ -48,17 +48,17 @@ def features(x):
 
 
 def test_a_straight_path_is_as_long_as_its_ends_are_apart():
-    found = path_figures(Linear(), features, None, keyed_rng(0))
+    found = path_length(Linear(), features, None, keyed_rng(0))
     assert found["path_ratio"] == pytest.approx(1, rel=0.01)
     assert found["path_length"] == pytest.approx(2 * (9 + 16), rel=0.2)  # E |W (b - a)|^2
 
 
 def test_a_sudden_change_is_longer():
-    assert path_figures(Jumping(), features, None, keyed_rng(0))["path_ratio"] > 3
+    assert path_length(Jumping(), features, None, keyed_rng(0))["path_ratio"] > 3
 
 
 def test_an_arc_equals_its_length_in_float64():
-    found = path_figures(Linear(curved=True).train(), features, None, keyed_rng(1))
+    found = path_length(Linear(curved=True).train(), features, None, keyed_rng(1))
     rng = keyed_rng("many")
     a, b = (torch.randn(200_000, 2, generator=rng, dtype=torch.float64) for _ in "ab")
     t, weight = torch.rand(200_000, 1, generator=rng, dtype=torch.float64), torch.tensor([3.0, 4.0])
@@ -78,8 +78,8 @@ class Wider(Linear):
 def test_each_path_keeps_a_label_of_its_own_and_shows_it():
     generator, labels = Wider(), torch.arange(1, 41)
     generator.seen = []
-    found = path_figures(generator, features, labels, keyed_rng(0))
-    plain = path_figures(Linear(), features, None, keyed_rng(0))
+    found = path_length(generator, features, labels, keyed_rng(0))
+    plain = path_length(Linear(), features, None, keyed_rng(0))
     squares = float(labels.square().double().mean())
     assert found["path_length"] == pytest.approx(squares * plain["path_length"], rel=0.2)
     assert found["path_ratio"] == pytest.approx(1, rel=0.01)
@@ -89,14 +89,16 @@ def test_each_path_keeps_a_label_of_its_own_and_shows_it():
 
 
 def test_stages_that_train_in_bf16_are_measured_in_float32(monkeypatch):
-    generator = build_seeded(lambda: R3Generator(8, 1, (16, 16), 1, bf16_stages=1), keyed_rng(0))
+    generator = build_with_seed(
+        lambda: R3GANGenerator(8, 1, (16, 16), 1, bf16_stages=1), keyed_rng(0)
+    )
     with torch.no_grad():
         for parameter in generator.parameters():
             parameter += 0.05 * torch.randn(parameter.shape, generator=keyed_rng("more"))
     measured = (lambda x: x.flatten(1), None)
-    plain = path_figures(generator, *measured, keyed_rng(0))
+    plain = path_length(generator, *measured, keyed_rng(0))
     monkeypatch.setattr(layers, "FLOAT32_ONLY", ())
-    assert path_figures(generator, *measured, keyed_rng(0)) == plain
+    assert path_length(generator, *measured, keyed_rng(0)) == plain
     assert 1 < plain["path_ratio"] < 10
 
 
@@ -107,9 +109,9 @@ def test_convolutions_keep_all_bits_while_a_path_is_measured():
         seen.append(torch.backends.cudnn.allow_tf32)
         return x
 
-    path_figures(Linear(), looking, None, keyed_rng(0))
+    path_length(Linear(), looking, None, keyed_rng(0))
     assert set(seen) == {False} and torch.backends.cudnn.allow_tf32 == before
 
 
 def test_a_generator_without_paths_has_no_figure():
-    assert path_figures(Lost(), features, None, keyed_rng(0)) == {}
+    assert path_length(Lost(), features, None, keyed_rng(0)) == {}

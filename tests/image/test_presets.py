@@ -9,17 +9,17 @@ import pytest
 import torch
 from torch import nn
 
-from multigan.core.recipe_file import build_recipe, read_recipe, settle_knobs
+from multigan.core.recipe_file import build_recipe, read_recipe, resolve_hyperparameters
 from multigan.engine.objective import Objective
 from multigan.engine.schedules import value_at, with_burn_in
 from multigan.engine.trainer import AdversarialTrainer
-from multigan.image.augmentation.pipelines import AugmentationPipeline
+from multigan.image.augmentation.pipelines import ScheduledAugment
 from multigan.image.domain import ImageDomain
 from multigan.image.models import layers
 from multigan.image.models.dcgan import DCGANDiscriminator
-from multigan.image.models.layers import Cast, ResidualBlock, with_spread
-from multigan.image.models.presets import PRESETS, build_pair, find_preset
-from multigan.image.models.r3gan import R3Discriminator, R3Generator
+from multigan.image.models.layers import CastDtype, ResidualBlock, minibatch_stddev
+from multigan.image.models.presets import PRESETS, build_pair, get_preset
+from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
 from tests.run_helpers import tiny_recipe
 
 # Totals that the paper publishes, of G and D: (classes, channels, millions)
@@ -86,7 +86,7 @@ def test_five_values_follow_one_cosine_to_the_ends_of_the_preset():
         discriminator_lr=preset.rate(),
     )
     recipe = with_burn_in(large)
-    augment = AugmentationPipeline(preset.augment_p, until=preset.burn_in)
+    augment = ScheduledAugment(preset.augment_p, fraction=preset.burn_in)
     ends = {
         "generator_lr": (2e-4, 5e-5),
         "discriminator_lr": (2e-4, 5e-5),
@@ -116,7 +116,7 @@ def test_stacked_mnist_at_the_size_of_a_gpu_is_the_published_configuration():
     """R3GAN's: 32 pixels by a frame of 2, 10 million stacks of a constant rate, 2 to settle."""
     recipe = build_recipe(
         file := read_recipe("benchmarks/stacked_mnist"),
-        settle_knobs(file, {"size": "gpu", "data": "digits"}, tiny=False),
+        resolve_hyperparameters(file, {"size": "gpu", "data": "digits"}, tiny=False),
         seed=0,
     )
     pair = (recipe.generator, recipe.discriminator)
@@ -141,7 +141,7 @@ def test_stacked_mnist_at_the_size_of_a_gpu_is_the_published_configuration():
 
 def test_stacked_mnist_without_penalty_has_none():
     file = read_recipe("benchmarks/stacked_mnist")
-    knobs = settle_knobs(file, {"gamma": 0.0, "data": "digits"}, tiny=True)
+    knobs = resolve_hyperparameters(file, {"gamma": 0.0, "data": "digits"}, tiny=True)
     assert build_recipe(file, knobs, seed=0).penalties == {"r1": 0, "r2": 0}
 
 
@@ -159,8 +159,8 @@ def types_seen(network, kinds):
 def test_the_largest_stages_work_in_bf16_and_the_smallest_and_the_ends_in_float32():
     sizes = (32, 3, (16, 16, 16, 16), 1)
     with torch.device("meta"):
-        g = R3Generator(*sizes, bf16_stages=3)
-        d = R3Discriminator(*sizes, bf16_stages=3)
+        g = R3GANGenerator(*sizes, bf16_stages=3)
+        d = R3GANDiscriminator(*sizes, bf16_stages=3)
         seen = [types_seen(network, ResidualBlock) for network in (g, d)]
         pictures = g(torch.zeros(2, 64))
         logits = d(pictures)
@@ -171,7 +171,7 @@ def test_the_largest_stages_work_in_bf16_and_the_smallest_and_the_ends_in_float3
 
 
 def test_on_a_cpu_every_stage_stays_in_float32():
-    g = R3Generator(16, 1, (8, 8, 8), 1, bf16_stages=2)
+    g = R3GANGenerator(16, 1, (8, 8, 8), 1, bf16_stages=2)
     seen = types_seen(g, ResidualBlock)
     g(torch.zeros(2, 64))
     assert {dtype for _, dtype in seen} == {torch.float32}
@@ -181,7 +181,7 @@ def test_bf16_stages_change_results_by_their_rounding_and_can_be_differentiated_
     sizes = (8, 1, (16, 16), 1)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        d = R3Discriminator(*sizes, bf16_stages=1)
+        d = R3GANDiscriminator(*sizes, bf16_stages=1)
         for p in d.parameters():
             p.data.add_(0.1 * torch.randn_like(p))
         x = torch.randn(4, 1, 8, 8).requires_grad_()
@@ -205,29 +205,29 @@ def test_bf16_stages_change_results_by_their_rounding_and_can_be_differentiated_
 
 
 def test_casts_are_no_parameters_so_weights_fit_whatever_the_precision():
-    plain, half = R3Generator(8, 1, (8, 8), 1), R3Generator(8, 1, (8, 8), 1, bf16_stages=1)
-    assert sum(isinstance(layer, Cast) for layer in half.body) == 2
+    plain, half = R3GANGenerator(8, 1, (8, 8), 1), R3GANGenerator(8, 1, (8, 8), 1, bf16_stages=1)
+    assert sum(isinstance(layer, CastDtype) for layer in half.body) == 2
     assert [p.shape for p in plain.parameters()] == [p.shape for p in half.parameters()]
 
 
 def test_the_spread_of_a_group_is_that_of_its_samples():
     h = torch.randn(8, 3, 2, 2, generator=torch.Generator().manual_seed(0))
-    seen = with_spread(h, 4)
+    seen = minibatch_stddev(h, 4)
     assert seen.shape == (8, 4, 2, 2) and torch.equal(seen[:, :3], h)
     first, second = h[::2], h[1::2]
     wanted = [group.std(0, unbiased=False).mean() for group in (first, second)]
     for k in range(8):
         torch.testing.assert_close(seen[k, 3], wanted[k % 2].expand(2, 2), rtol=1e-4, atol=1e-6)
-    alike = with_spread(h[:1].expand(4, -1, -1, -1), 4)[:, 3]
+    alike = minibatch_stddev(h[:1].expand(4, -1, -1, -1), 4)[:, 3]
     assert alike.abs().max() < 1e-3  # a collapsed generator gives itself away
-    assert with_spread(h[:7], 4).shape == (7, 4, 2, 2)  # 7 has no divisor up to 4 but 1
+    assert minibatch_stddev(h[:7], 4).shape == (7, 4, 2, 2)  # 7 has no divisor up to 4 but 1
 
 
 @pytest.mark.parametrize("kind", ["r3gan", "dcgan"])
 def test_a_discriminator_that_sees_the_spread_couples_its_batch_and_takes_no_penalty(kind):
     _, d = build_pair(kind, domain_of(8, channels=1), 8, stddev_group=4)
     x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
-    assert d.couples_batch and not torch.allclose(d(x)[:2], d(x[:2]))
+    assert d.uses_batch_statistics and not torch.allclose(d(x)[:2], d(x[:2]))
     assert d.features(x).shape[0] == 4
     Objective(d, "relativistic", {})
     with pytest.raises(ValueError, match="discriminator couples the batch"):
@@ -239,7 +239,9 @@ def test_the_options_of_the_image_recipe_reach_its_networks():
     assert isinstance(plain.discriminator, DCGANDiscriminator) and not has_spectral(plain)
     assert has_spectral(tiny_recipe("image", norm="spectral"))
     r3 = tiny_recipe("image", network="r3gan", resolution=8)
-    assert isinstance(r3.generator, R3Generator) and isinstance(r3.discriminator, R3Discriminator)
+    assert isinstance(r3.generator, R3GANGenerator) and isinstance(
+        r3.discriminator, R3GANDiscriminator
+    )
     for knobs in ({"norm": "batch"}, {"stddev_group": 4}):
         with pytest.raises(ValueError, match="couples the batch"):
             AdversarialTrainer(tiny_recipe("image", **knobs))
@@ -256,12 +258,12 @@ def has_spectral(recipe):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: find_preset("ffhq"), "preset 'ffhq' is unknown; known: mini-8"),
+        (lambda: get_preset("ffhq"), "preset 'ffhq' is unknown; known: mini-8"),
         (lambda: PRESETS["mini-8"].pair(domain_of(16)), "pictures of 16 pixels a side; the preset"),
         (lambda: build_pair("biggan", domain_of(8), 8), "network is 'biggan'; known: dcgan, r3gan"),
         (lambda: build_pair("r3gan", domain_of(8), 8, norm="spectral"), "r3gan has none"),
-        (lambda: R3Generator(8, 1, (8, 8), 1, bf16_stages=2), "wanted 0 to 1, of 2"),
-        (lambda: R3Discriminator(8, 1, (8, 8), 1, bf16_stages=-1), "bf16_stages is -1"),
+        (lambda: R3GANGenerator(8, 1, (8, 8), 1, bf16_stages=2), "wanted 0 to 1, of 2"),
+        (lambda: R3GANDiscriminator(8, 1, (8, 8), 1, bf16_stages=-1), "bf16_stages is -1"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(build, message):

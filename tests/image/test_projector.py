@@ -11,8 +11,8 @@ from torch import nn
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
 from multigan.image.domain import ImageDomain
-from multigan.image.projector import nearest, project
-from multigan.image.sampling import Truncated, truncated
+from multigan.image.projector import invert, project
+from multigan.image.sampling import TruncatedLatents, truncate_normal
 
 DOMAIN = ImageDomain(1, 4, 4, ("dark", "light"))
 
@@ -35,15 +35,15 @@ class Shade(nn.Module):
 def test_truncated_latents_follow_the_truncated_normal_distribution():
     z = torch.randn(20_000, generator=keyed_rng(0))
     for limit in (0.5, 1.0, 2.0):
-        cut = truncated(z, limit)
+        cut = truncate_normal(z, limit)
         assert cut.abs().max() <= limit
         quantiles = torch.tensor([0.05, 0.25, 0.5, 0.75, 0.95])
         expected = torch.tensor(truncnorm(-limit, limit).ppf(quantiles), dtype=torch.float32)
         torch.testing.assert_close(cut.quantile(quantiles), expected, atol=0.03, rtol=0)
         assert (cut[z.argsort()].diff() >= 0).all()
-    torch.testing.assert_close(truncated(z, 9.0), z, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(truncate_normal(z, 9.0), z, atol=1e-4, rtol=1e-4)
     with pytest.raises(ValueError, match="truncation is 0; wanted more than 0"):
-        Truncated(Shade(), 0)
+        TruncatedLatents(Shade(), 0)
 
 
 def test_samples_can_be_truncated_and_of_several_classes_in_turn():
@@ -63,7 +63,7 @@ def test_the_latent_of_a_generators_own_picture_is_found_with_its_class(tmp_path
     latent = 0.5 * torch.randn(1, 3, generator=keyed_rng(5))
     with torch.no_grad():
         wanted = generator(latent, torch.tensor([1]))
-    found, label, made, distance = nearest(Sampler(DOMAIN, generator), wanted, 300, keyed_rng(0))
+    found, label, made, distance = invert(Sampler(DOMAIN, generator), wanted, 300, keyed_rng(0))
     assert label == 1 and distance < 0.02
     torch.testing.assert_close(made, wanted, atol=0.06, rtol=0)
     torch.testing.assert_close(found, latent[0], atol=0.3, rtol=0)

@@ -9,10 +9,10 @@ from torch import nn
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe, rebuild
-from multigan.image.datasets.images import Images
+from multigan.core.serialization import from_config, to_config
+from multigan.image.datasets.images import ImageDataset
 from multigan.image.datasets.stacked import StackedImages
-from multigan.image.metrics.mode_coverage import coverage
+from multigan.image.metrics.mode_coverage import mode_coverage
 from tests.image.example_shapes import EXAMPLES
 
 EVEN = torch.full((10,), 0.1)
@@ -30,7 +30,7 @@ def whole(data):
 def test_a_stack_holds_pictures_of_its_own_split_only(stacks):
     for name, size in (("train", 128_000), ("valid", 4_000), ("test", 26_000)):
         split = stacks.split(name)
-        known = {p.numpy().tobytes() for p in whole(Images("digits", 8, name)).x}
+        known = {p.numpy().tobytes() for p in whole(ImageDataset("digits", 8, name)).x}
         assert len(split) == size
         x = split.batch(torch.tensor([0, 7, size - 1])).x
         assert x.shape == (3, 3, 8, 8)
@@ -40,7 +40,7 @@ def test_a_stack_holds_pictures_of_its_own_split_only(stacks):
 def test_a_stack_depends_on_its_number_alone(stacks):
     some = stacks.batch(torch.tensor([5, 3, 127_999])).x
     assert torch.equal(some[1], stacks.batch(torch.arange(10)).x[3])
-    again = rebuild(json.loads(json.dumps(describe(stacks))))
+    again = from_config(json.loads(json.dumps(to_config(stacks))))
     assert torch.equal(again.batch(torch.tensor([5, 3, 127_999])).x, some)
     other = StackedImages("digits", 8, seed=1)
     assert other.fingerprint != stacks.fingerprint
@@ -49,7 +49,7 @@ def test_a_stack_depends_on_its_number_alone(stacks):
 
 def test_all_triples_are_there_and_nearly_even(stacks):
     labels = whole(stacks.layers).condition
-    found = coverage(labels[stacks._picks], labels.bincount() / len(labels))
+    found = mode_coverage(labels[stacks._picks], labels.bincount() / len(labels))
     assert found["modes"] == 1000
     floor = 999 / (2 * 128_000)
     assert found["mode_kl_prior"] == pytest.approx(floor, rel=0.15)
@@ -65,7 +65,7 @@ def test_stacks_of_colour_and_unknown_splits_are_refused():
 
 def test_coverage_by_hand():
     classes = torch.tensor([[0, 0], [0, 1], [0, 1], [1, 1]])
-    found = coverage(classes, torch.tensor([0.25, 0.75]))
+    found = mode_coverage(classes, torch.tensor([0.25, 0.75]))
     assert found["modes"] == 3
     by_hand = 0.25 * math.log(1) + 0.5 * math.log(2) + 0.25 * math.log(1)
     assert found["mode_kl"] == pytest.approx(by_hand)
@@ -75,9 +75,9 @@ def test_coverage_by_hand():
 
 def test_a_perfect_sampler_scores_the_floor_and_a_collapsed_one_all():
     drawn = torch.randint(10, (26_000, 3), generator=keyed_rng("triples"))
-    found = coverage(drawn, EVEN)
+    found = mode_coverage(drawn, EVEN)
     assert found["modes"] == 1000 and found["mode_kl"] == pytest.approx(0.0192, abs=0.003)
-    assert coverage(torch.zeros(50, 3, dtype=torch.long), EVEN) == {
+    assert mode_coverage(torch.zeros(50, 3, dtype=torch.long), EVEN) == {
         "modes": 1,
         "mode_kl": pytest.approx(math.log(1000)),
         "mode_kl_prior": pytest.approx(math.log(1000)),

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from multigan.music.formats.song import Key, Metre
-from multigan.music.representations.voices import DRUM_ROWS, Voice
+from multigan.music.formats.song import KeySignature, TimeSignature
+from multigan.music.representations.voices import DRUM_CLASSES, Voice
 
 VOICES = (
     Voice("lead", lowest=60, pitches=20, program=73),
@@ -43,17 +43,19 @@ def random_roll(rng, steps):
         random_tokens(rng, VOICES[0], steps),
         random_tokens(rng, VOICES[1], steps),
         random_planes(rng, VOICES[2], steps),
-        rng.random((steps, len(DRUM_ROWS))) < 0.1,
+        rng.random((steps, len(DRUM_CLASSES))) < 0.1,
     )
 
 
 def random_header(rng, step_ticks):
     """Tempo, metre, pickup and key as the fields of a song."""
-    metre = Metre(0, *METRES[rng.integers(len(METRES))])
+    metre = TimeSignature(0, *METRES[rng.integers(len(METRES))])
     pickup = int(rng.integers(metre.bar_ticks // step_ticks)) * step_ticks
     return {
         "tempo_bpm": round(float(rng.uniform(40, 240)), 2),
         "metres": (metre,),
         "pickup_ticks": pickup * int(rng.integers(2)),
-        "key": None if rng.random() < 0.2 else Key(int(rng.integers(12)), bool(rng.integers(2))),
+        "key": None
+        if rng.random() < 0.2
+        else KeySignature(int(rng.integers(12)), bool(rng.integers(2))),
     }

@@ -2,14 +2,20 @@ import pytest
 import torch
 
 from multigan.core.rng import keyed_rng
-from multigan.music.models.autoregressive import Choir, from_outside_in
-from multigan.music.models.voice_leading import BEAT, RARE, STEP, SWIFT, Counterpoint
+from multigan.music.models.autoregressive import AutoregressiveVoices, outer_voices_first
+from multigan.music.models.voice_leading import (
+    BEAT,
+    LR_SCALE,
+    PARALLELS_LR_SCALE,
+    STEP,
+    VoiceLeading,
+)
 from multigan.music.representations import conditioning, tensors
 from multigan.music.representations.voices import Voice
 from tests.music.pianoroll_factory import VOICES
 from tests.music.test_generators import SINGERS, SMALL, STEPS, every_coupling, latent_of, made
 
-NEVER = -1000.0 / SWIFT
+NEVER = -1000.0 / LR_SCALE
 REACH = 39  # semitones between the extreme pitches of SINGERS
 
 
@@ -32,7 +38,7 @@ def together(change=None, n=64, given=None):
     return torch.stack(
         [
             torch.where(sounds.sum(-1) == 0, -1, voice.lowest + sounds.argmax(-1))
-            for voice, sounds in zip(SINGERS, tensors.sounding(x, SINGERS), strict=True)
+            for voice, sounds in zip(SINGERS, tensors.active_cells(x, SINGERS), strict=True)
         ],
         dim=2,
     )
@@ -64,9 +70,9 @@ def forbid(interval):
 
 
 def test_the_outer_voices_are_written_first():
-    assert from_outside_in(SINGERS) == [0, 3, 1, 2]
+    assert outer_voices_first(SINGERS) == [0, 3, 1, 2]
     low_first = (Voice("a", lowest=30), Voice("b", lowest=50), Voice("c", lowest=40))
-    assert from_outside_in(low_first) == [1, 0, 2]
+    assert outer_voices_first(low_first) == [1, 0, 2]
 
 
 def test_an_interval_that_is_worth_nothing_good_is_not_sung():
@@ -131,7 +137,7 @@ def test_voices_can_be_kept_from_going_the_same_way():
 
 
 def test_given_voices_are_heard_by_those_that_are_written_before_them():
-    x = torch.zeros(64, STEPS, tensors.channels(SINGERS))
+    x = torch.zeros(64, STEPS, tensors.total_channels(SINGERS))
     pitch = torch.randint(20, (64, STEPS // 2), generator=keyed_rng("tenor"))
     tenor = tensors.slices(SINGERS)[2].start
     for t in range(0, STEPS, 2):
@@ -139,21 +145,23 @@ def test_given_voices_are_heard_by_those_that_are_written_before_them():
         x[:, t + 1, tenor + 21] = 1  # held
     mask = torch.zeros(64, STEPS, 4)
     mask[..., 2] = 1
-    pitches = together(forbid(1), given=conditioning.give(x, mask, SINGERS))
+    pitches = together(forbid(1), given=conditioning.make_conditioning(x, mask, SINGERS))
     assert torch.equal(pitches[..., 2], 48 + pitch.repeat_interleave(2, dim=1))
     assert all(share(pitches, i, 2, 1) == share(pitches, i, 2, 11) == 0 for i in (0, 1, 3))
 
 
 @every_coupling
 def test_what_is_found_step_by_step_is_what_the_cells_say(coupling, monkeypatch):
-    told, sing = [], Choir._sing
-    monkeypatch.setattr(Choir, "_sing", lambda *args: told.append(sing(*args)) or told[-1])
+    told, sing = [], AutoregressiveVoices._sing
+    monkeypatch.setattr(
+        AutoregressiveVoices, "_sing", lambda *args: told.append(sing(*args)) or told[-1]
+    )
     for voices in (VOICES, SINGERS):
         generator = made("music", coupling, voices).eval()
-        x = tensors.canonical(generator(latent_of(generator)), voices)
+        x = tensors.binarize(generator(latent_of(generator)), voices)
         assert (generator.choir.counterpoint is not None) == (coupling == "composer")
         for place, k in enumerate(generator.choir.places):
-            sounds = tensors.sounding(x, voices)[k]
+            sounds = tensors.active_cells(x, voices)[k]
             silent = sounds.sum(-1) == 0
             heard = torch.where(silent, generator.choir.most, sounds.argmax(-1))
             assert torch.equal(told[-1].now[..., place], heard)
@@ -163,7 +171,7 @@ def test_what_is_found_step_by_step_is_what_the_cells_say(coupling, monkeypatch)
 
 def test_what_is_added_is_the_sum_over_the_voices_that_are_heard():
     voices = (Voice("high", lowest=10, pitches=5), Voice("low", lowest=4, pitches=7))
-    counterpoint = Counterpoint(voices).double()
+    counterpoint = VoiceLeading(voices).double()
     for table in counterpoint.parameters():
         torch.nn.init.normal_(table)
     worths = counterpoint.worths()
@@ -175,13 +183,13 @@ def test_what_is_added_is_the_sum_over_the_voices_that_are_heard():
     going = counterpoint.directions(worths, voice, before, now)
     reach = counterpoint.struck.shape[-1] // 2
     for p in range(5):  # the low voice went from 7 to 8; the high one, at 12, would go to 10 + p
-        wanted = SWIFT * counterpoint.struck[1, 0, 1, reach + 2 + p]
+        wanted = LR_SCALE * counterpoint.struck[1, 0, 1, reach + 2 + p]
         torch.testing.assert_close(strike[0, p], wanted)
-        wanted = RARE * counterpoint.kept[BEAT, 0, 1, 5] * (p == 3)
+        wanted = PARALLELS_LR_SCALE * counterpoint.kept[BEAT, 0, 1, 5] * (p == 3)
         torch.testing.assert_close(kept[0, p], wanted)
-        wanted = SWIFT * counterpoint.similar[0, 1] * ((p > 2) - (p < 2))
+        wanted = LR_SCALE * counterpoint.similar[0, 1] * ((p > 2) - (p < 2))
         torch.testing.assert_close(going[0, p], wanted)
-    torch.testing.assert_close(hold[0], SWIFT * counterpoint.held[1, 0, 1, reach + 4])
+    torch.testing.assert_close(hold[0], LR_SCALE * counterpoint.held[1, 0, 1, reach + 4])
     (strike.sum() + hold.sum()).backward()
     assert counterpoint.struck.grad.count_nonzero() == 7  # also beside pitches it does not have
     assert counterpoint.held.grad.count_nonzero() == 1

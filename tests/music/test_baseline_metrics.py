@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from multigan.cli.dynamic_options import verb
+from multigan.cli.dynamic_options import domain_command
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import load_attribute
+from multigan.core.serialization import import_attribute
 from multigan.music import COMMANDS
 from multigan.music import commands as module
-from multigan.music.datasets.jsb_chorales import cut, read_jsb
+from multigan.music.datasets.jsb_chorales import read_jsb, sliding_windows
 from multigan.music.metrics import baselines
 from multigan.music.metrics import note_statistics as m
 from tests.music.jsb_data import FILE, needs_chorales
@@ -64,7 +64,7 @@ def test_rows_of_all_windows_equal_the_known_ones(rows, row):
 
 @needs_chorales
 def test_the_spread_of_train_equals_the_known_one(pieces):
-    spread = m.features(cut(pieces["train"])).std(0).tolist()
+    spread = m.features(sliding_windows(pieces["train"])).std(0).tolist()
     for metric, found, known in zip(m.FEATURES, spread, TRAIN_SD, strict=True):
         assert found == pytest.approx(known, rel=1e-3, abs=5.1e-5), metric
 
@@ -72,7 +72,7 @@ def test_the_spread_of_train_equals_the_known_one(pieces):
 @needs_chorales
 @pytest.mark.parametrize("row", SAMPLED)
 def test_sampled_rows_equal_the_known_ones_within_sampling_noise(pieces, rows, row):
-    train, rng = cut(pieces["train"]), keyed_rng(1, row)
+    train, rng = sliding_windows(pieces["train"]), keyed_rng(1, row)
     make = {
         "voices shuffled": lambda: baselines.shuffled_voices(train, 1000, rng),
         "Markov": lambda: baselines.markov_voices(train, 1000, rng),
@@ -95,17 +95,20 @@ def test_frechet_distances_equal_the_known_ones(rows, row):
 
 @needs_chorales
 def test_empty_bars_of_the_chorales_equal_the_known_ones(pieces):
-    shares = {split: m.empty_bars(cut(found, 16, 16)).mean(0) for split, found in pieces.items()}
+    shares = {
+        split: m.empty_bars(sliding_windows(found, 16, 16)).mean(0)
+        for split, found in pieces.items()
+    }
     assert [round(100 * share, 2) for share in shares["train"].tolist()] == [0.03, 0.06, 0.06, 0.09]
     assert shares["test"].tolist() == [0, 0, 0, 0]
 
 
 @needs_chorales
 def test_novelty_of_held_out_chorales_is_near_the_known_one(pieces):
-    train, test = cut(pieces["train"]), cut(pieces["test"])
-    found = m.novelty(test[::15], train)  # 73 windows
+    train, test = sliding_windows(pieces["train"]), sliding_windows(pieces["test"])
+    found = m.nn_train_distance(test[::15], train)  # 73 windows
     assert found.median().item() == pytest.approx(0.422, abs=0.08)
-    assert m.novelty(train[:3], train).tolist() == [0, 0, 0]
+    assert m.nn_train_distance(train[:3], train).tolist() == [0, 0, 0]
 
 
 def test_shuffling_keeps_each_voice_and_breaks_the_windows():
@@ -146,7 +149,9 @@ def test_the_verb_prints_a_table_and_one_json_object(tmp_path, capsys, monkeypat
         "read_jsb",
         lambda path: dict.fromkeys(["train", "valid", "test"], random_chorales()),
     )
-    command = verb("reference", load_attribute(COMMANDS["reference"]), load=lambda path: None)
+    command = domain_command(
+        "reference", import_attribute(COMMANDS["reference"]), load=lambda path: None
+    )
     command.main(["--data", "chorales.json", "--json"], standalone_mode=False)
     printed = capsys.readouterr().out
     assert "| | train | valid | test | voices shuffled | Markov | random quarters |" in printed

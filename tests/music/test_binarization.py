@@ -4,18 +4,18 @@ import pytest
 import torch
 
 from multigan.core.recipe import recipe_to_json
-from multigan.core.recipe_file import build_recipe, read_recipe, settle_knobs
+from multigan.core.recipe_file import build_recipe, read_recipe, resolve_hyperparameters
 from multigan.core.rng import keyed_rng
 from multigan.music.models import binarization
 from multigan.music.models.binarization import (
+    BINARIZERS,
     CHOICES,
-    HEADS,
-    SOFTNESS,
-    choose,
-    find_head,
-    start_anew,
+    STRAIGHT_THROUGH_TEMPERATURE,
+    binarize_logits,
+    forbid_initial_holds,
+    get_binarizer,
 )
-from multigan.music.representations.tensors import width
+from multigan.music.representations.tensors import num_channels
 from multigan.music.representations.voices import BAND, Voice
 
 LEAD = Voice("lead", lowest=60, pitches=5)
@@ -26,7 +26,7 @@ every_voice = pytest.mark.parametrize("voice", VOICES, ids=lambda voice: voice.k
 
 
 def logits_of(voice, n=6, steps=8, key="logits"):
-    return torch.randn(n, steps, width(voice), generator=keyed_rng(key))
+    return torch.randn(n, steps, num_channels(voice), generator=keyed_rng(key))
 
 
 def noise_of(voice, n=6, steps=8):
@@ -38,10 +38,12 @@ def only_bits(x):
 
 
 @every_voice
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", BINARIZERS)
 def test_cells_are_exactly_zero_or_one_but_for_the_soft_heads_in_training(voice, name):
     for training in (True, False):
-        cells = choose(find_head(name), voice, 5 * logits_of(voice), noise_of(voice), training)
+        cells = binarize_logits(
+            get_binarizer(name), voice, 5 * logits_of(voice), noise_of(voice), training
+        )
         soft = training and name in ("threshold", "bernoulli")
         assert only_bits(cells) != soft
         if voice.kind == "monophonic":
@@ -57,14 +59,14 @@ def test_straight_through_is_exact_where_adding_first_would_not_be():
 
 
 @every_voice
-@pytest.mark.parametrize("name", HEADS)
+@pytest.mark.parametrize("name", BINARIZERS)
 def test_the_gradient_is_that_of_the_shares(voice, name):
     logits, noise = logits_of(voice).double().requires_grad_(), noise_of(voice).double()
-    head, weight = find_head(name), torch.randn_like(logits)
+    head, weight = get_binarizer(name), torch.randn_like(logits)
     (got,) = torch.autograd.grad(
-        (choose(head, voice, logits, noise, training=True) * weight).sum(), logits
+        (binarize_logits(head, voice, logits, noise, training=True) * weight).sum(), logits
     )
-    seen = (logits + noise) / SOFTNESS if name == "straight_through" else logits
+    seen = (logits + noise) / STRAIGHT_THROUGH_TEMPERATURE if name == "straight_through" else logits
     share = seen.softmax(-1) if voice.kind == "monophonic" else seen.sigmoid()
     (wanted,) = torch.autograd.grad((share * weight).sum(), logits)
     torch.testing.assert_close(got, wanted)
@@ -73,11 +75,13 @@ def test_the_gradient_is_that_of_the_shares(voice, name):
 @every_voice
 def test_nothing_is_held_into_the_first_step(voice):
     holds = {"monophonic": slice(6, 7), "polyphonic": slice(4, 8), "drums": slice(9, 9)}[voice.kind]
-    logits = torch.zeros(3, 4, width(voice))
+    logits = torch.zeros(3, 4, num_channels(voice))
     logits[..., holds] = 50.0
     logits.requires_grad_()
-    begun = start_anew(voice, logits)
-    cells = choose(find_head("straight_through"), voice, begun, noise_of(voice, 3, 4), True)
+    begun = forbid_initial_holds(voice, logits)
+    cells = binarize_logits(
+        get_binarizer("straight_through"), voice, begun, noise_of(voice, 3, 4), True
+    )
     assert not cells[:, 0, holds].any() and cells[:, 1:, holds].all()
     (slope,) = torch.autograd.grad(cells.square().sum(), logits)
     assert slope.isfinite().all() and not slope[:, 0, holds].any()
@@ -86,7 +90,7 @@ def test_nothing_is_held_into_the_first_step(voice):
 @every_voice
 def test_noise_of_scale_one_draws_the_shares(voice):
     choice, logits = CHOICES[voice.kind], 2 * logits_of(voice, 1, 1)
-    noise = choice.noise(torch.rand(20_000, 1, width(voice), generator=keyed_rng("many")))
+    noise = choice.noise(torch.rand(20_000, 1, num_channels(voice), generator=keyed_rng("many")))
     drawn = choice.decide(logits + noise).mean((0, 1))
     torch.testing.assert_close(drawn, choice.share(logits)[0, 0], rtol=0, atol=0.015)
 
@@ -94,10 +98,10 @@ def test_noise_of_scale_one_draws_the_shares(voice):
 @every_voice
 def test_only_heads_with_noise_look_at_it(voice):
     logits, noise = logits_of(voice), noise_of(voice)
-    for name, head in HEADS.items():
+    for name, head in BINARIZERS.items():
         scale = 1.0 if head.scale is None else head.scale
-        drawn = choose(head, voice, logits, scale * noise, training=False)
-        still = choose(head, voice, logits, 0 * noise, training=False)
+        drawn = binarize_logits(head, voice, logits, scale * noise, training=False)
+        still = binarize_logits(head, voice, logits, 0 * noise, training=False)
         assert torch.equal(drawn, still) == (name in ("deterministic", "threshold"))
 
 
@@ -118,14 +122,16 @@ def test_noise_covers_all_voices_and_comes_from_the_given_rng():
 
 def test_an_unknown_head_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"head 'sigmoid' is unknown; known: straight_through, st"):
-        find_head("sigmoid")
+        get_binarizer("sigmoid")
 
 
 def test_the_first_row_of_the_benchmark_is_the_default_recipe_bit_by_bit():
     made = []
     for name in ("music", "benchmarks/music_heads"):
         file = read_recipe(name)
-        made.append(build_recipe(file, settle_knobs(file, {"data": "composed"}, tiny=False), 0))
+        made.append(
+            build_recipe(file, resolve_hyperparameters(file, {"data": "composed"}, tiny=False), 0)
+        )
     assert recipe_to_json(made[0]) == recipe_to_json(made[1])
     for network in ("generator", "discriminator"):
         one, other = (getattr(recipe, network).state_dict() for recipe in made)

@@ -6,7 +6,7 @@ import torch
 from multigan.core.rng import keyed_rng
 from multigan.music.metrics import bootstrap as module
 from multigan.music.metrics import note_statistics as m
-from multigan.music.metrics.bootstrap import intervals
+from multigan.music.metrics.bootstrap import bootstrap_intervals
 
 
 def rows(n=400, seed=0):
@@ -15,7 +15,9 @@ def rows(n=400, seed=0):
 
 def measured(found, groups=None, reference=None):
     groups = torch.arange(len(found)) if groups is None else groups
-    return intervals(found, rows(1000) if reference is None else reference, groups, keyed_rng("i"))
+    return bootstrap_intervals(
+        found, rows(1000) if reference is None else reference, groups, keyed_rng("i")
+    )
 
 
 def test_a_mean_of_single_windows_has_the_interval_of_its_standard_error():

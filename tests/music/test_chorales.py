@@ -3,13 +3,8 @@ from collections import Counter
 import pytest
 
 from multigan.music.datasets import chorales
-from multigan.music.datasets.chorales import (
-    corpus_files,
-    four_voices,
-    read_chorales,
-    split_chorales,
-)
-from multigan.music.formats.song import Key, Metre, Note, Song, Track
+from multigan.music.datasets.chorales import corpus_files, read_chorales, satb_songs, split_chorales
+from multigan.music.formats.song import KeySignature, Note, Song, TimeSignature, Track
 from multigan.music.representations.voices import SATB
 
 COMPARED = 20  # pieces held against music21's own parser, spread over the corpus
@@ -38,7 +33,9 @@ def test_their_metres_pickups_keys_and_ranges_are_known(songs):
     metres = Counter(song.metres[0][1:] for song in songs.values())
     assert metres == {(4, 4): 362, (3, 4): 43, (3, 2): 1, (12, 8): 1}
     assert sum(song.pickup_ticks > 0 for song in songs.values()) == 284
-    assert songs["bwv66.6"].key == Key(6, minor=True) and songs["bwv1.6"].key == Key(5)
+    assert songs["bwv66.6"].key == KeySignature(6, minor=True) and songs[
+        "bwv1.6"
+    ].key == KeySignature(5)
     pitches = [
         sorted({n.pitch_midi for song in songs.values() for n in song.tracks[voice].notes})
         for voice in range(4)
@@ -48,13 +45,19 @@ def test_their_metres_pickups_keys_and_ranges_are_known(songs):
 
 def test_a_known_chorale_begins_as_printed(songs):
     first = songs["bwv269"]  # "Aus meines Herzens Grunde", in G, 3/4 with a pickup
-    assert first.metres == (Metre(0, 3, 4),) and first.pickup_ticks == 480 and first.key == Key(7)
+    assert (
+        first.metres == (TimeSignature(0, 3, 4),)
+        and first.pickup_ticks == 480
+        and first.key == KeySignature(7)
+    )
     opening = [track.notes[0].pitch_midi for track in first.tracks]
     assert opening == [67, 62, 59, 43]
 
 
 def test_bars_around_a_repeat_sign_are_whole(songs):
-    assert songs["bwv101.7"].metres == (Metre(0, 4, 4),)  # its 5th and 6th measure have 3 and 1
+    assert songs["bwv101.7"].metres == (
+        TimeSignature(0, 4, 4),
+    )  # its 5th and 6th measure have 3 and 1
     assert songs["bwv101.7"].bar_lines() == list(range(480, songs["bwv101.7"].length_ticks, 1920))
 
 
@@ -127,7 +130,7 @@ def test_twenty_pieces_equal_what_music21_parses():
     music21 = pytest.importorskip("music21")
     files = corpus_files()
     chosen = {file.stem: file for file in files[1 :: len(files) // COMPARED][:COMPARED]}
-    songs = dict(four_voices(list(chosen.values())))
+    songs = dict(satb_songs(list(chosen.values())))
     assert len(songs) == COMPARED
     for name, song in songs.items():
         path = chosen[name]

@@ -5,9 +5,9 @@ import torch
 
 from multigan.core.rng import keyed_rng
 from multigan.music.representations import conditioning
-from multigan.music.representations.time_grid import Frame
+from multigan.music.representations.time_grid import WindowGrid
 
-FRAME = Frame(bars=4, bar_steps=16, beat_steps=4, voices=4)
+FRAME = WindowGrid(bars=4, bar_steps=16, beat_steps=4, voices=4)
 
 
 def many(draw, frame=FRAME, n=200):
@@ -35,22 +35,22 @@ def test_every_mask_is_of_zeros_and_ones_in_the_shape_of_the_frame():
 
 def test_whole_voices_are_known_from_end_to_end_but_never_all():
     counts = Counter()
-    for mask in many(conditioning.whole_voices):
+    for mask in many(conditioning.whole_tracks):
         assert (mask == mask[:1]).all()
         counts[int(mask[0].sum())] += 1
     assert set(counts) == {1, 2, 3}
 
 
 def test_previous_bars_are_known_for_all_voices_and_never_all():
-    lengths = {int(mask.sum()) for mask in many(conditioning.previous_bars)}
+    lengths = {int(mask.sum()) for mask in many(conditioning.prefix)}
     assert lengths == {64, 128, 192}
-    for mask in many(conditioning.previous_bars, n=20):
+    for mask in many(conditioning.prefix, n=20):
         known = int(mask.sum()) // 4
         assert mask[:known].all() and not mask[known:].any()
 
 
 def test_a_hidden_box_is_whole_bars_of_some_voices():
-    for mask in many(conditioning.hidden_box):
+    for mask in many(conditioning.inpainting):
         hidden = (1 - mask).unflatten(0, (4, 16))  # (bars, steps, K)
         assert (hidden == hidden[:, :1]).all() and hidden.any()
         bars, voices = hidden[:, 0].any(1).nonzero().flatten(), hidden[:, 0].any(0)
@@ -59,13 +59,13 @@ def test_a_hidden_box_is_whole_bars_of_some_voices():
 
 
 def test_scattered_beats_are_whole_beats():
-    for mask in many(conditioning.scattered_beats, n=20):
+    for mask in many(conditioning.random_beats, n=20):
         beats = mask.unflatten(0, (16, 4))
         assert (beats == beats[:, :1]).all()
 
 
 def test_a_single_bar_of_a_single_voice_still_has_masks():
-    frame = Frame(bars=1, bar_steps=12, beat_steps=4, voices=1)
+    frame = WindowGrid(bars=1, bar_steps=12, beat_steps=4, voices=1)
     for _, draw in conditioning.MASKS:
         assert all(mask.shape == (12, 1) for mask in many(draw, frame, n=5))
-    assert not any(mask.any() for mask in many(conditioning.whole_voices, frame, n=5))
+    assert not any(mask.any() for mask in many(conditioning.whole_tracks, frame, n=5))

@@ -47,7 +47,7 @@ def music(n=N, seed=0):
 
 def some_given(x):
     mask = (torch.rand(len(x), STEPS, len(VOICES), generator=keyed_rng("mask")) < 0.5).float()
-    return conditioning.give(x, mask, VOICES)
+    return conditioning.make_conditioning(x, mask, VOICES)
 
 
 def with_repeat(x):
@@ -80,7 +80,7 @@ def test_what_is_forgotten_is_forgotten_while_learning_and_nowhere_else():
 @every_family
 def test_one_logit_comes_back_for_each_window(family):
     network, x = made(family), music()
-    assert isinstance(network, Discriminator) and not network.couples_batch
+    assert isinstance(network, Discriminator) and not network.uses_batch_statistics
     assert network(x).shape == (N,) and network(x, some_given(x)).shape == (N,)
     features = network.features(x, some_given(x))
     assert features.dim() == 2 and len(features) == N
@@ -89,7 +89,7 @@ def test_one_logit_comes_back_for_each_window(family):
 @every_family
 def test_shuffled_bars_change_the_score(family):
     network, x = made(family), music()
-    first, second = (tensors.cut(x, a, a + BAR, VOICES) for a in (0, BAR))
+    first, second = (tensors.slice_window(x, a, a + BAR, VOICES) for a in (0, BAR))
     there, back = (torch.cat(bars, dim=1) for bars in ((first, second), (second, first)))
     assert ((network(there) - network(back)).abs() > 1e-4).all()
 
@@ -135,7 +135,7 @@ def test_writings_of_one_music_have_one_score():
     rest, hold = (block.start + token for token in (VOICES[0].rest, VOICES[0].hold))
     y = x.clone()  # a hold after a rest is silence too
     y[:, 5, rest], y[:, 5, hold] = 0, 1
-    assert torch.equal(tensors.canonical(y, VOICES), x) and torch.equal(network(x), network(y))
+    assert torch.equal(tensors.binarize(y, VOICES), x) and torch.equal(network(x), network(y))
 
 
 @every_family
@@ -145,7 +145,7 @@ def test_the_score_depends_on_what_is_given(family):
     assert ((network(x, given) - network(x)).abs() > 1e-5).all()
     mask_only = given._replace(known=0 * given.known)
     assert ((network(x, given) - network(x, mask_only)).abs() > 1e-6).all()
-    nothing = conditioning.nothing_given(N, STEPS, VOICES)
+    nothing = conditioning.unconditional(N, STEPS, VOICES)
     assert torch.equal(network(x), network(x, nothing))
 
 
@@ -168,7 +168,7 @@ def test_discriminators_are_twice_differentiable(family):
             parameter.add_(0.3 * torch.randn_like(parameter))
     x = torch.rand(1, 4, 6, dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[0, 1], [1, 1], [0, 0], [1, 0]], dtype=torch.float64)[None]
-    given = conditioning.Given(torch.rand(1, 4, 6).double(), mask)
+    given = conditioning.Conditioning(torch.rand(1, 4, 6).double(), mask)
     assert torch.autograd.gradcheck(lambda x: network(x, given), x)
     assert torch.autograd.gradgradcheck(lambda x: network(x, given), x)
 
@@ -193,20 +193,22 @@ def test_a_penalty_reaches_every_weight_matrix(family):
 @every_family
 def test_few_voices_are_heard_too(family, voices):
     network = made(family, voices)
-    x = (torch.rand(2, STEPS, tensors.channels(voices), generator=keyed_rng("x")) < 0.3).float()
+    x = (
+        torch.rand(2, STEPS, tensors.total_channels(voices), generator=keyed_rng("x")) < 0.3
+    ).float()
     assert network(x).shape == (2,) and network(x).isfinite().all()
     assert all(p.grad is not None for p in backward(network, x).parameters())
 
 
 def backward(network, x):
-    network(x, conditioning.nothing_given(len(x), STEPS, network.voices)).sum().backward()
+    network(x, conditioning.unconditional(len(x), STEPS, network.voices)).sum().backward()
     return network
 
 
 @every_family
 def test_music_of_another_shape_is_refused(family):
     with pytest.raises(ValueError, match=r"music of shape \(2, 17, 79\); wanted \(B, 16, 79\)"):
-        made(family)(torch.zeros(2, STEPS + 1, tensors.channels(VOICES)))
+        made(family)(torch.zeros(2, STEPS + 1, tensors.total_channels(VOICES)))
 
 
 @pytest.mark.parametrize(

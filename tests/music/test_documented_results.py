@@ -9,8 +9,8 @@ from multigan.cli.app import main
 from multigan.core.rng import keyed_rng
 from multigan.music import commands
 from multigan.music.datasets import sources
-from multigan.music.datasets.song_windows import read_steps
-from multigan.music.datasets.synthetic_chorales import compose
+from multigan.music.datasets.song_windows import load_splits
+from multigan.music.datasets.synthetic_chorales import generate_songs
 from multigan.music.formats.song import Song
 from multigan.music.metrics import evaluation, window_boundaries
 from tests.documentation_blocks import python_of, quick, shown
@@ -29,16 +29,16 @@ def little(monkeypatch):
     monkeypatch.setattr(evaluation, "COMPARED", 8)
     monkeypatch.setattr(window_boundaries, "PIECES", 4)
     monkeypatch.setattr(commands, "SAMPLED", 48)
-    read_steps.cache_clear()
+    load_splits.cache_clear()
     yield
-    read_steps.cache_clear()  # other tests know more songs by this name
+    load_splits.cache_clear()  # other tests know more songs by this name
 
 
 @pytest.fixture(scope="module")
 def shelf(tmp_path_factory):
     """A folder with the files that the README names."""
     folder = tmp_path_factory.mktemp("readme")
-    made = [found.song for found in compose("satb", 4, keyed_rng("readme"), bars=5)]
+    made = [found.song for found in generate_songs("satb", 4, keyed_rng("readme"), bars=5)]
     made[0].to_midi(folder / "song.mid")
     soprano = Song((made[0].track("soprano"),), made[0].length_ticks)
     soprano.to_midi(folder / "melody.mid")

@@ -9,10 +9,18 @@ from PIL import Image
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe, rebuild
+from multigan.core.serialization import from_config, to_config
 from multigan.core.signature import options_of
 from multigan.music.domain import MusicDomain
-from multigan.music.formats.song import CompletedSong, Key, Metre, Note, Song, Stretch, Track
+from multigan.music.formats.song import (
+    CompletedSong,
+    GivenSpan,
+    KeySignature,
+    Note,
+    Song,
+    TimeSignature,
+    Track,
+)
 from multigan.music.representations.voices import BAND
 from tests.music.tiny import Tiny
 
@@ -30,7 +38,7 @@ def melody(tmp_path):
     pitches = (69, 71, 72, 74, 76, 76, 74, 72, 71, 69, 69, 64)
     notes = tuple(Note(480 * i, 480 * i + 480, p) for i, p in enumerate(pitches))
     track = Track("soprano", notes, 52)
-    header = {"tempo_bpm": 97.0, "pickup_ticks": 480, "key": Key(9, minor=True)}
+    header = {"tempo_bpm": 97.0, "pickup_ticks": 480, "key": KeySignature(9, minor=True)}
     return Song((track,), 5760, **header).to_midi(tmp_path / "melody.mid")
 
 
@@ -38,7 +46,7 @@ def test_a_song_is_one_window_in_the_voices_of_the_domain():
     for song in sampler().sample(3):
         assert [track.name for track in song.tracks] == ["soprano", "alto", "tenor", "bass"]
         assert song.length_ticks == 2 * BAR and song.tempo_bpm == 240
-        assert song.metres == (Metre(0, 4, 4),) and type(song) is Song
+        assert song.metres == (TimeSignature(0, 4, 4),) and type(song) is Song
 
 
 def test_samples_depend_on_the_seed_and_not_on_their_number():
@@ -58,8 +66,8 @@ def test_a_melody_is_harmonised_note_for_note(melody):
         assert song.track("soprano").notes == source.track("soprano").notes
         assert all(song.track(name).notes for name in ("alto", "tenor", "bass"))
         assert (song.pickup_ticks, song.length_ticks) == (480, 5760)
-        assert (song.tempo_bpm, song.key) == (97.0, Key(9, minor=True))
-        assert song.given == (Stretch("soprano", 0, 5760),)
+        assert (song.tempo_bpm, song.key) == (97.0, KeySignature(9, minor=True))
+        assert song.given == (GivenSpan("soprano", 0, 5760),)
     (slow,) = sampler().sample(1, given=melody, keep="soprano", tempo=60.0)
     assert slow.tempo_bpm == 60 and isinstance(slow, CompletedSong)
 
@@ -148,7 +156,7 @@ def test_a_preview_shows_and_plays_the_first_songs(tmp_path, columns, count):
 
 def test_a_domain_survives_json():
     domain = MusicDomain(BAND, 4, "6/8", 4, 120.0)
-    again = rebuild(json.loads(json.dumps(describe(domain))))
+    again = from_config(json.loads(json.dumps(to_config(domain))))
     assert again == domain and hash(again) == hash(domain)
     assert again.frame == (4, 12, 6, 4) and again.frame.steps == 48
 

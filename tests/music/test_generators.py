@@ -58,7 +58,7 @@ def music(n=N, steps=STEPS, seed=0):
 def given_voice(x, k):
     mask = torch.zeros(len(x), STEPS, len(VOICES))
     mask[..., k] = 1
-    return conditioning.give(x, mask, VOICES)
+    return conditioning.make_conditioning(x, mask, VOICES)
 
 
 @every_family
@@ -68,7 +68,7 @@ def test_cells_are_exactly_zero_or_one_with_one_event_per_step(family, coupling)
     assert isinstance(generator, Generator)
     for module in (generator.train(), generator.eval()):
         x = module(latent_of(generator))
-        assert x.shape == (N, STEPS, tensors.channels(VOICES)) and x.dtype == torch.float32
+        assert x.shape == (N, STEPS, tensors.total_channels(VOICES)) and x.dtype == torch.float32
         assert ((x == 0) | (x == 1)).all()
         for voice, block in zip(VOICES, tensors.slices(VOICES), strict=True):
             if voice.kind == "monophonic":
@@ -92,14 +92,14 @@ def test_windows_and_voices_differ_from_the_start(family, coupling):
 def test_given_cells_come_back_bit_by_bit_and_sound_as_they_did(family, coupling, seed):
     generator, x = made(family, coupling), music(seed=seed)
     mask = torch.rand(N, STEPS, len(VOICES), generator=keyed_rng("mask", seed)) < 0.5
-    given = conditioning.give(x, mask, VOICES)
-    cells = conditioning.spread(given.mask, VOICES) > 0
+    given = conditioning.make_conditioning(x, mask, VOICES)
+    cells = conditioning.expand_mask(given.mask, VOICES) > 0
     for module in (generator.train(), generator.eval()):
         out = module(latent_of(generator), given)
         assert torch.equal(out[cells], given.known[cells])
-        said = tensors.canonical(out, VOICES)
+        said = tensors.binarize(out, VOICES)
         for a, b, m in zip(
-            *(tensors.sounding(y, VOICES) for y in (x, said)), range(4), strict=True
+            *(tensors.active_cells(y, VOICES) for y in (x, said)), range(4), strict=True
         ):
             assert torch.equal(a[mask[..., m]], b[mask[..., m]])
 
@@ -118,7 +118,7 @@ def test_other_voices_follow_what_is_given_under_the_same_latent(family, couplin
 @every_family
 def test_nothing_given_is_what_no_condition_means(family):
     generator = made(family).eval()
-    latent, nothing = latent_of(generator), conditioning.nothing_given(N, STEPS, VOICES)
+    latent, nothing = latent_of(generator), conditioning.unconditional(N, STEPS, VOICES)
     assert torch.equal(generator(latent), generator(latent, nothing))
 
 
@@ -189,7 +189,7 @@ def test_every_parameter_has_a_gradient_and_moves_within_three_steps(family, cou
     adam = torch.optim.Adam(generator.parameters(), 1e-2, betas=(0.0, 0.99))
     x = music(16)
     mask = (torch.rand(16, STEPS, len(VOICES), generator=keyed_rng("mask")) < 0.4).float()
-    given = conditioning.give(x, mask, VOICES)
+    given = conditioning.make_conditioning(x, mask, VOICES)
     for step in range(3):
         adam.zero_grad()
         (-judge(generator(latent_of(generator, 16, f"{step}"), given), given)).mean().backward()

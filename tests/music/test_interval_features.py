@@ -7,8 +7,13 @@ import torch
 from multigan.core.rng import keyed_rng
 from multigan.music.models import interval_features
 from multigan.music.models.binarization import gumbel
-from multigan.music.models.interval_features import Intervals, Streams, fold_matrix, notes
-from multigan.music.models.key_conditioning import choose_key, relative_chroma
+from multigan.music.models.interval_features import (
+    IntervalFeatures,
+    Intervals,
+    onsets_and_active,
+    pitch_class_matrix,
+)
+from multigan.music.models.key_conditioning import key_relative_chroma, sample_key
 from multigan.music.representations import tensors
 from multigan.music.representations.voices import Voice
 from tests.music.pianoroll_factory import VOICES, random_roll
@@ -24,23 +29,23 @@ def music(high, low):
 
 
 def heard(x, voices=PAIR, absolute=True):
-    return Streams(voices, 2, absolute)(*notes(x, voices))
+    return IntervalFeatures(voices, 2, absolute)(*onsets_and_active(x, voices))
 
 
 def test_notes_are_what_the_roll_says_in_every_kind_of_voice():
     x = tensors.encode(random_roll(np.random.default_rng(1), 24), VOICES)[None]
-    struck, sounds = notes(x, VOICES)
-    for mine, theirs in zip(sounds, tensors.sounding(x, VOICES), strict=True):
+    struck, sounds = onsets_and_active(x, VOICES)
+    for mine, theirs in zip(sounds, tensors.active_cells(x, VOICES), strict=True):
         assert torch.equal(mine, theirs)
     for k, voice in enumerate(VOICES):
         block = x[..., tensors.slices(VOICES)[k]]
-        assert torch.equal(struck[k], block[..., : interval_features.rows(voice)])
+        assert torch.equal(struck[k], block[..., : interval_features.num_rows(voice)])
         assert (sounds[k] >= struck[k]).all()
 
 
 @pytest.mark.parametrize("lowest", [36, 43, 60])
 def test_chroma_folds_by_pitch_class_whatever_the_lowest_pitch(lowest):
-    fold = fold_matrix(Voice("v", lowest=lowest, pitches=31))
+    fold = pitch_class_matrix(Voice("v", lowest=lowest, pitches=31))
     for p in range(31):
         assert fold[p].tolist() == [float(pc == (lowest + p) % 12) for pc in range(12)]
 
@@ -184,12 +189,12 @@ def test_a_window_counts_its_notes():
 
 def test_streams_have_second_derivatives():
     voices = (Voice("a", lowest=60, pitches=2), Voice("b", kind="polyphonic", lowest=50, pitches=1))
-    listen = Streams(voices, 1, absolute=True).double()
+    listen = IntervalFeatures(voices, 1, absolute=True).double()
     x = torch.rand(1, 2, 6, dtype=torch.float64, requires_grad=True)
-    weights = [torch.rand_like(stream) for stream in listen(*notes(x, voices))]
+    weights = [torch.rand_like(stream) for stream in listen(*onsets_and_active(x, voices))]
 
     def mix(x):
-        heard = listen(*notes(x, voices))
+        heard = listen(*onsets_and_active(x, voices))
         return sum((stream * w).sum() for stream, w in zip(heard, weights, strict=True))
 
     assert torch.autograd.gradgradcheck(mix, x)
@@ -199,15 +204,15 @@ def test_the_key_follows_the_notes_that_are_given():
     scale = [0, 2, 4, 5, 7, 9, 11, 12]  # a major scale on the lowest pitch of the upper voice
     known = music(scale, [REST] * 8).expand(50, -1, -1)
     noise = gumbel(torch.rand(50, 1, 12, generator=keyed_rng("keys")))
-    keys = choose_key(noise, known, PAIR)
+    keys = sample_key(noise, known, PAIR)
     assert keys.shape == (1, 50, 12) and (keys.argmax(-1) == 55 % 12).float().mean() > 0.8
-    assert torch.equal(choose_key(noise, 0 * known, PAIR).argmax(-1), noise.argmax(-1).T)
+    assert torch.equal(sample_key(noise, 0 * known, PAIR).argmax(-1), noise.argmax(-1).T)
 
 
 def test_given_notes_are_told_by_their_degree():
     x = music([7, HOLD, 2, REST], [REST] * 4)  # on G 55: D, A
     keys = torch.eye(12)[[7, 2]][:, None]  # two groups of voices: in G, and in D
-    chroma = relative_chroma(x, keys, PAIR)
+    chroma = key_relative_chroma(x, keys, PAIR)
     assert chroma.shape == (2, 1, 4, 24) and not chroma[..., 12:].any()
     assert chroma[0, 0, :3, :12].argmax(-1).tolist() == [7, 7, 2]
     assert chroma[1, 0, :3, :12].argmax(-1).tolist() == [0, 0, 7]
@@ -223,12 +228,14 @@ def test_ringing_is_the_loop_over_steps_with_its_first_and_second_derivatives(he
         state = struck[:, t] + holds[:, t] * state
         steps.append(state)
     loop = torch.stack(steps, dim=1)
-    assert torch.allclose(interval_features.ring(struck, holds), loop)
-    assert torch.allclose(interval_features.ring(struck, holds), tensors.scan(struck, holds))
-    assert torch.autograd.gradgradcheck(interval_features.ring, (struck, holds))
+    assert torch.allclose(interval_features.apply_sustain(struck, holds), loop)
+    assert torch.allclose(
+        interval_features.apply_sustain(struck, holds), tensors.linear_recurrence(struck, holds)
+    )
+    assert torch.autograd.gradgradcheck(interval_features.apply_sustain, (struck, holds))
     weight = torch.rand(loop.shape, generator=rng, dtype=torch.float64)
     seconds = []
-    for sounds in (interval_features.ring(struck, holds), loop):
+    for sounds in (interval_features.apply_sustain(struck, holds), loop):
         first = torch.autograd.grad((sounds * weight).sum(), (struck, holds), create_graph=True)
         size = sum(slope.square().sum() for slope in first)
         seconds.append(torch.autograd.grad(size, (struck, holds)))
@@ -238,5 +245,5 @@ def test_ringing_is_the_loop_over_steps_with_its_first_and_second_derivatives(he
 
 def test_cells_that_are_struck_in_order_ring_exactly():
     x = tensors.encode(random_roll(np.random.default_rng(5), 32), VOICES)[None]
-    for a, s in zip(*notes(x, VOICES), strict=True):
+    for a, s in zip(*onsets_and_active(x, VOICES), strict=True):
         assert ((s == 0) | (s == 1)).all() and a.dtype == s.dtype

@@ -5,7 +5,13 @@ import json
 import pytest
 import torch
 
-from multigan.music.datasets.jsb_chorales import STANDARD, count, cut, read_jsb, read_pieces
+from multigan.music.datasets.jsb_chorales import (
+    STANDARD,
+    count,
+    read_jsb,
+    read_pieces,
+    sliding_windows,
+)
 from tests.music.jsb_data import FILE, needs_chorales
 
 PIECE = [[60, 55, 48, 36], [60, 55, -1, 36]]
@@ -82,7 +88,7 @@ def test_counts_are_those_of_the_pieces():
 
 def test_windows_are_complete_and_start_at_every_hop():
     piece = torch.arange(11)[:, None].expand(11, 4)
-    windows = cut([piece, piece[:3], piece[:4] + 50], steps=4, hop=3)
+    windows = sliding_windows([piece, piece[:3], piece[:4] + 50], steps=4, hop=3)
     assert windows.shape == (4, 4, 4)
     assert windows[:, :, 0].tolist() == [
         [0, 1, 2, 3],
@@ -95,22 +101,22 @@ def test_windows_are_complete_and_start_at_every_hop():
 
 def test_windows_that_cannot_be_cut_are_refused():
     with pytest.raises(ValueError, match="wanted 1 or more of both"):
-        cut([torch.zeros(40, 4)], hop=0)
+        sliding_windows([torch.zeros(40, 4)], hop=0)
     with pytest.raises(ValueError, match="no piece is 32 steps long"):
-        cut([torch.zeros(31, 4)])
+        sliding_windows([torch.zeros(31, 4)])
 
 
 @needs_chorales
 def test_the_standard_file_has_the_published_counts():
     pieces = read_jsb(FILE)
-    assert {split: len(cut(found)) for split, found in pieces.items()} == {
+    assert {split: len(sliding_windows(found)) for split, found in pieces.items()} == {
         "train": 3176,
         "valid": 1058,
         "test": 1088,
     }
-    assert [len(cut(found, 32, 32)) for found in pieces.values()] == [1665, 552, 570]
-    assert [len(cut(found, 64, 16)) for found in pieces.values()] == [2718, 906, 934]
-    assert [len(cut(found, 128, 16)) for found in pieces.values()] == [1803, 602, 626]
+    assert [len(sliding_windows(found, 32, 32)) for found in pieces.values()] == [1665, 552, 570]
+    assert [len(sliding_windows(found, 64, 16)) for found in pieces.values()] == [2718, 906, 934]
+    assert [len(sliding_windows(found, 128, 16)) for found in pieces.values()] == [1803, 602, 626]
     assert min(c.lowest[3] for c in STANDARD.values()) == 36
     assert max(c.highest[0] for c in STANDARD.values()) == 81
 

@@ -37,7 +37,7 @@ def test_a_melody_goes_on_from_given_notes():
         x[:, 0, block.start + 18] = x[:, 5, block.start + 15] = 1
     mask = torch.zeros(N, STEPS, 4)
     mask[:, 0], mask[:, 5:7] = 1, 1
-    y = generator(latent_of(generator), conditioning.give(x, mask, SINGERS))
+    y = generator(latent_of(generator), conditioning.make_conditioning(x, mask, SINGERS))
     for block in tensors.slices(SINGERS):
         tokens = y[..., block].argmax(-1)
         assert (tokens[:, :5] == torch.tensor([18, 16, 14, 12, 10])).all()

@@ -7,7 +7,7 @@ import pretty_midi
 import pytest
 
 from multigan.music.formats.midi import UnreadableMidi
-from multigan.music.formats.song import Key, Metre, Note, Song, Track
+from multigan.music.formats.song import KeySignature, Note, Song, TimeSignature, Track
 from tests.music.midi_corruption import DAMAGED, GOOD, NOTES, midi_bytes
 from tests.music.pianoroll_factory import VOICES, random_header, random_roll
 
@@ -61,13 +61,17 @@ def test_names_of_any_script_and_tracks_of_one_name_come_back(tmp_path):
 
 
 def test_changes_of_metre_come_back(tmp_path):
-    metres = (Metre(0, 3, 4), Metre(480 + 2880, 6, 8), Metre(480 + 5760, 4, 4))
+    metres = (
+        TimeSignature(0, 3, 4),
+        TimeSignature(480 + 2880, 6, 8),
+        TimeSignature(480 + 5760, 4, 4),
+    )
     mixed = song((0, 480, 60), length=9600, metres=metres, pickup_ticks=480)
     assert written(mixed, tmp_path) == mixed
 
 
 def test_a_first_bar_that_is_no_pickup_stays_a_bar(tmp_path):
-    short = song((0, 480, 60), metres=(Metre(0, 1, 4), Metre(480, 4, 4)))
+    short = song((0, 480, 60), metres=(TimeSignature(0, 1, 4), TimeSignature(480, 4, 4)))
     assert written(short, tmp_path) == short
 
 
@@ -85,7 +89,7 @@ def test_the_tempo_comes_back(tmp_path, bpm):
 @pytest.mark.parametrize("tonic", range(12))
 @pytest.mark.parametrize("minor", [False, True])
 def test_the_key_comes_back(tmp_path, tonic, minor):
-    assert written(song(key=Key(tonic, minor)), tmp_path).key == Key(tonic, minor)
+    assert written(song(key=KeySignature(tonic, minor)), tmp_path).key == KeySignature(tonic, minor)
 
 
 def test_the_file_is_what_others_expect(tmp_path):
@@ -142,7 +146,7 @@ def test_without_our_tag_a_short_first_bar_is_a_pickup(tmp_path):
     one = mido.MetaMessage("time_signature", numerator=1, denominator=4)
     four = mido.MetaMessage("time_signature", numerator=4, denominator=4, time=480)
     found = read(tmp_path, [one, four, on(60, 1920), off(60, 480)])
-    assert found.metres == (Metre(0, 4, 4),) and found.pickup_ticks == 480
+    assert found.metres == (TimeSignature(0, 4, 4),) and found.pickup_ticks == 480
     assert found.bar_lines() == [480, 2400]
 
 
@@ -154,8 +158,8 @@ def test_signatures_and_tempo_on_later_tracks_are_read(tmp_path):
         mido.MetaMessage("time_signature", numerator=2, denominator=4, time=1440),
     ]
     found = read(tmp_path, NOTES, [*meta, on(62), off(62, 480)])
-    assert found.tempo_bpm == 60 and found.key == Key(6, minor=True)
-    assert found.metres == (Metre(0, 3, 4), Metre(1440, 2, 4))
+    assert found.tempo_bpm == 60 and found.key == KeySignature(6, minor=True)
+    assert found.metres == (TimeSignature(0, 3, 4), TimeSignature(1440, 2, 4))
     assert found.tracks[1].notes == (Note(1440, 1920, 62),)
 
 
@@ -167,7 +171,7 @@ def test_a_tempo_change_moves_no_note_in_the_bar(tmp_path):
 
 def test_a_signature_said_again_on_a_bar_line_changes_nothing(tmp_path):
     again = mido.MetaMessage("time_signature", numerator=4, denominator=4, time=1920)
-    assert read(tmp_path, [again, *NOTES]).metres == (Metre(0, 4, 4),)
+    assert read(tmp_path, [again, *NOTES]).metres == (TimeSignature(0, 4, 4),)
 
 
 def test_overlapping_notes_of_one_pitch_become_two(tmp_path):
@@ -204,7 +208,9 @@ def test_a_missing_file_and_a_folder_get_one_line(tmp_path):
 
 def test_noise_in_a_file_never_gets_past_the_one_error(tmp_path):
     rng, path = np.random.default_rng(0), tmp_path / "noise.mid"
-    whole = song(*((k * 240, k * 240 + 200, 60 + k) for k in range(8)), key=Key(3)).to_midi(path)
+    whole = song(
+        *((k * 240, k * 240 + 200, 60 + k) for k in range(8)), key=KeySignature(3)
+    ).to_midi(path)
     content = np.frombuffer(whole.read_bytes(), np.uint8)
     for source in (content, np.frombuffer(GOOD, np.uint8)):
         for _ in range(300):

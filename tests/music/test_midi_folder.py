@@ -4,11 +4,11 @@ import pytest
 
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets import midi_folder
-from multigan.music.datasets.midi_folder import import_folder, load_folder
-from multigan.music.datasets.synthetic_chorales import compose
-from multigan.music.datasets.track_assignment import Unusable, cast
-from multigan.music.formats.song import Metre, Note, Song, Track
-from multigan.music.representations.voices import LAYOUTS
+from multigan.music.datasets.midi_folder import import_midi_folder, load_folder
+from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.datasets.track_assignment import UnsuitableSong, assign_tracks
+from multigan.music.formats.song import Note, Song, TimeSignature, Track
+from multigan.music.representations.voices import TRACK_LAYOUTS
 from tests.benchmarks.music import importing, write_folder
 from tests.music.midi_corruption import DAMAGED
 
@@ -30,12 +30,12 @@ def choir(*names):
 
 def fill(root, n=6, preset="satb", **wishes):
     root.mkdir(exist_ok=True)
-    for k, piece in enumerate(compose(preset, n, keyed_rng(3, preset), **wishes)):
+    for k, piece in enumerate(generate_songs(preset, n, keyed_rng(3, preset), **wishes)):
         piece.song.to_midi(root / f"{preset}-{k}.mid")
 
 
 def imported(tmp_path, **wishes):
-    return import_folder(str(tmp_path / "in"), out=str(tmp_path / "out"), **wishes)
+    return import_midi_folder(str(tmp_path / "in"), out=str(tmp_path / "out"), **wishes)
 
 
 def reasons(outcomes):
@@ -88,7 +88,7 @@ def test_songs_that_do_not_fit_the_wish_are_skipped_with_the_reason(tmp_path):
 
 
 def test_windows_never_cross_a_change_of_metre(tmp_path):
-    metres = (Metre(0, 4, 4), Metre(3 * 1920, 3, 4))
+    metres = (TimeSignature(0, 4, 4), TimeSignature(3 * 1920, 3, 4))
     mixed = Song(choir().tracks, 3 * 1920 + 5 * 1440, metres=metres)
     (tmp_path / "in").mkdir()
     mixed.to_midi(tmp_path / "in" / "mixed.mid")
@@ -155,7 +155,7 @@ def test_other_layouts_are_imported_too(tmp_path, preset):
     assert not reasons(outcomes)
     for part in load_folder(tmp_path / "out").values():
         for found in part.values():
-            assert len(found.to_roll(LAYOUTS[preset])) == len(LAYOUTS[preset])
+            assert len(found.to_roll(TRACK_LAYOUTS[preset])) == len(TRACK_LAYOUTS[preset])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_a_folder_without_midi_files_is_named(tmp_path):
 
 
 def players(song, layout):
-    return cast(song, layout).players
+    return assign_tracks(song, layout).players
 
 
 def test_singers_are_found_by_name_in_any_order():
@@ -203,7 +203,7 @@ def test_a_band_is_cast_by_name_then_program_then_pitch():
         line(64, 67, name="Strings"),
         line(36, 38, name="", is_drum=True),
     )
-    found = cast(song(*tracks), "band")
+    found = assign_tracks(song(*tracks), "band")
     assert found.players == {
         "bass": [""], "lead": ["Melody"], "chords": ["", "Strings"], "drums": [""],
     }  # fmt: skip
@@ -218,7 +218,7 @@ def test_a_name_that_all_tracks_have_is_that_of_the_song():
         line(64, 67, name="Piano Rag", program=0),
         line(36, 38, name="Piano Rag", is_drum=True),
     )
-    found = cast(song(*tracks), "band").song
+    found = assign_tracks(song(*tracks), "band").song
     assert [track.notes for track in found.tracks] == [
         tracks[1].notes, tracks[3].notes, tracks[2].notes, tracks[0].notes,
     ]  # fmt: skip
@@ -228,14 +228,14 @@ def test_nameless_unusual_tracks_are_cast_by_pitch_and_overlap():
     ethnic = 104  # a program that belongs to no role
     low, high = line(40, 43, program=ethnic), line(72, 74, program=ethnic)
     many = line(60, 64, 67, program=ethnic, length=2000)
-    found = cast(song(low, high, many, line(36, is_drum=True)), "band").song
+    found = assign_tracks(song(low, high, many, line(36, is_drum=True)), "band").song
     assert found.track("bass").notes == low.notes and found.track("lead").notes == high.notes
     assert found.track("chords").notes == many.notes
 
 
 def test_a_track_out_of_range_moves_by_octaves_as_a_whole():
     high = song(line(84, 88, 91, 83), *choir().tracks[1:])
-    moved = cast(high, "satb").song
+    moved = assign_tracks(high, "satb").song
     assert [n.pitch_midi for n in moved.track("soprano").notes] == [72, 76, 79, 71]
     assert moved.tracks[1].notes == choir().tracks[1].notes
 
@@ -243,29 +243,29 @@ def test_a_track_out_of_range_moves_by_octaves_as_a_whole():
 def test_single_strays_move_by_octaves_and_many_are_refused():
     melody = [60 + k % 12 for k in range(39)]
     stray = song(line(*melody, 103), *choir().tracks[1:], bars=20)
-    moved = cast(stray, "satb").song.track("soprano").notes[-1].pitch_midi
+    moved = assign_tracks(stray, "satb").song.track("soprano").notes[-1].pitch_midi
     assert moved % 12 == 103 % 12 and 55 <= moved <= 85
     wide = song(line(40, 103), *choir().tracks[1:])
-    with pytest.raises(Unusable, match=r"is out of range \(soprano: 1 of 2 notes\)"):
-        cast(wide, "satb")
+    with pytest.raises(UnsuitableSong, match=r"is out of range \(soprano: 1 of 2 notes\)"):
+        assign_tracks(wide, "satb")
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", TRACK_LAYOUTS)
 def test_drums_alone_are_named_so(layout):
-    with pytest.raises(Unusable, match=r"has drums only \(Kit\)"):
-        cast(song(line(36, 38, name="Kit", is_drum=True)), layout)
+    with pytest.raises(UnsuitableSong, match=r"has drums only \(Kit\)"):
+        assign_tracks(song(line(36, 38, name="Kit", is_drum=True)), layout)
 
 
 def test_a_missing_voice_is_named():
-    with pytest.raises(Unusable, match=r"lacks a voice \(bass\)"):
-        cast(song(line(72, 74, name="lead"), line(36, 38, is_drum=True)), "band")
+    with pytest.raises(UnsuitableSong, match=r"lacks a voice \(bass\)"):
+        assign_tracks(song(line(72, 74, name="lead"), line(36, 38, is_drum=True)), "band")
 
 
 def test_a_folder_of_drums_or_of_another_metre_gets_clear_lines(tmp_path, capsys):
     root = tmp_path / "in"
     root.mkdir()
     song(line(36, 38, is_drum=True, name="Kit")).to_midi(root / "drums.mid")
-    jig = Song(choir().tracks, 1920, metres=(Metre(0, 6, 8),))
+    jig = Song(choir().tracks, 1920, metres=(TimeSignature(0, 6, 8),))
     jig.to_midi(root / "jig.mid")
     with pytest.raises(ValueError, match=r"no file can be used as satb; see .*report\.json"):
         imported(tmp_path, bars=1, metre="4/4")

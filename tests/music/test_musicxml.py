@@ -3,7 +3,7 @@ import zipfile
 import pytest
 
 from multigan.music.formats.musicxml import read_musicxml
-from multigan.music.formats.song import Key, Metre
+from multigan.music.formats.song import KeySignature, TimeSignature
 
 BAR = 1920
 
@@ -108,13 +108,13 @@ def test_a_tie_holds_for_its_own_pitch(tmp_path):
 def test_a_short_first_measure_is_a_pickup(tmp_path):
     song = read(tmp_path, [attributes(time="4/4") + note(), note(duration=16), note(duration=12)])
     assert song.pickup_ticks == 480 and song.bar_lines() == [480, 2400]
-    assert song.metres == (Metre(0, 4, 4),) and song.length_ticks == 480 + BAR + 1440
+    assert song.metres == (TimeSignature(0, 4, 4),) and song.length_ticks == 480 + BAR + 1440
 
 
 def test_two_measures_that_complete_each_other_are_one_bar(tmp_path):
     measures = [attributes(time="4/4") + note(duration=16), note(duration=12), note(duration=4)]
     song = read(tmp_path, [*measures, note(duration=16)])
-    assert song.metres == (Metre(0, 4, 4),) and song.bar_lines() == [0, BAR, 2 * BAR]
+    assert song.metres == (TimeSignature(0, 4, 4),) and song.bar_lines() == [0, BAR, 2 * BAR]
 
 
 def test_an_irregular_measure_gets_a_metre_of_its_own(tmp_path):
@@ -122,14 +122,15 @@ def test_an_irregular_measure_gets_a_metre_of_its_own(tmp_path):
     song = read(tmp_path, [*measures, note(duration=20)])
     later = 2 * BAR + 1440
     assert song.metres == (
-        Metre(0, 4, 4), Metre(BAR, 3, 4), Metre(BAR + 1440, 4, 4), Metre(later, 5, 4),
+        TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4), TimeSignature(BAR + 1440, 4, 4),
+        TimeSignature(later, 5, 4),
     )  # fmt: skip
 
 
 def test_changes_of_metre_start_their_bars(tmp_path):
     changed = attributes(time="3/4") + note(duration=12)
     song = read(tmp_path, [attributes(time="4/4") + note(duration=16), changed, note(duration=12)])
-    assert song.metres == (Metre(0, 4, 4), Metre(BAR, 3, 4))
+    assert song.metres == (TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4))
     assert song.bar_lines() == [0, BAR, BAR + 1440]
 
 
@@ -142,10 +143,10 @@ def test_a_part_that_counts_less_waits_for_the_others(tmp_path):
 @pytest.mark.parametrize(
     "fifths, mode, key",
     [
-        (0, "major", Key(0)),
-        (-1, "minor", Key(2, True)),
-        (2, "none", Key(2)),
-        (-7, "major", Key(11)),
+        (0, "major", KeySignature(0)),
+        (-1, "minor", KeySignature(2, True)),
+        (2, "none", KeySignature(2)),
+        (-7, "major", KeySignature(11)),
     ],
 )
 def test_the_key_is_that_of_the_signature(tmp_path, fifths, mode, key):

@@ -5,13 +5,13 @@ import pytest
 import torch
 
 from multigan.music.metrics.note_events import (
-    as_windows,
-    in_units,
+    group_by_unit,
     note_lengths,
     onset_histogram,
     onsets,
     piano_roll,
     pitch_classes,
+    validate_windows,
 )
 from tests.music.song_factory import REST, held, random_windows, voices
 
@@ -21,35 +21,35 @@ from tests.music.song_factory import REST, held, random_windows, voices
     [np.uint8, np.int8, np.uint16, np.int16, np.int32, np.int64, np.float16, np.float32, float],
 )
 def test_arrays_of_any_numbers_are_the_same_windows(kind):
-    assert as_windows(np.array([[[60, 48], [127, 0]]], dtype=kind)).tolist() == [
+    assert validate_windows(np.array([[[60, 48], [127, 0]]], dtype=kind)).tolist() == [
         [[60, 48], [127, 0]]
     ]
 
 
 def test_lists_tensors_and_booleans_are_windows_too():
-    assert as_windows([[[60], [REST]]]).tolist() == [[[60], [-1]]]
-    assert as_windows(torch.tensor([[[True], [False]]])).tolist() == [[[1], [0]]]
-    assert as_windows(torch.zeros(0, 4, 2)).shape == (0, 4, 2)
+    assert validate_windows([[[60], [REST]]]).tolist() == [[[60], [-1]]]
+    assert validate_windows(torch.tensor([[[True], [False]]])).tolist() == [[[1], [0]]]
+    assert validate_windows(torch.zeros(0, 4, 2)).shape == (0, 4, 2)
 
 
 @pytest.mark.parametrize("pitch", [-2.0, 128.0, 60.5, float("nan"), float("inf"), 1e30])
 def test_what_is_no_pitch_is_refused(pitch):
     with pytest.raises(ValueError, match=r"a pitch is .*wanted whole numbers, -1 \(rest\) to 127"):
-        as_windows(torch.tensor([[[60.0], [pitch]]]))
+        validate_windows(torch.tensor([[[60.0], [pitch]]]))
 
 
 @pytest.mark.parametrize("shape", [(4, 2), (2, 0, 4), (2, 4, 1), (1, 2, 3, 4)])
 def test_other_shapes_are_refused(shape):
     with pytest.raises(ValueError, match="2 voices or more"):
-        as_windows(torch.zeros(shape), least_voices=2)
+        validate_windows(torch.zeros(shape), least_voices=2)
 
 
 def test_steps_are_grouped_into_bars_or_refused():
-    assert in_units(torch.arange(12)[None], 4, "bar").tolist() == [
+    assert group_by_unit(torch.arange(12)[None], 4, "bar").tolist() == [
         [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9, 10, 11]]
     ]
     with pytest.raises(ValueError, match="12 steps hold no whole number of bars of 16"):
-        in_units(torch.arange(12)[None], 16, "bar")
+        group_by_unit(torch.arange(12)[None], 16, "bar")
 
 
 def test_a_note_begins_on_the_first_step_after_a_rest_and_where_the_pitch_changes():

@@ -36,13 +36,21 @@ CHROMATIC = voices([(60 + k, 1) for k in range(11)] + [(71, 5)])
         (m.scale_consistency, voices([(p, 2) for p in (57, 59, 60, 62, 64, 65, 67, 69)]), 1),
         (m.scale_consistency, held(60, 61, 62), 2 / 3),
         (m.scale_consistency, held(REST), NAN),
-        (m.groove, voices([(60, 4), (62, 12), (60, 4), (62, 12)]), 1),
-        (m.groove, voices([(60, 4), (62, 12)] * 4), 1),  # MusPy: .9375
-        (m.groove, voices([(60, 16), (62, 8), (64, 8)]), 15 / 16),
-        (m.groove, voices([(60, 32)]), 15 / 16),  # held over: the second bar has no onset
-        (m.groove, voices([(60, 8), (62, 24)], [(48, 16), (50, 16)]), 15 / 16),  # any voice counts
-        (m.groove, held(REST, steps=32), 1),
-        (m.groove, held(60, steps=16), NAN),
+        (m.groove_consistency, voices([(60, 4), (62, 12), (60, 4), (62, 12)]), 1),
+        (m.groove_consistency, voices([(60, 4), (62, 12)] * 4), 1),  # MusPy: .9375
+        (m.groove_consistency, voices([(60, 16), (62, 8), (64, 8)]), 15 / 16),
+        (
+            m.groove_consistency,
+            voices([(60, 32)]),
+            15 / 16,
+        ),  # held over: the second bar has no onset
+        (
+            m.groove_consistency,
+            voices([(60, 8), (62, 24)], [(48, 16), (50, 16)]),
+            15 / 16,
+        ),  # any voice counts
+        (m.groove_consistency, held(REST, steps=32), 1),
+        (m.groove_consistency, held(60, steps=16), NAN),
         (m.qualified_notes, voices([(60, 1), (62, 1), (64, 2), (65, 12)]), 0.5),
         (m.qualified_notes, voices([(60, 1), (62, 1)] * 8), 0),  # pypianoroll on int16: 1
         (m.qualified_notes, voices([(60, 15), (62, 2), (64, 15)]), 1),  # cut at the bar: 1/2
@@ -82,7 +90,7 @@ def test_empty_bars_can_be_skipped_as_muse_gan_does():
 def test_bars_of_another_metre_have_other_lengths():
     waltz = voices([(60, 12), (62, 12)])
     assert m.notes_per_bar(waltz, steps_per_bar=12).item() == 1
-    assert m.groove(waltz, steps_per_bar=12).item() == 1
+    assert m.groove_consistency(waltz, steps_per_bar=12).item() == 1
     with pytest.raises(ValueError, match="24 steps hold no whole number of bars of 16 steps"):
         m.notes_per_bar(waltz)
 
@@ -195,26 +203,26 @@ def test_novelty_is_the_share_of_other_cells_in_the_nearest_window_and_key():
     changed = train[2:3].clone()
     changed[0, :8, 0] = 90
     transposed = torch.where(changed >= 0, changed + 4, REST)
-    assert m.novelty(changed, train).item() == 8 / 128
-    assert m.novelty(transposed, train).item() == 8 / 128
-    assert m.novelty(transposed, train, transpositions=[0]).item() > 0.5
-    assert m.novelty(train, train).tolist() == [0] * 5
+    assert m.nn_train_distance(changed, train).item() == 8 / 128
+    assert m.nn_train_distance(transposed, train).item() == 8 / 128
+    assert m.nn_train_distance(transposed, train, transpositions=[0]).item() > 0.5
+    assert m.nn_train_distance(train, train).tolist() == [0] * 5
 
 
 def test_novelty_keeps_rests_in_every_key_and_reaches_one():
     train = torch.tensor([[[60, REST], [60, 48]]])
-    assert m.novelty(torch.tensor([[[65, REST], [65, 53]]]), train).item() == 0
-    assert m.novelty(torch.tensor([[[65, 53], [65, REST]]]), train).item() == 0.5
-    assert m.novelty(torch.full((1, 2, 2), REST), train).item() == 0.75
-    assert m.novelty(torch.tensor([[[10, 20], [30, 90]]]), train).item() == 1
+    assert m.nn_train_distance(torch.tensor([[[65, REST], [65, 53]]]), train).item() == 0
+    assert m.nn_train_distance(torch.tensor([[[65, 53], [65, REST]]]), train).item() == 0.5
+    assert m.nn_train_distance(torch.full((1, 2, 2), REST), train).item() == 0.75
+    assert m.nn_train_distance(torch.tensor([[[10, 20], [30, 90]]]), train).item() == 1
 
 
 def test_novelty_against_nothing_or_another_shape_is_refused():
     x = random_windows(n=2)
     with pytest.raises(ValueError, match="wanted 1 or more of one shape"):
-        m.novelty(x, x[:0])
+        m.nn_train_distance(x, x[:0])
     with pytest.raises(ValueError, match=r"\(2, 16, 4\) against \(2, 32, 4\)"):
-        m.novelty(x, x[:, :16])
+        m.nn_train_distance(x, x[:, :16])
 
 
 def rows(n=400, seed=0):
@@ -259,15 +267,15 @@ def test_frechet_leaves_out_a_figure_that_the_reference_never_has():
     bare[:, 4] = without[:, 4] = NAN
     kept = [k for k in range(13) if k != 4]
     assert m.frechet(bare, without) == m.frechet(reference[:, kept], fake[:, kept])
-    assert m.summary(without, bare)["undefined_windows"] == 0
-    assert m.summary(without, reference)["undefined_windows"] == 1
+    assert m.aggregate_metrics(without, bare)["undefined_windows"] == 0
+    assert m.aggregate_metrics(without, reference)["undefined_windows"] == 1
 
 
 def test_measure_counts_what_silence_hides():
     x = random_windows()
     x[:10] = REST
     x[10:, :16, 3] = REST
-    found = m.measure(x, m.features(random_windows()), "SATB")
+    found = m.window_metrics(x, m.features(random_windows()), "SATB")
     assert found["undefined_windows"] == 0.25
     assert found["empty_bars_S"] == pytest.approx(0.25, abs=0.01)
     assert found["empty_bars_B"] == pytest.approx(0.625, abs=0.01)
@@ -277,6 +285,6 @@ def test_measure_counts_what_silence_hides():
 
 
 def test_measure_of_silence_alone_has_no_distance():
-    found = m.measure(torch.full((3, 32, 4), REST), m.features(random_windows()), "SATB")
+    found = m.window_metrics(torch.full((3, 32, 4), REST), m.features(random_windows()), "SATB")
     assert math.isnan(found["frechet"]) and math.isnan(found["tonal_distance"])
     assert found["undefined_windows"] == found["empty_bars_A"] == 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from multigan.music.formats.npz import load_songs, save_songs
-from multigan.music.formats.song import Key, Metre, Song, Track
+from multigan.music.formats.song import KeySignature, Song, TimeSignature, Track
 from tests.music.pianoroll_factory import VOICES, random_header, random_roll
 
 
@@ -21,7 +21,12 @@ def songs(count=5):
 def test_songs_come_back_as_they_were(tmp_path):
     kept = songs()
     kept["silent"] = Song(
-        (Track("нем"),), 960, 84.5, (Metre(0, 3, 4), Metre(480, 4, 4)), 480, Key(3)
+        (Track("нем"),),
+        960,
+        84.5,
+        (TimeSignature(0, 3, 4), TimeSignature(480, 4, 4)),
+        480,
+        KeySignature(3),
     )
     save_songs(kept, tmp_path / "songs.npz")
     back = load_songs(tmp_path / "songs.npz")

@@ -3,14 +3,15 @@ import pytest
 import torch
 
 from multigan.music.formats.song import Note, Song, Track
-from multigan.music.representations.pianoroll import SILENT, cut_tokens, sounding_pitches
+from multigan.music.representations.pianoroll import REST as SILENT
+from multigan.music.representations.pianoroll import active_pitches, slice_tokens
 from multigan.music.representations.voices import (
     BAND,
-    DRUM_ROWS,
-    LAYOUTS,
+    DRUM_CLASSES,
     PIANO,
     ROW_OF_DRUM,
     SATB,
+    TRACK_LAYOUTS,
     Voice,
 )
 from tests.music.pianoroll_factory import VOICES, random_roll, random_tokens
@@ -82,7 +83,7 @@ def test_a_hold_after_a_rest_or_at_the_start_is_silence():
     start = np.array([HOLD, 3, REST, HOLD, HOLD, 4])
     canonical = np.array([REST, 3, REST, REST, REST, 4])
     assert Song.from_roll((start,), (MONO,)) == Song.from_roll((canonical,), (MONO,))
-    assert sounding_pitches(start, MONO).tolist() == [SILENT, 63, SILENT, SILENT, SILENT, 64]
+    assert active_pitches(start, MONO).tolist() == [SILENT, 63, SILENT, SILENT, SILENT, 64]
 
 
 def test_a_sustain_after_silence_is_silent():
@@ -99,32 +100,32 @@ def test_sounding_pitches_are_those_of_the_notes():
         expected = np.full(64, SILENT)
         for start, end, pitch in Song.from_roll((line,), (MONO,)).tracks[0].notes:
             expected[start // 120 : end // 120] = pitch
-        assert sounding_pitches(line, MONO).tolist() == expected.tolist()
+        assert active_pitches(line, MONO).tolist() == expected.tolist()
     many = np.stack([random_tokens(np.random.default_rng(s), MONO, 64) for s in range(3)])
-    rows = [sounding_pitches(row, MONO) for row in many]
-    assert np.array_equal(sounding_pitches(many, MONO), np.stack(rows))
+    rows = [active_pitches(row, MONO) for row in many]
+    assert np.array_equal(active_pitches(many, MONO), np.stack(rows))
 
 
 def test_a_cut_into_a_held_note_begins_with_its_pitch_and_says_tied():
     line = np.array([3, HOLD, HOLD, REST, HOLD, 4])
-    window, tied = cut_tokens(line, MONO, 1, 5)
+    window, tied = slice_tokens(line, MONO, 1, 5)
     assert window.tolist() == [3, HOLD, REST, HOLD] and tied
-    window, tied = cut_tokens(line, MONO, 4, 6)
+    window, tied = slice_tokens(line, MONO, 4, 6)
     assert window.tolist() == [REST, 4] and not tied
-    assert cut_tokens(line, MONO, 0, 2)[1] is False
+    assert slice_tokens(line, MONO, 0, 2)[1] is False
     assert line.tolist() == [3, HOLD, HOLD, REST, HOLD, 4]
 
 
 def test_cuts_sound_as_the_whole_does():
     line = random_tokens(np.random.default_rng(5), MONO, 64)
     for start in range(0, 64, 7):
-        window, _ = cut_tokens(line, MONO, start, start + 8)
-        whole = sounding_pitches(line, MONO)[start : start + 8]
-        assert sounding_pitches(window, MONO).tolist() == whole.tolist()
+        window, _ = slice_tokens(line, MONO, start, start + 8)
+        whole = active_pitches(line, MONO)[start : start + 8]
+        assert active_pitches(window, MONO).tolist() == whole.tolist()
 
 
 def test_every_drum_of_the_kit_has_a_row_and_rows_stand_for_themselves():
-    assert all(ROW_OF_DRUM[pitch] == row for row, pitch in enumerate(DRUM_ROWS.values()))
+    assert all(ROW_OF_DRUM[pitch] == row for row, pitch in enumerate(DRUM_CLASSES.values()))
     hits = song((0, 120, 35), (0, 120, 75), (120, 240, 40), drums=True).to_roll(
         (Voice("lead", kind="drums"),)
     )[0]
@@ -133,7 +134,7 @@ def test_every_drum_of_the_kit_has_a_row_and_rows_stand_for_themselves():
 
 def test_the_four_voices_stack_and_the_layouts_are_named():
     assert len({voice.pitches for voice in SATB}) == 1
-    assert LAYOUTS == {"satb": SATB, "band": BAND, "piano": PIANO}
+    assert TRACK_LAYOUTS == {"satb": SATB, "band": BAND, "piano": PIANO}
 
 
 @pytest.mark.parametrize(

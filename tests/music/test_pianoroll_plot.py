@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from multigan.music.formats.song import CompletedSong, Metre, Note, Song, Stretch, Track
-from multigan.music.rendering.pianoroll_plot import COLOURS, draw_song, draw_songs, pitch_name
+from multigan.music.formats.song import CompletedSong, GivenSpan, Note, Song, TimeSignature, Track
+from multigan.music.rendering.pianoroll_plot import COLOURS, pitch_name, plot_song, plot_songs
 
 DRUMS = Track("drums", (Note(0, 120, 36), Note(480, 600, 27)), is_drum=True)
 
@@ -33,46 +33,46 @@ def test_pitches_have_their_names():
 
 def test_every_track_has_its_colour(tmp_path):
     duet = song(line("a", 60, 62, 64, 65), line("b", 48, 50), DRUMS)
-    file = draw_song(duet, tmp_path / "song.png")
+    file = plot_song(duet, tmp_path / "song.png")
     assert all(amount(file, colour) > 100 for colour in COLOURS[:3])
     assert amount(file, COLOURS[0]) > 1.5 * amount(file, COLOURS[1])
     assert [path.name for path in tmp_path.iterdir()] == ["song.png"]
 
 
 def test_the_same_song_is_the_same_file(tmp_path):
-    one = draw_song(song(line("a", 60)), tmp_path / "one.png")
-    assert one.read_bytes() == draw_song(song(line("a", 60)), tmp_path / "two.png").read_bytes()
+    one = plot_song(song(line("a", 60)), tmp_path / "one.png")
+    assert one.read_bytes() == plot_song(song(line("a", 60)), tmp_path / "two.png").read_bytes()
 
 
 def test_given_cells_are_shaded(tmp_path):
-    plain = draw_song(song(line("a", 60, 72)), tmp_path / "plain.png")
-    given = (Stretch("a", 0, 3840),)
+    plain = plot_song(song(line("a", 60, 72)), tmp_path / "plain.png")
+    given = (GivenSpan("a", 0, 3840),)
     shaded = CompletedSong((line("a", 60, 72),), 3840, given=given)
-    white = amount(draw_song(shaded, tmp_path / "given.png"), (1, 1, 1))
+    white = amount(plot_song(shaded, tmp_path / "given.png"), (1, 1, 1))
     assert white < 0.8 * amount(plain, (1, 1, 1))
 
 
 def test_more_bars_are_a_wider_picture(tmp_path):
-    short = pixels(draw_song(song(line("a", 60)), tmp_path / "short.png"))
-    long = Song((line("a", 60),), 16 * 1920, metres=(Metre(0, 4, 4),))
-    assert pixels(draw_song(long, tmp_path / "long.png")).shape[1] > 2 * short.shape[1]
+    short = pixels(plot_song(song(line("a", 60)), tmp_path / "short.png"))
+    long = Song((line("a", 60),), 16 * 1920, metres=(TimeSignature(0, 4, 4),))
+    assert pixels(plot_song(long, tmp_path / "long.png")).shape[1] > 2 * short.shape[1]
 
 
 @pytest.mark.parametrize(
     "drawn", [song(), song(Track("a")), song(DRUMS), song(line("a", 60), pickup_ticks=480)]
 )
 def test_a_song_with_little_in_it_is_drawn(tmp_path, drawn):
-    assert draw_song(drawn, tmp_path / "song.png").stat().st_size > 500
-    assert draw_songs([drawn, drawn], tmp_path / "songs.png", 1).stat().st_size > 500
+    assert plot_song(drawn, tmp_path / "song.png").stat().st_size > 500
+    assert plot_songs([drawn, drawn], tmp_path / "songs.png", 1).stat().st_size > 500
 
 
 def test_many_songs_are_a_grid(tmp_path):
     songs = [song(line("a", 60 + i)) for i in range(5)]
-    wide = pixels(draw_songs(songs, tmp_path / "wide.png", 5))
-    high = pixels(draw_songs(songs, tmp_path / "high.png", 1))
+    wide = pixels(plot_songs(songs, tmp_path / "wide.png", 5))
+    high = pixels(plot_songs(songs, tmp_path / "high.png", 1))
     assert wide.shape[1] > 3 * high.shape[1] and high.shape[0] > 3 * wide.shape[0]
     with pytest.raises(ValueError, match="0 songs in 2 columns"):
-        draw_songs([], tmp_path / "none.png", 2)
+        plot_songs([], tmp_path / "none.png", 2)
 
 
 def _of_tracks(count, name="a track", is_drum=False):
@@ -84,11 +84,11 @@ def _of_tracks(count, name="a track", is_drum=False):
     "drawn", [_of_tracks(72), _of_tracks(4, "Electric Guitar (jazz)"), song(DRUMS)]
 )
 def test_names_stand_inside_the_picture(tmp_path, drawn):
-    picture = np.asarray(Image.open(draw_song(drawn, tmp_path / "a.png")).convert("L"))
+    picture = np.asarray(Image.open(plot_song(drawn, tmp_path / "a.png")).convert("L"))
     edges = (picture[0], picture[-1], picture[:, 0], picture[:, -1])
     assert min(edge.min() for edge in edges) > 200
 
 
 def test_a_crowd_of_tracks_is_no_taller_picture(tmp_path):
-    few = pixels(draw_song(_of_tracks(132), tmp_path / "few.png"))
-    assert pixels(draw_song(_of_tracks(900), tmp_path / "many.png")).shape == few.shape
+    few = pixels(plot_song(_of_tracks(132), tmp_path / "few.png"))
+    assert pixels(plot_song(_of_tracks(900), tmp_path / "many.png")).shape == few.shape

@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from multigan.music.domain import MusicDomain
-from multigan.music.formats.song import Metre, Note, Song, Track
-from multigan.music.representations.tensors import channels
+from multigan.music.formats.song import Note, Song, TimeSignature, Track
+from multigan.music.representations.tensors import total_channels
 from multigan.music.representations.voices import BAND, SATB
-from multigan.music.sampling.options import Wishes, plan
+from multigan.music.sampling.options import SamplingOptions, plan_sampling
 
 DOMAIN = MusicDomain()
 BAR = 1920
@@ -40,19 +40,21 @@ def rows(plan):
 
 
 def test_nothing_wished_is_one_window_of_which_nothing_is_given():
-    free = plan(DOMAIN, Wishes())
+    free = plan_sampling(DOMAIN, SamplingOptions())
     assert free.given.mask.shape == (1, 32, 4) and not free.given.mask.any()
     assert (free.start_tick, free.end_tick, free.source) == (0, 2 * BAR, None)
 
 
 @pytest.mark.parametrize(("bars", "steps"), [(1, 32), (2, 32), (16, 256)])
 def test_bars_are_the_length_and_a_window_is_the_least_that_is_drawn(bars, steps):
-    free = plan(DOMAIN, Wishes(bars=bars))
-    assert free.given.known.shape == (1, steps, channels(SATB)) and free.end_tick == bars * BAR
+    free = plan_sampling(DOMAIN, SamplingOptions(bars=bars))
+    assert (
+        free.given.known.shape == (1, steps, total_channels(SATB)) and free.end_tick == bars * BAR
+    )
 
 
 def test_a_kept_voice_is_given_and_the_others_are_not(tmp_path):
-    kept = plan(DOMAIN, Wishes(given=saved(chorale(), tmp_path), keep="Soprano"))
+    kept = plan_sampling(DOMAIN, SamplingOptions(given=saved(chorale(), tmp_path), keep="Soprano"))
     assert rows(kept)[0].all() and not rows(kept)[1:].any()
     assert kept.given.known[0, 0].nonzero().tolist() == [[72 - 55]]
     assert [(s.track, s.start_tick, s.end_tick) for s in kept.stretches] == [
@@ -62,48 +64,52 @@ def test_a_kept_voice_is_given_and_the_others_are_not(tmp_path):
 
 def test_a_song_is_extended_by_as_many_bars_as_are_wished(tmp_path):
     file = saved(chorale(), tmp_path)
-    longer = plan(DOMAIN, Wishes(extend=file, bars=5))
+    longer = plan_sampling(DOMAIN, SamplingOptions(extend=file, bars=5))
     assert longer.end_tick == 8 * BAR and longer.given.mask.shape[1] == 128
     assert rows(longer)[:, :48].all() and not rows(longer)[:, 48:].any()
-    assert plan(DOMAIN, Wishes(extend=file)).end_tick == 5 * BAR
+    assert plan_sampling(DOMAIN, SamplingOptions(extend=file)).end_tick == 5 * BAR
 
 
 @pytest.mark.parametrize(
     ("wished", "hidden"), [("2", {1}), ("1-2", {0, 1}), ("1,3", {0, 2}), (" 3 ", {2})]
 )
 def test_bars_are_filled_in_in_all_voices(tmp_path, wished, hidden):
-    filled = plan(DOMAIN, Wishes(given=saved(chorale(), tmp_path), fill_bars=wished))
+    filled = plan_sampling(
+        DOMAIN, SamplingOptions(given=saved(chorale(), tmp_path), fill_bars=wished)
+    )
     known = rows(filled).unflatten(1, (3, 16)).bool()  # (K, bars, steps)
     for bar in range(3):
         assert known[:, bar].all() if bar not in hidden else not known[:, bar].any()
 
 
 def test_a_box_of_bars_and_voices_is_filled_in(tmp_path):
-    wishes = Wishes(given=saved(chorale(), tmp_path), fill_bars="2", fill_tracks="bass, alto")
-    mask = rows(plan(DOMAIN, wishes))
+    wishes = SamplingOptions(
+        given=saved(chorale(), tmp_path), fill_bars="2", fill_tracks="bass, alto"
+    )
+    mask = rows(plan_sampling(DOMAIN, wishes))
     assert not mask[[1, 3], 16:32].any() and mask.sum() == 4 * 48 - 2 * 16
 
 
 def test_a_pickup_is_bar_0_and_what_fills_it_up_is_not_given(tmp_path):
     song = chorale(pickup_ticks=480)  # 1 + 2 full bars + 3 quarters
-    kept = plan(DOMAIN, Wishes(given=saved(song, tmp_path), keep="bass"))
+    kept = plan_sampling(DOMAIN, SamplingOptions(given=saved(song, tmp_path), keep="bass"))
     assert (kept.start_tick, kept.end_tick) == (1440, 1440 + 3 * BAR)
     assert kept.given.mask.shape[1] == 64
     assert rows(kept)[3].nonzero().flatten().tolist() == list(range(12, 60))
-    filled = plan(DOMAIN, Wishes(given=saved(song, tmp_path), fill_bars="0"))
+    filled = plan_sampling(DOMAIN, SamplingOptions(given=saved(song, tmp_path), fill_bars="0"))
     assert rows(filled)[0].nonzero().flatten().tolist() == list(range(16, 60))
 
 
 def test_a_nameless_melody_is_taken_for_the_voice_that_is_kept(tmp_path):
     melody = Song((quarters("Piano", 72, 74, 76, 77),), BAR)
-    kept = plan(DOMAIN, Wishes(given=saved(melody, tmp_path), keep="soprano"))
+    kept = plan_sampling(DOMAIN, SamplingOptions(given=saved(melody, tmp_path), keep="soprano"))
     assert rows(kept)[0, :16].all() and rows(kept).sum() == 16
 
 
 def test_four_nameless_tracks_are_taken_from_the_highest_to_the_lowest(tmp_path):
     song = chorale(names=("d", "c", "b", "a"))
     shuffled = Song(song.tracks[::-1], song.length_ticks)
-    longer = plan(DOMAIN, Wishes(extend=saved(shuffled, tmp_path)))
+    longer = plan_sampling(DOMAIN, SamplingOptions(extend=saved(shuffled, tmp_path)))
     first = longer.given.known[0, 0].nonzero().flatten().tolist()
     assert first == [72 - 55, 33 + 65 - 48, 66 + 58 - 43, 99 + 48 - 36]
 
@@ -112,60 +118,75 @@ def test_a_voice_that_the_file_lacks_is_written_anew_and_said_so(tmp_path):
     song = chorale()
     duet = Song(song.tracks[:2], song.length_ticks)
     with pytest.warns(UserWarning, match="no track for tenor, bass"):
-        longer = plan(DOMAIN, Wishes(extend=saved(duet, tmp_path)))
+        longer = plan_sampling(DOMAIN, SamplingOptions(extend=saved(duet, tmp_path)))
     assert rows(longer)[:2, :48].all() and not rows(longer)[2:].any()
 
 
 def test_what_the_grid_or_the_voice_cannot_hold_is_said(tmp_path):
     late = Song((Track("soprano", (Note(50, 480, 72),)),), BAR)
     with pytest.warns(UserWarning, match="moved to the grid"):
-        plan(DOMAIN, Wishes(given=saved(late, tmp_path), keep="soprano"))
+        plan_sampling(DOMAIN, SamplingOptions(given=saved(late, tmp_path), keep="soprano"))
     chord = Song((Track("soprano", (Note(0, 480, 72), Note(0, 480, 76))),), BAR)
     with pytest.warns(UserWarning, match="one note at a time"):
-        plan(DOMAIN, Wishes(given=saved(chord, tmp_path), keep="soprano"))
+        plan_sampling(DOMAIN, SamplingOptions(given=saved(chord, tmp_path), keep="soprano"))
 
 
 def test_drums_are_given_to_drums(tmp_path):
     beat = Track("Kit", tuple(Note(480 * i, 480 * i + 120, 36) for i in range(8)), is_drum=True)
     file = saved(Song((beat,), 2 * BAR), tmp_path)
-    kept = plan(MusicDomain(voices=BAND), Wishes(given=file, keep="drums"))
+    kept = plan_sampling(MusicDomain(voices=BAND), SamplingOptions(given=file, keep="drums"))
     assert rows(kept)[1].all() and rows(kept).sum() == 32
     with pytest.raises(
         ValueError, match=r"song\.mid: holds drums only; wanted a track for: soprano"
     ):
-        plan(DOMAIN, Wishes(given=file, keep="soprano"))
+        plan_sampling(DOMAIN, SamplingOptions(given=file, keep="soprano"))
 
 
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
-        (Wishes(bars=0), "bars is 0; wanted 1 or more"),
-        (Wishes(keep="soprano"), "need a file: --given FILE"),
-        (Wishes(fill_bars="1"), "need a file: --given FILE"),
-        (Wishes(lock_ends=True), "--lock-ends needs a file: --given FILE or --extend FILE"),
-        (Wishes(given="FILE", extend="FILE"), "--given and --extend name two files"),
-        (Wishes(given="FILE", bars=4, keep="alto"), "--bars: a song written around --given"),
-        (Wishes(given="FILE"), "everything stays; say what to write anew"),
-        (Wishes(given="FILE", keep="oboe"), "--keep: no voice oboe; known: soprano, alto, tenor"),
-        (Wishes(given="FILE", fill_tracks="x"), "--fill-tracks: no voice x; known: soprano"),
-        (Wishes(given="FILE", fill_bars="4"), "--fill-bars 4: wanted bars of 1 to 3"),
-        (Wishes(given="FILE", fill_bars="0"), "--fill-bars 0: wanted bars of 1 to 3"),
-        (Wishes(given="FILE", fill_bars="two"), "--fill-bars two: wanted bars of 1 to 3"),
+        (SamplingOptions(bars=0), "bars is 0; wanted 1 or more"),
+        (SamplingOptions(keep="soprano"), "need a file: --given FILE"),
+        (SamplingOptions(fill_bars="1"), "need a file: --given FILE"),
+        (
+            SamplingOptions(lock_ends=True),
+            "--lock-ends needs a file: --given FILE or --extend FILE",
+        ),
+        (SamplingOptions(given="FILE", extend="FILE"), "--given and --extend name two files"),
+        (
+            SamplingOptions(given="FILE", bars=4, keep="alto"),
+            "--bars: a song written around --given",
+        ),
+        (SamplingOptions(given="FILE"), "everything stays; say what to write anew"),
+        (
+            SamplingOptions(given="FILE", keep="oboe"),
+            "--keep: no voice oboe; known: soprano, alto, tenor",
+        ),
+        (
+            SamplingOptions(given="FILE", fill_tracks="x"),
+            "--fill-tracks: no voice x; known: soprano",
+        ),
+        (SamplingOptions(given="FILE", fill_bars="4"), "--fill-bars 4: wanted bars of 1 to 3"),
+        (SamplingOptions(given="FILE", fill_bars="0"), "--fill-bars 0: wanted bars of 1 to 3"),
+        (SamplingOptions(given="FILE", fill_bars="two"), "--fill-bars two: wanted bars of 1 to 3"),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_one_line(tmp_path, wishes, said):
     file = saved(chorale(), tmp_path)
     named = {key: file for key in ("given", "extend") if getattr(wishes, key) == "FILE"}
     with pytest.raises(ValueError) as caught:
-        plan(DOMAIN, wishes._replace(**named))
+        plan_sampling(DOMAIN, wishes._replace(**named))
     assert said in str(caught.value) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("song", "said"),
     [
-        (chorale(metres=(Metre(0, 6, 8),)), "is in 6/8; this model writes 4/4"),
-        (chorale(metres=(Metre(0, 4, 4), Metre(BAR, 3, 4))), "is in 3/4, 4/4; this model"),
+        (chorale(metres=(TimeSignature(0, 6, 8),)), "is in 6/8; this model writes 4/4"),
+        (
+            chorale(metres=(TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4))),
+            "is in 3/4, 4/4; this model",
+        ),
         (trio(), "no track for soprano; its tracks: 'a', 'b', 'alto'; rename"),
         (Song((quarters("soprano", 30),), BAR), "is outside its voice's range 55..85; transpose"),
     ],
@@ -173,17 +194,19 @@ def test_a_wish_that_makes_no_sense_is_one_line(tmp_path, wishes, said):
 def test_a_file_that_does_not_fit_is_named_in_one_line(tmp_path, song, said):
     file = saved(song, tmp_path)
     with pytest.raises(ValueError) as caught:
-        plan(DOMAIN, Wishes(given=file, keep="soprano"))
+        plan_sampling(DOMAIN, SamplingOptions(given=file, keep="soprano"))
     assert said in str(caught.value) and "song.mid: " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"none\.mid: cannot be read"):
-        plan(DOMAIN, Wishes(extend=tmp_path / "none.mid"))
+        plan_sampling(DOMAIN, SamplingOptions(extend=tmp_path / "none.mid"))
 
 
 def test_a_given_song_is_longer_than_a_window_only_if_it_is(tmp_path):
-    short = plan(DOMAIN, Wishes(given=saved(chorale(bars=1), tmp_path), keep="alto"))
+    short = plan_sampling(
+        DOMAIN, SamplingOptions(given=saved(chorale(bars=1), tmp_path), keep="alto")
+    )
     assert short.given.mask.shape[1] == 32 and short.end_tick == BAR
     assert not torch.any(rows(short)[:, 16:])

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from multigan.music.formats.song import Key, Metre, Note, Song, Track
+from multigan.music.formats.song import KeySignature, Note, Song, TimeSignature, Track
 
 QUARTER = 480
 BAR = 4 * QUARTER
@@ -51,13 +51,13 @@ def test_abutting_repeats_stay_two_notes():
 def test_transposing_moves_pitched_notes_and_the_key_but_no_drums():
     drums = Track("drums", (Note(0, 120, 36),), is_drum=True)
     lead = Track("lead", (Note(0, 480, 60),))
-    moved = Song((lead, drums), BAR, key=Key(9, minor=True)).transpose(5)
+    moved = Song((lead, drums), BAR, key=KeySignature(9, minor=True)).transpose(5)
     assert heard(moved) == [(0, 480, 65)] and heard(moved, 1) == [(0, 120, 36)]
-    assert moved.key == Key(2, minor=True)
+    assert moved.key == KeySignature(2, minor=True)
 
 
 def test_transposing_there_and_back_changes_nothing():
-    start = song((0, 480, 60), (480, 500, 72), key=Key(0))
+    start = song((0, 480, 60), (480, 500, 72), key=KeySignature(0))
     assert start.transpose(-7).transpose(7) == start and start.transpose(0) is start
 
 
@@ -72,7 +72,7 @@ def test_a_window_cuts_notes_at_its_edges_and_moves_them():
 
 
 def test_a_window_keeps_the_bar_lines():
-    mixed = (Metre(0, 3, 4), Metre(480 + 3 * 1440, 4, 4))
+    mixed = (TimeSignature(0, 3, 4), TimeSignature(480 + 3 * 1440, 4, 4))
     start = song(length=480 + 3 * 1440 + 2 * BAR, metres=mixed, pickup_ticks=480)
     lines = start.bar_lines()
     assert lines == [480, 1920, 3360, 4800, 6720]
@@ -88,7 +88,7 @@ def test_a_window_outside_the_song_is_refused(edges):
 
 
 def test_windows_of_bars_hold_no_pickup_no_rest_of_a_bar_and_no_change_of_metre():
-    metres = (Metre(0, 4, 4), Metre(480 + 3 * BAR, 3, 4))
+    metres = (TimeSignature(0, 4, 4), TimeSignature(480 + 3 * BAR, 3, 4))
     start = song(length=480 + 3 * BAR + 2 * 1440 + 700, metres=metres, pickup_ticks=480)
     third = 480 + 3 * BAR
     assert start.bar_windows(2) == [
@@ -111,14 +111,14 @@ def test_loudness_follows_the_metre():
     assert [four.velocity_at(t) for t in (0, 240, 480, 600, 960, 480 + BAR)] == [
         88, 72, 104, 72, 88, 104,
     ]  # fmt: skip
-    six_eight = song(metres=(Metre(0, 6, 8),))
+    six_eight = song(metres=(TimeSignature(0, 6, 8),))
     assert [six_eight.velocity_at(240 * k) for k in range(7)] == [104, 72, 72, 88, 72, 72, 104]
-    three_eight = song(metres=(Metre(0, 3, 8),))
+    three_eight = song(metres=(TimeSignature(0, 3, 8),))
     assert [three_eight.velocity_at(240 * k) for k in range(3)] == [104, 88, 88]
 
 
 def test_the_metres_of_a_song_have_names():
-    metres = (Metre(0, 4, 4), Metre(1920, 12, 8), Metre(4800, 4, 4))
+    metres = (TimeSignature(0, 4, 4), TimeSignature(1920, 12, 8), TimeSignature(4800, 4, 4))
     assert Song((), 9600, metres=metres).signatures == ["12/8", "4/4"]
 
 
@@ -137,10 +137,10 @@ def test_a_track_is_found_by_name_or_the_known_ones_are_listed():
         (lambda: song(tempo_bpm=0.0), "tempo is 0.0"),
         (lambda: song(tempo_bpm=float("nan")), "tempo is nan"),
         (lambda: song(metres=()), "must start at tick 0"),
-        (lambda: song(metres=(Metre(0, 4, 3),)), "no such metre: 4/3"),
-        (lambda: song(metres=(Metre(0, 4, 4), Metre(0, 3, 4))), "in order"),
+        (lambda: song(metres=(TimeSignature(0, 4, 3),)), "no such metre: 4/3"),
+        (lambda: song(metres=(TimeSignature(0, 4, 4), TimeSignature(0, 3, 4))), "in order"),
         (lambda: song(pickup_ticks=BAR), "the pickup has 1920"),
-        (lambda: song(key=Key(12)), "the tonic is 12"),
+        (lambda: song(key=KeySignature(12)), "the tonic is 12"),
         (lambda: Track("x", program=128), "program is 128"),
     ],
 )

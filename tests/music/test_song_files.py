@@ -1,9 +1,9 @@
 import pytest
 
-from multigan.cli.dynamic_options import verb
-from multigan.core.serialization import load_attribute
+from multigan.cli.dynamic_options import domain_command
+from multigan.core.serialization import import_attribute
 from multigan.music import COMMANDS
-from multigan.music.commands import render
+from multigan.music.commands import render_songs
 from multigan.music.formats.song import Song
 from multigan.music.rendering.audio import synthesizer_state
 from tests.music.tiny import write_songs
@@ -11,7 +11,7 @@ from tests.music.tiny import write_songs
 
 def test_real_songs_become_files_and_what_played_them_is_said(tmp_path, capsys):
     source, out = write_songs(tmp_path / "songs", "3/4", songs=9), tmp_path / "out"
-    command = verb("render", load_attribute(COMMANDS["render"]), load=None)
+    command = domain_command("render", import_attribute(COMMANDS["render"]), load=None)
     command.main([source, "--out", str(out), "--n", "2", "--bars", "2", "--split", "train"],
                  standalone_mode=False)  # fmt: skip
     said = capsys.readouterr().out.splitlines()
@@ -24,8 +24,8 @@ def test_real_songs_become_files_and_what_played_them_is_said(tmp_path, capsys):
 
 def test_one_midi_file_is_a_song_too(tmp_path):
     write_songs(tmp_path / "songs", songs=3)
-    render(str(tmp_path / "songs"), out=str(tmp_path / "a"), n=1, bars=1)
-    render(str(tmp_path / "a" / "000000.mid"), out=str(tmp_path / "b"))
+    render_songs(str(tmp_path / "songs"), out=str(tmp_path / "a"), n=1, bars=1)
+    render_songs(str(tmp_path / "a" / "000000.mid"), out=str(tmp_path / "b"))
     one, other = (Song.from_midi(tmp_path / name / "000000.mid") for name in "ab")
     assert one == other
 
@@ -42,5 +42,5 @@ def test_one_midi_file_is_a_song_too(tmp_path):
 def test_wishes_that_make_no_sense_are_one_line(tmp_path, wishes, said):
     source = write_songs(tmp_path / "songs", songs=3)
     with pytest.raises(ValueError, match=said):
-        render(source, out=str(tmp_path / "out"), **wishes)
+        render_songs(source, out=str(tmp_path / "out"), **wishes)
     assert not (tmp_path / "out").exists()

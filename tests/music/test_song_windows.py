@@ -6,9 +6,9 @@ import torch
 
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets import sources
-from multigan.music.datasets.song_windows import SongWindows, transposed_order
-from multigan.music.representations.conditioning import spread
-from multigan.music.representations.tensors import cut, decode, slices, sounding
+from multigan.music.datasets.song_windows import SongWindowDataset, transposition_permutation
+from multigan.music.representations.conditioning import expand_mask
+from multigan.music.representations.tensors import active_cells, decode, slice_window, slices
 from multigan.music.representations.voices import BAND, SATB
 from tests.music.pianoroll_factory import VOICES
 from tests.music.tiny import write_pieces, write_songs
@@ -23,7 +23,7 @@ def source(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def data(source):
-    return SongWindows(source)
+    return SongWindowDataset(source)
 
 
 def everything(data, rng=None):
@@ -33,13 +33,13 @@ def everything(data, rng=None):
 def pitches(x):
     """(N, T, K): the MIDI pitch that each voice sounds."""
     heard = [
-        sounds.argmax(-1) + v.lowest for v, sounds in zip(SATB, sounding(x, SATB), strict=True)
+        sounds.argmax(-1) + v.lowest for v, sounds in zip(SATB, active_cells(x, SATB), strict=True)
     ]
     return torch.stack(heard, dim=-1)
 
 
 def test_windows_are_the_bars_of_the_pieces_in_order(source, data):
-    assert len(data) == PIECES * (BARS - 1) and data.in_memory and data.draws
+    assert len(data) == PIECES * (BARS - 1) and data.in_memory and data.is_stochastic
     pieces = torch.tensor(json.loads(Path(source).read_text())["train"])  # (pieces, steps, 4)
     windows = pieces.unfold(1, 32, 16).flatten(0, 1).transpose(1, 2)  # (N, 32, 4)
     batch = everything(data)
@@ -56,7 +56,7 @@ def test_without_an_rng_nothing_is_known_and_nothing_moves(data):
 def test_a_window_never_begins_with_a_hold(data):
     x = everything(data).x
     assert not x[:, 0, [32, 65, 98, 131]].any()
-    assert torch.equal(x, torch.stack([cut(window, 0, 32, SATB) for window in x]))
+    assert torch.equal(x, torch.stack([slice_window(window, 0, 32, SATB) for window in x]))
 
 
 def test_the_same_rng_gives_the_same_sample_whatever_came_before(data):
@@ -85,11 +85,11 @@ def test_keys_change_and_intervals_and_ranges_do_not(data):
 
 
 def test_given_cells_of_reals_look_as_in_fakes_and_sound_as_before(source):
-    plain = everything(SongWindows(source, transpose=False, masks=False))
-    batch = everything(SongWindows(source, transpose=False), keyed_rng("masks"))
+    plain = everything(SongWindowDataset(source, transpose=False, masks=False))
+    batch = everything(SongWindowDataset(source, transpose=False), keyed_rng("masks"))
     known, mask = batch.condition
     assert mask.shape == (len(plain.x), 32, 4) and set(mask.unique().tolist()) == {0.0, 1.0}
-    cells = spread(mask, SATB) > 0
+    cells = expand_mask(mask, SATB) > 0
     assert not known[~cells].any()
     assert torch.equal(known[cells], batch.x[cells])  # else D would know reals by their strikes
     assert torch.equal(pitches(batch.x), pitches(plain.x))
@@ -100,12 +100,12 @@ def test_given_cells_of_reals_look_as_in_fakes_and_sound_as_before(source):
 
 
 def test_masks_and_keys_can_be_left_out(source):
-    plain = SongWindows(source, transpose=False, masks=False)
-    assert not plain.draws
+    plain = SongWindowDataset(source, transpose=False, masks=False)
+    assert not plain.is_stochastic
     batch = everything(plain, keyed_rng(0))
     assert torch.equal(batch.x, everything(plain).x) and not batch.condition.mask.any()
-    keys = SongWindows(source, masks=False)
-    assert keys.draws and not everything(keys, keyed_rng(0)).condition.mask.any()
+    keys = SongWindowDataset(source, masks=False)
+    assert keys.is_stochastic and not everything(keys, keyed_rng(0)).condition.mask.any()
 
 
 def test_splits_differ_and_lead_to_each_other(data):
@@ -117,12 +117,12 @@ def test_splits_differ_and_lead_to_each_other(data):
 
 
 def test_the_hop_and_the_bars_are_those_that_are_wished(source):
-    assert len(SongWindows(source, bars=4)) == PIECES * 3
-    assert len(SongWindows(source, bars=2, hop_bars=2)) == PIECES * 3
+    assert len(SongWindowDataset(source, bars=4)) == PIECES * 3
+    assert len(SongWindowDataset(source, bars=2, hop_bars=2)) == PIECES * 3
 
 
 def test_a_transposition_moves_all_that_has_pitches():
-    order = transposed_order(VOICES, 2)
+    order = transposition_permutation(VOICES, 2)
     x = torch.zeros(len(order))
     lead, bass, chords, drums = slices(VOICES)
     places = [lead.start, lead.stop - 1, bass.start + 3, chords.start + 1, chords.start + 17 + 5,
@@ -137,16 +137,16 @@ def test_bars_of_silence_are_left_out(tmp_path):
     file = tmp_path / "silence.json"
     piece = [[72, 65, 58, 48]] * 32 + [[-1] * 4] * 16 + [[72, -1, -1, -1]] * 32
     file.write_text(json.dumps({split: [piece] for split in ("train", "valid", "test")}))
-    assert len(SongWindows(str(file))) == 2
+    assert len(SongWindowDataset(str(file))) == 2
 
 
 @pytest.mark.parametrize(("voices", "name"), [(SATB, "composed"), (BAND, "composed-band")])
 def test_songs_by_rule_are_a_source(monkeypatch, voices, name):
     monkeypatch.setattr(sources, "COMPOSED", {"train": 3, "valid": 2, "test": 2})
-    data = SongWindows(name, voices=voices)
+    data = SongWindowDataset(name, voices=voices)
     batch = everything(data, keyed_rng(0))
     assert len(data) == 3 * 7 and len(decode(batch.x, voices)) == 21
-    waltz = SongWindows(name, voices=voices, metre="3/4")
+    waltz = SongWindowDataset(name, voices=voices, metre="3/4")
     assert waltz.domain.frame.steps == 24
 
 
@@ -157,20 +157,20 @@ def test_an_imported_folder_is_a_source(tmp_path, source):
     songs = sources.read_songs(source, "4/4")
     save_songs({name: song for split in songs.values() for name, song in split.items()},
                tmp_path / SONGS)  # fmt: skip
-    data = SongWindows(str(tmp_path))
+    data = SongWindowDataset(str(tmp_path))
     assert sum(len(data.split(name)) for name in ("train", "valid", "test")) == 9 * 5
 
 
 @pytest.mark.parametrize("count", [3, 4, 5])
 def test_a_few_songs_are_enough_and_two_are_not(tmp_path, count):
-    data = SongWindows(write_songs(tmp_path / "few", songs=count))
+    data = SongWindowDataset(write_songs(tmp_path / "few", songs=count))
     assert [len(data.split(name)) for name in ("train", "valid", "test")] == [5 * count - 10, 5, 5]
     with pytest.raises(ValueError, match="2 songs; wanted 3 or more: to train, to choose"):
-        SongWindows(write_songs(tmp_path / "two", songs=2))
+        SongWindowDataset(write_songs(tmp_path / "two", songs=2))
 
 
 def test_windows_know_their_piece(tmp_path):
-    data = SongWindows(write_songs(tmp_path / "songs", songs=5))
+    data = SongWindowDataset(write_songs(tmp_path / "songs", songs=5))
     assert data.pieces.tolist() == [piece for piece in range(3) for _ in range(5)]
 
 
@@ -182,14 +182,14 @@ def test_a_source_that_does_not_fit_is_one_line(tmp_path, source):
         (str(tmp_path), "MIDI files; first run: multigan music import"),
     ):
         with pytest.raises(ValueError, match=said) as caught:
-            SongWindows(name)
+            SongWindowDataset(name)
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="no 2 bars of 3/4 in a split, whose songs are in 4/4; w"):
-        SongWindows(source, metre="3/4")
+        SongWindowDataset(source, metre="3/4")
     jigs = write_songs(tmp_path / "jigs", "6/8")
     with pytest.raises(ValueError, match="no 2 bars of 4/4 in a split, whose songs are in 6/8; w"):
-        SongWindows(jigs)
+        SongWindowDataset(jigs)
     with pytest.raises(ValueError, match="hop_bars is 0"):
-        SongWindows(source, hop_bars=0)
+        SongWindowDataset(source, hop_bars=0)
     with pytest.raises(ValueError, match="no track called 'drums'"):
-        SongWindows(source, voices=BAND)
+        SongWindowDataset(source, voices=BAND)

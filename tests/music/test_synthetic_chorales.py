@@ -5,16 +5,16 @@ import torch
 
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets.chord_progressions import Chord, draw_progression, scale, triad
-from multigan.music.datasets.synthetic_chorales import METRES, compose
-from multigan.music.formats.song import Key, Song
-from multigan.music.representations.voices import LAYOUTS
+from multigan.music.datasets.synthetic_chorales import METRES, generate_songs
+from multigan.music.formats.song import KeySignature, Song
+from multigan.music.representations.voices import TRACK_LAYOUTS
 
 BEAT = 480
 PRESETS = ("satb", "band")
 
 
 def composed(preset="satb", n=6, seed=0, **wishes):
-    return compose(preset, n, keyed_rng(seed, "compose"), **wishes)
+    return generate_songs(preset, n, keyed_rng(seed, "compose"), **wishes)
 
 
 def every(preset):
@@ -50,9 +50,9 @@ def test_songs_have_the_wished_bars_and_metre_and_fit_the_layout(preset):
         for piece in composed(preset, bars=5, metre=metre):
             song = piece.song
             assert song.metres[0].counts == counts and len(song.bar_lines()) == 5
-            roll = song.to_roll(LAYOUTS[preset], 4)
+            roll = song.to_roll(TRACK_LAYOUTS[preset], 4)
             fields = {"tempo_bpm": song.tempo_bpm, "metres": song.metres, "key": song.key}
-            back = Song.from_roll(roll, LAYOUTS[preset], 4, **fields)
+            back = Song.from_roll(roll, TRACK_LAYOUTS[preset], 4, **fields)
             lengths = [t for t in song.tracks if not t.is_drum]
             assert lengths == [t for t in back.tracks if not t.is_drum]
 
@@ -140,8 +140,8 @@ def test_keys_and_progressions_vary():
 
 
 def test_the_dominant_of_a_minor_key_has_its_leading_tone():
-    a_minor = Key(9, minor=True)
-    assert triad(a_minor, 4) == (4, 8, 11) and triad(Key(0), 1) == (2, 5, 9)
+    a_minor = KeySignature(9, minor=True)
+    assert triad(a_minor, 4) == (4, 8, 11) and triad(KeySignature(0), 1) == (2, 5, 9)
     assert 8 in scale(a_minor, Chord(0, 1, 4, 8, 11))
     assert 7 in scale(a_minor, Chord(0, 1, 9, 0, 4))
 
@@ -152,7 +152,7 @@ def test_the_dominant_of_a_minor_key_has_its_leading_tone():
         (lambda: composed("choir"), "unknown preset 'choir'; known: satb, band"),
         (lambda: composed(metre="5/4"), "unknown metre '5/4'; known: 4/4, 3/4"),
         (lambda: composed(bars=1), "bars is 1; wanted 2 or more"),
-        (lambda: draw_progression(Key(0), [0, 480], keyed_rng(0)), "1 chords; wanted 2"),
+        (lambda: draw_progression(KeySignature(0), [0, 480], keyed_rng(0)), "1 chords; wanted 2"),
     ],
 )
 def test_mistakes_are_named(wrong, said):

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from multigan.music.representations import conditioning, tensors
-from multigan.music.representations.pianoroll import sounding_pitches
+from multigan.music.representations.pianoroll import active_pitches
 from multigan.music.representations.voices import BAND, SATB, Voice
 from tests.music.pianoroll_factory import VOICES, random_roll, random_tokens
 
@@ -21,8 +21,8 @@ def read(x):
 
 
 def test_the_channels_of_the_layouts_are_those_of_the_contract():
-    assert tensors.channels(SATB) == 4 * 33
-    assert [tensors.width(voice) for voice in BAND] == [33, 9, 72, 38]
+    assert tensors.total_channels(SATB) == 4 * 33
+    assert [tensors.num_channels(voice) for voice in BAND] == [33, 9, 72, 38]
     assert tensors.slices(BAND) == (slice(0, 33), slice(33, 42), slice(42, 114), slice(114, 152))
 
 
@@ -31,13 +31,13 @@ def test_a_roll_becomes_a_tensor_and_comes_back():
         roll = random_roll(np.random.default_rng(seed), 48)
         x = tensors.encode(roll, VOICES)
         assert x.dtype == torch.float32 and set(x.unique().tolist()) == {0.0, 1.0}
-        assert x.shape == (48, tensors.channels(VOICES))
+        assert x.shape == (48, tensors.total_channels(VOICES))
         (back,) = tensors.decode(x[None], VOICES)
         assert all(np.array_equal(a, b) for a, b in zip(roll, back, strict=True))
 
 
 def test_a_hold_in_silence_becomes_a_rest_and_a_first_cell_is_never_a_hold():
-    assert read(tensors.canonical(one_voice(HOLD, 1, HOLD, REST, HOLD), MONO)) == [
+    assert read(tensors.binarize(one_voice(HOLD, 1, HOLD, REST, HOLD), MONO)) == [
         REST, 1, HOLD, REST, REST]  # fmt: skip
     held = tensors.encode((np.array([HOLD, HOLD, 2]),), MONO)
     assert read(held[None]) == [REST, REST, 2]
@@ -49,7 +49,7 @@ def test_a_sustain_in_silence_is_silent():
     sustain = [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
     x = torch.cat([torch.tensor(onset), torch.tensor(sustain)], dim=1)[None].float()
     wanted = [[0, 0], [0, 0], [1, 0], [0, 0], [0, 0]]
-    canonical = tensors.canonical(x, voice)
+    canonical = tensors.binarize(x, voice)
     assert canonical[0, :, :2].tolist() == onset and canonical[0, :, 2:].tolist() == wanted
 
 
@@ -65,8 +65,8 @@ def test_what_sounds_is_what_the_roll_says():
     rng = np.random.default_rng(3)
     voice = VOICES[0]
     tokens = random_tokens(rng, voice, 33)
-    (sounds,) = tensors.sounding(tensors.encode((tokens,), (voice,)), (voice,))  # (33, P)
-    pitches = sounding_pitches(tokens, voice)
+    (sounds,) = tensors.active_cells(tensors.encode((tokens,), (voice,)), (voice,))  # (33, P)
+    pitches = active_pitches(tokens, voice)
     said = torch.where(sounds.sum(1) > 0, sounds.argmax(1) + voice.lowest, -1)
     assert said.tolist() == pitches.tolist()
 
@@ -79,20 +79,20 @@ def test_the_scan_is_the_loop_with_its_first_and_second_derivatives():
     for t in range(7):
         state = attacks[:, t] + holds[:, t] * state
         steps.append(state)
-    assert torch.allclose(tensors.scan(attacks, holds), torch.stack(steps, dim=1))
-    assert torch.autograd.gradgradcheck(tensors.scan, (attacks, holds))
+    assert torch.allclose(tensors.linear_recurrence(attacks, holds), torch.stack(steps, dim=1))
+    assert torch.autograd.gradgradcheck(tensors.linear_recurrence, (attacks, holds))
 
 
 def test_a_window_strikes_what_is_held_into_it():
     x = one_voice(2, HOLD, HOLD, REST, 0)
-    assert read(tensors.cut(x, 1, 4, MONO)) == [2, HOLD, REST]
-    assert read(tensors.cut(x, 3, 5, MONO)) == [REST, 0]
+    assert read(tensors.slice_window(x, 1, 4, MONO)) == [2, HOLD, REST]
+    assert read(tensors.slice_window(x, 3, 5, MONO)) == [REST, 0]
 
 
 def test_a_given_note_is_struck_after_an_unknown_cell_and_keeps_its_pitch():
     x = one_voice(2, HOLD, HOLD, HOLD, 1)
     mask = torch.tensor([0, 0, 1, 1, 0])[None, :, None]
-    given = conditioning.give(x, mask, MONO)
+    given = conditioning.make_conditioning(x, mask, MONO)
     assert given.mask.dtype == x.dtype and given.known[0, 2:4].argmax(-1).tolist() == [2, HOLD]
     assert given.known[0, [0, 1, 4]].sum() == 0
 
@@ -103,21 +103,21 @@ def test_given_cells_sound_the_same_whatever_is_generated_around_them(seed):
     x = tensors.encode(random_roll(rng, 24), VOICES)[None]
     other = tensors.encode(random_roll(rng, 24), VOICES)[None]
     mask = torch.from_numpy(rng.random((1, 24, len(VOICES))) < 0.5)
-    given = conditioning.give(x, mask, VOICES)
-    filled = conditioning.fill_in(other, given, VOICES)
-    assert torch.equal(filled * conditioning.spread(given.mask, VOICES), given.known)
-    said = tensors.canonical(filled, VOICES)
-    assert torch.equal(said * conditioning.spread(given.mask, VOICES), given.known)
-    before, after = tensors.sounding(x, VOICES), tensors.sounding(said, VOICES)
+    given = conditioning.make_conditioning(x, mask, VOICES)
+    filled = conditioning.apply_conditioning(other, given, VOICES)
+    assert torch.equal(filled * conditioning.expand_mask(given.mask, VOICES), given.known)
+    said = tensors.binarize(filled, VOICES)
+    assert torch.equal(said * conditioning.expand_mask(given.mask, VOICES), given.known)
+    before, after = tensors.active_cells(x, VOICES), tensors.active_cells(said, VOICES)
     for k in range(len(VOICES)):
         assert torch.equal(before[k][mask[..., k]], after[k][mask[..., k]])
 
 
 def test_nothing_given_leaves_everything_to_the_generator():
-    given = conditioning.nothing_given(3, 8, BAND)
+    given = conditioning.unconditional(3, 8, BAND)
     assert given.known.shape == (3, 8, 152) and given.mask.shape == (3, 8, 4)
     x = torch.rand(3, 8, 152)
-    assert torch.equal(conditioning.fill_in(x, given, BAND), x)
+    assert torch.equal(conditioning.apply_conditioning(x, given, BAND), x)
 
 
 @pytest.mark.parametrize("x", [torch.zeros(1, 4, 7), torch.full((1, 4, 132), torch.nan)])

@@ -3,13 +3,13 @@
 import torch
 
 from multigan.music.metrics import note_statistics as m
-from multigan.music.representations.time_grid import Grid
+from multigan.music.representations.time_grid import TimeGrid
 from tests.music.song_factory import random_windows, voices
 
 
 def test_the_same_music_on_a_finer_grid_measures_the_same():
     x = random_windows()
-    coarse, fine = m.features(x), m.features(x.repeat_interleave(3, dim=1), Grid(48, 12, 12))
+    coarse, fine = m.features(x), m.features(x.repeat_interleave(3, dim=1), TimeGrid(48, 12, 12))
     groove = list(m.FEATURES).index("groove")  # two of three steps cannot differ now
     fine[:, groove] = 1 - 3 * (1 - fine[:, groove])
     torch.testing.assert_close(fine, coarse, equal_nan=True)
@@ -17,7 +17,7 @@ def test_the_same_music_on_a_finer_grid_measures_the_same():
 
 def test_figures_count_in_the_bars_and_beats_of_their_metre():
     jig = voices([(60, 2), (62, 2), (64, 2), (65, 6)] * 2, [(48, 6), (50, 6)] * 2)  # 6/8
-    found = dict(zip(m.FEATURES, m.features(jig, Grid(12, 6, 4))[0].tolist(), strict=True))
+    found = dict(zip(m.FEATURES, m.features(jig, TimeGrid(12, 6, 4))[0].tolist(), strict=True))
     assert found["notes_per_bar"] == 6 and found["groove"] == 1
     assert found["used_pitch_classes"] == 3 and found["mix_used_pitch_classes"] == 4
     assert found["mean_note_length"] == 48 / 12 and found["qualified_notes"] == 1

@@ -4,8 +4,12 @@ import torch
 from multigan.core.rng import keyed_rng
 from multigan.music.domain import MusicDomain
 from multigan.music.metrics import window_boundaries
-from multigan.music.metrics.window_boundaries import continued, seam_figures, seam_step
-from multigan.music.representations.tensors import canonical, channels, encode, slices
+from multigan.music.metrics.window_boundaries import (
+    boundary_metrics,
+    boundary_step,
+    sample_continuations,
+)
+from multigan.music.representations.tensors import binarize, encode, slices, total_channels
 from multigan.music.representations.voices import BAND, SATB, Voice
 from tests.music.tiny import Tiny
 
@@ -20,27 +24,27 @@ def window(*lines):
 
 def test_leap_dissonance_and_silence_at_the_seam_equal_the_hand_values():
     domain = MusicDomain(voices=DUET)
-    assert seam_step(domain) == 16
-    found = seam_figures(domain, window([0, 5], [0, 3]))
+    assert boundary_step(domain) == 16
+    found = boundary_metrics(domain, window([0, 5], [0, 3]))
     assert found == {"seam_leap": 4, "seam_dissonance": 0.5 * 0 + 0.5 * 1, "seam_silent_bars": 0}
     rest = DUET[0].rest
-    found = seam_figures(domain, window([0, rest], [7, rest]))
+    found = boundary_metrics(domain, window([0, rest], [7, rest]))
     assert found["seam_silent_bars"] == 0.5 and found["seam_dissonance"] == 0
 
 
 def test_a_held_note_makes_no_leap():
     domain = MusicDomain(voices=DUET)
-    assert seam_figures(domain, window([4, 13], [2, 13]))["seam_leap"] == 0
+    assert boundary_metrics(domain, window([4, 13], [2, 13]))["seam_leap"] == 0
 
 
 def test_drums_alone_are_no_silence():
     domain = MusicDomain(voices=BAND)
-    x = torch.zeros(1, 32, channels(BAND))
+    x = torch.zeros(1, 32, total_channels(BAND))
     bass, drums, _, lead = slices(BAND)
     x[..., [bass.stop - 2, lead.stop - 2]] = 1  # rests
-    assert seam_figures(domain, x)["seam_silent_bars"] == 1
+    assert boundary_metrics(domain, x)["seam_silent_bars"] == 1
     x[0, [3, 20], drums.start] = 1  # the kick
-    assert seam_figures(domain, x)["seam_silent_bars"] == 0
+    assert boundary_metrics(domain, x)["seam_silent_bars"] == 0
 
 
 @pytest.mark.parametrize(("bars", "hop"), [(2, 16), (4, 32)])
@@ -50,11 +54,11 @@ def test_continued_windows_are_those_the_generator_wrote_one_after_the_other(
     monkeypatch.setattr(window_boundaries, "PIECES", 3)
     domain = MusicDomain(bars=bars)
     generator = Tiny(SATB, domain.frame.steps)
-    x = continued(domain, generator, keyed_rng("seams"))
+    x = sample_continuations(domain, generator, keyed_rng("seams"))
     assert x.shape == (3 * window_boundaries.SEAMS, domain.frame.steps, 132)
-    assert torch.equal(x, canonical(x, SATB)) and seam_step(domain) == domain.frame.steps - hop
+    assert torch.equal(x, binarize(x, SATB)) and boundary_step(domain) == domain.frame.steps - hop
     pieces = x.unflatten(0, (3, window_boundaries.SEAMS))
-    later, earlier = pieces[:, 1:, 1 : seam_step(domain)], pieces[:, :-1, hop + 1 :]
+    later, earlier = pieces[:, 1:, 1 : boundary_step(domain)], pieces[:, :-1, hop + 1 :]
     assert torch.equal(later, earlier)  # but for the first step, on which a held note is struck
     assert len(generator.seen) == 1 + window_boundaries.SEAMS
-    assert generator.seen[-1].mask[0, :, 0].tolist() == [1] * seam_step(domain) + [0] * hop
+    assert generator.seen[-1].mask[0, :, 0].tolist() == [1] * boundary_step(domain) + [0] * hop

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from multigan.music.formats.npz import save_songs
-from multigan.music.formats.song import Metre, Note, Song, Track
-from multigan.music.representations.conditioning import fill_in
-from multigan.music.representations.tensors import channels, slices, width
+from multigan.music.formats.song import Note, Song, TimeSignature, Track
+from multigan.music.representations.conditioning import apply_conditioning
+from multigan.music.representations.tensors import num_channels, slices, total_channels
 from multigan.music.representations.voices import SATB
 
 STEPS = 32
@@ -27,7 +27,7 @@ class Tiny(nn.Module):
         self.seen = []
 
     def sample_latent(self, n, rng):
-        return torch.rand(n, self.steps, channels(self.voices), generator=rng)
+        return torch.rand(n, self.steps, total_channels(self.voices), generator=rng)
 
     def forward(self, latent, condition=None):
         self.seen.append(condition)
@@ -36,11 +36,15 @@ class Tiny(nn.Module):
             if voice.kind == "monophonic":
                 x[..., block.stop - 1] += self.holds
                 x[..., block] = nn.functional.one_hot(
-                    x[..., block].argmax(-1), width(voice)
+                    x[..., block].argmax(-1), num_channels(voice)
                 ).float()
             else:
                 x[..., block] = (x[..., block] > 0.9).float()
-        return x if condition is None or not self.listens else fill_in(x, condition, self.voices)
+        return (
+            x
+            if condition is None or not self.listens
+            else apply_conditioning(x, condition, self.voices)
+        )
 
 
 def write_pieces(file, pieces=3, bars=6):
@@ -61,7 +65,7 @@ def write_songs(folder, metre="4/4", songs=20, bars=6):
     """An imported folder of songs in any metre: four voices leap about in quarters."""
     rng = torch.Generator().manual_seed(1)
     counts, unit = map(int, metre.split("/"))
-    signature = Metre(0, counts, unit)
+    signature = TimeSignature(0, counts, unit)
     quarters = bars * signature.bar_ticks // 480
     made = {}
     for number in range(songs):

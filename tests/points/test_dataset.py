@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from multigan.core.protocols import Data
-from multigan.core.serialization import describe, rebuild
-from multigan.points.dataset import HELD_OUT, GaussianMixture
+from multigan.core.protocols import Dataset
+from multigan.core.serialization import from_config, to_config
+from multigan.points.dataset import HELD_OUT_PERCENT, GaussianMixture
 from multigan.points.metrics import measure
-from multigan.points.mixtures import LAYOUTS
+from multigan.points.mixtures import MIXTURES
 
 
 def every(data):
@@ -14,8 +14,8 @@ def every(data):
 
 def test_it_keeps_the_contract():
     data = GaussianMixture(size=50)
-    assert isinstance(data, Data)
-    assert data.in_memory and not data.draws and len(data) == 50
+    assert isinstance(data, Dataset)
+    assert data.in_memory and not data.is_stochastic and len(data) == 50
     x, condition = data.batch(torch.tensor([3, 3, 0]))
     assert x.shape == (3, 2) and x.dtype == torch.float32 and condition is None
     assert torch.equal(x[0], x[1]) and not torch.equal(x[0], x[2])
@@ -36,7 +36,7 @@ def test_splits_are_deterministic_and_share_no_point():
     data = GaussianMixture(size=5000)
     parts = {name: data.split(name) for name in ("train", "valid", "test")}
     assert torch.equal(every(parts["train"]), every(data))
-    assert [len(part) for part in parts.values()] == [5000, HELD_OUT, HELD_OUT]
+    assert [len(part) for part in parts.values()] == [5000, HELD_OUT_PERCENT, HELD_OUT_PERCENT]
     again = GaussianMixture(size=5000).split("test").split("valid")
     assert torch.equal(every(again), every(parts["valid"]))
     points = torch.cat([every(part) for part in parts.values()])
@@ -52,12 +52,12 @@ def test_fingerprints_tell_layout_seed_size_and_split_apart():
 
 def test_a_split_survives_json():
     data = GaussianMixture("ring", size=20, seed=3).split("valid")
-    assert torch.equal(every(rebuild(describe(data))), every(data))
+    assert torch.equal(every(from_config(to_config(data))), every(data))
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", MIXTURES)
 def test_the_points_are_true_samples_in_network_units(layout):
-    shape, points = LAYOUTS[layout], every(GaussianMixture(layout, size=20_000))
+    shape, points = MIXTURES[layout], every(GaussianMixture(layout, size=20_000))
     assert points.abs().max() < 1.2
     values = measure(points * shape.unit, shape)
     assert values["high_quality"] == pytest.approx(0.9889, abs=0.003)

@@ -7,10 +7,10 @@ from PIL import Image
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe, rebuild
+from multigan.core.serialization import from_config, to_config
 from multigan.points.dataset import GaussianMixture
 from multigan.points.domain import PointsDomain
-from multigan.points.mixtures import LAYOUTS
+from multigan.points.mixtures import MIXTURES
 from multigan.points.models import MLPGenerator
 
 
@@ -19,7 +19,7 @@ class TrueSampler(MLPGenerator):
 
     def __init__(self, layout):
         super().__init__(width=1, depth=1)
-        self.layout = LAYOUTS[layout]
+        self.layout = MIXTURES[layout]
 
     def sample_latent(self, n, rng):
         return (self.layout.draw(n, rng) / self.layout.unit).float()
@@ -66,20 +66,20 @@ def test_the_preview_shows_the_modes_and_the_points(tmp_path):
     assert files["one"].read_bytes() == files["again"].read_bytes() != files["a.b"].read_bytes()
 
 
-@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("layout", MIXTURES)
 def test_a_true_sampler_measures_like_the_real_row(layout, tmp_path):
     data = GaussianMixture(layout).split("valid")
     sampler = Sampler(data.domain, TrueSampler(layout))
     table = data.domain.evaluate(sampler, data, keyed_rng(0, "evaluate"), tmp_path)
     assert list(table.rows) == ["real", "one Gaussian", "this model"]
-    floor = (len(LAYOUTS[layout].means) - 1) / 5000
+    floor = (len(MIXTURES[layout].means) - 1) / 5000
     for row in (table.rows["real"], table.model):
-        assert row["modes"] == len(LAYOUTS[layout].means)
+        assert row["modes"] == len(MIXTURES[layout].means)
         assert row["high_quality"] == pytest.approx(0.9889, abs=0.008)
         assert 0 < row["reverse_kl"] < 2 * floor + 0.001
         assert row["sd_ratio"] == pytest.approx(1, abs=0.03)
-        assert row[data.domain.selection] < 0.06
-    assert table.rows["one Gaussian"][data.domain.selection] > 0.9
+        assert row[data.domain.selection_metric] < 0.06
+    assert table.rows["one Gaussian"][data.domain.selection_metric] > 0.9
     assert any("2,500 points" in note for note in table.notes)
     assert not list(tmp_path.iterdir())
 
@@ -94,7 +94,7 @@ def test_an_evaluation_is_repeatable(tmp_path):
 
 
 def test_the_domain_survives_json_and_refuses_an_unknown_layout():
-    assert rebuild(describe(PointsDomain("ring"))) == PointsDomain("ring")
+    assert from_config(to_config(PointsDomain("ring"))) == PointsDomain("ring")
     with pytest.raises(ValueError, match="known: grid, ring"):
         PointsDomain("spiral")
 

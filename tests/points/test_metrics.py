@@ -15,9 +15,9 @@ from multigan.points.metrics import (
     sd_ratios,
     total_variation,
 )
-from multigan.points.mixtures import LAYOUTS, find_layout
+from multigan.points.mixtures import MIXTURES, get_mixture
 
-GRID, RING = LAYOUTS["grid"], LAYOUTS["ring"]
+GRID, RING = MIXTURES["grid"], MIXTURES["ring"]
 
 
 def test_layouts_are_those_of_the_published_protocol():
@@ -26,12 +26,12 @@ def test_layouts_are_those_of_the_published_protocol():
     assert len(set(GRID.means)) == 25
     assert len(RING.means) == 8 and RING.sd == 0.01
     torch.testing.assert_close(RING.centres().norm(dim=1), torch.ones(8).double())
-    assert all((layout.centres() / layout.unit).abs().max() == 1 for layout in LAYOUTS.values())
+    assert all((layout.centres() / layout.unit).abs().max() == 1 for layout in MIXTURES.values())
 
 
 def test_an_unknown_layout_is_refused_with_the_known_ones():
     with pytest.raises(ValueError, match=r"'spiral'; known: grid, ring"):
-        find_layout("spiral")
+        get_mixture("spiral")
 
 
 def test_distance_is_counted_in_standard_deviations_of_the_nearest_mode():
@@ -70,7 +70,7 @@ def test_sd_ratio_is_one_for_a_true_mode_and_follows_its_width():
     assert math.isnan(of[0.0, 0.0]) and math.isnan(of[4.0, 0.0])
 
 
-@pytest.mark.parametrize("layout", LAYOUTS.values(), ids=LAYOUTS)
+@pytest.mark.parametrize("layout", MIXTURES.values(), ids=MIXTURES)
 def test_a_true_sampler_reaches_the_ceiling_and_the_floor(layout):
     values = measure(layout.draw(20_000, keyed_rng(0, "truth")), layout)
     assert values["modes"] == len(layout.means)

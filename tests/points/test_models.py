@@ -3,7 +3,7 @@ import torch
 
 from multigan.core.protocols import Discriminator, Generator
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe, rebuild
+from multigan.core.serialization import from_config, to_config
 from multigan.points.models import MLPDiscriminator, MLPGenerator
 
 
@@ -18,7 +18,7 @@ def test_the_generator_keeps_the_contract():
 @pytest.mark.parametrize("octaves", [0, 3])
 def test_the_discriminator_keeps_the_contract(octaves):
     discriminator = MLPDiscriminator(width=8, depth=2, octaves=octaves)
-    assert isinstance(discriminator, Discriminator) and not discriminator.couples_batch
+    assert isinstance(discriminator, Discriminator) and not discriminator.uses_batch_statistics
     x = torch.rand(5, 2)
     assert discriminator(x).shape == (5,) and discriminator.features(x).shape == (5, 8)
 
@@ -55,7 +55,7 @@ def test_interpolation_meets_its_ends_and_stays_gaussian():
 
 @pytest.mark.parametrize("network", [MLPGenerator(3, 8, 2), MLPDiscriminator(8, 1, 0)])
 def test_networks_are_rebuilt_from_json(network):
-    twin = rebuild(describe(network))
+    twin = from_config(to_config(network))
     assert type(twin) is type(network)
     twin.load_state_dict(network.state_dict())
 

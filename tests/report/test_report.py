@@ -14,8 +14,8 @@ from multigan.core.protocols import Medium
 from multigan.report import report as reporting
 from multigan.report.html_builder import show
 from multigan.report.report import compare, compared, page, report
-from multigan.report.run_summary import Summary, thinned
-from multigan.report.sample_media import HISTORY_BYTES, history_of, shrunk
+from multigan.report.run_summary import RunSummary, subsample
+from multigan.report.sample_media import HISTORY_BYTES, downscale, training_history
 from multigan.report.sections import SECTIONS, body_of
 from multigan.runs.directory import RunDirectory
 from tests.html_checks import EVIL, Elements, png, shown_run, write_lines, written_run
@@ -95,7 +95,7 @@ def test_a_sign_that_stands_at_the_end_comes_first(run):
 )
 def test_a_run_is_healthy_only_if_it_was_long_enough_to_tell(run, learnt, played, said):
     lines = [{"step": learnt, "seconds": 1.0}] if learnt else []
-    lines += [{"step": step, "seconds": 2.0, "logit/gap": 0.1} for step in played]
+    lines += [{"step": step, "seconds": 2.0, "logits/gap": 0.1} for step in played]
     write_lines(run / "log.jsonl", lines)
     assert said in text_of(report(run)).text
 
@@ -106,11 +106,11 @@ def test_a_run_without_a_log_has_no_verdict(run):
 
 
 def test_the_command_trains_it_again_and_is_safe_to_paste(run):
-    command = Summary(RunDirectory(run)).command
+    command = RunSummary(RunDirectory(run)).command
     assert command.startswith("multigan train points --steps 200 --layout '<img")
     assert command.endswith("--ring --save-every 50 --seed 3") and "nothing" not in command
     edit_json(run / "recipe.json", name="mine; rm -rf")
-    assert Summary(RunDirectory(run)).command.startswith("multigan train 'mine; rm -rf'")
+    assert RunSummary(RunDirectory(run)).command.startswith("multigan train 'mine; rm -rf'")
 
 
 def test_without_an_evaluation_the_last_measurement_is_shown_with_the_command(run):
@@ -152,24 +152,24 @@ def test_it_stays_small_whatever_the_pictures(run):
     for step in range(30):
         (run / "samples" / f"step-{step:09d}.png").write_bytes(png(700, 700, pixels=noise))
     assert report(run).stat().st_size < MOST_BYTES
-    history = history_of(RunDirectory(run), HISTORY_BYTES)
+    history = training_history(RunDirectory(run), HISTORY_BYTES)
     kept = [len(medium.content) for media in history.values() for medium in media]
     assert len(kept) == 24 and sum(kept) <= HISTORY_BYTES
     assert {0, 200} <= set(history)  # the first and the last moment
 
 
 def test_a_picture_that_is_none_is_said_to_be_none():
-    assert b"cannot be shown" in shrunk(Medium("image/png", b"\x89PNG" + bytes(100)), 10).content
+    assert b"cannot be shown" in downscale(Medium("image/png", b"\x89PNG" + bytes(100)), 10).content
     assert "cannot be read" in show(Medium("image/png", b"\x89PNG"), "sample 1")
 
 
 def test_a_huge_picture_is_not_opened(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
-    assert b"cannot be shown" in shrunk(Medium("image/png", png(8, 8)), 10).content
+    assert b"cannot be shown" in downscale(Medium("image/png", png(8, 8)), 10).content
 
 
 def test_thinning_keeps_both_ends():
-    assert thinned(list(range(10)), 4) == [0, 3, 6, 9] and thinned([1, 2], 4) == [1, 2]
+    assert subsample(list(range(10)), 4) == [0, 3, 6, 9] and subsample([1, 2], 4) == [1, 2]
 
 
 def test_training_ends_with_a_page_that_needs_no_data(tmp_path):
@@ -178,7 +178,7 @@ def test_training_ends_with_a_page_that_needs_no_data(tmp_path):
     pictures = [a for name, a in first.found if name == "img"]
     assert len(pictures) == 1 + 2 + 13  # the samples, two moments, a walk
     description = json.loads((path / "recipe.json").read_text())
-    description["recipe"]["data"] = {"part": "points/None", "arguments": {}}
+    description["recipe"]["data"] = {"component": "points/None", "arguments": {}}
     edit_json(path / "recipe.json", recipe=description["recipe"])
     assert len([n for n, _ in text_of(report(path)).found if n == "img"]) == len(pictures)
 

@@ -21,10 +21,10 @@ from multigan.runs.checkpoint import (
     save_generator,
     tidy,
 )
-from multigan.storage.checkpoint_files import MANIFEST, checkpoints_of, damage, newest_whole, sha256
+from multigan.storage.checkpoint_files import (MANIFEST, list_checkpoints, find_corruption, latest_intact_checkpoint, sha256)
 from multigan.storage.weights import read_weights
 
-DESCRIPTION = {"domain": {"part": "of the test"}}
+DESCRIPTION = {"domain": {"component": "of the test"}}
 
 
 class Crash(BaseException):
@@ -92,8 +92,8 @@ def until_nothing_crashes(monkeypatch, tmp_path, prepare, write, check):
 
 def test_a_crash_inside_a_checkpoint_loses_nothing(monkeypatch, tmp_path):
     def check(run):
-        found = newest_whole(run)
-        assert found is not None and damage(found) is None
+        found = latest_intact_checkpoint(run)
+        assert found is not None and find_corruption(found) is None
         step = int(found.name[5:])
         assert step in (1, 2) and value_of(found, "generator") == step
         tidy(run / "checkpoints")
@@ -111,7 +111,7 @@ def test_a_crash_while_the_best_is_replaced_keeps_the_old_or_the_new(monkeypatch
     def check(run):
         tidy(run / "checkpoints")
         best = run / "checkpoints" / "best"
-        assert damage(best) is None and value_of(best, "generator_ema") in (1.0, 2.0)
+        assert find_corruption(best) is None and value_of(best, "generator_ema") in (1.0, 2.0)
         assert [path.name for path in (run / "checkpoints").iterdir()] == ["best"]
 
     def best(run, value):
@@ -151,7 +151,7 @@ def test_a_write_that_fails_is_an_os_error_and_keeps_the_last_checkpoint(limit, 
             save(tmp_path, 2)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert newest_whole(tmp_path).name == "step-000000001"
+    assert latest_intact_checkpoint(tmp_path).name == "step-000000001"
     assert len(list((tmp_path / "checkpoints").iterdir())) == 1
 
 
@@ -160,7 +160,7 @@ def test_only_the_last_checkpoints_are_kept_and_never_the_best_deleted(tmp_path)
         save(tmp_path, step)
     save_generator(tmp_path, "best", linear(1.0), DESCRIPTION)
     prune(tmp_path)
-    kept = [int(path.name[5:]) for path in checkpoints_of(tmp_path)]
+    kept = [int(path.name[5:]) for path in list_checkpoints(tmp_path)]
     assert kept == list(range(KEEP_LAST + 2, 2, -1))
     assert (tmp_path / "checkpoints" / "best").is_dir()
 
@@ -169,7 +169,7 @@ def test_a_checkpoint_of_the_same_step_replaces_the_old_one(tmp_path):
     save(tmp_path, 1)
     save(tmp_path, 1, value=7)
     (folder,) = (tmp_path / "checkpoints").iterdir()
-    assert value_of(folder, "generator") == 7.0 and damage(folder) is None
+    assert value_of(folder, "generator") == 7.0 and find_corruption(folder) is None
 
 
 class Payload:

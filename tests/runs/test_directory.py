@@ -8,15 +8,7 @@ from pathlib import Path
 import pytest
 
 from multigan.runs import directory
-from multigan.runs.directory import (
-    FORMAT,
-    REQUIRED,
-    RunDirectory,
-    default_out,
-    find_runs,
-    read_lines,
-    state_of,
-)
+from multigan.runs.directory import (FORMAT, REQUIRED, RunDirectory, default_out, find_runs, read_jsonl, run_status)
 from multigan.storage.files import write_atomically
 
 EMPTY = {name: kind() for name, kind in REQUIRED.items()}
@@ -105,10 +97,10 @@ def test_a_kill_while_the_directory_is_made_leaves_it_free_or_a_run(force, tmp_p
     ("text", "wanted"),
     [
         (None, "no run directory"),
-        ('{"format": 1, "name"', "is damaged"),
+        ('{"format": 2, "name"', "is damaged"),
         ("[]", "another format"),
         (json.dumps(DESCRIPTION | {"format": 99}), "another format; this version reads format 1"),
-        ('{"format": 1}', "lacks fingerprint, flags, horizon, knobs, name, recipe, seed"),
+        ('{"format": 2}', "lacks fingerprint, flags, horizon, knobs, name, recipe, seed"),
     ],
 )
 def test_a_missing_or_damaged_description_is_one_line(text, wanted, tmp_path):
@@ -126,9 +118,9 @@ def test_logs_are_cut_back_to_a_step_and_a_torn_last_line_is_forgotten(tmp_path)
     with run.log.open("a") as stream:
         stream.write('{"step": 4, "lo')
     run.cut_back(2)
-    assert list(read_lines(run.log)) == [{"step": 1}, {"step": 2}]
+    assert list(read_jsonl(run.log)) == [{"step": 1}, {"step": 2}]
     run.append(run.log, {"step": 3})
-    assert [line["step"] for line in read_lines(run.log)] == [1, 2, 3]
+    assert [line["step"] for line in read_jsonl(run.log)] == [1, 2, 3]
     assert not run.metrics.exists()
 
 
@@ -157,7 +149,7 @@ def test_runs_are_found_and_say_how_far_they_are(tmp_path):
     (unfinished.checkpoints / "step-000000004").mkdir()
     finished.describe(DESCRIPTION | {"ended": "finished"})
     (tmp_path / "neither").mkdir()
-    states = [state_of(run) for run in find_runs(tmp_path)]
+    states = [run_status(run) for run in find_runs(tmp_path)]
     assert [state["state"] for state in states] == ["unfinished", "finished"]
     assert [state["step"] for state in states] == [4, 0]
     assert states[0]["next"] == f"multigan resume {tmp_path / 'a'}"
@@ -166,7 +158,7 @@ def test_runs_are_found_and_say_how_far_they_are(tmp_path):
 def test_a_damaged_run_does_not_hide_the_others(tmp_path):
     created(tmp_path / "a")
     (created(tmp_path / "b").path / "recipe.json").write_text("{")
-    states = [state_of(run) for run in find_runs(tmp_path)]
+    states = [run_status(run) for run in find_runs(tmp_path)]
     assert [state["state"] for state in states] == ["unfinished", "damaged"]
     assert "b/recipe.json is damaged" in states[1]["next"]
 

@@ -6,9 +6,9 @@ import shutil
 import pytest
 
 from multigan.cli import app
-from multigan.report.run_summary import Summary
+from multigan.report.run_summary import RunSummary
 from multigan.runs.directory import RunDirectory
-from multigan.runs.provenance import command_of, shown_description
+from multigan.runs.provenance import train_command, redacted_config
 
 TINY = "--tiny --log-every 1 --no-report --sample-every 1000"
 
@@ -29,8 +29,8 @@ def test_what_is_said_of_a_run_trains_it_again(tmp_path, monkeypatch):
     (tmp_path / "points.py").write_text(text.replace("width: int = 128", "width: int = 24"))
     say(f"train ./points.py {TINY} --lr 1e-4 --patience 9 --seed 3 --out run")
     description = RunDirectory("run").description()
-    command = command_of(description)
-    assert Summary(RunDirectory("run")).command == command
+    command = train_command(description)
+    assert RunSummary(RunDirectory("run")).command == command
     assert command.startswith("multigan train points.py ") and "--patience 9" in command
     say(command.removeprefix("multigan ") + " --out again --no-report")
     assert same_experiment(description, RunDirectory("again").description())
@@ -40,7 +40,7 @@ def test_more_steps_than_at_first_are_part_of_it(points_run, tmp_path, monkeypat
     monkeypatch.chdir(tmp_path)
     shutil.copytree(points_run, "run")
     say("resume run --steps 9 --new-horizon")
-    command = command_of(RunDirectory("run").description())
+    command = train_command(RunDirectory("run").description())
     assert "--steps 9" in command
 
 
@@ -50,11 +50,11 @@ def test_a_run_may_start_from_a_ready_made_generator_and_be_started_again(tmp_pa
     say(f"train image {TINY} --init image --steps 2 --save-every 2 --out run")
     description = RunDirectory("run").description()
     assert description["init"]["source"] == "image"
-    assert "--init image" in command_of(description)
+    assert "--init image" in train_command(description)
     shutil.rmtree(tmp_path / "run" / "checkpoints")
     say("resume run")
 
 
 def test_where_weights_came_from_is_not_shown_to_others(points_run):
     description = RunDirectory(points_run).description() | {"init": {"source": "/secret"}}
-    assert "/secret" not in str(shown_description(description))
+    assert "/secret" not in str(redacted_config(description))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from multigan.cli import app
-from multigan.runs.directory import LOCK, locked
+from multigan.runs.directory import LOCK, run_lock
 from tests.run_helpers import python, snapshot, train_tiny
 
 HOLD = """
@@ -33,7 +33,7 @@ def holder(tmp_path):
 
 def test_the_second_process_is_refused_in_one_line(holder, tmp_path, capsys):
     refusal = f"another process .number {holder.pid}.; wait"
-    with pytest.raises(ValueError, match=refusal) as caught, locked(tmp_path / "run"):
+    with pytest.raises(ValueError, match=refusal) as caught, run_lock(tmp_path / "run"):
         pass
     assert "\n" not in str(caught.value)
     assert app.main(["train", "points", "--tiny", "--out", str(tmp_path / "run")]) == 2

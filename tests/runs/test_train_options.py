@@ -2,11 +2,11 @@
 
 import pytest
 
-from multigan.runs.train_options import Flags, Stages, split_flags
+from multigan.runs.train_options import TrainOptions, StageOptions, split_options
 
 
 def test_flags_and_knobs_are_told_apart():
-    flags, knobs = split_flags({"steps": 5, "seed": 3, "out": "x", "width": 8})
+    flags, knobs = split_options({"steps": 5, "seed": 3, "out": "x", "width": 8})
     assert (flags.seed, flags.out) == (3, "x") and knobs == {"steps": 5, "width": 8}
 
 
@@ -14,54 +14,54 @@ def test_flags_and_knobs_are_told_apart():
     ("steps", "log_every", "save_every"), [(1, 1, 1), (20, 1, 2), (3000, 30, 300)]
 )
 def test_open_intervals_are_shares_of_the_run(steps, log_every, save_every):
-    settled = Flags().settled(steps)
+    settled = TrainOptions().settled(steps)
     assert (settled.log_every, settled.save_every) == (log_every, save_every)
     assert settled.sample_every == save_every and settled.patience is None
 
 
 def test_a_given_interval_wins():
-    settled = Flags(save_every=7, log_every=3).settled(1000)
+    settled = TrainOptions(save_every=7, log_every=3).settled(1000)
     assert (settled.log_every, settled.sample_every, settled.save_every) == (3, 7, 7)
 
 
 @pytest.mark.parametrize("name", ["log_every", "sample_every", "save_every", "patience"])
 def test_an_interval_below_one_is_refused(name):
     with pytest.raises(ValueError, match=f"{name} is 0; wanted 1 or more"):
-        Flags(**{name: 0}).settled(10)
+        TrainOptions(**{name: 0}).settled(10)
 
 
 def test_a_resumed_run_keeps_its_flags_but_not_where_it_came_from():
-    kept = Flags(out="x", init="y", force=True, seed=4, workers=2, log_every=5).to_json()
-    assert Flags(**kept) == Flags(workers=2, log_every=5)
+    kept = TrainOptions(out="x", init="y", force=True, seed=4, workers=2, log_every=5).to_json()
+    assert TrainOptions(**kept) == TrainOptions(workers=2, log_every=5)
 
 
 def test_workers_below_zero_are_refused():
     with pytest.raises(ValueError, match="workers is -1"):
-        Flags(workers=-1).settled(10)
+        TrainOptions(workers=-1).settled(10)
 
 
 def test_open_intervals_are_shares_of_each_stage_and_given_ones_hold_in_both():
-    game, likelihood = Stages.settled(Flags(sample_every=7), 160, 4000)
+    game, likelihood = StageOptions.settled(TrainOptions(sample_every=7), 160, 4000)
     assert (game.log_every, game.save_every, game.sample_every) == (1, 16, 7)
     assert (likelihood.log_every, likelihood.save_every, likelihood.sample_every) == (40, 400, 7)
 
 
 def test_the_intervals_of_both_stages_come_back():
-    stages = Stages.settled(Flags(), 160, 4000)
+    stages = StageOptions.settled(TrainOptions(), 160, 4000)
     kept = stages.to_json()
-    assert Stages.from_json(kept) == stages
-    assert Stages.from_json(kept, "cpu").likelihood.device == "cpu"
+    assert StageOptions.from_json(kept) == stages
+    assert StageOptions.from_json(kept, "cpu").likelihood.device == "cpu"
     del kept["likelihood_intervals"]  # an older run
-    assert Stages.from_json(kept).likelihood == stages.game
+    assert StageOptions.from_json(kept).likelihood == stages.game
 
 
 def test_the_log_has_the_lines_of_both_stages():
-    stages = Stages.settled(Flags(), 200, 1000)
+    stages = StageOptions.settled(TrainOptions(), 200, 1000)
     assert stages.logged(25, 31) == [10, 20, 26, 28, 30]
 
 
 @pytest.mark.parametrize("crafted", [[], "log_every", 3, {"device": "cuda"}, {"log_every": "3"}])
 def test_intervals_that_are_none_are_refused_in_one_line(crafted):
-    kept = Stages.settled(Flags(), 9, 0).to_json() | {"likelihood_intervals": crafted}
+    kept = StageOptions.settled(TrainOptions(), 9, 0).to_json() | {"likelihood_intervals": crafted}
     with pytest.raises(ValueError, match="log_every"):
-        Stages.from_json(kept)
+        StageOptions.from_json(kept)

@@ -127,7 +127,7 @@ def test_a_part_is_looked_up_and_never_imported(name, copied, capsys):
     from tests.run_helpers import edit_json
 
     recipe = json.loads((copied / "recipe.json").read_text())["recipe"]
-    recipe["data"] = {"part": name, "arguments": {"command": "touch executed"}}
+    recipe["data"] = {"component": name, "arguments": {"command": "touch executed"}}
     edit_json(copied / "recipe.json", recipe=recipe)
     for verb in ("resume", "evaluate"):
         assert outcome(verb, copied, capsys)[0] == "refused"

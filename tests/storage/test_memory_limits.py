@@ -9,10 +9,10 @@ from torch import nn
 
 from multigan.core.protocols import Sampler
 from multigan.core.recipe_file import recipe_names
-from multigan.core.serialization import describe, rebuild
+from multigan.core.serialization import from_config, to_config
 from multigan.runs.evaluate import evaluate
 from multigan.storage.loading import load
-from multigan.storage.memory_limits import MOST_BYTES, MOST_TENSORS, most_bytes, sketch
+from multigan.storage.memory_limits import MAX_TENSORS, MOST_BYTES, build_on_meta, memory_budget
 from multigan.storage.weights import save_weights
 from multigan.training.launch import resume
 from tests.fuzz.harness import Fed, memory_limit, peak_memory, time_limit
@@ -26,7 +26,7 @@ SMALL = {"width": 8, "depth": 2}
 def test_a_sketch_is_the_network_without_its_memory(name):
     recipe = tiny_recipe(name)
     for network in (recipe.generator, recipe.discriminator):
-        found = sketch(json.loads(json.dumps(describe(network))))
+        found = build_on_meta(json.loads(json.dumps(to_config(network))))
         assert isinstance(found, type(network))
         tensors, wanted = found.state_dict(), network.state_dict()
         assert {k: v.shape for k, v in tensors.items()} == {k: v.shape for k, v in wanted.items()}
@@ -34,12 +34,12 @@ def test_a_sketch_is_the_network_without_its_memory(name):
 
 
 def test_room_is_counted_exactly():
-    generator = {"part": "points/MLPGenerator", "arguments": SMALL}
-    network = rebuild(generator)
+    generator = {"component": "points/MLPGenerator", "arguments": SMALL}
+    network = from_config(generator)
     room = sum(x.numel() * 4 for x in [*network.parameters(), *network.buffers()])
-    assert sketch(generator, most=room) is not None
+    assert build_on_meta(generator, most=room) is not None
     with pytest.raises(ValueError, match=f"a network of {room:,} bytes or more in .* tensors"):
-        sketch(generator, most=room - 1)
+        build_on_meta(generator, most=room - 1)
 
 
 @pytest.fixture
@@ -64,20 +64,20 @@ ENORMOUS = [
 
 
 @pytest.mark.usefixtures("bounded")
-@pytest.mark.parametrize(("part", "arguments"), ENORMOUS)
+@pytest.mark.parametrize(("component", "arguments"), ENORMOUS)
 def test_an_enormous_network_is_refused_before_it_is_built(part, arguments):
     with pytest.raises(ValueError, match=r"its description is of a network of [\d,]+ bytes"):
-        sketch({"part": part, "arguments": arguments})
+        build_on_meta({"component": part, "arguments": arguments})
 
 
-HIDDEN = {"part": "points/MLPGenerator", "arguments": {"width": 50_000}}  # 10 GB and more
+HIDDEN = {"component": "points/MLPGenerator", "arguments": {"width": 50_000}}  # 10 GB and more
 
 
 @pytest.mark.usefixtures("bounded")
 @pytest.mark.parametrize("place", ["generator", "domain"])
 def test_a_weight_file_holds_no_network_that_is_much_larger(place, tmp_path, monkeypatch):
     recipe, path = tiny_recipe("points"), tmp_path / "generator.safetensors"
-    parts = {"generator": describe(recipe.generator), "domain": describe(recipe.data.domain)}
+    parts = {"generator": to_config(recipe.generator), "domain": to_config(recipe.data.domain)}
     save_weights(path, recipe.generator, parts)
     assert isinstance(load(path), Sampler)
     save_weights(path, recipe.generator, parts | {place: HIDDEN})
@@ -92,9 +92,9 @@ def test_a_weight_file_holds_no_network_that_is_much_larger(place, tmp_path, mon
     ("field", "described"),
     [
         ("generator", HIDDEN),
-        ("discriminator", {"part": "points/MLPDiscriminator", "arguments": {"width": 50_000}}),
+        ("discriminator", {"component": "points/MLPDiscriminator", "arguments": {"width": 50_000}}),
         ("data", HIDDEN),
-        ("data", {"part": "points/GaussianMixture", "arguments": {"layout": [HIDDEN]}}),
+        ("data", {"component": "points/GaussianMixture", "arguments": {"layout": [HIDDEN]}}),
         ("augment", HIDDEN),
     ],
 )
@@ -110,8 +110,8 @@ def test_a_run_with_an_enormous_network_anywhere_is_refused(field, described, tm
 
 
 def test_a_network_may_be_as_large_as_its_weights_say():
-    assert most_bytes(3 * MOST_BYTES) > 3 * MOST_BYTES and most_bytes(0) <= 2**30
-    assert MOST_TENSORS > 10_000
+    assert memory_budget(3 * MOST_BYTES) > 3 * MOST_BYTES and memory_budget(0) <= 2**30
+    assert MAX_TENSORS > 10_000
 
 
 class Stubborn(nn.Module):
@@ -132,12 +132,12 @@ class Swallowing(nn.Module):
 
 
 def test_what_cannot_be_sketched_is_left_to_the_building(monkeypatch):
-    assert sketch({"part": "nowhere/at all", "arguments": {}}) is None
-    monkeypatch.setattr("multigan.core.serialization.find_part", lambda *_: Stubborn)
-    assert sketch({"part": "points/Stubborn", "arguments": {}}) is None
+    assert build_on_meta({"component": "nowhere/at all", "arguments": {}}) is None
+    monkeypatch.setattr("multigan.core.serialization.get_component", lambda *_: Stubborn)
+    assert build_on_meta({"component": "points/Stubborn", "arguments": {}}) is None
 
 
 def test_a_network_that_swallows_the_refusal_is_refused(monkeypatch):
-    monkeypatch.setattr("multigan.core.serialization.find_part", lambda *_: Swallowing)
+    monkeypatch.setattr("multigan.core.serialization.get_component", lambda *_: Swallowing)
     with pytest.raises(ValueError, match="its description is of a network of"):
-        sketch({"part": "points/Swallowing", "arguments": {}})
+        build_on_meta({"component": "points/Swallowing", "arguments": {}})

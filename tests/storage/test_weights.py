@@ -8,21 +8,21 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from multigan.core.serialization import describe
+from multigan.core.serialization import to_config
 from multigan.points.domain import PointsDomain
 from multigan.points.models import MLPGenerator
-from multigan.storage.checkpoint_files import sha256, weights_of
+from multigan.storage.checkpoint_files import resolve_weights_file, sha256
 from multigan.storage.loading import load
 from multigan.storage.weights import (
+    load_matching,
     load_state,
-    load_what_fits,
     read_weights,
     save_weights,
     unique_state,
 )
 
-GENERATOR = {"part": "points/MLPGenerator", "arguments": {"width": 4, "depth": 1}}
-DOMAIN = {"part": "points/PointsDomain", "arguments": {"layout": "ring"}}
+GENERATOR = {"component": "points/MLPGenerator", "arguments": {"width": 4, "depth": 1}}
+DOMAIN = {"component": "points/PointsDomain", "arguments": {"layout": "ring"}}
 
 
 class Tied(nn.Module):
@@ -47,7 +47,7 @@ def test_weights_and_description_come_back(tmp_path):
     network = Tied()
     save_weights(tmp_path / "a", network, {"domain": DOMAIN})
     description, tensors = read_weights(tmp_path / "a")
-    assert description == {"format": 1, "domain": DOMAIN}
+    assert description == {"format": 2, "domain": DOMAIN}
     again = Tied()
     load_state(again, tensors, tmp_path / "a")
     assert all(torch.equal(again.state_dict()[k], v) for k, v in network.state_dict().items())
@@ -78,7 +78,7 @@ def test_a_file_that_does_not_fit_its_network_names_the_tensors(tmp_path):
 def test_what_fits_is_loaded_and_the_rest_is_named():
     network, other = nn.Linear(2, 2), nn.Linear(3, 2)
     before = network.weight.detach().clone()
-    assert load_what_fits(network, unique_state(other)) == ["weight"]
+    assert load_matching(network, unique_state(other)) == ["weight"]
     assert torch.equal(network.bias, other.bias) and torch.equal(network.weight, before)
 
 
@@ -87,21 +87,25 @@ def test_what_fits_is_loaded_and_the_rest_is_named():
     [
         ({"format": 99}, "has format 99; this version reads format 1"),
         ([1], "carries no description"),
-        ({"format": 1, "generator": GENERATOR}, "names no domain"),
-        ({"format": 1, "domain": DOMAIN}, "describes no generator"),
-        ({"format": 1, "domain": "points/PointsDomain", "generator": GENERATOR}, "names no domain"),
-        ({"format": 1, "domain": GENERATOR, "generator": GENERATOR}, "describes no domain"),
-        ({"format": 1, "domain": DOMAIN, "generator": DOMAIN}, "describes no generator"),
+        ({"format": 2, "generator": GENERATOR}, "names no domain"),
+        ({"format": 2, "domain": DOMAIN}, "describes no generator"),
+        ({"format": 2, "domain": "points/PointsDomain", "generator": GENERATOR}, "names no domain"),
+        ({"format": 2, "domain": GENERATOR, "generator": GENERATOR}, "describes no domain"),
+        ({"format": 2, "domain": DOMAIN, "generator": DOMAIN}, "describes no generator"),
         (
-            {"format": 1, "domain": DOMAIN, "generator": {"part": "os/system", "arguments": {}}},
+            {
+                "format": 2,
+                "domain": DOMAIN,
+                "generator": {"component": "os/system", "arguments": {}},
+            },
             "no domain 'os' here",
         ),
         (
-            {"format": 1, "domain": {"part": "../x"}, "generator": GENERATOR},
+            {"format": 2, "domain": {"component": "../x"}, "generator": GENERATOR},
             r"no domain '\.\.' here",
         ),
         (
-            {"format": 1, "domain": DOMAIN, "generator": {"part": "points/__init__"}},
+            {"format": 2, "domain": DOMAIN, "generator": {"component": "points/__init__"}},
             "points has no such part",
         ),
     ],
@@ -120,18 +124,18 @@ def test_a_file_of_another_program_is_refused(tmp_path):
     broken = write_as(tmp_path / "broken", None, metadata={"multigan": "{not json"})
     text = tmp_path / "text"
     text.write_text("no weights")
-    cut = write_as(tmp_path / "cut", {"format": 1})
+    cut = write_as(tmp_path / "cut", {"format": 2})
     cut.write_bytes(cut.read_bytes()[:-4])
     for file in (broken, text, cut, tmp_path):
         with pytest.raises(ValueError, match=r"is no whole|neither a run directory nor"):
             load(file)
     with pytest.raises(ValueError, match=r"neither a run directory nor a weight file"):
-        weights_of(tmp_path / "missing")
+        resolve_weights_file(tmp_path / "missing")
 
 
 def test_a_generator_of_another_domain_is_refused(tmp_path):
     generator = MLPGenerator(width=4, depth=1)
-    description = {"domain": describe(PointsDomain("ring")), "generator": describe(generator)}
+    description = {"domain": to_config(PointsDomain("ring")), "generator": to_config(generator)}
     save_weights(tmp_path / "points", generator, description)
     assert len(load(tmp_path / "points", domain="points").sample(2)) == 2
     with pytest.raises(ValueError, match="of the domain 'points', not 'image'"):
@@ -139,7 +143,7 @@ def test_a_generator_of_another_domain_is_refused(tmp_path):
 
 
 def test_loading_leaves_the_global_random_stream_alone(tmp_path):
-    file = write_as(tmp_path / "a", {"format": 1, "domain": DOMAIN, "generator": GENERATOR})
+    file = write_as(tmp_path / "a", {"format": 2, "domain": DOMAIN, "generator": GENERATOR})
     before = torch.get_rng_state()
     load(file)
     assert torch.equal(torch.get_rng_state(), before)

@@ -8,7 +8,12 @@ from PIL import Image
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
-from multigan.studio.latent_edits import Moved, Moves, can_move, moved_samples
+from multigan.studio.latent_edits import (
+    EditSettings,
+    LatentEdit,
+    sample_with_edits,
+    supports_interpolation,
+)
 from tests.run_helpers import DOMAINS, tiny_recipe
 
 
@@ -30,40 +35,41 @@ def assert_alike(some, others):
 @pytest.mark.parametrize("name", DOMAINS)
 def test_unmoved_samples_are_those_of_the_command(name):
     sampler = sampler_of(name)
-    assert_alike(moved_samples(sampler, 3, 5, Moves()), sampler.sample(3, seed=5))
+    assert_alike(sample_with_edits(sampler, 3, 5, EditSettings()), sampler.sample(3, seed=5))
 
 
 def test_more_samples_than_a_chunk_are_those_of_the_command():
     sampler = sampler_of("points")
-    assert_alike(moved_samples(sampler, 70, 5, Moves()), sampler.sample(70, seed=5))
-    moved = moved_samples(sampler, 70, 5, Moves(other_seed=6, share=1.0))
+    assert_alike(sample_with_edits(sampler, 70, 5, EditSettings()), sampler.sample(70, seed=5))
+    moved = sample_with_edits(sampler, 70, 5, EditSettings(other_seed=6, share=1.0))
     assert_alike(moved, sampler.sample(70, seed=6))
 
 
 def test_at_the_end_of_the_way_stand_the_latents_of_the_other_seed():
     sampler = sampler_of("points")
-    there = moved_samples(sampler, 3, 0, Moves(other_seed=9, share=1.0))
+    there = sample_with_edits(sampler, 3, 0, EditSettings(other_seed=9, share=1.0))
     assert_alike(there, sampler.sample(3, seed=9))
-    half = moved_samples(sampler, 3, 0, Moves(other_seed=9, share=0.5))
+    half = sample_with_edits(sampler, 3, 0, EditSettings(other_seed=9, share=0.5))
     assert half not in (there, sampler.sample(3, seed=0))
 
 
 def test_the_way_to_another_seed_holds_where_latents_are_drawn_several_times():
     sampler = sampler_of("music")
-    there = moved_samples(sampler, 2, 0, Moves(other_seed=9, share=1.0), bars=6)
+    there = sample_with_edits(sampler, 2, 0, EditSettings(other_seed=9, share=1.0), bars=6)
     assert_alike(there, sampler.sample(2, seed=9, bars=6))
 
 
 def test_a_direction_moves_every_sample_its_way_and_back_again():
     generator = tiny_recipe("points").generator
     rng = lambda: keyed_rng("latents")  # noqa: E731
-    start = Moved(generator, Moves()).sample_latent(4, rng())
+    start = LatentEdit(generator, EditSettings()).sample_latent(4, rng())
     ways = [
-        Moved(generator, Moves(places=p)).sample_latent(4, rng()) for p in ((1,), (-1,), (0, 1))
+        LatentEdit(generator, EditSettings(places=p)).sample_latent(4, rng())
+        for p in ((1,), (-1,), (0, 1))
     ]
     assert all(not torch.allclose(way, start) for way in ways)
     assert not torch.allclose(ways[0], ways[1]) and not torch.allclose(ways[0], ways[2])
-    still = Moved(generator, Moves(places=(0.0, 0.0))).sample_latent(4, rng())
+    still = LatentEdit(generator, EditSettings(places=(0.0, 0.0))).sample_latent(4, rng())
     assert torch.equal(still, start)
     for way in ways:  # half of the way to one end: the rest is the start's
         rest = way - generator.interpolate(start, torch.zeros_like(start), 0.5)
@@ -73,8 +79,10 @@ def test_a_direction_moves_every_sample_its_way_and_back_again():
 def test_what_moves_has_latents_of_the_same_shapes_in_every_domain():
     for name in DOMAINS:
         generator = tiny_recipe(name).generator
-        if can_move(generator):
-            moved = Moved(generator, Moves(3, 0.4, (0.5, -0.5))).sample_latent(2, keyed_rng(0))
+        if supports_interpolation(generator):
+            moved = LatentEdit(generator, EditSettings(3, 0.4, (0.5, -0.5))).sample_latent(
+                2, keyed_rng(0)
+            )
             plain = generator.sample_latent(2, keyed_rng(0))
             same = tree_map(lambda a, b: torch.tensor(a.shape == b.shape), moved, plain)
             tree_map(lambda leaf: leaf.item() or pytest.fail("another shape"), same)
@@ -82,7 +90,7 @@ def test_what_moves_has_latents_of_the_same_shapes_in_every_domain():
 
 def test_latents_that_cannot_be_interpolated_are_not_moved():
     generator = tiny_recipe("text").generator
-    assert not can_move(generator)
+    assert not supports_interpolation(generator)
     with pytest.raises(ValueError, match="cannot be moved, only drawn anew"):
-        Moved(generator, Moves(share=0.1))
-    assert Moved(generator, Moves()).generate == generator.generate
+        LatentEdit(generator, EditSettings(share=0.1))
+    assert LatentEdit(generator, EditSettings()).generate == generator.generate

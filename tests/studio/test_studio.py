@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from multigan.core.protocols import Medium, Sampler
-from multigan.report.html_builder import show_all
+from multigan.report.html_builder import render_media
 from multigan.storage.loading import load
 from multigan.studio import server
 from multigan.studio.form import form, wishes_of
-from multigan.studio.handlers import Maker
+from multigan.studio.handlers import RequestHandler
 from tests.run_helpers import DOMAINS, tiny_recipe
 from tests.studio.server_process import ask, asked, running
 
@@ -45,7 +45,7 @@ class Wishful:
     def media(self, samples):
         return [Medium("text/plain", line.encode()) for line in samples]
 
-    def choices(self):
+    def option_choices(self):
         return {"voice": ["high", "low"], "absent": []}
 
 
@@ -86,7 +86,7 @@ def test_samples_are_made_of_the_wishes_in_their_types(port):
     answer = json.loads(text)
     assert status == 200
     line = b"<x> 3 0.5 True tune.mid la"
-    assert answer["html"] == show_all([Medium("text/plain", line)] * 2)
+    assert answer["html"] == render_media([Medium("text/plain", line)] * 2)
     assert answer["command"] == (
         "multigan sample '<i>run' -n 2 --seed 7 --word '<x>' --times 3 --warmth 0.5 --loud "
         "--given tune.mid"
@@ -96,7 +96,7 @@ def test_samples_are_made_of_the_wishes_in_their_types(port):
 
 
 def test_the_command_names_the_recipe_file_that_the_run_cannot_be_loaded_without(wishful):
-    maker = Maker(wishful, "runs/mine", Path("my own.py"))
+    maker = RequestHandler(wishful, "runs/mine", Path("my own.py"))
     wanted = "multigan sample runs/mine -n 4 --seed 0 --trust 'my own.py'"
     assert maker.make(asked())["command"] == wanted
 
@@ -179,7 +179,7 @@ def test_what_cannot_be_made_is_answered_in_one_line(port, body, said):
     "name", ["../../up.mid", "/etc/passwd", "..", "", "a\x00b\n.mid", "x" * 999]
 )
 def test_a_file_lies_in_a_folder_of_its_own_whatever_it_is_called(wishful, name):
-    answer = Maker(wishful, "run").make(asked(wishes={"given": file_of(b"la", name)}))
+    answer = RequestHandler(wishful, "run").make(asked(wishes={"given": file_of(b"la", name)}))
     given = shlex.split(answer["command"])[-1]
     assert f"{given} la" in answer["html"] and Path(given).name == given and given.strip(".")
 
@@ -187,7 +187,7 @@ def test_a_file_lies_in_a_folder_of_its_own_whatever_it_is_called(wishful, name)
 def test_an_error_names_the_file_and_not_where_it_lay(wishful):
     wishes = {"word": "no", "given": file_of(b"la")}
     with pytest.raises(ValueError, match=r"\Agiven/tune.mid: no\Z"):
-        Maker(wishful, "run").make(asked(wishes=wishes))
+        RequestHandler(wishful, "run").make(asked(wishes=wishes))
 
 
 def test_the_form_has_a_control_for_each_wish_of_its_type(wishful):
@@ -214,7 +214,7 @@ def test_every_domain_is_shown_with_its_wishes(name):
     page = form(sampler)
     assert all(f'name="wish-{option.name}"' in page for option in wishes_of(sampler))
     assert ("place-0" in page) == hasattr(sampler.generator, "interpolate")
-    answer = Maker(sampler, name).make(asked(n=2))
+    answer = RequestHandler(sampler, name).make(asked(n=2))
     assert answer["html"].startswith('<ol class="media') and "no view" not in answer["html"]
     assert answer["command"] == f"multigan sample {name} -n 2 --seed 0"
 

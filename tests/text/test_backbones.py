@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from multigan.core.rng import keyed_rng
-from multigan.text.models.backbones import CELLS, Sizes, build_cell
+from multigan.text.models.backbones import BACKBONES, BackboneConfig, build_backbone
 from multigan.text.models.generator import TextGenerator
 from multigan.text.models.relational_memory import RelationalMemory
 from tests.text.networks import redrawn
@@ -78,7 +78,7 @@ def test_the_relational_memory_equals_an_independent_one_in_numpy(slots, publish
 
 
 def test_a_transformer_sees_nothing_that_comes_later():
-    cell = build_cell("transformer", Sizes(4, 8, 2, 2, 1, 5, False, None))
+    cell = build_backbone("transformer", BackboneConfig(4, 8, 2, 2, 1, 5, False, None))
     x = torch.randn(1, 5, 4, generator=keyed_rng("x"))
     changed = x.clone()
     changed[:, 3] += 1
@@ -88,7 +88,7 @@ def test_a_transformer_sees_nothing_that_comes_later():
 
 
 def test_unknown_cells_and_unfit_heads_are_refused():
-    with pytest.raises(ValueError, match=f"known: {', '.join(CELLS)}"):
+    with pytest.raises(ValueError, match=f"known: {', '.join(BACKBONES)}"):
         TextGenerator(10, 5, cell="gru")
     with pytest.raises(ValueError, match="needs a body"):
         TextGenerator(10, 5, cell="hugging_face")

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from multigan.cli.dynamic_options import verb
-from multigan.core.serialization import load_attribute
+from multigan.cli.dynamic_options import domain_command
+from multigan.core.serialization import import_attribute
 from multigan.text import COMMANDS, commands
-from multigan.text.commands import cut_of, reference_rows
+from multigan.text.commands import get_tokenization, reference_rows
 from multigan.text.datasets.sources import read_corpus, read_folder_files
 from tests.text.text_factory import COCO, LINES, needs_captions
 
@@ -44,7 +44,7 @@ def test_rows_of_the_captions_equal_the_known_ones():
 @pytest.mark.parametrize("tokenizer", ["word", "whitespace", "char", "bpe"])
 def test_every_tokenizer_counts_lines_that_come_back(tokenizer, monkeypatch):
     monkeypatch.setattr(commands, "HYPOTHESES", 50)
-    cut = cut_of(tokenizer, LINES, 300)
+    cut = get_tokenization(tokenizer, LINES, 300)
     for line in LINES:
         assert "".join(cut.together(cut.apart(line)).split()) == "".join(line.split())
     rows = reference_rows(LINES, LINES[::-1], tokenizer, 300, seed=0)
@@ -54,7 +54,7 @@ def test_every_tokenizer_counts_lines_that_come_back(tokenizer, monkeypatch):
 
 def test_an_unknown_tokenizer_is_refused():
     with pytest.raises(ValueError, match="known: word, whitespace, char, bpe"):
-        cut_of("words", LINES, 300)
+        get_tokenization("words", LINES, 300)
 
 
 def test_rows_are_the_same_on_every_call_and_follow_the_seed(monkeypatch):
@@ -68,7 +68,9 @@ def test_rows_are_the_same_on_every_call_and_follow_the_seed(monkeypatch):
 
 def test_the_verb_prints_a_table_and_one_json_object(capsys, monkeypatch):
     monkeypatch.setattr(commands, "HYPOTHESES", 220)
-    command = verb("reference", load_attribute(COMMANDS["reference"]), load=lambda path: None)
+    command = domain_command(
+        "reference", import_attribute(COMMANDS["reference"]), load=lambda path: None
+    )
     command.main(["--data", "phrases", "--json"], standalone_mode=False)
     printed = capsys.readouterr().out
     assert "| | real | 2gram | 3gram | 4gram | 3gram alpha 2 | 4gram alpha 2 |" in printed

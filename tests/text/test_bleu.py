@@ -16,7 +16,7 @@ WORDS = ["a", "man", "dog", "rides", "the", "red", "horse", "."]
 
 def random_lines(n, seed, longest=12):
     draw = random.Random(seed)
-    return [draw.choices(WORDS, k=draw.randint(0, longest)) for _ in range(n)]
+    return [draw.option_choices(WORDS, k=draw.randint(0, longest)) for _ in range(n)]
 
 
 def direct(line, references, order):

@@ -4,7 +4,7 @@ import torch
 from multigan.core.protocols import Discriminator
 from multigan.core.rng import keyed_rng
 from multigan.text.models.cnn_discriminator import TextCNN
-from multigan.text.models.soft_embedding import TokenEntry, rows_times
+from multigan.text.models.soft_embedding import SoftEmbedding, one_hot_matmul
 from multigan.text.models.transformer_discriminator import TextTransformer
 from multigan.text.tokenization.tokenizer import EOS, PAD
 from tests.text.networks import LABELS, LENGTH, VOCABULARY, cnn, given, judge, lines, one_hot
@@ -43,7 +43,7 @@ def test_discriminators_have_as_many_parameters_as_the_published_one():
 @every_network
 def test_a_discriminator_keeps_the_contract(name):
     d = NETWORKS[name](labels=LABELS)
-    assert isinstance(d, Discriminator) and not d.couples_batch
+    assert isinstance(d, Discriminator) and not d.uses_batch_statistics
     shapes = {"many representations": (4, 3), "one representation": (4, 1), "the sentence": (4,)}
     output = d(one_hot(lines(4)), given(4))
     logits = output[0] if isinstance(output, tuple) else output
@@ -88,33 +88,33 @@ def test_gathered_rows_equal_products_in_value_and_gradient():
     table = torch.randn(VOCABULARY, 3, generator=keyed_rng("table"), dtype=torch.float64)
     for x in (one_hot(lines(4)).double(), relaxed(), torch.cat([one_hot(lines(2)), relaxed(2)])):
         found = []
-        for product in (rows_times, torch.matmul):
+        for product in (one_hot_matmul, torch.matmul):
             weight = table.clone().requires_grad_()
             e = product(x.double(), weight)
             (e * torch.arange(e.numel()).reshape(e.shape)).sum().backward()
             found.append((e.detach(), weight.grad))
         torch.testing.assert_close(found[0], found[1], rtol=1e-12, atol=1e-9)
     wide = relaxed().requires_grad_()
-    rows_times(wide, table).sum().backward()
+    one_hot_matmul(wide, table).sum().backward()
     torch.testing.assert_close(wide.grad, table.sum(1).expand_as(wide))
 
 
 def test_rows_that_are_not_one_hot_are_not_gathered():
     table = torch.randn(4, 3, generator=keyed_rng("table"))
     x = torch.tensor([[0.5, 0, 0.5, 0], [0, 0, 0, 0], [0, 2, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0.5]])
-    torch.testing.assert_close(rows_times(x, table), x @ table)
+    torch.testing.assert_close(one_hot_matmul(x, table), x @ table)
 
 
 def test_the_entry_says_how_much_is_padding():
-    entry = TokenEntry(VOCABULARY, 4)
+    entry = SoftEmbedding(VOCABULARY, 4)
     tokens = lines(5)
     assert torch.equal(entry(one_hot(tokens))[..., -1], (tokens == PAD).float())
-    assert not TokenEntry(VOCABULARY, 4, fixed_length=True)(one_hot(tokens))[..., -1].any()
+    assert not SoftEmbedding(VOCABULARY, 4, fixed_length=True)(one_hot(tokens))[..., -1].any()
 
 
 @pytest.mark.parametrize("fixed_length", [False, True])
 def test_any_slope_at_the_entry_has_the_norm_of_the_one_at_the_input(fixed_length):
-    entry = TokenEntry(VOCABULARY, 4, fixed_length).double()
+    entry = SoftEmbedding(VOCABULARY, 4, fixed_length).double()
     slope = torch.randn(3, LENGTH, 5, generator=keyed_rng("slope"), dtype=torch.float64)
     x = relaxed(3).requires_grad_()
     (at_input,) = torch.autograd.grad((entry(x) * slope).sum(), x)

@@ -26,7 +26,7 @@ def test_length_distance_is_the_total_variation_of_the_histograms():
 
 
 def test_names_of_bleu_figures_say_the_order():
-    assert m.bleu_figures("bleu", [0.5, 0.25]) == {"bleu_2": 0.5, "bleu_3": 0.25}
+    assert m.bleu_metrics("bleu", [0.5, 0.25]) == {"bleu_2": 0.5, "bleu_3": 0.25}
 
 
 def test_the_first_lines_are_held_against_the_later_ones_only():

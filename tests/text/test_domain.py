@@ -9,10 +9,10 @@ import sys
 import pytest
 import torch
 
-from multigan.core.modules import sample_once
+from multigan.core.modules import sample_batch
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe, rebuild
+from multigan.core.serialization import from_config, to_config
 from multigan.core.signature import options_of
 from multigan.text.condition import TextCondition
 from multigan.text.domain import TextDomain
@@ -102,7 +102,7 @@ def test_free_samples_are_those_of_the_generator_itself():
     data = tiny_lines()
     generator = tiny_generator(data.domain)
     ours = data.domain.sample(generator, 64, keyed_rng(3))
-    assert ours == data.domain.decode(sample_once(generator, 64, keyed_rng(3)))
+    assert ours == data.domain.decode(sample_batch(generator, 64, keyed_rng(3)))
 
 
 def test_scores_are_the_log_probabilities_of_what_was_sampled():
@@ -170,7 +170,7 @@ def test_the_wishes_are_options_with_a_help():
 
 def test_the_domain_carries_its_tokenizer_through_json():
     domain = tiny_lines(labels="mood").domain
-    again = rebuild(json.loads(json.dumps(describe(domain))))
+    again = from_config(json.loads(json.dumps(to_config(domain))))
     assert again == domain and again.read.encode(["a dog"]) == domain.read.encode(["a dog"])
     assert "tokenizer" not in repr(domain)
     with pytest.raises(ValueError, match="length is 1"):

@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
-from multigan.core.protocols import Sampler, Unmeasurable
+from multigan.core.protocols import EvaluationSkipped, Sampler
 from multigan.core.rng import keyed_rng
 from multigan.text.metrics import evaluation
-from multigan.text.metrics.evaluation import joint
+from multigan.text.metrics.evaluation import selection_score
 from multigan.text.tokenization.tokenizer import PAD
 from tests.text.tiny import Parrot, tiny_lines, tiny_sampler
 
@@ -41,7 +41,7 @@ def fresh(data, kept):
 
 def test_the_rows_are_real_lines_their_copy_count_models_and_this_model(fresh, data):
     assert list(fresh.rows) == ROWS
-    assert data.domain.selection in fresh.model
+    assert data.domain.selection_metric in fresh.model
     counts = [fresh.rows[name]["lines"] for name in ROWS]
     assert counts == [100, 400, 400, 400, 400]
     assert "reverse_lm" not in fresh.rows[ROWS[0]]  # it has fewer lines
@@ -86,7 +86,7 @@ def test_the_likelihood_of_held_out_lines_is_the_generators_own(data, fresh):
 def test_the_likelihood_is_that_of_the_temperature_that_lines_are_drawn_at(data):
     held, generator = data.split("valid"), tiny_sampler(data).generator
     tokens = held.batch(torch.arange(len(held))).x.argmax(-1)
-    found = [evaluation.held_out_nll(generator, held, t)["nll_token"] for t in (1.0, 0.5, 1000.0)]
+    found = [evaluation.heldout_nll(generator, held, t)["nll_token"] for t in (1.0, 0.5, 1000.0)]
     with torch.no_grad():
         nats = -generator.token_log_likelihood(tokens, None, 0.5).sum().item()
     assert found[1] == pytest.approx(nats / int((tokens != PAD).sum()), rel=1e-5) != found[0]
@@ -130,11 +130,13 @@ def test_too_few_lines_are_unmeasurable(tmp_path):
     file = tmp_path / "my.txt"
     file.write_text("".join(f"line {k}\n" for k in range(30)))
     data = tiny_lines(source=str(file))
-    with pytest.raises(Unmeasurable, match="6 lines to measure with"):
+    with pytest.raises(EvaluationSkipped, match="6 lines to measure with"):
         table_of(tiny_sampler(data), data, tmp_path)
 
 
 def test_the_joint_figure_adds_a_ratio_and_a_difference():
     floor = {"frechet": 0.1, "reverse_lm": 4.0}
-    assert joint({"frechet": 0.2, "reverse_lm": 4.5}, floor) == pytest.approx(math.log(2) + 0.5)
-    assert math.isnan(joint({"frechet": 0.0, "reverse_lm": 4.5}, floor))
+    assert selection_score({"frechet": 0.2, "reverse_lm": 4.5}, floor) == pytest.approx(
+        math.log(2) + 0.5
+    )
+    assert math.isnan(selection_score({"frechet": 0.0, "reverse_lm": 4.5}, floor))

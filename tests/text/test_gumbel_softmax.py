@@ -7,12 +7,12 @@ from multigan.core.rng import keyed_rng
 from multigan.text.models.gumbel_softmax import (
     SCHEDULES,
     find_schedule,
-    given_argmax,
-    gumbel,
-    soft,
+    gumbel_given_argmax,
+    gumbel_noise,
+    soft_relaxation,
     straight_through,
 )
-from multigan.text.models.token_sampling import draw
+from multigan.text.models.token_sampling import sample_tokens
 from multigan.text.tokenization.tokenizer import one_hot
 
 N = 40_000
@@ -22,8 +22,8 @@ LOGITS = torch.tensor([0.3, -1.0, 1.2, 0.0, -2.0], dtype=torch.float64)
 def drawn(n=N):
     """Logits, tokens drawn from them, and fresh noise, (n, 5) and (n,)."""
     logits = LOGITS.expand(n, -1)
-    tokens = draw(logits, torch.rand(n, generator=keyed_rng("u")))
-    return logits, tokens, gumbel(torch.tensor([3]), torch.tensor([n]), 5, logits)
+    tokens = sample_tokens(logits, torch.rand(n, generator=keyed_rng("u")))
+    return logits, tokens, gumbel_noise(torch.tensor([3]), torch.tensor([n]), 5, logits)
 
 
 def chi_square(counts, shares):
@@ -33,7 +33,7 @@ def chi_square(counts, shares):
 
 def test_noise_given_its_argmax_has_the_drawn_tokens_as_argmax():
     logits, tokens, noise = drawn()
-    z = given_argmax(logits, tokens, noise)
+    z = gumbel_given_argmax(logits, tokens, noise)
     assert torch.equal(z.argmax(1), tokens)
     counts = torch.bincount(z.argmax(1), minlength=5).double()
     assert chi_square(counts, LOGITS.softmax(0)) < 18.5  # 4 degrees of freedom, p = .001
@@ -41,27 +41,31 @@ def test_noise_given_its_argmax_has_the_drawn_tokens_as_argmax():
 
 def test_noise_after_its_argmax_is_gumbel_noise_again():
     logits, tokens, noise = drawn()
-    g = (given_argmax(logits, tokens, noise) - logits).sort(0).values
+    g = (gumbel_given_argmax(logits, tokens, noise) - logits).sort(0).values
     cumulative = torch.exp(-torch.exp(-g))
     distance = (cumulative - (torch.arange(N)[:, None] + 0.5) / N).abs().amax(0)
     assert float(distance.max()) < 1.95 / math.sqrt(N)  # Kolmogorov-Smirnov, p = .001
-    correlation = torch.corrcoef((given_argmax(logits, tokens, noise) - logits).T)
+    correlation = torch.corrcoef((gumbel_given_argmax(logits, tokens, noise) - logits).T)
     assert float((correlation - torch.eye(5)).abs().max()) < 0.025
 
 
 def test_noise_of_a_sample_follows_from_its_seed_alone():
     like = torch.zeros(())
-    both = gumbel(torch.tensor([7, 8]), torch.tensor([2, 3]), 4, like)
-    torch.testing.assert_close(both[2:], gumbel(torch.tensor([8]), torch.tensor([3]), 4, like))
-    torch.testing.assert_close(both[2:4], gumbel(torch.tensor([8]), torch.tensor([2]), 4, like))
-    assert torch.isfinite(gumbel(torch.tensor([1]), torch.tensor([1]), 3_000_000, like)).all()
+    both = gumbel_noise(torch.tensor([7, 8]), torch.tensor([2, 3]), 4, like)
+    torch.testing.assert_close(
+        both[2:], gumbel_noise(torch.tensor([8]), torch.tensor([3]), 4, like)
+    )
+    torch.testing.assert_close(
+        both[2:4], gumbel_noise(torch.tensor([8]), torch.tensor([2]), 4, like)
+    )
+    assert torch.isfinite(gumbel_noise(torch.tensor([1]), torch.tensor([1]), 3_000_000, like)).all()
 
 
 def test_straight_through_is_one_hot_to_the_last_bit_with_the_gradient_of_soft():
     logits, tokens, noise = (part[:50].clone() for part in drawn())
     weights = torch.randn(50, 5, generator=keyed_rng("w"), dtype=torch.float64)
     gradients = []
-    for relax in (soft, straight_through):
+    for relax in (soft_relaxation, straight_through):
         logits.grad = None
         logits.requires_grad_()
         x = relax(
@@ -77,7 +81,7 @@ def test_tokens_that_are_not_free_stay_and_no_gradient_comes_through_them():
     logits, tokens, noise = (part[:2].clone() for part in drawn())
     line = torch.stack([tokens[0], tokens[1], tokens[0]])
     free = torch.tensor([True, False, True])
-    for relax in (soft, straight_through):
+    for relax in (soft_relaxation, straight_through):
         logits.grad = None
         x = relax(logits.requires_grad_(), line, free, noise, torch.tensor(3.0))
         assert torch.equal(x[1], one_hot(line, 5, x)[1])
@@ -89,7 +93,7 @@ def test_tokens_that_are_not_free_stay_and_no_gradient_comes_through_them():
 
 def test_the_gradient_of_soft_is_beta_times_that_of_a_softmax():
     logits, tokens, noise = (part[:1].clone() for part in drawn())
-    x = soft(
+    x = soft_relaxation(
         logits.requires_grad_(),
         tokens,
         torch.ones_like(tokens, dtype=torch.bool),

@@ -9,7 +9,7 @@ from multigan.core import optional_dependencies
 from multigan.core.rng import keyed_rng
 from multigan.text.models.build import build_generator
 from multigan.text.models.generator import TextGenerator
-from multigan.text.models.hf_backbone import HuggingFaceBody, adopt_body, read_config
+from multigan.text.models.hf_backbone import HuggingFaceBody, load_hf_weights, read_config
 from tests.text.networks import GPT2, LENGTH, cnn, generator, step_by_step
 
 
@@ -40,7 +40,7 @@ def test_two_passes_through_it_equal_its_loop():
 def test_a_body_takes_the_weights_of_a_local_folder(folder):
     config = read_config(folder)
     body = HuggingFaceBody(5, config)
-    adopt_body(body, folder)
+    load_hf_weights(body, folder)
     source = optional_dependencies.transformers().GPT2Model.from_pretrained(folder)
     x = torch.randn(2, LENGTH, 8, generator=keyed_rng("x"))
     body.enter = torch.nn.Identity()
@@ -49,13 +49,13 @@ def test_a_body_takes_the_weights_of_a_local_folder(folder):
         torch.testing.assert_close(body.unroll(x), expected)
     other = HuggingFaceBody(5, GPT2 | {"n_embd": 4})
     with pytest.raises(ValueError, match="does not fit the body at"):
-        adopt_body(other, folder)
+        load_hf_weights(other, folder)
 
 
 def test_a_generator_is_described_by_the_config_and_no_path(folder):
     config = read_config(folder)
     g = TextGenerator(11, LENGTH, cell="hugging_face", embedding=5, body=config)
-    text = json.dumps(g._part_arguments)
+    text = json.dumps(g._component_arguments)
     assert str(folder) not in text and json.loads(text)["body"]["model_type"] == "gpt2"
     assert all("wte" not in name or p.numel() == 8 for name, p in g.named_parameters())
 

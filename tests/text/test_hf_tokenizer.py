@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers import decoders as hf_decoders
 
-from multigan.text.tokenization.hf_tokenizer import adopt
+from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
 from multigan.text.tokenization.tokenizer import EOS, SPECIALS, UNK, TextTokenizer
 from tests.text.text_factory import LINES
 
@@ -34,7 +34,7 @@ def byte_pairs(extra=()):
 
 def test_byte_pairs_keep_their_pieces_under_new_numbers(tmp_path):
     theirs = byte_pairs(["<|chat|>"])
-    ours = TextTokenizer(adopt(written(tmp_path / "gpt", theirs, **ENDS)))
+    ours = TextTokenizer(import_hf_tokenizer(written(tmp_path / "gpt", theirs, **ENDS)))
     assert ours.size == theirs.get_vocab_size() + 3  # padding, begin and unknown are added
     ids = ours.encode(LINES)
     assert [ours.decode(line) for line in ids] == LINES
@@ -50,7 +50,7 @@ def test_words_keep_their_unknown_token(tmp_path):
     theirs = Tokenizer(models.WordLevel(table, unk_token="[UNK]"))
     theirs.pre_tokenizer = pre_tokenizers.Whitespace()
     config = {"unk_token": {"content": "[UNK]"}, "sep_token": "[SEP]"}
-    ours = TextTokenizer(adopt(written(tmp_path / "words", theirs, **config)))
+    ours = TextTokenizer(import_hf_tokenizer(written(tmp_path / "words", theirs, **config)))
     assert ours.encode(["a zebra man [SEP]"])[0][:3] == [5, UNK, 4]
     assert ours.decode([5, 4, EOS, 5]) == "a man"
 
@@ -60,7 +60,7 @@ def test_unigrams_keep_their_scores(tmp_path):
     theirs = Tokenizer(models.Unigram(pieces, unk_id=0, byte_fallback=False))
     theirs.add_special_tokens(["</s>"])
     config = {"eos_token": "</s>", "unk_token": "<unk>"}
-    text = adopt(written(tmp_path / "unigram", theirs, **config))
+    text = import_hf_tokenizer(written(tmp_path / "unigram", theirs, **config))
     ours = TextTokenizer(text)
     assert json.loads(text)["model"]["unk_id"] == UNK
     assert [ours.token(token) for token in ours.encode(["aabb"])[0]] == ["a", "ab", "b"]
@@ -69,12 +69,12 @@ def test_unigrams_keep_their_scores(tmp_path):
 
 def test_what_cannot_be_adopted_is_refused_in_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"has no tokenizer\.json"):
-        adopt(tmp_path)
+        import_hf_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text("[]")
     with pytest.raises(ValueError, match="no tokenizer that is known here"):
-        adopt(tmp_path)
+        import_hf_tokenizer(tmp_path)
     (tmp_path / "tokenizer.json").write_text(
         '{"model": {"vocab": {}, "type": "X"}, "added_tokens": []}'
     )
     with pytest.raises(ValueError, match="of the kind 'X'"):
-        adopt(tmp_path)
+        import_hf_tokenizer(tmp_path)

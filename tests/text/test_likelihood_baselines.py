@@ -5,9 +5,13 @@ import json
 import pytest
 import torch
 
-from multigan.storage.checkpoint_files import LIKELIHOOD
+from multigan.storage.checkpoint_files import LIKELIHOOD_CHECKPOINT
 from multigan.text.analysis import likelihood_baselines as module
-from multigan.text.analysis.likelihood_baselines import best_alpha, trained_on, verdict
+from multigan.text.analysis.likelihood_baselines import (
+    best_inverse_temperature,
+    comparison,
+    continue_training,
+)
 from multigan.text.metrics import evaluation, language_model
 from tests.text.tiny import tiny_generator, tiny_lines, tiny_run
 
@@ -31,29 +35,29 @@ def rows(frechet, reverse=(5.0, 5.1)):
 
 def test_a_difference_inside_the_noise_is_a_tie():
     """Variances .0002 and .0002 of two drawings each: a standard error of .0141, twice is .0283."""
-    tied = verdict(rows([0.10, 0.12]), rows([0.125, 0.145]))
+    tied = comparison(rows([0.10, 0.12]), rows([0.125, 0.145]))
     assert tied.startswith("frechet tied (-0.0250, noise 0.0283)") and tied.count("tied") == 3
-    assert verdict(rows([0.10, 0.12]), rows([0.13, 0.15])).startswith("frechet better (-0.0300")
-    assert verdict(rows([0.13, 0.15]), rows([0.10, 0.12])).startswith("frechet worse (+0.0300")
+    assert comparison(rows([0.10, 0.12]), rows([0.13, 0.15])).startswith("frechet better (-0.0300")
+    assert comparison(rows([0.13, 0.15]), rows([0.10, 0.12])).startswith("frechet worse (+0.0300")
 
 
 def test_the_control_is_a_copy_that_learnt_on():
     data = tiny_lines()
     generator = tiny_generator(data.domain)
     before = {name: value.clone() for name, value in generator.state_dict().items()}
-    learnt = trained_on(generator, data, 20, 0.01, 16, seed=0)
+    learnt = continue_training(generator, data, 20, 0.01, 16, seed=0)
     assert all(torch.equal(before[k], v) for k, v in generator.state_dict().items())
     batch = data.batch(torch.arange(100))
     better, worse = (g.log_likelihood(batch).mean() for g in (learnt, generator.eval()))
     assert better > worse + 1
-    same = trained_on(generator, data, 20, 0.01, 16, seed=0)
+    same = continue_training(generator, data, 20, 0.01, 16, seed=0)
     assert all(torch.equal(same.state_dict()[k], v) for k, v in learnt.state_dict().items())
 
 
 def test_the_best_alpha_has_the_lowest_joint_figure(quick, monkeypatch):
     data = tiny_lines()
     monkeypatch.setattr(module, "model_row", lambda *a: {"joint": abs(1 / a[-1] - 1.25)})
-    assert best_alpha(data.domain, None, data.split("valid"), 0, quick) == 1.3
+    assert best_inverse_temperature(data.domain, None, data.split("valid"), 0, quick) == 1.3
 
 
 def test_the_verb_prints_a_verdict_against_each_baseline(quick, tmp_path, capsys):
@@ -62,7 +66,7 @@ def test_the_verb_prints_a_verdict_against_each_baseline(quick, tmp_path, capsys
     said = capsys.readouterr().out
     found = json.loads((run / "baselines.json").read_text())["rows"]
     names = list(found)
-    assert names[:2] == ["copy of train", LIKELIHOOD] and names[-1] == "this model"
+    assert names[:2] == ["copy of train", LIKELIHOOD_CHECKPOINT] and names[-1] == "this model"
     assert names[3] == "likelihood, 3 more steps"
     assert said.count("against likelihood") == 3 and "reverse_lm" in said
     assert (run / "baselines.md").is_file()
@@ -72,7 +76,7 @@ def test_what_cannot_be_compared_is_refused(tmp_path):
     run = tiny_run(tmp_path / "run")
     with pytest.raises(ValueError, match="wanted 2 or more: their spread"):
         module.baselines(run, drawings=1)
-    for file in (run / "checkpoints" / LIKELIHOOD).iterdir():
+    for file in (run / "checkpoints" / LIKELIHOOD_CHECKPOINT).iterdir():
         file.unlink()
     with pytest.raises(ValueError, match="no likelihood stage"):
         module.baselines(run)

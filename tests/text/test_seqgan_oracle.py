@@ -10,8 +10,8 @@ from multigan.core.rng import keyed_rng
 from multigan.text.datasets.seqgan_oracle import (
     VOCABULARY,
     Oracle,
+    OracleDataset,
     OracleDomain,
-    OracleLines,
     held_out_nll,
     read_weights,
     seeded_weights,
@@ -74,10 +74,10 @@ def test_a_seeded_oracle_surprises_itself_less_than_anyone_else():
 
 
 def test_lines_are_the_same_again_and_other_ones_in_each_split():
-    assert len(OracleLines(length=1).split("test")) == 10_000
-    lines = OracleLines(length=4, seed=5, size=500)
+    assert len(OracleDataset(length=1).split("test")) == 10_000
+    lines = OracleDataset(length=4, seed=5, size=500)
     assert len(lines) == 500
-    assert torch.equal(lines.tokens, OracleLines(length=4, seed=5, size=500).tokens)
+    assert torch.equal(lines.tokens, OracleDataset(length=4, seed=5, size=500).tokens)
     valid, test = lines.split("valid"), lines.split("test")
     assert (len(valid), len(test)) == (100, 500)
     assert len({lines.fingerprint, valid.fingerprint, test.fingerprint}) == 3
@@ -88,7 +88,7 @@ def test_lines_are_the_same_again_and_other_ones_in_each_split():
 
 def test_both_likelihoods_stand_beside_the_floor(tmp_path):
     generator = TextGenerator(VOCABULARY, 4, embedding=8, width=8, fixed_length=True)
-    data = OracleLines(length=4, seed=5, size=5000, name="valid")
+    data = OracleDataset(length=4, seed=5, size=5000, name="valid")
     table = data.domain.evaluate(Sampler(data.domain, generator), data, keyed_rng(0), tmp_path)
     assert list(table.rows) == ["oracle (floor)", "uniform", "this model"]
     floor, uniform, model = table.rows.values()
@@ -97,14 +97,14 @@ def test_both_likelihoods_stand_beside_the_floor(tmp_path):
     assert model["nll_held_out"] == pytest.approx(uniform["nll_held_out"], abs=0.2)
     assert model["nll_oracle"] == pytest.approx(uniform["nll_oracle"], abs=0.2)
     assert model["joint"] == pytest.approx(model["nll_oracle"] + model["nll_held_out"])
-    assert data.domain.selection in model and "seed 5" in table.notes[0]
+    assert data.domain.selection_metric in model and "seed 5" in table.notes[0]
 
 
 def test_the_held_out_nll_of_uniform_tokens_is_the_logarithm_of_their_number():
     generator = TextGenerator(VOCABULARY, 4, embedding=8, width=8, fixed_length=True)
     torch.nn.init.zeros_(generator.project.weight)
     torch.nn.init.zeros_(generator.project.bias)
-    data = OracleLines(length=4, seed=5, size=5000, name="valid")
+    data = OracleDataset(length=4, seed=5, size=5000, name="valid")
     assert held_out_nll(generator, data) == pytest.approx(math.log(5000), abs=1e-5)
 
 
@@ -127,6 +127,6 @@ def test_a_folder_without_the_weights_is_refused(tmp_path):
     with pytest.raises(ValueError, match="is no array of shape"):
         read_weights(Path(tmp_path))
     with pytest.raises(ValueError, match="known: train, valid, test"):
-        OracleLines(name="all")
+        OracleDataset(name="all")
     with pytest.raises(ValueError, match="lines of length 0"):
-        OracleLines(length=0)
+        OracleDataset(length=0)

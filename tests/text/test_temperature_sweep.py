@@ -6,14 +6,14 @@ import pytest
 
 from multigan.core.protocols import Sampler
 from multigan.text.analysis import temperature_sweep as module
-from multigan.text.analysis.temperature_sweep import BASELINE, MODEL, Point, verdict
+from multigan.text.analysis.temperature_sweep import BASELINE, MODEL, SweepPoint, comparison
 from multigan.text.commands import tokenizer
 from multigan.text.metrics import evaluation, language_model
 from tests.text.tiny import tiny_generator, tiny_lines, tiny_run
 
 
 def curve(name, points):
-    return [Point(name, 1.0, {"lm": x, "reverse_lm": y}) for x, y in points]
+    return [SweepPoint(name, 1.0, {"lm": x, "reverse_lm": y}) for x, y in points]
 
 
 BASE = curve(BASELINE, [(3.0, 5.0), (4.0, 4.0)])
@@ -31,16 +31,18 @@ BASE = curve(BASELINE, [(3.0, 5.0), (4.0, 4.0)])
     ],
 )
 def test_the_verdict_compares_diversity_at_equal_quality(points, said):
-    assert said in verdict([*BASE, *curve(MODEL, points)], noise=0.05)
+    assert said in comparison([*BASE, *curve(MODEL, points)], noise=0.05)
 
 
 def test_differences_inside_the_noise_are_ties():
     found = [*BASE, *curve(MODEL, [(3.0, 4.5), (4.0, 3.5)])]
-    assert "dominates" in verdict(found, noise=0.1) and "ties with" in verdict(found, noise=0.2)
+    assert "dominates" in comparison(found, noise=0.1) and "ties with" in comparison(
+        found, noise=0.2
+    )
 
 
 def test_without_a_likelihood_stage_there_is_nothing_to_compare_with():
-    assert "no likelihood stage" in verdict(curve(MODEL, [(3.0, 5.0)]), noise=0.1)
+    assert "no likelihood stage" in comparison(curve(MODEL, [(3.0, 5.0)]), noise=0.1)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +81,7 @@ def test_a_sweep_against_the_model_itself_is_a_tie(quick):
     generator = tiny_generator(data.domain)
     samplers = {name: Sampler(data.domain, generator) for name in (MODEL, BASELINE)}
     found, noise = module.measure(samplers, data.split("valid"), [0.8, 1.2], 0, quick)
-    assert noise > 0 and "ties with" in verdict(found, noise)
+    assert noise > 0 and "ties with" in comparison(found, noise)
 
 
 def test_what_cannot_be_swept_is_refused(run, tmp_path):

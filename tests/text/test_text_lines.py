@@ -5,13 +5,13 @@ import json
 import pytest
 import torch
 
-from multigan.core.serialization import describe, rebuild
-from multigan.text.datasets.text_lines import TextLines
+from multigan.core.serialization import from_config, to_config
+from multigan.text.datasets.text_lines import TextLineDataset
 from multigan.text.tokenization.tokenizer import BOS, EOS, PAD
 
 
 def tiny(**settings):
-    return TextLines(**{"source": "phrases", "length": 16, "tokenizer": "word"} | settings)
+    return TextLineDataset(**{"source": "phrases", "length": 16, "tokenizer": "word"} | settings)
 
 
 def tokens_of(data):
@@ -74,7 +74,7 @@ def test_words_that_are_never_written_are_warned_of(tmp_path):
 def test_one_word_lines_and_fewer_lines_than_a_batch_are_data(tmp_path):
     file = tmp_path / "my.txt"
     file.write_text("alpha\nbeta\ngamma\n")
-    data = TextLines(str(file), 12, vocabulary=300)
+    data = TextLineDataset(str(file), 12, vocabulary=300)
     assert len(data) == len(data.split("valid")) == len(data.split("test")) == 1
 
 
@@ -93,7 +93,7 @@ def test_the_fingerprint_knows_lines_labels_length_and_vocabulary():
     made = [tiny(), tiny(labels="mood"), tiny(length=17), tiny(tokenizer="char", length=60)]
     made += [tiny(vocabulary=20), made[0].split("valid")]
     assert len({data.fingerprint for data in made}) == len(made)
-    again = rebuild(json.loads(json.dumps(describe(made[1]))))
+    again = from_config(json.loads(json.dumps(to_config(made[1]))))
     assert again.fingerprint == made[1].fingerprint and again.domain == made[1].domain
 
 

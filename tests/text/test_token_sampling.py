@@ -2,33 +2,38 @@ import pytest
 import torch
 
 from multigan.core.rng import keyed_rng
-from multigan.text.models.token_sampling import NEVER, check_controls, controlled, draw
+from multigan.text.models.token_sampling import (
+    MASKED_LOGIT,
+    check_controls,
+    filter_logits,
+    sample_tokens,
+)
 
 SHARES = torch.tensor([0.1, 0.4, 0.2, 0.3])
 LOGITS = SHARES.log()[None]
 
 
 def allowed(**controls):
-    found = controlled(LOGITS, **{"temperature": 1.0, **controls})
-    return (found > NEVER / 2).squeeze(0).nonzero().flatten().tolist()
+    found = filter_logits(LOGITS, **{"temperature": 1.0, **controls})
+    return (found > MASKED_LOGIT / 2).squeeze(0).nonzero().flatten().tolist()
 
 
 def test_tokens_are_drawn_as_often_as_their_probability():
     n = 40_000
-    tokens = draw(LOGITS.expand(n, -1), torch.rand(n, generator=keyed_rng(0)))
+    tokens = sample_tokens(LOGITS.expand(n, -1), torch.rand(n, generator=keyed_rng(0)))
     counts = torch.bincount(tokens, minlength=4).double()
     assert float(((counts - n * SHARES) ** 2 / (n * SHARES)).sum()) < 16.3  # p = .001
 
 
 def test_a_place_in_the_cumulative_sum_is_one_token():
     places = torch.tensor([0.0, 0.05, 0.11, 0.49, 0.51, 0.69, 0.71, 1 - 2**-24])
-    assert draw(LOGITS.expand(8, -1), places).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert sample_tokens(LOGITS.expand(8, -1), places).tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_what_may_never_be_drawn_is_not_drawn_at_the_ends_either():
     logits = LOGITS.clone()
-    logits[0, [0, 3]] = NEVER
-    assert draw(logits.expand(2, -1), torch.tensor([0.0, 1 - 2**-24])).tolist() == [1, 2]
+    logits[0, [0, 3]] = MASKED_LOGIT
+    assert sample_tokens(logits.expand(2, -1), torch.tensor([0.0, 1 - 2**-24])).tolist() == [1, 2]
 
 
 def test_top_k_and_top_p_keep_the_likeliest():
@@ -40,8 +45,8 @@ def test_top_k_and_top_p_keep_the_likeliest():
 
 
 def test_a_temperature_divides_the_logits():
-    torch.testing.assert_close(controlled(LOGITS, 0.5).softmax(-1)[0], SHARES**2 / 0.3)
-    assert controlled(LOGITS, 1e-4).softmax(-1)[0, 1] == 1
+    torch.testing.assert_close(filter_logits(LOGITS, 0.5).softmax(-1)[0], SHARES**2 / 0.3)
+    assert filter_logits(LOGITS, 1e-4).softmax(-1)[0, 1] == 1
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ import pytest
 from multigan.text.tokenization.tokenizer import (
     BOS,
     EOS,
-    KINDS,
     PAD,
     SPECIALS,
+    TOKENIZERS,
     UNK,
     TextTokenizer,
     save_folder,
@@ -28,7 +28,7 @@ def trained(kind, **settings):
     return TextTokenizer(train_tokenizer(LINES, kind, SIZES[kind], **settings))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 def test_known_lines_come_back_as_they_were(kind):
     tokenizer = trained(kind)
     ids = tokenizer.encode(LINES)
@@ -36,7 +36,7 @@ def test_known_lines_come_back_as_they_were(kind):
     assert min(min(line) for line in ids) > UNK
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", TOKENIZERS)
 def test_names_of_specials_in_a_line_are_text(kind):
     ids = trained(kind).encode(["<eos> a <pad>", "<bos>"])
     assert not {PAD, BOS, EOS} & {token for line in ids for token in line}

@@ -4,24 +4,29 @@ import json
 
 import torch
 
-from multigan.core.fitting import build_seeded
+from multigan.core.fitting import build_with_seed
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import describe
-from multigan.storage.checkpoint_files import LIKELIHOOD, MANIFEST, SAMPLED, sha256
+from multigan.core.serialization import to_config
+from multigan.storage.checkpoint_files import (
+    GENERATOR_EMA_FILE,
+    LIKELIHOOD_CHECKPOINT,
+    MANIFEST,
+    sha256,
+)
 from multigan.storage.weights import save_weights
-from multigan.text.datasets.text_lines import TextLines
+from multigan.text.datasets.text_lines import TextLineDataset
 from multigan.text.models.generator import TextGenerator
 
 
 def tiny_lines(**settings):
-    return TextLines(**{"source": "phrases", "length": 16, "tokenizer": "word"} | settings)
+    return TextLineDataset(**{"source": "phrases", "length": 16, "tokenizer": "word"} | settings)
 
 
 def tiny_generator(domain, seed=0, **settings):
     """A generator of fresh weights for a domain."""
     sizes = {"width": 16, "embedding": 8, "labels": len(domain.classes)} | settings
-    return build_seeded(
+    return build_with_seed(
         lambda: TextGenerator(domain.vocabulary, domain.length, **sizes), keyed_rng("tiny", seed)
     )
 
@@ -34,15 +39,15 @@ def tiny_sampler(data=None, **settings):
 def tiny_run(path):
     """A run directory with the weights of a model and of its likelihood stage."""
     data = tiny_lines()
-    for folder, seed in (("best", 0), (LIKELIHOOD, 1)):
+    for folder, seed in (("best", 0), (LIKELIHOOD_CHECKPOINT, 1)):
         generator = tiny_generator(data.domain, seed)
-        described = {"domain": describe(data.domain), "generator": describe(generator)}
-        weights = path / "checkpoints" / folder / SAMPLED
+        described = {"domain": to_config(data.domain), "generator": to_config(generator)}
+        weights = path / "checkpoints" / folder / GENERATOR_EMA_FILE
         weights.parent.mkdir(parents=True)
         save_weights(weights, generator, described)
-        (weights.parent / MANIFEST).write_text(json.dumps({SAMPLED: sha256(weights)}))
-    rate = {"schedule": {"start": 0.1, "end": 0.01, "until": 1.0, "shape": "cosine"}}
-    recipe = {"data": describe(data), "steps": 3, "batch_size": 8, "likelihood_lr": rate}
+        (weights.parent / MANIFEST).write_text(json.dumps({GENERATOR_EMA_FILE: sha256(weights)}))
+    rate = {"schedule": {"start": 0.1, "end": 0.01, "fraction": 1.0, "shape": "cosine"}}
+    recipe = {"data": to_config(data), "steps": 3, "batch_size": 8, "likelihood_lr": rate}
     (path / "recipe.json").write_text(
         json.dumps({"recipe": recipe, "fingerprint": data.fingerprint})
     )

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from multigan.cli import app
-from multigan.core.serialization import domains, load_attribute, table_of
+from multigan.core.serialization import domain_table, domains, import_attribute
 from multigan.training import environment
 from multigan.training.environment import (
-    Finding,
-    Outcome,
-    Place,
-    findings,
+    Location,
+    RequirementStatus,
+    SelfTestResult,
+    check_requirements,
     packages,
     places,
     self_test,
@@ -48,15 +48,17 @@ def fields(tmp_path, monkeypatch):
 
 
 def test_a_package_that_is_here_is_said_with_its_version(fields):
-    assert fields["torch"] == Finding("torch", metadata.version("torch"), "", "")
-    assert fields["typer"] == Finding("typer", metadata.version("typer"), "", "shell")
+    assert fields["torch"] == RequirementStatus("torch", metadata.version("torch"), "", "")
+    assert fields["typer"] == RequirementStatus("typer", metadata.version("typer"), "", "shell")
 
 
 def test_a_missing_package_is_said_with_the_line_that_installs_it(fields):
     get = "pip install 'no-such-package-here>=1.5'"
-    assert fields["no-such-package-here"] == Finding("no-such-package-here", None, get, "")
+    assert fields["no-such-package-here"] == RequirementStatus(
+        "no-such-package-here", None, get, ""
+    )
     get = "pip install 'fields[shell]'"
-    assert fields["no-such-shell"] == Finding("no-such-shell", None, get, "shell")
+    assert fields["no-such-shell"] == RequirementStatus("no-such-shell", None, get, "shell")
 
 
 def test_a_package_that_is_too_old_is_missing_and_its_version_is_said(fields):
@@ -76,10 +78,10 @@ def test_a_distribution_that_is_not_installed_is_missing():
 
 @pytest.mark.parametrize("domain", domains())
 def test_what_a_domain_requires_is_a_line_or_a_refusal_in_one_line(domain):
-    for place in table_of(domain, "REQUIREMENTS").values():
+    for place in domain_table(domain, "REQUIREMENTS").values():
         assert place.startswith(f"{domains()[domain]}.")
         try:
-            said = load_attribute(place)()
+            said = import_attribute(place)()
         except ValueError as refusal:
             said = str(refusal)
         assert said and "\n" not in said
@@ -92,15 +94,18 @@ def test_a_refusal_becomes_the_line_that_gets_what_is_missing(monkeypatch):
     monkeypatch.setattr(environment, "STATES", {"it": refuse, "other": lambda: "here"})
     monkeypatch.setattr(environment, "_of_domains", lambda: [])
     monkeypatch.setattr(environment, "_distributions", lambda: [])
-    assert findings() == [Finding("it", None, "apt install it"), Finding("other", "here")]
+    assert check_requirements() == [
+        RequirementStatus("it", None, "apt install it"),
+        RequirementStatus("other", "here"),
+    ]
 
 
 def test_places_are_said_and_none_is_made(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     found = {place.name: place for place in places()}
-    assert found["runs"] == Place("runs", str(tmp_path / "runs"), False, True)
-    assert found["caches"] == Place("caches", str(tmp_path / "cache" / "multigan"), False, True)
+    assert found["runs"] == Location("runs", str(tmp_path / "runs"), False, True)
+    assert found["caches"] == Location("caches", str(tmp_path / "cache" / "multigan"), False, True)
     assert found["recipes"].exists
     assert list(tmp_path.iterdir()) == []
 
@@ -144,16 +149,18 @@ def test_a_self_test_keeps_to_its_limit(domain):
 
 
 def test_every_domain_with_a_recipe_is_tested():
-    assert environment.tested() == DOMAINS
+    assert environment.testable_domains() == DOMAINS
 
 
 def test_a_failed_self_test_makes_the_exit_status_1(monkeypatch, capsys):
-    broken = Outcome("b", False, "Error: broken", 99.0, 2.0)
-    said = {"a": Outcome("a", True, "fine", 1.0, 0.5), "b": broken}
-    monkeypatch.setattr(environment, "tested", lambda: list(said))
+    broken = SelfTestResult("b", False, "Error: broken", 99.0, 2.0)
+    said = {"a": SelfTestResult("a", True, "fine", 1.0, 0.5), "b": broken}
+    monkeypatch.setattr(environment, "testable_domains", lambda: list(said))
     monkeypatch.setattr(environment, "self_test", said.__getitem__)
     monkeypatch.setattr(
-        environment, "findings", lambda: [Finding("it", None, "apt install it", "a")]
+        environment,
+        "check_requirements",
+        lambda: [RequirementStatus("it", None, "apt install it", "a")],
     )
     assert app.main(["doctor"]) == 1
     text = capsys.readouterr().out

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from multigan.cli import app
-from multigan.storage.checkpoint_files import newest_whole
+from multigan.storage.checkpoint_files import latest_intact_checkpoint
 from multigan.training.loop import Loop
 from tests.run_helpers import STEPS, assert_equal_runs, snapshot
 
@@ -55,7 +55,7 @@ def assert_ends_and_goes_on(run, said, monkeypatch, capsys, points_run):
     assert lines[-1].startswith("error: ") and said in lines[-1] and "our bug" not in lines[-1]
     assert "Traceback" not in "".join(lines)
     monkeypatch.undo()
-    assert newest_whole(run).name == "step-000000002"
+    assert latest_intact_checkpoint(run).name == "step-000000002"
     assert app.main(["resume", str(run)]) == 0
     assert_equal_runs(points_run, run, STEPS)
     assert [path.name for path in run.rglob(".*")] == [".lock"]

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from multigan.training.metric_logging import Meter
+from multigan.training.metric_logging import MetricAverager
 
 
 def metered(*values):
-    meter = Meter()
+    meter = MetricAverager()
     for value in values:
         meter.add({"loss": torch.tensor(value), "rate": value})
     return meter
@@ -36,7 +36,7 @@ def test_a_value_that_is_not_finite_stays_visible():
 
 
 def test_adding_does_not_keep_or_change_the_tensor_that_was_given():
-    value, meter = torch.tensor(1.0), Meter()
+    value, meter = torch.tensor(1.0), MetricAverager()
     meter.add({"loss": value})
     meter.add({"loss": value})
     assert value == 1.0
@@ -46,7 +46,7 @@ def test_adding_does_not_keep_or_change_the_tensor_that_was_given():
 
 def test_a_meter_that_was_saved_between_two_readings_goes_on():
     state = metered(1.0, 2.0).state()
-    restored = Meter()
+    restored = MetricAverager()
     restored.restore(state, torch.device("cpu"))
     restored.add({"loss": torch.tensor(6.0), "rate": 6.0})
     assert restored.read() == pytest.approx(metered(1.0, 2.0, 6.0).read())

@@ -1,13 +1,13 @@
 """Without a terminal a run speaks in plain lines, now and then."""
 
 from multigan.training import metric_logging
-from multigan.training.metric_logging import Watch
+from multigan.training.metric_logging import ProgressDisplay
 
 NUMBERS = {"loss/discriminator": 0.6931, "loss/generator": 1.5, "lr/generator": 0.1}
 
 
 def watched(**settings):
-    with Watch(0, 10, batch_size=4, **settings) as watch:
+    with ProgressDisplay(0, 10, batch_size=4, **settings) as watch:
         for number in range(1, 11):
             watch.step(number)
             watch.numbers(NUMBERS)

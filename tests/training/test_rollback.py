@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from multigan.engine import trainer as trainers
-from multigan.engine.optimization import NotFinite
-from multigan.runs.directory import read_lines
+from multigan.engine.optimization import NonFiniteError
+from multigan.runs.directory import read_jsonl
 from multigan.training.launch import resume
 from multigan.training.loop import ROLLBACKS, TrainingFailed
 from tests.run_helpers import assert_equal_runs, train_tiny
@@ -28,7 +28,7 @@ def fail_at(monkeypatch):
 
         def fragile(self, batches):
             if self.number == number and self.rate_share >= share:
-                raise NotFinite("loss/generator")
+                raise NonFiniteError("loss/generator")
             return step(self, batches)
 
         monkeypatch.setattr(trainers.AdversarialTrainer, "_step", fragile)
@@ -37,13 +37,13 @@ def fail_at(monkeypatch):
 
 
 def rates_of(run: Path) -> dict[int, float]:
-    lines = list(read_lines(run / "log.jsonl"))
+    lines = list(read_jsonl(run / "log.jsonl"))
     return {line["step"]: line["lr/generator"] for line in lines if "lr/generator" in line}
 
 
 def said_in(run: Path) -> list[str]:
     return [
-        text for line in read_lines(run / "log.jsonl") for text in line.get("health", {}).values()
+        text for line in read_jsonl(run / "log.jsonl") for text in line.get("health", {}).values()
     ]
 
 

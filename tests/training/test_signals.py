@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from multigan.training.signals import Interrupt, Interrupted
+from multigan.training.signals import Interrupted, SignalHandler
 
 
-@pytest.mark.parametrize("number", Interrupt.SIGNALS)
+@pytest.mark.parametrize("number", SignalHandler.SIGNALS)
 def test_the_first_signal_is_only_noted(number):
     before = signal.getsignal(number)
-    with Interrupt() as interrupt:
+    with SignalHandler() as interrupt:
         assert interrupt.number is None
         os.kill(os.getpid(), number)
         assert interrupt.number == number
@@ -29,7 +29,7 @@ def _python_handles_ctrl_c():
 
 @pytest.mark.usefixtures("_python_handles_ctrl_c")
 def test_the_second_one_has_its_usual_effect():
-    with pytest.raises(KeyboardInterrupt), Interrupt():
+    with pytest.raises(KeyboardInterrupt), SignalHandler():
         os.kill(os.getpid(), signal.SIGINT)
         os.kill(os.getpid(), signal.SIGINT)
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
@@ -40,7 +40,7 @@ def test_outside_the_main_thread_signals_are_left_alone():
     seen = []
 
     def enter():
-        with Interrupt():
+        with SignalHandler():
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=enter)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from multigan.engine.monitoring import Health
+from multigan.engine.monitoring import TrainingMonitor
 from multigan.training.launch import resume
 from tests.run_helpers import logs_of, train_tiny
 
@@ -25,7 +25,7 @@ def test_the_health_of_a_longer_resumption_follows_the_planned_length(tmp_path, 
 
     def watched(recipe, horizon):
         made.append((recipe.steps, horizon))
-        return Health(recipe, horizon)
+        return TrainingMonitor(recipe, horizon)
 
     monkeypatch.setattr("multigan.training.loop.Health", watched)
     run = train_tiny("points", tmp_path / "run", steps=4).path

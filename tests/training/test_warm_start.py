@@ -11,32 +11,32 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from multigan.core.serialization import describe
+from multigan.core.serialization import to_config
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from multigan.image.models.r3gan import R3Discriminator, R3Generator
-from multigan.storage.weights import load_what_fits, rows_by_name, save_weights, unique_state
+from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
+from multigan.storage.weights import load_matching, match_embedding_rows, save_weights, unique_state
 from multigan.text.domain import TextDomain
 from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator
 from multigan.text.models.transformer_discriminator import TextTransformer
 from multigan.training.launch import train
 from multigan.training.loop import Loop
-from multigan.training.warm_start import initialise
+from multigan.training.warm_start import warm_start
 from tests.run_helpers import STEPS, tiny_recipe
 
 OLD, NEW = ("cat", "dog"), ("ape", "cat", "dog")
 SIZES = {"resolution": 8, "channels": 1}
 PICTURES = {
-    "part": "image/ImageDomain",
+    "component": "image/ImageDomain",
     "arguments": {"channels": 3, "height": 16, "width": 16},
 }
 WITH_CLASSES = {
     "dcgan": lambda n: DCGANGenerator(**SIZES, widths=(4,), classes=n),
     "dcgan_d": lambda n: DCGANDiscriminator(**SIZES, widths=(4,), classes=n),
     "spectral_d": lambda n: DCGANDiscriminator(**SIZES, widths=(4,), norm="spectral", classes=n),
-    "r3gan": lambda n: R3Generator(**SIZES, widths=(8, 8), group_size=8, classes=n),
-    "r3gan_d": lambda n: R3Discriminator(**SIZES, widths=(8, 8), group_size=8, classes=n),
+    "r3gan": lambda n: R3GANGenerator(**SIZES, widths=(8, 8), group_size=8, classes=n),
+    "r3gan_d": lambda n: R3GANDiscriminator(**SIZES, widths=(8, 8), group_size=8, classes=n),
     "text": lambda n: TextGenerator(9, 5, n, "lstm"),
     "text_d": lambda n: TextTransformer(9, 5, n, width=8),
     "cnn_d": lambda n: TextCNN(9, n),
@@ -120,11 +120,11 @@ def test_every_network_with_classes_has_its_rows_moved(name):
     old, new = WITH_CLASSES[name](len(OLD)), WITH_CLASSES[name](len(NEW))
     table = next(key for key in unique_state(new) if key.startswith("label") and "0._" not in key)
     first, before = unique_state(new)[table].clone(), unique_state(old)[table]
-    moved, lacking = rows_by_name(new, unique_state(old), {"label": NEW}, {"label": OLD})
+    moved, lacking = match_embedding_rows(new, unique_state(old), {"label": NEW}, {"label": OLD})
     assert lacking == {"label": ["ape"]}
-    assert table not in load_what_fits(new, moved)
+    assert table not in load_matching(new, moved)
     assert torch.equal(unique_state(new)[table], torch.stack([first[0], *before]))
-    moved, lacking = rows_by_name(old, unique_state(new), {"label": OLD}, {"label": NEW})
+    moved, lacking = match_embedding_rows(old, unique_state(new), {"label": OLD}, {"label": NEW})
     assert lacking == {"label": []} and torch.equal(moved[table], before)
 
 
@@ -132,10 +132,10 @@ def test_lines_of_text_keep_their_classes_too(tmp_path):
     recipe = tiny_recipe("text")
     domain = recipe.data.domain
     turned = TextDomain(domain.tokenizer, domain.length, domain.classes[::-1])
-    save_weights(tmp_path / "old", recipe.generator, {"domain": describe(turned)})
+    save_weights(tmp_path / "old", recipe.generator, {"domain": to_config(turned)})
     before = recipe.generator.label.weight.detach().clone()
     trainer = AdversarialTrainer(tiny_recipe("text", seed=1), seed=0)
-    assert initialise(trainer, str(tmp_path / "old"))["fresh"] == ["discriminator (all of it)"]
+    assert warm_start(trainer, str(tmp_path / "old"))["fresh"] == ["discriminator (all of it)"]
     for network in (trainer.generator, trainer.ema.module):
         assert torch.equal(network.label.weight, before.flip(0))
 
@@ -147,23 +147,26 @@ def test_only_a_table_that_is_called_like_the_wish_and_is_as_long_goes_by_name()
             self.label, self.token = nn.Embedding(4, 3), nn.Embedding(3, 3)
 
     tensors = unique_state(Network())
-    moved, lacking = rows_by_name(Network(), tensors, {"label": NEW}, {"label": OLD})
+    moved, lacking = match_embedding_rows(Network(), tensors, {"label": NEW}, {"label": OLD})
     assert lacking == {} and moved == tensors
 
 
 @pytest.mark.parametrize(
     "domain",
     [
-        {"part": "recipe/Unknown", "arguments": {}},
+        {"component": "recipe/Unknown", "arguments": {}},
         PICTURES,
-        {"part": "image/ImageDomain", "arguments": PICTURES["arguments"] | {"labels": 5}},
-        {"part": "image/ImageDomain", "arguments": PICTURES["arguments"] | {"labels": ["cat"]}},
+        {"component": "image/ImageDomain", "arguments": PICTURES["arguments"] | {"labels": 5}},
+        {
+            "component": "image/ImageDomain",
+            "arguments": PICTURES["arguments"] | {"labels": ["cat"]},
+        },
     ],
 )
 def test_of_a_file_that_does_not_say_which_class_a_row_is_no_row_is_taken(domain, begin, tmp_path):
     old = begin(*OLD, seed=1)
     tensors = load_file(old / "checkpoints" / "step-000000000" / "generator_ema.safetensors")
-    text = json.dumps({"format": 1, "domain": domain})
+    text = json.dumps({"format": 2, "domain": domain})
     save_file(tensors, tmp_path / "mailed", metadata={"multigan": text})
     with pytest.warns(UserWarning, match=r"generator\.label\.weight"):
         run = begin(*OLD, init=str(tmp_path / "mailed"))

@@ -15,13 +15,13 @@ BRIGHTNESS_SD = 0.2
 CONTRAST_SD, SATURATION_SD = 0.5, 1.0  # of the binary logarithm
 
 
-def recolour(x: Tensor, chances: Mapping[str, float], rng: torch.Generator) -> Tensor:
+def color_augment(x: Tensor, chances: Mapping[str, float], rng: torch.Generator) -> Tensor:
     """Each picture (B, C, H, W), C 1 or 3, changed by those of COLOURS whose coin falls."""
     n = len(x)
     whole = torch.eye(4).repeat(n, 1, 1)  # (B, 4, 4): of red, green, blue and 1
     for name, chance in chances.items():
         coin = torch.rand(n, generator=rng) < chance
-        step = COLOURS[name](n, rng)  # (B, 4, 4)
+        step = COLOR_OPS[name](n, rng)  # (B, 4, 4)
         whole = torch.where(coin[:, None, None], step @ whole, whole)
     if x.shape[1] == 1:  # a grey picture stays grey: the mean of three equal channels
         matrix, offset = whole[:, :3, :3].sum((1, 2))[:, None, None] / 3, whole[:, :3, 3:].mean(1)
@@ -71,7 +71,7 @@ def _saturation(n: int, rng: torch.Generator) -> Tensor:
     return _scaled(_luma() + factor * (torch.eye(3) - _luma()))
 
 
-COLOURS: dict[str, Callable[[int, torch.Generator], Tensor]] = {
+COLOR_OPS: dict[str, Callable[[int, torch.Generator], Tensor]] = {
     "brightness": _brightness,
     "contrast": _contrast,
     "luma_flip": _luma_flip,

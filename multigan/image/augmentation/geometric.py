@@ -15,7 +15,7 @@ SHIFT = 1 / 8  # of a side: the largest whole-pixel shift, and the sd of the fra
 SCALE_SD = 0.2  # of the binary logarithm
 
 
-def move(x: Tensor, chances: Mapping[str, float], rng: torch.Generator) -> Tensor:
+def geometric_augment(x: Tensor, chances: Mapping[str, float], rng: torch.Generator) -> Tensor:
     """Each picture (B, C, H, W) moved by those of MOVES whose coin falls; the rest stays as it is.
 
     A move that stands in ORDER twice has two coins, one of which falls with the chance named. The
@@ -27,14 +27,14 @@ def move(x: Tensor, chances: Mapping[str, float], rng: torch.Generator) -> Tenso
     for name in (name for name in ORDER if name in chances):
         alone = 1 - (1 - chances[name]) ** (1 / ORDER.count(name))
         coin = torch.rand(n, generator=rng) < alone
-        step = MOVES[name](n, (height, width), rng)  # (B, 3, 3)
+        step = GEOMETRIC_OPS[name](n, (height, width), rng)  # (B, 3, 3)
         whole = torch.where(coin[:, None, None], step @ whole, whole)
     if torch.equal(whole, torch.eye(3).expand_as(whole)):
         return x
-    return read_at(x, *_places(torch.linalg.inv(whole), height, width))
+    return bilinear_gather(x, *_places(torch.linalg.inv(whole), height, width))
 
 
-def read_at(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
+def bilinear_gather(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
     """Pictures (B, C, H, W) read between their pixels, mirrored beyond the border.
 
     `down` and `across` (B, H', W') are in pixels, 0 in the middle of the first. -> (B, C, H', W').
@@ -53,7 +53,7 @@ def read_at(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
     return result
 
 
-def shift_and_fill(x: Tensor, most: float, rng: torch.Generator) -> Tensor:
+def translate(x: Tensor, most: float, rng: torch.Generator) -> Tensor:
     """Each picture shifted by whole pixels, up to `most` (share) of each side; 0 comes in."""
     n, (height, width) = len(x), x.shape[2:]
     shifts = [
@@ -71,7 +71,7 @@ def shift_and_fill(x: Tensor, most: float, rng: torch.Generator) -> Tensor:
     return x.flatten(2).gather(2, index).unflatten(2, (height, width)) * inside[:, None].to(x)
 
 
-def fill_rectangle(x: Tensor, shares: Tensor, rng: torch.Generator) -> Tensor:
+def cutout(x: Tensor, shares: Tensor, rng: torch.Generator) -> Tensor:
     """Each picture with a rectangle of `shares` (B,) of its sides set to 0.
 
     Its centre is drawn anywhere, so that a part of it may lie outside.
@@ -166,7 +166,7 @@ def _drift(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
     return _shift(across, down)
 
 
-MOVES: dict[str, Callable[[int, tuple[int, int], torch.Generator], Tensor]] = {
+GEOMETRIC_OPS: dict[str, Callable[[int, tuple[int, int], torch.Generator], Tensor]] = {
     "flip": _flip,
     "turn": _turn,
     "jump": _jump,

@@ -14,17 +14,22 @@ import torch
 from torch import Tensor
 
 from multigan.core.protocols import Augment, Condition
-from multigan.core.serialization import part
-from multigan.image.augmentation.color import COLOURS, recolour
-from multigan.image.augmentation.geometric import MOVES, fill_rectangle, move, shift_and_fill
+from multigan.core.serialization import component
+from multigan.image.augmentation.color import COLOR_OPS, color_augment
+from multigan.image.augmentation.geometric import (
+    GEOMETRIC_OPS,
+    cutout,
+    geometric_augment,
+    translate,
+)
 
 CUTOUT = "cutout"
-STRENGTHS = dict.fromkeys(MOVES, 1.0) | dict.fromkeys(COLOURS, 0.5) | {CUTOUT: 1.0}
+STRENGTHS = dict.fromkeys(GEOMETRIC_OPS, 1.0) | dict.fromkeys(COLOR_OPS, 0.5) | {CUTOUT: 1.0}
 SHIFT = 1 / 8  # of a side: DiffAugment's translation
-HOLE = 1 / 2  # of a side: both cutouts
+CUTOUT_SIZE = 1 / 2  # of a side: both cutouts
 
 
-def augmentation(name: str, p: float) -> Augment | None:
+def build_augment(name: str, p: float) -> Augment | None:
     """What a recipe's knob means; `p` is where the pipeline's chance ends, or its most.
 
     Raises ValueError, listing the known ones, for an unknown name.
@@ -32,15 +37,15 @@ def augmentation(name: str, p: float) -> Augment | None:
     known: dict[str, Callable[[], Augment | None]] = {
         "none": lambda: None,
         "diff": DiffAugment,
-        "pipeline": lambda: AugmentationPipeline(p),
-        "adaptive": lambda: AdaptivePipeline(p),
+        "pipeline": lambda: ScheduledAugment(p),
+        "adaptive": lambda: AdaptiveAugment(p),
     }
     if name not in known:
         raise ValueError(f"augment is {name!r}; known: {', '.join(known)}")
     return known[name]()
 
 
-@part
+@component
 class DiffAugment:
     """Every picture is recoloured, shifted and loses a rectangle, each by a draw of its own.
 
@@ -65,8 +70,8 @@ class DiffAugment:
         return x, condition
 
 
-@part
-class AugmentationPipeline:
+@component
+class ScheduledAugment:
     """Geometry, colours and cutout, each done to a picture by a coin of its own: as in ADA.
 
     A coin of chance p x strength is thrown for every picture and every operation; p moves from
@@ -84,21 +89,21 @@ class AugmentationPipeline:
         self,
         end: float = 0.3,
         start: float = 0.0,
-        until: float = 1.0,
+        fraction: float = 1.0,
         strengths: Mapping[str, float] = STRENGTHS,
     ) -> None:
         if unknown := set(strengths) - set(STRENGTHS):
             raise ValueError(f"no operations {sorted(unknown)}; known: {', '.join(STRENGTHS)}")
-        for name, chance in {"start": start, "end": end, "until": until, **strengths}.items():
+        for name, chance in {"start": start, "end": end, "fraction": fraction, **strengths}.items():
             if not 0 <= chance <= 1:
                 raise ValueError(f"{name} is {chance}; wanted 0 to 1")
-        self.start, self.end, self.until = start, end, until
+        self.start, self.end, self.fraction = start, end, fraction
         self.strengths = dict(strengths)
         self.p = start
 
     def anneal(self, progress: float) -> dict[str, float]:
         """Set the chance for this share of the run; what to log."""
-        passed = min(1.0, progress / self.until) if self.until > 0 else 1.0
+        passed = min(1.0, progress / self.fraction) if self.fraction > 0 else 1.0
         self.p = self.end + (self.start - self.end) * (1 + math.cos(math.pi * passed)) / 2
         return {"augment/p": self.p}
 
@@ -109,16 +114,18 @@ class AugmentationPipeline:
         if self.p == 0:
             return x, condition
         chances = {name: self.p * strength for name, strength in self.strengths.items()}
-        x = move(x, {name: chances[name] for name in MOVES if name in chances}, rng)
-        x = recolour(x, {name: chances[name] for name in COLOURS if name in chances}, rng)
+        x = geometric_augment(
+            x, {name: chances[name] for name in GEOMETRIC_OPS if name in chances}, rng
+        )
+        x = color_augment(x, {name: chances[name] for name in COLOR_OPS if name in chances}, rng)
         if CUTOUT in chances:
             coin = torch.rand(len(x), generator=rng) < chances[CUTOUT]
-            x = fill_rectangle(x, HOLE * coin, rng)
+            x = cutout(x, CUTOUT_SIZE * coin, rng)
         return x, condition
 
 
-@part
-class AdaptivePipeline:
+@component
+class AdaptiveAugment:
     """The same, with a chance that goes by how D judges real pictures: up where it knows them all.
 
     Every `every` steps it moves by the share that these steps are of `rise_samples`, up if the mean
@@ -141,7 +148,7 @@ class AdaptivePipeline:
             raise ValueError(
                 f"rise_samples {rise_samples}, every {every}: wanted 1 or more of each"
             )
-        self.pipeline = AugmentationPipeline(most, strengths=strengths)
+        self.pipeline = ScheduledAugment(most, strengths=strengths)
         self.most, self.target, self.rise_samples, self.every = most, target, rise_samples, every
         self._begin()
 
@@ -150,7 +157,7 @@ class AdaptivePipeline:
         self._sign: Tensor | float = 0.0  # summed over the steps
         self._steps = self._samples = 0
 
-    def adapt(self, sign: Tensor, samples: int) -> dict[str, float]:
+    def update_probability(self, sign: Tensor, samples: int) -> dict[str, float]:
         """Take in the mean sign of D's real logits in a step of `samples` reals; what to log."""
         self._sign = self._sign + sign
         self._steps, self._samples = self._steps + 1, self._samples + samples
@@ -191,6 +198,6 @@ def _recolour_always(x: Tensor, rng: torch.Generator) -> Tensor:
 
 POLICIES = {
     "colour": _recolour_always,
-    "translation": lambda x, rng: shift_and_fill(x, SHIFT, rng),
-    "cutout": lambda x, rng: fill_rectangle(x, torch.full((len(x),), HOLE), rng),
+    "translation": lambda x, rng: translate(x, SHIFT, rng),
+    "cutout": lambda x, rng: cutout(x, torch.full((len(x),), CUTOUT_SIZE), rng),
 }

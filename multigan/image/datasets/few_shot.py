@@ -7,22 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.core.protocols import Batch, Generator, Unmeasurable
-from multigan.core.results_table import Table
+from multigan.core.protocols import Batch, EvaluationSkipped, Generator
+from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import part
-from multigan.image.datasets.images import Images
+from multigan.core.serialization import component
+from multigan.image.datasets.images import ImageDataset
 from multigan.image.metrics import classification_accuracy
-from multigan.image.metrics.evaluation import draw
+from multigan.image.metrics.evaluation import sample_images
 from multigan.image.metrics.image_metrics import gaussian_baseline
-from multigan.image.sampling import Truncated
-from multigan.image.spec import quantised
+from multigan.image.sampling import TruncatedLatents
+from multigan.image.spec import quantize
 
 HELD_OUT = 10_000  # pictures to judge by, at most
 
 
-@part
-class ScarceImages:
+@component
+class FewShotImages:
     """`per_class` pictures of every class to train on; all others are held out, 10,000 at most.
 
     Which ones follows from `chosen` (a seed). The split "valid" is those to train on once more: no
@@ -31,7 +31,7 @@ class ScarceImages:
     """
 
     in_memory = True
-    draws = False
+    is_stochastic = False
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class ScarceImages:
             raise ValueError(f"{said}; wanted 1 or more, and a share between 0 and 1")
         if subset not in ("train", "valid", "test"):
             raise ValueError(f"no split called {subset!r}; known: train, valid, test")
-        self._whole = Images(source, resolution)
+        self._whole = ImageDataset(source, resolution)
         if not self._whole.domain.labels:
             raise ValueError(f"{source}: pictures without classes; wanted sub-folders or labels")
         self.source, self.resolution, self.per_class = source, resolution, per_class
@@ -76,31 +76,31 @@ class ScarceImages:
         """Every picture of this split."""
         return self.batch(torch.arange(len(self)))
 
-    def split(self, name: str) -> ScarceImages:
+    def split(self, name: str) -> FewShotImages:
         """The part called "train", "valid" or "test"."""
         few = (self.source, self.resolution, self.per_class, self.chosen)
-        return ScarceImages(*few, self.generated, self.share, self.truncation, subset=name)
+        return FewShotImages(*few, self.generated, self.share, self.truncation, subset=name)
 
-    def judge(self, generator: Generator, rng: torch.Generator) -> Table:
+    def judge(self, generator: Generator, rng: torch.Generator) -> ResultsTable:
         """Accuracies of classifiers on these pictures, with and without generated ones.
 
         Raises Unmeasurable for any split but "test": there are no others to judge by.
         """
         if self.subset != "test":
-            raise Unmeasurable("all pictures but the few to train on are kept to judge by")
+            raise EvaluationSkipped("all pictures but the few to train on are kept to judge by")
         known, held_out = self.split("train").everything(), self.everything()
         classes = len(self.domain.labels)
         labels = torch.arange(classes).repeat_interleave(self.generated)
         cut: Any = self.truncation
-        source = generator if cut is None else Truncated(generator, cut)
+        source = generator if cut is None else TruncatedLatents(generator, cut)
         made = {
-            "Gaussian per class": quantised(gaussian_baseline(known, labels, len(labels), rng)),
-            "this model": quantised(draw(source, len(labels), rng, labels)),
+            "Gaussian per class": quantize(gaussian_baseline(known, labels, len(labels), rng)),
+            "this model": quantize(sample_images(source, len(labels), rng, labels)),
         }
-        rows = classification_accuracy.worth(
+        rows = classification_accuracy.synthetic_data_gain(
             known, made, held_out, classes, self.share, self.chosen
         )
-        return Table(rows, self._notes(len(held_out.x)))
+        return ResultsTable(rows, self._notes(len(held_out.x)))
 
     def _notes(self, held_out: int) -> tuple[str, ...]:
         """What the rows and columns of the table are."""
@@ -117,7 +117,7 @@ class ScarceImages:
         )
 
 
-def _known_and_others(whole: Images, per_class: int, chosen: int) -> tuple[Tensor, Tensor]:
+def _known_and_others(whole: ImageDataset, per_class: int, chosen: int) -> tuple[Tensor, Tensor]:
     """Indices of `per_class` pictures of every class, and of HELD_OUT others at most."""
     labels = whole.batch(torch.arange(len(whole))).condition
     order = torch.randperm(len(whole), generator=keyed_rng(chosen, "scarce"))

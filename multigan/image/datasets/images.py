@@ -9,30 +9,32 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from multigan.core.protocols import Batch
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.image.datasets.sources import read_pictures
 from multigan.image.domain import ImageDomain
 from multigan.image.formats.decode import Size
-from multigan.image.formats.resize import Pictures
-from multigan.image.spec import from_bytes
+from multigan.image.formats.resize import ImageArrays
+from multigan.image.spec import from_uint8
 
 SPLITS = {"train": (0.0, 0.7), "valid": (0.7, 0.85), "test": (0.85, 1.0)}  # shares of each class
 
 
-def open_images(
+def load_images(
     data: str, *, resolution: int, aspect: float = 1.0, mirrored: bool = False
-) -> Images:
+) -> ImageDataset:
     """All pictures of a source, `resolution` pixels high and `aspect` times as wide.
 
     `data` is a key of `multigan.image.datasets.sources.SOURCES`, or the path of a folder, a zip
     archive or a file of arrays. Raises ValueError in one line for what cannot be read.
     """
     width = round(resolution * aspect)
-    return Images(data, resolution, width=None if width == resolution else width, mirrored=mirrored)
+    return ImageDataset(
+        data, resolution, width=None if width == resolution else width, mirrored=mirrored
+    )
 
 
-@part
-class Images:
+@component
+class ImageDataset:
     """Pictures (B, C, H, W) in [-1, 1] with labels (B,) int64, or the condition None without.
 
     They are `resolution` pixels high, and `width` wide or square. `subset` is "all" or a key of
@@ -44,7 +46,7 @@ class Images:
     """
 
     in_memory = True
-    draws = False
+    is_stochastic = False
 
     def __init__(
         self,
@@ -81,15 +83,15 @@ class Images:
 
     def _batch(self, indices: Tensor) -> Batch:
         labels = None if self._labels is None else self._labels[indices]
-        return Batch(from_bytes(self._pixels[indices]), labels)
+        return Batch(from_uint8(self._pixels[indices]), labels)
 
-    def split(self, name: str) -> Images:
+    def split(self, name: str) -> ImageDataset:
         """The part called "train", "valid" or "test" of the whole source.
 
         Raises ValueError for another name.
         """
         kept = (self.width, self.mirrored, self.margin)
-        return Images(self.source, self.resolution, _known_split(name), *kept)
+        return ImageDataset(self.source, self.resolution, _known_split(name), *kept)
 
     def _keep_on(self, device: torch.device) -> None:
         if self._pixels.device != device:
@@ -97,7 +99,7 @@ class Images:
             self._labels = None if self._labels is None else self._labels.to(device)
 
 
-def _members(pictures: Pictures, subset: str) -> Tensor:
+def _members(pictures: ImageArrays, subset: str) -> Tensor:
     """The indices (n,) of a subset, ascending: of each class the share that SPLITS names."""
     count = len(pictures.pixels)
     if subset == "all":

@@ -12,8 +12,8 @@ from multigan.image.formats.arrays import IDX_PICTURES, idx_files, read_idx, rea
 from multigan.image.formats.decode import Size
 from multigan.image.formats.folder import read_folder
 from multigan.image.formats.hf_tables import SUFFIXES as TABLES
-from multigan.image.formats.hf_tables import holds_tables, read_table
-from multigan.image.formats.resize import Pictures, resize
+from multigan.image.formats.hf_tables import is_hf_dataset, read_table
+from multigan.image.formats.resize import ImageArrays, resize
 
 FASHION = "/usr/share/datasets/fashion-mnist"  # Debian's package dataset-fashion-mnist
 CLOTHES: tuple[str, ...] = ("t-shirt", "trouser", "pullover", "dress", "coat")
@@ -21,7 +21,7 @@ CLOTHES += ("sandal", "shirt", "sneaker", "bag", "boot")
 
 
 @lru_cache(maxsize=1)  # the splits of one source are cut from one reading
-def read_pictures(source: str, size: Size) -> Pictures:
+def read_pictures(source: str, size: Size) -> ImageArrays:
     """Read a whole source, a key of SOURCES or a path; its tensors are not to be written to.
 
     Raises ValueError for an unknown source, what cannot be read, or a size below 1.
@@ -29,7 +29,7 @@ def read_pictures(source: str, size: Size) -> Pictures:
     return reader_of(source, size)(source, size)
 
 
-def reader_of(source: str, size: Size) -> Callable[[str, Size], Pictures]:
+def reader_of(source: str, size: Size) -> Callable[[str, Size], ImageArrays]:
     """What reads a key of SOURCES, or the file or folder at a path.
 
     Raises ValueError if there is nothing, or for a size below 1.
@@ -42,7 +42,7 @@ def reader_of(source: str, size: Size) -> Callable[[str, Size], Pictures]:
     if path.is_dir():
         if idx_files(path):
             return read_idx
-        return read_table if holds_tables(path) else read_folder
+        return read_table if is_hf_dataset(path) else read_folder
     if not path.is_file():
         known = ", ".join(SOURCES)
         raise ValueError(f"no pictures called {source!r}; known: {known}; nor is there such a path")
@@ -55,7 +55,7 @@ def reader_of(source: str, size: Size) -> Callable[[str, Size], Pictures]:
     raise ValueError(f"{source}: wanted a folder, a file of {kinds}, or one named *{IDX_PICTURES}*")
 
 
-def read_digits(size: Size) -> Pictures:
+def read_digits(size: Size) -> ImageArrays:
     """The 1,797 handwritten digits of scikit-learn: 8 x 8 pictures of one channel, 10 classes.
 
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (CC BY 4.0).
@@ -67,10 +67,10 @@ def read_digits(size: Size) -> Pictures:
     resized = resize(ink, size)  # in whole numbers: exact, so the same on every machine
     pixels = (resized * (255 / 16)).round().byte()
     labels = torch.from_numpy(digits.target).long()
-    return Pictures(pixels, labels, tuple(str(digit) for digit in range(10)))
+    return ImageArrays(pixels, labels, tuple(str(digit) for digit in range(10)))
 
 
-def read_fashion(size: Size) -> Pictures:
+def read_fashion(size: Size) -> ImageArrays:
     """The 70,000 pictures of Fashion-MNIST: 28 x 28, one channel, 10 classes.
 
     Raises ValueError where Debian's package is not installed.
@@ -84,11 +84,11 @@ def read_fashion(size: Size) -> Pictures:
     return read_idx(FASHION, size, CLOTHES)
 
 
-SOURCES: dict[str, Callable[[Size], Pictures]] = {
+SOURCES: dict[str, Callable[[Size], ImageArrays]] = {
     "digits": read_digits,
     "fashion-mnist": read_fashion,
 }
-READERS: dict[str, Callable[[str, Size], Pictures]] = {
+READERS: dict[str, Callable[[str, Size], ImageArrays]] = {
     ".zip": read_folder,
     ".npz": read_npz,
     ".npy": read_npz,

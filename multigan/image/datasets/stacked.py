@@ -12,15 +12,15 @@ from torch import Tensor
 
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import part
-from multigan.image.datasets.images import Images
+from multigan.core.serialization import component
+from multigan.image.datasets.images import ImageDataset
 from multigan.image.domain import ImageDomain
 
 CHANNELS = 3  # grey pictures in a stack
 SIZES = {"train": 128_000, "valid": 4_000, "test": 26_000}  # stacks of each split
 
 
-@part
+@component
 class StackedImages:
     """Stacks (B, 3, H, W) in [-1, 1] of pictures of one labelled grey source, without condition.
 
@@ -31,7 +31,7 @@ class StackedImages:
     """
 
     in_memory = True
-    draws = False
+    is_stochastic = False
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class StackedImages:
         """Raises ValueError for an unknown source or split, and for colour or unlabelled ones."""
         if subset not in SIZES:
             raise ValueError(f"no split called {subset!r}; known: {', '.join(SIZES)}")
-        self.layers = Images(source, resolution, subset, margin=margin)
+        self.layers = ImageDataset(source, resolution, subset, margin=margin)
         grey = self.layers.domain
         if grey.channels != 1 or not grey.labels:
             raise ValueError(f"{source}: wanted grey pictures with classes, to stack and to count")

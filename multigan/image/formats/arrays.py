@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from multigan.image.formats.decode import WIDE, Size
-from multigan.image.formats.labels import numbers_in
-from multigan.image.formats.resize import Pictures, demand_enough, resize_bytes
-from multigan.storage.files import demand_room, read_arrays
+from multigan.image.formats.labels import integer_labels
+from multigan.image.formats.resize import ImageArrays, check_min_images, resize_bytes
+from multigan.storage.files import check_array_size, read_arrays
 
 RANGES = ((0, 1), (-1, 1), (0, 255))  # of floating-point pictures; the first that holds all
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
@@ -26,7 +26,7 @@ BLOCK_BYTES = 1 << 20  # read at a time
 IDX_PICTURES, IDX_LABELS = "images-idx3", "labels-idx1"  # in the names of the files
 
 
-def read_npz(source: str, size: Size) -> Pictures:
+def read_npz(source: str, size: Size) -> ImageArrays:
     """The pictures of a .npy or .npz file at one size.
 
     Arrays of three axes (N, H, W) or four (N, H, W, C) or (N, C, H, W) are pictures, joined in the
@@ -46,7 +46,9 @@ def read_npz(source: str, size: Size) -> Pictures:
     labels = _labels_in(source, arrays, [len(stacks[name]) for name in sorted(stacks)])
     if len(labels) not in (0, len(pixels)):
         raise ValueError(f"{source}: some of its arrays of pictures have labels, others none")
-    return pictures_of(source, torch.cat(pixels), labels, names[0].tolist() if names else (), size)
+    return images_from_arrays(
+        source, torch.cat(pixels), labels, names[0].tolist() if names else (), size
+    )
 
 
 def _labels_in(
@@ -58,7 +60,7 @@ def _labels_in(
     weight of 1.0 for each picture is no label where there are any.
     """
     flat = {name: array for name, array in arrays.items() if array.ndim in (1, 2)}
-    numbers = {name: found for name in flat if (found := numbers_in(flat[name])) is not None}
+    numbers = {name: found for name in flat if (found := integer_labels(flat[name])) is not None}
     whole = {name for name in numbers if flat[name].ndim == 1 and flat[name].dtype.kind in "iu"}
     order = sorted(numbers, key=lambda name: (name not in whole, flat[name].ndim == 1, name))
     labels = []
@@ -76,7 +78,7 @@ def _labels_in(
     return labels
 
 
-def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> Pictures:
+def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> ImageArrays:
     """The pictures of an IDX file, or of all IDX files of a folder, at one size.
 
     Labels are read from the file beside it whose name says labels-idx1 instead of images-idx3.
@@ -95,7 +97,7 @@ def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> Pictures:
             labels.append(_idx_array(beside))
     if len(labels) not in (0, len(pixels)):
         raise ValueError(f"{source}: some of its IDX files have labels, others none")
-    return pictures_of(source, torch.cat(pixels), labels, names, size)
+    return images_from_arrays(source, torch.cat(pixels), labels, names, size)
 
 
 def idx_files(folder: Path) -> list[Path]:
@@ -126,7 +128,7 @@ def _idx_content(stream: BinaryIO | gzip.GzipFile) -> np.ndarray:
         raise ValueError("it is no IDX file")
     shape = np.frombuffer(sizes, ">u4", axes).tolist()
     wanted = math.prod(shape) * np.dtype(kind).itemsize
-    demand_room(wanted)
+    check_array_size(wanted)
     content = bytearray()
     while len(content) <= wanted and (block := stream.read(BLOCK_BYTES)):
         content += block
@@ -136,17 +138,17 @@ def _idx_content(stream: BinaryIO | gzip.GzipFile) -> np.ndarray:
     return np.frombuffer(content, kind).reshape(shape)
 
 
-def pictures_of(
+def images_from_arrays(
     source: str, pixels: Tensor, labels: Sequence[np.ndarray], names: Sequence[str], size: Size
-) -> Pictures:
+) -> ImageArrays:
     """Pictures (N, C, h, w) uint8 at one size, with labels from 0 on and a name for each.
 
     Raises ValueError for too few pictures, or labels that do not belong to them.
     """
-    demand_enough(source, len(pixels))
+    check_min_images(source, len(pixels))
     resized = resize_bytes(pixels, size)
     if not labels:
-        return Pictures(resized, None, ())
+        return ImageArrays(resized, None, ())
     numbers, numbered = np.unique(np.concatenate(labels), return_inverse=True)
     if len(numbered) != len(pixels):
         raise ValueError(f"{source}: {len(numbered)} labels for {len(pixels)} pictures")
@@ -154,7 +156,7 @@ def pictures_of(
         least, most = int(numbers[0]), int(numbers[-1])
         raise ValueError(f"{source}: labels {least} to {most} for {len(names)} names of classes")
     called = tuple(str(names[number]) if names else str(number) for number in numbers.tolist())
-    return Pictures(resized, torch.from_numpy(numbered).long(), called)
+    return ImageArrays(resized, torch.from_numpy(numbered).long(), called)
 
 
 def _bytes_of(stack: np.ndarray, place: str) -> Tensor:

@@ -14,13 +14,13 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from multigan.image.formats.decode import Outcome, Size
-from multigan.storage.files import cache_folder
+from multigan.image.formats.decode import FileResult, Size
+from multigan.storage.files import cache_dir
 
 READING = 2  # raise it when a change in reading changes what comes back
 
 
-def key_of(source: str, files: Sequence[str], size: Size) -> str:
+def cache_key(source: str, files: Sequence[str], size: Size) -> str:
     """24 hex digits of the files as they lie there, by name, length and time, and of the size."""
     root = Path(source).resolve()
     places = [root / file for file in files] if root.is_dir() else [root]
@@ -30,17 +30,17 @@ def key_of(source: str, files: Sequence[str], size: Size) -> str:
     return hashlib.blake2b(repr(stated).encode(), digest_size=12).hexdigest()
 
 
-def kept(key: str) -> tuple[Tensor, tuple[Outcome, ...]] | None:
+def load(key: str) -> tuple[Tensor, tuple[FileResult, ...]] | None:
     """The pixels and what became of every file; None where they are not kept, or damaged."""
     try:
         with safe_open(_file(key), framework="pt") as file:
             stated = json.loads(file.metadata()["multigan"])
-            return file.get_tensor("pixels"), tuple(Outcome(**outcome) for outcome in stated)
+            return file.get_tensor("pixels"), tuple(FileResult(**outcome) for outcome in stated)
     except (OSError, SafetensorError, ValueError, LookupError, TypeError):
         return None
 
 
-def put(key: str, pixels: Tensor, outcomes: Sequence[Outcome]) -> None:
+def store(key: str, pixels: Tensor, outcomes: Sequence[FileResult]) -> None:
     """Keep them, whole or not at all; a warning if there is no room."""
     stated = json.dumps([asdict(outcome) for outcome in outcomes])
     try:
@@ -56,4 +56,4 @@ def put(key: str, pixels: Tensor, outcomes: Sequence[Outcome]) -> None:
 
 
 def _file(key: str) -> Path:
-    return cache_folder() / f"image-pictures-{key}.safetensors"
+    return cache_dir() / f"image-pictures-{key}.safetensors"

@@ -24,13 +24,18 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
-from multigan.image.formats.large_images import ORIENTATION, fit_in_strips, footprint, upright
+from multigan.image.formats.large_images import (
+    ORIENTATION,
+    apply_orientation,
+    decode_memory,
+    resize_in_strips,
+)
 
 FORMATS = ("PNG", "JPEG", "GIF", "BMP", "WEBP", "TIFF", "PPM")  # none that starts a program
-MOST_PIXELS = 64_000_000  # of one file
+MAX_PIXELS = 64_000_000  # of one file
 MOST_BYTES = 256_000_000  # of one file
 MOST_MEMORY = 300_000_000  # bytes: of one file and its pixels while it is decoded
-PAPER = (255, 255, 255, 255)  # what shows through transparent pixels
+BACKGROUND = (255, 255, 255, 255)  # what shows through transparent pixels
 WIDE = 257  # 65,535 / 255: 16 bits to 8
 ORIENTATIONS = range(1, 9)  # of EXIF
 LARGE = 4_000_000  # pixels: so many are converted in strips
@@ -44,7 +49,7 @@ class Size(NamedTuple):
     width: int
 
 
-class Unusable(Exception):
+class SkippedFile(Exception):
     """A file that is not used: `reason` is one of few, to be counted; the text adds to it."""
 
     def __init__(self, reason: str, more: str = "") -> None:
@@ -53,7 +58,7 @@ class Unusable(Exception):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileResult:
     """What became of one file: it is used, or skipped for a reason."""
 
     file: str  # relative to the folder or archive, with "/"
@@ -63,7 +68,9 @@ class Outcome:
     digest: str = ""  # of the file's bytes
 
 
-def decode_all(source: str, files: list[str], size: Size) -> Iterator[tuple[Outcome, bytes]]:
+def decode_files_serially(
+    source: str, files: list[str], size: Size
+) -> Iterator[tuple[FileResult, bytes]]:
     """What became of each file of a folder or zip archive, and its pixels (C, H, W) as bytes."""
     with contextlib.ExitStack() as stack:
         archive = None
@@ -75,36 +82,36 @@ def decode_all(source: str, files: list[str], size: Size) -> Iterator[tuple[Outc
 
 def decode_one(
     source: str, archive: zipfile.ZipFile | None, file: str, size: Size
-) -> tuple[Outcome, bytes]:
+) -> tuple[FileResult, bytes]:
     """What became of one file, and its pixels; nothing that lies in it can raise."""
     try:
         content = _content(source, archive, file)
         pixels = decode(content, size)
-    except Unusable as error:
-        return Outcome(file, error.reason, f"{file}: {error}"), b""
+    except SkippedFile as error:
+        return FileResult(file, error.reason, f"{file}: {error}"), b""
     except Exception as error:  # decoders meet damage in as many ways as there are
         said = " ".join(str(error).split()) or type(error).__name__
-        return Outcome(file, "cannot be read", f"{file}: cannot be read: {said[:200]}"), b""
+        return FileResult(file, "cannot be read", f"{file}: cannot be read: {said[:200]}"), b""
     digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-    return Outcome(file, channels=len(pixels), digest=digest), pixels.tobytes()
+    return FileResult(file, channels=len(pixels), digest=digest), pixels.tobytes()
 
 
 def _content(source: str, archive: zipfile.ZipFile | None, file: str) -> bytes:
     """The bytes of a file, in memory: an archive is never unpacked to the disk."""
     if archive is None:
         path = Path(source, file)
-        demand_small(path.stat().st_size)
+        check_file_size(path.stat().st_size)
         return path.read_bytes()
     if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file.replace("\\", "/")).parts:
-        raise Unusable("path out of the archive")
-    demand_small(archive.getinfo(file).file_size)
+        raise SkippedFile("path out of the archive")
+    check_file_size(archive.getinfo(file).file_size)
     return archive.read(file)
 
 
-def demand_small(size_bytes: int) -> None:
+def check_file_size(size_bytes: int) -> None:
     """Raise Unusable for a file of more than MOST_BYTES."""
     if size_bytes > MOST_BYTES:
-        raise Unusable("too large", f"{size_bytes:,} bytes; wanted {MOST_BYTES:,} or less")
+        raise SkippedFile("too large", f"{size_bytes:,} bytes; wanted {MOST_BYTES:,} or less")
 
 
 def decode(content: bytes, size: Size) -> np.ndarray:
@@ -119,13 +126,13 @@ def decode(content: bytes, size: Size) -> np.ndarray:
         warnings.simplefilter("ignore")  # of odd metadata, and of sizes that are looked at below
         with _opened(content) as image:
             wide, high = image.size
-            if wide * high > MOST_PIXELS:
-                more = f"{wide:,} x {high:,} pixels; wanted {MOST_PIXELS:,} or fewer in all"
-                raise Unusable("too large", more)
+            if wide * high > MAX_PIXELS:
+                more = f"{wide:,} x {high:,} pixels; wanted {MAX_PIXELS:,} or fewer in all"
+                raise SkippedFile("too large", more)
             image.draft("RGB", (2 * size.width, 2 * size.height))  # a JPEG is read at 1/2 .. 1/8
-            if (needed := footprint(image, content, wide * high)) > MOST_MEMORY:
+            if (needed := decode_memory(image, content, wide * high)) > MOST_MEMORY:
                 more = f"{wide:,} x {high:,} pixels take {needed:,} bytes to decode"
-                raise Unusable("too large", f"{more}; wanted {MOST_MEMORY:,} or less")
+                raise SkippedFile("too large", f"{more}; wanted {MOST_MEMORY:,} or less")
             fitted = _fitted(image, size)
     array = np.asarray(fitted).reshape(size.height, size.width, -1)  # (H, W, C)
     grey = bool((array == array[:, :, :1]).all())
@@ -137,22 +144,24 @@ def _opened(content: bytes) -> ImageFile:
         return Image.open(io.BytesIO(content), formats=FORMATS)
     except UnidentifiedImageError:  # its own words name a place in memory
         said = "no picture of a known format" if content else "it is empty"
-        raise Unusable("cannot be read", said) from None
+        raise SkippedFile("cannot be read", said) from None
     except Image.DecompressionBombError:  # Pillow's own limit, far above ours
-        raise Unusable("too large", "far more pixels than any photograph") from None
+        raise SkippedFile("too large", "far more pixels than any photograph") from None
 
 
 def _fitted(image: Image.Image, size: Size) -> Image.Image:
     """The picture as L or RGB, upright, cut around its centre and scaled."""
     if image.mode == "F":
-        raise Unusable("floating-point values", "their range is not known")
+        raise SkippedFile("floating-point values", "their range is not known")
     image.load()  # a TIFF is turned by it
     stated = image.getexif().get(ORIENTATION)
     orientation = stated if isinstance(stated, int) and stated in ORIENTATIONS else 1
     wanted = (size.width, size.height)
     if image.width * image.height > LARGE:
-        return fit_in_strips(image, wanted, _plain, orientation)
-    return ImageOps.fit(upright(_plain(image), orientation), wanted, Image.Resampling.BICUBIC)
+        return resize_in_strips(image, wanted, _plain, orientation)
+    return ImageOps.fit(
+        apply_orientation(_plain(image), orientation), wanted, Image.Resampling.BICUBIC
+    )
 
 
 def _plain(image: Image.Image) -> Image.Image:
@@ -162,7 +171,7 @@ def _plain(image: Image.Image) -> Image.Image:
         plain = Image.fromarray((deep / WIDE).round().astype(np.uint8))
     elif "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
         shown = image.convert("RGBA")
-        paper = Image.new("RGBA", shown.size, PAPER)
+        paper = Image.new("RGBA", shown.size, BACKGROUND)
         plain = Image.alpha_composite(paper, shown).convert("RGB")
     else:
         plain = image.convert("L" if image.mode in ("1", "L") else "RGB")
@@ -170,10 +179,12 @@ def _plain(image: Image.Image) -> Image.Image:
     return plain
 
 
-def work(task: dict) -> None:
+def worker_main(task: dict) -> None:
     """Decode the files of a task; the outcome of each is a line, written after its pixels."""
     with Path(task["pixels"]).open("wb") as pixels, Path(task["outcomes"]).open("wb") as outcomes:
-        for outcome, content in decode_all(task["source"], task["files"], Size(*task["size"])):
+        for outcome, content in decode_files_serially(
+            task["source"], task["files"], Size(*task["size"])
+        ):
             pixels.write(content)
             pixels.flush()
             outcomes.write(json.dumps(asdict(outcome)).encode() + b"\n")
@@ -181,4 +192,4 @@ def work(task: dict) -> None:
 
 
 if __name__ == "__main__":
-    work(json.load(sys.stdin))
+    worker_main(json.load(sys.stdin))

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from multigan.image.formats.decode import Outcome, Size, decode_all
+from multigan.image.formats.decode import FileResult, Size, decode_files_serially
 
 ONE_WORKER = 250  # files: so few are not worth the start of another process
 MOST_WORKERS = 16
@@ -22,14 +22,14 @@ CRASHED = "the decoder crashed on it"
 NOT_A_CRASH = (1, -signal.SIGINT, -signal.SIGTERM)  # Python's own error; an end that was asked for
 
 
-def decode_files(source: str, files: Sequence[str], size: Size) -> list[tuple[Outcome, bytes]]:
+def decode_files(source: str, files: Sequence[str], size: Size) -> list[tuple[FileResult, bytes]]:
     """Each file's outcome and pixels, in order, from this process or from several.
 
     Raises OSError if processes cannot decode, or crash on file after file.
     """
     workers = min(_cores(), MOST_WORKERS, math.ceil(len(files) / ONE_WORKER))
     if workers <= 1:
-        return list(decode_all(source, list(files), size))
+        return list(decode_files_serially(source, list(files), size))
     share = math.ceil(len(files) / workers)
     with tempfile.TemporaryDirectory(prefix="multigan-") as folder:
         running: list[_Worker] = []
@@ -73,12 +73,12 @@ class _Worker:
             pipe.write(json.dumps(task | places).encode())
         return process
 
-    def results(self) -> list[tuple[Outcome, bytes]]:
+    def results(self) -> list[tuple[FileResult, bytes]]:
         """Wait for the last file; after one that ends the process another goes on with the rest.
 
         Raises OSError if the process did not begin or ends by itself, or after MOST_CRASHES.
         """
-        done: list[tuple[Outcome, bytes]] = []
+        done: list[tuple[FileResult, bytes]] = []
         crashes = 0  # in a row
         while len(done) < len(self.files):
             status = self.process.wait()
@@ -93,17 +93,17 @@ class _Worker:
             if crashes == MOST_CRASHES:
                 told = f"the decoder crashed on {crashes} files in a row, the last of them {file}"
                 raise OSError(f"{self.source}: {told} (status {status}); is memory short?")
-            done.append((Outcome(file, CRASHED, f"{file}: {CRASHED} (status {status})"), b""))
+            done.append((FileResult(file, CRASHED, f"{file}: {CRASHED} (status {status})"), b""))
             if rest := self.files[len(done) :]:
                 self.process = self._started(rest)
         return done
 
-    def _finished(self) -> list[tuple[Outcome, bytes]]:
+    def _finished(self) -> list[tuple[FileResult, bytes]]:
         """What the process has written of whole files."""
         if not self.outcomes.exists():
             return []
         *lines, _ = self.outcomes.read_text(encoding="utf-8").split("\n")  # the last may be cut
-        outcomes = [Outcome(**json.loads(line)) for line in lines]
+        outcomes = [FileResult(**json.loads(line)) for line in lines]
         area = self.size.height * self.size.width
         with self.pixels.open("rb") as pixels:
             return [(outcome, pixels.read(outcome.channels * area)) for outcome in outcomes]

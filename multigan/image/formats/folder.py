@@ -14,11 +14,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multigan.image.formats.cache import kept, key_of, put
-from multigan.image.formats.decode import Outcome, Size, Unusable
+from multigan.image.formats.cache import cache_key, load, store
+from multigan.image.formats.decode import FileResult, Size, SkippedFile
 from multigan.image.formats.decode_workers import CRASHED, decode_files
-from multigan.image.formats.labels import classes_of
-from multigan.image.formats.resize import Pictures, demand_enough
+from multigan.image.formats.labels import labels_from_folders
+from multigan.image.formats.resize import ImageArrays, check_min_images
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".webp", ".tif", ".tiff", ".ppm", ".pgm")
 LEFT_OUT = ("__MACOSX", "Thumbs.db", "desktop.ini")  # what systems leave behind; ".…" too
@@ -26,11 +26,11 @@ NAMED = 3  # skipped files that a message names for each reason
 
 
 @dataclass(frozen=True)
-class Reading:
+class FolderScan:
     """What a folder or an archive holds."""
 
-    pictures: Pictures  # of no picture at all, if nothing can be used
-    outcomes: tuple[Outcome, ...]  # of every file, in order
+    pictures: ImageArrays  # of no picture at all, if nothing can be used
+    outcomes: tuple[FileResult, ...]  # of every file, in order
 
     def skipped(self) -> str:
         """The skipped files in words, counted by reason, some of them named; "" without any."""
@@ -45,7 +45,7 @@ class Reading:
         return whole + "; ".join(parts) if skipped else ""
 
 
-def read_folder(source: str, size: Size) -> Pictures:
+def read_folder(source: str, size: Size) -> ImageArrays:
     """The pictures of a folder or zip archive at one size; sub-folders are classes.
 
     Files that are not used are counted and named in a warning. Raises ValueError if nothing can
@@ -53,13 +53,13 @@ def read_folder(source: str, size: Size) -> Pictures:
     """
     reading = read(source, size)
     skipped = reading.skipped()
-    demand_enough(source, len(reading.pictures.pixels), skipped)
+    check_min_images(source, len(reading.pictures.pixels), skipped)
     if skipped:
         warnings.warn(f"{source}: {skipped}; all of them: multigan image check", stacklevel=2)
     return reading.pictures
 
 
-def read(source: str, size: Size) -> Reading:
+def read(source: str, size: Size) -> FolderScan:
     """Every file of a folder or zip archive, decoded or from the cache.
 
     Raises ValueError if there is no file, OSError if processes cannot decode.
@@ -67,17 +67,19 @@ def read(source: str, size: Size) -> Reading:
     files = _files(source)
     if not files:
         raise ValueError(f"{source}: holds no file; wanted pictures ({', '.join(SUFFIXES)})")
-    key = key_of(source, files, size)
-    if (found := kept(key)) is None:
+    key = cache_key(source, files, size)
+    if (found := load(key)) is None:
         found = _decoded(source, files, size)
         if not any(outcome.reason == CRASHED for outcome in found[1]):  # memory may be there later
-            put(key, *found)
+            store(key, *found)
     pixels, outcomes = found
     used = [outcome.file for outcome in outcomes if not outcome.reason]
-    return Reading(Pictures(pixels, *classes_of(source, used)), outcomes)
+    return FolderScan(ImageArrays(pixels, *labels_from_folders(source, used)), outcomes)
 
 
-def _decoded(source: str, files: Sequence[str], size: Size) -> tuple[Tensor, tuple[Outcome, ...]]:
+def _decoded(
+    source: str, files: Sequence[str], size: Size
+) -> tuple[Tensor, tuple[FileResult, ...]]:
     """The pixels (N, C, H, W) of the files that can be used, and what became of every file."""
     wanted = [file for file in files if file.lower().endswith(SUFFIXES)]
     decoded = dict(zip(wanted, decode_files(source, wanted, size), strict=True))
@@ -107,13 +109,13 @@ def _is_left_out(name: str) -> bool:
     return any(part in LEFT_OUT or part.startswith(".") for part in parts)
 
 
-def _no_picture(file: str) -> Outcome:
-    return Outcome(file, "no picture file", f"{file}: no picture file")
+def _no_picture(file: str) -> FileResult:
+    return FileResult(file, "no picture file", f"{file}: no picture file")
 
 
 def _without_repeats(
-    decoded: dict[str, tuple[Outcome, bytes]],
-) -> tuple[list[Outcome], list[bytes]]:
+    decoded: dict[str, tuple[FileResult, bytes]],
+) -> tuple[list[FileResult], list[bytes]]:
     """The outcomes, in which a file of the same bytes as one before is skipped; the pixels left.
 
     A picture that is there twice would be in the training part and in the held-out one.
@@ -126,8 +128,8 @@ def _without_repeats(
             if first == outcome.file:
                 pixels.append(content)
             else:
-                unusable = Unusable("the same as another file", first)
-                outcome = Outcome(outcome.file, unusable.reason, f"{outcome.file}: {unusable}")
+                unusable = SkippedFile("the same as another file", first)
+                outcome = FileResult(outcome.file, unusable.reason, f"{outcome.file}: {unusable}")
         outcomes.append(outcome)
     return outcomes, pixels
 

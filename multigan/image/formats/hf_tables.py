@@ -11,18 +11,18 @@ import numpy as np
 import torch
 
 from multigan.core import optional_dependencies
-from multigan.image.formats.arrays import pictures_of
-from multigan.image.formats.decode import Size, Unusable, decode, demand_small
+from multigan.image.formats.arrays import images_from_arrays
+from multigan.image.formats.decode import Size, SkippedFile, check_file_size, decode
 from multigan.image.formats.folder import NAMED
-from multigan.image.formats.labels import CALLED, numbered
-from multigan.image.formats.resize import Pictures, demand_enough
-from multigan.storage.files import cache_folder
+from multigan.image.formats.labels import LABEL_COLUMNS, encode_labels
+from multigan.image.formats.resize import ImageArrays, check_min_images
+from multigan.storage.files import cache_dir
 
 SUFFIXES = (".parquet", ".arrow")
 SAVED = ("dataset_info.json", "dataset_dict.json")  # in a folder of save_to_disk
 
 
-def holds_tables(folder: Path) -> bool:
+def is_hf_dataset(folder: Path) -> bool:
     """Whether a folder is a set saved by `datasets`, or several, or holds Parquet files."""
     return _is_saved(folder) or any(folder.rglob("*.parquet"))
 
@@ -31,7 +31,7 @@ def _is_saved(folder: Path) -> bool:
     return any((folder / name).is_file() for name in SAVED)
 
 
-def read_table(source: str, size: Size) -> Pictures:
+def read_table(source: str, size: Size) -> ImageArrays:
     """The pictures of a Parquet or Arrow file, of a folder of Parquet files, or of a saved set.
 
     The first column of pictures, or of their bytes, is read, and the first of class labels, or that
@@ -55,13 +55,13 @@ def read_table(source: str, size: Size) -> Pictures:
         except Exception as error:  # decoders meet damage in as many ways as there are
             skipped.append(f"row {row}: {' '.join(str(error).split())[:80]}")
     said = f"{len(skipped)} of {len(table)} rows are not used: {'; '.join(skipped[:NAMED])}"
-    demand_enough(source, len(pixels), said if skipped else "")
+    check_min_images(source, len(pixels), said if skipped else "")
     if skipped:
         warnings.warn(f"{source}: {said}{'; ...' if len(skipped) > NAMED else ''}", stacklevel=2)
     channels = max(map(len, pixels))
     stacked = np.stack([np.broadcast_to(p, (channels, *size)) for p in pixels])
     numbers = [] if labels is None else [labels[used]]
-    return pictures_of(source, torch.from_numpy(stacked), numbers, names, size)
+    return images_from_arrays(source, torch.from_numpy(stacked), numbers, names, size)
 
 
 def _open(source: str) -> Any:
@@ -75,7 +75,7 @@ def _open(source: str) -> Any:
         if path.suffix == ".arrow":
             return package.Dataset.from_file(source)
         files = sorted(map(str, path.rglob("*.parquet"))) if path.is_dir() else source
-        return package.Dataset.from_parquet(files, cache_dir=str(cache_folder() / "datasets"))
+        return package.Dataset.from_parquet(files, cache_dir=str(cache_dir() / "datasets"))
     except Exception as error:  # datasets and pyarrow meet damage in as many ways as there are
         said = " ".join(str(error).split())
         raise ValueError(f"{source} is no table that can be read: {said[:200]}") from error
@@ -89,9 +89,9 @@ def _labels_in(
     Warns if there are such columns, but none can be used.
     """
     said = [name for name in others if type(others[name]).__name__ == "ClassLabel"]
-    said += [name for name in others if name.lower() in CALLED and name not in said]
+    said += [name for name in others if name.lower() in LABEL_COLUMNS and name not in said]
     for name in said:
-        if (found := numbered(table[name][:])) is not None:
+        if (found := encode_labels(table[name][:])) is not None:
             labels, names = found
             return labels, getattr(others[name], "names", names)
     told = said + [name for name in others if name not in said]
@@ -99,7 +99,7 @@ def _labels_in(
         warnings.warn(
             f"{source}: not used as classes: {', '.join(told[:NAMED])}"
             f"{', ...' if len(told) > NAMED else ''}; wanted a ClassLabel, or whole numbers or "
-            f"repeated texts in a column called {' or '.join(CALLED)}",
+            f"repeated texts in a column called {' or '.join(LABEL_COLUMNS)}",
             stacklevel=3,
         )
     return None, ()
@@ -112,13 +112,13 @@ def _is_binary(feature: Any) -> bool:
 def _content(cell: dict[str, Any] | None) -> bytes:
     """The bytes of a picture that stands in the table, or at a path that it names."""
     if cell is None:
-        raise Unusable("empty")
+        raise SkippedFile("empty")
     if cell["bytes"] is not None:
         return cell["bytes"]
     path = Path(cell["path"])
     if not path.is_file():  # a device has no end
-        raise Unusable("no file", str(path))
-    demand_small(path.stat().st_size)
+        raise SkippedFile("no file", str(path))
+    check_file_size(path.stat().st_size)
     return path.read_bytes()
 
 

@@ -11,12 +11,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-CALLED = ("label", "labels", "class", "classes")  # what holds labels, if only its name says so
+LABEL_COLUMNS = (
+    "label",
+    "labels",
+    "class",
+    "classes",
+)  # what holds labels, if only its name says so
 PARTS = ("train", "training", "test", "testing", "val", "valid", "validation")  # of a set
 EXACT = 2**53  # below it a floating-point number stands for one whole number
 
 
-def classes_of(source: str, files: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:
+def labels_from_folders(source: str, files: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:
     """Labels (N,) and the names of the classes: the first folder in which the files differ.
 
     Folders that are called like parts of a set, train and test, are joined, with a warning; the
@@ -72,7 +77,7 @@ def _named(labels: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
     return torch.tensor([numbers[label] for label in labels]), tuple(names)
 
 
-def numbers_in(array: np.ndarray) -> np.ndarray | None:
+def integer_labels(array: np.ndarray) -> np.ndarray | None:
     """Whole numbers (N,) int64 of an array (N,) or (N, 1), or of one-hot rows (N, K).
 
     Floating-point numbers may stand for whole ones. None for any other array.
@@ -89,7 +94,7 @@ def numbers_in(array: np.ndarray) -> np.ndarray | None:
     return array.argmax(1) if one_hot else None
 
 
-def numbered(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]] | None:
+def encode_labels(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]] | None:
     """Labels (N,) of numbers or texts, and the names of the classes if they are texts.
 
     None for other values, and for texts that all differ, as those of single pictures do.
@@ -101,5 +106,5 @@ def numbered(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]] | None
     if array.dtype.kind == "U" and array.ndim == 1:
         names, labels = np.unique(array, return_inverse=True)
         return (labels, tuple(names.tolist())) if len(names) < len(array) else None
-    numbers = numbers_in(array)
+    numbers = integer_labels(array)
     return None if numbers is None else (numbers, ())

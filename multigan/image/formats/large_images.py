@@ -18,7 +18,7 @@ WIDE, HIGH, BITS, ORIENTATION_TAG = 256, 257, 258, 274  # TIFF tags
 SAMPLES, ROWS, TILE_WIDE, TILE_HIGH = 277, 278, 322, 323
 
 
-def footprint(image: ImageFile, content: bytes, area: int) -> int:
+def decode_memory(image: ImageFile, content: bytes, area: int) -> int:
     """Bytes, about: its file, its pixels, and what the decoder of its format holds beside them.
 
     image: opened, not decoded yet, made smaller by `draft`; area: pixels of the file
@@ -77,13 +77,13 @@ BICUBIC = Image.Resampling.BICUBIC
 Box = tuple[int, int, int, int]  # left, top, right, bottom in pixels
 
 
-def upright(image: Image.Image, orientation: int) -> Image.Image:
+def apply_orientation(image: Image.Image, orientation: int) -> Image.Image:
     """A picture without EXIF, turned as this orientation says."""
     image.getexif()[ORIENTATION] = orientation
     return ImageOps.exif_transpose(image)
 
 
-def fit_in_strips(
+def resize_in_strips(
     image: Image.Image,
     size: tuple[int, int],
     plain: Callable[[Image.Image], Image.Image],
@@ -102,7 +102,7 @@ def fit_in_strips(
     strips = []
     for y in range(y0, y1, rows):
         box = _stored((x0, y, x1, min(y + rows, y1)), orientation, image.size)
-        strip = upright(plain(image.crop(box)), orientation)
+        strip = apply_orientation(plain(image.crop(box)), orientation)
         along = (left - x0, 0, right - x0, strip.height)
         strips.append(strip.resize((size[0], strip.height), BICUBIC, box=along))
     narrow = Image.new(strips[0].mode, (size[0], y1 - y0))

@@ -11,11 +11,11 @@ from torch.nn import functional as F
 from multigan.image.formats.decode import Size
 from multigan.storage.files import MOST_BYTES_OF_ARRAYS
 
-FEWEST = 10  # pictures in a source: to train on, to choose by and to test with
+MIN_IMAGES = 10  # pictures in a source: to train on, to choose by and to test with
 RESIZED_TOGETHER = 1024  # pictures
 
 
-class Pictures(NamedTuple):
+class ImageArrays(NamedTuple):
     """A whole source at one size."""
 
     pixels: Tensor  # (N, C, H, W) uint8
@@ -23,12 +23,12 @@ class Pictures(NamedTuple):
     names: tuple[str, ...]  # of the classes; empty without labels
 
 
-def demand_enough(source: str, count: int, more: str = "") -> None:
+def check_min_images(source: str, count: int, more: str = "") -> None:
     """Raise ValueError for a source of fewer than FEWEST pictures; `more` says what was skipped."""
-    if count < FEWEST:
+    if count < MIN_IMAGES:
         of = "1 picture" if count == 1 else f"{count} pictures"
         because = f"; {more}" if more else ""
-        raise ValueError(f"{source}: {of} can be used; wanted {FEWEST} or more{because}")
+        raise ValueError(f"{source}: {of} can be used; wanted {MIN_IMAGES} or more{because}")
 
 
 def resize(pixels: Tensor, size: Size) -> Tensor:

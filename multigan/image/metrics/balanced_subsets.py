@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from multigan.core.protocols import Batch, Data
+from multigan.core.protocols import Batch, Dataset
 
 CHUNK = 256  # pictures that are looked at together
 
 
-def matched(sets: Sequence[Data], most: int) -> list[Batch]:
+def class_balanced_subsets(sets: Sequence[Dataset], most: int) -> list[Batch]:
     """Equally many samples of every class from each set, class by class, about `most` at most.
 
     Where class shares differ by chance, a Frechet distance measures the shares: two random subsets
@@ -30,7 +30,7 @@ def matched(sets: Sequence[Data], most: int) -> list[Batch]:
     ]
 
 
-def _by_class(data: Data) -> dict[int, Tensor]:
+def _by_class(data: Dataset) -> dict[int, Tensor]:
     """The indices (n,) of each class, in order of the labels; all under 0 without labels."""
     indices = torch.arange(len(data))
     if not len(data) or data.batch(indices[:1]).condition is None:

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.core.fitting import build_seeded, fit
+from multigan.core.fitting import build_with_seed, fit
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_cat
-from multigan.image.augmentation.geometric import read_at
+from multigan.image.augmentation.geometric import bilinear_gather
 
 WIDTHS = (32, 64, 128, 128)  # channels of the classifier's stages, as many as the size asks for
 POOLED = 4  # H and W of its last stage
@@ -26,7 +26,7 @@ REPEATS = 2  # classifiers of each kind, of which the mean accuracy counts
 CHUNK = 1024  # pictures judged together
 
 
-def worth(
+def synthetic_data_gain(
     known: Batch, made: Mapping[str, Batch], held_out: Batch, classes: int, share: float, seed: int
 ) -> dict[str, dict[str, float]]:
     """Accuracies on `held_out` of classifiers trained on few pictures, with and without others.
@@ -37,13 +37,13 @@ def worth(
     Every classifier makes as many steps with as large batches, from the same initial weights.
     """
     judge = partial(accuracy, held_out=held_out, classes=classes, seed=seed)
-    real = {name: judge([(known, 1.0)], moved=moved) for name, moved in KINDS.items()}
+    real = {name: judge([(known, 1.0)], moved=moved) for name, moved in AUGMENTATION_MODES.items()}
     rows = {"real": real}
     for source, pictures in made.items():
         both = [(known, 1 - share), (pictures, share)]
-        row = {name: judge(both, moved=moved) for name, moved in KINDS.items()}
+        row = {name: judge(both, moved=moved) for name, moved in AUGMENTATION_MODES.items()}
         row["alone"] = judge([(pictures, 1.0)], moved=False)
-        rows[source] = row | {f"gain_{name}": row[name] - real[name] for name in KINDS}
+        rows[source] = row | {f"gain_{name}": row[name] - real[name] for name in AUGMENTATION_MODES}
     return rows
 
 
@@ -58,7 +58,7 @@ def accuracy(
     for repeat in range(REPEATS):
         rng = keyed_rng(seed, "classifier", repeat)
         build = partial(classifier, tuple(held_out.x.shape[1:]), classes)
-        network = build_seeded(build, rng)
+        network = build_with_seed(build, rng)
         fit(network, _loss, partial(_batch, sets, moved), STEPS, LR, rng)
         found.append(_judged(network, held_out))
     return sum(found) / REPEATS
@@ -77,7 +77,7 @@ def classifier(shape: tuple[int, ...], classes: int) -> nn.Module:
     return nn.Sequential(*layers, *pooled, nn.Linear(channels * POOLED**2, classes))
 
 
-def moved_about(x: Tensor, rng: torch.Generator) -> Tensor:
+def random_affine(x: Tensor, rng: torch.Generator) -> Tensor:
     """Usual augmentation: each picture (B, C, H, W) turned by up to TURN and shifted by SHIFT.
 
     What comes in at a border is the pixel on it.
@@ -90,7 +90,7 @@ def moved_about(x: Tensor, rng: torch.Generator) -> Tensor:
     )
     rows = turn.cos() * y - turn.sin() * z + down + (high - 1) / 2  # (B, H, W)
     columns = turn.sin() * y + turn.cos() * z + across + (wide - 1) / 2
-    return read_at(x, rows.clamp(0, high - 1), columns.clamp(0, wide - 1))
+    return bilinear_gather(x, rows.clamp(0, high - 1), columns.clamp(0, wide - 1))
 
 
 def _batch(sets: list[tuple[Batch, float]], moved: bool, rng: torch.Generator) -> Batch:
@@ -101,7 +101,7 @@ def _batch(sets: list[tuple[Batch, float]], moved: bool, rng: torch.Generator) -
         pick = torch.randint(len(pictures.x), (count,), generator=rng)
         drawn.append(Batch(pictures.x[pick], pictures.condition[pick]))
     x, labels = tree_cat(drawn)
-    return Batch(moved_about(x, rng) if moved else x, labels)
+    return Batch(random_affine(x, rng) if moved else x, labels)
 
 
 def _loss(network: nn.Module, batch: Batch) -> Tensor:
@@ -114,4 +114,4 @@ def _judged(network: Callable[[Tensor], Tensor], pictures: Batch) -> float:
     return float((found == pictures.condition).double().mean())
 
 
-KINDS = {"plain": False, "moved": True}  # without and with usual augmentation
+AUGMENTATION_MODES = {"plain": False, "moved": True}  # without and with usual augmentation

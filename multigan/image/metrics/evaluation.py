@@ -9,23 +9,23 @@ import torch
 from torch import Tensor
 
 from multigan.core.fidelity import expected_coverage
-from multigan.core.modules import sample_once
-from multigan.core.protocols import Batch, Data, Generator, Unmeasurable
-from multigan.core.results_table import Table
+from multigan.core.modules import sample_batch
+from multigan.core.protocols import Batch, Dataset, EvaluationSkipped, Generator
+from multigan.core.results_table import ResultsTable
 from multigan.image.metrics import image_metrics
-from multigan.image.metrics.balanced_subsets import matched
+from multigan.image.metrics.balanced_subsets import class_balanced_subsets
 from multigan.image.metrics.feature_extractors import (
     AUTO,
     CLASSIFIER,
     FEATURES,
-    ChannelExtractor,
     Extractor,
+    PerChannelExtractor,
     extractor_for,
-    open_extractor,
+    get_extractor,
 )
-from multigan.image.metrics.mode_coverage import coverage
-from multigan.image.metrics.path_length import path_figures
-from multigan.image.spec import quantised
+from multigan.image.metrics.mode_coverage import mode_coverage
+from multigan.image.metrics.path_length import path_length
+from multigan.image.spec import quantize
 
 if TYPE_CHECKING:
     from multigan.image.domain import ImageDomain
@@ -36,23 +36,23 @@ COUNTED_TOGETHER = 512  # stacks whose classes are read together
 MODEL = "this model"
 
 
-class Eyes(NamedTuple):
+class FeatureExtractors(NamedTuple):
     """What the pictures of a set are seen with."""
 
     extractor: Any
     classifier: Extractor | None  # of whole pictures
-    channels: ChannelExtractor | None  # of every channel, where the data are stacks
+    channels: PerChannelExtractor | None  # of every channel, where the data are stacks
 
 
 def evaluate(
     domain: ImageDomain,
     generator: Generator,
-    data: Data,
+    data: Dataset,
     rng: torch.Generator,
     cache: Path,
     extractor: str = AUTO,
     most: int = COMPARED,
-) -> Table:
+) -> ResultsTable:
     """Measure training pictures, other held-out ones, a Gaussian per class and this model.
 
     All rows are held against `data`, a held-out split, at one count, `most` at most. Helper
@@ -64,26 +64,29 @@ def evaluate(
     if judge is not None:
         return judge(generator, rng)
     train = data.split("train")
-    real, other, known = matched([data, _another_split(data), train], most)
+    real, other, known = class_balanced_subsets([data, _another_split(data), train], most)
     n = len(real.x)
     if n <= FEATURES:
-        raise Unmeasurable(
+        raise EvaluationSkipped(
             f"{n} pictures to measure with; wanted more than {FEATURES} in each split"
         )
-    (memory,) = matched([train], image_metrics.REMEMBERED)
-    (remembered,) = matched([getattr(train, "layers", train)], image_metrics.REMEMBERED)
+    (memory,) = class_balanced_subsets([train], image_metrics.REMEMBERED)
+    (remembered,) = class_balanced_subsets(
+        [getattr(train, "layers", train)], image_metrics.REMEMBERED
+    )
     eyes = _open_eyes(domain, train, extractor, cache)
     drawn = {
         "real (train)": known,
         "real (held out)": other,
         _baseline_name(domain): image_metrics.gaussian_baseline(memory, real.condition, n, rng),
-        MODEL: draw(generator, n, rng, real.condition),
+        MODEL: sample_images(generator, n, rng, real.condition),
     }
-    reference = image_metrics.refer_to(eyes.extractor, real, remembered.x, eyes.classifier)
+    reference = image_metrics.make_reference(eyes.extractor, real, remembered.x, eyes.classifier)
     rows = {
-        name: image_metrics.measure(reference, quantised(row), rng) for name, row in drawn.items()
+        name: image_metrics.image_metrics(reference, quantize(row), rng)
+        for name, row in drawn.items()
     }
-    rows[MODEL] |= path_figures(generator, eyes.extractor.features, real.condition, rng)
+    rows[MODEL] |= path_length(generator, eyes.extractor.features, real.condition, rng)
     notes = _notes(domain, eyes, real, len(remembered.x))
     if eyes.channels is not None:
         _count_modes(rows, eyes.channels, generator, data, rng)
@@ -93,10 +96,12 @@ def evaluate(
         name: {"kernel": (row["kernel"] - spreads[name], row["kernel"] + spreads[name])}
         for name, row in rows.items()
     }
-    return Table(rows, notes, intervals)
+    return ResultsTable(rows, notes, intervals)
 
 
-def draw(generator: Generator, n: int, rng: torch.Generator, labels: Tensor | None) -> Batch:
+def sample_images(
+    generator: Generator, n: int, rng: torch.Generator, labels: Tensor | None
+) -> Batch:
     """`n` pictures (n, C, H, W) of a generator, of the classes `labels` (n,) if there are any.
 
     Raises ValueError for values that are not finite: as bytes they would pass for pictures.
@@ -104,30 +109,32 @@ def draw(generator: Generator, n: int, rng: torch.Generator, labels: Tensor | No
     counts = torch.arange(n).split(DRAWN_TOGETHER)
     wishes = [None] * len(counts) if labels is None else labels.split(DRAWN_TOGETHER)
     runs = zip(counts, wishes, strict=True)
-    x = torch.cat([sample_once(generator, len(count), rng, wish) for count, wish in runs])
+    x = torch.cat([sample_batch(generator, len(count), rng, wish) for count, wish in runs])
     if not x.isfinite().all():
         raise ValueError("the generator draws values that are not finite; its training diverged")
     return Batch(x, labels)
 
 
-def _open_eyes(domain: ImageDomain, train: Any, wish: str, cache: Path) -> Eyes:
+def _open_eyes(domain: ImageDomain, train: Any, wish: str, cache: Path) -> FeatureExtractors:
     """The extractor that is wished for, and the classifiers that the data make possible."""
     layers, shape, classes = getattr(train, "layers", None), domain.shape, len(domain.labels)
     classifier = extractor_for(train, shape, classes, cache) if classes else None
     if layers is None:
-        return Eyes(open_extractor(wish, train, shape, classes, cache), classifier, None)
+        return FeatureExtractors(
+            get_extractor(wish, train, shape, classes, cache), classifier, None
+        )
     grey = layers.domain
-    channels = ChannelExtractor(
+    channels = PerChannelExtractor(
         extractor_for(layers, grey.shape, len(grey.labels), cache), domain.channels
     )
     if wish in (AUTO, CLASSIFIER):
-        return Eyes(channels, None, channels)
-    return Eyes(open_extractor(wish, train, shape, 0, cache), None, channels)
+        return FeatureExtractors(channels, None, channels)
+    return FeatureExtractors(get_extractor(wish, train, shape, 0, cache), None, channels)
 
 
 def _count_modes(
     rows: dict[str, dict[str, float]],
-    eyes: ChannelExtractor,
+    eyes: PerChannelExtractor,
     generator: Generator,
     data: Any,
     rng: torch.Generator,
@@ -139,17 +146,17 @@ def _count_modes(
     stacks = {
         "real (train)": lambda run: train.batch(run % len(train)).x,
         "real (held out)": lambda run: data.batch(run).x,
-        MODEL: lambda run: draw(generator, len(run), rng, None).x,
+        MODEL: lambda run: sample_images(generator, len(run), rng, None).x,
     }
     for name, stack in stacks.items():
         runs = torch.arange(n).split(COUNTED_TOGETHER)
         seen = [
-            image_metrics.in_chunks(eyes.classes, quantised(Batch(stack(run))).x) for run in runs
+            image_metrics.in_chunks(eyes.classes, quantize(Batch(stack(run))).x) for run in runs
         ]
-        rows[name] |= coverage(torch.cat(seen), shares)
+        rows[name] |= mode_coverage(torch.cat(seen), shares)
 
 
-def _another_split(data: Data) -> Data:
+def _another_split(data: Dataset) -> Dataset:
     """The held-out split that `data` is not: "test", unless it is that one."""
     test = data.split("test")
     return data.split("valid") if test.fingerprint == data.fingerprint else test
@@ -159,7 +166,9 @@ def _baseline_name(domain: ImageDomain) -> str:
     return "Gaussian per class" if domain.labels else "one Gaussian"
 
 
-def _notes(domain: ImageDomain, eyes: Eyes, real: Batch, known: int) -> tuple[str, ...]:
+def _notes(
+    domain: ImageDomain, eyes: FeatureExtractors, real: Batch, known: int
+) -> tuple[str, ...]:
     """What the rows and columns of the table are."""
     n, k, wide = len(real.x), image_metrics.NEIGHBOURS, eyes.extractor.width
     right = "" if eyes.classifier is None else _accuracy(eyes.classifier, real)
@@ -179,7 +188,7 @@ def _notes(domain: ImageDomain, eyes: Eyes, real: Batch, known: int) -> tuple[st
         "ones; about 1 is right, 0 is copying; novelty_auc: the chance that it is the larger one "
         "of the two, .5 is right",
         f"copied: nearer to a training picture, twins: nearer to each other, than all but "
-        f"{image_metrics.RARE:.0%} of the held-out ones",
+        f"{image_metrics.QUANTILE:.0%} of the held-out ones",
         "path_length: squared change of the features along a path between latents, in place of "
         "LPIPS; path_ratio: over that of a straight line, whose 1 is the least",
     ]
@@ -192,14 +201,15 @@ def _notes(domain: ImageDomain, eyes: Eyes, real: Batch, known: int) -> tuple[st
 
 
 def _accuracy(classifier: Extractor, real: Batch) -> str:
-    return f" (the classes' classifier is {image_metrics.agreement(classifier, real):.2%} right)"
+    accuracy = image_metrics.classifier_accuracy(classifier, real)
+    return f" (the classes' classifier is {accuracy:.2%} right)"
 
 
-def _mode_notes(eyes: ChannelExtractor, data: Any) -> tuple[str, ...]:
+def _mode_notes(eyes: PerChannelExtractor, data: Any) -> tuple[str, ...]:
     """What the counted modes are of."""
     n, modes = len(data), len(data.layers.domain.labels) ** eyes.channels
     grey = data.layers.batch(torch.arange(len(data.layers)))
-    right = image_metrics.agreement(eyes.layer, grey)
+    right = image_metrics.classifier_accuracy(eyes.layer, grey)
     return (
         f"modes: of {modes:,} triples, seen in {n:,} stacks of every row (real (held out): this "
         f"split's); every channel is read by a classifier of the training pictures, {right:.2%} "

@@ -20,11 +20,11 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.core.fitting import build_seeded, fit
-from multigan.core.protocols import Batch, Data
+from multigan.core.fitting import build_with_seed, fit
+from multigan.core.protocols import Batch, Dataset
 from multigan.core.rng import keyed_rng
-from multigan.image.metrics.balanced_subsets import CHUNK, matched
-from multigan.image.spec import to_bytes
+from multigan.image.metrics.balanced_subsets import CHUNK, class_balanced_subsets
+from multigan.image.spec import to_uint8
 from multigan.storage.files import write_atomically
 
 FEATURES = 32  # width of our own networks' penultimate layer; sets must be larger
@@ -90,7 +90,7 @@ class Extractor(nn.Module):
         self.scale.copy_(raw.std(0).clamp(min=1e-6))
 
 
-class ChannelExtractor(nn.Module):
+class PerChannelExtractor(nn.Module):
     """A grey picture's extractor, applied to every channel of a stack of grey pictures."""
 
     def __init__(self, layer: Extractor, channels: int) -> None:
@@ -112,7 +112,7 @@ class ChannelExtractor(nn.Module):
         return self.layer(x.flatten(0, 1)[:, None]).argmax(1).unflatten(0, x.shape[:2])
 
 
-class FileExtractor(nn.Module):
+class TorchScriptExtractor(nn.Module):
     """A network of the user's: a TorchScript file that takes colour pictures as bytes.
 
     It is given uint8 (B, 3, H, W), grey repeated three times, at the size of the pictures, and
@@ -133,7 +133,7 @@ class FileExtractor(nn.Module):
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, F). Raises ValueError if the network answers otherwise."""
-        pixels = to_bytes(x).expand(-1, 3, -1, -1)
+        pixels = to_uint8(x).expand(-1, 3, -1, -1)
         try:
             found = self.body(pixels, **self.wishes)
         except RuntimeError as error:
@@ -146,9 +146,9 @@ class FileExtractor(nn.Module):
         return found.flatten(1).float()
 
 
-def open_extractor(
-    wish: str, train: Data, shape: tuple[int, int, int], classes: int, cache: Path
-) -> Extractor | FileExtractor:
+def get_extractor(
+    wish: str, train: Dataset, shape: tuple[int, int, int], classes: int, cache: Path
+) -> Extractor | TorchScriptExtractor:
     """The extractor that `wish` names: auto, classifier, random, random:SEED, or a file.
 
     auto is the classifier of the training split where that has classes, else the random network.
@@ -166,11 +166,11 @@ def open_extractor(
         raise ValueError(
             f"no extractor {wish!r}; known: auto, classifier, random, random:SEED, a file"
         )
-    return FileExtractor(file, shape)
+    return TorchScriptExtractor(file, shape)
 
 
 def extractor_for(
-    train: Data, shape: tuple[int, int, int], classes: int, cache: Path, seed: int = 0
+    train: Dataset, shape: tuple[int, int, int], classes: int, cache: Path, seed: int = 0
 ) -> Extractor:
     """The extractor of a training split of (C, H, W) pictures, from `cache` or made and kept there.
 
@@ -178,14 +178,14 @@ def extractor_for(
     split's bytes only, never on the caller's random state. A file that cannot be read is replaced.
     """
     rng = keyed_rng("image extractor", *([seed] if seed else []))
-    extractor = build_seeded(lambda: Extractor(*shape, classes, seed), rng)
+    extractor = build_with_seed(lambda: Extractor(*shape, classes, seed), rng)
     file = cache / f"image-extractor-{_key(extractor, train, seed)}.safetensors"
     try:
         extractor.load_state_dict(load_file(file))
     except (FileNotFoundError, SafetensorError):
         if classes:
             _train(extractor, train, rng)
-        extractor.standardise(matched([train], STANDARDISED)[0].x)
+        extractor.standardise(class_balanced_subsets([train], STANDARDISED)[0].x)
         _store(extractor, file)
     return extractor.eval()
 
@@ -207,14 +207,14 @@ def _stage(channels: int, wide: int, kernel: int, stride: int) -> nn.Module:
     return nn.Sequential(convolution, nn.GroupNorm(1, wide), nn.ReLU())
 
 
-def _key(extractor: Extractor, train: Data, seed: int) -> str:
+def _key(extractor: Extractor, train: Dataset, seed: int) -> str:
     """24 hex digits of all that decides the weights."""
     made_of = [train.fingerprint, str(extractor), STEPS, BATCH, LR, SMOOTHING, EXTRACTOR_VERSION]
     content = json.dumps([*made_of, *([seed] if seed else [])])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 
-def _train(extractor: Extractor, train: Data, rng: torch.Generator) -> None:
+def _train(extractor: Extractor, train: Dataset, rng: torch.Generator) -> None:
     """Fit the classifier to the training split."""
 
     def batches(rng: torch.Generator) -> Batch:

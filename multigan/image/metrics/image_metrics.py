@@ -20,7 +20,9 @@ from multigan.image.metrics.feature_extractors import Extractor
 NEIGHBOURS = 5  # k of precision, recall, density and coverage
 REMEMBERED = 10_000  # training pictures that a sample is held against, at most
 SUBSETS = 100  # pairs of halves that the kernel distance's spread is taken from
-RARE = 0.01  # the share of real pictures that lie nearer to another one than this counts as near
+QUANTILE = (
+    0.01  # the share of real pictures that lie nearer to another one than this counts as near
+)
 
 
 class Reference(NamedTuple):
@@ -35,7 +37,7 @@ class Reference(NamedTuple):
     apart: Tensor  # (N,) and to the nearest other one among themselves
 
 
-def refer_to(
+def make_reference(
     extractor: Any, real: Batch, memory: Tensor, classifier: Extractor | None = None
 ) -> Reference:
     """The reference made of held-out pictures `real` and of training pictures `memory`."""
@@ -46,7 +48,7 @@ def refer_to(
     )
 
 
-def measure(reference: Reference, fake: Batch, rng: torch.Generator) -> dict[str, float]:
+def image_metrics(reference: Reference, fake: Batch, rng: torch.Generator) -> dict[str, float]:
     """Every figure of `fake` against as many real pictures.
 
     `x` (N, C, H, W) in [-1, 1], quantised alike; the condition is labels (N,), of a fake the class
@@ -62,12 +64,12 @@ def measure(reference: Reference, fake: Batch, rng: torch.Generator) -> dict[str
         **fidelity.precision_recall(known, features, NEIGHBOURS)._asdict(),
         **fidelity.density_coverage(known, features, NEIGHBOURS)._asdict(),
         "diversity": _ratio(within_class_sd(fake), within_class_sd(real)),
-        **memorisation(reference, fake.x),
+        **memorization_metrics(reference, fake.x),
     }
     return values
 
 
-def memorisation(reference: Reference, fake: Tensor) -> dict[str, float]:
+def memorization_metrics(reference: Reference, fake: Tensor) -> dict[str, float]:
     """How fakes (N, C, H, W) lie to the training pictures, and to each other, in pixels.
 
     novelty: median distance to the nearest training picture, over that of held-out ones; copying 0.
@@ -78,19 +80,19 @@ def memorisation(reference: Reference, fake: Tensor) -> dict[str, float]:
     nearest, real = nearest_distances(fake, reference.memory), reference.nearest
     return {
         "novelty": _ratio(float(nearest.median()), float(real.median())),
-        "novelty_auc": chance_larger(nearest, real),
+        "novelty_auc": auc(nearest, real),
         "copied": _share_below(nearest, real),
         "twins": _share_below(distances_within(fake), reference.apart),
     }
 
 
-def agreement(classifier: Extractor, pictures: Batch) -> float:
+def classifier_accuracy(classifier: Extractor, pictures: Batch) -> float:
     """The share of pictures that the classifier puts into the class of their label."""
     found = in_chunks(classifier, pictures.x).argmax(1)
     return float((found == pictures.condition).double().mean())
 
 
-def class_frechets(
+def intra_class_frechet(
     real: Tensor, fake: Tensor, real_labels: Tensor, fake_labels: Tensor
 ) -> dict[int, float]:
     """The Frechet distance of the features within each class that both sets hold twice or more."""
@@ -139,7 +141,7 @@ def distances_within(pictures: Tensor) -> Tensor:
     return torch.cat(found)
 
 
-def chance_larger(values: Tensor, others: Tensor) -> float:
+def auc(values: Tensor, others: Tensor) -> float:
     """The chance that one of `values` exceeds one of `others`, ties counted half: the AUC."""
     ordered = others.sort().values
     below = torch.searchsorted(ordered, values)
@@ -174,10 +176,10 @@ def _class_figures(reference: Reference, fake: Batch, features: Tensor) -> dict[
     if fake.condition is None:
         return {}
     sets = (reference.features, features, reference.real.condition, fake.condition)
-    of_class = class_frechets(*sets).values()
+    of_class = intra_class_frechet(*sets).values()
     found = {"class_frechet": sum(of_class) / len(of_class)} if of_class else {}
     if reference.classifier is not None:
-        found = {"class_agreement": agreement(reference.classifier, fake), **found}
+        found = {"class_agreement": classifier_accuracy(reference.classifier, fake), **found}
     return found
 
 
@@ -191,7 +193,7 @@ def _kernel(real: Tensor, fake: Tensor, rng: torch.Generator) -> dict[str, float
 
 def _share_below(values: Tensor, real: Tensor) -> float:
     """The share of `values` below the quantile of `real` that a share RARE of it lies below."""
-    least = real.double().quantile(RARE)
+    least = real.double().quantile(QUANTILE)
     return float((values.double() < least).double().mean())
 
 

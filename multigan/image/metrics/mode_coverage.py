@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def coverage(classes: Tensor, shares: Tensor) -> dict[str, float]:
+def mode_coverage(classes: Tensor, shares: Tensor) -> dict[str, float]:
     """What stacks of the `classes` (N, D) int64 cover, given the source's class shares (K,).
 
     modes: tuples of classes that were seen, of K^D; mode_kl: KL(seen || all equally often) in nats;

@@ -15,16 +15,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.core.modules import device_of, evaluating
+from multigan.core.modules import device_of, eval_mode
 from multigan.core.protocols import Condition
 from multigan.core.trees import tree_map
 
 STEP = 1e-4  # of t in [0, 1], between the two pictures that are compared
-PLACES, WALKS = 16, 32  # values of t, and paths at each
+PLACES, NUM_PATHS = 16, 32  # values of t, and paths at each
 
 
 @torch.no_grad()
-def path_figures(
+def path_length(
     generator: Any,
     features: Callable[[Tensor], Tensor],
     labels: Tensor | None,
@@ -40,7 +40,7 @@ def path_figures(
     if not hasattr(generator, "interpolate"):
         return {}
     moved, apart = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-    with evaluating(generator), whole_float32():
+    with eval_mode(generator), no_tf32():
         for place in range(PLACES):
             t = (place + float(torch.rand((), generator=rng))) / PLACES * (1 - STEP)
             walk = _walk(generator, features, _labels(labels, place), rng)
@@ -50,7 +50,7 @@ def path_figures(
 
 
 @contextmanager
-def whole_float32() -> Iterator[None]:
+def no_tf32() -> Iterator[None]:
     """A block in which no convolution on a GPU shortens its float32 inputs (to TF32's 10 bits)."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
@@ -69,7 +69,7 @@ def _walk(
     def to_device(leaf: Tensor) -> Tensor:
         return leaf.to(device)
 
-    a, b = (tree_map(to_device, generator.sample_latent(WALKS, rng)) for _ in range(2))
+    a, b = (tree_map(to_device, generator.sample_latent(NUM_PATHS, rng)) for _ in range(2))
     condition = tree_map(to_device, labels)
 
     def at(t: float) -> Tensor:
@@ -82,7 +82,7 @@ def _labels(labels: Tensor | None, place: int) -> Tensor | None:
     """WALKS of the labels, others for each place."""
     if labels is None:
         return None
-    return labels[(torch.arange(WALKS) * len(labels) // WALKS + place) % len(labels)]
+    return labels[(torch.arange(NUM_PATHS) * len(labels) // NUM_PATHS + place) % len(labels)]
 
 
 def _squared(ends: Tensor, starts: Tensor) -> Tensor:

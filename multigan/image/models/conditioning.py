@@ -12,7 +12,7 @@ from multigan.image.models.layers import (
 PARALLEL = 1e-6  # sine of an angle below which slerp is linear
 
 
-def with_label(
+def concat_label_embedding(
     latent: Tensor, condition: Tensor | None, label: nn.Embedding | None, classes: int | None
 ) -> Tensor:
     """`latent` (B, Z), followed by the embedding of its label if there are classes.
@@ -23,7 +23,7 @@ def with_label(
     return latent if label is None else torch.cat([latent, label(condition)], dim=1)
 
 
-def between_labels(
+def interpolate_labels(
     latent: Tensor, start: Tensor, end: Tensor, t: float, label: nn.Embedding | None
 ) -> Tensor:
     """`latent` (B, Z), followed by what lies at share `t` between two labels' embeddings.

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from multigan.core.modules import in_float32
-from multigan.core.serialization import part
-from multigan.image.models.conditioning import between_labels, slerp, with_label
+from multigan.core.serialization import component
+from multigan.image.models.conditioning import concat_label_embedding, interpolate_labels, slerp
 from multigan.image.models.layers import (
     check_labels,
     check_picture,
     check_widths,
-    growth,
     label_embedding,
-    with_spread,
+    minibatch_stddev,
+    resolution_pyramid,
 )
-from multigan.image.models.r3gan import bound_slopes, grow, shrink
+from multigan.image.models.r3gan import apply_spectral_norm, downsample_stage, upsample_stage
 
 
-@part
+@component
 class DCGANDiscriminator(nn.Module):
     """The discriminator of DCGAN: convolutions with stride 2, leaky ReLU, then one linear map.
 
@@ -56,14 +56,17 @@ class DCGANDiscriminator(nn.Module):
         super().__init__()
         if norm not in ("none", "spectral", "batch"):
             raise ValueError(f"norm is {norm!r}; wanted 'none', 'spectral' or 'batch'")
-        self.growth = growth(resolution, at_least=1)
+        self.growth = resolution_pyramid(resolution, at_least=1)
         check_widths(widths, self.growth.doublings, resolution)
         self.channels, self.classes = channels, classes
-        self.stddev_group, self.couples_batch = stddev_group, norm == "batch" or stddev_group > 0
+        self.stddev_group, self.uses_batch_statistics = (
+            stddev_group,
+            norm == "batch" or stddev_group > 0,
+        )
         outputs = tuple(reversed(widths))
-        layers = shrink(channels, outputs[0], batch_norm=False)
+        layers = downsample_stage(channels, outputs[0], batch_norm=False)
         for before, width in itertools.pairwise(outputs):
-            layers += shrink(before, width, norm == "batch")
+            layers += downsample_stage(before, width, norm == "batch")
         self.body = nn.Sequential(*layers)
         wide = (widths[0] + (stddev_group > 0)) * math.prod(self.growth.start)
         self.head = nn.Linear(wide, 1, bias=False)  # a relativistic loss could not move a bias
@@ -72,13 +75,13 @@ class DCGANDiscriminator(nn.Module):
             if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):
                 nn.init.normal_(layer.weight, std=DCGAN_STD)
         if norm == "spectral":
-            bound_slopes(self)
+            apply_spectral_norm(self)
 
     def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """What the last linear map sees: (B, 16 widths[0] or more); the labels play no part."""
         check_picture(x, self.channels, self.growth.size)
         h = self.body(self.growth.extend(x))  # (B, widths[0], 4, 4), or more
-        return (with_spread(h, self.stddev_group) if self.stddev_group > 0 else h).flatten(1)
+        return (minibatch_stddev(h, self.stddev_group) if self.stddev_group > 0 else h).flatten(1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, C, H, W), labels (B,) -> logits (B,)."""
@@ -91,7 +94,7 @@ class DCGANDiscriminator(nn.Module):
 DCGAN_STD = 0.02  # of all initial weights (Radford et al. 2016, section 3)
 
 
-@part
+@component
 class DCGANGenerator(nn.Module):
     """The generator of DCGAN: transposed convolutions with stride 2, batch norm, ReLU, tanh.
 
@@ -121,14 +124,16 @@ class DCGANGenerator(nn.Module):
         super().__init__()
         if norm not in ("batch", "none"):
             raise ValueError(f"norm is {norm!r}; wanted 'batch' or 'none'")
-        self.growth = growth(resolution, at_least=1)
+        self.growth = resolution_pyramid(resolution, at_least=1)
         check_widths(widths, self.growth.doublings, resolution)
         self.latent_dim, self.classes = latent_dim, classes
         self.label = None if classes is None else label_embedding(classes, latent_dim)
         inputs = latent_dim * (1 if classes is None else 2)
         layers: list[nn.Module] = []
         for stage, (before, width) in enumerate(zip((inputs, *widths), widths, strict=False)):
-            layers += grow(before, width, norm, start=None if stage else self.growth.start)
+            layers += upsample_stage(
+                before, width, norm, start=None if stage else self.growth.start
+            )
         self.body = nn.Sequential(*layers)
         self.to_picture = nn.ConvTranspose2d(widths[-1], channels, 4, stride=2, padding=1)
         for layer in (*self.body, self.to_picture):
@@ -141,11 +146,11 @@ class DCGANGenerator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, Z), labels (B,) -> (B, C, H, W) in [-1, 1]."""
-        return self._draw(with_label(latent, condition, self.label, self.classes))
+        return self._draw(concat_label_embedding(latent, condition, self.label, self.classes))
 
-    def morph(self, latent: Tensor, start: Tensor, end: Tensor, t: float) -> Tensor:
+    def interpolate_condition(self, latent: Tensor, start: Tensor, end: Tensor, t: float) -> Tensor:
         """Pictures (B, C, H, W) at share `t` of the way between labels: see `between_labels`."""
-        return self._draw(between_labels(latent, start, end, t, self.label))
+        return self._draw(interpolate_labels(latent, start, end, t, self.label))
 
     def _draw(self, z: Tensor) -> Tensor:
         """(B, Z) or, with the label's embedding, (B, 2 Z) -> (B, C, H, W)."""

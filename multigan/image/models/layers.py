@@ -10,14 +10,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import conv2d, conv_transpose2d, leaky_relu, pad
 
-SMALLEST_SIDE = 4  # pixels: every network here starts, or ends, at 4x4 or a little more
-LEAK = 0.2  # slope of the leaky ReLU below zero
-LEAK_GAIN = math.sqrt(2 / (1 + LEAK**2))  # keeps the variance through it (He et al. 2015, eq. 14)
+MIN_RESOLUTION = 4  # pixels: every network here starts, or ends, at 4x4 or a little more
+LEAKY_SLOPE = 0.2  # slope of the leaky ReLU below zero
+LEAK_GAIN = math.sqrt(
+    2 / (1 + LEAKY_SLOPE**2)
+)  # keeps the variance through it (He et al. 2015, eq. 14)
 FLOAT32_ONLY = ("cpu",)  # devices on which bf16 is many times slower
 SPREAD_FLOOR = 1e-8  # under the root: its slope at zero is not a number
 
 
-class Growth(NamedTuple):
+class ResolutionPyramid(NamedTuple):
     """How a picture grows: from its smallest stage by doublings to a little more than its size."""
 
     doublings: int
@@ -40,24 +42,26 @@ class Growth(NamedTuple):
         return pad(x, self.borders) if any(self.borders) else x
 
 
-def growth(resolution: int | Sequence[int], at_least: int = 0) -> Growth:
+def resolution_pyramid(resolution: int | Sequence[int], at_least: int = 0) -> ResolutionPyramid:
     """How a picture of `resolution` pixels a side, or (height, width), is reached from 4 and more.
 
     The shorter side of the smallest stage is 4 to 8 pixels, and 4 where the side is 4 * 2^k.
     Raises ValueError for a picture that is too small for `at_least` doublings.
     """
     size = (resolution,) * 2 if isinstance(resolution, int) else tuple(resolution)
-    smallest = SMALLEST_SIDE * 2**at_least
+    smallest = MIN_RESOLUTION * 2**at_least
     if len(size) != 2 or min(size) < smallest:
         raise ValueError(f"resolution is {resolution}; wanted {smallest} pixels or more a side")
-    doublings = int(math.log2(min(size) / SMALLEST_SIDE))
+    doublings = int(math.log2(min(size) / MIN_RESOLUTION))
     height, width = (math.ceil(side / 2**doublings) for side in size)
-    return Growth(doublings, (height, width), size)
+    return ResolutionPyramid(doublings, (height, width), size)
 
 
 def stage_widths(width: int, resolution: int | Sequence[int]) -> list[int]:
     """Channels of each stage, the smallest first: `width` before the last doubling, then twice."""
-    return [width * 2**stage for stage in reversed(range(growth(resolution, 1).doublings))]
+    return [
+        width * 2**stage for stage in reversed(range(resolution_pyramid(resolution, 1).doublings))
+    ]
 
 
 def check_widths(widths: Sequence[int], wanted: int, resolution: int | Sequence[int]) -> None:
@@ -94,7 +98,7 @@ def check_labels(condition: Tensor | None, classes: int | None, n: int) -> None:
         raise ValueError(f"condition is {got}; wanted torch.int64 ({n},)")
 
 
-def scaled_normal_(weight: Tensor, gain: float = 1.0, fan_in: int | None = None) -> Tensor:
+def fan_in_normal_(weight: Tensor, gain: float = 1.0, fan_in: int | None = None) -> Tensor:
     """Fill `weight` (out, in, ...) from N(0, (gain / sqrt(fan_in))^2) and return it.
 
     `fan_in` is what feeds one output, in / groups * kernel area, unless given.
@@ -109,7 +113,7 @@ def convolution(
     """A convolution with weights from `scaled_normal_` and biases 0; odd kernels keep the size."""
     padding = kernel // 2 if kernel % 2 else 0
     layer = Convolution(inputs, outputs, kernel, padding=padding, groups=groups, bias=bias)
-    scaled_normal_(layer.weight, gain)
+    fan_in_normal_(layer.weight, gain)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
     return layer
@@ -124,7 +128,7 @@ class Convolution(nn.Conv2d):
         return self._conv_forward(x, self.weight.to(x.dtype), bias)
 
 
-class Cast(nn.Module):
+class CastDtype(nn.Module):
     """From here on a network trains in `dtype`; in eval() and on FLOAT32_ONLY nothing changes.
 
     What is sampled and measured is then float32 everywhere, and of a CPU and a GPU the same.
@@ -146,7 +150,7 @@ def check_bf16_stages(bf16_stages: int, stages: int) -> None:
         raise ValueError(f"bf16_stages is {bf16_stages}; wanted 0 to {stages - 1}, of {stages}")
 
 
-def with_spread(h: Tensor, group: int) -> Tensor:
+def minibatch_stddev(h: Tensor, group: int) -> Tensor:
     """One more channel: how much the samples of a group differ, the same number in all its cells.
 
     It is the standard deviation over the group of each feature at each place, averaged. A group has
@@ -163,24 +167,24 @@ def with_spread(h: Tensor, group: int) -> Tensor:
     return torch.cat([h, column], dim=1)
 
 
-def collapse(channels: int, size: tuple[int, int]) -> nn.Conv2d:
+def global_depthwise_conv(channels: int, size: tuple[int, int]) -> nn.Conv2d:
     """A depthwise convolution of a whole picture: (B, C, *size) -> (B, C, 1, 1)."""
     layer = nn.Conv2d(channels, channels, size, groups=channels, bias=False)
-    scaled_normal_(layer.weight)
+    fan_in_normal_(layer.weight)
     return layer
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
     """A bias-free linear map that keeps the variance."""
     layer = nn.Linear(inputs, outputs, bias=False)
-    scaled_normal_(layer.weight)
+    fan_in_normal_(layer.weight)
     return layer
 
 
 def label_embedding(classes: int, width: int, gain: float = 1.0) -> nn.Embedding:
     """A bias-free linear map of the one-hot label (fan-in `classes`), as a table."""
     layer = nn.Embedding(classes, width)
-    scaled_normal_(layer.weight, gain, fan_in=classes)
+    fan_in_normal_(layer.weight, gain, fan_in=classes)
     return layer
 
 
@@ -208,8 +212,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
-        h = leaky_relu(self.expand(x), LEAK)  # (B, 2C, H, W)
-        h = leaky_relu(self.spatial(h), LEAK)
+        h = leaky_relu(self.expand(x), LEAKY_SLOPE)  # (B, 2C, H, W)
+        h = leaky_relu(self.spatial(h), LEAKY_SLOPE)
         return x + self.project(h)
 
 
@@ -227,7 +231,7 @@ class Downsample(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        self.register_buffer("kernel", low_pass(), persistent=False)  # (4, 4)
+        self.register_buffer("kernel", binomial_filter(), persistent=False)  # (4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H / 2, W / 2)."""
@@ -246,7 +250,7 @@ class Upsample(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        self.register_buffer("kernel", 4 * low_pass(), persistent=False)  # (4, 4)
+        self.register_buffer("kernel", 4 * binomial_filter(), persistent=False)  # (4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
@@ -254,7 +258,7 @@ class Upsample(nn.Module):
         return conv_transpose2d(x, kernel, stride=2, padding=1, groups=self.channels)
 
 
-def low_pass() -> Tensor:
+def binomial_filter() -> Tensor:
     """The separable binomial filter [1, 3, 3, 1] / 8 in two dimensions: (4, 4), sum 1."""
     taps = torch.tensor([1.0, 3.0, 3.0, 1.0]) / 8
     return torch.outer(taps, taps)

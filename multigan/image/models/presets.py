@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from multigan.core.recipe import Schedule
 from multigan.image.domain import ImageDomain
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
-from multigan.image.models.layers import growth, stage_widths
-from multigan.image.models.r3gan import R3Discriminator, R3Generator
+from multigan.image.models.layers import resolution_pyramid, stage_widths
+from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
 
-Pair = tuple[Any, Any]  # a generator and its discriminator
+NetworkPair = tuple[Any, Any]  # a generator and its discriminator
 
 
 class Preset(NamedTuple):
@@ -36,7 +36,7 @@ class Preset(NamedTuple):
     augment_p: float  # at the end
     lr_left: float = 0.25  # of the learning rate, after the burn-in; 1 for a constant one
 
-    def pair(self, domain: ImageDomain) -> Pair:
+    def pair(self, domain: ImageDomain) -> NetworkPair:
         """The two networks, for the channels and classes of `domain`.
 
         Raises ValueError for pictures of another size.
@@ -47,8 +47,8 @@ class Preset(NamedTuple):
         classes, bf16 = len(domain.labels) or None, self.bf16_stages
         sizes = (self.resolution, domain.channels, self.widths, self.blocks, self.group_size)
         return (
-            R3Generator(*sizes, classes=classes, bf16_stages=bf16),
-            R3Discriminator(*sizes, classes=classes, bf16_stages=bf16),
+            R3GANGenerator(*sizes, classes=classes, bf16_stages=bf16),
+            R3GANDiscriminator(*sizes, classes=classes, bf16_stages=bf16),
         )
 
     def rate(self, lr: float = 2e-4) -> Schedule:
@@ -77,7 +77,7 @@ PRESETS: dict[str, Preset] = {
 }
 
 
-def find_preset(name: str) -> Preset:
+def get_preset(name: str) -> Preset:
     """The preset called `name`; ValueError listing the names for any other."""
     if name not in PRESETS:
         raise ValueError(f"preset {name!r} is unknown; known: {', '.join(PRESETS)}")
@@ -91,7 +91,7 @@ def build_pair(
     latent_dim: int = 64,
     norm: str = "none",
     stddev_group: int = 0,
-) -> Pair:
+) -> NetworkPair:
     """A generator and a discriminator of the family `network` for pictures of any size.
 
     Raises ValueError, listing the known ones, for an unknown family, and for what it cannot have.
@@ -101,7 +101,7 @@ def build_pair(
     return NETWORKS[network](domain, width, latent_dim, norm, stddev_group)
 
 
-def _dcgan(domain: ImageDomain, width: int, latent_dim: int, norm: str, group: int) -> Pair:
+def _dcgan(domain: ImageDomain, width: int, latent_dim: int, norm: str, group: int) -> NetworkPair:
     """Twice the channels at each stage below the one of `width`, at half the resolution."""
     size, classes = domain.resolution, len(domain.labels) or None
     sizes = (size, domain.channels, stage_widths(width, size))
@@ -109,19 +109,19 @@ def _dcgan(domain: ImageDomain, width: int, latent_dim: int, norm: str, group: i
     return generator, DCGANDiscriminator(*sizes, norm, classes, group)
 
 
-def _r3gan(domain: ImageDomain, width: int, latent_dim: int, norm: str, group: int) -> Pair:
+def _r3gan(domain: ImageDomain, width: int, latent_dim: int, norm: str, group: int) -> NetworkPair:
     """`width` more channels at each stage below the largest, one residual block in each."""
     if norm != "none":
         raise ValueError(f"norm is {norm!r}; r3gan has none: its branches start at weights of 0")
     size, classes = domain.resolution, len(domain.labels) or None
-    stages = growth(size).doublings + 1
+    stages = resolution_pyramid(size).doublings + 1
     widths = [width * (stages - stage) for stage in range(stages)]
     sizes = (size, domain.channels, widths, 1, math.gcd(16, 2 * width))
-    generator = R3Generator(*sizes, latent_dim=latent_dim, classes=classes)
-    return generator, R3Discriminator(*sizes, classes=classes, stddev_group=group)
+    generator = R3GANGenerator(*sizes, latent_dim=latent_dim, classes=classes)
+    return generator, R3GANDiscriminator(*sizes, classes=classes, stddev_group=group)
 
 
-NETWORKS: dict[str, Callable[[ImageDomain, int, int, str, int], Pair]] = {
+NETWORKS: dict[str, Callable[[ImageDomain, int, int, str, int], NetworkPair]] = {
     "dcgan": _dcgan,
     "r3gan": _r3gan,
 }

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
 from multigan.core.modules import in_float32
-from multigan.core.serialization import part
-from multigan.image.models.conditioning import between_labels, slerp, with_label
+from multigan.core.serialization import component
+from multigan.image.models.conditioning import concat_label_embedding, interpolate_labels, slerp
 from multigan.image.models.layers import (
-    LEAK,
-    Cast,
+    LEAKY_SLOPE,
+    CastDtype,
     Downsample,
     ResidualBlock,
     Upsample,
@@ -21,17 +21,17 @@ from multigan.image.models.layers import (
     check_labels,
     check_picture,
     check_widths,
-    collapse,
     convolution,
-    growth,
+    global_depthwise_conv,
     label_embedding,
     linear,
-    with_spread,
+    minibatch_stddev,
+    resolution_pyramid,
 )
 
 
-@part
-class R3Generator(nn.Module):
+@component
+class R3GANGenerator(nn.Module):
     """The residual generator of R3GAN: a learned 4x4 basis, scaled by z, grown stage by stage.
 
     The basis is larger for pictures that are not square, or not of 4 * 2^k pixels: see `growth`.
@@ -64,7 +64,7 @@ class R3Generator(nn.Module):
         bf16_stages: int = 0,
     ) -> None:
         super().__init__()
-        self.growth = growth(resolution)
+        self.growth = resolution_pyramid(resolution)
         check_widths(widths, self.growth.doublings + 1, resolution)
         check_bf16_stages(bf16_stages, len(widths))
         self.latent_dim, self.classes = latent_dim, classes
@@ -74,14 +74,14 @@ class R3Generator(nn.Module):
         self.basis = nn.Parameter(torch.randn(widths[0], *self.growth.start))
         layers: list[nn.Module] = []
         for stage, width in enumerate(widths):
-            layers += [Cast(torch.bfloat16)] if stage == len(widths) - bf16_stages else []
+            layers += [CastDtype(torch.bfloat16)] if stage == len(widths) - bf16_stages else []
             if stage > 0:
                 before = widths[stage - 1]
                 layers += [convolution(before, width)] if before != width else []
                 layers += [Upsample(width)]
             depth = blocks * len(widths)
             layers += [ResidualBlock(width, group_size, depth) for _ in range(blocks)]
-        layers += [Cast(torch.float32)] if bf16_stages else []
+        layers += [CastDtype(torch.float32)] if bf16_stages else []
         self.body = nn.Sequential(*layers)
         self.to_picture = convolution(widths[-1], channels)
 
@@ -91,11 +91,11 @@ class R3Generator(nn.Module):
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """(B, Z), labels (B,) -> (B, C, H, W)."""
-        return self._draw(with_label(latent, condition, self.label, self.classes))
+        return self._draw(concat_label_embedding(latent, condition, self.label, self.classes))
 
-    def morph(self, latent: Tensor, start: Tensor, end: Tensor, t: float) -> Tensor:
+    def interpolate_condition(self, latent: Tensor, start: Tensor, end: Tensor, t: float) -> Tensor:
         """Pictures (B, C, H, W) at share `t` of the way between labels: see `between_labels`."""
-        return self._draw(between_labels(latent, start, end, t, self.label))
+        return self._draw(interpolate_labels(latent, start, end, t, self.label))
 
     def _draw(self, z: Tensor) -> Tensor:
         """(B, Z) or, with the label's embedding, (B, 2 Z) -> (B, C, H, W)."""
@@ -111,7 +111,7 @@ class R3Generator(nn.Module):
         return slerp(a, b, t)
 
 
-def grow(
+def upsample_stage(
     inputs: int, outputs: int, norm: str, start: tuple[int, int] | None = None
 ) -> list[nn.Module]:
     """One stage of DCGAN: from 1x1 to `start` where it is given, else twice height and width."""
@@ -121,8 +121,8 @@ def grow(
     return [layer, *([] if bias else [nn.BatchNorm2d(outputs)]), nn.ReLU()]
 
 
-@part
-class R3Discriminator(nn.Module):
+@component
+class R3GANDiscriminator(nn.Module):
     """The residual discriminator of R3GAN: its generator in reverse, without normalisation.
 
     A label enters at the end: the class's embedding, dotted with a linear map of the features.
@@ -153,24 +153,24 @@ class R3Discriminator(nn.Module):
         stddev_group: int = 0,
     ) -> None:
         super().__init__()
-        self.growth, self.channels, self.classes = growth(resolution), channels, classes
+        self.growth, self.channels, self.classes = resolution_pyramid(resolution), channels, classes
         check_widths(widths, self.growth.doublings + 1, resolution)
         check_bf16_stages(bf16_stages, len(widths))
-        self.stddev_group, self.couples_batch = stddev_group, stddev_group > 0
+        self.stddev_group, self.uses_batch_statistics = stddev_group, stddev_group > 0
         depth = blocks * len(widths)
         layers: list[nn.Module] = [convolution(channels, widths[-1])]
-        layers += [Cast(torch.bfloat16)] if bf16_stages else []
+        layers += [CastDtype(torch.bfloat16)] if bf16_stages else []
         for stage, width in reversed(list(enumerate(widths))):
             layers += [ResidualBlock(width, group_size, depth) for _ in range(blocks)]
             if stage > 0:
                 after = widths[stage - 1]
                 layers += [Downsample(width)]
                 layers += [convolution(width, after)] if after != width else []
-            layers += [Cast(torch.float32)] if len(widths) - stage == bf16_stages else []
+            layers += [CastDtype(torch.float32)] if len(widths) - stage == bf16_stages else []
         self.body = nn.Sequential(*layers)
         top = widths[0]
-        seen = top + self.couples_batch
-        self.collapse = collapse(seen, self.growth.start)
+        seen = top + self.uses_batch_statistics
+        self.collapse = global_depthwise_conv(seen, self.growth.start)
         self.head = linear(seen, 1 if classes is None else top)
         self.label = None if classes is None else label_embedding(classes, top, gain=top**-0.5)
 
@@ -179,7 +179,7 @@ class R3Discriminator(nn.Module):
         check_picture(x, self.channels, self.growth.size)
         h = self.body(self.growth.extend(x))  # (B, widths[0], 4, 4), or more
         return self.collapse(
-            with_spread(h, self.stddev_group) if self.couples_batch else h
+            minibatch_stddev(h, self.stddev_group) if self.uses_batch_statistics else h
         ).flatten(1)
 
     def forward(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
@@ -189,13 +189,13 @@ class R3Discriminator(nn.Module):
         return h.squeeze(1) if self.label is None else (h * self.label(condition)).sum(1)
 
 
-def shrink(inputs: int, outputs: int, batch_norm: bool) -> list[nn.Module]:
+def downsample_stage(inputs: int, outputs: int, batch_norm: bool) -> list[nn.Module]:
     """One stage of DCGAN: half the height and width."""
     layer = nn.Conv2d(inputs, outputs, 4, stride=2, padding=1, bias=not batch_norm)
-    return [layer, *([nn.BatchNorm2d(outputs)] if batch_norm else []), nn.LeakyReLU(LEAK)]
+    return [layer, *([nn.BatchNorm2d(outputs)] if batch_norm else []), nn.LeakyReLU(LEAKY_SLOPE)]
 
 
-def bound_slopes(network: nn.Module) -> None:
+def apply_spectral_norm(network: nn.Module) -> None:
     """Divide every weight by its largest singular value: one power iteration per training pass."""
     for layer in list(network.modules()):
         if isinstance(layer, nn.Conv2d | nn.Linear | nn.Embedding):

@@ -15,10 +15,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from multigan.music.formats.musicxml import read_musicxml
-from multigan.music.formats.npz import load_songs, save_songs, split_names
+from multigan.music.formats.npz import load_songs, save_songs, split_by_hash
 from multigan.music.formats.song import Song, Track
 from multigan.music.representations.voices import SATB
-from multigan.storage.files import cache_folder
+from multigan.storage.files import cache_dir
 
 READING = 1  # raise it when a change to the readers changes what they return: caches go by it
 SUFFIXES = (".mxl", ".xml")
@@ -34,11 +34,11 @@ def read_chorales(cache: str | Path | None = None) -> dict[str, Song]:
     Raises ValueError, with the line that installs it, if music21 is missing.
     """
     files = corpus_files()
-    kept = cache_folder(cache) / f"chorales-{_fingerprint(files)}.npz"
+    kept = cache_dir(cache) / f"chorales-{_fingerprint(files)}.npz"
     try:
         return load_songs(kept)
     except ValueError:  # not there yet, or damaged
-        songs = dict(four_voices(files))
+        songs = dict(satb_songs(files))
         save_songs(songs, kept)
         return songs
 
@@ -56,7 +56,7 @@ def corpus_files() -> list[Path]:
     return sorted(files, key=lambda file: _number(file.stem))
 
 
-def four_voices(files: list[Path]) -> Iterator[tuple[str, Song]]:
+def satb_songs(files: list[Path]) -> Iterator[tuple[str, Song]]:
     """The name and the four voices of each file that has exactly one part for each of them.
 
     Other parts (horns, timpani) are left out; so are scores with two sopranos, or with none.
@@ -77,7 +77,7 @@ def split_chorales(songs: Mapping[str, Song]) -> dict[str, dict[str, Song]]:
     Pieces of one work (BWV number) and pieces with the same soprano in any key fall together, so
     no tune of the test split, note for note, was trained on.
     """
-    splits = split_names(_related(songs))
+    splits = split_by_hash(_related(songs))
     return {split: {n: songs[n] for n in songs if n in names} for split, names in splits.items()}
 
 

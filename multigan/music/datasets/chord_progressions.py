@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 import torch
 
-from multigan.music.formats.song import Key
+from multigan.music.formats.song import KeySignature
 from multigan.music.theory import MAJOR, NATURAL_MINOR, OCTAVE
 
 T = TypeVar("T")
@@ -35,12 +35,12 @@ class Chord(NamedTuple):
         return self.root, self.third, self.fifth
 
 
-def draw_key(rng: torch.Generator) -> Key:
+def draw_key(rng: torch.Generator) -> KeySignature:
     """One of the 24 keys, all equally likely."""
-    return Key(pick(range(OCTAVE), rng), chance(0.5, rng))
+    return KeySignature(choose(range(OCTAVE), rng), bernoulli(0.5, rng))
 
 
-def draw_progression(key: Key, slots: Sequence[int], rng: torch.Generator) -> list[Chord]:
+def draw_progression(key: KeySignature, slots: Sequence[int], rng: torch.Generator) -> list[Chord]:
     """One chord from each tick of `slots` to the next, from the tonic to dominant and tonic.
 
     Raises ValueError for fewer than 3 slots' edges: a cadence needs two chords.
@@ -49,39 +49,39 @@ def draw_progression(key: Key, slots: Sequence[int], rng: torch.Generator) -> li
         raise ValueError(f"{len(slots) - 1} chords; wanted 2 or more, for a cadence")
     degrees = [0]
     while len(degrees) < len(slots) - 3:
-        stays = chance(STAY, rng)
-        degrees.append(degrees[-1] if stays else pick(FOLLOWERS[key.minor][degrees[-1]], rng))
+        stays = bernoulli(STAY, rng)
+        degrees.append(degrees[-1] if stays else choose(FOLLOWERS[key.minor][degrees[-1]], rng))
     degrees = [*degrees, 4, 0][-(len(slots) - 1) :]
     edges = zip(slots[:-1], slots[1:], degrees, strict=True)
     return [Chord(start, end, *triad(key, degree)) for start, end, degree in edges]
 
 
-def triad(key: Key, degree: int) -> tuple[int, int, int]:
+def triad(key: KeySignature, degree: int) -> tuple[int, int, int]:
     """The pitch classes on a degree of the scale; the dominant is major in minor keys too."""
     pattern = _pattern(key, leading=degree == 4)
     root, third, fifth = ((key.tonic + pattern[(degree + k) % 7]) % OCTAVE for k in (0, 2, 4))
     return root, third, fifth
 
 
-def scale(key: Key, chord: Chord) -> frozenset[int]:
+def scale(key: KeySignature, chord: Chord) -> frozenset[int]:
     """The pitch classes of the key; its seventh is raised over the dominant of a minor key."""
     leading_tone = (key.tonic - 1) % OCTAVE
     pattern = _pattern(key, leading=leading_tone in chord.tones)
     return frozenset((key.tonic + step) % OCTAVE for step in pattern)
 
 
-def _pattern(key: Key, leading: bool) -> tuple[int, ...]:
+def _pattern(key: KeySignature, leading: bool) -> tuple[int, ...]:
     """Semitones above the tonic."""
     if not key.minor:
         return MAJOR
     return (*NATURAL_MINOR[:-1], 11) if leading else NATURAL_MINOR
 
 
-def pick(options: Sequence[T], rng: torch.Generator) -> T:
+def choose(options: Sequence[T], rng: torch.Generator) -> T:
     """One of the options, all equally likely."""
     return options[int(torch.randint(len(options), (), generator=rng))]
 
 
-def chance(probability: float, rng: torch.Generator) -> bool:
+def bernoulli(probability: float, rng: torch.Generator) -> bool:
     """True with this probability."""
     return float(torch.rand((), generator=rng)) < probability

@@ -27,7 +27,7 @@ VOICES = ("soprano", "alto", "tenor", "bass")
 WINDOW_STEPS, WINDOW_HOP = 32, 16  # two bars of 4/4, and one
 
 
-class Counts(NamedTuple):
+class SplitStatistics(NamedTuple):
     """What tells whether a split is that of the standard file."""
 
     pieces: int
@@ -40,9 +40,9 @@ class Counts(NamedTuple):
 
 
 STANDARD = {
-    "train": Counts(229, 55_228, 411, 100, 516, (60, 52, 46, 36), (81, 74, 69, 66)),
-    "valid": Counts(76, 18_408, 589, 128, 576, (60, 55, 47, 36), (81, 74, 69, 63)),
-    "test": Counts(77, 18_900, 284, 128, 640, (60, 55, 48, 36), (81, 74, 69, 64)),
+    "train": SplitStatistics(229, 55_228, 411, 100, 516, (60, 52, 46, 36), (81, 74, 69, 66)),
+    "valid": SplitStatistics(76, 18_408, 589, 128, 576, (60, 55, 47, 36), (81, 74, 69, 63)),
+    "test": SplitStatistics(77, 18_900, 284, 128, 640, (60, 55, 48, 36), (81, 74, 69, 64)),
 }
 
 
@@ -88,13 +88,13 @@ def read_pieces(path: str | Path) -> dict[str, list[Tensor]]:
     }
 
 
-def count(pieces: Sequence[Tensor]) -> Counts:
+def count(pieces: Sequence[Tensor]) -> SplitStatistics:
     """The counts and ranges of one or more pieces (T, 4); a voice without a note has -1 to -1."""
     lengths = [len(piece) for piece in pieces]
     steps = torch.cat(list(pieces))  # (all steps, 4)
     highest = steps.amax(0)
     lowest = torch.where(steps > REST, steps, highest).amin(0)
-    return Counts(
+    return SplitStatistics(
         pieces=len(pieces),
         steps=len(steps),
         rests=int((steps == REST).sum()),
@@ -105,7 +105,9 @@ def count(pieces: Sequence[Tensor]) -> Counts:
     )
 
 
-def cut(pieces: Sequence[Tensor], steps: int = WINDOW_STEPS, hop: int = WINDOW_HOP) -> Tensor:
+def sliding_windows(
+    pieces: Sequence[Tensor], steps: int = WINDOW_STEPS, hop: int = WINDOW_HOP
+) -> Tensor:
     """All complete windows (N, steps, 4) that start at 0, hop, 2 hop ... of each piece (T, 4).
 
     Raises ValueError if `steps` or `hop` is not positive, or if no piece is that long.

@@ -13,11 +13,11 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from multigan.music.datasets.track_assignment import Unusable, cast
+from multigan.music.datasets.track_assignment import UnsuitableSong, assign_tracks
 from multigan.music.formats.midi import UnreadableMidi
-from multigan.music.formats.npz import load_songs, save_songs, split_names
+from multigan.music.formats.npz import load_songs, save_songs, split_by_hash
 from multigan.music.formats.song import Song
-from multigan.music.representations.voices import LAYOUTS
+from multigan.music.representations.voices import TRACK_LAYOUTS
 from multigan.storage.files import parse_json, write_atomically
 
 READING = 1  # raise it when a change here changes what an import returns
@@ -28,7 +28,7 @@ BATCH = 8  # files that a process takes at a time
 
 
 @dataclass(frozen=True)
-class Outcome:
+class FileResult:
     """What became of one file: it is used, or skipped for a reason."""
 
     file: str  # relative to the folder
@@ -39,7 +39,7 @@ class Outcome:
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class ImportOptions:
     """What a file must have to be used."""
 
     layout: str
@@ -47,7 +47,7 @@ class _Wanted:
     metre: tuple[int, int] | None  # counts and unit; None takes all
 
 
-def import_folder(
+def import_midi_folder(
     folder: str,
     *,
     out: str = "data/music",
@@ -55,7 +55,7 @@ def import_folder(
     bars: int = 4,
     metre: str = "any",
     workers: int = 1,
-) -> list[Outcome]:
+) -> list[FileResult]:
     """Read a folder of MIDI files into a data set, and say which files were skipped and why.
 
     out: where songs.npz and report.json are written
@@ -85,20 +85,20 @@ def load_folder(out: str | Path) -> dict[str, dict[str, Song]]:
     Raises ValueError in one line if nothing was imported there.
     """
     songs = load_songs(Path(out) / SONGS)
-    splits = split_names([name] for name in songs)
+    splits = split_by_hash([name] for name in songs)
     return {split: {n: songs[n] for n in songs if n in names} for split, names in splits.items()}
 
 
-def _wanted(layout: str, bars: int, metre: str) -> _Wanted:
+def _wanted(layout: str, bars: int, metre: str) -> ImportOptions:
     """The wishes as values; ValueError for one that makes no sense."""
-    if layout not in LAYOUTS:
-        raise ValueError(f"unknown layout {layout!r}; known: {', '.join(LAYOUTS)}")
+    if layout not in TRACK_LAYOUTS:
+        raise ValueError(f"unknown layout {layout!r}; known: {', '.join(TRACK_LAYOUTS)}")
     if bars < 1:
         raise ValueError(f"bars is {bars}; wanted 1 or more")
     counts, _, unit = metre.partition("/")
     if metre != "any" and not (counts.isdecimal() and unit.isdecimal()):
         raise ValueError(f"metre is {metre!r}; wanted any, or one such as 4/4 or 6/8")
-    return _Wanted(layout, bars, None if metre == "any" else (int(counts), int(unit)))
+    return ImportOptions(layout, bars, None if metre == "any" else (int(counts), int(unit)))
 
 
 def _files(root: Path) -> list[Path]:
@@ -112,8 +112,8 @@ def _files(root: Path) -> list[Path]:
 
 
 def _read(
-    files: Sequence[Path], root: Path, wanted: _Wanted, workers: int
-) -> tuple[dict[str, Song], list[Outcome]]:
+    files: Sequence[Path], root: Path, wanted: ImportOptions, workers: int
+) -> tuple[dict[str, Song], list[FileResult]]:
     """The songs that can be used, by file, and what became of every file."""
     songs: dict[str, Song] = {}
     outcomes = []
@@ -123,7 +123,7 @@ def _read(
         if first != outcome.file:
             reason = "repeats another file"
             line = f"{root / outcome.file}: repeats {first}"
-            outcome = Outcome(outcome.file, reason=reason, line=line)
+            outcome = FileResult(outcome.file, reason=reason, line=line)
         elif song is not None:
             songs[outcome.file] = song
         outcomes.append(outcome)
@@ -131,8 +131,8 @@ def _read(
 
 
 def _map(
-    read: Callable[[Path], tuple[Outcome, Song | None]], files: Sequence[Path], workers: int
-) -> Iterator[tuple[Outcome, Song | None]]:
+    read: Callable[[Path], tuple[FileResult, Song | None]], files: Sequence[Path], workers: int
+) -> Iterator[tuple[FileResult, Song | None]]:
     """Read the files in order, in this process or in several."""
     if workers <= 1:
         yield from map(read, files)
@@ -141,26 +141,26 @@ def _map(
         yield from pool.map(read, files, chunksize=BATCH)
 
 
-def _read_file(path: Path, root: Path, wanted: _Wanted) -> tuple[Outcome, Song | None]:
+def _read_file(path: Path, root: Path, wanted: ImportOptions) -> tuple[FileResult, Song | None]:
     """What becomes of one file, and its song where it is used."""
     name = path.relative_to(root).as_posix()
     try:
-        song, players = cast(Song.from_midi(path), wanted.layout)
+        song, players = assign_tracks(Song.from_midi(path), wanted.layout)
         windows = len(song.bar_windows(wanted.bars, metre=wanted.metre))
         if not windows:
             _refuse(song, wanted)
-        return Outcome(name, windows, players), song
+        return FileResult(name, windows, players), song
     except UnreadableMidi as error:
-        return Outcome(name, reason=error.reason, line=str(error)), None
-    except Unusable as error:
-        return Outcome(name, reason=error.reason, line=f"{path}: {error}"), None
+        return FileResult(name, reason=error.reason, line=str(error)), None
+    except UnsuitableSong as error:
+        return FileResult(name, reason=error.reason, line=f"{path}: {error}"), None
 
 
-def _refuse(song: Song, wanted: _Wanted) -> None:
+def _refuse(song: Song, wanted: ImportOptions) -> None:
     """Say why a song has no window."""
     if song.bar_windows(wanted.bars):
-        raise Unusable("is in another metre", ", ".join(song.signatures))
-    raise Unusable("is too short", f"no {wanted.bars} bars of one metre")
+        raise UnsuitableSong("is in another metre", ", ".join(song.signatures))
+    raise UnsuitableSong("is too short", f"no {wanted.bars} bars of one metre")
 
 
 def _digest(song: Song) -> bytes:
@@ -168,7 +168,7 @@ def _digest(song: Song) -> bytes:
     return hashlib.blake2b(repr([track.notes for track in song.tracks]).encode()).digest()
 
 
-def _fingerprint(files: Sequence[Path], root: Path, wanted: _Wanted) -> str:
+def _fingerprint(files: Sequence[Path], root: Path, wanted: ImportOptions) -> str:
     """Of the files as they lie there, and of what was wished."""
     stats = [(str(file.relative_to(root)), file.stat()) for file in files]
     stated = [READING, str(root.resolve()), wanted]
@@ -176,19 +176,23 @@ def _fingerprint(files: Sequence[Path], root: Path, wanted: _Wanted) -> str:
     return hashlib.blake2b(repr(stated).encode(), digest_size=8).hexdigest()
 
 
-def _known(target: Path, fingerprint: str) -> list[Outcome] | None:
+def _known(target: Path, fingerprint: str) -> list[FileResult] | None:
     """What a finished import of the very same files said."""
     try:
         report = parse_json((target / REPORT).read_text(encoding="utf-8"))
         load_songs(target / SONGS)
         same = report["fingerprint"] == fingerprint
-        return [Outcome(**outcome) for outcome in report["files"]] if same else None
+        return [FileResult(**outcome) for outcome in report["files"]] if same else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
 def _write_report(
-    target: Path, folder: str, fingerprint: str, wanted: _Wanted, outcomes: Sequence[Outcome]
+    target: Path,
+    folder: str,
+    fingerprint: str,
+    wanted: ImportOptions,
+    outcomes: Sequence[FileResult],
 ) -> None:
     report: dict[str, Any] = {
         "folder": folder,
@@ -203,13 +207,13 @@ def _write_report(
     write_atomically(target / REPORT, text.encode("utf-8", "backslashreplace"))
 
 
-def _reasons(outcomes: Sequence[Outcome]) -> dict[str, int]:
+def _reasons(outcomes: Sequence[FileResult]) -> dict[str, int]:
     """How many files were skipped for each reason, the most frequent first."""
     counts = Counter(outcome.reason for outcome in outcomes if outcome.reason)
     return dict(counts.most_common())
 
 
-def _say(outcomes: Sequence[Outcome], target: Path) -> None:
+def _say(outcomes: Sequence[FileResult], target: Path) -> None:
     """Print the counts, some files for each reason, and where the rest stands."""
     used = [outcome for outcome in outcomes if not outcome.reason]
     windows = sum(outcome.windows for outcome in used)

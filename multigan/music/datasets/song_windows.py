@@ -12,20 +12,25 @@ import torch
 from torch import Tensor
 
 from multigan.core.protocols import Batch
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.music.datasets.sources import read_songs
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.song import Song
-from multigan.music.representations.conditioning import Given, draw_mask, fill_in, give
-from multigan.music.representations.tensors import channels, encode, slices, struck
+from multigan.music.representations.conditioning import (
+    Conditioning,
+    apply_conditioning,
+    draw_mask,
+    make_conditioning,
+)
+from multigan.music.representations.tensors import encode, restrike, slices, total_channels
 from multigan.music.representations.voices import SATB, Voice
 
 SPLITS = ("train", "valid", "test")
-FURTHEST = (-6, 5)  # semitones: every key once
+MAX_TRANSPOSITION = (-6, 5)  # semitones: every key once
 SILENT_RANGE = (0, -1)  # of a voice without a note
 
 
-class Steps(NamedTuple):
+class SplitTensors(NamedTuple):
     """The music of one split. A window is T steps from one of the `starts` on."""
 
     cells: Tensor  # (2, S, C) uint8 in {0, 1}: the pieces end to end, as written and struck
@@ -34,8 +39,8 @@ class Steps(NamedTuple):
     pieces: Tensor  # (N,) int64: which stretch of a song it is from
 
 
-@part
-class SongWindows:
+@component
+class SongWindowDataset:
     """Windows of `bars` bars, one from every `hop_bars`-th bar line of every song in the metre.
 
     Windows with a bar of silence in all voices are left out. `source` is a key of
@@ -67,9 +72,9 @@ class SongWindows:
             raise ValueError(f"no split called {subset!r}; known: {', '.join(SPLITS)}")
         voices = tuple(voices)
         self.domain = MusicDomain(voices, bars, metre, steps_per_quarter, tempo_bpm)
-        self.draws = transpose or masks
+        self.is_stochastic = transpose or masks
         self.subset, self.transpose, self.masks = subset, transpose, masks
-        self._steps = read_steps(source, self.domain, hop_bars)[subset]
+        self._steps = load_splits(source, self.domain, hop_bars)[subset]
         self.fingerprint = _fingerprint(self._steps)
         self._frame = self.domain.frame
         self._orders: dict[int, Tensor] = {}  # semitones -> where each channel comes from
@@ -98,16 +103,18 @@ class SongWindows:
             mask = torch.stack([draw_mask(frame, rng) for _ in indices]).to(indices.device)
         x, anew = cells.float()
         if not mask.any():
-            return Batch(x, Given(torch.zeros_like(x), mask))
-        given = give(x, mask, self.domain.voices, anew)
-        return Batch(fill_in(x, given, self.domain.voices), given)  # given cells look as in fakes
+            return Batch(x, Conditioning(torch.zeros_like(x), mask))
+        given = make_conditioning(x, mask, self.domain.voices, anew)
+        return Batch(
+            apply_conditioning(x, given, self.domain.voices), given
+        )  # given cells look as in fakes
 
-    def split(self, name: str) -> SongWindows:
+    def split(self, name: str) -> SongWindowDataset:
         """The split called "train", "valid" or "test", whichever split this one is.
 
         Raises ValueError for another name.
         """
-        return SongWindows(*self._arguments, subset=name)
+        return SongWindowDataset(*self._arguments, subset=name)
 
     def _transposed(self, cells: Tensor, indices: list[int], rng: torch.Generator) -> Tensor:
         """Windows (2, B, T, C), each moved by as many semitones as are drawn for it."""
@@ -121,7 +128,7 @@ class SongWindows:
     def _order(self, shift: int, device: torch.device) -> Tensor:
         """The channels (C,) in the order that transposes by `shift` semitones."""
         if shift not in self._orders:
-            self._orders[shift] = transposed_order(self.domain.voices, shift).to(device)
+            self._orders[shift] = transposition_permutation(self.domain.voices, shift).to(device)
         return self._orders[shift]
 
     def _keep_on(self, device: torch.device) -> None:
@@ -132,7 +139,7 @@ class SongWindows:
 
 
 @lru_cache(maxsize=1)  # the splits of one source are cut from one reading
-def read_steps(source: str, domain: MusicDomain, hop_bars: int) -> dict[str, Steps]:
+def load_splits(source: str, domain: MusicDomain, hop_bars: int) -> dict[str, SplitTensors]:
     """The three splits of a source; their tensors are not to be written to.
 
     Raises ValueError if the source is unknown or a split has no window of this kind, a song lacks
@@ -149,12 +156,12 @@ def read_steps(source: str, domain: MusicDomain, hop_bars: int) -> dict[str, Ste
     return {split: _laid(pieces[split], ranges, domain, hop_bars) for split in SPLITS}
 
 
-def transposed_order(voices: Sequence[Voice], shift: int) -> Tensor:
+def transposition_permutation(voices: Sequence[Voice], shift: int) -> Tensor:
     """Which channel (C,) moves to each place when all pitched voices move `shift` semitones up.
 
     Pitches that would leave their voice come in at its other end: transpose only what fits.
     """
-    order = torch.arange(channels(voices))
+    order = torch.arange(total_channels(voices))
     for voice, block in zip(voices, slices(voices), strict=True):
         for plane in range(PITCH_PLANES[voice.kind]):
             first = block.start + plane * voice.pitches
@@ -197,7 +204,9 @@ def _stretches(song: Song, domain: MusicDomain) -> list[tuple[int, int]]:
     return [(start, end) for start, end in stretches if end - start >= window]
 
 
-def _laid(pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, hop_bars: int) -> Steps:
+def _laid(
+    pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, hop_bars: int
+) -> SplitTensors:
     """The pieces end to end, and where their windows begin and may be transposed to."""
     window, hop = domain.frame.steps, hop_bars * domain.frame.bar_steps
     starts: list[int] = []
@@ -210,12 +219,12 @@ def _laid(pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, hop_bar
         numbers += [number] * len(own)
         shifts += [_shifts(_ranges(piece, domain.voices), ranges)] * len(own)
     cells = torch.cat(list(pieces))  # (S, C); no piece begins with a hold
-    both = torch.stack([cells, struck(cells, domain.voices)])
+    both = torch.stack([cells, restrike(cells, domain.voices)])
     sounds = _audible(both[1], domain, torch.tensor(starts))
     chosen = [
         shift for shift, is_audible in zip(shifts, sounds.tolist(), strict=True) if is_audible
     ]
-    return Steps(both, torch.tensor(starts)[sounds], chosen, torch.tensor(numbers)[sounds])
+    return SplitTensors(both, torch.tensor(starts)[sounds], chosen, torch.tensor(numbers)[sounds])
 
 
 def _audible(anew: Tensor, domain: MusicDomain, starts: Tensor) -> Tensor:
@@ -245,10 +254,12 @@ def _shifts(own: Tensor, allowed: Tensor) -> tuple[int, int]:
     if not heard.any():
         return 0, 0
     down, up = (allowed - own)[heard].unbind(1)
-    return max(FURTHEST[0], min(0, int(down.max()))), min(FURTHEST[1], max(0, int(up.min())))
+    return max(MAX_TRANSPOSITION[0], min(0, int(down.max()))), min(
+        MAX_TRANSPOSITION[1], max(0, int(up.min()))
+    )
 
 
-def _fingerprint(steps: Steps) -> str:
+def _fingerprint(steps: SplitTensors) -> str:
     """32 hex digits of the cells and of the windows."""
     digest = hashlib.blake2b(repr(tuple(steps.cells.shape)).encode(), digest_size=16)
     for tensor in (steps.cells, steps.starts):

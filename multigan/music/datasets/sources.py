@@ -15,9 +15,9 @@ from multigan.music.datasets.chorales import read_chorales, split_chorales
 from multigan.music.datasets.jsb_chorales import VOICES as JSB_VOICES
 from multigan.music.datasets.jsb_chorales import read_pieces
 from multigan.music.datasets.midi_folder import SONGS, SUFFIXES, load_folder
-from multigan.music.datasets.synthetic_chorales import compose
+from multigan.music.datasets.synthetic_chorales import generate_songs
 from multigan.music.formats.song import Song
-from multigan.music.representations.pianoroll import SILENT
+from multigan.music.representations.pianoroll import REST
 from multigan.music.representations.voices import SATB
 
 COMPOSED = {"train": 384, "valid": 128, "test": 128}  # songs by rule in each split
@@ -69,9 +69,9 @@ def _song(pitches: np.ndarray) -> Song:
     """A piece (T, 4) of MIDI pitches, SILENT in rests."""
     tokens = []
     for voice, line in zip(SATB, pitches.T.astype(np.int16), strict=True):
-        begins = np.diff(line, prepend=np.int16(SILENT - 1)) != 0
-        events = np.where(line == SILENT, voice.rest, line - voice.lowest)
-        tokens.append(np.where(begins | (line == SILENT), events, voice.hold))
+        begins = np.diff(line, prepend=np.int16(REST - 1)) != 0
+        events = np.where(line == REST, voice.rest, line - voice.lowest)
+        tokens.append(np.where(begins | (line == REST), events, voice.hold))
     return Song.from_roll(tuple(tokens), SATB)
 
 
@@ -80,7 +80,7 @@ def _compose(preset: str) -> Callable[[str], Splits]:
         made = {}
         for split, count in COMPOSED.items():
             rng = keyed_rng(0, "composed", preset, metre, split)
-            songs = compose(preset, count, rng, bars=COMPOSED_BARS, metre=metre)
+            songs = generate_songs(preset, count, rng, bars=COMPOSED_BARS, metre=metre)
             made[split] = {f"{split} {i}": found.song for i, found in enumerate(songs)}
         return made
 

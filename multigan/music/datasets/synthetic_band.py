@@ -7,9 +7,9 @@ from itertools import product
 
 import torch
 
-from multigan.music.datasets.chord_progressions import Chord, chance, pick, scale
-from multigan.music.formats.song import TICKS_PER_QUARTER, Key, Metre, Note, Track
-from multigan.music.representations.voices import BAND, DRUM_ROWS
+from multigan.music.datasets.chord_progressions import Chord, bernoulli, choose, scale
+from multigan.music.formats.song import TICKS_PER_QUARTER, KeySignature, Note, TimeSignature, Track
+from multigan.music.representations.voices import BAND, DRUM_CLASSES
 from multigan.music.theory import OCTAVE
 
 EIGHTH = TICKS_PER_QUARTER // 2
@@ -66,7 +66,9 @@ FILL: dict[int, dict[str, str]] = {
 }
 
 
-def play_band(key: Key, chords: Sequence[Chord], metre: Metre, rng: torch.Generator) -> list[Track]:
+def generate_band(
+    key: KeySignature, chords: Sequence[Chord], metre: TimeSignature, rng: torch.Generator
+) -> list[Track]:
     """The four tracks of `roll.BAND`, in its order, over one chord for each bar."""
     eighths = metre.bar_ticks // EIGHTH
     parts = (
@@ -83,7 +85,7 @@ def play_band(key: Key, chords: Sequence[Chord], metre: Metre, rng: torch.Genera
 
 def _bass(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
     """One pattern for the whole song, on the tones of each chord; the last bar is held."""
-    pattern = pick(BASS[eighths], rng)
+    pattern = choose(BASS[eighths], rng)
     *inner, last = chords
     notes = [
         _note(chord, start, end, _near(BASS_HOME, (getattr(chord, tone),)))
@@ -95,31 +97,31 @@ def _bass(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[N
 
 def _drums(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
     """One pattern, a fill at the end of each phrase, a crash after it."""
-    pattern = pick(DRUMS[eighths], rng)
+    pattern = choose(DRUMS[eighths], rng)
     notes = []
     for bar, chord in enumerate(chords):
         fills = bar % PHRASE_BARS == PHRASE_BARS - 1
         hits = FILL[eighths] if fills else pattern
         notes += [
-            _note(chord, k, k + 1, DRUM_ROWS[row])
+            _note(chord, k, k + 1, DRUM_CLASSES[row])
             for row, line in hits.items()
             for k, sign in enumerate(line)
             if sign == "x"
         ]
         if bar % PHRASE_BARS == 0:
-            notes.append(_note(chord, 0, 1, DRUM_ROWS["crash"]))
+            notes.append(_note(chord, 0, 1, DRUM_CLASSES["crash"]))
     return notes
 
 
 def _chords(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
     """Close triads near middle C in one rhythm; held over some bar lines without a change."""
-    rhythm = pick(CHORDS[eighths], rng)
+    rhythm = choose(CHORDS[eighths], rng)
     notes: list[Note] = []
     for before, chord in zip((None, *chords[:-1]), chords, strict=True):
         pitches = [_near(60, (tone,)) for tone in chord.tones]
         struck = [_note(chord, *span, pitch) for span, pitch in product(rhythm, pitches)]
         same = before is not None and before.tones == chord.tones
-        if same and rhythm[0][0] == 0 and rhythm[-1][1] == eighths and chance(TIE, rng):
+        if same and rhythm[0][0] == 0 and rhythm[-1][1] == eighths and bernoulli(TIE, rng):
             longer = [
                 n._replace(end_tick=s.end_tick) for n, s in zip(notes[-3:], struck[:3], strict=True)
             ]
@@ -128,15 +130,17 @@ def _chords(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list
     return notes
 
 
-def _lead(key: Key, chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
+def _lead(
+    key: KeySignature, chords: Sequence[Chord], eighths: int, rng: torch.Generator
+) -> list[Note]:
     """A melody on chord tones where beats are struck and on steps between them."""
-    motif = [pick(LEAD[eighths], rng) for _ in range(MOTIF_BARS)]
+    motif = [choose(LEAD[eighths], rng) for _ in range(MOTIF_BARS)]
     pitch, notes = _near(LEAD_HOME, chords[0].tones), []
     for bar, chord in enumerate(chords[:-1]):
         allowed = scale(key, chord)
         for start, end in motif[bar % MOTIF_BARS]:
             tones = frozenset(chord.tones) if start % 2 == 0 else allowed
-            pitch = _step(pitch, tones, chance(0.5, rng))
+            pitch = _step(pitch, tones, bernoulli(0.5, rng))
             notes.append(_note(chord, start, end, pitch))
     return [*notes, _note(chords[-1], 0, eighths, _near(pitch, (key.tonic,)))]
 

@@ -17,26 +17,26 @@ import torch
 
 from multigan.music.datasets.chord_progressions import (
     Chord,
-    chance,
+    bernoulli,
+    choose,
     draw_key,
     draw_progression,
-    pick,
     scale,
 )
-from multigan.music.datasets.synthetic_band import play_band
+from multigan.music.datasets.synthetic_band import generate_band
 from multigan.music.formats.song import TICKS_PER_QUARTER as BEAT
-from multigan.music.formats.song import Key, Metre, Note, Song, Track
+from multigan.music.formats.song import KeySignature, Note, Song, TimeSignature, Track
 from multigan.music.representations.voices import SATB
 from multigan.music.theory import OCTAVE, PERFECT_INTERVALS
 
-METRES = {"4/4": Metre(0, 4, 4), "3/4": Metre(0, 3, 4)}
+METRES = {"4/4": TimeSignature(0, 4, 4), "3/4": TimeSignature(0, 3, 4)}
 PHRASE_BARS = 4  # the singers may breathe after each
 TEMPOS_BPM = range(72, 133, 4)
 
 RANGES = ((60, 79), (55, 72), (48, 67), (40, 60))  # S A T B, lowest and highest MIDI pitch
 WIDEST_GAP = 12  # semitones between soprano and alto, alto and tenor
 LIKELY_VOICINGS = 3  # the next chord is drawn from as many of the smoothest ones
-FIRST_HAND = (67, 62, 57, 48)  # what the first chord is near to
+FIRST_VOICING = (67, 62, 57, 48)  # what the first chord is near to
 REPEAT, PASS, TIE, BREATHE = 0.3, 0.6, 0.5, 0.5  # the chances of what a singer may do
 
 Voicing = tuple[int, int, int, int]  # MIDI pitches, S A T B
@@ -50,7 +50,7 @@ class Composition:
     chords: tuple[Chord, ...]
 
 
-def compose(
+def generate_songs(
     preset: str, n: int, rng: torch.Generator, *, bars: int = 8, metre: str = "4/4"
 ) -> list[Composition]:
     """Draw `n` songs: "satb" for four voices, "band" for bass, drums, chords and lead.
@@ -67,28 +67,30 @@ def compose(
     return [_compose(preset, rng, bars, METRES[metre]) for _ in range(n)]
 
 
-def _compose(preset: str, rng: torch.Generator, bars: int, metre: Metre) -> Composition:
+def _compose(preset: str, rng: torch.Generator, bars: int, metre: TimeSignature) -> Composition:
     key, length = draw_key(rng), bars * metre.bar_ticks
     chord_ticks = PRESETS[preset].chord_ticks(metre)
     chords = draw_progression(key, range(0, length + 1, chord_ticks), rng)
     tracks = PRESETS[preset].play(key, chords, metre, rng)
-    tempo = float(pick(TEMPOS_BPM, rng))
+    tempo = float(choose(TEMPOS_BPM, rng))
     return Composition(Song(tuple(tracks), length, tempo, (metre,), key=key), tuple(chords))
 
 
-def sing(key: Key, chords: Sequence[Chord], metre: Metre, rng: torch.Generator) -> list[Track]:
+def harmonize(
+    key: KeySignature, chords: Sequence[Chord], metre: TimeSignature, rng: torch.Generator
+) -> list[Track]:
     """The four voices of a chorale over the chords."""
     voicings = draw_voicings(chords, rng)
     lines: list[list[Note]] = [[] for _ in SATB]
     for index, chord in enumerate(chords[:-1]):
         now, following = voicings[index], voicings[index + 1]
-        moving = pick(range(len(SATB)), rng)  # one voice at a time: two could cross
+        moving = choose(range(len(SATB)), rng)  # one voice at a time: two could cross
         for voice, line in enumerate(lines):
             passing = _between(now[voice], following[voice], scale(key, chord))
-            passing = passing if voice == moving and chance(PASS, rng) else None
+            passing = passing if voice == moving and bernoulli(PASS, rng) else None
             breathes = chord.end_tick % (PHRASE_BARS * metre.bar_ticks) == 0
-            end = chord.end_tick - BEAT * (breathes and chance(BREATHE, rng))
-            line += _sung(chord.start_tick, end, now[voice], chance(REPEAT, rng))
+            end = chord.end_tick - BEAT * (breathes and bernoulli(BREATHE, rng))
+            line += _sung(chord.start_tick, end, now[voice], bernoulli(REPEAT, rng))
             if passing is not None and end == chord.end_tick:
                 line[-1] = line[-1]._replace(end_tick=end - BEAT // 2)
                 line.append(Note(end - BEAT // 2, end, passing))
@@ -119,7 +121,7 @@ def _tied(line: Sequence[Note], rng: torch.Generator) -> list[Note]:
     for note in line[1:]:
         before = joined[-1]
         repeats = before.pitch_midi == note.pitch_midi and before.end_tick == note.start_tick
-        if repeats and chance(TIE, rng):
+        if repeats and bernoulli(TIE, rng):
             joined[-1] = before._replace(end_tick=note.end_tick)
         else:
             joined.append(note)
@@ -136,11 +138,11 @@ def draw_voicings(chords: Sequence[Chord], rng: torch.Generator) -> list[Voicing
             if (0 < index < len(chords) - 1 or voicing[3] % OCTAVE == chord.root)
             and not (chosen and _moves_in_parallel(chosen[-1], voicing))
         ]
-        before = chosen[-1] if chosen else FIRST_HAND
+        before = chosen[-1] if chosen else FIRST_VOICING
         options.sort(
             key=lambda voicing: sum(abs(a - b) for a, b in zip(before, voicing, strict=True))
         )
-        chosen.append(pick(options[:LIKELY_VOICINGS], rng))
+        chosen.append(choose(options[:LIKELY_VOICINGS], rng))
     return chosen
 
 
@@ -174,16 +176,16 @@ def _moves_in_parallel(before: Voicing, after: Voicing) -> bool:
 class _Preset(NamedTuple):
     """How often the chords change, and who plays them."""
 
-    chord_ticks: Callable[[Metre], int]
-    play: Callable[[Key, Sequence[Chord], Metre, torch.Generator], list[Track]]
+    chord_ticks: Callable[[TimeSignature], int]
+    play: Callable[[KeySignature, Sequence[Chord], TimeSignature, torch.Generator], list[Track]]
 
 
-def _half_bars(metre: Metre) -> int:
+def _half_bars(metre: TimeSignature) -> int:
     """Two chords in a bar of 4/4, one in a bar of 3/4."""
     return metre.bar_ticks // 2 if metre.counts % 2 == 0 else metre.bar_ticks
 
 
 PRESETS = {
-    "satb": _Preset(_half_bars, sing),
-    "band": _Preset(lambda metre: metre.bar_ticks, play_band),
+    "satb": _Preset(_half_bars, harmonize),
+    "band": _Preset(lambda metre: metre.bar_ticks, generate_band),
 }

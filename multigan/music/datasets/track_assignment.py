@@ -9,14 +9,14 @@ from statistics import mean
 from typing import NamedTuple
 
 from multigan.music.formats.song import Note, Song, Track
-from multigan.music.representations.voices import LAYOUTS, Voice
+from multigan.music.representations.voices import TRACK_LAYOUTS, Voice
 
 STRAY_SHARE = 0.05  # of a track's notes: as many may be moved by octaves, each for itself
 LEAD_OVERLAP = 0.1  # a lead is one voice: at most this share of its notes begins in another
 BASS_MEAN_PITCH = 48  # a nameless track below it is a bass
 
 
-class Unusable(ValueError):
+class UnsuitableSong(ValueError):
     """A song that has not what a layout needs: why (one of few reasons), and a detail."""
 
     def __init__(self, reason: str, detail: str) -> None:
@@ -24,14 +24,14 @@ class Unusable(ValueError):
         self.reason = reason
 
 
-class Cast(NamedTuple):
+class TrackAssignment(NamedTuple):
     """A song whose tracks are a layout's voices, and the names of the tracks that play each."""
 
     song: Song
     players: dict[str, list[str]]
 
 
-def cast(song: Song, layout: str) -> Cast:
+def assign_tracks(song: Song, layout: str) -> TrackAssignment:
     """The song with the tracks of `LAYOUTS[layout]`, each inside the range of its voice.
 
     A track that does not fit moves by octaves, and so do single stray notes. A name that all tracks
@@ -40,19 +40,21 @@ def cast(song: Song, layout: str) -> Cast:
     """
     playing = [track for track in song.tracks if track.notes]
     if all(track.is_drum for track in playing):
-        raise Unusable("has drums only", ", ".join(track.name or "no name" for track in playing))
+        raise UnsuitableSong(
+            "has drums only", ", ".join(track.name or "no name" for track in playing)
+        )
     if len(playing) > 1 and len({track.name for track in playing}) == 1:
         playing = [replace(track, name="") for track in playing]
-    chosen = CASTING[layout](playing)
-    tracks = tuple(_voiced(voice, chosen.get(voice.name, ())) for voice in LAYOUTS[layout])
+    chosen = ASSIGNERS[layout](playing)
+    tracks = tuple(_voiced(voice, chosen.get(voice.name, ())) for voice in TRACK_LAYOUTS[layout])
     players = {name: [track.name for track in played] for name, played in chosen.items()}
-    return Cast(replace(song, tracks=tracks), players)
+    return TrackAssignment(replace(song, tracks=tracks), players)
 
 
 def _voiced(voice: Voice, tracks: Sequence[Track]) -> Track:
     """The notes of all the tracks as one voice."""
     if not tracks:
-        raise Unusable("lacks a voice", voice.name)
+        raise UnsuitableSong("lacks a voice", voice.name)
     is_drum = voice.kind == "drums"
     notes = [note for track in tracks for note in track.notes]
     fitting = notes if is_drum else _fitted(voice, notes)
@@ -69,7 +71,7 @@ def _fitted(voice: Voice, notes: Sequence[Note]) -> list[Note]:
 
     shift = min((0, 12, -12, 24, -24), key=outside)
     if (strays := outside(shift)) > STRAY_SHARE * len(notes):
-        raise Unusable("is out of range", f"{voice.name}: {strays} of {len(notes)} notes")
+        raise UnsuitableSong("is out of range", f"{voice.name}: {strays} of {len(notes)} notes")
     return [n._replace(pitch_midi=_into(voice, n.pitch_midi + shift)) for n in notes]
 
 
@@ -87,7 +89,7 @@ def _singers(tracks: Sequence[Track]) -> dict[str, list[Track]]:
     if all(named.values()):
         return {name: [max(found, key=_size)] for name, found in named.items()}
     if len(pitched) != len(SINGERS):
-        raise Unusable("has not four voices", f"{len(pitched)} pitched tracks")
+        raise UnsuitableSong("has not four voices", f"{len(pitched)} pitched tracks")
     ordered = sorted(pitched, key=_mean_pitch, reverse=True)
     return {name: [track] for name, track in zip(SINGERS, ordered, strict=True)}
 
@@ -162,7 +164,7 @@ BAND_PROGRAMS = {
     "lead": (*range(52, 55), *range(56, 61), *range(64, 88)),  # voices, brass, reeds, pipes, leads
     "chords": (*range(0, 32), *range(40, 52), *range(61, 64), *range(88, 96)),
 }
-CASTING: dict[str, Callable[[Sequence[Track]], dict[str, list[Track]]]] = {
+ASSIGNERS: dict[str, Callable[[Sequence[Track]], dict[str, list[Track]]]] = {
     "satb": _singers,
     "band": _band,
     "piano": _piano,

@@ -20,13 +20,13 @@ from mido.midifiles.meta import KeySignatureError
 from pretty_midi.pretty_midi import MAX_TICK
 
 from multigan.music.formats.song import (
+    NOTE_VALUES,
     TICKS_PER_QUARTER,
     TICKS_PER_WHOLE,
-    UNITS,
-    Key,
-    Metre,
+    KeySignature,
     Note,
     Song,
+    TimeSignature,
     Track,
 )
 from multigan.storage.files import parse_json
@@ -169,7 +169,9 @@ def _song(midi: pretty_midi.PrettyMIDI, tag: dict[str, Any] | None) -> Song:
         tempo_bpm=round(float(midi.get_tempo_changes()[1][0]), TEMPO_DIGITS),
         metres=metres,
         pickup_ticks=pickup,
-        key=None if key is None else Key(int(key.key_number) % 12, bool(key.key_number >= 12)),
+        key=None
+        if key is None
+        else KeySignature(int(key.key_number) % 12, bool(key.key_number >= 12)),
     )
 
 
@@ -195,15 +197,17 @@ def _track(midi: pretty_midi.PrettyMIDI, instrument: pretty_midi.Instrument) -> 
     return Track(_latin(instrument.name), tuple(notes), program, bool(instrument.is_drum))
 
 
-def _metres(midi: pretty_midi.PrettyMIDI, pickup: int | None) -> tuple[tuple[Metre, ...], int]:
+def _metres(
+    midi: pretty_midi.PrettyMIDI, pickup: int | None
+) -> tuple[tuple[TimeSignature, ...], int]:
     """The metres, without repetitions on a bar line, and the ticks of the pickup.
 
     A `pickup` of None is not known: a first bar that is shorter than the next metre's is one then.
     """
     signed = {_ticks(midi, s.time): s for s in midi.time_signature_changes}  # the last one counts
-    metres = [Metre(0, 4, 4)] if 0 not in signed else []
+    metres = [TimeSignature(0, 4, 4)] if 0 not in signed else []
     for tick in sorted(signed):
-        metre = Metre(tick, int(signed[tick].numerator), int(signed[tick].denominator))
+        metre = TimeSignature(tick, int(signed[tick].numerator), int(signed[tick].denominator))
         before = metres[-1] if metres else metre
         repeats = metre[1:] == before[1:] and (tick - before.start_tick) % metre.bar_ticks == 0
         if not metres or not repeats:
@@ -214,15 +218,15 @@ def _metres(midi: pretty_midi.PrettyMIDI, pickup: int | None) -> tuple[tuple[Met
     return tuple(metres), pickup or 0
 
 
-def _signatures(song: Song) -> Iterator[Metre]:
+def _signatures(song: Song) -> Iterator[TimeSignature]:
     """The time signatures to write: a pickup gets one of its own, where notation has one."""
     first, *others = song.metres
-    unit = next((u for u in UNITS if u >= first.unit and _is_whole(song.pickup_ticks, u)), 0)
+    unit = next((u for u in NOTE_VALUES if u >= first.unit and _is_whole(song.pickup_ticks, u)), 0)
     crowded = bool(others) and others[0].start_tick <= song.pickup_ticks
     if not song.pickup_ticks or not unit or crowded:
         yield from song.metres
         return
-    yield Metre(0, song.pickup_ticks * unit // TICKS_PER_WHOLE, unit)
+    yield TimeSignature(0, song.pickup_ticks * unit // TICKS_PER_WHOLE, unit)
     yield first._replace(start_tick=song.pickup_ticks)
     yield from others
 
@@ -231,7 +235,7 @@ def _is_whole(ticks: int, unit: int) -> bool:
     return ticks * unit % TICKS_PER_WHOLE == 0
 
 
-def _next_bar_line(metres: tuple[Metre, ...], pickup: int, tick: int) -> int:
+def _next_bar_line(metres: tuple[TimeSignature, ...], pickup: int, tick: int) -> int:
     """The first bar line at `tick` or after it."""
     metre = [m for m in metres if m.start_tick <= tick][-1]
     first = pickup if metre.start_tick == 0 else metre.start_tick

@@ -19,13 +19,13 @@ from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
 from multigan.music.formats.song import (
+    NOTE_VALUES,
     TICKS_PER_QUARTER,
     TICKS_PER_WHOLE,
-    UNITS,
-    Key,
-    Metre,
+    KeySignature,
     Note,
     Song,
+    TimeSignature,
     Track,
 )
 
@@ -116,7 +116,7 @@ def _demand_small(size_bytes: int) -> None:
 
 def _song(score: Element) -> Song:
     names = {part.get("id"): part.findtext("part-name") or "" for part in score.iter("score-part")}
-    parts = score.findall("part")
+    parts = score.findall("component")
     measures = [list(_measures(part)) for part in parts]
     bars = list(_bars(measures))
     metres, pickup = _metres(_joined(bars))
@@ -134,13 +134,13 @@ def _song(score: Element) -> Song:
     )
 
 
-def _key(key: Element | None) -> Key | None:
+def _key(key: Element | None) -> KeySignature | None:
     """The key of the first signature in the score; later parts do not repeat its mode."""
     if key is None or key.findtext("fifths") is None:
         return None
     tonic_of_major = 7 * int(key.findtext("fifths", "0"))
     minor = key.findtext("mode") == "minor"
-    return Key((tonic_of_major + 9 * minor) % 12, minor)
+    return KeySignature((tonic_of_major + 9 * minor) % 12, minor)
 
 
 @dataclass
@@ -237,15 +237,15 @@ def _joined(bars: list[_Bar]) -> list[_Bar]:
     return joined
 
 
-def _metres(bars: list[_Bar]) -> tuple[tuple[Metre, ...], int]:
+def _metres(bars: list[_Bar]) -> tuple[tuple[TimeSignature, ...], int]:
     """The metres whose bar lines are those of the bars, and the ticks of the pickup."""
     pickup = bars[0].ticks if bars[0].missing > 0 and len(bars) > 1 else 0
-    metres = [Metre(0, *bars[0][2:])] if pickup else []
+    metres = [TimeSignature(0, *bars[0][2:])] if pickup else []
     for bar in bars[1 if pickup else 0 :]:
         ends_early = bar is bars[-1] and bar.missing > 0
         signature = (bar.counts, bar.unit) if ends_early else _own_signature(bar)
         if not metres or signature != metres[-1][1:]:
-            metres.append(Metre(bar.start, *signature))
+            metres.append(TimeSignature(bar.start, *signature))
     return tuple(metres), pickup
 
 
@@ -253,7 +253,7 @@ def _own_signature(bar: _Bar) -> tuple[int, int]:
     """(counts, unit) of a bar: as it is signed, or as long as it is."""
     if bar.missing == 0:
         return bar.counts, bar.unit
-    units = [u for u in UNITS if u >= bar.unit and bar.ticks * u % TICKS_PER_WHOLE == 0]
+    units = [u for u in NOTE_VALUES if u >= bar.unit and bar.ticks * u % TICKS_PER_WHOLE == 0]
     if not units or not bar.ticks:
         raise ValueError(f"a measure of {bar.ticks / TICKS_PER_QUARTER:g} quarters")
     return bar.ticks * units[0] // TICKS_PER_WHOLE, units[0]

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from multigan.music.formats.song import Key, Metre, Note, Song, Track
+from multigan.music.formats.song import KeySignature, Note, Song, TimeSignature, Track
 from multigan.storage.files import parse_json, read_arrays, write_atomically
 
-SHARES = {"train": 0.7, "valid": 0.15, "test": 0.15}  # of the songs
+SPLIT_FRACTIONS = {"train": 0.7, "valid": 0.15, "test": 0.15}  # of the songs
 
 
 def save_songs(songs: Mapping[str, Song], path: Path) -> None:
@@ -36,7 +36,7 @@ def save_songs(songs: Mapping[str, Song], path: Path) -> None:
     write_atomically(path, buffer.getvalue())
 
 
-def split_names(groups: Iterable[Iterable[str]]) -> dict[str, set[str]]:
+def split_by_hash(groups: Iterable[Iterable[str]]) -> dict[str, set[str]]:
     """The names in "train", "valid" and "test", by SHARES; a group of names stays together.
 
     The order is a hash of each group's first name, so it does not depend on how they were given. Of
@@ -44,11 +44,15 @@ def split_names(groups: Iterable[Iterable[str]]) -> dict[str, set[str]]:
     """
     sets = sorted((set(group) for group in groups), key=_shuffled)
     count = sum(map(len, sets))
-    splits: dict[str, set[str]] = {name: set() for name in SHARES}
+    splits: dict[str, set[str]] = {name: set() for name in SPLIT_FRACTIONS}
     for group in sets:
-        lacking = {name: SHARES[name] * count - len(splits[name]) for name in SHARES}
+        lacking = {
+            name: SPLIT_FRACTIONS[name] * count - len(splits[name]) for name in SPLIT_FRACTIONS
+        }
         splits[max(lacking, key=lambda name: lacking[name])] |= group
-    if len(sets) >= len(SHARES) and not all(splits.values()):  # 3 or 4: their shares are below 1
+    if len(sets) >= len(SPLIT_FRACTIONS) and not all(
+        splits.values()
+    ):  # 3 or 4: their shares are below 1
         *most, valid, test = sets
         return {"train": set().union(*most), "valid": valid, "test": test}
     return splits
@@ -94,7 +98,7 @@ def _song(header: dict[str, Any], notes: list[list[Note]]) -> Song:
         tuple(Track(name, tuple(n), program, drum) for (name, program, drum), n in tracks),
         header["length_ticks"],
         header["tempo_bpm"],
-        tuple(Metre(*metre) for metre in header["metres"]),
+        tuple(TimeSignature(*metre) for metre in header["metres"]),
         header["pickup_ticks"],
-        None if header["key"] is None else Key(*header["key"]),
+        None if header["key"] is None else KeySignature(*header["key"]),
     )

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 TICKS_PER_QUARTER = 480
 TICKS_PER_WHOLE = 4 * TICKS_PER_QUARTER
-LOUDNESS = {"downbeat": 104, "beat": 88, "offbeat": 72}  # MIDI velocities
-UNITS = (1, 2, 4, 8, 16, 32, 64, 128)  # the note values that a bar may be counted in
+VELOCITY = {"downbeat": 104, "beat": 88, "offbeat": 72}  # MIDI velocities
+NOTE_VALUES = (1, 2, 4, 8, 16, 32, 64, 128)  # the note values that a bar may be counted in
 
 
 class Note(NamedTuple):
@@ -29,7 +29,7 @@ class Note(NamedTuple):
     pitch_midi: int
 
 
-class Metre(NamedTuple):
+class TimeSignature(NamedTuple):
     """A time signature from `start_tick` on: 6/8 has 6 `counts` of the `unit` 8."""
 
     start_tick: int
@@ -48,7 +48,7 @@ class Metre(NamedTuple):
         return TICKS_PER_WHOLE // self.unit * (3 if compound else 1)
 
 
-class Key(NamedTuple):
+class KeySignature(NamedTuple):
     """The key signature; `tonic` is a pitch class, 0 is C."""
 
     tonic: int
@@ -97,9 +97,9 @@ class Song:
     tracks: tuple[Track, ...]
     length_ticks: int
     tempo_bpm: float = 100.0  # quarters per minute
-    metres: tuple[Metre, ...] = (Metre(0, 4, 4),)
+    metres: tuple[TimeSignature, ...] = (TimeSignature(0, 4, 4),)
     pickup_ticks: int = 0
-    key: Key | None = None
+    key: KeySignature | None = None
 
     def __post_init__(self) -> None:
         """Raises ValueError where the fields contradict each other."""
@@ -138,7 +138,7 @@ class Song:
         if semitones == 0:
             return self
         tracks = tuple(t if t.is_drum else _transposed(t, semitones) for t in self.tracks)
-        key = self.key and Key((self.key.tonic + semitones) % 12, self.key.minor)
+        key = self.key and KeySignature((self.key.tonic + semitones) % 12, self.key.minor)
         return replace(self, tracks=tracks, key=key)
 
     def window(self, start_tick: int, end_tick: int) -> Song:
@@ -192,15 +192,15 @@ class Song:
         """How loud a note that starts at `tick` is written: by its place in the bar."""
         position = self._bar_position(tick)
         if position == 0:
-            return LOUDNESS["downbeat"]
+            return VELOCITY["downbeat"]
         beat = self.metres[self._metre_at(tick)].beat_ticks
-        return LOUDNESS["offbeat" if position % beat else "beat"]
+        return VELOCITY["offbeat" if position % beat else "beat"]
 
     def to_roll(self, voices: Sequence[Voice], steps_per_quarter: int = 4) -> Roll:
         """One array per voice, read from the track of its name; see `roll.to_roll`."""
-        from multigan.music.representations.pianoroll import to_roll
+        from multigan.music.representations.pianoroll import to_pianoroll
 
-        return to_roll(self, voices, steps_per_quarter)
+        return to_pianoroll(self, voices, steps_per_quarter)
 
     @classmethod
     def from_roll(
@@ -210,14 +210,14 @@ class Song:
         steps_per_quarter: int = 4,
         *,
         tempo_bpm: float = 100.0,
-        metres: tuple[Metre, ...] = (Metre(0, 4, 4),),
+        metres: tuple[TimeSignature, ...] = (TimeSignature(0, 4, 4),),
         pickup_ticks: int = 0,
-        key: Key | None = None,
+        key: KeySignature | None = None,
     ) -> Song:
         """The song that a roll says, one track per voice; see `roll.from_roll`."""
-        from multigan.music.representations.pianoroll import from_roll
+        from multigan.music.representations.pianoroll import from_pianoroll
 
-        tracks, length = from_roll(roll, voices, steps_per_quarter)
+        tracks, length = from_pianoroll(roll, voices, steps_per_quarter)
         return cls(tracks, length, tempo_bpm, metres, pickup_ticks, key)
 
     @classmethod
@@ -233,7 +233,7 @@ class Song:
 
         return write_midi(self, Path(path))
 
-    def _segments(self) -> Iterator[tuple[int, int, Metre]]:
+    def _segments(self) -> Iterator[tuple[int, int, TimeSignature]]:
         """(first bar line, end, metre) of each stretch of one metre."""
         starts = [self.pickup_ticks, *(m.start_tick for m in self.metres[1:])]
         ends = [*(m.start_tick for m in self.metres[1:]), self.length_ticks]
@@ -265,12 +265,12 @@ def _without_overlaps(notes: Iterable[Note]) -> Iterator[Note]:
     return (note for note in kept if note is not None)
 
 
-def _check_metres(metres: tuple[Metre, ...]) -> None:
+def _check_metres(metres: tuple[TimeSignature, ...]) -> None:
     """Raises ValueError unless the metres are countable, in order, and start at tick 0."""
     if not metres or metres[0].start_tick != 0:
         raise ValueError("the first metre must start at tick 0")
     for metre in metres:
-        if metre.counts < 1 or metre.unit not in UNITS:
+        if metre.counts < 1 or metre.unit not in NOTE_VALUES:
             raise ValueError(f"no such metre: {metre.counts}/{metre.unit}")
     if any(b.start_tick <= a.start_tick for a, b in pairwise(metres)):
         raise ValueError("the metres must be in order of their start")
@@ -288,7 +288,7 @@ def _cut(track: Track, start: int, end: int) -> Track:
     return replace(track, notes=tuple(notes))
 
 
-class Stretch(NamedTuple):
+class GivenSpan(NamedTuple):
     """A stretch of a track, from `start_tick` (included) to `end_tick` (not included)."""
 
     track: str
@@ -300,19 +300,19 @@ class Stretch(NamedTuple):
 class CompletedSong(Song):
     """A song that knows which stretches of its tracks were given; a window of it does not."""
 
-    given: tuple[Stretch, ...] = ()
+    given: tuple[GivenSpan, ...] = ()
 
     def window(self, start_tick: int, end_tick: int) -> Song:
         """What sounds between two ticks; see `Song.window`."""
         return replace(super().window(start_tick, end_tick), given=())  # type: ignore[call-arg]
 
 
-def given_stretches(song: Song) -> tuple[Stretch, ...]:
+def given_spans(song: Song) -> tuple[GivenSpan, ...]:
     """What was given of a song: nothing of one that was drawn or read."""
     return song.given if isinstance(song, CompletedSong) else ()
 
 
-def joined(songs: Sequence[Song]) -> Song:
+def concatenate(songs: Sequence[Song]) -> Song:
     """The songs in the metre and tempo of the first, about a bar of silence between them.
 
     Their bar lines stay bar lines. The tracks are those of the first song; others are left out.

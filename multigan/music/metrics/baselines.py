@@ -9,7 +9,7 @@ from torch import Tensor
 
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets.jsb_chorales import WINDOW_STEPS
-from multigan.music.representations.time_grid import SIXTEENTHS, STEPS_PER_BEAT, Grid
+from multigan.music.representations.time_grid import SIXTEENTHS, STEPS_PER_BEAT, TimeGrid
 from multigan.music.theory import MIDI_PITCHES, REST
 
 START_FOR_REST = 60  # the pitch on which a chain starts where its window starts with a rest
@@ -68,17 +68,19 @@ def _rng(row: str) -> torch.Generator:
     return keyed_rng(0, "music reference", row)
 
 
-def shuffled(train: Tensor, n: int, rng: torch.Generator, grid: Grid = SIXTEENTHS) -> Tensor:
+def shuffled(train: Tensor, n: int, rng: torch.Generator, grid: TimeGrid = SIXTEENTHS) -> Tensor:
     """`n` windows whose lines come from different ones; see `reference.shuffled_voices`."""
     return shuffled_voices(train, n, rng)
 
 
-def markov(train: Tensor, n: int, rng: torch.Generator, grid: Grid = SIXTEENTHS) -> Tensor:
+def markov(train: Tensor, n: int, rng: torch.Generator, grid: TimeGrid = SIXTEENTHS) -> Tensor:
     """`n` windows of lines that are chains of steps; see `reference.markov_voices`."""
     return markov_voices(train, n, rng)
 
 
-def random_quarters(train: Tensor, n: int, rng: torch.Generator, grid: Grid = SIXTEENTHS) -> Tensor:
+def random_quarter_windows(
+    train: Tensor, n: int, rng: torch.Generator, grid: TimeGrid = SIXTEENTHS
+) -> Tensor:
     """`n` windows (n, T, L) of quarter notes, each pitch uniform in its line's training range.
 
     A line that never sounds stays silent.
@@ -92,8 +94,8 @@ def random_quarters(train: Tensor, n: int, rng: torch.Generator, grid: Grid = SI
     return quarters.repeat_interleave(grid.quarter_steps, dim=1)[:, : train.shape[1]]
 
 
-IMITATIONS: dict[str, Callable[[Tensor, int, torch.Generator, Grid], Tensor]] = {
+BASELINES: dict[str, Callable[[Tensor, int, torch.Generator, TimeGrid], Tensor]] = {
     "voices shuffled": shuffled,
     "Markov": markov,
-    "random quarters": random_quarters,
+    "random quarters": random_quarter_windows,
 }

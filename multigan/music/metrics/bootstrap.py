@@ -16,7 +16,7 @@ LEVEL = 0.95
 Interval = tuple[float, float]
 
 
-def intervals(
+def bootstrap_intervals(
     found: Tensor, reference: Tensor, groups: Tensor, rng: torch.Generator
 ) -> dict[str, Interval]:
     """The 95 % interval of the mean of each of FEATURES, of `frechet` and of `frechet_clipped`.

@@ -18,37 +18,41 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from multigan.core.modules import sample_once
-from multigan.core.protocols import Data, Generator, Unmeasurable
-from multigan.core.results_table import Table, finite_or_none
+from multigan.core.modules import sample_batch
+from multigan.core.protocols import Dataset, EvaluationSkipped, Generator
+from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.music.metrics import note_statistics
-from multigan.music.metrics.baselines import IMITATIONS
-from multigan.music.metrics.bootstrap import Interval, intervals
+from multigan.music.metrics.baselines import BASELINES
+from multigan.music.metrics.bootstrap import Interval, bootstrap_intervals
 from multigan.music.metrics.conditioning_adherence import (
-    answers,
+    conditioning_metrics,
+    melody_conditioning,
     melody_line,
-    melody_of,
     melody_voice,
 )
 from multigan.music.metrics.harmony import dissonance_with
-from multigan.music.metrics.voice_lines import line_names, lines_of, own_figures
-from multigan.music.metrics.window_boundaries import SEAMS, continued, seam_figures
-from multigan.music.representations.conditioning import Given, fill_in, nothing_given
-from multigan.music.representations.tensors import canonical
+from multigan.music.metrics.voice_lines import line_names, track_metrics, voice_lines
+from multigan.music.metrics.window_boundaries import SEAMS, boundary_metrics, sample_continuations
+from multigan.music.representations.conditioning import (
+    Conditioning,
+    apply_conditioning,
+    unconditional,
+)
+from multigan.music.representations.tensors import binarize
 
 if TYPE_CHECKING:
     from multigan.music.domain import MusicDomain
 
 SAMPLED = 1000  # windows in the rows of the model and of the imitations
-REMEMBERED = 4000  # real windows of a split that are measured, at most
+MAX_TRAIN_WINDOWS = 4000  # real windows of a split that are measured, at most
 COMPARED = 64  # windows of a row that are held against the remembered training windows
 DRAWN_TOGETHER = 64  # windows per forward pass
 VERSION = 2  # raise it when a row would come out otherwise: caches go by it
 HELD_OUT = "real (held out)"
 
 
-class References(NamedTuple):
+class ReferenceRows(NamedTuple):
     """What every model of one data set is held against."""
 
     rows: dict[str, dict[str, float]]
@@ -57,7 +61,7 @@ class References(NamedTuple):
     train: Tensor  # (M, T, L) int16: the lines of these windows
 
 
-class Measured(NamedTuple):
+class MetricRow(NamedTuple):
     """The figures of one row, and those of each of its windows."""
 
     row: dict[str, float]
@@ -65,45 +69,51 @@ class Measured(NamedTuple):
 
 
 def evaluate(
-    domain: MusicDomain, generator: Generator, data: Data, rng: torch.Generator, cache: Path
-) -> Table:
+    domain: MusicDomain, generator: Generator, data: Dataset, rng: torch.Generator, cache: Path
+) -> ResultsTable:
     """Measure real windows, imitations and `generator` against the training windows.
 
     Raises Unmeasurable for fewer than two lines, and ValueError for a generator that draws what is
     not finite.
     """
     if len(line_names(domain.voices)) < 2:
-        raise Unmeasurable("one voice alone: the metrics measure two or more together")
+        raise EvaluationSkipped("one voice alone: the metrics measure two or more together")
     known = references(domain, data, cache)
     rows, ends = dict(known.rows), {HELD_OUT: known.intervals}
     for name, measured, groups in _model_rows(domain, generator, data, rng, known):
         rows[name] = measured.row
-        ends[name] = intervals(measured.found, known.features, groups, _resampling(name))
-    return Table(rows, _notes(known), ends)
+        ends[name] = bootstrap_intervals(measured.found, known.features, groups, _resampling(name))
+    return ResultsTable(rows, _notes(known), ends)
 
 
 def _model_rows(
-    domain: MusicDomain, generator: Generator, data: Data, rng: torch.Generator, known: References
-) -> Iterator[tuple[str, Measured, Tensor]]:
+    domain: MusicDomain,
+    generator: Generator,
+    data: Dataset,
+    rng: torch.Generator,
+    known: ReferenceRows,
+) -> Iterator[tuple[str, MetricRow, Tensor]]:
     """Each row of the model by name, and to which group each of its windows belongs (N,)."""
     melody = melody_voice(domain)
     if melody is not None:
         places = _places(data, SAMPLED)
-        given = melody_of(domain, _windows(data, places))
-        row = _measured(domain, draw(domain, generator, given, rng), known)
-        row.row.update(answers(domain, generator, given, rng.clone_state()))
+        given = melody_conditioning(domain, _windows(data, places))
+        row = _measured(domain, sample_windows(domain, generator, given, rng), known)
+        row.row.update(conditioning_metrics(domain, generator, given, rng.clone_state()))
         yield f"this model, {domain.voices[melody].name} given", row, _groups(data, places)
-    free = nothing_given(SAMPLED, domain.frame.steps, domain.voices)
-    whole = _measured(domain, draw(domain, generator, free, rng), known)
+    free = unconditional(SAMPLED, domain.frame.steps, domain.voices)
+    whole = _measured(domain, sample_windows(domain, generator, free, rng), known)
     if domain.frame.bars > 1:
-        x = continued(domain, generator, rng)
+        x = sample_continuations(domain, generator, rng)
         row = _measured(domain, x, known)
-        row.row.update(seam_figures(domain, x))
+        row.row.update(boundary_metrics(domain, x))
         yield "this model, continued", row, torch.arange(len(x)) // SEAMS
     yield "this model", whole, torch.arange(SAMPLED)
 
 
-def draw(domain: MusicDomain, generator: Generator, given: Given, rng: torch.Generator) -> Tensor:
+def sample_windows(
+    domain: MusicDomain, generator: Generator, given: Conditioning, rng: torch.Generator
+) -> Tensor:
     """Canonical windows (N, T, C) of a generator, one for each given one.
 
     Raises ValueError for values that are not finite.
@@ -111,17 +121,17 @@ def draw(domain: MusicDomain, generator: Generator, given: Given, rng: torch.Gen
     drawn = []
     parts = zip(given.known.split(DRAWN_TOGETHER), given.mask.split(DRAWN_TOGETHER), strict=True)
     for known, mask in parts:
-        seen = Given(known, mask)
-        x = fill_in(sample_once(generator, len(known), rng, seen), seen, domain.voices)
+        seen = Conditioning(known, mask)
+        x = apply_conditioning(sample_batch(generator, len(known), rng, seen), seen, domain.voices)
         if not x.isfinite().all():
             raise ValueError(
                 "the generator draws values that are not finite; its training diverged"
             )
-        drawn.append(canonical(x, domain.voices))
+        drawn.append(binarize(x, domain.voices))
     return torch.cat(drawn)
 
 
-def references(domain: MusicDomain, data: Data, cache: Path) -> References:
+def references(domain: MusicDomain, data: Dataset, cache: Path) -> ReferenceRows:
     """The rows of real windows and imitations, from the cache or measured and kept there."""
     train = data.split("train")
     stated = f"{VERSION} {domain} {train.fingerprint} {data.fingerprint}"
@@ -135,39 +145,41 @@ def references(domain: MusicDomain, data: Data, cache: Path) -> References:
         return found
 
 
-def _measure_references(domain: MusicDomain, train: Data, held: Data) -> References:
+def _measure_references(domain: MusicDomain, train: Dataset, held: Dataset) -> ReferenceRows:
     """The rows that do not depend on the model."""
     known = _remembered(domain, train)
-    places = _places(held, REMEMBERED)
+    places = _places(held, MAX_TRAIN_WINDOWS)
     x = _windows(held, places)
     real = _measured(domain, x, known)
     if domain.frame.bars > 1:
-        real.row.update(seam_figures(domain, x))
-    remembered = _measured(domain, _windows(train, _places(train, REMEMBERED)), known)
+        real.row.update(boundary_metrics(domain, x))
+    remembered = _measured(domain, _windows(train, _places(train, MAX_TRAIN_WINDOWS)), known)
     remembered.row.pop("nearest_train")  # they are among the remembered ones: 0
     rows = {"real (train)": remembered.row, HELD_OUT: real.row}
     lines = known.train.long()
-    for name, imitate in IMITATIONS.items():
+    for name, imitate in BASELINES.items():
         rng = keyed_rng(0, "music imitation", name)
         windows = imitate(lines, min(SAMPLED, len(lines)), rng, domain.grid)
         rows[name] = _figures(domain, windows, known).row
-    ends = intervals(real.found, known.features, _groups(held, places), _resampling(HELD_OUT))
+    ends = bootstrap_intervals(
+        real.found, known.features, _groups(held, places), _resampling(HELD_OUT)
+    )
     return known._replace(rows=rows, intervals=ends)
 
 
-def _remembered(domain: MusicDomain, train: Data) -> References:
+def _remembered(domain: MusicDomain, train: Dataset) -> ReferenceRows:
     """Training windows, without any row yet."""
-    lines = lines_of(_windows(train, _places(train, REMEMBERED)), domain.voices)
-    return References({}, {}, note_statistics.features(lines, domain.grid), lines.short())
+    lines = voice_lines(_windows(train, _places(train, MAX_TRAIN_WINDOWS)), domain.voices)
+    return ReferenceRows({}, {}, note_statistics.features(lines, domain.grid), lines.short())
 
 
-def _measured(domain: MusicDomain, x: Tensor, known: References) -> Measured:
+def _measured(domain: MusicDomain, x: Tensor, known: ReferenceRows) -> MetricRow:
     """Every figure of canonical windows (N, T, C)."""
-    row, found = _figures(domain, lines_of(x, domain.voices), known)
-    return Measured(row | own_figures(x, domain.voices, domain.grid), found)
+    row, found = _figures(domain, voice_lines(x, domain.voices), known)
+    return MetricRow(row | track_metrics(x, domain.voices, domain.grid), found)
 
 
-def _figures(domain: MusicDomain, lines: Tensor, known: References) -> Measured:
+def _figures(domain: MusicDomain, lines: Tensor, known: ReferenceRows) -> MetricRow:
     """Every figure of lines (N, T, L)."""
     found = note_statistics.features(lines, domain.grid)
     empty = note_statistics.empty_bars(lines, domain.grid.bar_steps).mean(0).tolist()
@@ -176,26 +188,26 @@ def _figures(domain: MusicDomain, lines: Tensor, known: References) -> Measured:
     to_melody = {} if melody is None else {"dissonance_to_melody": dissonance_with(lines, melody)}
     row = {
         "windows": float(len(lines)),
-        **note_statistics.summary(found, known.features),
+        **note_statistics.aggregate_metrics(found, known.features),
         **{name: float(figure.mean()) for name, figure in to_melody.items()},
         **dict(zip((f"empty_bars_{n}" for n in line_names(domain.voices)), empty, strict=True)),
         "distinct": len(lines.unique(dim=0)) / len(lines),
-        "nearest_train": float(note_statistics.novelty(chosen, known.train).median()),
+        "nearest_train": float(note_statistics.nn_train_distance(chosen, known.train).median()),
     }
-    return Measured(row, found)
+    return MetricRow(row, found)
 
 
-def _places(data: Data, at_most: int) -> Tensor:
+def _places(data: Dataset, at_most: int) -> Tensor:
     """Places (N,) from all over a set."""
     return torch.linspace(0, len(data) - 1, min(at_most, len(data))).long()
 
 
-def _windows(data: Data, places: Tensor) -> Tensor:
+def _windows(data: Dataset, places: Tensor) -> Tensor:
     """The windows (N, T, C) there, in their own key and with nothing given."""
     return data.batch(places).x.cpu()
 
 
-def _groups(data: Data, places: Tensor) -> Tensor:
+def _groups(data: Dataset, places: Tensor) -> Tensor:
     """From which piece each window there is: (N,), counted from 0."""
     return data.pieces[places].unique(return_inverse=True)[1]  # type: ignore[attr-defined]
 
@@ -204,7 +216,7 @@ def _resampling(row: str) -> torch.Generator:
     return keyed_rng(0, "music intervals", row)
 
 
-def _save(found: References, file: Path) -> None:
+def _save(found: ReferenceRows, file: Path) -> None:
     """Write a safetensors file, whole or not at all."""
     rows = {name: finite_or_none(row) for name, row in found.rows.items()}
     tensors = {"features": found.features, "train": found.train}
@@ -217,7 +229,7 @@ def _save(found: References, file: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _load(file: Path) -> References:
+def _load(file: Path) -> ReferenceRows:
     """What `_save` wrote; figures that were not finite are NaN."""
     with safe_open(file, "pt") as tensors:
         read, ends = (json.loads(tensors.metadata()[key]) for key in ("rows", "intervals"))
@@ -226,10 +238,10 @@ def _load(file: Path) -> References:
         name: {metric: float("nan") if v is None else v for metric, v in row.items()}
         for name, row in read.items()
     }
-    return References(rows, {name: tuple(pair) for name, pair in ends.items()}, features, train)
+    return ReferenceRows(rows, {name: tuple(pair) for name, pair in ends.items()}, features, train)
 
 
-def _notes(known: References) -> tuple[str, ...]:
+def _notes(known: ReferenceRows) -> tuple[str, ...]:
     """What the rows and columns of the table are."""
     return (
         f"no figure is better for being higher: the goal is the row {HELD_OUT}; frechet is between "

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.music.metrics.note_events import as_windows, in_units, pitch_classes
+from multigan.music.metrics.note_events import group_by_unit, pitch_classes, validate_windows
 from multigan.music.representations.time_grid import STEPS_PER_BEAT
 from multigan.music.theory import (
     DISSONANT_INTERVALS,
@@ -36,8 +36,10 @@ def tonal_distance(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor
 
     Source: Harte, Sandler and Gasser 2006; Dong et al. 2018, arXiv:1709.06298.
     """
-    x = as_windows(windows, least_voices=2)
-    counts = in_units(pitch_classes(x), steps_per_beat, "beat").sum(2).double()  # (N, beats, K, 12)
+    x = validate_windows(windows, least_voices=2)
+    counts = (
+        group_by_unit(pitch_classes(x), steps_per_beat, "beat").sum(2).double()
+    )  # (N, beats, K, 12)
     shares = counts / counts.sum(-1, keepdim=True)  # NaN in silent beats
     centroids = shares @ tonal_space().T.to(x.device)  # (N, beats, K, 6)
     upper, lower = _pairs(x)
@@ -50,7 +52,7 @@ def voice_crossing(windows: Any) -> Tensor:
 
     Of the steps at which both sound; averaged over neighbouring voices. Unisons do not cross.
     """
-    x = as_windows(windows, least_voices=2)
+    x = validate_windows(windows, least_voices=2)
     upper, lower = x[:, :, :-1], x[:, :, 1:]
     return _share(upper < lower, _both_sound(upper, lower))
 
@@ -60,14 +62,14 @@ def dissonance(windows: Any) -> Tensor:
 
     Octaves apart or not; of the steps at which both sound; averaged over all pairs of voices.
     """
-    x = as_windows(windows, least_voices=2)
+    x = validate_windows(windows, least_voices=2)
     upper, lower = (x[:, :, voices] for voices in _pairs(x))
     return _dissonance(upper, lower)
 
 
 def dissonance_with(windows: Any, voice: int) -> Tensor:
     """`dissonance` between the voice of that number and each other one: (N,), in [0, 1]."""
-    x = as_windows(windows, least_voices=2)
+    x = validate_windows(windows, least_voices=2)
     others = [k for k in range(x.shape[2]) if k != voice]
     return _dissonance(x[:, :, voice, None], x[:, :, others])
 
@@ -79,7 +81,7 @@ def parallels(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
     direction, between two neighbouring beats at which both sound. Pooled over all pairs of voices;
     0 without any motion.
     """
-    x = as_windows(windows, least_voices=2)[:, ::steps_per_beat]  # (N, beats, K)
+    x = validate_windows(windows, least_voices=2)[:, ::steps_per_beat]  # (N, beats, K)
     upper, lower = (x[:, :, voices] for voices in _pairs(x))  # (N, beats, pairs)
     sounding = _both_sound(upper, lower)
     same_direction = upper.diff(dim=1).sign() * lower.diff(dim=1).sign() > 0

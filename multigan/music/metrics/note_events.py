@@ -15,7 +15,7 @@ from torch import Tensor
 from multigan.music.theory import MIDI_PITCHES, OCTAVE, REST
 
 
-def as_windows(windows: Any, least_voices: int = 1) -> Tensor:
+def validate_windows(windows: Any, least_voices: int = 1) -> Tensor:
     """The windows as an int64 tensor (N, T, K), whatever array or tensor of numbers they were.
 
     Raises ValueError for another number of axes, no step, fewer than `least_voices` voices, or a
@@ -37,7 +37,7 @@ def as_windows(windows: Any, least_voices: int = 1) -> Tensor:
     return pitches
 
 
-def in_units(x: Tensor, steps: int, unit: str) -> Tensor:
+def group_by_unit(x: Tensor, steps: int, unit: str) -> Tensor:
     """(N, T, ...) -> (N, T / steps, steps, ...): the steps of each bar or beat stand together.
 
     Raises ValueError, naming the `unit`, if T is no multiple of `steps`.
@@ -83,6 +83,6 @@ def piano_roll(windows: Any) -> Tensor:
 
     Raises ValueError as `as_windows` does.
     """
-    x = as_windows(windows)
+    x = validate_windows(windows)
     roll = torch.zeros(*x.shape[:2], 1 + MIDI_PITCHES, dtype=torch.bool, device=x.device)
     return roll.scatter(2, x - REST, True)[..., 1:]  # (N, T, 128); column 0 was the rests

@@ -21,18 +21,18 @@ from torch import Tensor
 from multigan.core import fidelity
 from multigan.music.metrics.harmony import dissonance, parallels, tonal_distance, voice_crossing
 from multigan.music.metrics.note_events import (
-    as_windows,
-    in_units,
+    group_by_unit,
     note_lengths,
     onset_histogram,
     onsets,
     pitch_classes,
+    validate_windows,
 )
 from multigan.music.representations.time_grid import (
     SIXTEENTHS,
     SIXTEENTHS_PER_QUARTER,
     STEPS_PER_BAR,
-    Grid,
+    TimeGrid,
 )
 from multigan.music.theory import REST, scale_masks
 
@@ -52,19 +52,21 @@ def used_pitch_classes(
     An empty bar of a voice counts as 0 (the chorale table), or not at all if `skip_empty` (the
     MuseGAN convention, NaN if every one is empty).
     """
-    used = _used(pitch_classes(as_windows(windows)), steps_per_bar).sum(-1).double()  # (N, bars, K)
+    used = (
+        _used(pitch_classes(validate_windows(windows)), steps_per_bar).sum(-1).double()
+    )  # (N, bars, K)
     return used.where((used > 0) | (not skip_empty), math.nan).nanmean((1, 2))
 
 
 def mix_used_pitch_classes(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The number of distinct pitch classes of all voices in a bar, 0 to 12, over bars."""
-    used = _used(pitch_classes(as_windows(windows)), steps_per_bar).any(2)  # (N, bars, 12)
+    used = _used(pitch_classes(validate_windows(windows)), steps_per_bar).any(2)  # (N, bars, 12)
     return used.sum(-1).double().mean(1)
 
 
 def pitch_class_entropy(windows: Any) -> Tensor:
     """The entropy in bits, 0 to 3.585, of the pitch classes of the notes; NaN without a note."""
-    counts = onset_histogram(as_windows(windows))
+    counts = onset_histogram(validate_windows(windows))
     shares = counts / counts.sum(1, keepdim=True)
     return torch.special.entr(shares).sum(1) / math.log(2)
 
@@ -75,19 +77,19 @@ def scale_consistency(windows: Any) -> Tensor:
     In [0, 1], and 7/12 if all twelve pitch classes begin equally many notes.
     Source: Mogren 2016, arXiv:1611.09904.
     """
-    counts = onset_histogram(as_windows(windows))
+    counts = onset_histogram(validate_windows(windows))
     inside = counts @ scale_masks().T.to(counts.device)  # (N, 24)
     return inside.amax(1) / counts.sum(1)
 
 
-def groove(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
+def groove_consistency(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The share of steps at which neighbouring bars agree that some voice has an onset, or none.
 
     In [0, 1]; 1 for equal bars and for silent ones; NaN for a single bar.
     Source: Wu and Yang 2020, arXiv:2008.01307 (there between any two bars).
     """
-    begins = onsets(as_windows(windows)).any(2)
-    bars = in_units(begins, steps_per_bar, "bar")  # (N, bars, steps)
+    begins = onsets(validate_windows(windows)).any(2)
+    bars = group_by_unit(begins, steps_per_bar, "bar")  # (N, bars, steps)
     return 1 - (bars[:, 1:] != bars[:, :-1]).double().mean((1, 2))
 
 
@@ -96,19 +98,21 @@ def qualified_notes(windows: Any, least_steps: int = QUALIFIED_STEPS) -> Tensor:
 
     A note may cross a bar line, and a rest after it counts to it.
     """
-    lengths = note_lengths(as_windows(windows))
+    lengths = note_lengths(validate_windows(windows))
     return (lengths >= least_steps).sum((1, 2)).double() / (lengths > 0).sum((1, 2))
 
 
 def notes_per_bar(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The number of notes of all voices that begin in a bar."""
-    begins = in_units(onsets(as_windows(windows)), steps_per_bar, "bar")  # (N, bars, steps, K)
+    begins = group_by_unit(
+        onsets(validate_windows(windows)), steps_per_bar, "bar"
+    )  # (N, bars, steps, K)
     return begins.sum((2, 3)).double().mean(1)
 
 
 def mean_note_length(windows: Any, steps_per_quarter: int = SIXTEENTHS_PER_QUARTER) -> Tensor:
     """The mean length of a note in sixteenths, the rest after it included; NaN without a note."""
-    lengths = note_lengths(as_windows(windows))
+    lengths = note_lengths(validate_windows(windows))
     steps = lengths.sum((1, 2)).double() / (lengths > 0).sum((1, 2))
     return steps * (SIXTEENTHS_PER_QUARTER / steps_per_quarter)
 
@@ -118,7 +122,7 @@ def mean_leap(windows: Any) -> Tensor:
 
     Across rests; pooled over voices; 0 if no voice has two notes.
     """
-    x = as_windows(windows)
+    x = validate_windows(windows)
     begins = onsets(x)
     step = torch.arange(x.shape[1], device=x.device)[:, None]
     latest = torch.where(begins, step, -1).cummax(1).values[:, :-1]  # (N, T - 1, K) last onset
@@ -129,7 +133,9 @@ def mean_leap(windows: Any) -> Tensor:
 
 def empty_bars(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The share of each voice's bars in which it is silent throughout: (N, K), float64."""
-    silent = in_units(as_windows(windows) == REST, steps_per_bar, "bar").all(2)  # (N, bars, K)
+    silent = group_by_unit(validate_windows(windows) == REST, steps_per_bar, "bar").all(
+        2
+    )  # (N, bars, K)
     return silent.double().mean(1)
 
 
@@ -155,7 +161,7 @@ def drum_pattern(drum_onsets: Any, mask: Sequence[float] = DRUM_MASK_24) -> Tens
     the published figure); on sixteenths it is always 1: use `drum_pattern_8th`.
     Source: Dong et al. 2018, arXiv:1709.06298, and its published code.
     """
-    counts = in_units(_cells(drum_onsets).sum(2), len(mask), "drum mask").sum(1).double()
+    counts = group_by_unit(_cells(drum_onsets).sum(2), len(mask), "drum mask").sum(1).double()
     weights = torch.tensor(mask, dtype=torch.float64, device=counts.device)
     shifted = torch.stack([weights.roll(shift) for shift in range(len(mask))])
     return (counts @ shifted.T).amax(1) / counts.sum(1)
@@ -166,7 +172,9 @@ def drum_pattern_8th(drum_onsets: Any, eighth_steps: int = QUALIFIED_STEPS) -> T
     return drum_pattern(drum_onsets, (1.0,) + (0.0,) * (eighth_steps - 1))
 
 
-def novelty(windows: Any, train: Any, transpositions: Iterable[int] = TRANSPOSITIONS) -> Tensor:
+def nn_train_distance(
+    windows: Any, train: Any, transpositions: Iterable[int] = TRANSPOSITIONS
+) -> Tensor:
     """The share of cells in which a window differs from the nearest training window, in any key.
 
     `windows` (N, T, K) and `train` (M, T, K); 0 is a copy. Two bars of unheard music still share
@@ -174,7 +182,7 @@ def novelty(windows: Any, train: Any, transpositions: Iterable[int] = TRANSPOSIT
 
     Raises ValueError if `train` is empty or its windows have another shape.
     """
-    x, known = as_windows(windows), as_windows(train)
+    x, known = validate_windows(windows), validate_windows(train)
     if not len(known) or known.shape[1:] != x.shape[1:]:
         raise ValueError(
             f"training windows {tuple(known.shape)} against {tuple(x.shape)}; wanted 1 or more of "
@@ -189,9 +197,9 @@ def novelty(windows: Any, train: Any, transpositions: Iterable[int] = TRANSPOSIT
     return nearest
 
 
-def features(windows: Any, grid: Grid = SIXTEENTHS) -> Tensor:
+def features(windows: Any, grid: TimeGrid = SIXTEENTHS) -> Tensor:
     """The figures (N, 13), float64, of every window in the order of FEATURES."""
-    x = as_windows(windows, least_voices=2)
+    x = validate_windows(windows, least_voices=2)
     units = {name: UNITS[name](grid) for name in UNITS}
     return torch.stack([metric(x, *units.get(k, ())) for k, metric in FEATURES.items()], dim=1)
 
@@ -224,8 +232,8 @@ def standardised(
     return sets[0], sets[1]
 
 
-def measure(
-    windows: Any, reference: Tensor, voices: Sequence[str], grid: Grid = SIXTEENTHS
+def window_metrics(
+    windows: Any, reference: Tensor, voices: Sequence[str], grid: TimeGrid = SIXTEENTHS
 ) -> dict[str, float]:
     """Every figure of windows (N, T, K) against the `features` (R, 13) of the reference.
 
@@ -233,12 +241,12 @@ def measure(
     """
     empty = empty_bars(windows, grid.bar_steps).mean(0).tolist()
     return {
-        **summary(features(windows, grid), reference),
+        **aggregate_metrics(features(windows, grid), reference),
         **{f"empty_bars_{voice}": e for voice, e in zip(voices, empty, strict=True)},
     }
 
 
-def summary(found: Tensor, reference: Tensor) -> dict[str, float]:
+def aggregate_metrics(found: Tensor, reference: Tensor) -> dict[str, float]:
     """What `features` (N, 13) say against those (R, 13) of the reference.
 
     The means of FEATURES over the windows that have them, NaN if none has; `frechet`, and
@@ -255,7 +263,7 @@ def summary(found: Tensor, reference: Tensor) -> dict[str, float]:
 
 def _used(classes: Tensor, steps_per_bar: int) -> Tensor:
     """Which pitch classes (N, T, K, 12) each voice uses in each bar: (N, bars, K, 12), bool."""
-    return in_units(classes, steps_per_bar, "bar").any(2)
+    return group_by_unit(classes, steps_per_bar, "bar").any(2)
 
 
 def _cells(roll: Any) -> Tensor:
@@ -276,7 +284,7 @@ FEATURES: dict[str, Callable[..., Tensor]] = {
     "mix_used_pitch_classes": mix_used_pitch_classes,
     "pitch_class_entropy": pitch_class_entropy,
     "scale_consistency": scale_consistency,
-    "groove": groove,
+    "groove": groove_consistency,
     "qualified_notes": qualified_notes,
     "notes_per_bar": notes_per_bar,
     "mean_note_length": mean_note_length,
@@ -288,7 +296,7 @@ FEATURES: dict[str, Callable[..., Tensor]] = {
 }
 
 # What a metric counts in, other than steps: its second argument on a grid.
-UNITS: dict[str, Callable[[Grid], tuple[int]]] = {
+UNITS: dict[str, Callable[[TimeGrid], tuple[int]]] = {
     "used_pitch_classes": lambda grid: (grid.bar_steps,),
     "mix_used_pitch_classes": lambda grid: (grid.bar_steps,),
     "groove": lambda grid: (grid.bar_steps,),

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from multigan.music.metrics import note_statistics
-from multigan.music.representations.pianoroll import sounding_pitches
-from multigan.music.representations.tensors import slices, sounding
-from multigan.music.representations.time_grid import SIXTEENTHS, Grid
+from multigan.music.representations.pianoroll import active_pitches
+from multigan.music.representations.tensors import active_cells, slices
+from multigan.music.representations.time_grid import SIXTEENTHS, TimeGrid
 from multigan.music.representations.voices import Voice
 from multigan.music.theory import REST
 
@@ -26,12 +26,14 @@ def line_names(voices: Sequence[Voice]) -> list[str]:
     return [name for voice in _ordered(voices) for name in _names(voice)]
 
 
-def lines_of(x: Tensor, voices: Sequence[Voice]) -> Tensor:
+def voice_lines(x: Tensor, voices: Sequence[Voice]) -> Tensor:
     """The lines (N, T, L), int64, of canonical windows (N, T, C): MIDI pitches, REST in silence."""
     return torch.cat([_lines(chunk, voices) for chunk in x.split(CHUNK)])
 
 
-def own_figures(x: Tensor, voices: Sequence[Voice], grid: Grid = SIXTEENTHS) -> dict[str, float]:
+def track_metrics(
+    x: Tensor, voices: Sequence[Voice], grid: TimeGrid = SIXTEENTHS
+) -> dict[str, float]:
     """What lines do not show of canonical windows (N, T, C).
 
     repeated_notes: the share of notes that strike a pitch which sounds already, NaN without a note;
@@ -52,13 +54,13 @@ def own_figures(x: Tensor, voices: Sequence[Voice], grid: Grid = SIXTEENTHS) -> 
             again = (line[:, 1:] == line[:, :-1]) & (begins[:, 1:].sum(-1) > 0)
             repeated += float(again.sum())
         else:
-            sounds = sounding(own, (voice,))[0]
+            sounds = active_cells(own, (voice,))[0]
             repeated += float((begins[:, 1:] * sounds[:, :-1]).sum())
             figures[f"{voice.name}_pitches"] = float(sounds.sum(-1).mean())
     return {"repeated_notes": repeated / notes if notes else float("nan"), **figures}
 
 
-def _drum_figures(strokes: Tensor, voice: Voice, grid: Grid) -> dict[str, float]:
+def _drum_figures(strokes: Tensor, voice: Voice, grid: TimeGrid) -> dict[str, float]:
     """What is said of the strokes (N, T, 9) of drums."""
     per_bar = strokes.sum((1, 2)).mean() / strokes.shape[1] * grid.bar_steps
     figures = {f"{voice.name}_strokes_per_bar": float(per_bar)}
@@ -94,12 +96,12 @@ def _lines(x: Tensor, voices: Sequence[Voice]) -> Tensor:
 
 def _tokens_line(block: Tensor, voice: Voice) -> Tensor:
     """The line (N, T) of a monophonic voice (N, T, P + 2)."""
-    return torch.from_numpy(sounding_pitches(block.argmax(-1), voice)).long()
+    return torch.from_numpy(active_pitches(block.argmax(-1), voice)).long()
 
 
 def _outer_lines(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
     """The highest and the lowest line, (N, T) each, of a polyphonic voice (N, T, 2 P)."""
-    heard = sounding(block, (voice,))[0] > 0  # (N, T, P)
+    heard = active_cells(block, (voice,))[0] > 0  # (N, T, P)
     silent = ~heard.any(-1)
     top = voice.pitches - 1 - heard.flip(-1).int().argmax(-1)  # the first of equals is found
     bottom = heard.int().argmax(-1)

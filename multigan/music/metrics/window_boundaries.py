@@ -9,10 +9,10 @@ from torch import Tensor
 
 from multigan.core.protocols import Generator
 from multigan.music.metrics.harmony import dissonance
-from multigan.music.metrics.voice_lines import lines_of
-from multigan.music.representations.conditioning import nothing_given
-from multigan.music.representations.tensors import canonical, cut, sounding
-from multigan.music.sampling.sliding_window import draw_piece
+from multigan.music.metrics.voice_lines import voice_lines
+from multigan.music.representations.conditioning import unconditional
+from multigan.music.representations.tensors import active_cells, binarize, slice_window
+from multigan.music.sampling.sliding_window import sample_long
 from multigan.music.theory import REST
 
 if TYPE_CHECKING:
@@ -22,40 +22,40 @@ PIECES, SEAMS = 128, 8  # pieces that are drawn, and windows in each after its f
 DRAWN_TOGETHER = 64  # pieces per forward pass
 
 
-def continued(domain: MusicDomain, generator: Generator, rng: torch.Generator) -> Tensor:
+def sample_continuations(domain: MusicDomain, generator: Generator, rng: torch.Generator) -> Tensor:
     """The later windows (PIECES x SEAMS, T, C) of long pieces, those of one piece in a row.
 
     Each begins with bars that the window before wrote; the seam is at `seam_step`.
     """
     steps, hop = domain.frame.steps, domain.hop_steps
     starts = [hop * (k + 1) for k in range(SEAMS)]
-    free = nothing_given(1, starts[-1] + steps, domain.voices)
+    free = unconditional(1, starts[-1] + steps, domain.voices)
     windows = []
     for first in range(0, PIECES, DRAWN_TOGETHER):
         n = min(DRAWN_TOGETHER, PIECES - first)
-        x = draw_piece(generator, n, rng, free, domain.voices, window_steps=steps, hop_steps=hop)
-        cuts = [cut(x, start, start + steps, domain.voices) for start in starts]
+        x = sample_long(generator, n, rng, free, domain.voices, window_steps=steps, hop_steps=hop)
+        cuts = [slice_window(x, start, start + steps, domain.voices) for start in starts]
         windows.append(torch.stack(cuts, dim=1).flatten(0, 1))  # (n x SEAMS, T, C)
-    return canonical(torch.cat(windows), domain.voices)
+    return binarize(torch.cat(windows), domain.voices)
 
 
-def seam_step(domain: MusicDomain) -> int:
+def boundary_step(domain: MusicDomain) -> int:
     """The step of a later window at which new music begins."""
     return domain.frame.steps - domain.hop_steps
 
 
-def seam_figures(domain: MusicDomain, x: Tensor) -> dict[str, float]:
+def boundary_metrics(domain: MusicDomain, x: Tensor) -> dict[str, float]:
     """What happens at the seam of canonical windows (N, T, C); of real ones, at the same bar line.
 
     seam_leap: the mean distance in semitones from the step before to the step after, of the lines
     that sound at both (0 for a held note); seam_dissonance: dissonance on these two steps;
     seam_silent_bars: the share of the bars before and after it in which nothing sounds at all.
     """
-    seam, bar = seam_step(domain), domain.frame.bar_steps
-    lines = lines_of(x[:, : seam + 1], domain.voices)[:, -2:]  # (N, 2, L)
+    seam, bar = boundary_step(domain), domain.frame.bar_steps
+    lines = voice_lines(x[:, : seam + 1], domain.voices)[:, -2:]  # (N, 2, L)
     both = (lines > REST).all(1)
     leaps = (lines[:, 1] - lines[:, 0]).abs()[both].double()
-    heard = torch.stack([s.any(-1) for s in sounding(x, domain.voices)]).any(0)  # (N, T)
+    heard = torch.stack([s.any(-1) for s in active_cells(x, domain.voices)]).any(0)  # (N, T)
     around = heard[:, seam - bar : seam + bar].unflatten(1, (2, bar)).any(2)
     return {
         "seam_leap": float(leaps.mean()),

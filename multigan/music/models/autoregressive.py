@@ -11,11 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multigan.music.models.interval_features import CLASSES
-from multigan.music.models.voice_leading import BEAT, STEP, Counterpoint, Melody, Worths
+from multigan.music.models.voice_leading import (
+    BEAT,
+    STEP,
+    MelodicIntervals,
+    VoiceLeading,
+    VoiceLeadingBias,
+)
 from multigan.music.representations.voices import Voice
 
 
-class Beside(NamedTuple):
+class VoiceLeadingArrays(NamedTuple):
     """The tables of `counterpoint.Worths`, and what their rows and columns stand for."""
 
     notes: np.ndarray  # (2 K K (P + 1), 2 P + 1)
@@ -26,18 +32,18 @@ class Beside(NamedTuple):
     side: np.ndarray  # (P + 1, P)
 
 
-def array(x: Tensor) -> np.ndarray:
+def to_numpy(x: Tensor) -> np.ndarray:
     """The values of a tensor; those of half precision in single precision, numpy's smallest."""
     wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     return wide.detach().cpu().numpy()
 
 
-def sing(
+def sample_voices(
     chances: np.ndarray,
     free: np.ndarray,
     tokens: np.ndarray,
     melodies: np.ndarray,
-    beside: Beside | None,
+    beside: VoiceLeadingArrays | None,
     order: Sequence[int],
     steps_per_beat: int,
 ) -> np.ndarray:
@@ -56,7 +62,7 @@ def sing(
         if beside is not None:
             on_beat = t % steps_per_beat == 0
             last = sung[:, t - steps_per_beat] if on_beat and t > 0 else None
-            hear = _Hearing(beside, sounds, last, not on_beat)
+            hear = _VoiceLeadingState(beside, sounds, last, not on_beat)
         for k in order:
             own = sounds[:, k]
             logits = chances[k, :, t].copy()
@@ -74,14 +80,18 @@ def _sounding(token: np.ndarray, before: np.ndarray, silence: int) -> np.ndarray
     return np.where(token <= silence, token, before)
 
 
-class _Hearing:
+class _VoiceLeadingState:
     """What voices make of each other at one step, after all sang `before` (B, K).
 
     `last` (B, K) is what they sang on the beat before, None between beats and on the first.
     """
 
     def __init__(
-        self, beside: Beside, before: np.ndarray, last: np.ndarray | None, between_beats: bool
+        self,
+        beside: VoiceLeadingArrays,
+        before: np.ndarray,
+        last: np.ndarray | None,
+        between_beats: bool,
     ) -> None:
         self.beside, self.before, self.silence = beside, before, beside.octaves.shape[1]
         count = len(beside.apart)
@@ -113,14 +123,14 @@ class _Hearing:
         strikes += (moved @ self.beside.similar[k])[:, None] * self.beside.side[self.before[:, k]]
 
 
-class Sung(NamedTuple):
+class SampledPitches(NamedTuple):
     """What sounds, by pitch from the lowest of each voice, `most` for silence: int64."""
 
     before: Tensor  # (B, T, K) a step before
     now: Tensor  # (B, T, K)
 
 
-class Choir(nn.Module):
+class AutoregressiveVoices(nn.Module):
     """The monophonic ones among `voices`; `together`: they hear each other.
 
     Args:
@@ -135,9 +145,9 @@ class Choir(nn.Module):
         sung = [voices[k] for k in self.places]
         self.steps_per_beat = steps_per_beat
         self.most = max((voice.pitches for voice in sung), default=0)
-        self.melodies = nn.ModuleList(Melody(voice.pitches) for voice in sung)
-        self.counterpoint = Counterpoint(sung) if together and len(sung) > 1 else None
-        self.order = from_outside_in(sung)
+        self.melodies = nn.ModuleList(MelodicIntervals(voice.pitches) for voice in sung)
+        self.counterpoint = VoiceLeading(sung) if together and len(sung) > 1 else None
+        self.order = outer_voices_first(sung)
         rank = torch.tensor(self.order).argsort()
         self.register_buffer("hears", rank < rank[:, None], persistent=False)
 
@@ -180,33 +190,40 @@ class Choir(nn.Module):
         free: Tensor,
         tokens: Tensor,
         tables: Tensor,
-        worths: Worths | None,
-    ) -> Sung:
+        worths: VoiceLeadingBias | None,
+    ) -> SampledPitches:
         """What all voices sing, found step by step on the CPU."""
         beside = None
         if self.counterpoint is not None and worths is not None:
             fixed = (self.counterpoint.apart, self.counterpoint.octaves, self.counterpoint.side)
-            beside = Beside(*map(array, (*worths, *fixed)))
-        arrays = (array(torch.stack(list(chances))), array(free), array(tokens), array(tables))
-        now = torch.from_numpy(sing(*arrays, beside, self.order, self.steps_per_beat))
+            beside = VoiceLeadingArrays(*map(to_numpy, (*worths, *fixed)))
+        arrays = (
+            to_numpy(torch.stack(list(chances))),
+            to_numpy(free),
+            to_numpy(tokens),
+            to_numpy(tables),
+        )
+        now = torch.from_numpy(sample_voices(*arrays, beside, self.order, self.steps_per_beat))
         now = now.to(free.device)
         silence = torch.full_like(now[:, :1], self.most)
-        return Sung(torch.cat([silence, now[:, :-1]], dim=1), now)
+        return SampledPitches(torch.cat([silence, now[:, :-1]], dim=1), now)
 
     def _melody(self, k: int) -> Tensor:
         """The table of a melody for a voice of `most` pitches: (most + 1, most)."""
-        table = cast(Melody, self.melodies[k]).table()
+        table = cast(MelodicIntervals, self.melodies[k]).table()
         more = self.most - table.shape[1]
         return F.pad(table, (0, more, 0, more))
 
-    def _hear(self, worths: Worths, free: Tensor, sung: Sung) -> tuple[Tensor, Tensor]:
+    def _hear(
+        self, worths: VoiceLeadingBias, free: Tensor, sung: SampledPitches
+    ) -> tuple[Tensor, Tensor]:
         """What counterpoint adds to all steps: to strikes (B, T, K, most), to holds (B, T, K)."""
         (steps, count), at = sung.now.shape[1:], sung.now.device
         heard = self.hears | ~free[:, :, None]  # (B, T, K, K)
         heard = heard & ~torch.eye(count, dtype=torch.bool, device=at)
         now = torch.where(heard, sung.now[:, :, None], self.most)
         place = (torch.arange(steps, device=at) % self.steps_per_beat > 0).long()[:, None]
-        counterpoint, voice = cast(Counterpoint, self.counterpoint), torch.arange(count, device=at)
+        counterpoint, voice = cast(VoiceLeading, self.counterpoint), torch.arange(count, device=at)
         first = counterpoint.first_rows(voice, place).expand_as(now).flatten(0, 2)
         own = sung.before.flatten()
         strike, hold = counterpoint.intervals(worths, first, own, now.flatten(0, 2))
@@ -227,7 +244,7 @@ class Choir(nn.Module):
         return voice.flatten(), before[:, :, None].expand_as(now).flatten(0, 2), now.flatten(0, 2)
 
 
-def from_outside_in(voices: Sequence[Voice]) -> list[int]:
+def outer_voices_first(voices: Sequence[Voice]) -> list[int]:
     """The places of voices: the highest, the lowest, the second highest, and so on."""
     left = sorted(range(len(voices)), key=lambda k: -(2 * voices[k].lowest + voices[k].pitches))
     order = []

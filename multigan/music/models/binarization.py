@@ -15,14 +15,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from multigan.music.representations.tensors import width
+from multigan.music.representations.tensors import num_channels
 from multigan.music.representations.voices import Voice
 
 SMALLEST_UNIFORM = 1e-20  # keeps the logarithm of a uniform number finite
-SOFTNESS = 2.0  # temperature of the straight-through gradient: sure choices still have one
+STRAIGHT_THROUGH_TEMPERATURE = (
+    2.0  # temperature of the straight-through gradient: sure choices still have one
+)
 
 
-class Choice(NamedTuple):
+class OutputDistribution(NamedTuple):
     """What logits (..., C) mean: two functions of them, and the noise that makes them draws."""
 
     share: Callable[[Tensor], Tensor]  # probabilities (..., C)
@@ -30,13 +32,13 @@ class Choice(NamedTuple):
     noise: Callable[[Tensor], Tensor]  # uniform numbers -> noise with which `decide` draws `share`
 
 
-class Head(NamedTuple):
+class Binarizer(NamedTuple):
     """How choices are made.
 
     `make` (choice, logits, noise, training) -> cells; `scale` of the noise, None if it is free.
     """
 
-    make: Callable[[Choice, Tensor, Tensor, bool], Tensor]
+    make: Callable[[OutputDistribution, Tensor, Tensor, bool], Tensor]
     scale: float | None
 
 
@@ -62,20 +64,20 @@ def logistic(uniform: Tensor) -> Tensor:
 def draw_noise(n: int, steps: int, voices: Sequence[Voice], rng: torch.Generator) -> Tensor:
     """Noise (n, steps, C) of scale 1 for the choices of all voices."""
     blocks = [
-        CHOICES[voice.kind].noise(torch.rand(n, steps, width(voice), generator=rng))
+        CHOICES[voice.kind].noise(torch.rand(n, steps, num_channels(voice), generator=rng))
         for voice in voices
     ]
     return torch.cat(blocks, dim=-1)
 
 
-def find_head(name: str) -> Head:
+def get_binarizer(name: str) -> Binarizer:
     """The head called `name`; ValueError listing the names for any other."""
-    if name not in HEADS:
-        raise ValueError(f"head {name!r} is unknown; known: {', '.join(HEADS)}")
-    return HEADS[name]
+    if name not in BINARIZERS:
+        raise ValueError(f"head {name!r} is unknown; known: {', '.join(BINARIZERS)}")
+    return BINARIZERS[name]
 
 
-def start_anew(voice: Voice, logits: Tensor) -> Tensor:
+def forbid_initial_holds(voice: Voice, logits: Tensor) -> Tensor:
     """Logits (B, T, width) with which nothing is held into the first step."""
     holds = {"monophonic": 1, "polyphonic": voice.pitches, "drums": 0}[voice.kind]
     strike, hold = logits.split([logits.shape[-1] - holds, holds], dim=-1)
@@ -83,7 +85,9 @@ def start_anew(voice: Voice, logits: Tensor) -> Tensor:
     return torch.cat([strike, hold], dim=-1)
 
 
-def choose(head: Head, voice: Voice, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
+def binarize_logits(
+    head: Binarizer, voice: Voice, logits: Tensor, noise: Tensor, training: bool
+) -> Tensor:
     """The cells (B, T, width) of a voice from its logits and noise of the same shape.
 
     What is held into the first step is the logits' affair: see `start_anew`.
@@ -103,25 +107,27 @@ def _softmax(logits: Tensor) -> Tensor:
     return logits.softmax(-1)
 
 
-def _noisy(choice: Choice, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
+def _noisy(choice: OutputDistribution, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
     """The gradient of softer shares after the noise, of which the hard cells are the likeliest."""
     noisy = logits + noise
-    return straight_through(choice.decide(noisy), choice.share(noisy / SOFTNESS))
+    return straight_through(
+        choice.decide(noisy), choice.share(noisy / STRAIGHT_THROUGH_TEMPERATURE)
+    )
 
 
-def _neuron(choice: Choice, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
+def _neuron(choice: OutputDistribution, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
     """A binary neuron: the gradient of the shares, which the noise does not touch."""
     return straight_through(choice.decide(logits + noise), choice.share(logits))
 
 
-def _soft(choice: Choice, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
+def _soft(choice: OutputDistribution, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
     """Shares in training, hard cells afterwards."""
     return choice.share(logits) if training else choice.decide(logits + noise)
 
 
-_cells = Choice(torch.sigmoid, _positive, logistic)
+_cells = OutputDistribution(torch.sigmoid, _positive, logistic)
 CHOICES = {
-    "monophonic": Choice(_softmax, _one_hot, gumbel),
+    "monophonic": OutputDistribution(_softmax, _one_hot, gumbel),
     "polyphonic": _cells,
     "drums": _cells,
 }
@@ -129,10 +135,10 @@ CHOICES = {
 # Sources: Jang et al. 2017, arXiv:1611.01144, section 2.2 (the first); Dong and Yang 2018,
 # arXiv:1804.09399, section 3: stochastic and deterministic binary neurons; hard threshold and
 # Bernoulli sampling of a real-valued output, which the discriminator can tell from binary data.
-HEADS = {
-    "straight_through": Head(_noisy, scale=None),
-    "stochastic": Head(_neuron, scale=1.0),
-    "deterministic": Head(_neuron, scale=0.0),
-    "threshold": Head(_soft, scale=0.0),
-    "bernoulli": Head(_soft, scale=1.0),
+BINARIZERS = {
+    "straight_through": Binarizer(_noisy, scale=None),
+    "stochastic": Binarizer(_neuron, scale=1.0),
+    "deterministic": Binarizer(_neuron, scale=0.0),
+    "threshold": Binarizer(_soft, scale=0.0),
+    "bernoulli": Binarizer(_soft, scale=1.0),
 }

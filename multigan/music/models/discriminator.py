@@ -8,26 +8,26 @@ import torch
 from torch import Tensor, nn
 
 from multigan.core.modules import in_float32
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.core.trees import tree_map
-from multigan.music.models.interval_features import Streams, notes, rows
+from multigan.music.models.interval_features import IntervalFeatures, num_rows, onsets_and_active
 from multigan.music.models.layers import (
     GroupLinear,
-    active,
+    activation,
     blocks,
     check_steps,
-    fold_steps,
+    group_steps,
     linear,
 )
-from multigan.music.representations.conditioning import Given, nothing_given
-from multigan.music.representations.tensors import channels
+from multigan.music.representations.conditioning import Conditioning, unconditional
+from multigan.music.representations.tensors import total_channels
 from multigan.music.representations.voices import Voice
 
-STRUCK_WEIGHT = 3.0  # a note is struck once and sounds for several steps: see `embed`
+ONSET_WEIGHT = 3.0  # a note is struck once and sounds for several steps: see `embed`
 AT_ONCE = 8  # about how many numbers of a step of one voice are not 0
 
 
-@part
+@component
 class MusicDiscriminator(nn.Module):
     """Music (B, T, C), and what of it is given, -> logits (B,).
 
@@ -59,7 +59,7 @@ class MusicDiscriminator(nn.Module):
     Source of scale and shift: Perez et al. 2018 (FiLM), arXiv:1709.07871, section 2.
     """
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(
         self,
@@ -84,7 +84,7 @@ class MusicDiscriminator(nn.Module):
         plain = absolute or not streams
         self.hear = nn.ModuleDict(
             {
-                str(k): linear(2 * rows(voice), step_width, AT_ONCE)
+                str(k): linear(2 * num_rows(voice), step_width, AT_ONCE)
                 for k, voice in enumerate(self.voices)
                 if plain or voice.kind != "monophonic"
             }
@@ -93,7 +93,7 @@ class MusicDiscriminator(nn.Module):
         self.alone = blocks(1, count, voice_width)
         pitched = any(voice.kind != "drums" for voice in self.voices)
         self.streams = (
-            Streams(self.voices, steps_per_beat, absolute) if streams and pitched else None
+            IntervalFeatures(self.voices, steps_per_beat, absolute) if streams and pitched else None
         )
         pairs_width = window_width = 0
         if self.streams is not None:
@@ -105,7 +105,7 @@ class MusicDiscriminator(nn.Module):
             if self.streams.pairs_width:
                 pairs_width = 2 * step_width
                 self.hear_pairs = linear(self.streams.pairs_width, pairs_width, AT_ONCE)
-        self.hear_given = linear(steps_per_beat * (channels(voices) + count), 2 * width)
+        self.hear_given = linear(steps_per_beat * (total_channels(voices) + count), 2 * width)
         self.join = linear(count * voice_width + steps_per_beat * pairs_width, width)
         self.together = blocks(depth, 1, width)
         self.to_bars = linear(self.beats_per_bar * width, width)
@@ -113,19 +113,19 @@ class MusicDiscriminator(nn.Module):
         self.forget = nn.Dropout(dropout)
         self.last = linear(steps // steps_per_bar * width + window_width, 1)
 
-    def forward(self, x: Tensor, condition: Given | None = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Conditioning | None = None) -> Tensor:
         """(B, T, C), given cells (None: nothing is given) -> logits (B,)."""
         return self.score(self.embed(x), condition)
 
     def embed(self, x: Tensor) -> Tensor:
         """Struck, then sounding notes of all voices: (B, T, C) -> (B, T, 2 rows)."""
-        if x.shape[1:] != (self.steps, channels(self.voices)):
-            wanted = f"(B, {self.steps}, {channels(self.voices)})"
+        if x.shape[1:] != (self.steps, total_channels(self.voices)):
+            wanted = f"(B, {self.steps}, {total_channels(self.voices)})"
             raise ValueError(f"music of shape {tuple(x.shape)}; wanted {wanted}")
-        struck, sounds = notes(x, self.voices)
-        return torch.cat([*(STRUCK_WEIGHT * a for a in struck), *sounds], dim=-1)
+        struck, sounds = onsets_and_active(x, self.voices)
+        return torch.cat([*(ONSET_WEIGHT * a for a in struck), *sounds], dim=-1)
 
-    def score(self, heard: Tensor, condition: Given | None = None) -> Tensor:
+    def score(self, heard: Tensor, condition: Conditioning | None = None) -> Tensor:
         """What `embed` returns, given cells -> logits (B,)."""
         h = self.forget(self._features(heard, condition))
         return in_float32(self.last, h).squeeze(1)
@@ -134,20 +134,20 @@ class MusicDiscriminator(nn.Module):
         """|slope|^2 at the heard notes: (B, T, 2 rows) -> (B,)."""
         return slope.flatten(1).square().sum(1)
 
-    def features(self, x: Tensor, condition: Given | None = None) -> Tensor:
+    def features(self, x: Tensor, condition: Conditioning | None = None) -> Tensor:
         """What the last linear map sees: (B, F)."""
         return self._features(self.embed(x), condition)
 
-    def _features(self, heard: Tensor, condition: Given | None) -> Tensor:
+    def _features(self, heard: Tensor, condition: Conditioning | None) -> Tensor:
         trunks, pairs, window = self._listen(heard)
         known = torch.cat(list(self._given(heard, condition)), dim=-1)  # (B, T, C + K)
         beats = torch.cat([trunks.permute(1, 2, 0, 3).flatten(2), *pairs], dim=-1)
-        scale, shift = self.hear_given(fold_steps(known, self.steps_per_beat)).chunk(
+        scale, shift = self.hear_given(group_steps(known, self.steps_per_beat)).chunk(
             2, dim=-1
         )  # nothing given: at first 0
-        h = self.forget(active(self.join(beats) * (1 + scale) + shift))
+        h = self.forget(activation(self.join(beats) * (1 + scale) + shift))
         h = self.together(h[None])[0]  # (B, beats, width)
-        h = active(self.to_bars(fold_steps(h, self.beats_per_bar)))
+        h = activation(self.to_bars(group_steps(h, self.beats_per_bar)))
         h = self.compare(h[None])[0]  # (B, bars, width)
         return torch.cat([h.flatten(1), *window], dim=1)
 
@@ -160,8 +160,8 @@ class MusicDiscriminator(nn.Module):
 
         The lists are empty where there is nothing to hear.
         """
-        both = heard.split([rows(voice) for voice in self.voices] * 2, dim=-1)
-        struck = [a / STRUCK_WEIGHT for a in both[: len(self.voices)]]
+        both = heard.split([num_rows(voice) for voice in self.voices] * 2, dim=-1)
+        struck = [a / ONSET_WEIGHT for a in both[: len(self.voices)]]
         sounds = both[len(self.voices) :]
         silence = heard.new_zeros(*heard.shape[:2], self.step_width)
         steps = [silence] * len(self.voices)
@@ -174,13 +174,15 @@ class MusicDiscriminator(nn.Module):
             own = self.hear_streams(streams.voice)  # (K', B, T, C)
             for k, stream in zip(self.streams.pitched, own, strict=True):
                 steps[k] = steps[k] + stream
-            window = [active(self.hear_window(streams.window))]
+            window = [activation(self.hear_window(streams.window))]
             if self.streams.pairs_width:
-                pairs = [fold_steps(active(self.hear_pairs(streams.pairs)), self.steps_per_beat)]
-        beats = self.to_beats(fold_steps(active(torch.stack(steps)), self.steps_per_beat))
-        return self.alone(active(beats)), pairs, window
+                pairs = [
+                    group_steps(activation(self.hear_pairs(streams.pairs)), self.steps_per_beat)
+                ]
+        beats = self.to_beats(group_steps(activation(torch.stack(steps)), self.steps_per_beat))
+        return self.alone(activation(beats)), pairs, window
 
-    def _given(self, x: Tensor, condition: Given | None) -> Given:
+    def _given(self, x: Tensor, condition: Conditioning | None) -> Conditioning:
         if condition is None:
-            condition = nothing_given(len(x), self.steps, self.voices)
+            condition = unconditional(len(x), self.steps, self.voices)
         return tree_map(lambda leaf: leaf.to(x), condition)

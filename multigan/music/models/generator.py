@@ -10,35 +10,45 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.core.trees import tree_map
-from multigan.music.models.autoregressive import Choir
-from multigan.music.models.binarization import choose, draw_noise, find_head, gumbel, start_anew
-from multigan.music.models.interval_features import CLASSES, Streams, notes
+from multigan.music.models.autoregressive import AutoregressiveVoices
+from multigan.music.models.binarization import (
+    binarize_logits,
+    draw_noise,
+    forbid_initial_holds,
+    get_binarizer,
+    gumbel,
+)
+from multigan.music.models.interval_features import CLASSES, IntervalFeatures, onsets_and_active
 from multigan.music.models.key_conditioning import (
-    HEARD,
-    Agreement,
+    VOICE_FEATURES,
+    SharedHarmony,
     VoiceLogits,
-    choose_key,
-    hear_own,
-    relative_chroma,
+    key_relative_chroma,
+    sample_key,
+    voice_features,
 )
 from multigan.music.models.layers import (
-    Body,
     GroupLinear,
-    Revision,
+    RefinementBlock,
+    ResidualBackbone,
     blocks,
     check_steps,
-    fold_steps,
-    root_mean_square_norm,
-    unfold_steps,
+    group_steps,
+    rms_norm,
+    ungroup_steps,
 )
-from multigan.music.representations.conditioning import Given, fill_in, nothing_given
-from multigan.music.representations.tensors import channels, slices
+from multigan.music.representations.conditioning import (
+    Conditioning,
+    apply_conditioning,
+    unconditional,
+)
+from multigan.music.representations.tensors import slices, total_channels
 from multigan.music.representations.voices import Voice
 
 COUPLINGS = ("composer", "jamming", "hybrid")
-STEP_SHARE = 2  # a step is half as wide as a beat
+BEAT_TO_STEP_WIDTH = 2  # a step is half as wide as a beat
 
 
 class MusicLatent(NamedTuple):
@@ -58,7 +68,7 @@ class MusicLatent(NamedTuple):
     noise: Tensor  # (B, T, C) Gumbel or logistic: for the hard choices
 
 
-@part
+@component
 class MusicGenerator(nn.Module):
     """Latents and what is given -> music (B, T, C) in {0, 1}; given cells come back bit by bit.
 
@@ -115,7 +125,7 @@ class MusicGenerator(nn.Module):
             raise ValueError(f"no coupling {coupling!r}; known: {', '.join(COUPLINGS)}")
         self.voices, self.steps, self.steps_per_beat = tuple(voices), steps, steps_per_beat
         self.bars, self.beats = steps // steps_per_bar, steps // steps_per_beat
-        self.head, self.key_relative = find_head(head), key_relative
+        self.head, self.key_relative = get_binarizer(head), key_relative
         fixed = self.head.scale
         self.noise_ends = (noise, last_noise) if fixed is None else (fixed, fixed)
         self.register_buffer("noise_scale", torch.tensor(self.noise_ends[0]))
@@ -123,28 +133,30 @@ class MusicGenerator(nn.Module):
         self.shared_sizes = (shared_size, beat_size) if self.shared else (0, 0)
         self.private_sizes = (private_size, beat_size) if self.private else (0, 0)
         count, pitched = len(self.voices), sum(v.kind != "drums" for v in self.voices)
-        given = steps_per_beat * (channels(voices) + count + CLASSES * pitched)
+        given = steps_per_beat * (total_channels(voices) + count + CLASSES * pitched)
         if self.shared:
-            self.together = Body(1, self.beats, 2 * shared_size + beat_size + given, width, depth)
+            self.together = ResidualBackbone(
+                1, self.beats, 2 * shared_size + beat_size + given, width, depth
+            )
         if self.private:
             seen = 2 * private_size + beat_size + (width if self.shared else given)
-            self.apart = Body(count, self.beats, seen, voice_width, depth)
+            self.apart = ResidualBackbone(count, self.beats, seen, voice_width, depth)
         groups, wide = (count, voice_width) if self.private else (1, width)
-        self.to_steps = GroupLinear(groups, wide, steps_per_beat * (wide // STEP_SHARE))
-        self.at_steps = blocks(1, groups, wide // STEP_SHARE)
-        heard = HEARD * (1 if self.private else count)
+        self.to_steps = GroupLinear(groups, wide, steps_per_beat * (wide // BEAT_TO_STEP_WIDTH))
+        self.at_steps = blocks(1, groups, wide // BEAT_TO_STEP_WIDTH)
+        heard = VOICE_FEATURES * (1 if self.private else count)
         self.relations = None
         if not self.private and pitched > 1:
-            self.relations = Streams(self.voices, steps_per_beat)
+            self.relations = IntervalFeatures(self.voices, steps_per_beat)
             heard += self.relations.pairs_width
         self.revise = nn.ModuleList(
-            Revision(groups, heard, wide // STEP_SHARE, wide, steps_per_beat)
+            RefinementBlock(groups, heard, wide // BEAT_TO_STEP_WIDTH, wide, steps_per_beat)
             for _ in range(revisions)
         )
-        self.choir = Choir(self.voices, steps_per_beat, together=not self.private)
-        self.agree = None if self.private else Agreement(wide // STEP_SHARE)
+        self.choir = AutoregressiveVoices(self.voices, steps_per_beat, together=not self.private)
+        self.agree = None if self.private else SharedHarmony(wide // BEAT_TO_STEP_WIDTH)
         self.to_logits = nn.ModuleList(
-            VoiceLogits(voice, wide // STEP_SHARE, key_relative) for voice in self.voices
+            VoiceLogits(voice, wide // BEAT_TO_STEP_WIDTH, key_relative) for voice in self.voices
         )
 
     noise_scale: Tensor  # ()
@@ -175,23 +187,23 @@ class MusicGenerator(nn.Module):
             noise=draw_noise(n, self.steps, self.voices, rng),
         )
 
-    def example_condition(self, n: int) -> Given:
+    def example_condition(self, n: int) -> Conditioning:
         """Nothing is given."""
-        return nothing_given(n, self.steps, self.voices)
+        return unconditional(n, self.steps, self.voices)
 
-    def forward(self, latent: MusicLatent, condition: Given | None = None) -> Tensor:
+    def forward(self, latent: MusicLatent, condition: Conditioning | None = None) -> Tensor:
         """Latents, given cells (None: nothing is given) -> (B, T, C) in {0, 1}."""
         given = condition
         if given is None:
-            nothing = nothing_given(len(latent.noise), self.steps, self.voices)
+            nothing = unconditional(len(latent.noise), self.steps, self.voices)
             given = tree_map(lambda leaf: leaf.to(latent.noise), nothing)
         keys = self._keys(latent, given)  # (1 or K, B, 12)
         h = self.to_steps(self._beats(latent, given, keys))
-        h = root_mean_square_norm(self.at_steps(unfold_steps(h, self.steps_per_beat)))
+        h = rms_norm(self.at_steps(ungroup_steps(h, self.steps_per_beat)))
         keys = self._for_each_voice(keys)
         x = self._write(h, keys, latent.noise, given)
         for revise in self.revise:
-            h = root_mean_square_norm(revise(h, self._hear(x, keys)))
+            h = rms_norm(revise(h, self._hear(x, keys)))
             x = self._write(h, keys, latent.noise, given)
         return x
 
@@ -206,16 +218,16 @@ class MusicGenerator(nn.Module):
         nearer = a if t < 0.5 else b
         return mixed._replace(keys=nearer.keys, noise=nearer.noise)
 
-    def _keys(self, latent: MusicLatent, given: Given) -> Tensor:
+    def _keys(self, latent: MusicLatent, given: Conditioning) -> Tensor:
         """The key of each body (1 or K, B, 12); C where nothing is relative to it."""
-        keys = choose_key(latent.keys, given.known, self.voices)
+        keys = sample_key(latent.keys, given.known, self.voices)
         return keys if self.key_relative else F.one_hot(keys.argmax(-1) * 0, CLASSES).to(keys)
 
-    def _beats(self, latent: MusicLatent, given: Given, keys: Tensor) -> Tensor:
+    def _beats(self, latent: MusicLatent, given: Conditioning, keys: Tensor) -> Tensor:
         """What is said beat by beat: (1 or K, B, beats, width of the last body)."""
-        chroma = relative_chroma(given.known, keys, self.voices)  # (1 or K, B, T, 12 K')
+        chroma = key_relative_chroma(given.known, keys, self.voices)  # (1 or K, B, T, 12 K')
         cells = torch.cat([given.known, given.mask], dim=-1).expand(len(keys), -1, -1, -1)
-        heard = fold_steps(torch.cat([cells, chroma], dim=-1), self.steps_per_beat)
+        heard = group_steps(torch.cat([cells, chroma], dim=-1), self.steps_per_beat)
         if self.shared:
             own = self._each_beat(latent.piece, latent.bars, latent.beats)  # (B, beats, ...)
             heard = self.together(torch.cat([own[None], heard], dim=-1))
@@ -234,12 +246,12 @@ class MusicGenerator(nn.Module):
         """(1 or K, ...) -> (K, ...)."""
         return x.expand(len(self.voices), *x.shape[1:])
 
-    def _write(self, h: Tensor, keys: Tensor, noise: Tensor, given: Given) -> Tensor:
+    def _write(self, h: Tensor, keys: Tensor, noise: Tensor, given: Conditioning) -> Tensor:
         """What is meant at each step (1 or K, B, T, C), keys (K, B, 12) -> cells (B, T, C)."""
         agreed = None if self.agree is None else self.agree(h[0])
         h, blocks = self._for_each_voice(h), slices(self.voices)
         logits = [
-            start_anew(voice, to_logits(of_voice, key, agreed))
+            forbid_initial_holds(voice, to_logits(of_voice, key, agreed))
             for voice, to_logits, of_voice, key in zip(
                 self.voices, self.to_logits, h, keys, strict=True
             )
@@ -247,20 +259,22 @@ class MusicGenerator(nn.Module):
         noises = [self.noise_scale * noise[..., block] for block in blocks]
         logits = self.choir(logits, noises, [given.known[..., block] for block in blocks])
         cells = [
-            choose(self.head, voice, of_voice, chance, self.training)
+            binarize_logits(self.head, voice, of_voice, chance, self.training)
             for voice, of_voice, chance in zip(self.voices, logits, noises, strict=True)
         ]
-        return fill_in(torch.cat(cells, dim=-1), given, self.voices)
+        return apply_conditioning(torch.cat(cells, dim=-1), given, self.voices)
 
     def _hear(self, x: Tensor, keys: Tensor) -> Tensor:
         """What a body that revises hears of cells (B, T, C): (1 or K, B, T, inputs).
 
         A body that writes all voices also hears how they stand to each other, as D does.
         """
-        heard = hear_own(x, keys, self.voices)  # (K, B, T, HEARD)
+        heard = voice_features(x, keys, self.voices)  # (K, B, T, HEARD)
         if self.private:
             return heard
         heard = heard.permute(1, 2, 0, 3).flatten(2)
         if self.relations is not None:
-            heard = torch.cat([heard, self.relations(*notes(x, self.voices)).pairs], dim=-1)
+            heard = torch.cat(
+                [heard, self.relations(*onsets_and_active(x, self.voices)).pairs], dim=-1
+            )
         return heard[None]

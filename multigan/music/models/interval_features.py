@@ -18,38 +18,40 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.music.representations.tensors import scan, width
-from multigan.music.representations.voices import DRUM_ROWS, Voice
+from multigan.music.representations.tensors import linear_recurrence, num_channels
+from multigan.music.representations.voices import DRUM_CLASSES, Voice
 
 CLASSES = 12  # pitch classes
 HEIGHT_UNIT = 5.0  # semitones: of heights and leaps
-PARALLEL = [0, 5, 7]  # semitones: octaves and fifths, whichever voice is the upper one
+PERFECT_INTERVALS = [0, 5, 7]  # semitones: octaves and fifths, whichever voice is the upper one
 FREQUENCIES = CLASSES // 2 + 1  # of their real Fourier transform
 
 
-def rows(voice: Voice) -> int:
+def num_rows(voice: Voice) -> int:
     """How many pitches, or drums, a voice can strike."""
-    return len(DRUM_ROWS) if voice.kind == "drums" else voice.pitches
+    return len(DRUM_CLASSES) if voice.kind == "drums" else voice.pitches
 
 
-def notes(x: Tensor, voices: Sequence[Voice]) -> tuple[list[Tensor], list[Tensor]]:
+def onsets_and_active(x: Tensor, voices: Sequence[Voice]) -> tuple[list[Tensor], list[Tensor]]:
     """What each voice strikes and what sounds of it: (..., T, C) -> K of (..., T, rows), twice."""
     struck, sounds = [], []
-    for voice, block in zip(voices, x.split([width(v) for v in voices], dim=-1), strict=True):
+    for voice, block in zip(
+        voices, x.split([num_channels(v) for v in voices], dim=-1), strict=True
+    ):
         if voice.kind == "drums":
             onset, sounding = block, block
         elif voice.kind == "polyphonic":
             onset, sustain = block.chunk(2, dim=-1)
-            sounding = ring(onset, (1 - onset) * sustain)
+            sounding = apply_sustain(onset, (1 - onset) * sustain)
         else:
             onset, _, hold = block.split([voice.pitches, 1, 1], dim=-1)
-            sounding = ring(onset, hold)
+            sounding = apply_sustain(onset, hold)
         struck.append(onset)
         sounds.append(sounding)
     return struck, sounds
 
 
-def ring(struck: Tensor, holds: Tensor) -> Tensor:
+def apply_sustain(struck: Tensor, holds: Tensor) -> Tensor:
     """`tensors.scan` and its derivatives of every order, about twice as fast on a CPU.
 
     s[t] = struck[t] + holds[t] s[t - 1]: (..., T, P), (..., T, P or 1) -> (..., T, P).
@@ -63,7 +65,11 @@ class _Ring(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, struck: Tensor, holds: Tensor) -> Tensor:
         """On a CPU a loop over steps; elsewhere doubling, which launches fewer kernels."""
-        sounds = _loop(struck, holds) if struck.device.type == "cpu" else scan(struck, holds)
+        sounds = (
+            _loop(struck, holds)
+            if struck.device.type == "cpu"
+            else linear_recurrence(struck, holds)
+        )
         ctx.save_for_backward(holds, sounds)
         return sounds
 
@@ -71,8 +77,8 @@ class _Ring(torch.autograd.Function):
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
         """Of struck: g[t] = slope[t] + holds[t + 1] g[t + 1]; of holds: g[t] s[t - 1]."""
         holds, sounds = ctx.saved_tensors
-        of_struck = ring(slope.flip(-2), earlier(holds.flip(-2))).flip(-2)
-        of_holds = of_struck * earlier(sounds)
+        of_struck = apply_sustain(slope.flip(-2), shift_time(holds.flip(-2))).flip(-2)
+        of_holds = of_struck * shift_time(sounds)
         return of_struck, of_holds.sum(-1, keepdim=True) if holds.shape[-1] == 1 else of_holds
 
 
@@ -84,7 +90,7 @@ def _loop(struck: Tensor, holds: Tensor) -> Tensor:
     return sounds
 
 
-def fold_matrix(voice: Voice) -> Tensor:
+def pitch_class_matrix(voice: Voice) -> Tensor:
     """FOLD (pitches, 12): row p has its 1 at the pitch class of the voice's p-th pitch."""
     pitches = torch.arange(voice.lowest, voice.lowest + voice.pitches)
     return F.one_hot(pitches % CLASSES, CLASSES).float()
@@ -95,14 +101,14 @@ def middle_pitch(voice: Voice) -> float:
     return voice.lowest + (voice.pitches - 1) / 2
 
 
-def outline_matrix(voice: Voice) -> Tensor:
+def pitch_summary_matrix(voice: Voice) -> Tensor:
     """(pitches, 14): FOLD, then the height of each pitch above the voice's middle, then 1."""
     pitches = torch.arange(voice.lowest, voice.lowest + voice.pitches)[:, None]
     height = (pitches - middle_pitch(voice)) / HEIGHT_UNIT
-    return torch.cat([fold_matrix(voice), height, torch.ones_like(height)], dim=1)
+    return torch.cat([pitch_class_matrix(voice), height, torch.ones_like(height)], dim=1)
 
 
-def earlier(x: Tensor, steps: int = 1) -> Tensor:
+def shift_time(x: Tensor, steps: int = 1) -> Tensor:
     """What stood `steps` before: (..., T, C) -> (..., T, C), 0 at the start."""
     return F.pad(x[..., :-steps, :], (0, 0, steps, 0))
 
@@ -138,7 +144,7 @@ class Intervals(nn.Module):
         return torch.cat([real, imaginary], dim=-1) @ self.synthesis
 
 
-class Heard(NamedTuple):
+class DiscriminatorFeatures(NamedTuple):
     """The streams of K' voices with pitches, `pairs` of which there are K' (K' - 1) / 2.
 
     `voice`: the number of onsets, 12 intervals from what sounded a step before to what is struck
@@ -159,7 +165,7 @@ class Heard(NamedTuple):
     window: Tensor  # (B, K' + 30 or 42)
 
 
-class Streams(nn.Module):
+class IntervalFeatures(nn.Module):
     """Struck and sounding notes, K of (B, T, rows) -> Heard. At least one voice must have pitches.
 
     Heights are summed over what sounds, leaps over all pairs of a note that is struck and one that
@@ -176,28 +182,30 @@ class Streams(nn.Module):
         pairs = list(combinations(range(len(self.pitched)), 2))
         self.one, self.other = [i for i, _ in pairs], [j for _, j in pairs]
         self.voice_width = CLASSES * (2 + absolute) + 4
-        self.pairs_width = (CLASSES + 1 + 2 * len(PARALLEL)) * len(pairs)
-        self.window_width = CLASSES * (2 + absolute) + 2 * len(PARALLEL) + len(self.pitched)
+        self.pairs_width = (CLASSES + 1 + 2 * len(PERFECT_INTERVALS)) * len(pairs)
+        self.window_width = (
+            CLASSES * (2 + absolute) + 2 * len(PERFECT_INTERVALS) + len(self.pitched)
+        )
         self.intervals = Intervals()
         for k in self.pitched:
-            self.register_buffer(f"outline_{k}", outline_matrix(voices[k]), persistent=False)
+            self.register_buffer(f"outline_{k}", pitch_summary_matrix(voices[k]), persistent=False)
         middles = torch.tensor([middle_pitch(voices[k]) for k in self.pitched])
         self.register_buffer("middles", middles.view(-1, 1, 1, 1) / HEIGHT_UNIT, persistent=False)
 
     middles: Tensor  # (K', 1, 1, 1): from which the height of each voice is counted
 
-    def forward(self, struck: Sequence[Tensor], sounds: Sequence[Tensor]) -> Heard:
+    def forward(self, struck: Sequence[Tensor], sounds: Sequence[Tensor]) -> DiscriminatorFeatures:
         """K of (B, T, rows), twice -> Heard."""
         begun, to, begins = self._outlines(struck)  # (K', B, T, 12), (K', B, T, 1) twice
         chroma, height, number = self._outlines(sounds)
         spectrum = self.intervals.spectrum(chroma)
-        melody = self.intervals.between(earlier(spectrum), self.intervals.spectrum(begun))
-        of_beats = self.intervals.between(earlier(spectrum, self.steps_per_beat), spectrum)
-        leap = to * earlier(number) - earlier(height) * begins
+        melody = self.intervals.between(shift_time(spectrum), self.intervals.spectrum(begun))
+        of_beats = self.intervals.between(shift_time(spectrum, self.steps_per_beat), spectrum)
+        leap = to * shift_time(number) - shift_time(height) * begins
         classes = chroma.sum(0).mean(1)  # (B, 12)
         key = self.intervals.spectrum(classes)
         between = self._between(spectrum, height + self.middles * number, number)
-        both = number * earlier(number, self.steps_per_beat)
+        both = number * shift_time(number, self.steps_per_beat)
         kept = torch.cat(  # a voice moves where it does not repeat what was there before
             [
                 self._kept(between, begins - melody[..., :1], 1),
@@ -212,7 +220,7 @@ class Streams(nn.Module):
         window = [self.intervals.between(key, key), scale, kept.sum((0, 2)), busy]
         if self.absolute:
             voice, window = [chroma, *voice], [classes, *window]
-        return Heard(
+        return DiscriminatorFeatures(
             torch.cat(voice, dim=-1),
             torch.cat([between, kept], dim=-1).permute(1, 2, 0, 3).flatten(2),
             torch.cat(window, dim=1),
@@ -238,5 +246,5 @@ class Streams(nn.Module):
 
         What is between them (pairs, B, T, 13), how often each moved (K', B, T, 1).
         """
-        intervals = between[..., PARALLEL]
-        return intervals * earlier(intervals, steps) * moves[self.one] * moves[self.other]
+        intervals = between[..., PERFECT_INTERVALS]
+        return intervals * shift_time(intervals, steps) * moves[self.one] * moves[self.other]

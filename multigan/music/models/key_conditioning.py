@@ -17,66 +17,70 @@ from torch.nn import functional as F
 
 from multigan.music.models.interval_features import (
     CLASSES,
-    fold_matrix,
-    notes,
-    outline_matrix,
-    rows,
+    num_rows,
+    onsets_and_active,
+    pitch_class_matrix,
+    pitch_summary_matrix,
 )
 from multigan.music.representations.voices import Voice
 
 MAJOR = (0, 2, 4, 5, 7, 9, 11)  # semitones above the key; a minor scale is its relative major's
-HEARD = CLASSES + 3  # numbers in which a step of one voice is heard
+VOICE_FEATURES = CLASSES + 3  # numbers in which a step of one voice is heard
 IN_SCALE = 0.95  # chance that a note belongs to the scale of its key (.942 in Bach's chorales)
 # Before training, the logits say: about three of four steps go on, and a rest is rare.
 FIRST_HOLD, FIRST_REST = 1.5, -1.0  # of a monophonic voice, beside its pitches' 0 and less
 FIRST_STRIKE, FIRST_SUSTAIN = -1.0, 1.0  # of a cell
 FIRST_GAIN = 0.3  # scale of the initial weights, relative to keeping the variance
 FIRST_SLOPE_GAIN = 1.2  # of the slope of a register, so that its centre moves from the start
-FIRST_BEND = 12.0  # of a register: pitches stand within about 3 semitones of 31 from its centre
+INIT_CURVATURE = 12.0  # of a register: pitches stand within about 3 semitones of 31 from its centre
 
 
-def choose_key(noise: Tensor, known: Tensor, voices: Sequence[Voice]) -> Tensor:
+def sample_key(noise: Tensor, known: Tensor, voices: Sequence[Voice]) -> Tensor:
     """The keys (G, B, 12), one-hot: Gumbel noise (B, G, 12) plus what given notes (B, T, C) say.
 
     That is how likely the notes struck among them are in the major scale on each pitch class: a
     draw from the keys' probabilities given the notes, and from all keys alike without any.
     """
-    struck = zip(voices, notes(known, voices)[0], strict=True)
-    counts = [a.sum(1) @ fold_matrix(v).to(a) for v, a in struck if v.kind != "drums"]  # (B, 12)
+    struck = zip(voices, onsets_and_active(known, voices)[0], strict=True)
+    counts = [
+        a.sum(1) @ pitch_class_matrix(v).to(a) for v, a in struck if v.kind != "drums"
+    ]  # (B, 12)
     if counts:
         evidence = torch.stack(counts).sum(0) @ _log_likelihood().to(noise)  # (B, 12)
         noise = noise + evidence[:, None]
     return F.one_hot(noise.argmax(-1), CLASSES).to(noise).transpose(0, 1)
 
 
-def relative_chroma(known: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
+def key_relative_chroma(known: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
     """Given notes as they sound, by pitch class above each group's key.
 
     (B, T, C), keys (G, B, 12) -> (G, B, T, 12 K'), K' voices with pitches.
     """
-    sounds = zip(voices, notes(known, voices)[1], strict=True)
-    folded = [s @ fold_matrix(v).to(s) for v, s in sounds if v.kind != "drums"]  # (B, T, 12)
+    sounds = zip(voices, onsets_and_active(known, voices)[1], strict=True)
+    folded = [s @ pitch_class_matrix(v).to(s) for v, s in sounds if v.kind != "drums"]  # (B, T, 12)
     if not folded:
         return known.new_zeros(*keys.shape[:2], known.shape[1], 0)
     relative = torch.stack(folded, dim=1) @ _turn(keys)[:, :, None]  # (G, B, K', T, 12)
     return relative.transpose(2, 3).flatten(-2)
 
 
-def hear_own(x: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
+def voice_features(x: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
     """What each voice plays in music (B, T, C), keys (K, B, 12): (K, B, T, HEARD).
 
     Of a voice with pitches: what sounds by pitch class above the key, its height, the number of
     notes, and the number struck. Of drums their 9 onsets.
     """
     heard = []
-    for voice, key, struck, sounds in zip(voices, keys, *notes(x, voices), strict=True):
+    for voice, key, struck, sounds in zip(voices, keys, *onsets_and_active(x, voices), strict=True):
         if voice.kind == "drums":
             own = struck
         else:
-            chroma, outline = (sounds @ outline_matrix(voice).to(x)).split([CLASSES, 2], dim=-1)
+            chroma, outline = (sounds @ pitch_summary_matrix(voice).to(x)).split(
+                [CLASSES, 2], dim=-1
+            )
             relative = chroma @ _turn(key)  # (B, T, 12)
             own = torch.cat([relative, outline, struck.sum(-1, keepdim=True)], dim=-1)
-        heard.append(F.pad(own, (0, HEARD - own.shape[-1])))
+        heard.append(F.pad(own, (0, VOICE_FEATURES - own.shape[-1])))
     return torch.stack(heard)
 
 
@@ -86,14 +90,14 @@ def _turn(keys: Tensor) -> Tensor:
     return keys[..., (pitch_class - degree) % CLASSES]
 
 
-class Agreed(NamedTuple):
+class SharedLogits(NamedTuple):
     """What all voices add to their logits."""
 
     chord: Tensor  # (B, T, 12): to the degrees of the key
     hold: Tensor  # (B, T, 1): to the hold of a monophonic voice
 
 
-class Agreement(nn.Module):
+class SharedHarmony(nn.Module):
     """(B, T, C) -> what voices that are written together have in common: chord and rhythm."""
 
     def __init__(self, inputs: int) -> None:
@@ -102,9 +106,9 @@ class Agreement(nn.Module):
         nn.init.normal_(self.linear.weight, std=FIRST_GAIN / math.sqrt(inputs))
         nn.init.zeros_(self.linear.bias)
 
-    def forward(self, h: Tensor) -> Agreed:
+    def forward(self, h: Tensor) -> SharedLogits:
         """(B, T, C) -> Agreed."""
-        return Agreed(*self.linear(h).split([CLASSES, 1], dim=-1))
+        return SharedLogits(*self.linear(h).split([CLASSES, 1], dim=-1))
 
 
 class VoiceLogits(nn.Module):
@@ -119,7 +123,7 @@ class VoiceLogits(nn.Module):
 
     def __init__(self, voice: Voice, inputs: int, key_relative: bool = True) -> None:
         super().__init__()
-        self.kind, pitches = voice.kind, rows(voice)
+        self.kind, pitches = voice.kind, num_rows(voice)
         self.key_relative = key_relative and voice.kind != "drums"
         degrees = CLASSES if self.key_relative else 0
         register = 0 if voice.kind == "drums" else 2
@@ -132,7 +136,7 @@ class VoiceLogits(nn.Module):
         _, curve, own, other = self.linear.bias.detach().split(self.sizes)
         if register:
             self.linear.weight.detach()[degrees] *= FIRST_SLOPE_GAIN / FIRST_GAIN
-            curve[1] = FIRST_BEND
+            curve[1] = INIT_CURVATURE
         if voice.kind == "monophonic":
             other[0], other[1] = FIRST_REST, FIRST_HOLD
         else:
@@ -150,7 +154,7 @@ class VoiceLogits(nn.Module):
     parabola: Tensor  # (2, pitches): the centre stands at slope / bend
     key_of: Tensor  # (12, pitches): the key in which a pitch is a degree
 
-    def forward(self, h: Tensor, key: Tensor, agreed: Agreed | None = None) -> Tensor:
+    def forward(self, h: Tensor, key: Tensor, agreed: SharedLogits | None = None) -> Tensor:
         """(B, T, C), one-hot key (B, 12) -> (B, T, width)."""
         degrees, curve, own, other = self.linear(h).split(self.sizes, dim=-1)
         if self.kind == "drums":

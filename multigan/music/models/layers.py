@@ -11,7 +11,7 @@ from torch.nn import functional as F
 LEAK = 0.2  # slope of the leaky ReLU below zero
 
 
-def active(x: Tensor) -> Tensor:
+def activation(x: Tensor) -> Tensor:
     """The leaky ReLU of these networks."""
     return F.leaky_relu(x, LEAK)
 
@@ -60,7 +60,7 @@ class Block(nn.Module):
         """(G, B, T, C) -> (G, B, T, C)."""
         around = F.pad(x, (0, 0, 1, 1))
         h = torch.cat([around[..., :-2, :], x, around[..., 2:, :]], dim=-1)  # (G, B, T, 3 C)
-        return x + self.project(active(self.mix(h)))
+        return x + self.project(activation(self.mix(h)))
 
 
 def blocks(count: int, groups: int, width: int) -> nn.Sequential:
@@ -68,17 +68,17 @@ def blocks(count: int, groups: int, width: int) -> nn.Sequential:
     return nn.Sequential(*(Block(groups, width) for _ in range(count)))
 
 
-def root_mean_square_norm(x: Tensor) -> Tensor:
+def rms_norm(x: Tensor) -> Tensor:
     """x (..., C) divided by the root of its mean square over C."""
     return x * (x.square().mean(-1, keepdim=True) + 1e-6).rsqrt()
 
 
-def fold_steps(x: Tensor, steps: int) -> Tensor:
+def group_steps(x: Tensor, steps: int) -> Tensor:
     """Every `steps` steps become one: (..., T, C) -> (..., T / steps, steps C)."""
     return x.unflatten(-2, (-1, steps)).flatten(-2)
 
 
-def unfold_steps(x: Tensor, steps: int) -> Tensor:
+def ungroup_steps(x: Tensor, steps: int) -> Tensor:
     """The inverse of `fold_steps`: (..., T, steps C) -> (..., T steps, C)."""
     return x.unflatten(-1, (steps, -1)).flatten(-3, -2)
 
@@ -97,7 +97,7 @@ def check_steps(steps: int, steps_per_bar: int, steps_per_beat: int) -> None:
 FIRST_REVISION = 0.1  # scale of what a revision adds before training
 
 
-class Body(nn.Module):
+class ResidualBackbone(nn.Module):
     """(G, B, beats, inputs) -> (G, B, beats, width): a map, a place for each beat, blocks."""
 
     def __init__(self, groups: int, beats: int, inputs: int, width: int, depth: int) -> None:
@@ -111,7 +111,7 @@ class Body(nn.Module):
         return self.blocks(self.enter(x) + self.place)
 
 
-class Revision(nn.Module):
+class RefinementBlock(nn.Module):
     """What is meant (G, B, T, C), and heard (G, B, T, inputs) -> what is meant on second thoughts.
 
     Nearly the same at the start. What is heard at a step and its neighbours, and in whole beats.
@@ -129,7 +129,7 @@ class Revision(nn.Module):
 
     def forward(self, h: Tensor, heard: Tensor) -> Tensor:
         """(G, B, T, C), (G, B, T, inputs) -> (G, B, T, C)."""
-        y = active(self.enter(torch.cat([h, heard], dim=-1)))
-        beats = self.at_beats(self.to_beats(fold_steps(y, self.beat_steps)))
-        y = self.at_steps(y + unfold_steps(self.to_steps(active(beats)), self.beat_steps))
-        return h + self.leave(active(y))
+        y = activation(self.enter(torch.cat([h, heard], dim=-1)))
+        beats = self.at_beats(self.to_beats(group_steps(y, self.beat_steps)))
+        y = self.at_steps(y + ungroup_steps(self.to_steps(activation(beats)), self.beat_steps))
+        return h + self.leave(activation(y))

@@ -18,13 +18,22 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multigan.core.modules import in_float32
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.core.trees import tree_map
-from multigan.music.models.binarization import choose, draw_noise, find_head, start_anew
+from multigan.music.models.binarization import (
+    binarize_logits,
+    draw_noise,
+    forbid_initial_holds,
+    get_binarizer,
+)
 from multigan.music.models.generator import COUPLINGS
 from multigan.music.models.layers import LEAK, check_steps
-from multigan.music.representations.conditioning import Given, fill_in, nothing_given
-from multigan.music.representations.tensors import channels, slices, width
+from multigan.music.representations.conditioning import (
+    Conditioning,
+    apply_conditioning,
+    unconditional,
+)
+from multigan.music.representations.tensors import num_channels, slices, total_channels
 from multigan.music.representations.voices import Voice
 
 OCTAVE = 12  # rows of a plane that are written together
@@ -41,7 +50,7 @@ class MuseGANLatent(NamedTuple):
     noise: Tensor  # (B, T, C): for the hard choices, where the head draws
 
 
-@part
+@component
 class MuseGANGenerator(nn.Module):
     """Latents and what is given -> music (B, T, C) in {0, 1}; given cells come back bit by bit.
 
@@ -78,19 +87,19 @@ class MuseGANGenerator(nn.Module):
         if latent_size < kinds or latent_size % kinds:
             raise ValueError(f"latent_size is {latent_size}; wanted a multiple of {kinds}")
         self.voices, self.steps, self.bars = tuple(voices), steps, steps // steps_per_bar
-        self.head = find_head(head)
+        self.head = get_binarizer(head)
         size = latent_size // kinds
         self.shared_size = 0 if coupling == "jamming" else size
         self.private_size = 0 if coupling == "composer" else size
         count = len(self.voices)
-        self.course = Course(size, self.bars) if self.shared_size else None
+        self.course = TemporalLatent(size, self.bars) if self.shared_size else None
         self.voice_courses = nn.ModuleList(
-            Course(size, self.bars) for _ in range(count if self.private_size else 0)
+            TemporalLatent(size, self.bars) for _ in range(count if self.private_size else 0)
         )
-        given = channels(voices) + count
+        given = total_channels(voices) + count
         planes = [count] if coupling == "composer" else [1] * count
         self.generators = nn.ModuleList(
-            BarGenerator(latent_size, given, plane, steps_per_bar, octaves(voices), width)
+            BarGenerator(latent_size, given, plane, steps_per_bar, num_octaves(voices), width)
             for plane in planes
         )
 
@@ -105,15 +114,15 @@ class MuseGANGenerator(nn.Module):
             noise=draw_noise(n, self.steps, self.voices, rng),
         )
 
-    def example_condition(self, n: int) -> Given:
+    def example_condition(self, n: int) -> Conditioning:
         """Nothing is given."""
-        return nothing_given(n, self.steps, self.voices)
+        return unconditional(n, self.steps, self.voices)
 
-    def forward(self, latent: MuseGANLatent, condition: Given | None = None) -> Tensor:
+    def forward(self, latent: MuseGANLatent, condition: Conditioning | None = None) -> Tensor:
         """Latents, given cells (None: nothing is given) -> (B, T, C) in {0, 1}."""
         given = condition
         if given is None:
-            nothing = nothing_given(len(latent.noise), self.steps, self.voices)
+            nothing = unconditional(len(latent.noise), self.steps, self.voices)
             given = tree_map(lambda leaf: leaf.to(latent.noise), nothing)
         seen = by_bar(torch.cat(list(given), dim=-1), self.bars).transpose(1, 2)
         planes = [  # each (B bars, 1 or K, steps of a bar, 12 octaves)
@@ -124,16 +133,16 @@ class MuseGANGenerator(nn.Module):
         written = written.transpose(1, 2).flatten(2, 3)  # (B, K, T, 12 octaves)
         scale = 0.0 if self.head.scale is None else self.head.scale
         cells = [
-            choose(
+            binarize_logits(
                 self.head,
                 voice,
-                start_anew(voice, written[:, k, :, : width(voice)]),
+                forbid_initial_holds(voice, written[:, k, :, : num_channels(voice)]),
                 scale * latent.noise[..., block],
                 self.training,
             )
             for k, (voice, block) in enumerate(zip(self.voices, slices(self.voices), strict=True))
         ]
-        return fill_in(torch.cat(cells, dim=-1), given, self.voices)
+        return apply_conditioning(torch.cat(cells, dim=-1), given, self.voices)
 
     def interpolate(self, a: MuseGANLatent, b: MuseGANLatent, t: float) -> MuseGANLatent:
         """The latent at `t` in [0, 1] on the way from a to b; noise is that of the nearer end."""
@@ -155,7 +164,7 @@ class MuseGANGenerator(nn.Module):
         return z[:, None].expand(-1, self.bars, -1)
 
 
-class Course(nn.Module):
+class TemporalLatent(nn.Module):
     """z (B, Z) -> one vector for each bar (B, bars, Z).
 
     One dense layer where the original has two transposed convolutions for exactly four bars.
@@ -210,7 +219,7 @@ class BarGenerator(nn.Module):
         return self.pitches(self.octaves(h[..., None]))
 
 
-@part
+@component
 class MuseGANDiscriminator(nn.Module):
     """Music (B, T, C), and what of it is given, -> logits (B,).
 
@@ -225,7 +234,7 @@ class MuseGANDiscriminator(nn.Module):
     Raises ValueError for sizes that do not fit.
     """
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(
         self, voices: Sequence[Voice], steps: int = 32, steps_per_bar: int = 16, width: int = 32
@@ -233,12 +242,12 @@ class MuseGANDiscriminator(nn.Module):
         super().__init__()
         check_steps(steps, steps_per_bar, 1)
         self.voices, self.steps, self.bars = tuple(voices), steps, steps // steps_per_bar
-        self.rows = OCTAVE * octaves(voices)
+        self.rows = OCTAVE * num_octaves(voices)
         levels, planes = time_levels(steps_per_bar), 3 * len(self.voices)
         layers: list[nn.Module] = [
             nn.Conv2d(planes, width, (1, OCTAVE), stride=(1, OCTAVE)),
             nn.LeakyReLU(LEAK),
-            nn.Conv2d(width, width, (1, octaves(voices))),
+            nn.Conv2d(width, width, (1, num_octaves(voices))),
             nn.LeakyReLU(LEAK),
         ]
         wide = width
@@ -250,21 +259,21 @@ class MuseGANDiscriminator(nn.Module):
         self.compare = nn.Sequential(nn.Linear(self.bars * wide, wide), nn.LeakyReLU(LEAK))
         self.last = nn.Linear(wide, 1)
 
-    def forward(self, x: Tensor, condition: Given | None = None) -> Tensor:
+    def forward(self, x: Tensor, condition: Conditioning | None = None) -> Tensor:
         """(B, T, C), given cells (None: nothing is given) -> logits (B,)."""
         return in_float32(self.last, self.features(x, condition)).squeeze(1)
 
-    def features(self, x: Tensor, condition: Given | None = None) -> Tensor:
+    def features(self, x: Tensor, condition: Conditioning | None = None) -> Tensor:
         """What the last linear map sees: (B, F)."""
         return self.compare(self.bar_vectors(x, condition).flatten(1))
 
-    def bar_vectors(self, x: Tensor, condition: Given | None = None) -> Tensor:
+    def bar_vectors(self, x: Tensor, condition: Conditioning | None = None) -> Tensor:
         """One vector for each bar, of that bar alone: (B, bars, F)."""
-        if x.shape[1:] != (self.steps, channels(self.voices)):
-            wanted = f"(B, {self.steps}, {channels(self.voices)})"
+        if x.shape[1:] != (self.steps, total_channels(self.voices)):
+            wanted = f"(B, {self.steps}, {total_channels(self.voices)})"
             raise ValueError(f"music of shape {tuple(x.shape)}; wanted {wanted}")
         if condition is None:
-            nothing = nothing_given(len(x), self.steps, self.voices)
+            nothing = unconditional(len(x), self.steps, self.voices)
             condition = tree_map(lambda leaf: leaf.to(x), nothing)
         masks = condition.mask.transpose(1, 2)[..., None].expand(-1, -1, -1, self.rows)
         planes = torch.cat([self._planes(x), self._planes(condition.known), masks], dim=1)
@@ -277,9 +286,9 @@ class MuseGANDiscriminator(nn.Module):
         return torch.stack([F.pad(b, (0, self.rows - b.shape[-1])) for b in blocks], dim=1)
 
 
-def octaves(voices: Sequence[Voice]) -> int:
+def num_octaves(voices: Sequence[Voice]) -> int:
     """How many dozens of rows hold the widest voice."""
-    return max(-(-width(voice) // OCTAVE) for voice in voices)
+    return max(-(-num_channels(voice) // OCTAVE) for voice in voices)
 
 
 def time_levels(steps: int) -> list[int]:

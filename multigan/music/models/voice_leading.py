@@ -12,13 +12,15 @@ from torch.nn import functional as F
 from multigan.music.models.interval_features import CLASSES
 from multigan.music.representations.voices import Voice
 
-SWIFT = 20.0  # the tables learn so many times as fast as other weights: they are logits themselves
-RARE = 3 * SWIFT  # and that of parallels, which seldom occur, faster still
+LR_SCALE = (
+    20.0  # the tables learn so many times as fast as other weights: they are logits themselves
+)
+PARALLELS_LR_SCALE = 3 * LR_SCALE  # and that of parallels, which seldom occur, faster still
 PLACES = 2  # on the beat, and between beats: a dissonance in passing is another thing
 STEP, BEAT = SINCE = (0, 1)  # an interval may be kept since the step before, or since the last beat
 
 
-class Worths(NamedTuple):
+class VoiceLeadingBias(NamedTuple):
     """The tables of one forward pass, in logits.
 
     Rows are (place, voice, other voice, what that one sings). The pitches of a voice are counted
@@ -30,7 +32,7 @@ class Worths(NamedTuple):
     similar: Tensor  # (K, K): of going where another voice goes; of going the other way, minus that
 
 
-class Counterpoint(nn.Module):
+class VoiceLeading(nn.Module):
     """What intervals to other voices are worth to a voice, in logits.
 
     Args:
@@ -54,21 +56,23 @@ class Counterpoint(nn.Module):
         self.held = nn.Parameter(torch.zeros(PLACES, count, count, 2 * reach + 1))
         self.kept = nn.Parameter(torch.zeros(len(SINCE), count, count, CLASSES))
         self.similar = nn.Parameter(torch.zeros(count, count))
-        self.register_buffer("side", sides(self.pitches), persistent=False)
+        self.register_buffer("side", pitch_direction(self.pitches), persistent=False)
 
     apart: Tensor  # (K, K): semitones from the lowest pitch of a column's voice to that of a row's
     interval: Tensor  # (K, K, P, P): which worth a pitch (last) has beside one of the other voice
     octaves: Tensor  # (12, P): 1 at the pitches of a class, counted from the lowest
     side: Tensor  # (P + 1, P): `sides`
 
-    def worths(self) -> Worths:
+    def worths(self) -> VoiceLeadingBias:
         """The tables, as they are now."""
         count = torch.arange(len(self.apart), device=self.apart.device)
         of_voice, of_other = count[:, None, None, None], count[:, None, None]
         tables = torch.stack([self.struck, self.held])[:, :, of_voice, of_other, self.interval]
-        struck, held = SWIFT * tables  # (2, K, K, P, P) each
+        struck, held = LR_SCALE * tables  # (2, K, K, P, P) each
         notes = F.pad(torch.cat([struck, F.pad(held, (0, 1))], dim=-1), (0, 0, 0, 1))
-        return Worths(notes.flatten(0, 3), RARE * self.kept.flatten(), SWIFT * self.similar)
+        return VoiceLeadingBias(
+            notes.flatten(0, 3), PARALLELS_LR_SCALE * self.kept.flatten(), LR_SCALE * self.similar
+        )
 
     def first_rows(self, voice: Tensor, place: Tensor) -> Tensor:
         """The row (..., K) at which each other voice sings its lowest pitch to a voice (...).
@@ -81,7 +85,7 @@ class Counterpoint(nn.Module):
         return pair * (self.pitches + 1)
 
     def intervals(
-        self, worths: Worths, first: Tensor, own: Tensor, now: Tensor
+        self, worths: VoiceLeadingBias, first: Tensor, own: Tensor, now: Tensor
     ) -> tuple[Tensor, Tensor]:
         """What the intervals to others are worth to strikes (N, P), and to the hold (N).
 
@@ -93,7 +97,7 @@ class Counterpoint(nn.Module):
         return struck, held.gather(1, own[:, None]).squeeze(1)
 
     def parallels(
-        self, worths: Worths, since: int, voice: Tensor, before: Tensor, now: Tensor
+        self, worths: VoiceLeadingBias, since: int, voice: Tensor, before: Tensor, now: Tensor
     ) -> Tensor:
         """What it is worth to strikes (N, P) that intervals are kept while others move.
 
@@ -113,29 +117,31 @@ class Counterpoint(nn.Module):
             per_sample_weights=torch.where(sang & (before != now), worth, 0.0),
         )
 
-    def directions(self, worths: Worths, voice: Tensor, before: Tensor, now: Tensor) -> Tensor:
+    def directions(
+        self, worths: VoiceLeadingBias, voice: Tensor, before: Tensor, now: Tensor
+    ) -> Tensor:
         """What it is worth to strikes (N, P) to go up or down with others: as in `parallels`."""
         moved = torch.where((before < self.pitches) & (now < self.pitches), now - before, 0).sign()
         up = (worths.similar[voice] * moved).sum(1, keepdim=True)
         return up * self.side[before.gather(1, voice[:, None]).squeeze(1)]
 
 
-def sides(pitches: int) -> Tensor:
+def pitch_direction(pitches: int) -> Tensor:
     """Whether a pitch (column) lies above (1) or below (-1) another: (P + 1, P), 0 of silence."""
     pitch = torch.arange(pitches)
     return F.pad((pitch - pitch[:, None]).sign(), (0, 0, 0, 1)).float()
 
 
-STRIDE = 7.0  # semitones: before training a leap of so many costs half a unit of the logits
+INTERVAL_STD = 7.0  # semitones: before training a leap of so many costs half a unit of the logits
 
 
-class Melody(nn.Module):
+class MelodicIntervals(nn.Module):
     """What an interval is worth to a monophonic voice: a number for each, added to the logits."""
 
     def __init__(self, pitches: int) -> None:
         super().__init__()
         interval = torch.arange(1 - pitches, pitches)  # (2 P - 1,): down to up
-        self.worth = nn.Parameter(-((interval / STRIDE) ** 2) / 2)
+        self.worth = nn.Parameter(-((interval / INTERVAL_STD) ** 2) / 2)
         here, there = torch.arange(pitches)[:, None], torch.arange(pitches)
         self.register_buffer("interval", there - here + pitches - 1, persistent=False)
 

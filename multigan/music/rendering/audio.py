@@ -18,7 +18,7 @@ from multigan.music.rendering.synthesizer import drum, timbre_of, tone
 from multigan.storage.files import write_atomically
 
 RATE = 44_100  # samples per second
-TAIL_S = 0.5  # what is kept after the end of a song, for its last notes to ring
+RELEASE_SECONDS = 0.5  # what is kept after the end of a song, for its last notes to ring
 PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB below it
 WIDTH = 0.5  # of the stereo picture: 0 is the middle, 1 from ear to ear
 DRUM_CHANNEL, CHANNELS = 9, 16  # of MIDI; the pitched tracks share the other channels
@@ -47,7 +47,7 @@ def soundfont() -> Path | None:
     return file if file is not None and file.is_file() else None
 
 
-def render(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarray:
+def render_songs(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarray:
     """The sound of a song in stereo, (samples, 2) float32 in [-PEAK, PEAK], PEAK being reached.
 
     It lasts as long as the song and TAIL_S more; a song without a note is silent. `by` is a key of
@@ -55,11 +55,11 @@ def render(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarray:
     listing the known ones, for another.
     """
     name = synthesizer() if by is None else by
-    if name not in SYNTHESIZERS:
-        raise ValueError(f"no synthesizer {name!r}; known: {', '.join(SYNTHESIZERS)}")
-    length = round((_seconds(song, song.length_ticks) + TAIL_S) * rate)
+    if name not in RENDERERS:
+        raise ValueError(f"no synthesizer {name!r}; known: {', '.join(RENDERERS)}")
+    length = round((_seconds(song, song.length_ticks) + RELEASE_SECONDS) * rate)
     sound = np.zeros((length, 2), np.float32)
-    SYNTHESIZERS[name](song, sound, rate)
+    RENDERERS[name](song, sound, rate)
     loudest = np.abs(sound).max(initial=0)
     assert np.isfinite(loudest), "a synthesizer made a sound that is not finite"
     return sound * np.float32(PEAK / loudest) if loudest > 0 else sound
@@ -70,7 +70,7 @@ def write_wav(song: Song, path: Path, rate: int = RATE) -> Path:
     content = io.BytesIO()
     with soundfile.SoundFile(content, "w", rate, 2, "PCM_16", format="WAV") as file:
         file.comment = synthesizer_state().partition(";")[0]
-        file.write(render(song, rate))
+        file.write(render_songs(song, rate))
     write_atomically(path, content.getvalue())
     return path
 
@@ -162,7 +162,7 @@ def _generate(synth: object, sound: np.ndarray) -> None:
         sound += np.frombuffer(played, np.float32).reshape(-1, 2)
 
 
-SYNTHESIZERS = {"additive": _play_additive, "tinysoundfont": _play_soundfont}
+RENDERERS = {"additive": _play_additive, "tinysoundfont": _play_soundfont}
 
 
 def check_synthesizer() -> str:

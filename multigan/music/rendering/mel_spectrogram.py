@@ -28,24 +28,24 @@ FLOOR = 1e-10  # of power: -100 dB
 LOWPASS_ZEROS, ROLLOFF = 6, 0.99  # of the resampling filter: zero crossings; share of the band
 
 
-def sound(folder: str, *, against: str | None = None) -> None:
+def compare_spectrograms(folder: str, *, against: str | None = None) -> None:
     """Draw the mel spectrogram of every WAV file of a folder, and compare it with another folder.
 
     against: a folder of other WAV files: print the mel Frechet distance to them
     """
     files = _wav_files(folder)
-    mels = [log_mel(load_wave(file)) for file in files]
+    mels = [log_mel(load_audio(file)) for file in files]
     for file, mel in zip(files, mels, strict=True):
         print(draw_mel(mel, file.with_name(f"{file.stem}-mel.png")))
     if against is not None:
-        others = [log_mel(load_wave(file)) for file in _wav_files(against)]
+        others = [log_mel(load_audio(file)) for file in _wav_files(against)]
         distance = mel_frechet(others, mels)
         print(f"mel Frechet distance of {len(files)} files to {len(others)}: {distance:.2f}")
         print(f"over frames of {MELS} mel bands in dB; it knows no timbre by name: it is no FAD")
-    print(optional_dependencies.torchaudio_state())
+    print(optional_dependencies.torchaudio_status())
 
 
-def load_wave(path: Path) -> Tensor:
+def load_audio(path: Path) -> Tensor:
     """The sound of a file, mono (samples,), at RATE. Raises ValueError if it is no sound."""
     wave, rate = read_wav(path)
     return resample(torch.from_numpy(wave), rate, RATE)

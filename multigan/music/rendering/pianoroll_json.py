@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from multigan.music.formats.song import TICKS_PER_QUARTER, Song, Track, given_stretches
+from multigan.music.formats.song import TICKS_PER_QUARTER, Song, Track, given_spans
 
 PIANO_ROLL = "application/json;profile=piano-roll"
-FULL = 127  # the loudest MIDI velocity
+MAX_VELOCITY = 127  # the loudest MIDI velocity
 
 
 def piano_roll(song: Song) -> bytes:
@@ -20,7 +20,7 @@ def piano_roll(song: Song) -> bytes:
     length_beats, pitch_midi, velocity in 0..1].
     """
     given: dict[str, list[list[float]]] = {}
-    for stretch in given_stretches(song):
+    for stretch in given_spans(song):
         ends = [_beats(stretch.start_tick), _beats(stretch.end_tick)]
         given.setdefault(stretch.track, []).append(ends)
     shown = {
@@ -39,7 +39,7 @@ def _track(song: Song, track: Track, given: list[list[float]]) -> dict[str, Any]
             _beats(note.start_tick),
             _beats(note.end_tick - note.start_tick),
             note.pitch_midi,
-            round(song.velocity_at(note.start_tick) / FULL, 3),
+            round(song.velocity_at(note.start_tick) / MAX_VELOCITY, 3),
         ]
         for note in track.notes
     ]

@@ -13,8 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
-from multigan.music.formats.song import Song, Stretch, Track, given_stretches
-from multigan.music.representations.voices import DRUM_ROWS, ROW_OF_DRUM
+from multigan.music.formats.song import GivenSpan, Song, Track, given_spans
+from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM
 from multigan.storage.files import write_atomically
 
 COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
@@ -26,21 +26,21 @@ SMALLEST, LARGEST = (5.0, 2.0), (40.0, 16.0)  # inches: width, height
 BAR_LINE, BEAT_LINE, WHOLLY_GIVEN = "0.35", "0.85", "0.92"  # grey levels
 MARGIN = 2  # pitches shown above and below the notes
 EMPTY_RANGE = (59, 72)  # the pitches shown of a song without any
-NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
+NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 NAMED = (0, 4, 7)  # pitch classes with a name at the axis
 NOTE_HEIGHT = 0.86  # of a row
 
 
 def pitch_name(pitch_midi: int) -> str:
     """C4 for 60, middle C."""
-    return f"{NAMES[pitch_midi % 12]}{pitch_midi // 12 - 1}"
+    return f"{NOTE_NAMES[pitch_midi % 12]}{pitch_midi // 12 - 1}"
 
 
-def draw_song(song: Song, path: Path) -> Path:
+def plot_song(song: Song, path: Path) -> Path:
     """Write one song as a PNG file, as wide as its bars need, with the names of its tracks."""
     bars = song.length_ticks / song.metres[0].bar_ticks
     low, high = _pitch_range([song])
-    rows = high - low + (len(DRUM_ROWS) + 2) * _has_drums(song)
+    rows = high - low + (len(DRUM_CLASSES) + 2) * _has_drums(song)
     wanted = (1.6 + bars * INCHES_PER_BAR, 0.9 + rows * INCHES_PER_PITCH)
     width, height = (min(max(w, s), b) for w, s, b in zip(wanted, SMALLEST, LARGEST, strict=True))
     names = _legend_rows(song, width) * INCHES_PER_LEGEND_ROW
@@ -60,7 +60,7 @@ def draw_song(song: Song, path: Path) -> Path:
     return _save(figure, path)
 
 
-def draw_songs(songs: Sequence[Song], path: Path, columns: int) -> Path:
+def plot_songs(songs: Sequence[Song], path: Path, columns: int) -> Path:
     """Write several songs into one PNG file, `columns` side by side, all on one range of pitches.
 
     Raises ValueError if there is no song.
@@ -84,7 +84,7 @@ def draw_songs(songs: Sequence[Song], path: Path, columns: int) -> Path:
 
 def _draw(axes: Axes, song: Song, low: int, high: int) -> None:
     """One roll: pitches low to high, and the drums in rows of their own below."""
-    floor = low - 1 - (len(DRUM_ROWS) + 1) * _has_drums(song)
+    floor = low - 1 - (len(DRUM_CLASSES) + 1) * _has_drums(song)
     _draw_lines(axes, song, floor, high)
     partly, wholly = _sorted_stretches(song)
     for start, end in wholly:
@@ -107,7 +107,7 @@ def _draw(axes: Axes, song: Song, low: int, high: int) -> None:
 def _name_rows(axes: Axes, low: int, high: int, drums: bool) -> None:
     """Names of pitches at the left, and of the drums if wished."""
     pitches = [pitch for pitch in range(low, high + 1) if pitch % 12 in NAMED]
-    kit = {name: low - 2 - row for row, name in enumerate(DRUM_ROWS)} if drums else {}
+    kit = {name: low - 2 - row for row, name in enumerate(DRUM_CLASSES)} if drums else {}
     rows = {pitch_name(pitch): pitch for pitch in pitches} | kit
     beside = axes.get_yaxis_transform()
     for name, row in rows.items():  # a tick of the axis is five artists, this is one
@@ -129,7 +129,7 @@ def _row(pitch: int, track: Track, low: int) -> int:
     """The height at which a note stands; drums without a row stand lowest."""
     if not track.is_drum:
         return pitch
-    return low - 2 - ROW_OF_DRUM.get(pitch, len(DRUM_ROWS) - 1)
+    return low - 2 - ROW_OF_DRUM.get(pitch, len(DRUM_CLASSES) - 1)
 
 
 def _rectangle(start: float, end: float, middle: float, height: float) -> list[tuple[float, float]]:
@@ -137,15 +137,15 @@ def _rectangle(start: float, end: float, middle: float, height: float) -> list[t
     return [(start, below), (end, below), (end, above), (start, above)]
 
 
-def _shade(stretch: Stretch, rows: Sequence[int]) -> list[tuple[float, float]]:
+def _shade(stretch: GivenSpan, rows: Sequence[int]) -> list[tuple[float, float]]:
     """A box over a given stretch of a track, as high as the notes of the track."""
     low, high = min(rows, default=0), max(rows, default=0)
     return _rectangle(stretch.start_tick, stretch.end_tick, (low + high) / 2, high - low + 1.6)
 
 
-def _sorted_stretches(song: Song) -> tuple[list[Stretch], list[tuple[int, int]]]:
+def _sorted_stretches(song: Song) -> tuple[list[GivenSpan], list[tuple[int, int]]]:
     """What was given of some tracks, and from where to where all tracks were given."""
-    found = given_stretches(song)
+    found = given_spans(song)
     counts = Counter(stretch[1:] for stretch in found)
     wholly = [ticks for ticks, count in counts.items() if count == len(song.tracks)]
     return [stretch for stretch in found if stretch[1:] not in wholly], wholly
@@ -167,7 +167,7 @@ def _legend(axes: Axes, song: Song, width: float) -> None:
     for index, name in enumerate(_names(song)):
         colour = COLOURS[index % len(COLOURS)] if index < MOST_NAMED else "none"
         axes.plot([], [], linewidth=4, color=colour, label=name)
-    if given_stretches(song):
+    if given_spans(song):
         axes.fill_between([], [], color="0.8", hatch="///", label="given")
     axes.legend(
         loc="lower left",
@@ -199,7 +199,7 @@ def _names_side_by_side(song: Song, width: float) -> int:
 def _legend_rows(song: Song, width: float) -> int:
     if not song.tracks:
         return 0
-    names = len(_names(song)) + bool(given_stretches(song))
+    names = len(_names(song)) + bool(given_spans(song))
     return math.ceil(names / _names_side_by_side(song, width))
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 
 from multigan.music.formats.song import Song
 from multigan.music.rendering.audio import synthesizer_state, write_wav
-from multigan.music.rendering.pianoroll_plot import draw_song
+from multigan.music.rendering.pianoroll_plot import plot_song
 
 
-def write_songs(songs: list[Song], folder: Path) -> list[Path]:
+def write_song_files(songs: list[Song], folder: Path) -> list[Path]:
     """Write 000000.mid, 000000.wav and 000000.png of each song, and say what played them."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for number, song in enumerate(songs):
         mid, wav, png = (folder / f"{number:06d}{suffix}" for suffix in (".mid", ".wav", ".png"))
-        files += [song.to_midi(mid), write_wav(song, wav), draw_song(song, png)]
+        files += [song.to_midi(mid), write_wav(song, wav), plot_song(song, png)]
     if songs:
         print(synthesizer_state())
     return files

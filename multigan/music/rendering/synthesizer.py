@@ -12,14 +12,14 @@ import numpy as np
 import torch
 
 from multigan.core.rng import keyed_rng
-from multigan.music.representations.voices import DRUM_ROWS, ROW_OF_DRUM
+from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM
 
 CONCERT_PITCH = 440.0  # Hz, of MIDI pitch 69
 HIGHEST = 0.45  # of the rate: partials above it are left out, for they would fold back
 DEFAULT_DRUM = "closed hat"  # sounds for a General MIDI drum that has no row
 
 
-class Timbre(NamedTuple):
+class ToneParameters(NamedTuple):
     """How a tone sounds: its partials from the fundamental on, and how they come and go."""
 
     partials: tuple[float, ...]  # amplitudes
@@ -33,12 +33,12 @@ class Timbre(NamedTuple):
         return int(self.release_s * rate)
 
 
-def timbre_of(program: int) -> Timbre:
+def timbre_of(program: int) -> ToneParameters:
     """The timbre of a General MIDI program 0..127: one for each family of eight."""
     return FAMILIES[program // 8]
 
 
-def tone(pitch_midi: int, samples: int, timbre: Timbre, rate: int) -> np.ndarray:
+def tone(pitch_midi: int, samples: int, timbre: ToneParameters, rate: int) -> np.ndarray:
     """A note held for so many samples, and its release: (samples + ring,)."""
     ring = timbre.ring(rate)
     seconds = np.arange(samples + ring, dtype=np.float32) / rate
@@ -58,7 +58,7 @@ def tone(pitch_midi: int, samples: int, timbre: Timbre, rate: int) -> np.ndarray
 
 def drum(pitch_midi: int, rate: int) -> np.ndarray:
     """One stroke on a General MIDI drum; those of one row of the kit sound alike."""
-    names = list(DRUM_ROWS)
+    names = list(DRUM_CLASSES)
     name = names[ROW_OF_DRUM[pitch_midi]] if pitch_midi in ROW_OF_DRUM else DEFAULT_DRUM
     return DRUMS[name](rate=rate)
 
@@ -89,12 +89,14 @@ def _noise(samples: int) -> np.ndarray:
     return torch.randn(samples, generator=keyed_rng("drums", samples)).numpy()
 
 
-PLUCKED = Timbre((1.0, 0.6, 0.35, 0.2, 0.12, 0.08), 0.004, 0.12, decay_per_s=1.8, damping=0.5)
-STRUCK = Timbre((1.0, 0.1, 0.3, 0.05), 0.002, 0.3, decay_per_s=3.0, damping=1.0)
-ORGAN = Timbre((1.0, 0.7, 0.4, 0.35, 0.0, 0.15, 0.0, 0.1), 0.015, 0.06)
-DEEP = Timbre((1.0, 0.7, 0.4, 0.2, 0.1), 0.006, 0.08, decay_per_s=0.9, damping=0.6)
-SUNG = Timbre((1.0, 0.45, 0.3, 0.16, 0.08, 0.05), 0.04, 0.14, decay_per_s=0.25, damping=0.3)
-BLOWN = Timbre((1.0, 0.75, 0.6, 0.4, 0.25, 0.15), 0.03, 0.08, decay_per_s=0.2, damping=0.5)
+PLUCKED = ToneParameters(
+    (1.0, 0.6, 0.35, 0.2, 0.12, 0.08), 0.004, 0.12, decay_per_s=1.8, damping=0.5
+)
+STRUCK = ToneParameters((1.0, 0.1, 0.3, 0.05), 0.002, 0.3, decay_per_s=3.0, damping=1.0)
+ORGAN = ToneParameters((1.0, 0.7, 0.4, 0.35, 0.0, 0.15, 0.0, 0.1), 0.015, 0.06)
+DEEP = ToneParameters((1.0, 0.7, 0.4, 0.2, 0.1), 0.006, 0.08, decay_per_s=0.9, damping=0.6)
+SUNG = ToneParameters((1.0, 0.45, 0.3, 0.16, 0.08, 0.05), 0.04, 0.14, decay_per_s=0.25, damping=0.3)
+BLOWN = ToneParameters((1.0, 0.75, 0.6, 0.4, 0.25, 0.15), 0.03, 0.08, decay_per_s=0.2, damping=0.5)
 
 # The sixteen families of General MIDI, in their order: piano, chromatic percussion, organ, guitar,
 # bass, strings, ensemble, brass, reed, pipe, lead, pad, effects, ethnic, percussive, sound effects.

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 
 from multigan.music.formats.song import TICKS_PER_QUARTER, Note, Song, Track
-from multigan.music.representations.voices import DRUM_ROWS, ROW_OF_DRUM, Voice
+from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM, Voice
 
 Roll: TypeAlias = tuple[np.ndarray, ...]  # one array per voice
-SILENT = -1  # what `sounding_pitches` says of a rest
+REST = -1  # what `sounding_pitches` says of a rest
 
 
 class _Span(NamedTuple):
@@ -23,7 +23,7 @@ class _Span(NamedTuple):
     pitch: int
 
 
-def to_roll(song: Song, voices: Sequence[Voice], steps_per_quarter: int = 4) -> Roll:
+def to_pianoroll(song: Song, voices: Sequence[Voice], steps_per_quarter: int = 4) -> Roll:
     """One array per voice, in the form that `Voice` gives, read from the track of its name.
 
     A note moves to the nearest step (half a step up) and lasts at least one. A monophonic voice
@@ -37,7 +37,7 @@ def to_roll(song: Song, voices: Sequence[Voice], steps_per_quarter: int = 4) -> 
     return tuple(_KINDS[v.kind].write(song.track(v.name), v, length, step) for v in voices)
 
 
-def from_roll(
+def from_pianoroll(
     roll: Sequence[Any], voices: Sequence[Voice], steps_per_quarter: int = 4
 ) -> tuple[tuple[Track, ...], int]:
     """The tracks that a roll says, one per voice, and its length in ticks; inverts `to_roll`.
@@ -59,7 +59,7 @@ def from_roll(
     return tuple(tracks), lengths.pop() * step
 
 
-def sounding_pitches(tokens: Any, voice: Voice) -> np.ndarray:
+def active_pitches(tokens: Any, voice: Voice) -> np.ndarray:
     """The MIDI pitch (T,) int16 that a monophonic voice sounds at each step, SILENT in rests.
 
     Tokens (..., T) of several sequences give pitches (..., T). Held notes repeat their pitch.
@@ -69,10 +69,10 @@ def sounding_pitches(tokens: Any, voice: Voice) -> np.ndarray:
     latest = np.maximum.accumulate(np.where(tokens != voice.hold, steps, -1), axis=-1)
     event = np.take_along_axis(tokens, np.maximum(latest, 0), axis=-1)  # (..., T)
     sounds = (latest >= 0) & (event < voice.rest)
-    return np.where(sounds, event + voice.lowest, SILENT).astype(np.int16)
+    return np.where(sounds, event + voice.lowest, REST).astype(np.int16)
 
 
-def cut_tokens(tokens: Any, voice: Voice, start: int, stop: int) -> tuple[np.ndarray, bool]:
+def slice_tokens(tokens: Any, voice: Voice, start: int, stop: int) -> tuple[np.ndarray, bool]:
     """The steps `start` to `stop` of a monophonic voice (T,), and whether they begin tied.
 
     A hold on the first step becomes the pitch that it holds; "tied" says so, so that windows that
@@ -82,9 +82,9 @@ def cut_tokens(tokens: Any, voice: Voice, start: int, stop: int) -> tuple[np.nda
     window = tokens[start:stop].copy()  # (stop - start,)
     if not len(window) or window[0] != voice.hold:
         return window, False
-    held = int(sounding_pitches(tokens[: start + 1], voice)[-1])
-    window[0] = voice.rest if held == SILENT else held - voice.lowest
-    return window, held != SILENT
+    held = int(active_pitches(tokens[: start + 1], voice)[-1])
+    window[0] = voice.rest if held == REST else held - voice.lowest
+    return window, held != REST
 
 
 def _step_ticks(steps_per_quarter: int) -> int:
@@ -177,7 +177,7 @@ def _check_polyphonic(planes: np.ndarray, voice: Voice) -> int:
 
 def _write_drums(track: Track, voice: Voice, length: int, step: int) -> np.ndarray:
     """Onsets (T, 9)."""
-    onsets = np.zeros((length, len(DRUM_ROWS)), bool)
+    onsets = np.zeros((length, len(DRUM_CLASSES)), bool)
     for note in track.notes:
         if note.pitch_midi in ROW_OF_DRUM:
             start = min(_nearest(note.start_tick, step), length - 1)
@@ -186,15 +186,17 @@ def _write_drums(track: Track, voice: Voice, length: int, step: int) -> np.ndarr
 
 
 def _read_drums(onsets: np.ndarray, voice: Voice) -> Iterator[_Span]:
-    pitches = list(DRUM_ROWS.values())
+    pitches = list(DRUM_CLASSES.values())
     for start, row in np.argwhere(onsets).tolist():
         yield _Span(start, start + 1, pitches[row])
 
 
 def _check_drums(onsets: np.ndarray, voice: Voice) -> int:
     """The number of steps."""
-    if onsets.ndim != 2 or onsets.shape[1] != len(DRUM_ROWS):
-        raise ValueError(f"voice {voice.name!r}: {_form(onsets)}; wanted (steps, {len(DRUM_ROWS)})")
+    if onsets.ndim != 2 or onsets.shape[1] != len(DRUM_CLASSES):
+        raise ValueError(
+            f"voice {voice.name!r}: {_form(onsets)}; wanted (steps, {len(DRUM_CLASSES)})"
+        )
     return len(onsets)
 
 

@@ -20,31 +20,31 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from multigan.music.representations.pianoroll import Roll
-from multigan.music.representations.voices import DRUM_ROWS, Voice
+from multigan.music.representations.voices import DRUM_CLASSES, Voice
 
 THRESHOLD = 0.5  # above it a cell of a polyphonic or drum voice sounds
 
 
-def width(voice: Voice) -> int:
+def num_channels(voice: Voice) -> int:
     """The number of channels of a voice."""
     return _KINDS[voice.kind].width(voice)
 
 
-def channels(voices: Sequence[Voice]) -> int:
+def total_channels(voices: Sequence[Voice]) -> int:
     """C, the number of channels of all voices."""
-    return sum(width(voice) for voice in voices)
+    return sum(num_channels(voice) for voice in voices)
 
 
 def slices(voices: Sequence[Voice]) -> tuple[slice, ...]:
     """Where the block of each voice stands among the C channels."""
-    ends = list(accumulate(width(voice) for voice in voices))
+    ends = list(accumulate(num_channels(voice) for voice in voices))
     return tuple(slice(a, b) for a, b in zip([0, *ends], ends, strict=False))
 
 
 def encode(roll: Roll, voices: Sequence[Voice]) -> Tensor:
     """The tensor (T, C), float32, of a roll; it is canonical."""
     blocks = [_KINDS[v.kind].write(a, v) for a, v in zip(roll, voices, strict=True)]
-    return canonical(torch.cat(blocks, dim=-1).float(), voices)
+    return binarize(torch.cat(blocks, dim=-1).float(), voices)
 
 
 def decode(x: Tensor, voices: Sequence[Voice]) -> list[Roll]:
@@ -52,16 +52,18 @@ def decode(x: Tensor, voices: Sequence[Voice]) -> list[Roll]:
 
     Raises ValueError for another number of channels, or values that are not finite.
     """
-    if x.ndim != 3 or x.shape[2] != channels(voices):
-        raise ValueError(f"music of shape {tuple(x.shape)}; wanted (B, T, {channels(voices)})")
+    if x.ndim != 3 or x.shape[2] != total_channels(voices):
+        raise ValueError(
+            f"music of shape {tuple(x.shape)}; wanted (B, T, {total_channels(voices)})"
+        )
     if not x.isfinite().all():
         raise ValueError("the generator draws values that are not finite; its training diverged")
-    blocks = zip(voices, _blocks(canonical(x.detach().cpu(), voices), voices), strict=True)
+    blocks = zip(voices, _blocks(binarize(x.detach().cpu(), voices), voices), strict=True)
     arrays = [_KINDS[v.kind].read(block, v) for v, block in blocks]  # K of (B, ...)
     return [tuple(array[b] for array in arrays) for b in range(len(x))]
 
 
-def canonical(x: Tensor, voices: Sequence[Voice]) -> Tensor:
+def binarize(x: Tensor, voices: Sequence[Voice]) -> Tensor:
     """The music that x says, in cells of exactly 0 and 1: its largest or loud channels.
 
     A hold after a rest becomes a rest, a sustain after silence goes. No gradient passes.
@@ -70,21 +72,21 @@ def canonical(x: Tensor, voices: Sequence[Voice]) -> Tensor:
     return torch.cat(settled, dim=-1).to(x.dtype)
 
 
-def struck(x: Tensor, voices: Sequence[Voice]) -> Tensor:
+def restrike(x: Tensor, voices: Sequence[Voice]) -> Tensor:
     """Canonical music (..., T, C) with every cell written as if its notes began there."""
     return torch.cat([_KINDS[v.kind].join(s, s) for v, s in _sounding(x, voices)], dim=-1)
 
 
-def cut(x: Tensor, start: int, stop: int, voices: Sequence[Voice]) -> Tensor:
+def slice_window(x: Tensor, start: int, stop: int, voices: Sequence[Voice]) -> Tensor:
     """The steps `start` to `stop` of canonical music (..., T, C): (..., stop - start, C).
 
     What sounds at `start` is struck there, so that the window can be played by itself.
     """
-    first = struck(x[..., : start + 1, :], voices)[..., start : start + 1, :]
+    first = restrike(x[..., : start + 1, :], voices)[..., start : start + 1, :]
     return torch.cat([first, x[..., start + 1 : stop, :]], dim=-2)
 
 
-def sounding(x: Tensor, voices: Sequence[Voice]) -> tuple[Tensor, ...]:
+def active_cells(x: Tensor, voices: Sequence[Voice]) -> tuple[Tensor, ...]:
     """Which pitches of each voice sound: K of (..., T, pitches), from `lowest` on; differentiable.
 
     Drums give their 9 onsets.
@@ -92,7 +94,7 @@ def sounding(x: Tensor, voices: Sequence[Voice]) -> tuple[Tensor, ...]:
     return tuple(s for _, s in _sounding(x, voices))
 
 
-def scan(attacks: Tensor, holds: Tensor) -> Tensor:
+def linear_recurrence(attacks: Tensor, holds: Tensor) -> Tensor:
     """s (..., T, P) with s[t] = attacks[t] + holds[t] s[t - 1] and silence before: by doubling.
 
     `holds` is (..., T, P) or (..., T, 1). Costs log2 T products and twice differentiates as the
@@ -109,7 +111,7 @@ def scan(attacks: Tensor, holds: Tensor) -> Tensor:
 @lru_cache
 def _owners(voices: tuple[Voice, ...]) -> Tensor:
     """The index of the voice that each channel belongs to, (C,)."""
-    widths = torch.tensor([width(voice) for voice in voices])
+    widths = torch.tensor([num_channels(voice) for voice in voices])
     return torch.arange(len(voices)).repeat_interleave(widths)
 
 
@@ -122,7 +124,7 @@ def _zip(x: Tensor, voices: Sequence[Voice]) -> list[tuple[Voice, Tensor]]:
 
 
 def _sounding(x: Tensor, voices: Sequence[Voice]) -> list[tuple[Voice, Tensor]]:
-    return [(v, scan(*_KINDS[v.kind].split(block, v))) for v, block in _zip(x, voices)]
+    return [(v, linear_recurrence(*_KINDS[v.kind].split(block, v))) for v, block in _zip(x, voices)]
 
 
 def _later(x: Tensor, steps: int) -> Tensor:
@@ -174,7 +176,7 @@ def _read_polyphonic(block: Tensor, voice: Voice) -> np.ndarray:
 def _settle_polyphonic(block: Tensor, voice: Voice) -> Tensor:
     """Numbers (..., T, 2 P) -> canonical cells."""
     attacks, holds = _split_polyphonic((block > THRESHOLD).long(), voice)
-    return _join_polyphonic(attacks, scan(attacks, holds))
+    return _join_polyphonic(attacks, linear_recurrence(attacks, holds))
 
 
 def _split_polyphonic(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
@@ -239,7 +241,7 @@ _KINDS = {
         _join_polyphonic,
     ),
     "drums": _Kind(
-        lambda voice: len(DRUM_ROWS),
+        lambda voice: len(DRUM_CLASSES),
         _write_drums,
         _read_drums,
         _settle_drums,

@@ -9,7 +9,7 @@ STEPS_PER_BAR = 16  # of 4/4
 SIXTEENTHS_PER_QUARTER = 4
 
 
-class Grid(NamedTuple):
+class TimeGrid(NamedTuple):
     """What a window's steps are: a beat of 6/8 on a grid of sixteenths has 6 of them."""
 
     bar_steps: int = STEPS_PER_BAR
@@ -22,10 +22,10 @@ class Grid(NamedTuple):
         return -(-self.quarter_steps // 2)
 
 
-SIXTEENTHS = Grid()  # of 4/4: what the published rows are measured on
+SIXTEENTHS = TimeGrid()  # of 4/4: what the published rows are measured on
 
 
-class Frame(NamedTuple):
+class WindowGrid(NamedTuple):
     """The size of a window: T = bars x bar_steps steps of K voices; beats divide bars."""
 
     bars: int

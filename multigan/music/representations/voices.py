@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 
 KINDS = ("monophonic", "polyphonic", "drums")
 
 
-@part
+@component
 @dataclass(frozen=True)
 class Voice:
     """How one track becomes an array of T steps; `kind` is a key of KINDS.
@@ -47,14 +47,14 @@ class Voice:
 
 
 # Row -> the General MIDI drum it is written as.
-DRUM_ROWS = {"kick": 36, "snare": 38, "closed hat": 42, "open hat": 46, "low tom": 45,
+DRUM_CLASSES = {"kick": 36, "snare": 38, "closed hat": 42, "open hat": 46, "low tom": 45,
              "mid tom": 48, "high tom": 50, "crash": 49, "ride": 51}  # fmt: skip
 # Which General MIDI drums each row stands for: the kit's share (22 to 59) of the nine types of
 # Magenta's note_seq, drums_encoder_decoder.DEFAULT_DRUM_TYPE_PITCHES; hand drums have no row.
 _MEMBERS = {"kick": (35, 36), "snare": (37, 38, 39, 40), "closed hat": (22, 42, 44, 54),
             "open hat": (26, 46), "low tom": (41, 43, 45), "mid tom": (47, 48),
             "high tom": (50,), "crash": (49, 52, 55, 57), "ride": (51, 53, 59)}  # fmt: skip
-ROW_OF_DRUM = {pitch: row for row, name in enumerate(DRUM_ROWS) for pitch in _MEMBERS[name]}
+ROW_OF_DRUM = {pitch: row for row, name in enumerate(DRUM_CLASSES) for pitch in _MEMBERS[name]}
 # Four singers; 31 pitches each, so that their tokens stack. The chorales lie well inside.
 SATB = (
     Voice("soprano", lowest=55, pitches=31, program=52),
@@ -69,4 +69,4 @@ BAND = (
     Voice("lead", lowest=55, pitches=36, program=65),
 )
 PIANO = (Voice("piano", kind="polyphonic", lowest=21, pitches=88),)
-LAYOUTS = {"satb": SATB, "band": BAND, "piano": PIANO}
+TRACK_LAYOUTS = {"satb": SATB, "band": BAND, "piano": PIANO}

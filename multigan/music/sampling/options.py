@@ -15,8 +15,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from multigan.music.formats.song import Song, Stretch, Track
-from multigan.music.representations.conditioning import Given, give, nothing_given
+from multigan.music.formats.song import GivenSpan, Song, Track
+from multigan.music.representations.conditioning import (
+    Conditioning,
+    make_conditioning,
+    unconditional,
+)
 from multigan.music.representations.tensors import encode
 from multigan.music.representations.voices import Voice
 
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
 BARS = re.compile(r"(\d+)(?:-(\d+))?")  # "3" or "3-4"
 
 
-class Wishes(NamedTuple):
+class SamplingOptions(NamedTuple):
     """The wishes of `MusicDomain.sample` for what is written, as they were typed."""
 
     bars: int | None = None
@@ -38,20 +42,20 @@ class Wishes(NamedTuple):
     lock_ends: bool = False
 
 
-class Plan(NamedTuple):
+class SamplingPlan(NamedTuple):
     """What to draw: T steps of whole bars, and one window or more.
 
     Only what lies from `start_tick` to `end_tick` is asked for: the rest fills up bars.
     """
 
-    given: Given  # known (1, T, C), mask (1, T, K)
+    given: Conditioning  # known (1, T, C), mask (1, T, K)
     start_tick: int
     end_tick: int
     source: Song | None = None  # the file that gave something
-    stretches: tuple[Stretch, ...] = ()  # what it gave, in ticks from `start_tick`
+    stretches: tuple[GivenSpan, ...] = ()  # what it gave, in ticks from `start_tick`
 
 
-class _Score(NamedTuple):
+class _QuantizedFile(NamedTuple):
     """A file on the model's grid, from a bar line before its first note on."""
 
     file: Path
@@ -61,7 +65,7 @@ class _Score(NamedTuple):
     there: Tensor  # (T, K) bool: the steps of the voices that the file has
 
 
-def plan(domain: MusicDomain, wishes: Wishes) -> Plan:
+def plan_sampling(domain: MusicDomain, wishes: SamplingOptions) -> SamplingPlan:
     """The plan that answers the wishes.
 
     Raises ValueError in one line for wishes that contradict each other, and for a file that is
@@ -83,11 +87,11 @@ def plan(domain: MusicDomain, wishes: Wishes) -> Plan:
             )
         return _planned(domain, score, mask, 0)
     steps = (wishes.bars or domain.bars) * domain.frame.bar_steps
-    given = nothing_given(1, max(steps, domain.frame.steps), domain.voices)
-    return Plan(given, 0, steps * domain.step_ticks)
+    given = unconditional(1, max(steps, domain.frame.steps), domain.voices)
+    return SamplingPlan(given, 0, steps * domain.step_ticks)
 
 
-def _check(wishes: Wishes) -> None:
+def _check(wishes: SamplingOptions) -> None:
     """ValueError for wishes that contradict each other."""
     if wishes.bars is not None and wishes.bars < 1:
         raise ValueError(f"bars is {wishes.bars}; wanted 1 or more")
@@ -101,7 +105,9 @@ def _check(wishes: Wishes) -> None:
         raise ValueError("--lock-ends needs a file: --given FILE or --extend FILE")
 
 
-def _planned(domain: MusicDomain, score: _Score, mask: Tensor, more_bars: int) -> Plan:
+def _planned(
+    domain: MusicDomain, score: _QuantizedFile, mask: Tensor, more_bars: int
+) -> SamplingPlan:
     """The plan that keeps the cells `mask` (T, K) of a score and adds bars at its end."""
     added = more_bars * domain.frame.bar_steps
     end = (len(score.x) + added) * domain.step_ticks
@@ -109,25 +115,25 @@ def _planned(domain: MusicDomain, score: _Score, mask: Tensor, more_bars: int) -
         end = score.lead_ticks + score.song.length_ticks
     padding = (0, 0, 0, max(added, domain.frame.steps - len(score.x)))
     x, cells = F.pad(score.x, padding), F.pad(mask.float(), padding)
-    given = give(x[None], cells[None], domain.voices)
+    given = make_conditioning(x[None], cells[None], domain.voices)
     stretches = _stretches(mask, domain, score.lead_ticks)
-    return Plan(given, score.lead_ticks, end, score.song, stretches)
+    return SamplingPlan(given, score.lead_ticks, end, score.song, stretches)
 
 
-def _stretches(mask: Tensor, domain: MusicDomain, lead_ticks: int) -> tuple[Stretch, ...]:
+def _stretches(mask: Tensor, domain: MusicDomain, lead_ticks: int) -> tuple[GivenSpan, ...]:
     """The runs of given cells (T, K), voice by voice, in ticks after the lead."""
     found = []
     for voice, cells in zip(domain.voices, mask.T, strict=True):
         changes = F.pad(cells.int(), (1, 1)).diff().nonzero().flatten().tolist()
         for start, end in zip(changes[::2], changes[1::2], strict=True):
             ticks = (step * domain.step_ticks - lead_ticks for step in (start, end))
-            found.append(Stretch(voice.name, *ticks))
+            found.append(GivenSpan(voice.name, *ticks))
     return tuple(found)
 
 
 def _score(
     domain: MusicDomain, file: Path, wanted: Sequence[Voice], demanded: bool = False
-) -> _Score:
+) -> _QuantizedFile:
     """The file on the grid; where a `demanded` voice has no track, a ValueError."""
     song = Song.from_midi(file)
     if song.signatures != [domain.metre]:
@@ -146,11 +152,13 @@ def _score(
         x = encode(full.to_roll(domain.voices, domain.steps_per_quarter), domain.voices)
     except ValueError as error:
         raise ValueError(f"{file}: {error}; transpose it") from error
-    score = _Score(file, song, lead, x, torch.tensor([v.name in players for v in domain.voices]))
+    score = _QuantizedFile(
+        file, song, lead, x, torch.tensor([v.name in players for v in domain.voices])
+    )
     return score._replace(there=_inside(domain, score) & score.there)
 
 
-def _inside(domain: MusicDomain, score: _Score) -> Tensor:
+def _inside(domain: MusicDomain, score: _QuantizedFile) -> Tensor:
     """The cells (T, K) bool from the first tick of the file to its last."""
     steps = torch.arange(len(score.x)) * domain.step_ticks
     ends = steps + domain.step_ticks
@@ -219,7 +227,7 @@ def _warn_of_changes(file: Path, track: Track, voice: Voice, step: int) -> None:
         warnings.warn(f"{file}: {voice.name} sings one note at a time; others go", stacklevel=2)
 
 
-def _hidden(domain: MusicDomain, score: _Score, wishes: Wishes) -> Tensor:
+def _hidden(domain: MusicDomain, score: _QuantizedFile, wishes: SamplingOptions) -> Tensor:
     """The cells (T, K) bool to write anew: in the bars and of the voices that were named."""
     if wishes.fill_bars is None and wishes.fill_tracks is None:
         return torch.zeros_like(score.there)
@@ -230,7 +238,7 @@ def _hidden(domain: MusicDomain, score: _Score, wishes: Wishes) -> Tensor:
     return steps[:, None] & torch.tensor([voice in voices for voice in domain.voices])
 
 
-def _in_bars(domain: MusicDomain, score: _Score, wished: str) -> Tensor:
+def _in_bars(domain: MusicDomain, score: _QuantizedFile, wished: str) -> Tensor:
     """The steps (T,) bool of bars such as "1,3-4"; bar 1 is the first full one, 0 a pickup."""
     bar_steps, pickup = domain.frame.bar_steps, score.lead_ticks > 0
     last = len(score.x) // bar_steps - pickup

@@ -7,18 +7,22 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from multigan.core.modules import sample_once
+from multigan.core.modules import sample_batch
 from multigan.core.protocols import Generator
-from multigan.music.representations.conditioning import Given, fill_in, spread
-from multigan.music.representations.tensors import canonical, cut, struck
+from multigan.music.representations.conditioning import (
+    Conditioning,
+    apply_conditioning,
+    expand_mask,
+)
+from multigan.music.representations.tensors import binarize, restrike, slice_window
 from multigan.music.representations.voices import Voice
 
 
-def draw_piece(
+def sample_long(
     generator: Generator,
     n: int,
     rng: torch.Generator,
-    given: Given,
+    given: Conditioning,
     voices: Sequence[Voice],
     *,
     window_steps: int,
@@ -38,11 +42,13 @@ def draw_piece(
         part = slice(start, start + window_steps)
         if known[:, part].all():
             continue
-        seen = Given(_seen(x, known, part, voices), known[:, part].clone())
-        drawn = canonical(fill_in(sample_once(generator, n, rng, seen), seen, voices), voices)
+        seen = Conditioning(_seen(x, known, part, voices), known[:, part].clone())
+        drawn = binarize(
+            apply_conditioning(sample_batch(generator, n, rng, seen), seen, voices), voices
+        )
         if lock_ends:
             drawn = _locked(drawn, given.mask[:, part], voices)
-        there = spread(known[:, part], voices) > 0
+        there = expand_mask(known[:, part], voices) > 0
         x[:, part] = torch.where(there, x[:, part], drawn)
         known[:, part] = 1
     return x
@@ -56,7 +62,7 @@ def _locked(x: Tensor, mask: Tensor, voices: Sequence[Voice]) -> Tensor:
     """
     first_free = torch.zeros_like(mask)
     first_free[:, 1:] = mask[:, :-1] * (1 - mask[:, 1:])
-    return torch.where(spread(first_free, voices) > 0, struck(x, voices), x)
+    return torch.where(expand_mask(first_free, voices) > 0, restrike(x, voices), x)
 
 
 def _starts(steps: int, window: int, hop: int) -> list[int]:
@@ -67,4 +73,4 @@ def _starts(steps: int, window: int, hop: int) -> list[int]:
 
 def _seen(x: Tensor, known: Tensor, part: slice, voices: Sequence[Voice]) -> Tensor:
     """The known cells (n, window, C) as the generator sees them: struck where the window begins."""
-    return cut(x, part.start, part.stop, voices) * spread(known[:, part], voices)
+    return slice_window(x, part.start, part.stop, voices) * expand_mask(known[:, part], voices)

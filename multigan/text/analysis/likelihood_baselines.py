@@ -19,19 +19,19 @@ from typing import Any, NamedTuple
 import torch
 
 from multigan.core.fitting import fit
-from multigan.core.results_table import Table
+from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
-from multigan.storage.files import cache_folder, write_atomically
-from multigan.storage.loading import data_of_run
+from multigan.storage.files import cache_dir, write_atomically
+from multigan.storage.loading import load_run_data
 from multigan.text.analysis.temperature_sweep import BASELINE, MODEL, TIED, samplers_of
-from multigan.text.metrics.evaluation import COPY, model_row, references
+from multigan.text.metrics.evaluation import COPY, load_references, model_row
 from multigan.text.metrics.language_model import score
 
 ALPHAS = (0.95, 1.0, 1.05, 1.1)  # 1 / temperature
 COMPARED = ("frechet", "lm_gap", "reverse_lm")  # lower is better
 
 
-class Contestant(NamedTuple):
+class Candidate(NamedTuple):
     """A generator and the alpha that it is sampled at."""
 
     generator: Any
@@ -63,18 +63,18 @@ def baselines(
     samplers = samplers_of(run)
     if BASELINE not in samplers:
         raise ValueError(f"{run} has no likelihood stage to compare with")
-    learnt, trained = samplers[BASELINE].generator, data_of_run(run, data)
+    learnt, trained = samplers[BASELINE].generator, load_run_data(run, data)
     valid, test = trained.split("valid"), trained.split("test")
-    folder = cache_folder(cache)
-    alpha = best_alpha(samplers[BASELINE].domain, learnt, valid, seed, folder)
+    folder = cache_dir(cache)
+    alpha = best_inverse_temperature(samplers[BASELINE].domain, learnt, valid, seed, folder)
     steps, lr, batch_size = _stage_of(run)
     contestants = {
-        BASELINE: Contestant(learnt, 1.0),
-        f"likelihood at alpha {alpha:g}": Contestant(learnt, alpha),
-        f"likelihood, {steps} more steps": Contestant(
-            trained_on(learnt, trained.split("train"), steps, lr, batch_size, seed), 1.0
+        BASELINE: Candidate(learnt, 1.0),
+        f"likelihood at alpha {alpha:g}": Candidate(learnt, alpha),
+        f"likelihood, {steps} more steps": Candidate(
+            continue_training(learnt, trained.split("train"), steps, lr, batch_size, seed), 1.0
         ),
-        MODEL: Contestant(samplers[MODEL].generator, 1.0),
+        MODEL: Candidate(samplers[MODEL].generator, 1.0),
     }
     rows, found = measure(samplers[MODEL].domain, contestants, test, drawings, seed, folder)
     table = _table(rows, found)
@@ -83,12 +83,14 @@ def baselines(
     print(table.markdown())
     for name in contestants:
         if name != MODEL:
-            print(f"against {name}: {verdict(found[MODEL], found[name])}")
+            print(f"against {name}: {comparison(found[MODEL], found[name])}")
 
 
-def best_alpha(domain: Any, generator: Any, valid: Any, seed: int, cache: Path) -> float:
+def best_inverse_temperature(
+    domain: Any, generator: Any, valid: Any, seed: int, cache: Path
+) -> float:
     """Of ALPHAS the one with the lowest joint figure on validation lines."""
-    yardstick, rows = references(domain, valid, cache)
+    yardstick, rows = load_references(domain, valid, cache)
     joint = {
         alpha: model_row(yardstick, rows, generator, valid, keyed_rng(seed, "alpha"), 1 / alpha)
         for alpha in ALPHAS
@@ -96,7 +98,7 @@ def best_alpha(domain: Any, generator: Any, valid: Any, seed: int, cache: Path) 
     return min(ALPHAS, key=lambda alpha: joint[alpha]["joint"])
 
 
-def trained_on(
+def continue_training(
     generator: Any, train: Any, steps: int, lr: float, batch_size: int, seed: int
 ) -> Any:
     """A copy of the generator after as many more likelihood updates, at the rate it ended with."""
@@ -113,7 +115,7 @@ def trained_on(
 
 def measure(
     domain: Any,
-    contestants: Mapping[str, Contestant],
+    contestants: Mapping[str, Candidate],
     held: Any,
     drawings: int,
     seed: int,
@@ -123,7 +125,7 @@ def measure(
 
     `lm_gap` is how far the LM score is from that of the held-out lines themselves.
     """
-    yardstick, rows = references(domain, held, cache)
+    yardstick, rows = load_references(domain, held, cache)
     real = score(yardstick.model, domain.encode(list(yardstick.held))).per_token
 
     def drawn(name: str, number: int) -> dict[str, float]:
@@ -135,7 +137,7 @@ def measure(
     return rows, {name: [drawn(name, k) for k in range(drawings)] for name in contestants}
 
 
-def verdict(model: Sequence[Mapping[str, float]], other: Sequence[Mapping[str, float]]) -> str:
+def comparison(model: Sequence[Mapping[str, float]], other: Sequence[Mapping[str, float]]) -> str:
     """For each of COMPARED whether the model is better, worse or tied, by how much of what noise.
 
     Tied is what differs by less than TIED standard errors of the difference.
@@ -158,7 +160,7 @@ def _stage_of(run: Path) -> tuple[int, float, int]:
     return recipe["steps"], lr, recipe["batch_size"]
 
 
-def _table(rows: Mapping[str, Mapping[str, float]], found: Drawings) -> Table:
+def _table(rows: Mapping[str, Mapping[str, float]], found: Drawings) -> ResultsTable:
     """Means over the drawings, from the lowest to the highest of them."""
     means, ends = {}, {}
     for name, drawn in found.items():
@@ -169,4 +171,4 @@ def _table(rows: Mapping[str, Mapping[str, float]], found: Drawings) -> Table:
         f"means of {len(found[MODEL])} drawings, from the lowest to the highest, against test "
         f"lines; {COPY} is the floor; lm_gap: how far lm is from that of the test lines"
     )
-    return Table({COPY: rows[COPY], **means}, (note,), ends)
+    return ResultsTable({COPY: rows[COPY], **means}, (note,), ends)

@@ -18,19 +18,19 @@ import torch
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.storage.checkpoint_files import LIKELIHOOD, SAMPLED
-from multigan.storage.files import cache_folder, write_atomically
-from multigan.storage.loading import data_of_run, load
-from multigan.text.metrics.evaluation import model_row, references
+from multigan.storage.checkpoint_files import GENERATOR_EMA_FILE, LIKELIHOOD_CHECKPOINT
+from multigan.storage.files import cache_dir, write_atomically
+from multigan.storage.loading import load, load_run_data
+from multigan.text.metrics.evaluation import load_references, model_row
 
 LOWEST, HIGHEST, POINTS = 0.7, 1.4, 8  # alpha = 1 / temperature
 QUALITY, DIVERSITY = "lm", "reverse_lm"
-MODEL, BASELINE = "this model", LIKELIHOOD
+MODEL, BASELINE = "this model", LIKELIHOOD_CHECKPOINT
 TIED = 2.0  # standard errors of a difference inside which two points are tied
 REPEATS = 3  # drawings at alpha 1 that tell the sampling noise
 
 
-class Point(NamedTuple):
+class SweepPoint(NamedTuple):
     """What one model scores at one alpha."""
 
     name: str
@@ -63,28 +63,28 @@ def sweep(
     """
     alphas = _alphas(lowest, highest, points)
     samplers = samplers_of(run)
-    held = data_of_run(run, data).split(split)
-    found, noise = measure(samplers, held, alphas, seed, cache_folder(cache))
+    held = load_run_data(run, data).split(split)
+    found, noise = measure(samplers, held, alphas, seed, cache_dir(cache))
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / "sweep.csv", _table(found).encode())
     write_atomically(folder / "sweep.png", _drawing(found))
     print(_best_lines(found))
-    print(verdict(found, noise))
+    print(comparison(found, noise))
     print(f"written: {folder / 'sweep.csv'}, {folder / 'sweep.png'}")
 
 
 def measure(
     samplers: Mapping[str, Sampler], held: Any, alphas: Sequence[float], seed: int, cache: Path
-) -> tuple[list[Point], float]:
+) -> tuple[list[SweepPoint], float]:
     """Every point, and the standard deviation of DIVERSITY between drawings of one model."""
     first = next(iter(samplers.values()))
-    yardstick, rows = references(first.domain, held, cache)  # type: ignore[arg-type]
+    yardstick, rows = load_references(first.domain, held, cache)  # type: ignore[arg-type]
 
-    def point(name: str, alpha: float, drawing: int = 0) -> Point:
+    def point(name: str, alpha: float, drawing: int = 0) -> SweepPoint:
         rng = keyed_rng(seed, "sweep", drawing)
         generator = samplers[name].generator
-        return Point(name, alpha, model_row(yardstick, rows, generator, held, rng, 1 / alpha))
+        return SweepPoint(name, alpha, model_row(yardstick, rows, generator, held, rng, 1 / alpha))
 
     found = [point(name, alpha) for name in samplers for alpha in alphas]
     again = [point(name, 1.0, k).row for name in samplers for k in range(1, REPEATS + 1)]
@@ -92,7 +92,7 @@ def measure(
     return found, float(groups.var(dim=1).mean().sqrt())
 
 
-def verdict(found: Sequence[Point], noise: float) -> str:
+def comparison(found: Sequence[SweepPoint], noise: float) -> str:
     """In one line: whether the model's curve dominates, crosses or loses against the baseline's.
 
     At each QUALITY that both curves reach their DIVERSITY is compared; a difference of less than
@@ -134,13 +134,13 @@ def _alphas(lowest: float, highest: float, points: int) -> list[float]:
 def samplers_of(run: Path) -> dict[str, Sampler]:
     """The model of a run and, where it has one, that of its likelihood stage."""
     found = {MODEL: load(run, domain="text")}
-    before = run / "checkpoints" / LIKELIHOOD / SAMPLED
+    before = run / "checkpoints" / LIKELIHOOD_CHECKPOINT / GENERATOR_EMA_FILE
     if before.is_file():
         found[BASELINE] = load(before, domain="text")
     return found
 
 
-def _curve(found: Sequence[Point], name: str) -> list[tuple[float, float]]:
+def _curve(found: Sequence[SweepPoint], name: str) -> list[tuple[float, float]]:
     """(QUALITY, DIVERSITY) of one model, by ascending QUALITY."""
     return sorted((p.row[QUALITY], p.row[DIVERSITY]) for p in found if p.name == name)
 
@@ -153,7 +153,7 @@ def _at(curve: Sequence[tuple[float, float]], x: float) -> float:
     return min(curve, key=lambda point: abs(point[0] - x))[1]
 
 
-def _best_lines(found: Sequence[Point]) -> str:
+def _best_lines(found: Sequence[SweepPoint]) -> str:
     """Each model at its best alpha, by the joint figure."""
     lines = []
     for name in dict.fromkeys(point.name for point in found):
@@ -165,7 +165,7 @@ def _best_lines(found: Sequence[Point]) -> str:
     return "\n".join(lines)
 
 
-def _table(found: Sequence[Point]) -> str:
+def _table(found: Sequence[SweepPoint]) -> str:
     """CSV: a line for each point."""
     content = io.StringIO()
     names = list(dict.fromkeys(metric for point in found for metric in point.row))
@@ -176,7 +176,7 @@ def _table(found: Sequence[Point]) -> str:
     return content.getvalue()
 
 
-def _drawing(found: Sequence[Point]) -> bytes:
+def _drawing(found: Sequence[SweepPoint]) -> bytes:
     """A PNG: DIVERSITY, and the Frechet distance, against QUALITY; each point with its alpha."""
     from matplotlib.figure import Figure
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from multigan.text.tokenization.words import one_line
+from multigan.text.tokenization.words import collapse_line_breaks
 
 LONGEST_BYTES = 64 * 1024  # of a line that is read
 MOST_LINES = 1_000_000
@@ -91,7 +91,7 @@ def _texts(content: bytes, file: Path, number: int) -> list[str]:
         raise ValueError(
             f"{file}, line {number}: not UTF-8; convert it: iconv -f {coded} -t UTF-8 {file.name}"
         ) from None
-    parts = (one_line(part).strip() for part in text.replace("\r", "\n").split("\n"))
+    parts = (collapse_line_breaks(part).strip() for part in text.replace("\r", "\n").split("\n"))
     return [part for part in parts if part]
 
 

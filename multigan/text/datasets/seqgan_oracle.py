@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
-from multigan.core.modules import device_of, evaluating, sample_once
-from multigan.core.protocols import SAMPLING_CHUNK, Batch, Sampler
-from multigan.core.results_table import Table
+from multigan.core.modules import device_of, eval_mode, sample_batch
+from multigan.core.protocols import SAMPLING_BATCH_SIZE, Batch, Sampler
+from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.core.trees import tree_map
-from multigan.text.models.token_sampling import draw
+from multigan.text.models.token_sampling import sample_tokens
 from multigan.text.tokenization.tokenizer import one_hot
 
 VOCABULARY, SIZE = 5000, 32
@@ -74,7 +74,7 @@ class Oracle(nn.Module):
         for _ in range(length):
             state = self.step(token, state)
             logits = linear(state[0], self.wo.T, self.bo)
-            token = draw(logits, torch.rand(n, generator=rng))
+            token = sample_tokens(logits, torch.rand(n, generator=rng))
             tokens.append(token)
         return torch.stack(tokens, dim=1)
 
@@ -133,8 +133,8 @@ PUBLISHED_SIZE = 10_000  # lines to train on, and as many to test with
 SPLITS = {"train": 1.0, "valid": 0.2, "test": 1.0}  # their sizes, relative to the first
 
 
-@part
-class OracleLines:
+@component
+class OracleDataset:
     """Lines of `length` tokens that an oracle wrote: each split fresh, drawn once from the seed.
 
     `size` is that of the training and of the test split; validation has a fifth of it. `source` is
@@ -142,7 +142,7 @@ class OracleLines:
     """
 
     in_memory = True
-    draws = False
+    is_stochastic = False
 
     def __init__(
         self,
@@ -171,13 +171,13 @@ class OracleLines:
         rows = self.tokens[indices]
         return Batch(one_hot(rows, VOCABULARY, torch.empty(0, device=rows.device)))
 
-    def split(self, name: str) -> OracleLines:
+    def split(self, name: str) -> OracleDataset:
         """The part called "train", "valid" or "test"."""
         domain = self.domain
-        return OracleLines(domain.source, domain.length, domain.seed, self.size, name)
+        return OracleDataset(domain.source, domain.length, domain.seed, self.size, name)
 
 
-@part
+@component
 @dataclass(frozen=True)
 class OracleDomain:
     """Lines of numbers; quality and coverage by the likelihoods of the oracle and of the model.
@@ -189,14 +189,14 @@ class OracleDomain:
     source: str | None = None
     length: int = 20
     seed: int = 0
-    selection: str = "joint"
+    selection_metric: str = "joint"
 
     def sample(
         self, generator: Any, n: int, rng: torch.Generator, *, temperature: float = 1.0
     ) -> list[str]:
         """Draw `n` lines; below a temperature of 1 likelier ones than the model's own."""
         if temperature == 1:
-            return self.decode(sample_once(generator, n, rng))
+            return self.decode(sample_batch(generator, n, rng))
         return _as_text(draw_tokens(generator, n, rng, temperature))
 
     def decode(self, x: Tensor) -> list[str]:
@@ -217,14 +217,16 @@ class OracleDomain:
         """The lines that `write` wrote."""
         return (folder / "samples.txt").read_text().splitlines()
 
-    def evaluate(self, sampler: Sampler, data: Any, rng: torch.Generator, cache: Path) -> Table:
+    def evaluate(
+        self, sampler: Sampler, data: Any, rng: torch.Generator, cache: Path
+    ) -> ResultsTable:
         """NLL under the oracle of as many samples as there are data, and of the data under G.
 
         In nats a token. Rows: the oracle itself, on fresh lines of its own (the floor), uniform
         tokens, this model.
         """
-        n, draws = len(data), -(-len(data) // SAMPLING_CHUNK)
-        chunks = [draw_tokens(sampler.generator, SAMPLING_CHUNK, rng) for _ in range(draws)]
+        n, draws = len(data), -(-len(data) // SAMPLING_BATCH_SIZE)
+        chunks = [draw_tokens(sampler.generator, SAMPLING_BATCH_SIZE, rng) for _ in range(draws)]
         samples = torch.cat(chunks)[:n].cpu()
         nll_oracle = _oracle(self.source, self.seed).nll(samples)
         model = _row(nll_oracle, held_out_nll(sampler.generator, data))
@@ -234,7 +236,7 @@ class OracleDomain:
             "nll_oracle: of samples under the oracle; nll_held_out: of fresh oracle lines under G",
         )
         rows = _reference_rows(self, data.domain, data.size, data.name)
-        return Table(rows | {"this model": model}, notes)
+        return ResultsTable(rows | {"this model": model}, notes)
 
 
 @cache
@@ -254,11 +256,11 @@ def _reference_rows(
     }
 
 
-def held_out_nll(generator: Any, data: OracleLines) -> float:
+def held_out_nll(generator: Any, data: OracleDataset) -> float:
     """Mean negative log-likelihood of a token of the data under the generator, in nats."""
     device, total = device_of(generator), 0.0
-    with evaluating(generator), torch.no_grad():
-        for tokens in data.tokens.split(SAMPLING_CHUNK):
+    with eval_mode(generator), torch.no_grad():
+        for tokens in data.tokens.split(SAMPLING_BATCH_SIZE):
             total -= float(generator.token_log_likelihood(tokens.to(device)).double().sum())
     return total / data.tokens.numel()
 
@@ -272,7 +274,7 @@ def draw_tokens(generator: Any, n: int, rng: torch.Generator, temperature: float
     """Tokens (n, T)."""
     device = device_of(generator)
     latent = tree_map(lambda leaf: leaf.to(device), generator.sample_latent(n, rng))
-    with evaluating(generator):
+    with eval_mode(generator):
         return generator.generate(latent, temperature=temperature)
 
 

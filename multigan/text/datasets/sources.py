@@ -34,7 +34,7 @@ def read_corpus(source: str, labels: str = "") -> Corpus:
     Raises ValueError in one line for what is missing, damaged or unknown.
     """
     if labels == ANY:
-        return read_corpus(source, FIRST_LABELS.get(source, ""))
+        return read_corpus(source, DEFAULT_CLASS_FIELD.get(source, ""))
     if source in SOURCES:
         return SOURCES[source](labels)
     if labels:
@@ -108,7 +108,7 @@ def _read_phrases(labels: str) -> Corpus:
     )
 
 
-FIRST_LABELS = {"speeches": next(iter(LABELS)), "phrases": "mood"}
+DEFAULT_CLASS_FIELD = {"speeches": next(iter(LABELS)), "phrases": "mood"}
 SOURCES: dict[str, Callable[[str], Corpus]] = {
     "speeches": _read_speeches,
     "phrases": _read_phrases,

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from multigan.text.tokenization.words import one_line, split_words
+from multigan.text.tokenization.words import collapse_line_breaks, split_words
 
 SHORTEST_WORDS, LONGEST_WORDS = 4, 20
-HELD_OUT = 4  # of a hundred speeches, in valid and in test each
+HELD_OUT_PERCENT = 4  # of a hundred speeches, in valid and in test each
 QUOTES = "\"'\u201d\u2019"  # that may close a sentence
 BORDER = re.compile(rf"([.!?][{QUOTES}]*)\s+(?=[A-Z0-9\"'\u201c\u2018])")
 WHOLE = re.compile(rf"[.!?][{QUOTES}]*$")
@@ -63,7 +63,9 @@ def split_of(speech: Speech) -> str:
     """The split of a whole speech, by the hash of its name."""
     place = int.from_bytes(hashlib.blake2b(speech.name.encode(), digest_size=8).digest(), "big")
     part = place % 100
-    return "test" if part < HELD_OUT else "valid" if part < 2 * HELD_OUT else "train"
+    return (
+        "test" if part < HELD_OUT_PERCENT else "valid" if part < 2 * HELD_OUT_PERCENT else "train"
+    )
 
 
 def sentences(speeches: list[Speech]) -> list[Sentence]:
@@ -83,7 +85,7 @@ def split_sentences(text: str) -> list[str]:
     """The pieces of every paragraph that begin after . ! ? and closing quotes."""
     found = []
     for paragraph in text.splitlines():
-        line = SPEAKER.sub("", " ".join(one_line(paragraph).split()))
+        line = SPEAKER.sub("", " ".join(collapse_line_breaks(paragraph).split()))
         found += BORDER.sub("\\1\n", line).split("\n")
     return [piece for piece in found if piece]
 

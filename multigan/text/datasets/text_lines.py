@@ -12,26 +12,28 @@ import torch
 from torch import Tensor
 
 from multigan.core.protocols import Batch
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.text.condition import TextCondition
 from multigan.text.datasets.sources import SOURCES, SPLITS, read_corpus
 from multigan.text.domain import TextDomain
-from multigan.text.tokenization.hf_tokenizer import adopt
+from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
 from multigan.text.tokenization.tokenizer import (
     EOS,
-    KINDS,
     PAD,
+    TOKENIZERS,
     UNK,
     one_hot,
     tokenizer_of,
     train_tokenizer,
 )
 
-MANY_LEFT_OUT = 0.1  # share of the training lines from which on too long ones are warned of
+WARN_TRUNCATED_FRACTION = (
+    0.1  # share of the training lines from which on too long ones are warned of
+)
 MANY_UNKNOWN = 0.02  # the same of lines with a word outside the vocabulary
 
 
-class Lines(NamedTuple):
+class EncodedLines(NamedTuple):
     """The lines of one split that fit."""
 
     texts: tuple[str, ...]
@@ -40,8 +42,8 @@ class Lines(NamedTuple):
     left_out: int  # lines that are too long
 
 
-@part
-class TextLines:
+@component
+class TextLineDataset:
     """Lines of at most `length` - 1 tokens and their end; longer ones are left out.
 
     `source` is a key of `sources.SOURCES`, a file with one sentence on each line, or a folder with
@@ -53,7 +55,7 @@ class TextLines:
     """
 
     in_memory = True
-    draws = False
+    is_stochastic = False
 
     def __init__(
         self,
@@ -103,30 +105,30 @@ class TextLines:
             return Batch(x)
         return Batch(x, TextCondition(torch.full_like(tokens, PAD), self._labels[indices]))
 
-    def split(self, name: str) -> TextLines:
+    def split(self, name: str) -> TextLineDataset:
         """The split called "train", "valid" or "test", whichever split this one is.
 
         Raises ValueError for another name.
         """
-        return TextLines(*self._arguments, subset=name)
+        return TextLineDataset(*self._arguments, subset=name)
 
 
 @lru_cache(maxsize=4)
 def _tokenizer(tokenizer: str, vocabulary: int, lowercase: bool, source: str, labels: str) -> str:
     """The tokenizer.json for a source."""
-    if tokenizer in KINDS:
+    if tokenizer in TOKENIZERS:
         lines = read_corpus(source, labels).lines["train"]
         return train_tokenizer(lines, tokenizer, vocabulary, lowercase)
     if not Path(tokenizer).is_dir():
         raise ValueError(
-            f"no tokenizer called {tokenizer!r}; known: {', '.join(KINDS)}, or a folder with a "
-            "tokenizer.json"
+            f"no tokenizer called {tokenizer!r}; known: {', '.join(TOKENIZERS)}, or a folder with "
+            "a tokenizer.json"
         )
-    return adopt(Path(tokenizer))
+    return import_hf_tokenizer(Path(tokenizer))
 
 
 @lru_cache(maxsize=6)
-def _encoded(source: str, labels: str, tokenizer: str, length: int, subset: str) -> Lines:
+def _encoded(source: str, labels: str, tokenizer: str, length: int, subset: str) -> EncodedLines:
     """The lines of a split as ids. Raises ValueError if none fits, and warns if many do not."""
     corpus = read_corpus(source, labels)
     texts = corpus.lines[subset]
@@ -140,7 +142,7 @@ def _encoded(source: str, labels: str, tokenizer: str, length: int, subset: str)
             f"the shortest has {shortest}; wanted a larger length"
         )
     is_own = source not in SOURCES  # of the named ones it is known
-    if is_own and subset == "train" and left_out > MANY_LEFT_OUT * len(texts):
+    if is_own and subset == "train" and left_out > WARN_TRUNCATED_FRACTION * len(texts):
         warnings.warn(
             f"{source}: {left_out / len(texts):.0%} of the lines have more than {length - 1} "
             "tokens and are left out; a larger length keeps more",
@@ -157,10 +159,10 @@ def _encoded(source: str, labels: str, tokenizer: str, length: int, subset: str)
     for row, k in enumerate(fitting):
         tokens[row, : len(ids[k]) + 1] = torch.tensor([*ids[k], EOS])
     labelled = torch.tensor([corpus.labels[subset][k] for k in fitting])
-    return Lines(tuple(texts[k] for k in fitting), tokens, labelled, left_out)
+    return EncodedLines(tuple(texts[k] for k in fitting), tokens, labelled, left_out)
 
 
-def _fingerprint(lines: Lines, tokenizer: str) -> str:
+def _fingerprint(lines: EncodedLines, tokenizer: str) -> str:
     """32 hex digits of the tokens, the labels and the vocabulary."""
     digest = hashlib.blake2b(tokenizer.encode(), digest_size=16)
     digest.update(repr(tuple(lines.tokens.shape)).encode())

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from multigan.text.metrics.bleu import Words, bleu, grams
 
 
-def bleu_figures(name: str, scores: Sequence[float]) -> dict[str, float]:
+def bleu_metrics(name: str, scores: Sequence[float]) -> dict[str, float]:
     """Scores of the orders 2 and up under the names `name`_2, `name`_3 ..."""
     return {f"{name}_{order}": score for order, score in enumerate(scores, start=2)}
 

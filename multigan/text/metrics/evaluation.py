@@ -14,15 +14,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from multigan.core.modules import device_of, evaluating
-from multigan.core.protocols import Generator, Unmeasurable
-from multigan.core.results_table import Table, finite_or_none
+from multigan.core.modules import device_of, eval_mode
+from multigan.core.protocols import EvaluationSkipped, Generator
+from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
 from multigan.text.metrics import language_model
 from multigan.text.metrics.language_model import LanguageModel, train_language_model
 from multigan.text.metrics.ngram_model import NgramModel
-from multigan.text.sampling import draw_lines
+from multigan.text.sampling import sample_lines
 from multigan.text.tokenization.tokenizer import PAD
 from multigan.text.tokenization.words import split_words
 
@@ -33,9 +33,9 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from multigan.core import fidelity
-from multigan.text.metrics import diversity
+from multigan.text.metrics import bleu, diversity
 from multigan.text.metrics.language_model import features, score
-from multigan.text.metrics.mauve import divergence
+from multigan.text.metrics.mauve import mauve_scores
 
 SAMPLED = 2000  # lines in a row, at most
 HELD = 2000  # lines of a held-out split that are measured against, at most
@@ -48,18 +48,18 @@ Rows = dict[str, dict[str, float]]
 
 def evaluate(
     domain: TextDomain, generator: Generator, data: Any, rng: torch.Generator, cache: Path
-) -> Table:
+) -> ResultsTable:
     """Measure real lines, count models and `generator` against the held-out split `data`.
 
     Raises Unmeasurable for a split of fewer than LEAST lines.
     """
-    yardstick, rows = references(domain, data, cache, device_of(generator))
+    yardstick, rows = load_references(domain, data, cache, device_of(generator))
     rows["this model"] = model_row(yardstick, rows, generator, data, rng)
-    return Table(rows, _notes(yardstick, data, rows))
+    return ResultsTable(rows, _notes(yardstick, data, rows))
 
 
 def model_row(
-    yardstick: Yardstick,
+    yardstick: TextEvaluator,
     rows: Rows,
     generator: Any,
     data: Any,
@@ -70,13 +70,13 @@ def model_row(
     n, labels = sampled(yardstick), None
     if yardstick.domain.classes:  # in the proportion of the held-out lines
         labels = data.labels[torch.randint(len(data), (n,), generator=rng)]
-    drawn = draw_lines(yardstick.domain, generator, n, rng, labels, temperature)
+    drawn = sample_lines(yardstick.domain, generator, n, rng, labels, temperature)
     row = yardstick.measure(drawn.texts)
-    row |= {"joint": joint(row, rows[COPY]), "truncated": drawn.truncated}
-    return row | held_out_nll(generator, data, temperature)
+    row |= {"joint": selection_score(row, rows[COPY]), "truncated": drawn.truncated}
+    return row | heldout_nll(generator, data, temperature)
 
 
-def held_out_nll(generator: Any, data: Any, temperature: float = 1.0) -> dict[str, float]:
+def heldout_nll(generator: Any, data: Any, temperature: float = 1.0) -> dict[str, float]:
     """Nats per token and per word of the lines of a split, under the model at that temperature.
 
     Nothing without a likelihood.
@@ -84,7 +84,7 @@ def held_out_nll(generator: Any, data: Any, temperature: float = 1.0) -> dict[st
     if not hasattr(generator, "token_log_likelihood"):
         return {}
     nats, tokens, device = 0.0, 0, device_of(generator)
-    with evaluating(generator), torch.no_grad():
+    with eval_mode(generator), torch.no_grad():
         for indices in torch.arange(len(data)).split(SCORED_TOGETHER):
             batch = data.batch(indices)
             tokens += int((batch.x[..., PAD] == 0).sum())
@@ -95,23 +95,23 @@ def held_out_nll(generator: Any, data: Any, temperature: float = 1.0) -> dict[st
     return {"nll_token": nats / tokens, "nll_word": nats / words}
 
 
-def references(
+def load_references(
     domain: TextDomain, data: Any, cache: Path, device: str | torch.device = "cpu"
-) -> tuple[Yardstick, Rows]:
+) -> tuple[TextEvaluator, Rows]:
     """What every model of one data set is held against, from the cache or made and kept there.
 
     Raises Unmeasurable for a split of fewer than LEAST lines.
     """
     train = data.split("train")
     if len(data) < LEAST or len(train) < LEAST:
-        raise Unmeasurable(
+        raise EvaluationSkipped(
             f"{len(data)} lines to measure with, {len(train)} to train on; wanted {LEAST} of each"
         )
     stated = f"{VERSION} {domain} {train.fingerprint} {data.fingerprint}"
     key = hashlib.blake2b(stated.encode(), digest_size=8).hexdigest()
     file = cache / f"text-references-{key}.safetensors"
     model = LanguageModel(domain.vocabulary)
-    yardstick = Yardstick(domain, spread(data.texts, HELD), train.texts, model)
+    yardstick = TextEvaluator(domain, evenly_spaced(data.texts, HELD), train.texts, model)
     try:
         rows = _load(file, model)
     except (OSError, ValueError, LookupError, RuntimeError, SafetensorError):  # none, or damaged
@@ -124,22 +124,22 @@ def references(
     return yardstick, rows
 
 
-def sampled(yardstick: Yardstick) -> int:
+def sampled(yardstick: TextEvaluator) -> int:
     """How many lines a row has: SAMPLED, or as many as there are training lines."""
     return min(SAMPLED, len(yardstick.train))
 
 
-def spread(lines: Sequence[str], at_most: int) -> list[str]:
+def evenly_spaced(lines: Sequence[str], at_most: int) -> list[str]:
     """At most so many lines, from all over a set."""
     places = torch.linspace(0, len(lines) - 1, min(len(lines), at_most)).long()
     return [lines[k] for k in places.tolist()]
 
 
-def _reference_rows(yardstick: Yardstick, data: Any) -> Rows:
+def _reference_rows(yardstick: TextEvaluator, data: Any) -> Rows:
     """The rows that do not depend on a model."""
     other = data.split({"valid": "test"}.get(data.subset, "valid"))
-    held = yardstick.measure(spread(other.texts, SAMPLED), reverse=False)
-    copy = yardstick.measure(spread(yardstick.train, SAMPLED))
+    held = yardstick.measure(evenly_spaced(other.texts, SAMPLED), reverse=False)
+    copy = yardstick.measure(evenly_spaced(yardstick.train, SAMPLED))
     rows = {"real (held out)": held, COPY: copy | {"joint": 0.0}}
     lines = yardstick.domain.read.encode(list(yardstick.train))
     for order in (3, 4):
@@ -147,7 +147,7 @@ def _reference_rows(yardstick: Yardstick, data: Any) -> Rows:
         model = NgramModel(lines, order)
         drawn = model.sample(sampled(yardstick), rng, yardstick.domain.length - 1)
         row = yardstick.measure([yardstick.domain.read.decode(line) for line in drawn])
-        rows[f"{order}gram"] = row | {"joint": joint(row, copy)}
+        rows[f"{order}gram"] = row | {"joint": selection_score(row, copy)}
     return rows
 
 
@@ -174,7 +174,7 @@ def _load(file: Path, model: LanguageModel) -> Rows:
     }
 
 
-def _notes(yardstick: Yardstick, data: Any, rows: Rows) -> tuple[str, ...]:
+def _notes(yardstick: TextEvaluator, data: Any, rows: Rows) -> tuple[str, ...]:
     """What the rows and columns of the table are."""
     counted = f"{int(rows[COPY]['lines']):,}"
     return (
@@ -198,7 +198,7 @@ def _notes(yardstick: Yardstick, data: Any, rows: Rows) -> tuple[str, ...]:
     )
 
 
-class Yardstick(NamedTuple):
+class TextEvaluator(NamedTuple):
     """Held-out lines, the training lines, and the language model trained on the latter."""
 
     domain: TextDomain
@@ -212,7 +212,7 @@ class Yardstick(NamedTuple):
         held = [split_words(line) for line in self.held]
         tokens, real = (self.domain.encode(list(side)) for side in (texts, self.held))
         here, there = features(self.model, tokens), features(self.model, real)
-        frontier = divergence(there, here, keyed_rng("clusterings"))
+        frontier = mauve_scores(there, here, keyed_rng("clusterings"))
         return {
             "lines": float(len(texts)),
             "frechet": fidelity.frechet_distance(there, here),
@@ -220,8 +220,8 @@ class Yardstick(NamedTuple):
             "lm": score(self.model, tokens).per_token,
             "frontier": frontier.area,
             "frontier_integral": frontier.integral,
-            **diversity.bleu_figures("bleu", diversity.bleu(words, held)),
-            **diversity.bleu_figures("self_bleu", diversity.self_bleu(words)),
+            **diversity.bleu_metrics("bleu", bleu.bleu(words, held)),
+            **diversity.bleu_metrics("self_bleu", bleu.self_bleu(words)),
             "distinct_2": diversity.distinct(words, 2),
             "unique": diversity.unique(words),
             "copied": diversity.copied(words, [split_words(line) for line in self.train]),
@@ -236,7 +236,7 @@ class Yardstick(NamedTuple):
         return score(model, real).per_token
 
 
-def joint(row: Mapping[str, float], floor: Mapping[str, float]) -> float:
+def selection_score(row: Mapping[str, float], floor: Mapping[str, float]) -> float:
     """Quality and diversity in one, lower is better; 0 for lines as good as real ones.
 
     The logarithm of how many times the Frechet distance is that of real lines, and by how many

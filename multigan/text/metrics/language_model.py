@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.core.fitting import build_seeded, fit
+from multigan.core.fitting import build_with_seed, fit
 from multigan.core.modules import device_of
 from multigan.text.tokenization.tokenizer import BOS, PAD
 
@@ -52,7 +52,7 @@ class LanguageModel(nn.Module):
         return losses
 
 
-class Score(NamedTuple):
+class LMScore(NamedTuple):
     """Nats of all tokens together, ends included, and how many there are."""
 
     nats: float
@@ -71,7 +71,7 @@ def train_language_model(
 
     It sees every line EPOCHS times, or MOST_STEPS batches. Equal arguments give equal weights.
     """
-    model = build_seeded(lambda: LanguageModel(vocabulary), rng).to(device)
+    model = build_with_seed(lambda: LanguageModel(vocabulary), rng).to(device)
     lines = tokens.to(device)
 
     def batches(rng: torch.Generator) -> Tensor:
@@ -84,12 +84,12 @@ def train_language_model(
     return fit(model, loss, batches, steps, LR, rng)
 
 
-def score(model: LanguageModel, tokens: Tensor) -> Score:
+def score(model: LanguageModel, tokens: Tensor) -> LMScore:
     """How likely the model finds lines (N, T) int64."""
     device = device_of(model)
     with torch.no_grad():
         parts = [model(part.to(device)).sum().item() for part in tokens.split(SCORED_TOGETHER)]
-    return Score(sum(parts), int((tokens != PAD).sum()))
+    return LMScore(sum(parts), int((tokens != PAD).sum()))
 
 
 def features(model: LanguageModel, tokens: Tensor) -> Tensor:

@@ -20,14 +20,14 @@ WEIGHTS = 25  # of the mixtures along the frontier
 SCALE = 5.0  # in exp(-SCALE * KL)
 
 
-class Divergence(NamedTuple):
+class MauveScores(NamedTuple):
     """`area` in (0, 1], higher is better; `integral` in [0, 1], lower is better."""
 
     area: float
     integral: float
 
 
-def divergence(real: Tensor, fake: Tensor, rng: torch.Generator) -> Divergence:
+def mauve_scores(real: Tensor, fake: Tensor, rng: torch.Generator) -> MauveScores:
     """The mean over CLUSTERINGS clusterings of features real (N, F) and fake (M, F).
 
     Raises ValueError if a set is empty.
@@ -41,11 +41,11 @@ def divergence(real: Tensor, fake: Tensor, rng: torch.Generator) -> Divergence:
     for _ in range(CLUSTERINGS):
         seed = int(torch.randint(2**31, (), generator=rng))
         p, q = _histograms(points, len(real), seed)
-        found.append((frontier_area(p, q), frontier_integral(p, q)))
-    return Divergence(*(float(mean) for mean in np.mean(found, axis=0)))
+        found.append((mauve(p, q), frontier_integral(p, q)))
+    return MauveScores(*(float(mean) for mean in np.mean(found, axis=0)))
 
 
-def frontier_area(p: np.ndarray, q: np.ndarray) -> float:
+def mauve(p: np.ndarray, q: np.ndarray) -> float:
     """The area under the curve of (exp(-c KL(q|r)), exp(-c KL(p|r))), r between p and q."""
     weights = np.arange(1, WEIGHTS + 1) / (WEIGHTS + 1)
     mixtures = [w * p + (1 - w) * q for w in weights]

@@ -39,7 +39,7 @@ class LSTMCell(nn.Module):
         return self.body(x)[0]
 
 
-class Sizes(NamedTuple):
+class BackboneConfig(NamedTuple):
     """What a cell is built from; each takes what it knows."""
 
     inputs: int
@@ -52,20 +52,20 @@ class Sizes(NamedTuple):
     body: Mapping[str, Any] | None
 
 
-def _hugging_face(s: Sizes) -> HuggingFaceBody:
+def _hugging_face(s: BackboneConfig) -> HuggingFaceBody:
     if s.body is None:
         raise ValueError("the cell hugging_face needs a body: the content of a config.json")
     return HuggingFaceBody(s.inputs, s.body)
 
 
-def build_cell(name: str, sizes: Sizes) -> Any:
+def build_backbone(name: str, sizes: BackboneConfig) -> Any:
     """A fresh cell. Raises ValueError, listing the known ones, for an unknown name."""
-    if name not in CELLS:
-        raise ValueError(f"cell {name!r} is unknown; known: {', '.join(CELLS)}")
-    return CELLS[name](sizes)
+    if name not in BACKBONES:
+        raise ValueError(f"cell {name!r} is unknown; known: {', '.join(BACKBONES)}")
+    return BACKBONES[name](sizes)
 
 
-CELLS: dict[str, Callable[[Sizes], Any]] = {
+BACKBONES: dict[str, Callable[[BackboneConfig], Any]] = {
     "lstm": lambda s: LSTMCell(s.inputs, s.width, s.layers),
     "relational": lambda s: RelationalMemory(
         s.inputs, s.width, s.heads, s.slots, s.published_scale

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from multigan.text.models.backbones import CELLS
+from multigan.text.models.backbones import BACKBONES
 from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator
-from multigan.text.models.hf_backbone import adopt_body, read_config
+from multigan.text.models.hf_backbone import load_hf_weights, read_config
 from multigan.text.models.transformer_discriminator import TextTransformer
 
 
@@ -40,12 +40,12 @@ def build_generator(cell: str, vocabulary: int, length: int, labels: int, **how:
     needed again: the generator is described by its config. Raises ValueError for an unknown name
     and for a folder that holds no such model.
     """
-    if cell in CELLS:
+    if cell in BACKBONES:
         return TextGenerator(vocabulary, length, labels, cell, **how)
     if not Path(cell).is_dir():
-        known = ", ".join(CELLS)
+        known = ", ".join(BACKBONES)
         raise ValueError(f"cell {cell!r} is unknown; known: {known}, or a folder with a model")
     body = read_config(cell)
     generator = TextGenerator(vocabulary, length, labels, "hugging_face", body=body, **how)
-    adopt_body(generator.cell, cell)
+    load_hf_weights(generator.cell, cell)
     return generator

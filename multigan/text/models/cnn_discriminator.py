@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from torch.nn.functional import pad, relu
 
 from multigan.core.modules import in_float32
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.text.condition import TextCondition
-from multigan.text.models.soft_embedding import TokenEntry
+from multigan.text.models.soft_embedding import SoftEmbedding
 from multigan.text.models.transformer import scaled_embedding
 
 
-@part
+@component
 class TextCNN(nn.Module):
     """Lines (B, T, V), and their classes, -> logits (B, S), one for each representation.
 
@@ -38,7 +38,7 @@ class TextCNN(nn.Module):
     Source: Nie et al. 2019 (RelGAN), section 3.3, and its published code; Zhang et al. 2017.
     """
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class TextCNN(nn.Module):
                 f"an embedding of {embedding} cannot be cut into {representations} representations"
             )
         self.representations = representations
-        self.entry = TokenEntry(vocabulary, embedding, fixed_length)
+        self.entry = SoftEmbedding(vocabulary, embedding, fixed_length)
         slice_width, answers = embedding // representations, len(widths) * filters
         self.widths = tuple(widths)
         self.convolutions = nn.ModuleList(

@@ -10,12 +10,19 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, dropout, linear
 
 from multigan.core.protocols import Batch
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.text.condition import TextCondition, no_condition
-from multigan.text.models.backbones import Sizes, build_cell
-from multigan.text.models.gumbel_softmax import RELAXATIONS, find_schedule, gumbel
-from multigan.text.models.reinforce import advantages, line_advantages, sum_of_rows
-from multigan.text.models.token_sampling import ANY, Controls, ban, check_controls, controlled, draw
+from multigan.text.models.backbones import BackboneConfig, build_backbone
+from multigan.text.models.gumbel_softmax import RELAXATIONS, find_schedule, gumbel_noise
+from multigan.text.models.reinforce import sequence_advantages, sum_of_rows, token_advantages
+from multigan.text.models.token_sampling import (
+    UNRESTRICTED,
+    SamplingParams,
+    check_controls,
+    filter_logits,
+    sample_tokens,
+    token_mask,
+)
 from multigan.text.models.transformer import scaled_embedding
 from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK, one_hot
 
@@ -30,7 +37,7 @@ class TextLatent(NamedTuple):
     seed: Tensor  # (B,) int64
 
 
-@part
+@component
 class TextGenerator(nn.Module):
     """Latents and what is given of a line -> one-hot tokens (B, T, V), padding after the end.
 
@@ -67,7 +74,7 @@ class TextGenerator(nn.Module):
     dense rewards.
     """
 
-    samples_apart = True
+    is_batch_independent = True
 
     beta: Tensor  # of the relaxation now
     never: Tensor  # (V,) added to logits: tokens that no line has
@@ -108,8 +115,10 @@ class TextGenerator(nn.Module):
         self.end_of_schedule, self.schedule = beta, find_schedule(schedule)
         self.embedding = scaled_embedding(vocabulary, embedding)
         self.label = scaled_embedding(labels, embedding) if labels else None
-        sizes = Sizes(embedding, width, layers, heads, slots, length, published_scale, body)
-        self.cell = build_cell(cell, sizes)
+        sizes = BackboneConfig(
+            embedding, width, layers, heads, slots, length, published_scale, body
+        )
+        self.cell = build_backbone(cell, sizes)
         self.narrow = nn.Linear(self.cell.features, embedding) if tied else nn.Identity()
         self.project = nn.Linear(embedding if tied else self.cell.features, vocabulary)
         if tied:
@@ -117,7 +126,7 @@ class TextGenerator(nn.Module):
         self.register_buffer("beta", torch.tensor(self.schedule(beta, 0.0)))
         specials = ((), (), ()) if fixed_length else ((PAD, BOS), (PAD, BOS, UNK), (EOS,))
         for name, tokens in zip(("never", "undrawn", "no_end"), specials, strict=True):
-            self.register_buffer(name, ban(vocabulary, tokens), persistent=False)
+            self.register_buffer(name, token_mask(vocabulary, tokens), persistent=False)
 
     def sample_latent(self, n: int, rng: torch.Generator) -> TextLatent:
         """Draw `n` latents on the CPU."""
@@ -167,7 +176,10 @@ class TextGenerator(nn.Module):
         return self._write(latent, condition, (temperature, top_k, top_p))[0]
 
     def _write(
-        self, latent: TextLatent, condition: TextCondition | None, controls: Controls = ANY
+        self,
+        latent: TextLatent,
+        condition: TextCondition | None,
+        controls: SamplingParams = UNRESTRICTED,
     ) -> tuple[Tensor, Tensor]:
         """Tokens (B, T), drawn without a graph, and the features (B, T, F) they were drawn from."""
         prompt, label = self._given(condition)
@@ -178,8 +190,8 @@ class TextGenerator(nn.Module):
             x = self.embedding(token) + label
             h, state = self.cell.step(x, self.cell.start(x) if state is None else state)
             with torch.no_grad():
-                logits = controlled(self._logits(h, self._undrawn_at(t)), *controls)
-                token = draw(logits, latent.uniform[:, t])
+                logits = filter_logits(self._logits(h, self._undrawn_at(t)), *controls)
+                token = sample_tokens(logits, latent.uniform[:, t])
             if prompt is not None:
                 token = torch.where(prompt[:, t] != PAD, prompt[:, t], token)
             if not self.fixed_length:
@@ -223,9 +235,9 @@ class TextGenerator(nn.Module):
         log_p = self._log_probabilities(tokens, condition, drawn=True)
         free = ~self._fixed(tokens, condition)
         if costs.shape[1] == self.length:
-            blame = advantages(costs * weights, free, self.discount, total)
+            blame = token_advantages(costs * weights, free, self.discount, total)
         else:
-            blame = line_advantages((costs * weights).sum(1) / weights.sum(1), free, total)
+            blame = sequence_advantages((costs * weights).sum(1) / weights.sum(1), free, total)
         return (log_p * blame).mean(1)
 
     def _relaxed(
@@ -239,7 +251,7 @@ class TextGenerator(nn.Module):
         features = features[free]
         logits = self._logits(features, self.undrawn)
         self._forbid_early_ends(logits, free)
-        noise = gumbel(latent.seed, free.sum(1), self.vocabulary, logits)
+        noise = gumbel_noise(latent.seed, free.sum(1), self.vocabulary, logits)
         return RELAXATIONS[self.estimator](logits, tokens, free, noise, self.beta)
 
     def _log_probabilities(

@@ -27,7 +27,7 @@ LOG_SCALE_STEPS = 1000  # the published "log" schedule depends on the number of 
 STEEPNESS = 10.0  # of the sigmoid schedule
 
 
-def gumbel(seeds: Tensor, counts: Tensor, vocabulary: int, like: Tensor) -> Tensor:
+def gumbel_noise(seeds: Tensor, counts: Tensor, vocabulary: int, like: Tensor) -> Tensor:
     """Standard Gumbel noise (N, V): as many rows of each sample, from its own seed, as it counts.
 
     `seeds` and `counts` are (B,), N is the sum of the counts. Drawn in float32 on the device of
@@ -42,7 +42,7 @@ def gumbel(seeds: Tensor, counts: Tensor, vocabulary: int, like: Tensor) -> Tens
 
 
 @torch.no_grad()
-def given_argmax(logits: Tensor, tokens: Tensor, noise: Tensor) -> Tensor:
+def gumbel_given_argmax(logits: Tensor, tokens: Tensor, noise: Tensor) -> Tensor:
     """z = o + g (N, V) given that `tokens` (N,) are its argmax, from fresh standard noise.
 
     z_y = G_y + logsumexp(o), and below it z_i = -log(exp(-(o_i + G_i)) + exp(-z_y)).
@@ -69,7 +69,7 @@ class _Relaxation(torch.autograd.Function):
         beta: Tensor,
         harden: bool,
     ) -> Tensor:
-        relaxed = torch.softmax(given_argmax(logits, tokens[free], noise).mul_(beta), dim=1)
+        relaxed = torch.softmax(gumbel_given_argmax(logits, tokens[free], noise).mul_(beta), dim=1)
         ctx.save_for_backward(relaxed, free, beta)
         rows = one_hot(tokens, relaxed.shape[1], relaxed)
         return rows if harden else rows.index_put_((free,), relaxed)
@@ -84,7 +84,9 @@ class _Relaxation(torch.autograd.Function):
         return slope.sub_(mean).mul_(relaxed).mul_(beta), None, None, None, None, None
 
 
-def soft(logits: Tensor, tokens: Tensor, free: Tensor, noise: Tensor, beta: Tensor) -> Tensor:
+def soft_relaxation(
+    logits: Tensor, tokens: Tensor, free: Tensor, noise: Tensor, beta: Tensor
+) -> Tensor:
     """Tokens (...) as rows (..., V): softmax(beta z) where they are `free`, else one-hot.
 
     `logits` and `noise` (N, V) are those of the N free ones; the gradient reaches the logits with
@@ -101,7 +103,7 @@ def straight_through(
 
 
 RELAXATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]] = {
-    "soft": soft,
+    "soft": soft_relaxation,
     "straight_through": straight_through,
 }
 

@@ -20,7 +20,7 @@ NOT_TAKEN = ("model_type", "architectures", "auto_map", "attn_implementation",
              "_attn_implementation")  # fmt: skip
 
 
-class Seen(NamedTuple):
+class HFCache(NamedTuple):
     """The library's cache of keys and values; None before the first position."""
 
     cache: Any
@@ -52,16 +52,16 @@ class HuggingFaceBody(nn.Module):
         self.features = int(settings.hidden_size)
         self.enter = nn.Linear(inputs, self.features)
 
-    def start(self, x: Tensor) -> Seen:
+    def start(self, x: Tensor) -> HFCache:
         """Nothing seen yet."""
-        return Seen(None)
+        return HFCache(None)
 
-    def step(self, x: Tensor, state: Seen) -> tuple[Tensor, Seen]:
+    def step(self, x: Tensor, state: HFCache) -> tuple[Tensor, HFCache]:
         """(B, E) -> features (B, hidden size) and the longer cache."""
         found = self.model(
             inputs_embeds=self.enter(x)[:, None], past_key_values=state.cache, use_cache=True
         )
-        return found.last_hidden_state[:, 0], Seen(found.past_key_values)
+        return found.last_hidden_state[:, 0], HFCache(found.past_key_values)
 
     def unroll(self, x: Tensor) -> Tensor:
         """All positions at once: (B, T, E) -> (B, T, hidden size)."""
@@ -80,7 +80,7 @@ def read_config(folder: str | Path) -> dict[str, Any]:
         raise ValueError(f"{folder} is no model folder of Hugging Face's: {error}") from error
 
 
-def adopt_body(body: HuggingFaceBody, folder: str | Path) -> None:
+def load_hf_weights(body: HuggingFaceBody, folder: str | Path) -> None:
     """Take the weights of a local model folder, all but its table of tokens; nothing is fetched.
 
     Raises ValueError where the folder holds another model.

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-def costs_to_go(costs: Tensor, discount: float) -> Tensor:
+def discounted_returns(costs: Tensor, discount: float) -> Tensor:
     """C_t = sum over s >= t of discount^(s - t) c_s: (B, T) -> (B, T)."""
     total = torch.zeros_like(costs[:, 0])
     found = []
@@ -23,7 +23,7 @@ def sum_of_rows(values: Tensor) -> Tensor:
     return values.sum(0)
 
 
-def advantages(
+def token_advantages(
     costs: Tensor,
     free: Tensor,
     discount: float,
@@ -35,10 +35,10 @@ def advantages(
     its baseline is 0. The baseline knows nothing of the line itself, so it leaves the gradient
     unbiased. `total` sums over the rows of the whole batch, of which there may be more elsewhere.
     """
-    return _above_others(costs_to_go(costs, discount), free, total)
+    return _above_others(discounted_returns(costs, discount), free, total)
 
 
-def line_advantages(
+def sequence_advantages(
     costs: Tensor, free: Tensor, total: Callable[[Tensor], Tensor] = sum_of_rows
 ) -> Tensor:
     """The same for a cost of each line as a whole (B,): all its tokens are to blame alike."""

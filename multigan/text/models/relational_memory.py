@@ -36,8 +36,8 @@ class RelationalMemory(nn.Module):
         self.scale = (3 * head_size if published_scale else head_size) ** -0.5
         self.enter = nn.Linear(inputs, width)
         self.project = nn.Linear(width, 3 * width, bias=False)
-        self.norm_projected = RowsNorm(3 * width)
-        self.norm_attended, self.norm_thought = RowsNorm(width), RowsNorm(width)
+        self.norm_projected = SlotLayerNorm(3 * width)
+        self.norm_attended, self.norm_thought = SlotLayerNorm(width), SlotLayerNorm(width)
         self.think = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width))
         self.gate_input = nn.Linear(width, 2 * width, bias=False)
         self.gate_memory = nn.Linear(width, 2 * width, bias=False)
@@ -85,7 +85,7 @@ class RelationalMemory(nn.Module):
         return (weights * v[:, None]).sum(2).flatten(2)
 
 
-class RowsNorm(nn.Module):
+class SlotLayerNorm(nn.Module):
     """Layer norm whose statistics run over rows and columns (..., R, M); gain and bias over M."""
 
     def __init__(self, width: int) -> None:

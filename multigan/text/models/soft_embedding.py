@@ -9,7 +9,7 @@ from multigan.text.models.transformer import scaled_embedding
 from multigan.text.tokenization.tokenizer import PAD
 
 
-class TokenEntry(nn.Module):
+class SoftEmbedding(nn.Module):
     """(B, T, V) -> (B, T, width + 1): each row times the table, and how much of it is padding.
 
     The last column is 0 for lines of a fixed length, which have no padding. All of it is linear in
@@ -23,7 +23,7 @@ class TokenEntry(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """One-hot or relaxed rows (B, T, V) -> (B, T, width + 1)."""
-        e = rows_times(x, self.table.weight)
+        e = one_hot_matmul(x, self.table.weight)
         padding = torch.zeros_like(e[..., :1]) if self.fixed_length else x[..., PAD, None].to(e)
         return torch.cat([e, padding], dim=-1)
 
@@ -41,12 +41,12 @@ class TokenEntry(nn.Module):
         return ((slope @ gram) * slope).flatten(1).sum(1)
 
 
-def alive(entry: Tensor) -> Tensor:
+def non_padding_mask(entry: Tensor) -> Tensor:
     """(B, T): 1 at tokens, 0 at padding, from what TokenEntry gave; without a graph."""
     return 1 - entry[..., -1].detach()
 
 
-def rows_times(x: Tensor, table: Tensor) -> Tensor:
+def one_hot_matmul(x: Tensor, table: Tensor) -> Tensor:
     """x (..., V), rows of probabilities, times table (V, E); one-hot rows are gathered.
 
     A product with a one-hot row adds zeros to one row of the table: a gather gives the same numbers

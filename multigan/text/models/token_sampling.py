@@ -7,9 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-Controls = tuple[float, int, float]  # temperature, top-k, top-p
-ANY: Controls = (1.0, 0, 1.0)  # the distribution as it is
-NEVER = -1e9  # the logit of a token that may not be drawn: finite, so that nothing becomes nan
+SamplingParams = tuple[float, int, float]  # temperature, top-k, top-p
+UNRESTRICTED: SamplingParams = (1.0, 0, 1.0)  # the distribution as it is
+MASKED_LOGIT = (
+    -1e9
+)  # the logit of a token that may not be drawn: finite, so that nothing becomes nan
 
 
 def check_controls(temperature: float, top_k: int, top_p: float) -> None:
@@ -22,7 +24,7 @@ def check_controls(temperature: float, top_k: int, top_p: float) -> None:
         raise ValueError(f"top_p is {top_p}; wanted more than 0, at most 1 (all tokens)")
 
 
-def controlled(logits: Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:
+def filter_logits(logits: Tensor, temperature: float, top_k: int = 0, top_p: float = 1.0) -> Tensor:
     """Logits (B, V) over the temperature, NEVER at all tokens but the allowed ones.
 
     Allowed are the `top_k` most likely (0: all), and of these the fewest whose probabilities sum to
@@ -31,16 +33,16 @@ def controlled(logits: Tensor, temperature: float, top_k: int = 0, top_p: float 
     logits = logits if temperature == 1 else logits / temperature
     if 0 < top_k < logits.shape[-1]:
         least = logits.topk(top_k, dim=-1).values[:, -1:]
-        logits = logits.masked_fill(logits < least, NEVER)
+        logits = logits.masked_fill(logits < least, MASKED_LOGIT)
     if top_p < 1:
         ordered, order = logits.sort(dim=-1, descending=True, stable=True)
         before = ordered.softmax(-1).cumsum(-1) - ordered.softmax(-1)
         beyond = torch.zeros_like(logits, dtype=torch.bool).scatter(-1, order, before >= top_p)
-        logits = logits.masked_fill(beyond, NEVER)
+        logits = logits.masked_fill(beyond, MASKED_LOGIT)
     return logits
 
 
-def draw(logits: Tensor, uniform: Tensor) -> Tensor:
+def sample_tokens(logits: Tensor, uniform: Tensor) -> Tensor:
     """Tokens (B,) from softmax(logits) (B, V), each at its place `uniform` (B,) in [0, 1)."""
     cumulative = logits.softmax(-1).cumsum(-1)
     total = cumulative[:, -1:]
@@ -49,8 +51,8 @@ def draw(logits: Tensor, uniform: Tensor) -> Tensor:
     return torch.searchsorted(cumulative, place, right=True).squeeze(1)
 
 
-def ban(vocabulary: int, tokens: tuple[int, ...]) -> Tensor:
+def token_mask(vocabulary: int, tokens: tuple[int, ...]) -> Tensor:
     """(V,): NEVER at the tokens, 0 elsewhere."""
     logits = torch.zeros(vocabulary)
-    logits[list(tokens)] = NEVER
+    logits[list(tokens)] = MASKED_LOGIT
     return logits

@@ -6,15 +6,15 @@ import torch
 from torch import Tensor, nn
 
 from multigan.core.modules import in_float32
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.text.condition import TextCondition
-from multigan.text.models.soft_embedding import TokenEntry, alive
+from multigan.text.models.soft_embedding import SoftEmbedding, non_padding_mask
 from multigan.text.models.transformer import Block, causal_mask, scaled_embedding
 
-JUDGES = ("position", "sentence")
+LEVELS = ("position", "sentence")
 
 
-@part
+@component
 class TextTransformer(nn.Module):
     """Lines (B, T, V), and their classes, -> logits.
 
@@ -35,7 +35,7 @@ class TextTransformer(nn.Module):
     Raises ValueError for another thing to judge, or heads that do not divide the width.
     """
 
-    couples_batch = False
+    uses_batch_statistics = False
 
     def __init__(
         self,
@@ -50,10 +50,10 @@ class TextTransformer(nn.Module):
         fixed_length: bool = False,
     ) -> None:
         super().__init__()
-        if judges not in JUDGES:
-            raise ValueError(f"no discriminator judges {judges!r}; known: {', '.join(JUDGES)}")
+        if judges not in LEVELS:
+            raise ValueError(f"no discriminator judges {judges!r}; known: {', '.join(LEVELS)}")
         self.by_position = judges == "position"
-        self.entry = TokenEntry(vocabulary, width, fixed_length)
+        self.entry = SoftEmbedding(vocabulary, width, fixed_length)
         self.place = nn.Parameter(0.02 * torch.randn(length, width))
         self.blocks = nn.ModuleList(Block(width, heads, dropout) for _ in range(layers))
         self.norm, self.last = nn.LayerNorm(width), nn.Linear(width, 1)
@@ -77,7 +77,7 @@ class TextTransformer(nn.Module):
         self, e: Tensor, condition: TextCondition | None = None
     ) -> Tensor | tuple[Tensor, Tensor]:
         """What `embed` gave -> logits (B, T) and weights (B, T), or logits (B,)."""
-        living = alive(e)
+        living = non_padding_mask(e)
         h = e[..., :-1] + self.place[: e.shape[1]]
         mask = (
             causal_mask(e.shape[1], h) if self.by_position else -1e9 * (1 - living)[:, None, None]

@@ -19,7 +19,7 @@ NAMES = {EOS: ("eos_token", "sep_token"), BOS: ("bos_token", "cls_token"), PAD: 
 NEVER_CHOSEN = -1e4  # log-probability of a special as a piece of text
 
 
-def adopt(folder: Path) -> str:
+def import_hf_tokenizer(folder: Path) -> str:
     """The tokenizer.json of a folder, renumbered.
 
     One token that plays several parts keeps the first of: end, begin, padding, unknown; the others

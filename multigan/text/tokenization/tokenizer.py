@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from multigan.storage.files import write_atomically
-from multigan.text.tokenization.words import WORD, one_line
+from multigan.text.tokenization.words import WORD, collapse_line_breaks
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # their names, by id
@@ -26,7 +26,10 @@ def one_hot(tokens: Tensor, vocabulary: int, like: Tensor) -> Tensor:
     return rows.scatter_(-1, tokens[..., None], 1.0)
 
 
-CLOSING, OPENING = ".,!?;:)]}%", "([{$"  # marks without a space before them, or after them
+CLOSING, OPENING_PUNCTUATION = (
+    ".,!?;:)]}%",
+    "([{$",
+)  # marks without a space before them, or after them
 NEVER = "\x00"  # stands in no word
 
 
@@ -67,7 +70,7 @@ class TextTokenizer:
         if wrong := [token for token in ids if not 0 <= token < self.size]:
             raise ValueError(f"token {wrong[0]}; wanted 0 to {self.size - 1}")
         ids = ids[: ids.index(EOS)] if EOS in ids else ids
-        return one_line(self._tokenizer.decode(ids, skip_special_tokens=True))
+        return collapse_line_breaks(self._tokenizer.decode(ids, skip_special_tokens=True))
 
     def token(self, token: int) -> str:
         """The name of an id in the vocabulary."""
@@ -88,9 +91,9 @@ def train_tokenizer(
     Equal lines, in whatever process, give equal JSON. Raises ValueError for an unknown kind, or a
     vocabulary too small for its alphabet.
     """
-    if kind not in KINDS:
-        raise ValueError(f"unknown tokenizer {kind!r}; known: {', '.join(KINDS)}")
-    tokenizer = KINDS[kind](lines, vocabulary, lowercase)
+    if kind not in TOKENIZERS:
+        raise ValueError(f"unknown tokenizer {kind!r}; known: {', '.join(TOKENIZERS)}")
+    tokenizer = TOKENIZERS[kind](lines, vocabulary, lowercase)
     return tokenizer.to_str()
 
 
@@ -149,7 +152,9 @@ def _train_words(lines: Iterable[str], vocabulary: int, lowercase: bool) -> Any:
     """Words and punctuation marks, which decoding sets as in print."""
     hf = _library()
     cut = hf.pre_tokenizers.Split(hf.Regex(WORD), behavior="removed", invert=True)
-    marks = [(f" {mark}", mark) for mark in CLOSING] + [(f"{mark} ", mark) for mark in OPENING]
+    marks = [(f" {mark}", mark) for mark in CLOSING] + [
+        (f"{mark} ", mark) for mark in OPENING_PUNCTUATION
+    ]
     replaced = [hf.decoders.Replace(old, new) for old, new in marks]
     return _train_table(lines, vocabulary, lowercase, cut, [*_spaced(), *replaced])
 
@@ -194,7 +199,7 @@ def _train_table(
     return _lowered(tokenizer, lowercase)
 
 
-KINDS: dict[str, Callable[[Iterable[str], int, bool], Any]] = {
+TOKENIZERS: dict[str, Callable[[Iterable[str], int, bool], Any]] = {
     "bpe": _train_bpe,
     "word": _train_words,
     "whitespace": _train_whitespace,

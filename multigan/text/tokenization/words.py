@@ -15,12 +15,12 @@ def split_words(line: str) -> list[str]:
     return re.findall(WORD, line)
 
 
-def one_line(text: str) -> str:
+def collapse_line_breaks(text: str) -> str:
     """The text with a space wherever a line would break."""
     return BREAKS.sub(" ", text)
 
 
-def splitter(name: str) -> Callable[[str], list[str]]:
+def get_splitter(name: str) -> Callable[[str], list[str]]:
     """The splitter called `name`. Raises ValueError, listing the known ones, if there is none."""
     if name not in SPLITTERS:
         raise ValueError(f"unknown splitter {name!r}; known: {', '.join(SPLITTERS)}")
