@@ -15,7 +15,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from multigan.storage.files import parse_json
+from multigan.storage.files import check_format, parse_json
 
 FORMAT = 2
 SPECTRAL_NORM_WEIGHT = "parametrizations.weight.original"  # a layer's weight under spectral norm
@@ -69,9 +69,7 @@ def _read(
         raise ValueError(f"{path} is no whole safetensors file ({error})") from error
     if not isinstance(description, dict):
         raise ValueError(f"{path} carries no description of multigan's; was it exported by it?")
-    if description.get("format") != FORMAT:
-        found = description.get("format")
-        raise ValueError(f"{path} has format {found!r}; this version reads format {FORMAT}")
+    check_format(path, description.get("format"), FORMAT)
     domain = description.get("domain")
     if not isinstance(domain, dict) or not isinstance(domain.get("component"), str):
         raise ValueError(f"{path} is damaged: it names no domain")

@@ -1,4 +1,4 @@
-"""What the commands do when all goes well, and what `--trust`, `--init` and `--tiny` mean."""
+"""What the commands do when all goes well, and what `--trust`, `--init-from` and `--tiny` mean."""
 
 import json
 import shutil
@@ -78,7 +78,7 @@ def test_training_says_where_everything_is(say):
     text = say(f"train points {OFTEN}")
     assert f"finished at step {STEPS}" in text and "multigan sample runs/points-0001" in text
     assert Path("runs/points-0001/samples/step-000000006.png").is_file()
-    assert say(f"train points {OFTEN} --out runs/points-0001 --force")
+    assert say(f"train points {OFTEN} --out runs/points-0001 --overwrite")
     assert [path.name for path in Path("runs").iterdir()] == ["points-0001"]
 
 
@@ -166,7 +166,7 @@ def test_a_file_without_a_generator_is_not_walked_in_and_said_to_be_so(copied, c
 def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
     monkeypatch.setattr(Loop, "go", lambda self: None)
     monkeypatch.setattr(train, "_report", lambda run, json: None)
-    text = say(f"train points {OFTEN} --init run --out again --no-report")
+    text = say(f"train points {OFTEN} --init-from run --out again --no-report")
     newest = copied / "checkpoints" / f"step-{STEPS:09d}"
     start = start_of(Path("again"))
     for name, tensor in load_file(newest / "generator_ema.safetensors").items():
@@ -176,13 +176,13 @@ def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
     assert all(torch.equal(start["discriminator"][name], last[name]) for name in last)
     assert "is fresh" not in text
     file = newest / "generator_ema.safetensors"
-    text = say(f"train points {OFTEN} --init {file} --out from_file --no-report")
+    text = say(f"train points {OFTEN} --init-from {file} --out from_file --no-report")
     assert "is fresh: discriminator (all of it)" in text
 
 
 def test_what_does_not_fit_another_width_is_named(copied, say):
-    text = say("train points --tiny --steps 2 --width 9 --init run --out wider")
-    assert "--init run: what it lacks, or does not fit, is fresh: generator.hidden.0.weight" in text
+    text = say("train points --tiny --steps 2 --width 9 --init-from run --out wider")
+    assert "--init-from run: what it lacks, or does not fit, is fresh: generator.hidden.0.weight" in text
     assert "discriminator.last.weight" in text
     assert "generator.last.bias" not in text and "discriminator.last.bias" not in text
 
@@ -213,12 +213,12 @@ def test_event_files_are_written_for_tensorboard(say):
 def test_a_run_is_trained_and_sampled_from_python(tmp_path, cache):
     out = tmp_path / "library"
     run = multigan.train(
-        "points", tiny=True, steps=2, save_every=2, out=out, cache=str(cache), show=False
+        "points", tiny=True, steps=2, save_every=2, out=out, cache_dir=str(cache), show=False
     )
     assert (run.path, run.step, run.ended) == (out, 2, "finished")
     points = multigan.points.load(out).sample(3, seed=0)
     assert len(points) == 3 and points == multigan.load(out).sample(5, seed=0)[:3]
-    assert multigan.resume(out, steps=4, new_horizon=True, show=False).step == 4
+    assert multigan.resume(out, steps=4, extend_schedules=True, show=False).step == 4
     assert [line["step"] for line in lines_of(out / "metrics.jsonl")] == [2, 4]
     with pytest.raises(ValueError, match=r"has no knob 'setps'; did you mean steps\?"):
         multigan.train("points", setps=2)

@@ -85,7 +85,7 @@ def test_what_fits_is_loaded_and_the_rest_is_named():
 @pytest.mark.parametrize(
     ("description", "wanted"),
     [
-        ({"format": 99}, "has format 99; this version reads format 1"),
+        ({"format": 99}, "has format 99; this version reads format 2"),
         ([1], "carries no description"),
         ({"format": 2, "generator": GENERATOR}, "names no domain"),
         ({"format": 2, "domain": DOMAIN}, "describes no generator"),
