@@ -1,4 +1,4 @@
-"""A run directory that was written by hand, with markup wherever a stranger could put it."""
+"""A run directory written by hand, with markup in every field that an attacker controls."""
 
 from __future__ import annotations
 
@@ -30,20 +30,20 @@ SONG = {
 
 
 def png(width: int = 8, height: int = 8, label: str = "", pixels: bytes | None = None) -> bytes:
-    """A grey picture, as a file."""
+    """A gray image, as a file."""
     from multigan.image.rendering import encode_png
 
     pixels = bytes(range(256)) * (width * height // 256 + 1) if pixels is None else pixels
-    picture = Image.frombytes("L", (width, height), pixels[: width * height])
-    picture.info |= {"label": label} if label else {}
-    return encode_png(picture)
+    image = Image.frombytes("L", (width, height), pixels[: width * height])
+    image.info |= {"label": label} if label else {}
+    return encode_png(image)
 
 
 def written_run(folder: Path, **changes: object) -> Path:
     """A run without checkpoints: recipe.json, both logs, an evaluation, two moments of samples."""
-    part = {"component": f"points/{EVIL}", "arguments": {"source": EVIL, "width": 8}}
+    component = {"component": f"points/{EVIL}", "arguments": {"source": EVIL, "width": 8}}
     recipe = {"steps": 200, "batch_size": 64, "loss": "hinge", "penalties": {"r1": 0.5}}
-    recipe |= dict.fromkeys(("data", "generator", "discriminator"), part)
+    recipe |= dict.fromkeys(("data", "generator", "discriminator"), component)
     description = {
         "format": 2,
         "name": "points",
@@ -75,7 +75,7 @@ def write_lines(file: Path, lines: list[dict]) -> None:
 
 
 def every_medium() -> list[list[Medium]]:
-    """Samples of each type that a page knows, by type."""
+    """Samples of each type that a page can show, by type."""
     song = Medium(ROLL, json.dumps(SONG).encode())
     stream = io.BytesIO()
     Image.new("RGB", (100, 80), "red").save(stream, format="WEBP")
@@ -84,12 +84,12 @@ def every_medium() -> list[list[Medium]]:
         [Medium("image/png", png(label=EVIL))] * 3,
         [Medium("image/webp", stream.getvalue())],
         [Medium("text/plain", EVIL.encode()), Medium("text/plain", b"word " * 60)],
-        [Medium("model/unheard", b"?")],
+        [Medium("model/unknown", b"?")],
     ]
 
 
 def shown_run(folder: Path) -> list[RunView]:
-    """The same run once for every type of medium, as a page shows it."""
+    """The same run once for each type of medium, as a page shows it."""
     summary = RunSummary(RunDirectory(written_run(folder)))
     return [
         RunView(summary, SampleMedia({1: media, 2: media}, media, [media, media[::-1]]))
@@ -98,7 +98,7 @@ def shown_run(folder: Path) -> list[RunView]:
 
 
 class Elements(HTMLParser):
-    """What a browser would make of a page: the elements with their attributes, and its scripts."""
+    """Elements of a page with their attributes, its scripts and its text."""
 
     def __init__(self, text: str) -> None:
         super().__init__()

@@ -77,5 +77,5 @@ def _tested(quiet: bool) -> list[Any]:
         if not quiet:
             took = f"{outcome.seconds:.1f} s, {outcome.cpu_seconds:.1f} s of CPU"
             slow = "; slow: is the machine busy?" if outcome.slow else ""
-            print(f"  {domain}: {state} in {took} ({outcome.said}){slow}", flush=True)
+            print(f"  {domain}: {state} in {took} ({outcome.message}){slow}", flush=True)
     return outcomes

@@ -14,7 +14,9 @@ def export(
     run: str,
     out: Annotated[Path, typer.Option(help="the folder to write, as the Hub wants it")],
     license: Annotated[str, typer.Option(help="of the weights, as the Hub names it")] = "unknown",
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="into a folder that is not empty")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="into a folder that is not empty")
+    ] = False,
     trust: Trust = None,
 ) -> None:
     """Write weights, torch.export's and ONNX programs and a model card of a run's generator."""

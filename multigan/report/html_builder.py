@@ -1,111 +1,94 @@
-"""Build escaped HTML, and render sample media as HTML."""
+"""Escaped HTML: Jinja2 templates, single elements, and samples as HTML."""
 
 from __future__ import annotations
 
 import base64
-import html
 import io
 import json
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 
 from multigan.core.protocols import Medium
 
-VOID = {"img", "input", "meta"}  # elements without an end
+VOID = {"img", "input", "meta"}  # elements without an end tag
+PIXELATED_BELOW = 65  # pixels a side: smaller images are enlarged without smoothing
 
 
-class Safe(str):
-    """HTML that needs no escaping any more."""
-
-
-def element(name: str, /, *children: str, **attributes: str | int | bool) -> Safe:
-    """An element. Children that are not `Safe` are text; `class_` is class, `data_x` is data-x."""
-    said = "".join(_attribute(key, value) for key, value in attributes.items())
+def element(name: str, /, *children: str, **attributes: str | int | bool) -> Markup:
+    """Return an element; text is escaped. `class_` is the attribute class, `data_x` is data-x."""
+    start = "".join(_attribute(key, value) for key, value in attributes.items())
     end = "" if name in VOID else f"{joined(*children)}</{name}>"
-    return Safe(f"<{name}{said}>{end}")
+    return Markup(f"<{name}{start}>{end}")
 
 
-def joined(*children: str) -> Safe:
-    """Children one after the other; those that are not `Safe` are text."""
-    return Safe("".join(c if isinstance(c, Safe) else html.escape(c) for c in children))
+def joined(*children: str) -> Markup:
+    """Concatenate HTML and text; text is escaped."""
+    return Markup("").join(children)
 
 
 def _attribute(key: str, value: str | int | bool) -> str:
     name = key.rstrip("_").replace("_", "-")
     if isinstance(value, bool):
         return f" {name}" if value else ""
-    return f' {name}="{html.escape(str(value))}"'
+    return f' {name}="{escape(str(value))}"'
 
 
-def data_block(content: Any, kind: str) -> Safe:
-    """JSON for the page's script to read: an element that a browser never executes."""
-    text = json.dumps(content, separators=(",", ":"), allow_nan=False)
-    for character in "<>&":  # so that neither an end tag nor a comment can stand in it
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return Safe(f'<script type="application/json" data-kind="{html.escape(kind)}">{text}</script>')
+def render_media(media: Sequence[Medium]) -> Markup:
+    """Render samples as a list; their type decides whether they stand in a row."""
+    return Markup(TEMPLATES.get_template("media.html").module.media_list(media))  # type: ignore[attr-defined]
 
 
-def data_url(kind: str, content: bytes) -> str:
-    """The bytes as an address."""
-    return f"data:{kind};base64,{base64.b64encode(content).decode()}"
+def render_medium(medium: Medium, name: str) -> Markup:
+    """Render one medium; `name` is its accessible name."""
+    view = VIEWS.get(medium.type, lambda medium, name: {"template": "unknown"})(medium, name)
+    macro = getattr(TEMPLATES.get_template("media.html").module, view["template"])
+    return Markup(macro(medium, name, view))
 
 
-ENLARGED_BELOW = 65  # pixels a side: such a picture is shown larger, without smoothing
-
-
-def render_media(media: Sequence[Medium]) -> Safe:
-    """Media side by side, or one below the other, as their type asks for."""
-    if not media:
-        return element("p", "nothing to show", class_="quiet")
-    kind = media[0].type.partition("/")[0]
-    alone = " alone" if len(media) == 1 else ""
-    items = [element("li", show(m, f"sample {k + 1}")) for k, m in enumerate(media)]
-    return element("ol", *items, class_=f"media {kind}{alone}")
-
-
-def show(medium: Medium, name: str) -> Safe:
-    """One medium; `name` is what it is called for someone who does not see it."""
-    return VIEWS.get(medium.type, _unknown)(medium, name)
-
-
-def _picture(medium: Medium, name: str) -> Safe:
+def _image(medium: Medium, name: str) -> dict[str, Any]:
     from PIL import Image
 
-    label, size = "", {}
     try:
-        with Image.open(io.BytesIO(medium.content), formats=["PNG", "WEBP"]) as picture:
-            label = str(picture.info.get("label", ""))
-            size = {"width": picture.width, "height": picture.height}
+        with Image.open(io.BytesIO(medium.content), formats=["PNG", "WEBP"]) as image:
+            label, width, height = str(image.info.get("label", "")), image.width, image.height
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return element("p", f"{name}: a picture that cannot be read", class_="quiet")
-    small = max(size.values()) < ENLARGED_BELOW
-    source = data_url(medium.type, medium.content)
-    named = f"{name}, {label}" if label else name
-    image = element(
-        "img", alt=named, title=named, src=source, class_="pixels" if small else "", **size
-    )
-    return joined(image, element("small", label)) if label else image
+        return {"template": "unreadable"}
+    data = base64.b64encode(medium.content).decode()
+    return {
+        "template": "image",
+        "label": label,
+        "name": f"{name}, {label}" if label else name,
+        "source": f"data:{medium.type};base64,{data}",
+        "pixelated": max(width, height) < PIXELATED_BELOW,
+        "width": width,
+        "height": height,
+    }
 
 
-def _line(medium: Medium, name: str) -> Safe:
-    return element("p", medium.content.decode(errors="replace"), class_="line")
+def _text(medium: Medium, name: str) -> dict[str, Any]:
+    return {"template": "text", "text": medium.content.decode(errors="replace")}
 
 
-def _song(medium: Medium, name: str) -> Safe:
-    song = json.loads(medium.content)
-    without = element(
-        "noscript", element("p", "A song; a browser with scripts plays it.", class_="quiet")
-    )
-    return element("div", data_block(song, "song"), without, class_="song", data_name=name)
+def _song(medium: Medium, name: str) -> dict[str, Any]:
+    return {"template": "song", "song": json.loads(medium.content)}
 
 
-def _unknown(medium: Medium, name: str) -> Safe:
-    return element("p", f"{name}: {medium.type}, of which this page has no view", class_="quiet")
-
-
-VIEWS: dict[str, Callable[[Medium, str], Safe]] = {
-    "image/png": _picture,
-    "image/webp": _picture,
-    "text/plain": _line,
+VIEWS: dict[str, Callable[[Medium, str], dict[str, Any]]] = {
+    "image/png": _image,
+    "image/webp": _image,
+    "text/plain": _text,
     "application/json;profile=piano-roll": _song,
 }
+TEMPLATES = Environment(
+    loader=FileSystemLoader(Path(__file__).parent / "templates"),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=StrictUndefined,
+)
+TEMPLATES.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
+TEMPLATES.globals["render_medium"] = render_medium

@@ -1,4 +1,4 @@
-"""What the files of a run say about it, in plain words. Imports no torch and runs nothing."""
+"""Summary of a run from its files. Imports no torch and executes nothing of the run."""
 
 from __future__ import annotations
 
@@ -9,176 +9,183 @@ from typing import Any, NamedTuple
 from multigan.runs.directory import RunDirectory, read_evaluation, read_jsonl
 from multigan.runs.provenance import train_command
 
-MOST_LINES = 1000  # of a log, on a page
-GAME = "logits/gap"  # what every line of the game has, and the health monitor reads
-DIGITS = 5  # significant ones of a figure on a page
+MAX_POINTS = 1000  # of a curve
+ADVERSARIAL_KEY = "logits/gap"  # that every log line of the adversarial stage has
+DIGITS = 5  # significant digits of a plotted value
 
 
 class Diagnosis(NamedTuple):
-    """A sign of sickness: what was said of it last, and where it stood."""
+    """A training diagnosis: its last message and the steps between which it was found."""
 
-    sign: str
-    said: str
+    name: str
+    message: str
     first_step: int
     last_step: int
-    stands: bool  # still, at the last line of the log
+    is_current: bool  # at the last line of the log
 
 
 class MetricTable(NamedTuple):
-    """A table of figures: `rows` name -> metric -> value, and what they are worth."""
+    """Metrics: `rows` is name -> metric -> value, `intervals` name -> metric -> [low, high]."""
 
     rows: Mapping[str, Mapping[str, float]]
     intervals: Mapping[str, Mapping[str, list[float]]]
     notes: list[str]
-    whole: bool  # with floors and reference rows, as `multigan evaluate` writes it
+    is_complete: bool  # with floors and reference rows, as written by `multigan evaluate`
 
 
 class RunSummary:
-    """A run as its files describe it. Raises ValueError for a directory that holds no run."""
+    """A run as described by its files. Raises ValueError for a directory that holds no run."""
 
     def __init__(self, run: RunDirectory) -> None:
-        self.run, self.description = run, run.description()
+        self.run, self.config = run, run.read_config()
         self.log = list(read_jsonl(run.log))
         self.metrics = list(read_jsonl(run.metrics))
 
     @property
     def name(self) -> str:
-        """How the run is called on a page: its directory."""
+        """The directory of the run."""
         return str(self.run.path)
 
     @property
     def state(self) -> str:
-        """Why it ended, and at which step."""
+        """The reason for the end of training, and the step."""
         step = self.log[-1]["step"] if self.log else 0
-        return f"{self.description.get('ended', 'unfinished')} at step {step:,}"
+        return f"{self.config.get('ended', 'unfinished')} at step {step:,}"
 
     @property
-    def lead(self) -> str:
-        """What was trained on what, in a sentence."""
-        recipe = self.description["recipe"]
+    def headline(self) -> str:
+        """Networks, data and steps in a sentence."""
+        recipe = self.config["recipe"]
         seconds = finite_or_none(self.log[-1].get("seconds")) if self.log else None
-        took = "" if seconds is None else f", in {duration(seconds)}"
+        time = "" if seconds is None else f", in {duration(seconds)}"
         return (
-            f"{_part(recipe.get('generator'))} learnt from {_part(recipe.get('data'))} against "
-            f"{_part(recipe.get('discriminator'))}: {_steps(recipe)} of "
-            f"{recipe.get('batch_size')} samples{took}."
+            f"{_component(recipe.get('generator'))} trained on {_component(recipe.get('data'))} "
+            f"with {_component(recipe.get('discriminator'))}: {_steps(recipe)} of "
+            f"{recipe.get('batch_size')} samples{time}."
         )
 
     @property
     def facts(self) -> list[tuple[str, str]]:
-        """What there is to know about how it was trained: name, value."""
-        recipe, description = self.description["recipe"], self.description
-        stored = description.get("versions")
+        """The training setup as pairs of name and value."""
+        recipe, config = self.config["recipe"], self.config
+        stored = config.get("versions")
         versions = stored if isinstance(stored, dict) else {}
         found = {
-            "Recipe": description["name"],
+            "Recipe": config["name"],
             "Data": _detailed(recipe.get("data")),
             "Generator": _detailed(recipe.get("generator")),
             "Discriminator": _detailed(recipe.get("discriminator")),
-            "Game": recipe.get("loss"),
+            "Loss": recipe.get("loss"),
             "Penalties": _listed(recipe.get("penalties")),
-            "Seed": description["seed"],
-            "Fingerprint of the data": description["fingerprint"],
+            "Seed": config["seed"],
+            "Data fingerprint": config["fingerprint"],
             "Versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         }
         return [(name, str(value)) for name, value in found.items() if value not in (None, "")]
 
     @property
-    def knobs(self) -> list[tuple[str, str]]:
-        """The values that the recipe was given."""
-        return [(k, str(v)) for k, v in self.description["knobs"].items()]
+    def hyperparameters(self) -> list[tuple[str, str]]:
+        """All hyperparameters of the recipe."""
+        return [(k, str(v)) for k, v in self.config["knobs"].items()]
 
     @property
     def command(self) -> str:
         """The command line that trains this run again."""
-        return train_command(self.description)
+        return train_command(self.config)
 
     @property
-    def verdicts(self) -> list[Diagnosis]:
-        """Every sign of sickness that the health monitor said, in the order of the first time."""
+    def diagnoses(self) -> list[Diagnosis]:
+        """All diagnoses in the log, in the order of their first step."""
         found: dict[str, Diagnosis] = {}
         last = self.log[-1]["step"] if self.log else 0
         for line in self.log:
-            said = line.get("health")
-            for sign, text in said.items() if isinstance(said, dict) else ():
-                first = found[sign].first_step if sign in found else line["step"]
-                stands = line["step"] == last
-                found[sign] = Diagnosis(sign, str(text), first, line["step"], stands)
+            entries = line.get("diagnostics")
+            for name, message in entries.items() if isinstance(entries, dict) else ():
+                first = found[name].first_step if name in found else line["step"]
+                is_current = line["step"] == last
+                found[name] = Diagnosis(name, str(message), first, line["step"], is_current)
         return list(found.values())
 
     @property
-    def game_steps(self) -> list[int]:
-        """The steps of the game that have a line in the log: those of a likelihood stage do not."""
-        game = [line["step"] for line in self.log if GAME in line]
-        before = [line["step"] for line in self.log if GAME not in line and "seconds" in line]
-        learnt = max((step for step in before if step < game[0]), default=0) if game else 0
-        return [step - learnt for step in game]
+    def adversarial_steps(self) -> list[int]:
+        """The logged steps of adversarial training, counted after likelihood pretraining."""
+        steps = [line["step"] for line in self.log if ADVERSARIAL_KEY in line]
+        before = [
+            line["step"]
+            for line in self.log
+            if ADVERSARIAL_KEY not in line
+            and "seconds" in line
+            and steps
+            and line["step"] < steps[0]
+        ]
+        return [step - max(before, default=0) for step in steps]
 
     @property
-    def measured(self) -> MetricTable | None:
-        """`evaluation.json` if there is one, else the last line of metrics.jsonl; None without."""
+    def metric_table(self) -> MetricTable | None:
+        """The table of evaluation.json, else the last line of metrics.jsonl; None without both."""
         table = read_evaluation(self.run.path)
         if table is not None:
-            rows = {str(name): figures(row) for name, row in table["rows"].items()}
+            rows = {str(name): finite_values(row) for name, row in table["rows"].items()}
             return MetricTable(
                 rows, _intervals(table), [str(note) for note in table["notes"]], True
             )
         if not self.metrics:
             return None
         last = self.metrics[-1]
-        row = {name: value for name, value in figures(last).items() if name != "step"}
+        row = {name: value for name, value in finite_values(last).items() if name != "step"}
         note = f"measured on the validation split at step {last['step']:,}, without floors"
-        return MetricTable({"this model": row}, {}, [note], False)
+        return MetricTable({"generator": row}, {}, [note], False)
 
     @property
     def model(self) -> dict[str, float]:
-        """The figures of this model alone."""
-        measured = self.measured
-        return {} if measured is None else dict(measured.rows[list(measured.rows)[-1]])
+        """The metrics of the generator: the last row of the table."""
+        table = self.metric_table
+        return {} if table is None else dict(table.rows[list(table.rows)[-1]])
 
 
 def metric_sources(summaries: list[RunSummary]) -> list[str]:
-    """Where each run's figures are from, and whether they can be compared."""
-    kinds = {s.name: s.measured.whole if s.measured else None for s in summaries}
-    said = {True: "evaluation.json", False: "the last line of metrics.jsonl", None: "nowhere"}
-    notes = [f"{name}: from {said[kind]}" for name, kind in kinds.items()]
+    """Return the source of the metrics of each run, and a note if they cannot be compared."""
+    tables = {summary.name: summary.metric_table for summary in summaries}
+    kinds = {name: table.is_complete if table else None for name, table in tables.items()}
+    sources = {True: "evaluation.json", False: "the last line of metrics.jsonl", None: "nowhere"}
+    notes = [f"{name}: from {sources[kind]}" for name, kind in kinds.items()]
     if len(set(kinds.values())) > 1:
         notes.append("not of one split: run multigan evaluate on each before comparing them")
     return notes
 
 
 def finite_or_none(value: Any) -> float | None:
-    """A finite number, or None: a stranger's log may hold anything."""
+    """Return a finite number, or None; the log of an untrusted run may hold anything."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
     return value if abs(value) < 1e300 and math.isfinite(value) else None
 
 
-def figures(row: Any) -> dict[str, float]:
-    """The finite numbers of a row, by name."""
+def finite_values(row: Any) -> dict[str, float]:
+    """Return the finite numbers of a row, by name."""
     pairs = row.items() if isinstance(row, dict) else ()
     return {str(k): number for k, v in pairs if (number := finite_or_none(v)) is not None}
 
 
 def subsample(items: list[Any], most: int) -> list[Any]:
-    """At most `most` of the items, evenly spread, the first and the last among them."""
+    """Return at most `most` items, evenly spaced, with the first and the last."""
     if len(items) <= most:
         return items
     return [items[round(k * (len(items) - 1) / (most - 1))] for k in range(most)]
 
 
 def metric_curves(lines: list[dict[str, Any]]) -> tuple[list[int], dict[str, list[float | None]]]:
-    """The steps, and every figure at each of them; at most about a thousand steps."""
+    """Return at most MAX_POINTS steps and the values of each key at these steps."""
     merged: dict[int, dict[str, float]] = {}
     for line in lines:
-        merged.setdefault(line["step"], {}).update(figures(line))
-    steps = subsample(sorted(merged), MOST_LINES)
+        merged.setdefault(line["step"], {}).update(finite_values(line))
+    steps = subsample(sorted(merged), MAX_POINTS)
     names = dict.fromkeys(name for step in steps for name in merged[step])
     return steps, {n: [_rounded(merged[step].get(n)) for step in steps] for n in names}
 
 
 def duration(seconds: float) -> str:
-    """`75 s`, `12 min 5 s`, `3 h 20 min`."""
+    """Format seconds as `75 s`, `12 min 5 s` or `3 h 20 min`."""
     whole = round(seconds)
     if whole < 120:
         return f"{whole} s"
@@ -191,22 +198,22 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{DIGITS}g}")
 
 
-def _part(description: Any) -> str:
-    """The name of a part, with its source if it has one."""
+def _component(description: Any) -> str:
+    """Return the name of a component, with its source if it has one."""
     if not isinstance(description, dict):
-        return "something unknown"
+        return "unknown"
     arguments = description.get("arguments")
     source = arguments.get("source") if isinstance(arguments, dict) else None
-    named = str(description.get("component", "something unknown"))
+    named = str(description.get("component", "unknown"))
     return f"{named} ({source})" if isinstance(source, str) else named
 
 
 def _detailed(description: Any) -> str:
-    """A part and its arguments that are numbers or short words."""
+    """Return a component with those arguments that are numbers or short strings."""
     if not isinstance(description, dict):
         return ""
     arguments = description.get("arguments")
-    return f"{description.get('part', '')}: {_listed(arguments)}".rstrip(": ")
+    return f"{description.get('component', '')}: {_listed(arguments)}".rstrip(": ")
 
 
 def _listed(values: Any) -> str:
@@ -216,14 +223,14 @@ def _listed(values: Any) -> str:
 
 
 def _steps(recipe: Mapping[str, Any]) -> str:
-    """How many steps of which stage."""
-    game, before = recipe["steps"], recipe.get("likelihood_steps")
-    counted = f"{game:,} steps" if isinstance(game, int) else "steps"
-    return f"at most {before:,} steps of likelihood, then {counted}" if before else counted
+    """Return the number of steps of each stage."""
+    steps, pretraining = recipe["steps"], recipe.get("likelihood_steps")
+    text = f"{steps:,} steps" if isinstance(steps, int) else "steps"
+    return f"at most {pretraining:,} likelihood steps, then {text}" if pretraining else text
 
 
 def _intervals(table: Mapping[str, Any]) -> dict[str, dict[str, list[float]]]:
-    """Row -> metric -> [low, high], where they are numbers."""
+    """Return row -> metric -> [low, high], if both are numbers."""
     stored = table.get("intervals")
     found: dict[str, dict[str, list[float]]] = {}
     for row, metrics in stored.items() if isinstance(stored, dict) else ():

@@ -1,4 +1,4 @@
-"""What a page shows of a run: its samples while it trained and at its end, and a latent walk."""
+"""Media of a report: samples during and after training, and an interpolation."""
 
 from __future__ import annotations
 
@@ -13,50 +13,52 @@ from typing import Any
 
 from multigan.core.interpolation import interpolation_frames
 from multigan.core.media import sample_media
-from multigan.core.protocols import SAMPLING_BATCH_SIZE, Medium, Sampler
+from multigan.core.protocols import SAMPLING_BATCH_SIZE, Medium, Sampler, SupportsInterpolation
 from multigan.report.run_summary import subsample
 from multigan.runs.directory import RunDirectory
 from multigan.storage.loading import load
 
-SHOWN = {"text/plain": 24, "application/json;profile=piano-roll": 6}  # samples on a page
-WALKED = {"text/plain": 4, "application/json;profile=piano-roll": 1}  # of them along a walk
-MOST_SHOWN, MOST_WALKED = SAMPLING_BATCH_SIZE, 6  # of what the tables do not name: pictures
-MAX_POINTS = 1000  # samples, where one picture shows them all
-FRAMES, MOMENTS = 13, 24  # of a walk; of a history
-HISTORY_BYTES, SAMPLES_BYTES, WALK_BYTES = 1_200_000, 1_000_000, 700_000  # of all runs of a page
-TEXT_BYTES = 4000  # of one moment of a history
+NUM_SAMPLES = {"text/plain": 24, "application/json;profile=piano-roll": 6}  # on a page
+NUM_PATHS = {"text/plain": 4, "application/json;profile=piano-roll": 1}  # of an interpolation
+MAX_SAMPLES, MAX_PATHS = SAMPLING_BATCH_SIZE, 6  # for all other types: images
+MAX_POINTS = 1000  # samples, if one image shows all of them
+NUM_STEPS, MAX_MOMENTS = 13, 24  # of the interpolation; of the history
+HISTORY_BYTES, SAMPLES_BYTES, INTERPOLATION_BYTES = 1_200_000, 1_000_000, 700_000  # of a page
+TEXT_BYTES = 4000  # of one step of the history
 MOMENT = re.compile(r"step-(\d{1,12})\.(png|txt)")
-MOST_FILE_BYTES, MOST_PIXELS = 30_000_000, 40_000_000  # of a picture that is opened
+MAX_FILE_BYTES, MAX_PIXELS = 30_000_000, 40_000_000  # of an image that is opened
 TRIALS = [(side, quality) for side in (1024, 512, 256, 128, 64, 32) for quality in (85, 60)]
 
 
 @dataclass(frozen=True)
 class SampleMedia:
-    """Media of a run; `trouble` says why there is none of what its generator would draw."""
+    """Media of a run; `error` is the reason why the generator could not be sampled."""
 
     history: dict[int, list[Medium]] = field(default_factory=dict)  # by step
     samples: list[Medium] = field(default_factory=list)
-    walk: list[list[Medium]] = field(default_factory=list)  # frame by frame
-    trouble: str = ""
+    interpolation: list[list[Medium]] = field(default_factory=list)  # by step
+    error: str = ""
 
 
 def collect_media(run: RunDirectory, runs: int = 1, trust: ModuleType | None = None) -> SampleMedia:
-    """What one of `runs` runs on a page shows: they share the bytes that it may take."""
+    """Collect the media of a run; the `runs` runs on a page share its bytes."""
     history = training_history(run, HISTORY_BYTES // runs)
     try:
         sampler = load(run.path, trust=trust)
         samples = _within(_final(sampler), SAMPLES_BYTES // runs)
-        return SampleMedia(history, samples, interpolation_media(sampler, WALK_BYTES // runs))
-    except Exception as error:  # a stranger's network fails in as many ways as there are
-        return SampleMedia(history, trouble=" ".join(str(error).split()))
+        return SampleMedia(
+            history, samples, interpolation_media(sampler, INTERPOLATION_BYTES // runs)
+        )
+    except Exception as error:  # an untrusted network raises arbitrary exceptions
+        return SampleMedia(history, error=" ".join(str(error).split()))
 
 
 def training_history(run: RunDirectory, most_bytes: int) -> dict[int, list[Medium]]:
-    """The previews of `samples/` by step, small enough; links are not followed."""
+    """Return the previews of `samples/` by step, within `most_bytes`; links are not followed."""
     files = [file for file in sorted(run.samples.glob("step-*")) if MOMENT.fullmatch(file.name)]
     own = run.samples.resolve().parent == run.path.resolve()
     real = [file for file in files if own and file.is_file() and not file.is_symlink()]
-    chosen = subsample([file for file in real if file.stat().st_size < MOST_FILE_BYTES], MOMENTS)
+    chosen = subsample([file for file in real if file.stat().st_size < MAX_FILE_BYTES], MAX_MOMENTS)
     moments: dict[int, list[Medium]] = {}
     for file in chosen:
         medium = Medium(guess_type(file.name)[0] or "", _content(file))
@@ -66,7 +68,7 @@ def training_history(run: RunDirectory, most_bytes: int) -> dict[int, list[Mediu
 
 
 def _content(file: Path) -> bytes:
-    """The bytes of a picture; of a text the first lines."""
+    """The bytes of an image, or the first lines of a text."""
     content = file.read_bytes()
     if file.suffix == ".txt" and len(content) > TEXT_BYTES:
         return content[:TEXT_BYTES].rpartition(b"\n")[0]
@@ -74,29 +76,29 @@ def _content(file: Path) -> bytes:
 
 
 def _final(sampler: Sampler) -> list[Medium]:
-    """The first samples of seed 0; a crowd of them where one picture shows them all."""
+    """Samples of seed 0; MAX_POINTS of them if one image shows all."""
     samples = sampler.sample(SAMPLING_BATCH_SIZE)
     media = sample_media(sampler.domain, samples)
     if len(media) == 1:
         return sample_media(sampler.domain, sampler.sample(MAX_POINTS))
-    return media[: _count(media, SHOWN, MOST_SHOWN)]
+    return media[: _count(media, NUM_SAMPLES, MAX_SAMPLES)]
 
 
 def interpolation_media(sampler: Sampler, most_bytes: int) -> list[list[Medium]]:
-    """Media along a walk between latents, frame by frame; none if they cannot be walked between."""
-    if not hasattr(sampler.generator, "interpolate"):
+    """Return media by interpolation step; none for a generator without interpolation."""
+    if not isinstance(sampler.generator, SupportsInterpolation):
         return []
     domain = sampler.domain
-    frames = _frames(sampler, MOST_WALKED)
+    frames = _frames(sampler, MAX_PATHS)
     if len(sample_media(domain, frames[0])) == 1:
         frames = _frames(sampler, MAX_POINTS)
-    shown = [sample_media(domain, frame) for frame in frames]
-    kept = [media[: _count(media, WALKED, MOST_WALKED)] for media in shown]
-    return [_within(media, most_bytes // FRAMES) for media in kept]
+    steps = [sample_media(domain, frame) for frame in frames]
+    kept = [media[: _count(media, NUM_PATHS, MAX_PATHS)] for media in steps]
+    return [_within(media, most_bytes // NUM_STEPS) for media in kept]
 
 
-def _frames(sampler: Sampler, walks: int) -> list[list[Any]]:
-    return interpolation_frames(sampler, walks=walks, frames=FRAMES)
+def _frames(sampler: Sampler, paths: int) -> list[list[Any]]:
+    return interpolation_frames(sampler, walks=paths, frames=NUM_STEPS)
 
 
 def _count(media: list[Medium], table: Mapping[str, int], most: int) -> int:
@@ -104,7 +106,7 @@ def _count(media: list[Medium], table: Mapping[str, int], most: int) -> int:
 
 
 def _within(media: list[Medium], most_bytes: int) -> list[Medium]:
-    """The media, pictures made smaller until all together take at most so many bytes."""
+    """Downscale images until all media together take at most `most_bytes`."""
     if sum(len(medium.content) for medium in media) <= most_bytes:
         return media
     share = most_bytes // len(media)
@@ -112,26 +114,26 @@ def _within(media: list[Medium], most_bytes: int) -> list[Medium]:
 
 
 def downscale(medium: Medium, most_bytes: int) -> Medium:
-    """A picture as WebP of at most so many bytes, if that can be; other media as they are."""
+    """Convert an image to WebP of at most `most_bytes`, if possible; keep other media."""
     if medium.type != "image/png" or len(medium.content) <= most_bytes:
         return medium
     from PIL import Image
 
     try:
-        with Image.open(io.BytesIO(medium.content), formats=["PNG"]) as picture:
-            if picture.width * picture.height > MOST_PIXELS:
-                raise ValueError(f"{picture.width} x {picture.height} pixels")
-            content = _fitting(picture.convert("RGB"), most_bytes)
+        with Image.open(io.BytesIO(medium.content), formats=["PNG"]) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise ValueError(f"{image.width} x {image.height} pixels")
+            content = _fitting(image.convert("RGB"), most_bytes)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        return Medium("text/plain", f"a picture that cannot be shown: {error}".encode())
+        return Medium("text/plain", f"an image that cannot be shown: {error}".encode())
     return Medium("image/webp", content)
 
 
-def _fitting(picture: Any, most_bytes: int) -> bytes:
-    """The first of the trials that is small enough, else the smallest."""
+def _fitting(image: Any, most_bytes: int) -> bytes:
+    """The first encoding of TRIALS that is small enough, else the smallest."""
     found = b""
     for side, quality in TRIALS:
-        copy, stream = picture.copy(), io.BytesIO()
+        copy, stream = image.copy(), io.BytesIO()
         copy.thumbnail((side, side))
         copy.save(stream, format="WEBP", quality=quality)
         found = stream.getvalue()

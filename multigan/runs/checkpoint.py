@@ -13,8 +13,14 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from multigan.storage.checkpoint_files import (
+    GENERATOR_EMA_FILE,
+    MANIFEST,
+    latest_intact_checkpoint,
+    list_checkpoints,
+    sha256,
+)
 from multigan.storage.files import fsync_dir
-from multigan.storage.checkpoint_files import (MANIFEST, GENERATOR_EMA_FILE, list_checkpoints, latest_intact_checkpoint, sha256)
 from multigan.storage.weights import load_state, read_weights, save_weights
 
 KEEP_LAST = 3  # step checkpoints
@@ -47,7 +53,10 @@ def save_checkpoint(
             _flush(path)
         fsync_dir(temporary)
         _replace_folder(temporary, folder)
-    except (SafetensorError, RuntimeError) as error:  # raised by torch and safetensors for failed writes
+    except (
+        SafetensorError,
+        RuntimeError,
+    ) as error:  # raised by torch and safetensors for failed writes
         raise OSError(f"{folder} could not be written; is the disk full? ({error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -114,7 +123,9 @@ def load_training_state(file: Path) -> dict[str, Any]:
             if not isinstance(state, dict):
                 raise TypeError(f"a {type(state).__name__}")
         except Exception as error:  # torch raises arbitrary exceptions for damaged files
-            raise ValueError(f"{file} must hold a dict of tensors and plain values; got {error}") from error
+            raise ValueError(
+                f"{file} must hold a dict of tensors and plain values; got {error}"
+            ) from error
     return state
 
 

@@ -6,14 +6,16 @@ from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
-from multigan.storage.files import cache_dir
 from multigan.core.results_table import ResultsTable
-from multigan.storage.files import write_atomically
-from multigan.storage.loading import load_data
 from multigan.core.rng import keyed_rng
 from multigan.runs.directory import EVALUATION, RunDirectory
-from multigan.storage.loading import load
-from multigan.storage.checkpoint_files import (LIKELIHOOD_CHECKPOINT, GENERATOR_EMA_FILE, resolve_weights_file)
+from multigan.storage.checkpoint_files import (
+    GENERATOR_EMA_FILE,
+    LIKELIHOOD_CHECKPOINT,
+    resolve_weights_file,
+)
+from multigan.storage.files import cache_dir, write_atomically
+from multigan.storage.loading import load, load_data
 
 
 def evaluate(

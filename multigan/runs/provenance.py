@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multigan.core.recipe_file import read_recipe
-from multigan.runs.train_options import LIKELIHOOD_INTERVALS, TrainOptions, StageOptions
+from multigan.runs.train_options import LIKELIHOOD_INTERVALS, StageOptions, TrainOptions
 
 IRRELEVANT = {"tensorboard", "report"}  # flags that do not change the results
 REDACTED = {"flags", LIKELIHOOD_INTERVALS, "init"}

@@ -71,12 +71,16 @@ class TrainOptions:
         """
         values = {name: value for name, value in values.items() if name not in NOT_STORED}
         if unknown := set(values) - {item.name for item in fields(cls)}:
-            raise ValueError(f"recipe.json has unknown flags {sorted(unknown)}; is it of another version?")
+            raise ValueError(
+                f"recipe.json has unknown flags {sorted(unknown)}; of another version?"
+            )
         for item in fields(cls):
             kind, _, absent = str(item.type).partition(" | ")
             value = values.get(item.name, item.default)
             if type(value).__name__ != kind and not (absent and value is None):
-                raise ValueError(f"recipe.json: the flag {item.name} must be of type {kind}; got {value!r}")
+                raise ValueError(
+                    f"recipe.json: the flag {item.name} must be of type {kind}; got {value!r}"
+                )
         return cls(**values).resolved(1)
 
     def intervals(self) -> dict[str, int | None]:
@@ -113,7 +117,10 @@ class StageOptions(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return the entries of recipe.json: flags, and the intervals of the likelihood stage."""
-        return {"flags": self.adversarial.to_json(), LIKELIHOOD_INTERVALS: self.likelihood.intervals()}
+        return {
+            "flags": self.adversarial.to_json(),
+            LIKELIHOOD_INTERVALS: self.likelihood.intervals(),
+        }
 
     def expected_log_steps(self, pretraining_steps: int, done: int) -> list[int]:
         """Return the steps of the log lines until step `done`."""

@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from multigan.core.protocols import Sampler
 from multigan.core.signature import Option, options_of
-from multigan.report.html_builder import Safe, element, joined
+from multigan.report.html_builder import element, joined
 from multigan.studio.latent_edits import DIRECTIONS, supports_interpolation
 
 SHOWN = 16  # samples at first
@@ -28,7 +30,7 @@ def choices_of(sampler: Sampler) -> Mapping[str, Sequence[str]]:
     return {name: tuple(values) for name, values in choices.items()}
 
 
-def form(sampler: Sampler) -> Safe:
+def form(sampler: Sampler) -> Markup:
     """The whole form."""
     known = choices_of(sampler)
     fields = [_field(option, known.get(option.name, ())) for option in wishes_of(sampler)]
@@ -38,11 +40,11 @@ def form(sampler: Sampler) -> Safe:
     return element("form", *parts, id="form", autocomplete="off")
 
 
-def _group(name: str, *fields: Safe) -> Safe:
+def _group(name: str, *fields: Markup) -> Markup:
     return element("fieldset", element("legend", name), *fields)
 
 
-def _drawn() -> list[Safe]:
+def _drawn() -> list[Markup]:
     """How many, and from which seed."""
     another = element("button", "another", type="button", id="another")
     return [
@@ -51,7 +53,7 @@ def _drawn() -> list[Safe]:
     ]
 
 
-def _moves(sampler: Sampler) -> list[Safe]:
+def _moves(sampler: Sampler) -> list[Markup]:
     """What moves latents, if anything can."""
     if not supports_interpolation(sampler.generator):
         return [element("p", "The latents of this generator cannot be moved.", class_="quiet")]
@@ -68,21 +70,21 @@ def _moves(sampler: Sampler) -> list[Safe]:
     ]
 
 
-def _slider(name: str, low: int) -> Safe:
+def _slider(name: str, low: int) -> Markup:
     return element("input", type="range", name=name, min=low, max=1, step="0.01", value=0)
 
 
-def _number(name: str, value: Any, step: str, **limits: Any) -> Safe:
+def _number(name: str, value: Any, step: str, **limits: Any) -> Markup:
     return element("input", type="number", name=name, value=value, step=step, **limits)
 
 
-def _labelled(text: str, control: Safe, help: str = "") -> Safe:
+def _labelled(text: str, control: Markup, help: str = "") -> Markup:
     """A control under its name, with what it means."""
     note = [element("small", help)] if help else []
     return element("label", element("span", text), control, *note)
 
 
-def _field(option: Option, choices: Sequence[str]) -> Safe:
+def _field(option: Option, choices: Sequence[str]) -> Markup:
     """The control of a wish: empty, it is not wished for."""
     name = f"wish-{option.name}"
     shown = f" ({option.shown})" if option.shown and option.type is not bool else ""

@@ -1,4 +1,4 @@
-"""Where a run computes: the device that is asked for, and which of several a process takes."""
+"""Selection of the device of a run and of each of its processes."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from multigan.engine.distributed import DistributedContext
 
 
 def pick_device(name: str) -> str:
-    """The device called `name`; "auto" takes the best at hand. ValueError if it is not there."""
+    """Return the device `name`; "auto" is the best available. Raises ValueError if absent."""
     present = {
         "cuda": torch.cuda.is_available(),
         "mps": torch.backends.mps.is_available(),
         "cpu": True,
     }
     if name == "auto":
-        return next(device for device, is_there in present.items() if is_there)
+        return next(device for device, available in present.items() if available)
     if name not in present:
         raise ValueError(f"device {name!r} is unknown; known: auto, {', '.join(present)}")
     if not present[name]:
@@ -24,17 +24,17 @@ def pick_device(name: str) -> str:
 
 
 def device_of_process(device: str, processes: DistributedContext) -> str:
-    """Where one of several processes works: each has a GPU of its machine to itself.
+    """Return the device of one process: each process has a GPU of its own.
 
-    Raises ValueError where there are fewer of them than processes.
+    Raises ValueError for more processes than devices.
     """
     if processes.world_size == 1 or device == "cpu":
         return device
-    there = torch.cuda.device_count() if device == "cuda" else 1
-    if processes.local_rank >= there:
+    count = torch.cuda.device_count() if device == "cuda" else 1
+    if processes.local_rank >= count:
         raise ValueError(
-            f"process {processes.local_rank} of this machine finds {there} devices of the kind "
-            f"{device!r}; wanted one for each: start fewer processes, or try --device cpu"
+            f"each process needs a device; got {count} of the kind {device!r} for process "
+            f"{processes.local_rank} of this machine; start fewer processes, or try --device cpu"
         )
     if device == "cuda":
         torch.cuda.set_device(processes.local_rank)

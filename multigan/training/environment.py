@@ -1,4 +1,4 @@
-"""What is installed, what is missing and how to get it, where things lie, and whether all works."""
+"""Installed requirements, file locations and self-tests for `multigan doctor`."""
 
 from __future__ import annotations
 
@@ -19,28 +19,29 @@ from typing import Any, NamedTuple
 
 from packaging.requirements import Requirement
 
+from multigan.core.protocols import SupportsReadSamples
 from multigan.core.recipe_file import recipe_names, recipes_folder
 from multigan.core.serialization import domain_table, domains, import_attribute
 from multigan.runs.directory import RUNS
 from multigan.storage.files import default_cache_dir
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
-SECONDS = 20.0  # that the self-test of one domain should take at most, on a quiet machine
-NEVER = 1_000_000_000  # steps between checkpoints: a self-test saves and measures at its end
-SHOWN = 3  # samples that a self-test draws, writes and reads back
+SECONDS = 20.0  # limit for the self-test of one domain, on an idle machine
+NEVER = 1_000_000_000  # steps between checkpoints: a self-test saves and evaluates at its end only
+NUM_SAMPLES = 3  # that a self-test writes and reads back
 
 
 class RequirementStatus(NamedTuple):
-    """One thing that is here or missing."""
+    """A requirement and its state."""
 
     name: str
     found: str | None  # its version or state; None: missing
-    get: str = ""  # the one line that gets what is missing
-    of: str = ""  # the extra or domain that wants it; empty: everybody
+    get: str = ""  # the command that installs it
+    of: str = ""  # the extra or domain that needs it; empty: all
 
 
 class Location(NamedTuple):
-    """Where something lies or would lie."""
+    """A folder that is used or would be created."""
 
     name: str
     path: str
@@ -49,22 +50,22 @@ class Location(NamedTuple):
 
 
 class SelfTestResult(NamedTuple):
-    """What became of a domain's self-test, and how long it took: wall time and CPU."""
+    """Result of a domain's self-test, with wall-clock and CPU seconds."""
 
     domain: str
     passed: bool
-    said: str
+    message: str
     seconds: float
     cpu_seconds: float
 
     @property
     def slow(self) -> bool:
-        """Whether it took longer than it should."""
+        """True if the test took longer than SECONDS."""
         return self.seconds > SECONDS
 
 
 def system_info() -> dict[str, Any]:
-    """Versions and sizes of what everything runs on."""
+    """Return versions, cores and threads."""
     import torch
 
     from multigan import __version__
@@ -80,14 +81,14 @@ def system_info() -> dict[str, Any]:
 
 
 def check_requirements() -> list[RequirementStatus]:
-    """All that multigan and its domains need, and what they can use."""
+    """Return the state of all required and optional packages and features."""
     installed = [found for name in _distributions() for found in packages(name)]
-    states = [_asked(name, ask) for name, ask in STATES.items()]
+    states = [_checked(name, ask) for name, ask in STATES.items()]
     return [*installed, *states, *_of_domains()]
 
 
 def packages(distribution: str) -> list[RequirementStatus]:
-    """The packages that an installed distribution asks for, with those of its extras."""
+    """Return the state of the dependencies of a distribution and of its extras."""
     try:
         about = metadata.metadata(distribution)
     except metadata.PackageNotFoundError:
@@ -107,7 +108,7 @@ def _wants(needed: Requirement, extra: str) -> bool:
 
 
 def _package(needed: Requirement, distribution: str, extra: str) -> RequirementStatus:
-    """Whether a package is here, in a version that will do."""
+    """Return the state of a package; a wrong version counts as missing."""
     whole = f"{distribution}[{extra}]" if extra else f"{needed.name}{needed.specifier}"
     get = f"pip install '{whole}'"
     try:
@@ -120,26 +121,26 @@ def _package(needed: Requirement, distribution: str, extra: str) -> RequirementS
 
 
 def _distributions() -> list[str]:
-    """multigan, and what else has installed domains."""
+    """Distributions with domains: multigan and its plugins."""
     points = metadata.entry_points(group="multigan.domains")
     others = {point.dist.name for point in points if point.dist is not None}
     return ["multigan", *sorted(others - {"multigan"})]
 
 
 def _of_domains() -> Iterator[RequirementStatus]:
-    """What the domains say of themselves: see REQUIREMENTS in `multigan/core/serialization.py`."""
+    """Requirements of the domains: see REQUIREMENTS in `multigan/core/serialization.py`."""
     for domain in domains():
         for name, place in domain_table(domain, "REQUIREMENTS").items():
-            yield _asked(name, partial(_told, place), domain)
+            yield _checked(name, partial(_call, place), domain)
 
 
-def _told(place: str) -> str:
-    """What the function at "module:attribute" of an installed table says."""
+def _call(place: str) -> str:
+    """Call the function at "module:attribute" of an installed table."""
     return import_attribute(place)()
 
 
-def _asked(name: str, ask: Callable[[], str], of: str = "") -> RequirementStatus:
-    """The state that `ask` says, or the line with which it refuses."""
+def _checked(name: str, ask: Callable[[], str], of: str = "") -> RequirementStatus:
+    """Return the state that `ask` returns, or the message of its error."""
     try:
         return RequirementStatus(name, ask(), "", of)
     except ImportError as error:
@@ -150,7 +151,7 @@ def _asked(name: str, ask: Callable[[], str], of: str = "") -> RequirementStatus
 
 
 def _accelerator() -> str:
-    """The GPU that torch sees; ValueError with what to do where there is none."""
+    """Return the GPU that torch sees. Raises ValueError with the fix if there is none."""
     import torch
 
     if torch.cuda.is_available():
@@ -166,7 +167,7 @@ def _accelerator() -> str:
 
 
 def _browser() -> str:
-    """The Chromium that tests of pages use."""
+    """Return the Chromium of the browser tests. Raises ValueError if there is none."""
     found = browser()
     if found is None:
         raise ValueError("apt install chromium (only the tests of pages need it)")
@@ -174,7 +175,7 @@ def _browser() -> str:
 
 
 def browser() -> str | None:
-    """The path of a Chromium, which the tests of pages use; None where there is none."""
+    """Return the path of a Chromium for the browser tests, or None."""
     return next(filter(None, map(shutil.which, BROWSERS)), None)
 
 
@@ -193,7 +194,7 @@ def _language_models() -> str:
     return f"transformers {found.__version__}: {base} can be imported"
 
 
-# What no package's version says: name -> a function that says the state, or raises ValueError.
+# Features beyond package versions: name -> function that returns the state, or raises.
 STATES: dict[str, Callable[[], str]] = {
     "GPU": _accelerator,
     "torchaudio's extension": _sound_of_torch,
@@ -203,7 +204,7 @@ STATES: dict[str, Callable[[], str]] = {
 
 
 def places() -> list[Location]:
-    """Where runs, caches, recipes and temporary files are or would be."""
+    """Return the folders of runs, caches, recipes and temporary files."""
     known = {
         "runs": RUNS,
         "caches": default_cache_dir(),
@@ -221,47 +222,47 @@ def _place(name: str, path: Path) -> Location:
 
 
 def testable_domains() -> list[str]:
-    """The domains that have a recipe of their name, which a self-test can train."""
+    """Return the domains with a recipe of the same name, which a self-test can train."""
     return [name for name in domains() if name in recipe_names()]
 
 
 def self_test(domain: str) -> SelfTestResult:
     """Train a domain's recipe with its TINY values, sample it, and read the samples back.
 
-    It is saved and measured once, at its end, which keeps it to about SECONDS. Everything is
-    written to a temporary folder. Whatever goes wrong is said in the outcome.
+    All files are written to a temporary folder. Errors become the message of the result.
     """
     started, worked = perf_counter(), process_time()
     try:
         with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            with redirect_stdout(StringIO()):  # a writer may say what it used
-                said, passed = _trained_and_read_back(domain, Path(folder)), True
-    except Exception as error:  # a self-test is there to say it, whatever it is
-        said, passed = " ".join(f"{type(error).__name__}: {error}".split()), False
-    return SelfTestResult(domain, passed, said, perf_counter() - started, process_time() - worked)
+            with redirect_stdout(StringIO()):
+                message, passed = _train_and_read_back(domain, Path(folder)), True
+    except Exception as error:  # any failure is the result of the test
+        message, passed = " ".join(f"{type(error).__name__}: {error}".split()), False
+    return SelfTestResult(
+        domain, passed, message, perf_counter() - started, process_time() - worked
+    )
 
 
-def _trained_and_read_back(domain: str, folder: Path) -> str:
+def _train_and_read_back(domain: str, folder: Path) -> str:
     from multigan.storage.loading import load
     from multigan.training.launch import train
 
     where = {"out": str(folder / "run"), "cache_dir": str(folder / "cache")}
     run = train(domain, tiny=True, show=False, report=False, save_every=NEVER, **where)
     sampler = load(run.path)
-    samples = sampler.sample(SHOWN, seed=0)
+    samples = sampler.sample(NUM_SAMPLES, seed=0)
     written = folder / "samples"
     written.mkdir()
     sampler.domain.write(samples, written)
-    said = f"{run.step} steps, {len(samples)} samples written"
-    read = getattr(sampler.domain, "read_samples", None)
-    if read is None:
-        return said
-    if read(written) != samples:
-        raise ValueError("the samples that were read back are not those that were written")
-    return f"{said} and read back"
+    message = f"{run.step} steps, {len(samples)} samples written"
+    if not isinstance(sampler.domain, SupportsReadSamples):
+        return message
+    if sampler.domain.read_samples(written) != samples:
+        raise ValueError("the samples that were read back must equal the samples written")
+    return f"{message} and read back"
 
 
 def interpreter() -> str:
-    """The Python that runs, and the folder it installs into."""
+    """Return the path of this Python and the folder of its packages."""
     return f"{sys.executable} (packages in {sys.prefix})"

@@ -1,4 +1,4 @@
-"""Start a run, or go on with one: from names and JSON to a Loop."""
+"""Start or resume a run."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 import multigan
+from multigan.core.protocols import SupportsAssets
 from multigan.core.recipe import Recipe, recipe_from_json, recipe_to_json
 from multigan.core.recipe_file import (
     RecipeFile,
@@ -29,9 +30,14 @@ from multigan.engine.distributed import DistributedContext, init_distributed
 from multigan.engine.schedules import progress_of, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.report.report import report_quietly
-from multigan.runs.checkpoint import load_checkpoint, stored_bytes, clean_up
+from multigan.runs.checkpoint import clean_up, load_checkpoint, stored_bytes
 from multigan.runs.directory import RunDirectory, default_out, run_lock
-from multigan.runs.train_options import StageOptions, TrainOptions, check_knob_names, split_options
+from multigan.runs.train_options import (
+    StageOptions,
+    TrainOptions,
+    check_hyperparameter_names,
+    split_options,
+)
 from multigan.storage.loading import with_source
 from multigan.storage.memory_limits import MOST_BYTES, check_model_memory, memory_budget
 from multigan.training.device import device_of_process, pick_device
@@ -44,18 +50,18 @@ MAX_NAMES_SHOWN = 12  # tensors that a warning names; recipe.json has all
 def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options: Any) -> Run:
     """Train a recipe (a packaged name or a file) and return its run.
 
-    `options` are flags (see `multigan.runs.train_options.TrainOptions`) and knobs of the
-    recipe; `tiny` sets the recipe's TINY values below the given knobs; `show` is 0 for silence, 2
-    for every line of the log. Raises ValueError for what cannot be run, before
-    anything is written; Interrupted and TrainingFailed leave a resumable run behind.
+    `options` are flags (see `multigan.runs.train_options.TrainOptions`) and hyperparameters of the
+    recipe. `tiny` changes the defaults to the recipe's TINY values. `show` is 0 for no output, 2
+    for all lines of the log. Raises ValueError for invalid input, before anything is written;
+    Interrupted and TrainingFailed leave a resumable run.
     """
-    flags, wishes = split_options(options)
+    flags, requested = split_options(options)
     with init_distributed() as processes, ExitStack() as held:
 
         def build() -> tuple[RecipeFile, dict[str, Any], StageOptions, AdversarialTrainer]:
             file = read_recipe(recipe)
-            check_knob_names(file.path, [knob.name for knob in file.knobs])
-            knobs = resolve_hyperparameters(file, wishes, tiny)
+            check_hyperparameter_names(file.path, [knob.name for knob in file.knobs])
+            knobs = resolve_hyperparameters(file, requested, tiny)
             built = build_recipe(file, knobs, flags.seed)
             stages = StageOptions.resolved(flags, built.steps, built.likelihood_steps)
             trainer = _trainer(built, stages.adversarial, flags.seed, None, processes)
@@ -67,43 +73,48 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
             init = flags.init_from
             description["init"] = processes.first(lambda: warm_start(trainer, init))
         out = processes.first(lambda: str(default_out(file.name) if not flags.out else flags.out))
-        loop, run = Loop(trainer, RunDirectory(out), stages, show, flags.cache_dir), RunDirectory(out)
+        loop, run = (
+            Loop(trainer, RunDirectory(out), stages, show, flags.cache_dir),
+            RunDirectory(out),
+        )
 
         def create() -> None:
             run.require_empty(flags.overwrite)
             held.enter_context(run_lock(run.path))
             run.create(description, file.path, flags.overwrite)
-            if unpack := getattr(trainer.recipe.data.domain, "save_assets", None):
-                unpack(run.path)
+            domain = trainer.recipe.data.domain
+            if isinstance(domain, SupportsAssets):
+                domain.save_assets(run.path)
 
         processes.first(create)
         _warn(description, file.path, flags.init_from)
-        return _go(loop)
+        return _run(loop)
 
 
 def check_same_data(trainer: AdversarialTrainer) -> None:
-    """Raise ValueError, in one process, where it reads other data than the first one."""
+    """Raise ValueError if a process reads other data than rank 0."""
     found = trainer.recipe.data.fingerprint
-    wanted = trainer.processes.first(lambda: found)
+    expected = trainer.processes.first(lambda: found)
 
     def compare() -> None:
-        if found != wanted:
+        if found != expected:
             raise ValueError(
-                f"process {trainer.processes.rank} reads other data than the first one; wanted "
-                "the same files on every machine"
+                f"process {trainer.processes.rank} reads other data than process 0; the files must "
+                "be the same on every machine"
             )
 
     trainer.processes.together(compare)
 
 
 def _warn(description: dict[str, Any], recipe: Path, init_from: str | None) -> None:
-    """Say what a new run does not start from, and what it cannot be rebuilt without."""
+    """Warn about tensors without initial weights, and about classes of the recipe file."""
     if fresh := description.get("init", {}).get("fresh"):
         names = ", ".join(fresh[:MAX_NAMES_SHOWN]) + (
             f", ... {len(fresh)} in all" if fresh[MAX_NAMES_SHOWN:] else ""
         )
         warnings.warn(
-            f"--init-from {init_from}: what it lacks, or does not fit, is fresh: {names}", stacklevel=3
+            f"--init-from {init_from}: what it lacks, or does not fit, is fresh: {names}",
+            stacklevel=3,
         )
     if f'"{RECIPE_DOMAIN}/' in json.dumps(description):
         warnings.warn(
@@ -124,22 +135,24 @@ def resume(
     trust: ModuleType | None = None,
     show: int = True,
 ) -> Run:
-    """Go on with a run, bit by bit as if it had never stopped; at step 0 without a checkpoint.
+    """Resume a run, with bit-identical results to a run without a stop.
 
-    `steps` is the new total; schedules keep the stored horizon unless `new_horizon`. `data` is
-    where the same data lie now, `cache` where computed things are kept. Raises ValueError for a
-    missing or damaged run, or other data.
+    `steps` is the new total; schedules keep their length unless `extend_schedules`. `data` is the
+    new source of the same data, `cache_dir` the folder of cached computations. A run without a
+    checkpoint starts at step 0. Raises ValueError for a missing or damaged run, or other data.
     """
     run = RunDirectory(path)
     with init_distributed() as processes, ExitStack() as held:
 
         def lock() -> None:
-            run.read_config()  # nothing is written into a directory that holds no run
+            run.read_config()  # before the lock writes into the directory
             run.reject_links()
             held.enter_context(run_lock(run.path))
 
         processes.first(lock)
-        return _resume(processes, run, steps, extend_schedules, device, data, cache_dir, trust, show)
+        return _resume(
+            processes, run, steps, extend_schedules, device, data, cache_dir, trust, show
+        )
 
 
 def _resume(
@@ -153,13 +166,13 @@ def _resume(
     trust: ModuleType | None,
     show: int,
 ) -> Run:
-    def describe() -> dict[str, Any]:
+    def read() -> dict[str, Any]:
         found = run.read_config()
         if data is not None:
             found["recipe"]["data"] = with_source(found["recipe"]["data"], data)
         return found
 
-    description = processes.first(describe)
+    description = processes.first(read)
     seed = description["seed"]
     stages = processes.together(lambda: StageOptions.from_json(description, device))
 
@@ -194,7 +207,7 @@ def _resume(
             source = description["init"]["source"]
             description["init"] = processes.first(lambda: warm_start(trainer, source))
     if done >= recipe.steps or (steps is None and "ended" in description):
-        if "ended" not in description:  # killed between its last checkpoint and saying so
+        if "ended" not in description:  # killed after its last checkpoint
             processes.first(lambda: run.write_config(description | {"ended": FINISHED}))
         learnt = state["trainer"]["likelihood"] if state else None
         before = learnt["number"] if learnt else 0
@@ -203,22 +216,24 @@ def _resume(
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     processes.first(lambda: run.write_config(description))
-    return _go(Loop(trainer, run, stages, show, cache_dir), state)
+    return _run(Loop(trainer, run, stages, show, cache_dir), state)
 
 
-def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, wanted: int | None) -> int:
-    """Steps of the game in a training state; ValueError if it does not say, or is beyond `wanted`.
+def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, steps: int | None) -> int:
+    """Return the adversarial steps of a training state; 0 without a state.
 
-    0 without a state.
+    Raises ValueError for a state without this number, and for one beyond the total `steps`.
     """
     if state is None:
         return 0
     trainer = state.get("trainer")
     done = trainer.get("number") if isinstance(trainer, dict) else None
     if not isinstance(done, int):
-        raise ValueError(f"{run.path}: its training state does not say how far it is")
-    if wanted is not None and wanted < done:
-        raise ValueError(f"{run.path} is at step {done} already; wanted --steps above it")
+        raise ValueError(f"{run.path}: its training state does not hold the number of steps")
+    if steps is not None and steps < done:
+        raise ValueError(
+            f"--steps must be {done} or more, the current step of {run.path}; got {steps}"
+        )
     return done
 
 
@@ -233,10 +248,10 @@ def _warn_zero_lr(trainer: AdversarialTrainer, done: int) -> None:
         )
 
 
-def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
-    """Train with torch's global generator, which nn.Dropout uses, seeded; it is restored after.
+def _run(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
+    """Train with a seeded global generator of torch, which nn.Dropout uses; restore it afterwards.
 
-    Each process has a stream of its own.
+    Each process has a random stream of its own.
     """
     trainer = loop.trainer
     rank = [trainer.processes.rank] if trainer.processes.rank else []
@@ -258,8 +273,8 @@ def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
     except (LookupError, TypeError, AttributeError, RuntimeError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit ({error})"
         raise ValueError(
-            f"{loop.run.path}: its training state {what}: another version of multigan wrote "
-            "it; resume it with that one, or start from its weights with train --init-from"
+            f"{loop.directory.path}: its training state {what}: another version of multigan wrote "
+            "it; resume it with that version, or start from its weights with train --init-from"
         ) from error
 
 
@@ -304,7 +319,7 @@ def _trainer(
             not_finite=flags.on_nonfinite,
             processes=processes,
         )
-    except (MemoryError, RuntimeError) as error:  # torch has no error of its own for it on a CPU
+    except (MemoryError, RuntimeError) as error:  # torch has no specific error on a CPU
         if isinstance(error, RuntimeError) and "memory" not in str(error):
             raise
-        raise OSError("there is not enough memory for these networks and their average") from error
+        raise OSError("there is not enough memory for these networks and their EMA") from error

@@ -1,12 +1,15 @@
-"""A run from its recipe to its last checkpoint: log, show, measure and save once in a while."""
+"""The training loop: runs a trainer, logs, evaluates and saves checkpoints."""
 
 from __future__ import annotations
 
+import signal
+import threading
 import time
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any, NoReturn
 
 from multigan.core.protocols import SAMPLING_BATCH_SIZE, EvaluationSkipped, Sampler
@@ -27,23 +30,56 @@ from multigan.training.metric_logging import (
     ProgressDisplay,
     TensorBoardLogger,
 )
-from multigan.training.signals import Interrupted, SignalHandler
 
 
 class TrainingFailed(Exception):
-    """A run that cannot go on; its last good checkpoint is intact."""
+    """Training cannot continue; the last checkpoint is intact."""
 
     exit_status = 1
 
 
+class Interrupted(Exception):
+    """Training was stopped by the signal `number`, after a checkpoint."""
+
+    def __init__(self, number: int, message: str) -> None:
+        super().__init__(message)
+        self.exit_status = 128 + number
+
+
+class SignalHandler:
+    """Context manager that records the first SIGINT or SIGTERM in `number`.
+
+    A second signal has its usual effect. Outside the main thread no handler is installed.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+
+    def __enter__(self) -> SignalHandler:
+        self._previous = {}
+        if threading.current_thread() is threading.main_thread():
+            self._previous = {s: signal.signal(s, self._record) for s in self.SIGNALS}
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    def _record(self, number: int, _: FrameType | None) -> None:
+        self.number = number
+        self.__exit__()
+
+
 FINISHED = "finished"
-ROLLBACKS = 3  # at most, in one run
-ROLLBACK_LR_FACTOR = 0.5  # of the learning rates, after each of them
+MAX_ROLLBACKS = 3  # in one run
+ROLLBACK_LR_FACTOR = 0.5  # of the learning rates, after each rollback
 
 
 @dataclass(frozen=True)
 class Run:
-    """A run that has ended: where it is, how far it came, why it ended."""
+    """A completed run: its directory, its last step, and the reason why it ended."""
 
     path: Path
     step: int
@@ -52,10 +88,10 @@ class Run:
 
 
 class Loop:
-    """Drives a trainer through a run directory. All files of a running training are its work.
+    """Train a recipe and write all files of its run directory.
 
-    Of several processes the first one writes, samples and measures, and the others wait for it.
-    What is decided by is the same in all of them: they log, go back and stop at the same steps.
+    Of several processes, rank 0 writes, samples and evaluates while the others wait. Decisions
+    depend on shared values only: all processes log, roll back and stop at the same steps.
     """
 
     def __init__(
@@ -70,13 +106,16 @@ class Loop:
         self.processes = trainer.processes
         self.show = show if self.processes.is_first else 0
         self.data = trainer.recipe.data
-        self.meter, self.monitor = MetricAverager(), TrainingMonitor(trainer.recipe, trainer.horizon)
+        self.meter, self.monitor = (
+            MetricAverager(),
+            TrainingMonitor(trainer.recipe, trainer.horizon),
+        )
         self.rollbacks = 0
         self.best = float("inf")  # the selection metric on the validation split
-        self.stale = 0  # measurements since it improved
-        self.seconds = 0.0  # spent training, over all resumptions
+        self.stale = 0  # evaluations since it improved
+        self.seconds = 0.0  # of training, over all resumptions
         self._cache = cache_dir(cache)
-        self._unmeasured = False
+        self._warned_no_metrics = False
         domain = to_config(self.data.domain)
         self.descriptions = {
             "generator": {"domain": domain, "generator": to_config(trainer.generator)},
@@ -86,128 +125,132 @@ class Loop:
 
     @property
     def flags(self) -> TrainOptions:
-        """Those of the stage that the last step belongs to."""
+        """Flags of the current stage."""
         return self.stages.adversarial if self.trainer.number else self.stages.likelihood
 
     def initialize(self) -> None:
-        """Empty the logs and keep the initial weights as the checkpoint of step 0."""
+        """Empty the logs and save the initial weights as the checkpoint of step 0."""
         self.trainer.align()
         self._first(self.directory.truncate_after, -1)
         self._save(0)
 
     def _first(self, write: Callable[..., Any], *arguments: Any) -> Any:
-        """What the first process gets from `write`; the others get it from there."""
+        """Call `write` in rank 0 and return its result in all processes."""
         return self.processes.first(lambda: write(*arguments))
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where a checkpoint's state was taken."""
+        """Restore the state of a checkpoint."""
         self.trainer.restore(state["trainer"])
         self.meter.restore(state["meter"], self.trainer.device)
         self.monitor.restore(state["monitor"])
         self.rollbacks = state["rollbacks"]
         self.best, self.stale = state["best"], state["stale"]
         self.seconds = state["seconds"]
-        self._first(self._cut_back)
+        self._first(self._truncate_logs)
 
-    def _cut_back(self) -> None:
-        """Forget what came later; warn if lines are lost of steps that the checkpoint has done."""
+    def _truncate_logs(self) -> None:
+        """Delete later log lines; warn about missing lines of steps before the checkpoint."""
         self.directory.truncate_after(self.trainer.steps_done)
         found = {line["step"] for line in read_jsonl(self.directory.log)}
-        wanted = self.stages.expected_log_steps(self.trainer.steps_before, self.trainer.steps_done)
-        if lost := [step for step in wanted if step not in found]:
+        expected = self.stages.expected_log_steps(
+            self.trainer.steps_before, self.trainer.steps_done
+        )
+        if lost := [step for step in expected if step not in found]:
             warnings.warn(
-                f"{self.directory.log} is damaged: {len(lost)} of its lines are lost, the first at step "
-                f"{lost[0]}; the training goes on as if they were there",
+                f"{self.directory.log} is damaged: {len(lost)} lines are missing, the first at step "
+                f"{lost[0]}; training continues without them",
                 stacklevel=2,
             )
 
     def run(self) -> Run:
-        """Train to the end. Raises Interrupted (saved) or TrainingFailed (last checkpoint good)."""
+        """Train until the end. Raises Interrupted after saving, or TrainingFailed."""
         trainer = self.trainer
-        watch = ProgressDisplay(
+        display = ProgressDisplay(
             trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show
         )
         before, started = self.seconds, time.monotonic()
-        wanted = self.flags.tensorboard and self.processes.is_first
-        logged = TensorBoardLogger(self.directory, wanted, trainer.steps_done + 1)
-        with watch, SignalHandler() as interrupt, logged as events:
+        enabled = self.flags.tensorboard and self.processes.is_first
+        tensorboard = TensorBoardLogger(self.directory, enabled, trainer.steps_done + 1)
+        with display, SignalHandler() as interrupt, tensorboard as events:
             ended = None
             while ended is None:
                 try:
-                    ended = self._train(watch, interrupt, events, started - before)
+                    ended = self._train(display, interrupt, events, started - before)
                 except NonFiniteError as error:
-                    self._rollback(str(error), watch)
-        self._first(lambda: self.directory.write_config(self.directory.read_config() | {"ended": ended}))
+                    self._rollback(str(error), display)
+        self._first(
+            lambda: self.directory.write_config(self.directory.read_config() | {"ended": ended})
+        )
         return Run(self.directory.path, trainer.steps_done, ended, self.processes.is_first)
 
     def _train(
         self,
-        watch: ProgressDisplay,
+        display: ProgressDisplay,
         interrupt: SignalHandler,
         events: TensorBoardLogger,
         since: float,
     ) -> str:
-        """Train on to the end; why it came. Raises Interrupted, or NotFinite."""
+        """Train until the end; return its reason. Raises Interrupted or NonFiniteError."""
         trainer = self.trainer
         for step in trainer.steps():
             flags = self.flags
             self.seconds = time.monotonic() - since
             self.meter.add(step.values)
-            watch.step(step.number)
+            display.step(step.number)
             learnt, last = trainer.learnt, step.number == trainer.total
             if learnt:
-                watch.set_total(trainer.total)
+                display.set_total(trainer.total)
                 self._first(self._keep_generator, LIKELIHOOD_CHECKPOINT)
             if _due(step, flags.log_every) or learnt or last:
-                values = self._log(step, watch)
-                watch.numbers(values)
+                values = self._log(step, display)
+                display.numbers(values)
                 events.write(values, step.number)
             if _due(step, flags.sample_every) or last:
                 self._first(self._preview, step)
             saved = _due(step, flags.save_every) or learnt or last
             if saved:
-                self._measure(step, events)
+                self._select_best(step, events)
                 self._save(step.number)
-            signal = self.processes.largest(interrupt.number or 0)
-            if signal and not saved:
+            stopped_by = self.processes.largest(interrupt.number or 0)
+            if stopped_by and not saved:
                 self._save(step.number)
-            if signal and not last:
-                said = (
+            if stopped_by and not last:
+                message = (
                     f"stopped at step {step.number} of {trainer.total}; go on with: "
                     f"multigan resume {self.directory.path}"
                 )
-                raise Interrupted(signal, said if self.processes.is_first else "")
+                raise Interrupted(stopped_by, message if self.processes.is_first else "")
             if saved and flags.patience is not None and self.stale >= flags.patience:
-                return f"no better {self.data.domain.selection_metric} in {self.stale} measurements"
+                return f"no better {self.data.domain.selection_metric} in {self.stale} evaluations"
         return FINISHED
 
-    def _rollback(self, culprit: str, watch: ProgressDisplay) -> None:
-        """Continue from the last checkpoint, at a smaller learning rate that it then keeps.
+    def _rollback(self, culprit: str, display: ProgressDisplay) -> None:
+        """Continue from the last checkpoint, with learning rates times ROLLBACK_LR_FACTOR.
 
-        Raises TrainingFailed where the policy is another one, or this has been done often enough.
+        Raises TrainingFailed for another policy, and after MAX_ROLLBACKS rollbacks.
         """
         failed_at = self.trainer.steps_done + 1
         done = self.rollbacks
         state = None
-        if self.flags.on_nonfinite == ROLLBACK and done < ROLLBACKS:
+        if self.flags.on_nonfinite == ROLLBACK and done < MAX_ROLLBACKS:
             state = self._first(load_checkpoint, self.directory.path, self.trainer.networks())
         if state is None:
             tried = f" after {done} rollbacks" if done else ""
             self._fail(
                 f"step {failed_at}: {culprit} is not finite, so training stopped{tried}; the last "
-                f"good checkpoint is kept in {self.directory.checkpoints}; try a smaller learning rate, "
-                "a larger gamma, or --on-nonfinite rollback"
+                f"finite checkpoint is in {self.directory.checkpoints}; try a smaller learning "
+                "rate, a larger gamma, or --on-nonfinite rollback"
             )
         self.restore(state)
         self.rollbacks = done + 1
         self.trainer.rate_share *= ROLLBACK_LR_FACTOR
         step, share = self.trainer.steps_done, self.trainer.rate_share
-        said = (
+        message = (
             f"{culprit} was not finite at step {failed_at}: back to step {step}, at {share:g} of "
-            f"the learning rates ({self.rollbacks} of at most {ROLLBACKS} times)"
+            f"the learning rates ({self.rollbacks} of at most {MAX_ROLLBACKS} times)"
         )
-        watch.say(said)
-        line = {"step": step, "diagnostics": {"not finite": said}}
+        display.print_line(message)
+        line = {"step": step, "diagnostics": {"not finite": message}}
         self._first(self._append_once, line)
         self._save(step)
 
@@ -215,26 +258,28 @@ class Loop:
         raise TrainingFailed(text if self.processes.is_first else "")
 
     def _append_once(self, line: dict[str, Any]) -> None:
-        if line not in read_jsonl(self.directory.log):  # written before a kill, and before this state
+        if line not in read_jsonl(
+            self.directory.log
+        ):  # written before a kill, and before this state
             self.directory.append(self.directory.log, line)
 
-    def _log(self, step: Step, watch: ProgressDisplay) -> dict[str, float]:
+    def _log(self, step: Step, display: ProgressDisplay) -> dict[str, float]:
         values = self.meter.read()
         values |= {name: value.item() for name, value in self.trainer.look().items()}
-        self._demand_finite(first_not_finite(values))
-        said = self.monitor.read(self.trainer.number, values)
-        watch.show_diagnostics(said)
+        self._check_finite(first_not_finite(values))
+        diagnostics = self.monitor.read(self.trainer.number, values)
+        display.show_diagnostics(diagnostics)
         line = {
             "step": step.number,
             "samples_seen": step.samples_seen,
             "epoch": round(self.trainer.epochs, 4),
             "seconds": round(self.seconds, 2),
         }
-        signs = {"diagnostics": said} if said else {}
-        self._first(self.directory.append, self.directory.log, line | values | signs)
+        found = {"diagnostics": diagnostics} if diagnostics else {}
+        self._first(self.directory.append, self.directory.log, line | values | found)
         return values
 
-    def _demand_finite(self, culprit: str | None) -> None:
+    def _check_finite(self, culprit: str | None) -> None:
         if culprit is not None:
             raise NonFiniteError(culprit)
 
@@ -248,7 +293,7 @@ class Loop:
 
     def _save(self, number: int) -> None:
         networks = self.trainer.networks()
-        self._demand_finite(first_not_finite({}, networks))
+        self._check_finite(first_not_finite({}, networks))
         self.processes.demand_same(networks)
         state = {
             "trainer": self.trainer.state(),
@@ -267,24 +312,26 @@ class Loop:
         prune(self.directory.path)
 
     def _keep_generator(self, name: str) -> None:
-        """Keep the averaged generator as it is now under a name of its own."""
+        """Save the current EMA generator as the checkpoint `name`."""
         description = self.descriptions["generator_ema"]
         save_generator(self.directory.path, name, self.trainer.ema.module, description)
 
-    def _measure(self, step: Step, events: TensorBoardLogger) -> None:
-        """Measure against the validation split, which alone chooses the best checkpoint.
+    def _select_best(self, step: Step, events: TensorBoardLogger) -> None:
+        """Evaluate on the validation split, and save the generator if it is the best so far.
 
-        The likelihood stage is measured at its end, or all along if the recipe says so; none of
-        its checkpoints can be the best.
+        The likelihood stage is evaluated at its end, or throughout if the recipe says so; its
+        checkpoints are never selected.
         """
-        playing = self.trainer.number > 0
-        if not (playing or self.trainer.learnt or self.trainer.recipe.evaluate_during_likelihood):
+        adversarial = self.trainer.number > 0
+        if not (
+            adversarial or self.trainer.learnt or self.trainer.recipe.evaluate_during_likelihood
+        ):
             return
-        self._demand_finite(first_not_finite({}, self.trainer.networks()))
-        figures = self._first(self._evaluate, step, events)
-        if figures is None or not playing:
+        self._check_finite(first_not_finite({}, self.trainer.networks()))
+        metrics = self._first(self._evaluate, step, events)
+        if metrics is None or not adversarial:
             return
-        selection = figures.get(self.data.domain.selection_metric, float("nan"))
+        selection = metrics.get(self.data.domain.selection_metric, float("nan"))
         if selection < self.best:
             self.best, self.stale = selection, 0
             self._first(self._keep_generator, "best")
@@ -292,19 +339,21 @@ class Loop:
             self.stale += 1
 
     def _evaluate(self, step: Step, events: TensorBoardLogger) -> dict[str, float] | None:
-        """What the domain measures, which is logged; None, after a warning, where it cannot."""
+        """Log and return the metrics of the domain; None, with one warning, if it has none."""
         rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
         valid, evaluate = self.data.split("valid"), self.data.domain.evaluate
         try:
-            figures = evaluate(self._sampler(), valid, rng, self._cache).model
-        except EvaluationSkipped as error:  # no reason not to train
-            if not self._unmeasured:
+            metrics = evaluate(self._sampler(), valid, rng, self._cache).model
+        except EvaluationSkipped as error:
+            if not self._warned_no_metrics:
                 warnings.warn(f"not measured, so no best checkpoint: {error}", stacklevel=2)
-            self._unmeasured = True
+            self._warned_no_metrics = True
             return None
-        self.directory.append(self.directory.metrics, {"step": step.number} | finite_or_none(figures))
-        events.write({f"valid/{name}": value for name, value in figures.items()}, step.number)
-        return {name: float(value) for name, value in figures.items()}
+        self.directory.append(
+            self.directory.metrics, {"step": step.number} | finite_or_none(metrics)
+        )
+        events.write({f"valid/{name}": value for name, value in metrics.items()}, step.number)
+        return {name: float(value) for name, value in metrics.items()}
 
 
 def _due(step: Step, every: int | None) -> bool:

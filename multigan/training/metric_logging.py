@@ -15,7 +15,7 @@ from multigan.runs.directory import RunDirectory
 
 
 class MetricAverager:
-    """Sums tensors on the device and keeps the last of each number."""
+    """Averages tensors on their device; keeps the last value of each number."""
 
     def __init__(self) -> None:
         self._sums: dict[str, Tensor] = {}
@@ -23,7 +23,7 @@ class MetricAverager:
         self._numbers: dict[str, float] = {}
 
     def add(self, values: Mapping[str, Tensor | float]) -> None:
-        """Take in the values of one step."""
+        """Add the values of one step."""
         for name, value in values.items():
             if not isinstance(value, Tensor):
                 self._numbers[name] = value
@@ -34,14 +34,14 @@ class MetricAverager:
                 self._sums[name], self._counts[name] = value.clone(), 1
 
     def read(self) -> dict[str, float]:
-        """Means since the last reading, and the last numbers; starts anew."""
+        """Return means since the last call, and the last numbers; then reset."""
         means = {name: total.item() / self._counts[name] for name, total in self._sums.items()}
         means |= self._numbers
         self.__init__()  # type: ignore[misc]
         return means
 
     def state(self) -> dict[str, Any]:
-        """For a checkpoint between two log lines."""
+        """Return the state for a checkpoint."""
         return {
             "sums": {name: total.cpu() for name, total in self._sums.items()},
             "counts": dict(self._counts),
@@ -49,20 +49,20 @@ class MetricAverager:
         }
 
     def restore(self, state: Mapping[str, Any], device: torch.device) -> None:
-        """Continue where `state()` was taken."""
+        """Restore the result of `state()`."""
         self._sums = {name: total.to(device) for name, total in state["sums"].items()}
         self._counts, self._numbers = dict(state["counts"]), dict(state["numbers"])
 
 
 class TensorBoardLogger:
-    """TensorBoard event files, if asked for."""
+    """Writer of TensorBoard event files; does nothing unless enabled."""
 
-    def __init__(self, run: RunDirectory, wanted: bool, first: int) -> None:
+    def __init__(self, run: RunDirectory, enabled: bool, first_step: int) -> None:
         self._writer = None
-        if wanted:
+        if enabled:
             from torch.utils.tensorboard import SummaryWriter
 
-            self._writer = SummaryWriter(str(run.path), purge_step=first)
+            self._writer = SummaryWriter(str(run.path), purge_step=first_step)
 
     def __enter__(self) -> TensorBoardLogger:
         return self
@@ -72,15 +72,15 @@ class TensorBoardLogger:
             self._writer.close()
 
     def write(self, values: Mapping[str, float], step: int) -> None:
-        """One scalar per value."""
+        """Write one scalar per value."""
         if self._writer is not None:
             for name, value in values.items():
                 self._writer.add_scalar(name, value, step)
 
 
-SHOWN = {
+DISPLAYED = {
     "loss/likelihood": "NLL",
-    "nll/valid": "held out",
+    "nll/valid": "valid NLL",
     "loss/discriminator": "D",
     "loss/generator": "G",
     "logits/gap": "gap",
@@ -90,17 +90,17 @@ QUIET, USUAL, VERBOSE = 0, 1, 2  # how much is shown
 
 
 class ProgressDisplay:
-    """Shows the speed, the time left and the numbers that matter.
+    """Progress bar with speed, remaining time and the main metrics; plain lines without a terminal.
 
-    `show` is QUIET for nothing, VERBOSE for a line whenever new means have been logged.
+    `show` is QUIET for no output, VERBOSE for a line at each log step.
     """
 
     def __init__(self, done: int, total: int, batch_size: int, show: int = USUAL) -> None:
         self._console = Console(stderr=True, quiet=not show, highlight=False, soft_wrap=True)
         self._first, self._number, self._total = done, done, total
         self._batch_size, self._numbers, self._verbose = batch_size, "", show >= VERBOSE
-        self._signs: set[str] = set()
-        self._started = self._spoke = time.monotonic()
+        self._diagnostics: set[str] = set()
+        self._started = self._printed = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=20),
@@ -119,40 +119,40 @@ class ProgressDisplay:
     def __exit__(self, *_: object) -> None:
         self._bar.stop()
 
-    def say(self, text: str) -> None:
-        """One line, above the bar where there is one."""
+    def print_line(self, text: str) -> None:
+        """Print one line, above the bar if there is one."""
         self._console.print(text, markup=False)
 
     def step(self, number: int) -> None:
-        """A step is done."""
+        """Show that a step is done."""
         self._number = number
         if self._console.is_terminal:
             self._bar.update(self._task, completed=number, numbers=self._speed() + self._numbers)
 
     def set_total(self, total: int) -> None:
-        """The run will have another number of steps than was thought."""
+        """Change the total number of steps."""
         self._total = total
         self._bar.update(self._task, total=total)
 
-    def show_diagnostics(self, said: Mapping[str, str]) -> None:
-        """The signs of sickness that stand now, by name; each new one is said in its sentence."""
-        for name in said.keys() - self._signs:
-            self.say(f"step {self._number}: {said[name]}")
-        self._signs = set(said)
+    def show_diagnostics(self, diagnostics: Mapping[str, str]) -> None:
+        """Show the current diagnostics by name, and print the message of each new one."""
+        for name in diagnostics.keys() - self._diagnostics:
+            self.print_line(f"step {self._number}: {diagnostics[name]}")
+        self._diagnostics = set(diagnostics)
 
     def numbers(self, values: Mapping[str, float]) -> None:
-        """New means have been logged."""
+        """Show new values of the log."""
         self._numbers = "".join(
-            f"  {short} {values[name]:.3g}" for name, short in SHOWN.items() if name in values
-        ) + "".join(f"  ! {name}" for name in sorted(self._signs))
+            f"  {short} {values[name]:.3g}" for name, short in DISPLAYED.items() if name in values
+        ) + "".join(f"  ! {name}" for name in sorted(self._diagnostics))
         now = time.monotonic()
         last = self._number >= self._total
-        due = now - self._spoke >= LINE_EVERY_SECONDS or last
+        due = now - self._printed >= LINE_EVERY_SECONDS or last
         if self._verbose or (due and not self._console.is_terminal):
-            self._spoke = now
+            self._printed = now
             left = (self._total - self._number) / max(self._rate, 1e-9)
             speed = f"{self._speed()}  {left:.0f} s left"
-            self.say(f"step {self._number}/{self._total}  {speed}{self._numbers}")
+            self.print_line(f"step {self._number}/{self._total}  {speed}{self._numbers}")
 
     @property
     def _rate(self) -> float:

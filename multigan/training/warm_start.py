@@ -1,4 +1,4 @@
-"""Networks that start from the weights of another run."""
+"""Initialization of networks from the weights of another run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from multigan.core.protocols import SupportsOptionChoices
 from multigan.core.recipe_file import last_recipe_module
 from multigan.core.serialization import from_config
 from multigan.engine.trainer import AdversarialTrainer
@@ -29,16 +30,20 @@ FRESH_DISCRIMINATOR = "discriminator (all of it)"
 
 
 def warm_start(trainer: AdversarialTrainer, source: str) -> dict[str, Any]:
-    """Start G, its average and (from a run) D from other weights; say from where and what is fresh.
+    """Load matching weights of `source` into the generator, its EMA and the discriminator.
 
-    Both come from the run's newest whole checkpoint, so that D has played against this G: the best
-    generator may be of a much earlier step. Raises ValueError if nothing of G fits.
+    Generator and discriminator come from the newest intact checkpoint of a run, so that they were
+    trained together. A weight file or a pretrained name has no discriminator. Returns the source,
+    the checksums of its files, and the names of tensors that keep their fresh initialization.
+    Raises ValueError if no tensor of the generator fits.
     """
     files = _files_of(Path(source))
     own = _choices(trainer.recipe.data.domain)
     unfit = _load(trainer.generator, files[0], own)
     if set(unique_state(trainer.generator)) <= set(unfit):
-        raise ValueError(f"--init-from {source}: nothing of it fits this generator; is it of another?")
+        raise ValueError(
+            f"--init-from {source}: nothing of it fits this generator; use weights of the same network"
+        )
     _load(trainer.ema.module, files[0], own)
     fresh = [f"generator.{name}" for name in unfit]
     if files[1:]:
@@ -47,13 +52,13 @@ def warm_start(trainer: AdversarialTrainer, source: str) -> dict[str, Any]:
     else:
         fresh.insert(0, FRESH_DISCRIMINATOR)  # a warning names the first few
     sums = {str(file.absolute()): sha256(file) for file in files}
-    is_path = Path(source).exists()  # else the name of a ready-made generator
-    place = str(Path(source).absolute()) if is_path else source
-    return {"source": place, "files": sums, "fresh": fresh}
+    is_path = Path(source).exists()  # else a pretrained name
+    origin = str(Path(source).absolute()) if is_path else source
+    return {"source": origin, "files": sums, "fresh": fresh}
 
 
 def _files_of(source: Path) -> list[Path]:
-    """The weight file of G and, where it is a run with a whole checkpoint, that of D beside it."""
+    """Weight files of the generator and, from the checkpoint of a run, of the discriminator."""
     is_run = (source / "recipe.json").is_file()
     whole = latest_intact_checkpoint(source) if is_run else None
     if whole is None:
@@ -62,23 +67,23 @@ def _files_of(source: Path) -> list[Path]:
 
 
 def _load(network: nn.Module, file: Path, own: Choices) -> list[str]:
-    """Load what fits of a weight file; the tensors, and the choices in a table, that stay fresh."""
+    """Load the matching tensors of a file; return the tensors and table rows that stay fresh."""
     description, tensors = read_weights(file)
-    given = _described_choices(description["domain"])
-    tensors, lacking = match_embedding_rows(network, tensors, own, given)
+    stored = _stored_choices(description["domain"])
+    tensors, lacking = match_embedding_rows(network, tensors, own, stored)
     unfit = load_matching(network, tensors)
     return unfit + [f"{table} ({name})" for table, names in lacking.items() for name in names]
 
 
 def _choices(domain: Any) -> Choices:
-    choices: Choices = getattr(domain, "option_choices", dict)()
-    return {wish: tuple(names) for wish, names in choices.items()}
+    choices = domain.option_choices() if isinstance(domain, SupportsOptionChoices) else {}
+    return {option: tuple(names) for option, names in choices.items()}
 
 
-def _described_choices(description: dict[str, Any]) -> Choices:
-    """Those of a domain that a weight file describes; none, if it cannot be rebuilt here."""
+def _stored_choices(description: dict[str, Any]) -> Choices:
+    """Option choices of the domain of a weight file; empty if it cannot be rebuilt."""
     try:
         check_model_memory(description)
         return _choices(from_config(description, last_recipe_module()))
-    except (ValueError, TypeError):  # of a recipe file, or damaged: no row is taken for a choice
+    except (ValueError, TypeError):  # defined in a recipe file, or damaged
         return {}

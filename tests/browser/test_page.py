@@ -1,11 +1,10 @@
-"""The pages in a real browser, from a disk: they play, they slide, they zoom, and say no error."""
+"""Reports in a real browser, from a file: songs play, slides and zoom work, without errors."""
 
 import os
 
 import pytest
 
 from multigan.report.report import page
-from multigan.report.sections import body_of
 from multigan.training import environment
 from tests.html_checks import shown_run
 
@@ -32,17 +31,17 @@ def file(tmp_path_factory):
     """A page with samples of every type."""
     folder = tmp_path_factory.mktemp("page")
     file = folder / "page.html"
-    file.write_text(page("A page", body_of("A page", shown_run(folder / "run"))))
+    file.write_text(page("A page", shown_run(folder / "run")))
     return file
 
 
 @pytest.fixture
 def opened(browser, file):
-    """Opens the page; what it complained of, or asked of others, is looked at in the end."""
+    """Open the page; console messages, errors, dialogs and requests fail the test."""
     complaints = []
 
-    def open_page(size=WIDE, **wishes):
-        tab = browser.new_page(viewport=size, **wishes)
+    def open_page(size=WIDE, **options):
+        tab = browser.new_page(viewport=size, **options)
         tab.on("console", lambda message: complaints.append(message.text))
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.on("dialog", lambda dialog: complaints.append(dialog.message))
@@ -56,7 +55,7 @@ def opened(browser, file):
     for tab in tabs:
         tab.close()
     own = ("file://", "data:")
-    assert [said for said in complaints if not said.startswith(own)] == []
+    assert [entry for entry in complaints if not entry.startswith(own)] == []
 
 
 def until(tab, expression, seconds=20):
@@ -109,7 +108,7 @@ def test_a_track_is_muted_and_the_tempo_changed_while_it_plays(opened):
 def test_a_slider_shows_one_moment_at_a_time(opened):
     tab = opened()
     slides = tab.locator(".slides").first
-    slider = slides.locator(".scrub input")
+    slider = slides.locator(".slider-bar input")
     visible = "box => [...box.querySelectorAll('.slide')].map(slide => !slide.hidden)"
     assert slides.evaluate(visible) == [False, True]
     slider.press("ArrowLeft")
@@ -130,7 +129,7 @@ def test_a_curve_is_read_off_and_zoomed_with_the_keyboard(opened):
     assert plot.locator("canvas").evaluate("canvas => canvas.toDataURL()") != shown
 
 
-def test_every_control_has_a_name_and_every_picture_a_text(opened):
+def test_every_control_has_a_name_and_every_image_a_text(opened):
     tab = opened()
     nameless = """() => [...document.querySelectorAll("input, button, img, canvas[role]")].filter(
         (one) => !(one.getAttribute("aria-label") || one.alt || one.textContent.trim()
@@ -146,8 +145,8 @@ def test_nothing_is_wider_than_the_page(opened, size, scheme):
     tab.wait_for_timeout(100)
     root = "document.documentElement"
     assert tab.evaluate(f"{root}.scrollWidth - {root}.clientWidth") == 0
-    paper = tab.evaluate("getComputedStyle(document.body).backgroundColor")
-    assert (paper == "rgb(255, 255, 255)") == (scheme == "light")
+    background = tab.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (background == "rgb(255, 255, 255)") == (scheme == "light")
 
 
 def test_it_can_be_read_without_scripts(opened):

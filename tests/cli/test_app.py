@@ -64,7 +64,7 @@ def copied(points_run, tmp_path):
         ("train points --tiny --save-every 0", "save_every must be 1 or more; got 0"),
         ("train points --tiny --device quantum", "device 'quantum' is unknown; known: auto"),
         ("train points --tiny --precision fp7", "precision 'fp7' is unknown; known: fp32, bf16"),
-        ("train points --tiny --init-from nowhere", "nowhere is neither a run directory nor a weight"),
+        ("train points --tiny --init-from nowhere", "nowhere is neither a run directory nor a we"),
         ("train pionts --tiny", "recipe 'pionts' is unknown; did you mean points?"),
         ("train ./missing.py", "recipe file missing.py does not exist"),
         ("show pionts", "did you mean points?"),

@@ -164,7 +164,7 @@ def test_a_file_without_a_generator_is_not_walked_in_and_said_to_be_so(copied, c
 
 
 def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
-    monkeypatch.setattr(Loop, "go", lambda self: None)
+    monkeypatch.setattr(Loop, "run", lambda self: None)
     monkeypatch.setattr(train, "_report", lambda run, json: None)
     text = say(f"train points {OFTEN} --init-from run --out again --no-report")
     newest = copied / "checkpoints" / f"step-{STEPS:09d}"
@@ -182,7 +182,8 @@ def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
 
 def test_what_does_not_fit_another_width_is_named(copied, say):
     text = say("train points --tiny --steps 2 --width 9 --init-from run --out wider")
-    assert "--init-from run: what it lacks, or does not fit, is fresh: generator.hidden.0.weight" in text
+    fresh = "what it lacks, or does not fit, is fresh: generator.hidden.0.weight"
+    assert f"--init-from run: {fresh}" in text
     assert "discriminator.last.weight" in text
     assert "generator.last.bias" not in text and "discriminator.last.bias" not in text
 

@@ -35,7 +35,7 @@ def _read_run_description(path: Path) -> None:
     run = RunDirectory(path.parent)
     run_status(run)
     load_data(run.read_config()).split("valid")
-    with mock.patch("multigan.training.launch._go"):  # all but the training itself
+    with mock.patch("multigan.training.launch._run"):  # all but the training itself
         resume(run.path, show=False)
 
 

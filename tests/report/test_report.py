@@ -1,4 +1,4 @@
-"""A page about a run is whole, small, safe to open, and true to the run's files."""
+"""A report is self-contained, small, safe to open, and agrees with the files of the run."""
 
 import base64
 import hashlib
@@ -12,17 +12,18 @@ from PIL import Image
 
 from multigan.core.protocols import Medium
 from multigan.report import report as reporting
-from multigan.report.html_builder import show
+from multigan.report.html_builder import render_medium
 from multigan.report.report import compare, compared, page, report
 from multigan.report.run_summary import RunSummary, subsample
 from multigan.report.sample_media import HISTORY_BYTES, downscale, training_history
-from multigan.report.sections import SECTIONS, body_of
 from multigan.runs.directory import RunDirectory
 from tests.html_checks import EVIL, Elements, png, shown_run, write_lines, written_run
 from tests.run_helpers import edit_json, train_tiny
 
-MOST_BYTES = 5_000_000
-OUR_TAGS = re.findall(
+MAX_BYTES = 5_000_000
+SECTIONS = ("Samples", "During training", "Interpolation between latents", "Curves", "Metrics")
+SECTIONS += ("Training setup", "Command")
+ALLOWED_TAGS = re.findall(
     r"\w+",
     "html head meta title style body main header section footer h1 h2 h3 div p strong ol ul li img "
     "small script noscript figure details summary table thead tbody tr th td dl dt dd pre code",
@@ -39,9 +40,9 @@ def run(tmp_path):
 
 
 def test_nothing_that_a_file_says_becomes_markup(tmp_path):
-    html = page(EVIL, body_of(EVIL, shown_run(tmp_path / "run")))
+    html = page(EVIL, shown_run(tmp_path / "run"))
     elements = Elements(html)
-    assert {name for name, _ in elements.found} <= set(OUR_TAGS)
+    assert {name for name, _ in elements.found} <= set(ALLOWED_TAGS)
     assert "<img src=x" not in html and "</script><b>" not in html
     attributes = {key for _, found in elements.found for key in found}
     assert not [key for key in attributes if key.startswith("on") or key == "style"]
@@ -49,7 +50,7 @@ def test_nothing_that_a_file_says_becomes_markup(tmp_path):
 
 
 def test_its_policy_allows_its_own_script_and_no_connection(tmp_path):
-    elements = Elements(page("title", body_of("title", shown_run(tmp_path / "run"))))
+    elements = Elements(page("title", shown_run(tmp_path / "run")))
     (policy,) = [a["content"] for _, a in elements.found if "http-equiv" in a]
     (script,) = [text for kind, text in elements.scripts if kind is None]
     assert {kind for kind, _ in elements.scripts} == {None, "application/json"}
@@ -66,43 +67,48 @@ def test_it_names_nothing_outside_itself(run):
     assert not re.search(r"https?://", (run / "report.html").read_text())
 
 
-def test_it_says_what_was_trained_and_what_was_wrong(run):
+def test_it_shows_what_was_trained_and_its_diagnoses(run):
     text = text_of(report(run)).text
     assert all(name in text for name in SECTIONS)
     assert "200 steps of 64 samples, in 3 min 20 s" in text
     assert "Collapse (steps 100 to 100, not since): fakes are alike" in text
-    assert "Not drawn:" in text  # it has no checkpoint
+    assert "Not generated:" in text  # it has no checkpoint
     assert "0.25" in text and "0.2 to 0.3" in text
 
 
-def test_a_sign_that_stands_at_the_end_comes_first(run):
-    lines = [{"step": 1, "diagnostics": {"apart": "one"}}, {"step": 2, "health": {"collapse": "two"}}]
+def test_a_current_diagnosis_comes_first(run):
+    lines = [{"step": 1, "diagnostics": {"apart": "one"}}]
+    lines.append({"step": 2, "diagnostics": {"collapse": "two"}})
     write_lines(run / "log.jsonl", lines)
     text = text_of(report(run)).text
     assert text.index("Collapse (steps 2 to the end): two") < text.index("Apart (steps 1 to 1")
 
 
 @pytest.mark.parametrize(
-    ("learnt", "played", "said"),
+    ("pretraining_steps", "steps", "message"),
     [
-        (0, [1, 50, 70, 100], "Healthy: nothing was found in 4 lines of the log. Looked for: al"),
-        (0, [1, 50, 70, 99], "No verdict: the log's 4 lines over 99 steps of the game are too few"),
-        (0, [1, 50, 100], "No verdict: the log's 3 lines over 100 steps"),  # one tells nothing
-        (1000, [1050, 1070, 1099], "No verdict: the log's 3 lines over 99 steps"),
-        (1000, [1050, 1070, 1100], "Healthy: nothing was found in 3 lines"),
-        (1000, [], "No verdict: the log's 0 lines over 0 steps of the game are too few"),
+        (0, [1, 50, 70, 100], "Stable: no warning in 4 lines of the log. Checks: "),
+        (
+            0,
+            [1, 50, 70, 99],
+            "No diagnosis: the log's 4 lines over 99 adversarial steps are too few",
+        ),
+        (0, [1, 50, 100], "No diagnosis: the log's 3 lines over 100 adversarial"),  # one step alone
+        (1000, [1050, 1070, 1099], "No diagnosis: the log's 3 lines over 99 adversarial steps"),
+        (1000, [1050, 1070, 1100], "Stable: no warning in 3 lines"),
+        (1000, [], "No diagnosis: the log's 0 lines over 0 adversarial steps are too few"),
     ],
 )
-def test_a_run_is_healthy_only_if_it_was_long_enough_to_tell(run, learnt, played, said):
-    lines = [{"step": learnt, "seconds": 1.0}] if learnt else []
-    lines += [{"step": step, "seconds": 2.0, "logits/gap": 0.1} for step in played]
+def test_a_run_is_stable_only_if_its_log_is_long_enough(run, pretraining_steps, steps, message):
+    lines = [{"step": pretraining_steps, "seconds": 1.0}] if pretraining_steps else []
+    lines += [{"step": step, "seconds": 2.0, "logits/gap": 0.1} for step in steps]
     write_lines(run / "log.jsonl", lines)
-    assert said in text_of(report(run)).text
+    assert message in text_of(report(run)).text
 
 
-def test_a_run_without_a_log_has_no_verdict(run):
+def test_a_run_without_a_log_has_no_diagnosis(run):
     (run / "log.jsonl").unlink()
-    assert "No verdict: the log's 0 lines" in text_of(report(run)).text
+    assert "No diagnosis: the log's 0 lines" in text_of(report(run)).text
 
 
 def test_the_command_trains_it_again_and_is_safe_to_paste(run):
@@ -147,40 +153,40 @@ def test_links_out_of_the_run_are_not_followed(run, tmp_path):
     assert "my diary" not in report(run).read_text()
 
 
-def test_it_stays_small_whatever_the_pictures(run):
+def test_it_stays_small_for_large_images(run):
     noise = os.urandom(700 * 700)
     for step in range(30):
         (run / "samples" / f"step-{step:09d}.png").write_bytes(png(700, 700, pixels=noise))
-    assert report(run).stat().st_size < MOST_BYTES
+    assert report(run).stat().st_size < MAX_BYTES
     history = training_history(RunDirectory(run), HISTORY_BYTES)
     kept = [len(medium.content) for media in history.values() for medium in media]
     assert len(kept) == 24 and sum(kept) <= HISTORY_BYTES
     assert {0, 200} <= set(history)  # the first and the last moment
 
 
-def test_a_picture_that_is_none_is_said_to_be_none():
+def test_a_damaged_image_is_reported():
     assert b"cannot be shown" in downscale(Medium("image/png", b"\x89PNG" + bytes(100)), 10).content
-    assert "cannot be read" in show(Medium("image/png", b"\x89PNG"), "sample 1")
+    assert "cannot be read" in render_medium(Medium("image/png", b"\x89PNG"), "sample 1")
 
 
-def test_a_huge_picture_is_not_opened(monkeypatch):
+def test_a_huge_image_is_not_opened(monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
     assert b"cannot be shown" in downscale(Medium("image/png", png(8, 8)), 10).content
 
 
-def test_thinning_keeps_both_ends():
+def test_subsampling_keeps_both_ends():
     assert subsample(list(range(10)), 4) == [0, 3, 6, 9] and subsample([1, 2], 4) == [1, 2]
 
 
 def test_training_ends_with_a_page_that_needs_no_data(tmp_path):
     path = train_tiny("points", tmp_path / "run", report=True, save_every=3, sample_every=3).path
     first = text_of(path / "report.html")
-    pictures = [a for name, a in first.found if name == "img"]
-    assert len(pictures) == 1 + 2 + 13  # the samples, two moments, a walk
+    images = [a for name, a in first.found if name == "img"]
+    assert len(images) == 1 + 2 + 13  # the samples, two moments, an interpolation
     description = json.loads((path / "recipe.json").read_text())
     description["recipe"]["data"] = {"component": "points/None", "arguments": {}}
     edit_json(path / "recipe.json", recipe=description["recipe"])
-    assert len([n for n, _ in text_of(report(path)).found if n == "img"]) == len(pictures)
+    assert len([n for n, _ in text_of(report(path)).found if n == "img"]) == len(images)
 
 
 def test_a_page_that_fails_is_a_warning_and_the_training_has_ended_well(tmp_path, monkeypatch):

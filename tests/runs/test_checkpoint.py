@@ -21,7 +21,13 @@ from multigan.runs.checkpoint import (
     save_generator,
     clean_up,
 )
-from multigan.storage.checkpoint_files import (MANIFEST, list_checkpoints, find_corruption, latest_intact_checkpoint, sha256)
+from multigan.storage.checkpoint_files import (
+    MANIFEST,
+    list_checkpoints,
+    find_corruption,
+    latest_intact_checkpoint,
+    sha256,
+)
 from multigan.storage.weights import read_weights
 
 DESCRIPTION = {"domain": {"component": "of the test"}}
@@ -198,5 +204,5 @@ def test_a_damaged_state_is_refused_by_name_whatever_torch_makes_of_it(keep, tmp
     save(tmp_path, 1)
     file = tmp_path / "checkpoints" / "step-000000001" / STATE
     file.write_bytes(file.read_bytes()[:keep])
-    with pytest.raises(ValueError, match=r"train_state\.pt holds more than .* or less"):
+    with pytest.raises(ValueError, match=r"train_state\.pt must hold a dict of tensors"):
         load_training_state(file)

@@ -8,7 +8,15 @@ from pathlib import Path
 import pytest
 
 from multigan.runs import directory
-from multigan.runs.directory import (FORMAT, REQUIRED, RunDirectory, default_out, find_runs, read_jsonl, run_status)
+from multigan.runs.directory import (
+    FORMAT,
+    REQUIRED,
+    RunDirectory,
+    default_out,
+    find_runs,
+    read_jsonl,
+    run_status,
+)
 from multigan.storage.files import write_atomically
 
 EMPTY = {name: kind() for name, kind in REQUIRED.items()}
@@ -29,7 +37,10 @@ def test_a_config_is_read_back_with_its_format(tmp_path):
 
 def test_a_directory_that_is_not_empty_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    for overwrite, text in ((False, "is not empty"), (True, "holds no run; --overwrite replaces runs")):
+    for overwrite, text in (
+        (False, "is not empty"),
+        (True, "holds no run; --overwrite replaces runs"),
+    ):
         with pytest.raises(ValueError, match=text):
             created(tmp_path, overwrite)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
@@ -68,7 +79,9 @@ def kill_at(monkeypatch, number):
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_kill_while_the_directory_is_made_leaves_it_free_or_a_run(overwrite, tmp_path, monkeypatch):
+def test_a_kill_while_the_directory_is_made_leaves_it_free_or_a_run(
+    overwrite, tmp_path, monkeypatch
+):
     for number in range(100):
         run = RunDirectory(tmp_path / str(number))
         if overwrite:
@@ -170,5 +183,7 @@ def test_a_link_in_a_run_is_refused_with_the_fix_and_a_link_to_a_run_is_followed
     RunDirectory(tmp_path / "link").reject_links()
     shutil.move(run.checkpoints, disk)
     run.checkpoints.symlink_to(disk)
-    with pytest.raises(ValueError, match=r"checkpoints must be a file .* got a link .* move the whole run"):
+    with pytest.raises(
+        ValueError, match=r"checkpoints must be a file .* got a link .* move the whole run"
+    ):
         run.reject_links()

@@ -30,19 +30,20 @@ def test_an_interval_below_one_is_refused(name):
         TrainOptions(**{name: 0}).resolved(10)
 
 
-def test_a_resumed_run_keeps_its_flags_but_not_where_it_came_from():
-    kept = TrainOptions(out="x", init_from="y", overwrite=True, seed=4, num_workers=2, log_every=5).to_json()
+def test_a_resumed_run_keeps_its_flags_but_no_paths():
+    flags = TrainOptions(out="x", init_from="y", overwrite=True, seed=4, num_workers=2, log_every=5)
+    kept = flags.to_json()
     assert TrainOptions(**kept) == TrainOptions(num_workers=2, log_every=5)
 
 
-def test_workers_below_zero_are_refused():
-    with pytest.raises(ValueError, match="workers is -1"):
+def test_a_negative_number_of_workers_is_refused():
+    with pytest.raises(ValueError, match="num_workers must be 0 or more; got -1"):
         TrainOptions(num_workers=-1).resolved(10)
 
 
-def test_open_intervals_are_shares_of_each_stage_and_given_ones_hold_in_both():
-    game, likelihood = StageOptions.resolved(TrainOptions(sample_every=7), 160, 4000)
-    assert (game.log_every, game.save_every, game.sample_every) == (1, 16, 7)
+def test_default_intervals_are_fractions_of_each_stage_and_others_hold_in_both():
+    adversarial, likelihood = StageOptions.resolved(TrainOptions(sample_every=7), 160, 4000)
+    assert (adversarial.log_every, adversarial.save_every, adversarial.sample_every) == (1, 16, 7)
     assert (likelihood.log_every, likelihood.save_every, likelihood.sample_every) == (40, 400, 7)
 
 
@@ -61,7 +62,7 @@ def test_the_log_has_the_lines_of_both_stages():
 
 
 @pytest.mark.parametrize("crafted", [[], "log_every", 3, {"device": "cuda"}, {"log_every": "3"}])
-def test_intervals_that_are_none_are_refused_in_one_line(crafted):
+def test_invalid_intervals_are_refused_in_one_line(crafted):
     kept = StageOptions.resolved(TrainOptions(), 9, 0).to_json() | {"likelihood_intervals": crafted}
     with pytest.raises(ValueError, match="log_every"):
         StageOptions.from_json(kept)

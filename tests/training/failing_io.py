@@ -1,4 +1,4 @@
-"""`multigan ARGUMENTS`, in one of several processes; the second one is struck by a signal.
+"""Run `multigan ARGUMENTS` in one of several processes; the second one receives a signal.
 
     python -m tests.training.failing_io SIGNAL STEP train points ...
 
@@ -15,13 +15,13 @@ from multigan.training.loop import Loop
 log = Loop._log
 
 
-def log_and_strike(self, step, watch):
-    values = log(self, step, watch)
+def log_and_kill(self, step, display):
+    values = log(self, step, display)
     if step.number == int(sys.argv[2]) and not self.processes.is_first:
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
     return values
 
 
 if __name__ == "__main__":
-    Loop._log = log_and_strike
+    Loop._log = log_and_kill
     sys.exit(app.main(sys.argv[3:]))

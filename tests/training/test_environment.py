@@ -1,4 +1,4 @@
-"""What `multigan doctor` finds, on installations made here, and what it says if all is not well."""
+"""Requirements, locations and self-tests of `multigan doctor`, on installations made here."""
 
 import json
 from importlib import metadata
@@ -47,12 +47,12 @@ def fields(tmp_path, monkeypatch):
     return {found.name: found for found in packages("fields")}
 
 
-def test_a_package_that_is_here_is_said_with_its_version(fields):
+def test_an_installed_package_is_listed_with_its_version(fields):
     assert fields["torch"] == RequirementStatus("torch", metadata.version("torch"), "", "")
     assert fields["typer"] == RequirementStatus("typer", metadata.version("typer"), "", "shell")
 
 
-def test_a_missing_package_is_said_with_the_line_that_installs_it(fields):
+def test_a_missing_package_is_listed_with_its_install_command(fields):
     get = "pip install 'no-such-package-here>=1.5'"
     assert fields["no-such-package-here"] == RequirementStatus(
         "no-such-package-here", None, get, ""
@@ -61,13 +61,13 @@ def test_a_missing_package_is_said_with_the_line_that_installs_it(fields):
     assert fields["no-such-shell"] == RequirementStatus("no-such-shell", None, get, "shell")
 
 
-def test_a_package_that_is_too_old_is_missing_and_its_version_is_said(fields):
+def test_an_outdated_package_is_missing_and_its_version_is_listed(fields):
     found = fields["numpy"]
     assert found.found is None
     assert found.get == f"pip install 'numpy>=999' (version {metadata.version('numpy')} is here)"
 
 
-def test_what_another_system_or_a_bundle_of_extras_asks_for_is_left_out(fields):
+def test_requirements_of_other_systems_and_of_bundled_extras_are_skipped(fields):
     assert list(fields) == ["torch", "numpy", "no-such-package-here", "typer", "no-such-shell"]
 
 
@@ -100,7 +100,7 @@ def test_a_refusal_becomes_the_line_that_gets_what_is_missing(monkeypatch):
     ]
 
 
-def test_places_are_said_and_none_is_made(tmp_path, monkeypatch):
+def test_locations_are_listed_and_none_is_created(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     found = {place.name: place for place in places()}
@@ -120,7 +120,7 @@ def test_a_self_test_trains_samples_reads_back_and_leaves_nothing(tmp_path, monk
     monkeypatch.chdir(tmp_path)
     outcome = self_test("points")
     assert outcome.passed and outcome.domain == "points" and outcome.seconds > 0
-    assert outcome.said == "20 steps, 3 samples written and read back"
+    assert outcome.message == "20 steps, 3 samples written and read back"
     assert snapshot(tmp_path) == {}
 
 
@@ -130,13 +130,13 @@ def test_a_self_test_fails_where_samples_do_not_come_back(monkeypatch):
 
     monkeypatch.setattr("multigan.points.domain.PointsDomain.read_samples", other)
     outcome = self_test("points")
-    assert not outcome.passed and "not those that were written" in outcome.said
+    assert not outcome.passed and "must equal the samples written" in outcome.message
 
 
 def test_a_domain_that_cannot_read_its_samples_is_tested_all_the_same(monkeypatch):
     monkeypatch.delattr("multigan.points.domain.PointsDomain.read_samples")
     outcome = self_test("points")
-    assert outcome.passed and outcome.said == "20 steps, 3 samples written"
+    assert outcome.passed and outcome.message == "20 steps, 3 samples written"
 
 
 @pytest.mark.slow

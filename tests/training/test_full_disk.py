@@ -17,7 +17,7 @@ from multigan.storage.checkpoint_files import latest_intact_checkpoint
 from multigan.training.loop import Loop
 from tests.run_helpers import STEPS, assert_equal_runs, snapshot
 
-SICK_FROM = 4  # the step at which the disk fails: after the checkpoint of step 2
+FAILS_AT = 4  # the step of the disk failure, after the checkpoint of step 2
 COMMAND = f"train points --tiny --steps {STEPS} --log-every 1 --save-every 2 --sample-every 1000"
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning"),
@@ -25,16 +25,16 @@ pytestmark = [
 ]
 
 
-def when_sick(monkeypatch, fail):
-    """Call `fail` before step SICK_FROM is logged."""
+def when_failing(monkeypatch, fail):
+    """Call `fail` before step FAILS_AT is logged."""
     log = Loop._log
 
-    def log_on_a_sick_disk(self, step, watch):
-        if step.number == SICK_FROM:
+    def log_on_a_failing_disk(self, step, display):
+        if step.number == FAILS_AT:
             fail()
-        return log(self, step, watch)
+        return log(self, step, display)
 
-    monkeypatch.setattr(Loop, "_log", log_on_a_sick_disk)
+    monkeypatch.setattr(Loop, "_log", log_on_a_failing_disk)
 
 
 def refusing(function, number):
@@ -75,7 +75,7 @@ def test_a_write_that_fails_ends_the_run_and_costs_no_checkpoint(
         if owner is io:
             monkeypatch.setattr(pathlib, "io", io)  # through which Path.open goes
 
-    when_sick(monkeypatch, fail)
+    when_failing(monkeypatch, fail)
     said = os.strerror(number)
     assert_ends_and_goes_on(tmp_path / "run", said, monkeypatch, capsys, points_run)
 
@@ -87,7 +87,7 @@ def test_files_that_may_not_grow_end_the_run(limit, tmp_path, monkeypatch, capsy
     def fail():
         resource.setrlimit(resource.RLIMIT_FSIZE, (limit, before[1]))
 
-    when_sick(monkeypatch, fail)
+    when_failing(monkeypatch, fail)
     try:
         status = app.main([*COMMAND.split(), "--out", str(tmp_path / "run")])
     finally:
@@ -119,7 +119,7 @@ def test_a_real_disk_that_is_full_ends_the_run(disk, monkeypatch, capsys, points
             while True:
                 file.write(bytes(512))
 
-    when_sick(monkeypatch, fail)
+    when_failing(monkeypatch, fail)
     run = disk / "run"
     assert app.main([*COMMAND.split(), "--out", str(run)]) == 1
     said = capsys.readouterr().err.splitlines()[-1]

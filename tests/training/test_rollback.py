@@ -1,4 +1,4 @@
-"""A run that meets a value that is not finite goes back, slower, and no more often than it may."""
+"""At a non-finite value a run rolls back, with smaller learning rates, a bounded number of times."""
 
 import json
 from pathlib import Path
@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from multigan.engine import trainer as trainers
-from multigan.engine.optimization import NonFiniteError
+from multigan.engine.optimization import ROLLBACK, NonFiniteError
 from multigan.runs.directory import read_jsonl
 from multigan.training.launch import resume
-from multigan.training.loop import ROLLBACKS, TrainingFailed
+from multigan.training.loop import MAX_ROLLBACKS, TrainingFailed
 from tests.run_helpers import assert_equal_runs, train_tiny
 
 STEPS = 8
@@ -41,13 +41,15 @@ def rates_of(run: Path) -> dict[int, float]:
     return {line["step"]: line["lr/generator"] for line in lines if "lr/generator" in line}
 
 
-def said_in(run: Path) -> list[str]:
+def diagnostics_of(run: Path) -> list[str]:
     return [
-        text for line in read_jsonl(run / "log.jsonl") for text in line.get("diagnostics", {}).values()
+        message
+        for line in read_jsonl(run / "log.jsonl")
+        for message in line.get("diagnostics", {}).values()
     ]
 
 
-def test_a_rollback_goes_on_from_the_last_checkpoint_at_half_the_rate(
+def test_a_rollback_continues_from_the_last_checkpoint_at_half_the_rate(
     points_run, tmp_path, fail_at
 ):
     calm = rates_of(train_tiny("points", tmp_path / "calm", steps=STEPS).path)
@@ -57,7 +59,7 @@ def test_a_rollback_goes_on_from_the_last_checkpoint_at_half_the_rate(
     found = rates_of(run.path)
     assert list(found) == list(range(1, STEPS + 1))
     assert all(found[n] == (calm[n] if n <= 4 else calm[n] / 2) for n in found)
-    assert said_in(run.path) == [
+    assert diagnostics_of(run.path) == [
         "loss/generator was not finite at step 6: back to step 4, at 0.5 of the learning rates "
         "(1 of at most 3 times)"
     ]
@@ -66,16 +68,18 @@ def test_a_rollback_goes_on_from_the_last_checkpoint_at_half_the_rate(
 def test_a_run_that_fails_again_and_again_stops_with_its_checkpoint_intact(tmp_path, fail_at):
     fail_at(5, share=0.0)
     with pytest.raises(
-        TrainingFailed, match=f"step 6: loss/gen.* after {ROLLBACKS} rollbacks; the"
+        TrainingFailed, match=f"step 6: loss/gen.* after {MAX_ROLLBACKS} rollbacks; the"
     ):
         train_tiny("points", tmp_path / "run", steps=STEPS, on_nonfinite="rollback")
-    assert len(said_in(tmp_path / "run")) == ROLLBACKS
+    assert len(diagnostics_of(tmp_path / "run")) == MAX_ROLLBACKS
     assert (tmp_path / "run/checkpoints/step-000000004").is_dir()
 
 
-def test_raising_is_the_default_and_says_what_to_try(tmp_path, fail_at):
+def test_raise_is_the_default_and_its_message_names_a_fix(tmp_path, fail_at):
     fail_at(5)
-    with pytest.raises(TrainingFailed, match=r"loss/generator is not finite, .*--on-nonfinite rollb"):
+    with pytest.raises(
+        TrainingFailed, match=r"loss/generator is not finite, .*--on-nonfinite rollb"
+    ):
         train_tiny("points", tmp_path / "run", steps=STEPS)
     flags = json.loads((tmp_path / "run/recipe.json").read_text())["flags"]
     assert flags["on_nonfinite"] == "raise"
@@ -86,7 +90,7 @@ def test_a_run_that_was_killed_around_a_rollback_equals_one_that_was_not(
     killed_at, tmp_path, fail_at, monkeypatch
 ):
     fail_at(5)
-    straight = train_tiny("points", tmp_path / "straight", steps=STEPS, on_nonfinite="rollback").path
+    straight = train_tiny("points", tmp_path / "straight", steps=STEPS, on_nonfinite=ROLLBACK).path
     with monkeypatch.context() as patch:
         step = trainers.AdversarialTrainer._step
 

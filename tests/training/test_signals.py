@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from multigan.training.signals import Interrupted, SignalHandler
+from multigan.training.loop import Interrupted, SignalHandler
 
 
 @pytest.mark.parametrize("number", SignalHandler.SIGNALS)

@@ -1,4 +1,4 @@
-"""`--init-from`: rows of classes go by name, D plays on against its own G, and what is fresh is said."""
+"""`--init-from`: rows of classes are matched by name, and fresh tensors are reported."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ from tests.run_helpers import STEPS, tiny_recipe
 
 OLD, NEW = ("cat", "dog"), ("ape", "cat", "dog")
 SIZES = {"resolution": 8, "channels": 1}
-PICTURES = {
+IMAGE_DOMAIN = {
     "component": "image/ImageDomain",
     "arguments": {"channels": 3, "height": 16, "width": 16},
 }
@@ -45,8 +45,8 @@ WITH_CLASSES = {
 
 @pytest.fixture
 def begin(tmp_path, monkeypatch):
-    """Begin a run, which trains no step, on pictures in sub-folders that are its classes."""
-    monkeypatch.setattr(Loop, "go", lambda self: self)
+    """Begin a run, which trains no step, on images in sub-folders that are its classes."""
+    monkeypatch.setattr(Loop, "run", lambda self: self)
 
     def on(*classes, **options):
         data = tmp_path / "-".join(classes)
@@ -55,7 +55,8 @@ def begin(tmp_path, monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(drawn.integers(256, size=(16, 16, 3), dtype=np.uint8)).save(path)
         out = tmp_path / f"run-{len(list(tmp_path.glob('run-*')))}"
-        settings = {"width": 4, "resolution": 16, "report": False, "cache_dir": str(tmp_path / "cache")}
+        settings = {"width": 4, "resolution": 16, "report": False}
+        settings["cache_dir"] = str(tmp_path / "cache")
         train("image", tiny=True, out=str(out), data=str(data), show=False, **settings | options)
         return out
 
@@ -79,7 +80,7 @@ def fresh_in(run):
 
 
 @pytest.mark.parametrize("new", [("dog", "zebra"), NEW, ("ant", "bee", "cat", "dog")])
-def test_a_class_keeps_its_row_wherever_it_stands_and_a_new_one_is_said_to_be_fresh(new, begin):
+def test_a_class_keeps_its_row_in_any_order_and_a_new_one_is_reported_as_fresh(new, begin):
     old = begin(*OLD, seed=1)
     lacking = [name for name in new if name not in OLD]
     with pytest.warns(UserWarning, match=rf"fresh: generator\.label \({lacking[0]}\)"):
@@ -155,11 +156,11 @@ def test_only_a_table_that_is_called_like_the_wish_and_is_as_long_goes_by_name()
     "domain",
     [
         {"component": "recipe/Unknown", "arguments": {}},
-        PICTURES,
-        {"component": "image/ImageDomain", "arguments": PICTURES["arguments"] | {"labels": 5}},
+        IMAGE_DOMAIN,
+        {"component": "image/ImageDomain", "arguments": IMAGE_DOMAIN["arguments"] | {"labels": 5}},
         {
             "component": "image/ImageDomain",
-            "arguments": PICTURES["arguments"] | {"labels": ["cat"]},
+            "arguments": IMAGE_DOMAIN["arguments"] | {"labels": ["cat"]},
         },
     ],
 )
@@ -176,7 +177,7 @@ def test_of_a_file_that_does_not_say_which_class_a_row_is_no_row_is_taken(domain
 @pytest.fixture
 def points(points_run, tmp_path, monkeypatch):
     """A copy of a finished run whose best generator is that of an earlier step."""
-    monkeypatch.setattr(Loop, "go", lambda self: self)
+    monkeypatch.setattr(Loop, "run", lambda self: self)
     run = Path(shutil.copytree(points_run, tmp_path / "points"))
     best = run / "checkpoints" / "best"
     shutil.rmtree(best)

@@ -1,10 +1,10 @@
-// Curves over the steps: read off under the pointer or with the arrow keys, zoom by dragging.
+// Curves over the steps: values under the pointer or by arrow keys, zoom by dragging.
 (function () {
   "use strict";
   const PALETTE = 8;
   const HEIGHT = 200; // pixels
-  const ZOOM = 0.6; // of the stretch that is seen, at each press
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+  const ZOOM = 0.6; // of the visible range, at each press
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
   const shown = [];
 
   function button(text, label, act) {
@@ -26,9 +26,9 @@
     return [steps, ...rows];
   }
 
-  const say = (value) => (value == null ? "–" : String(Number(value.toPrecision(4))));
-  const axis = { stroke: () => colour("--quiet"), grid: { stroke: () => colour("--grid"), width: 1 },
-    ticks: { stroke: () => colour("--grid"), width: 1 }, font: "12px system-ui, sans-serif" };
+  const format = (value) => (value == null ? "–" : String(Number(value.toPrecision(4))));
+  const axis = { stroke: () => color("--quiet"), grid: { stroke: () => color("--grid"), width: 1 },
+    ticks: { stroke: () => color("--grid"), width: 1 }, font: "12px system-ui, sans-serif" };
   const tick = (value) => (value == null ? "" : String(Number(value.toPrecision(4))));
 
   function atEnd(plot) { // without a pointer the legend reads the last step
@@ -37,12 +37,12 @@
 
   function options(chart, width, logarithmic) {
     const lines = chart.series.map((one, k) => ({
-      label: one.label, stroke: () => colour(`--s${k % PALETTE}`), width: 1.5, spanGaps: true,
+      label: one.label, stroke: () => color(`--s${k % PALETTE}`), width: 1.5, spanGaps: true,
       dash: k < PALETTE ? [] : [6, 4], points: { show: one.steps.length < 40, size: 4 },
-      value: (_, value) => say(value),
+      value: (_, value) => format(value),
     }));
     return {
-      width, height: HEIGHT, series: [{ label: "step", value: (_, v) => say(v) }, ...lines],
+      width, height: HEIGHT, series: [{ label: "step", value: (_, v) => format(v) }, ...lines],
       scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1 } },
       axes: [{ ...axis, size: 32 }, { ...axis, size: 58, values: (_, all) => all.map(tick) }],
       cursor: { points: { size: 6 } }, legend: { live: true }, hooks: { setLegend: [atEnd] },
@@ -57,13 +57,13 @@
     const title = document.createElement("span");
     const area = document.createElement("div");
     let plot = null;
-    let place = steps.length - 1;
+    let index = steps.length - 1;
     const positive = data.slice(1).every((row) => row.every((v) => v === null || v > 0));
     title.textContent = chart.title;
     area.className = "plot";
     area.tabIndex = 0;
     area.setAttribute("role", "img");
-    const last = chart.series.map((one) => `${one.label} ${say(one.values.at(-1))}`);
+    const last = chart.series.map((one) => `${one.label} ${format(one.values.at(-1))}`);
     area.setAttribute("aria-label", `${chart.title}; at the end: ${last.join(", ")}`);
 
     function draw(logarithmic) {
@@ -74,14 +74,14 @@
     const all = () => plot.setScale("x", { min: steps[0], max: steps.at(-1) });
     function zoom(factor) {
       const { min, max } = plot.scales.x;
-      const middle = Math.min(Math.max(steps[place], min), max);
+      const middle = Math.min(Math.max(steps[index], min), max);
       const half = Math.max(1, ((max - min) * factor) / 2);
       if (half * 2 >= steps.at(-1) - steps[0]) all();
       else plot.setScale("x", { min: middle - half, max: middle + half });
     }
     function read(move) {
-      place = Math.min(Math.max(place + move, 0), steps.length - 1);
-      const left = plot.valToPos(steps[place], "x");
+      index = Math.min(Math.max(index + move, 0), steps.length - 1);
+      const left = plot.valToPos(steps[index], "x");
       plot.setCursor({ left, top: 10 });
     }
     const keys = { ArrowLeft: () => read(-1), ArrowRight: () => read(1), "+": () => zoom(ZOOM),
@@ -111,7 +111,7 @@
     });
   }
 
-  function look() {
+  function drawVisible() {
     for (const box of document.querySelectorAll(".chart")) {
       if (box.dataset.drawn || !box.clientWidth) continue; // one in closed details has no width
       box.dataset.drawn = "yes";
@@ -119,8 +119,8 @@
     }
     shown.forEach((redraw) => redraw());
   }
-  for (const box of document.querySelectorAll("details")) box.addEventListener("toggle", look);
-  window.addEventListener("resize", look);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", look);
-  look();
+  for (const box of document.querySelectorAll("details")) box.addEventListener("toggle", drawVisible);
+  window.addEventListener("resize", drawVisible);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawVisible);
+  drawVisible();
 })();

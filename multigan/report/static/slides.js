@@ -1,4 +1,4 @@
-// Media of which one slide is seen at a time: a slider moves through them.
+// Slides, of which a range input shows one at a time.
 (function () {
   "use strict";
   for (const box of document.querySelectorAll(".slides")) {
@@ -6,8 +6,8 @@
     if (slides.length < 2) continue;
     const bar = document.createElement("div");
     const slider = document.createElement("input");
-    const said = document.createElement("output");
-    bar.className = "scrub";
+    const label = document.createElement("output");
+    bar.className = "slider-bar";
     slider.type = "range";
     slider.min = 0;
     slider.max = slides.length - 1;
@@ -15,12 +15,12 @@
     slider.setAttribute("aria-label", box.dataset.name);
     const show = () => {
       slides.forEach((slide, k) => { slide.hidden = k !== slider.valueAsNumber; });
-      said.textContent = slides[slider.valueAsNumber].dataset.at;
-      slider.setAttribute("aria-valuetext", said.textContent);
+      label.textContent = slides[slider.valueAsNumber].dataset.at;
+      slider.setAttribute("aria-valuetext", label.textContent);
       window.dispatchEvent(new Event("shown"));
     };
     slider.addEventListener("input", show);
-    bar.append(slider, said);
+    bar.append(slider, label);
     box.prepend(bar);
     box.classList.add("live");
     show();

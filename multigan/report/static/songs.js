@@ -1,11 +1,11 @@
-// A song: its piano-roll, which moves while it plays, and what starts, stops and mutes it.
+// A song: its piano-roll, which scrolls while it plays, and controls to start, stop and mute it.
 (function () {
   "use strict";
   const PALETTE = 8;
   const AHEAD = 0.15; // seconds that notes are handed to the sound in advance
   const BEAT = 26; // pixels at least: a longer song moves under the line
   const MARGIN = 4;
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+  const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
   let players = [];
 
   function element(name, values, ...children) {
@@ -42,12 +42,12 @@
       this.button.addEventListener("click", () => (this.playing ? this.pause() : this.play()));
       this.place = range(`place in ${name}, beats`, 0, length, "any", 0);
       this.place.addEventListener("input", () => this.seek(this.place.valueAsNumber));
-      this.said = element("output");
+      this.bar = element("output");
       this.tempo = range(`tempo of ${name}`, 30, 240, 1, Math.round(this.song.tempo_bpm));
       const pace = element("output");
-      const say = () => { pace.textContent = `${this.tempo.value} bpm`; };
-      this.tempo.addEventListener("input", () => { this.restart(); say(); });
-      say();
+      const showTempo = () => { pace.textContent = `${this.tempo.value} bpm`; };
+      this.tempo.addEventListener("input", () => { this.restart(); showTempo(); });
+      showTempo();
       this.canvas = element("canvas");
       this.canvas.setAttribute("role", "img");
       this.canvas.setAttribute("aria-label", `piano-roll of ${name}: ${this.notes.length} notes`);
@@ -55,7 +55,7 @@
       this.song.tracks.forEach((track, k) => tracks.append(this.switchOf(track, k)));
       box.append(
         element("div", { className: "controls" }, this.button,
-          element("label", { className: "place" }, this.place), this.said,
+          element("label", { className: "place" }, this.place), this.bar,
           element("label", {}, "tempo", this.tempo, pace)),
         this.canvas, tracks);
       this.draw();
@@ -165,43 +165,43 @@
       const high = (height - 2 * MARGIN) / (this.high - this.low + 1);
       const x = (beat) => beat * wide - shift;
       const y = (pitch) => MARGIN + (this.high - pitch) * high;
-      pen.fillStyle = colour("--grid");
+      pen.fillStyle = color("--grid");
       song.bar_lines.forEach((line) => pen.fillRect(x(line), 0, 1, height));
       song.tracks.forEach((track, k) => {
-        pen.fillStyle = colour(`--s${k % PALETTE}`);
+        pen.fillStyle = color(`--s${k % PALETTE}`);
         pen.globalAlpha = 0.12;
         track.given.forEach(([from, to]) => pen.fillRect(x(from), 0, (to - from) * wide, height));
       });
       for (const note of this.notes) {
         const sounds = this.playing && note.start <= now && now < note.end;
         pen.globalAlpha = this.muted.has(note.track) ? 0.15 : sounds ? 1 : 0.65;
-        pen.fillStyle = colour(`--s${note.track % PALETTE}`);
+        pen.fillStyle = color(`--s${note.track % PALETTE}`);
         const length = Math.max(2, (note.end - note.start) * wide - 1);
         pen.fillRect(x(note.start), y(note.pitch), length, Math.max(3, high - 1));
       }
       pen.globalAlpha = 1;
-      pen.fillStyle = colour("--ink");
+      pen.fillStyle = color("--text");
       pen.fillRect(x(now), 0, 1.5, height);
       const bar = song.bar_lines.filter((line) => line <= now + 1e-6).length;
       if (document.activeElement !== this.place || this.playing) this.place.value = now;
-      this.said.textContent = `bar ${bar} of ${song.bar_lines.length}`;
-      this.place.setAttribute("aria-valuetext", this.said.textContent);
+      this.bar.textContent = `bar ${bar} of ${song.bar_lines.length}`;
+      this.place.setAttribute("aria-valuetext", this.bar.textContent);
     }
   }
 
-  function meet() { // songs that have come to the page; those that have left it fall silent
+  function attachPlayers() { // players of songs on the page; those of removed songs pause
     players.filter((player) => !player.canvas.isConnected).forEach((player) => player.pause());
     players = players.filter((player) => player.canvas.isConnected);
-    for (const box of document.querySelectorAll(".song:not([data-met])")) {
-      box.dataset.met = "yes";
+    for (const box of document.querySelectorAll(".song:not([data-attached])")) {
+      box.dataset.attached = "yes";
       players.push(new Player(box));
     }
   }
   const redraw = () => players.forEach((player) => player.draw());
-  meet();
+  attachPlayers();
   window.addEventListener("resize", redraw);
-  window.addEventListener("shown", () => { // another slide is shown, perhaps with other songs
-    meet();
+  window.addEventListener("shown", () => { // another slide is visible
+    attachPlayers();
     players.filter((player) => !player.canvas.clientWidth).forEach((player) => player.pause());
     redraw();
   });
