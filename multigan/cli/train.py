@@ -73,12 +73,12 @@ def _report(run: Any, json: bool) -> None:
 def resume(
     run: RunPath,
     steps: Annotated[int | None, typer.Option(help="the new total of steps")] = None,
-    new_horizon: Annotated[
-        bool, typer.Option("--new-horizon", help="stretch the schedules to the new total")
+    extend_schedules: Annotated[
+        bool, typer.Option("--extend-schedules", help="stretch the schedules to the new total")
     ] = False,
     device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")] = None,
     data: Annotated[str | None, typer.Option(help="where the same data lie now")] = None,
-    cache: Annotated[str | None, typer.Option(help="where computed things are kept")] = None,
+    cache_dir: Annotated[str | None, typer.Option(help="folder of cached computations")] = None,
     trust: Trust = None,
     json: Json = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
@@ -87,7 +87,7 @@ def resume(
     """Go on with a run as if it had never stopped."""
     from multigan.training.launch import resume
 
-    wishes: dict[str, Any] = {"steps": steps, "new_horizon": new_horizon, "data": data}
-    wishes["cache"] = cache
+    wishes: dict[str, Any] = {"steps": steps, "extend_schedules": extend_schedules, "data": data}
+    wishes["cache_dir"] = cache_dir
     show = _level(quiet, verbose)
     _report(resume(run, **wishes, device=device, trust=load_trusted_recipe(trust), show=show), json)

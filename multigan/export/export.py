@@ -1,4 +1,4 @@
-"""Export a trained generator: weights, programs and a model card, ready to be uploaded."""
+"""Export of a trained generator for the Hub: weights, programs and a model card."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from multigan.storage.files import write_atomically
 from multigan.storage.loading import load
 from multigan.storage.weights import read_weights
 
-CARD, RECIPE, SHOWN = "README.md", "recipe.json", "samples"
+CARD, RECIPE, PREVIEW = "README.md", "recipe.json", "samples"
 TORCH, ONNX = "generator.pt2", "generator.onnx"
-DRAWN = 16  # samples that the card shows
-UNKNOWN = "unknown"  # a licence that nobody has named
+NUM_SAMPLES = 16  # on the model card
+UNKNOWN = "unknown"  # license
 
 
 class Export(NamedTuple):
-    """What an export wrote: file name -> what it is; and what it could not write: name -> why."""
+    """Result of an export: written files with descriptions, skipped files with reasons."""
 
     folder: Path
     written: dict[str, str]
@@ -41,73 +41,76 @@ def export(
     overwrite: bool = False,
     trust: ModuleType | None = None,
 ) -> Export:
-    """Write a run's best generator (or one weight file) into `out`, in the layout of the Hub.
+    """Write the best generator of a run (or a weight file) to `out`, in the layout of the Hub.
 
-    README.md, generator_ema.safetensors, recipe.json, samples, and as far as the generator allows
-    generator.pt2 and generator.onnx, each of which was run and gives the generator's values to
-    `programs.TOLERANCE`. Nothing outside `out` is written, and no code of the run is executed.
-    Raises ValueError for what is no generator, and for a folder that is not empty unless `force`,
-    which replaces files of the same names.
+    The files are README.md, generator_ema.safetensors, recipe.json and samples, and if possible
+    generator.pt2 and generator.onnx. Each program is verified against the generator, to
+    `programs.TOLERANCE`. No code of the run is executed. Raises ValueError for invalid weights, and
+    for a folder that is not empty unless `overwrite`, which replaces files of the same names.
     """
     source, folder = Path(path), Path(out)
     weights = resolve_weights_file(source)
     sampler = load(weights, trust=trust)
-    description, table = _known(source, weights)
+    config, table = _load_config(source, weights)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
         raise ValueError(f"{folder} is not empty; choose another --out, or --overwrite")
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / GENERATOR_EMA_FILE, weights.read_bytes())
-    written = {GENERATOR_EMA_FILE: "the averaged weights; what multigan reads"}
-    if description is not None:
-        RunDirectory(folder).write_config(redacted_config(description))
-        written[RECIPE] = "every part of the experiment and its arguments"
-    shown = [file.name for file in _preview(sampler, folder)]
-    written |= {name: "samples, seed 0" for name in shown}
+    written = {GENERATOR_EMA_FILE: "the EMA weights, which multigan loads"}
+    if config is not None:
+        RunDirectory(folder).write_config(redacted_config(config))
+        written[RECIPE] = "all components of the experiment and their arguments"
+    previews = [file.name for file in _preview(sampler, folder)]
+    written |= {name: "samples, seed 0" for name in previews}
     made, skipped = _programs(sampler.generator, folder)
     written |= made
-    card = _card(sampler, weights, description, written, shown, license, table)
+    card = _card(sampler, weights, config, written, previews, license, table)
     write_atomically(folder / CARD, markdown(card).encode())
     return Export(folder, written | {CARD: "the model card"}, skipped)
 
 
-def _known(source: Path, weights: Path) -> tuple[dict[str, Any] | None, Mapping[str, Any] | None]:
-    """The description and the evaluation of a run; None for what a weight file alone lacks."""
+def _load_config(
+    source: Path, weights: Path
+) -> tuple[dict[str, Any] | None, Mapping[str, Any] | None]:
+    """Return the config and the evaluation of a run; None for a weight file without a run."""
     if weights.parent == pretrained.pretrained_dir():
-        about = pretrained.pretrained_metadata(weights.stem)
-        return about["recipe"], about["metrics"]
+        metadata = pretrained.pretrained_metadata(weights.stem)
+        return metadata["recipe"], metadata["metrics"]
     if not (source / RECIPE).is_file():
         return None, None
     return RunDirectory(source).read_config(), read_evaluation(source)
 
 
 def _preview(sampler: Sampler, folder: Path) -> list[Path]:
-    """Some samples, in the files of the domain's preview."""
-    return sampler.domain.preview(sampler.sample(DRAWN, seed=0), folder / SHOWN)
+    """Write a preview of NUM_SAMPLES samples; return its files."""
+    return sampler.domain.preview(sampler.sample(NUM_SAMPLES, seed=0), folder / PREVIEW)
 
 
 def _programs(generator: Any, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
-    """Write what the generator can be turned into: names with what they are, or why not."""
+    """Write the programs; return descriptions of those written and reasons for those skipped."""
     written, skipped = {}, {}
-    for name in WRITERS:  # of an export that stood here before
+    for name in WRITERS:  # of an earlier export
         (folder / name).unlink(missing_ok=True)
     try:
         traced = programs.export_program(generator)
     except programs.ExportError as refusal:
-        return {}, {TORCH: str(refusal), ONNX: "it is made of the former"}
+        return {}, {TORCH: str(refusal), ONNX: "it needs the former"}
     count = programs.batch_of(traced)
     batch = "any number of samples" if count is None else f"{count} samples at once"
-    for name, (make, reader) in WRITERS.items():
+    for name, (build, reader) in WRITERS.items():
         try:
-            program = make(generator, traced)
+            program = build(generator, traced)
         except programs.ExportError as refusal:
             skipped[name] = str(refusal)
             continue
-        off = f"{program.difference:.1e} from the generator's values at most"
-        if not program.difference <= programs.TOLERANCE:  # nor for values that are not numbers
-            skipped[name] = f"{reader} gives other samples: {off}"
+        difference = f"{program.difference:.1e} from the generator's values at most"
+        if not program.difference <= programs.TOLERANCE:  # false for NaN
+            skipped[name] = f"{reader} gives other samples: {difference}"
             continue
         write_atomically(folder / name, program.content)
-        written[name] = f"for {reader}, {batch}; checked: {off} (allowed {programs.TOLERANCE:.0e})"
+        written[name] = (
+            f"for {reader}, {batch}; checked: {difference} (allowed {programs.TOLERANCE:.0e})"
+        )
     return written, skipped
 
 
@@ -120,14 +123,14 @@ WRITERS = {
 def _card(
     sampler: Sampler,
     weights: Path,
-    description: dict[str, Any] | None,
+    config: dict[str, Any] | None,
     written: Mapping[str, str],
-    shown: list[str],
+    previews: list[str],
     license: str,
     table: Mapping[str, Any] | None,
 ) -> ModelCard:
-    parts = read_weights(weights)[0]
-    domain = parts["domain"]["component"].partition("/")[0]
+    components = read_weights(weights)[0]
+    domain = components["domain"]["component"].partition("/")[0]
     generator: Any = sampler.generator
     has_programs = not WRITERS.keys().isdisjoint(written)
     inputs = [
@@ -136,23 +139,19 @@ def _card(
         if has_programs
     ]
     return ModelCard(
-        title=f"{domain}: {type(generator).__name__}"
-        if description is None
-        else _title(description),
+        title=f"{domain}: {type(generator).__name__}" if config is None else _title(config),
         domain=domain,
-        generator=parts["generator"]["component"],
+        generator=components["generator"]["component"],
         parameters=sum(p.numel() for p in generator.parameters()),
         license=license,
         hub={} if domain == RECIPE_DOMAIN else domain_table(domain, "HUB"),
-        command="not known"
-        if description is None
-        else train_command(strip_local_paths(description)),
+        command="not known" if config is None else train_command(strip_local_paths(config)),
         inputs=inputs,
         files=list(written.items()),
-        shown=shown,
+        previews=previews,
         table=table,
     )
 
 
-def _title(description: Mapping[str, Any]) -> str:
-    return f"multigan {description['name']}, seed {description['seed']}"
+def _title(config: Mapping[str, Any]) -> str:
+    return f"multigan {config['name']}, seed {config['seed']}"

@@ -1,4 +1,4 @@
-"""A model card: README.md as the Hugging Face Hub shows it, about an exported generator."""
+"""Model card of an exported generator: README.md for the Hugging Face Hub."""
 
 from __future__ import annotations
 
@@ -10,42 +10,42 @@ from typing import Any, NamedTuple
 from multigan.core.results_table import MAX_COLUMNS
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>&~$-])")
-LONGEST = 500  # characters of a name or note
+MAX_LENGTH = 500  # characters of a name or note
 
 
 class ModelCard(NamedTuple):
-    """What a model card says. All texts may be a stranger's: they are escaped here."""
+    """Content of a model card. All texts may be untrusted: `markdown` escapes them."""
 
     title: str
     domain: str
-    generator: str  # its part
+    generator: str  # its component name
     parameters: int
     license: str
-    hub: Mapping[str, str]  # the domain's own words: pipeline_tag
-    command: str  # that made it
+    hub: Mapping[str, str]  # metadata of the domain: pipeline_tag
+    command: str  # that trained it
     inputs: Sequence[tuple[str, str, str]]  # name, shape, type
-    files: Sequence[tuple[str, str]]  # name, what it is
-    shown: Sequence[str]  # files of samples
+    files: Sequence[tuple[str, str]]  # name, description
+    previews: Sequence[str]  # files of samples
     table: Mapping[str, Any] | None  # of evaluation.json
 
 
 def markdown(card: ModelCard) -> str:
-    """The whole file: YAML front matter, then Markdown."""
+    """Return the whole file: YAML front matter, then Markdown."""
     about = (
         f"A generator ({escaped(card.generator)}, {card.parameters:,} parameters) of the domain "
-        f"{escaped(card.domain)}, trained by multigan in an adversarial game."
+        f"{escaped(card.domain)}, trained by multigan."
     )
     parts = [
         _front_matter(card),
         f"# {escaped(card.title)}",
         about,
-        *map(_sample, card.shown),
+        *map(_sample, card.previews),
         "## Use",
         _code("pip install multigan\nmultigan sample . -n 16", "bash"),
         "## Files",
-        _table(("file", "what it is"), card.files),
+        _table(("file", "description"), card.files),
         *_inputs(card.inputs),
-        "## How it was made",
+        "## Training command",
         _code(card.command, "bash"),
         *_results(card.table),
     ]
@@ -53,26 +53,26 @@ def markdown(card: ModelCard) -> str:
 
 
 def escaped(text: Any) -> str:
-    """Text of anybody's as one line of Markdown that shows it and does nothing else."""
-    line = " ".join(printable(text).split())[:LONGEST]
+    """Escape untrusted text as one line of Markdown without markup."""
+    line = " ".join(printable(text).split())[:MAX_LENGTH]
     return SPECIAL.sub(r"\\\1", line)
 
 
 def printable(text: Any) -> str:
-    """The text with a question mark for what is no character to be printed."""
+    """Replace unprintable characters by question marks."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in str(text))
 
 
 def _inputs(inputs: Sequence[tuple[str, str, str]]) -> list[str]:
-    """What the exported programs take; nothing where there are none."""
+    """Section on the inputs of the exported programs; empty without programs."""
     if not inputs:
         return []
-    said = "In this order; B is the number of samples."
-    return ["## Inputs of the exported programs", said, _table(("name", "shape", "type"), inputs)]
+    text = "In this order; B is the number of samples."
+    return ["## Inputs of the exported programs", text, _table(("name", "shape", "type"), inputs)]
 
 
 def _front_matter(card: ModelCard) -> str:
-    """YAML whose values are written as JSON, which is YAML too, so that nothing can break out."""
+    """YAML with JSON values: JSON is valid YAML, and text cannot add keys."""
     values: dict[str, Any] = {
         "license": card.license,
         "library_name": "multigan",
@@ -89,7 +89,7 @@ def _front_matter(card: ModelCard) -> str:
 
 
 def _model_index(card: ModelCard, table: Mapping[str, Any]) -> dict[str, Any]:
-    """The last row of the table, as the Hub lists results."""
+    """The last row of the table, in the Hub's format of results."""
     *_, model = table["rows"].values()
     task = card.hub.get("pipeline_tag", "other")
     metrics = [
@@ -111,16 +111,16 @@ def _printable_tree(tree: Any) -> Any:
 
 
 def _sample(file: str) -> str:
-    """How a page shows a file of samples; a link where it cannot."""
+    """Markdown of a file of samples: an image, a player, or a link."""
     kind = file.rpartition(".")[2]
-    return SHOWN_AS.get(kind, "[{file}]({file})").format(file=file)
+    return MARKDOWN_OF.get(kind, "[{file}]({file})").format(file=file)
 
 
-SHOWN_AS = {"png": "![samples]({file})", "wav": '<audio controls src="{file}"></audio>'}
+MARKDOWN_OF = {"png": "![samples]({file})", "wav": '<audio controls src="{file}"></audio>'}
 
 
 def _code(text: str, language: str = "") -> str:
-    """A block of code, fenced by more backticks than it holds."""
+    """A block of code, fenced by more backticks than it contains."""
     runs = re.findall(r"`+", text)
     fence = "`" * max(3, 1 + max(map(len, runs), default=0))
     lines = "\n".join(printable(line) for line in text.split("\n"))
@@ -133,9 +133,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _results(table: Mapping[str, Any] | None) -> list[str]:
-    """The evaluation: all rows with their floors, many metrics below each other."""
+    """The evaluation with all rows; more than MAX_COLUMNS metrics become table rows."""
     if table is None:
-        return ["It was not evaluated."]
+        return ["No evaluation is available."]
     rows = table["rows"]
     metrics = list(dict.fromkeys(name for row in rows.values() for name in row))
     if len(metrics) > MAX_COLUMNS:

@@ -1,4 +1,4 @@
-"""A trained generator as a program that runs without multigan: one of torch.export's, and ONNX."""
+"""Programs of a trained generator that run without multigan: torch.export and ONNX."""
 
 from __future__ import annotations
 
@@ -14,59 +14,60 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from multigan.core.protocols import Condition, Latent
+from multigan.core.protocols import Condition, Latent, SupportsExampleCondition
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
 
-BATCH, CHECKED = 3, 5  # samples of the example that is traced, and of the check
-TOLERANCE = 1e-4  # between the values of a program and those of the generator
-OUTPUT = "samples"  # the name of what comes out
+TRACE_BATCH, CHECK_BATCH = 3, 5  # samples of the traced example, and of the verification
+TOLERANCE = 1e-4  # of absolute differences between a program and the generator
+OUTPUT = "samples"  # the name of the output
 PACKAGES = ("onnx", "onnxruntime", "onnxscript")  # the extra `onnx`
 
 
-# What exporters say of things that they cannot write: a pattern of theirs -> plain English.
-PLAIN = {
-    r"\.numpy\(\)": "it leaves torch between its layers to compute with numpy",
-    r"data.dependent": "what it computes next depends on the values of its latents",
+# Patterns in errors of exporters -> explanations.
+EXPLANATIONS = {
+    r"\.numpy\(\)": "its forward pass computes with numpy",
+    r"data.dependent": "its control flow depends on the values of its latents",
 }
 
 
 class ExportError(ValueError):
-    """What a generator cannot be turned into, and why, in one line."""
+    """An exporter refuses the generator; the message is one line."""
 
 
 class Inputs(NamedTuple):
-    """What a generator is called with: trees of tensors with leading axis B."""
+    """Arguments of a generator: trees of tensors with leading axis B."""
 
     latent: Latent
     condition: Condition
 
     @property
     def leaves(self) -> dict[str, Tensor]:
-        """The tensors by the names of a program's inputs, in their order."""
+        """Tensors by the names of a program's inputs, in their order."""
         latent = _leaves("latent", self.latent)
         return latent | _leaves("condition", self.condition)
 
 
 class ExportedProgram(NamedTuple):
-    """A written program and how far its values are from the generator's, at most."""
+    """A serialized program and its largest difference from the generator."""
 
     content: bytes
     difference: float
 
 
 def inputs_of(generator: Any, n: int, seed: int = 0) -> Inputs:
-    """Latents of `n` samples, and an example of a condition if the generator takes one."""
-    example = getattr(generator, "example_condition", lambda n: None)
-    return Inputs(generator.sample_latent(n, keyed_rng(seed, "export")), example(n))
+    """Return latents of `n` samples, and an example condition if the generator has one."""
+    conditional = isinstance(generator, SupportsExampleCondition)
+    condition = generator.example_condition(n) if conditional else None
+    return Inputs(generator.sample_latent(n, keyed_rng(seed, "export")), condition)
 
 
 def export_program(generator: nn.Module) -> torch.export.ExportedProgram:
-    """The generator in eval mode as a program, of inputs in the order of `Inputs.leaves`.
+    """Trace the generator in eval mode, with inputs in the order of `Inputs.leaves`.
 
-    The number of samples is left open where the generator allows it. Raises NotExported.
+    The batch axis is dynamic if the generator allows it. Raises ExportError.
     """
-    example = inputs_of(generator, BATCH)
+    example = inputs_of(generator, TRACE_BATCH)
     arguments = tuple(example.leaves.values())
     shapes = tuple({0: torch.export.Dim.AUTO} for _ in arguments)
     with _quiet(), _explained("torch.export"):
@@ -76,68 +77,68 @@ def export_program(generator: nn.Module) -> torch.export.ExportedProgram:
 
 
 def batch_of(program: torch.export.ExportedProgram) -> int | None:
-    """How many samples the program makes at once; None: any number."""
+    """Return the batch size of a program; None for a dynamic one."""
     nodes = {node.name: node for node in program.graph.nodes}
-    size = str(nodes[program.graph_signature.user_inputs[0]].meta["val"].shape[0])  # "s0" if open
+    size = str(nodes[program.graph_signature.user_inputs[0]].meta["val"].shape[0])
     return int(size) if size.isdecimal() else None
 
 
 def torch_program(generator: nn.Module, program: torch.export.ExportedProgram) -> ExportedProgram:
-    """The program as `torch.export.load` reads it, checked. Raises NotExported."""
-    checked = inputs_of(generator, batch_of(program) or CHECKED, seed=1)
+    """Serialize for `torch.export.load`, and verify. Raises ExportError."""
+    inputs = inputs_of(generator, batch_of(program) or CHECK_BATCH, seed=1)
     with _quiet(), _explained("torch.export"):
         content = io.BytesIO()
         torch.export.save(program, content)
         content.seek(0)
         again = torch.export.load(content).module()
         with torch.no_grad():
-            found = again(*checked.leaves.values())
-    return ExportedProgram(content.getvalue(), _difference(generator, checked, found))
+            found = again(*inputs.leaves.values())
+    return ExportedProgram(content.getvalue(), _difference(generator, inputs, found))
 
 
 def onnx_program(generator: nn.Module, program: torch.export.ExportedProgram) -> ExportedProgram:
-    """The program in ONNX, checked with onnxruntime on the CPU. Raises NotExported."""
+    """Convert to ONNX, and verify with onnxruntime on the CPU. Raises ExportError."""
     if missing := [name for name in PACKAGES if find_spec(name) is None]:
         raise ExportError(f"it needs {', '.join(missing)}: pip install 'multigan[onnx]'")
     import onnxruntime
 
-    checked = inputs_of(generator, batch_of(program) or CHECKED, seed=1)
+    inputs = inputs_of(generator, batch_of(program) or CHECK_BATCH, seed=1)
     with _quiet(), _explained("ONNX"):
         table: Any = torch.export.default_decompositions()
         table.update(WITHOUT_ONNX)
-        made = torch.onnx.export(
+        exported = torch.onnx.export(
             program.run_decompositions(table),
             dynamo=True,
             verbose=False,
             external_data=False,
-            input_names=list(checked.leaves),
+            input_names=list(inputs.leaves),
             output_names=[OUTPUT],
         )
-        assert made is not None
-        content = made.model_proto.SerializeToString()
+        assert exported is not None
+        content = exported.model_proto.SerializeToString()
         session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        given = {name: leaf.numpy() for name, leaf in checked.leaves.items()}
-        wanted = {place.name for place in session.get_inputs()}
-        (found,) = session.run(None, {k: v for k, v in given.items() if k in wanted})
-    return ExportedProgram(content, _difference(generator, checked, torch.from_numpy(found)))
+        values = {name: leaf.numpy() for name, leaf in inputs.leaves.items()}
+        used = {argument.name for argument in session.get_inputs()}
+        (found,) = session.run(None, {k: v for k, v in values.items() if k in used})
+    return ExportedProgram(content, _difference(generator, inputs, torch.from_numpy(found)))
 
 
 class _Flat(nn.Module):
-    """The generator with tensors as arguments: programs know no NamedTuples of ours."""
+    """The generator with tensors as arguments: programs have no custom NamedTuples."""
 
     def __init__(self, generator: nn.Module, example: Inputs) -> None:
         super().__init__()
         self.generator, self.example = generator, example
 
     def forward(self, *leaves: Tensor) -> Tensor:
-        """Samples (B, ...) of latents and conditions, leaf by leaf."""
-        left = iter(leaves)
-        latent, condition = (tree_map(lambda _: next(left), tree) for tree in self.example)
+        """Return samples (B, ...) of the leaves of latents and conditions."""
+        remaining = iter(leaves)
+        latent, condition = (tree_map(lambda _: next(remaining), tree) for tree in self.example)
         return self.generator(latent, condition)
 
 
 def _leaves(name: str, tree: Any) -> dict[str, Tensor]:
-    """Leaf by leaf, in the order of `tree_map`, under names such as latent_piece."""
+    """Flatten a tree in the order of `tree_map`, with names such as latent_piece."""
     if tree is None:
         return {}
     if isinstance(tree, Mapping):
@@ -151,17 +152,17 @@ def _leaves(name: str, tree: Any) -> dict[str, Tensor]:
 
 
 def _difference(generator: nn.Module, inputs: Inputs, found: Tensor) -> float:
-    """How far `found` is from what the generator makes, at most; inf for another shape."""
+    """Return the largest absolute difference from the generator; inf for another shape."""
     with torch.no_grad():
-        wanted = generator(*inputs)
-    if found.shape != wanted.shape:
+        expected = generator(*inputs)
+    if found.shape != expected.shape:
         return float("inf")
-    return float((found - wanted).abs().max())
+    return float((found - expected).abs().max())
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Exporters warn of what they lack and do not need here."""
+    """Silence warnings of exporters about optional packages."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -175,34 +176,34 @@ def _quiet() -> Iterator[None]:
 
 @contextmanager
 def _explained(by: str) -> Iterator[None]:
-    """Whatever an exporter refuses a generator with, in one line."""
+    """Turn every exception of an exporter into an ExportError of one line."""
     try:
         yield
-    except Exception as error:  # they raise anything: their reason is said
+    except Exception as error:  # exporters raise arbitrary exceptions
         raise ExportError(f"{by} refuses it: {_reason(error)}") from error
 
 
 def _reason(error: Exception) -> str:
-    """Why, in plain English where it is known; else the first line of the exporter's own words."""
+    """Return an explanation of EXPLANATIONS, else the first line of the exporter's message."""
     lines = [line for line in str(error).splitlines() if line.strip()]
-    said = lines[0].strip() if lines else "it gives no reason"
-    known = [plain for pattern, plain in PLAIN.items() if re.search(pattern, said)]
-    return known[0] if known else f"{type(error).__name__}: {said[:200]}"
+    message = lines[0].strip() if lines else "it gives no reason"
+    known = [text for pattern, text in EXPLANATIONS.items() if re.search(pattern, message)]
+    return known[0] if known else f"{type(error).__name__}: {message[:200]}"
 
 
-def _counted(cumulative: Tensor, place: Tensor, *, right: bool = False, **_: Any) -> Tensor:
-    """torch.searchsorted in rows (..., V): how many entries lie before each place (..., N)."""
-    entries, places = cumulative[..., None, :], place[..., :, None]
-    return (entries <= places if right else entries < places).sum(-1)
+def _searchsorted(cumulative: Tensor, values: Tensor, *, right: bool = False, **_: Any) -> Tensor:
+    """torch.searchsorted in rows (..., V): the number of entries below each value (..., N)."""
+    entries, bounds = cumulative[..., None, :], values[..., :, None]
+    return (entries <= bounds if right else entries < bounds).sum(-1)
 
 
-def _just_below(x: Tensor, towards: Tensor) -> Tensor:
-    """torch.nextafter of positive float32 towards 0, but for a unit or two in the last place."""
+def _nextafter(x: Tensor, towards: Tensor) -> Tensor:
+    """torch.nextafter of positive float32 towards 0, up to two units in the last place."""
     return x * (1 - 2**-23)
 
 
-# What ONNX has no operator for, written with those that it has.
+# Replacements of operators that ONNX lacks.
 WITHOUT_ONNX: dict[Any, Callable[..., Tensor]] = {
-    torch.ops.aten.searchsorted.Tensor: _counted,
-    torch.ops.aten.nextafter.default: _just_below,
+    torch.ops.aten.searchsorted.Tensor: _searchsorted,
+    torch.ops.aten.nextafter.default: _nextafter,
 }

@@ -157,8 +157,8 @@ class Loop:
         )
         if lost := [step for step in expected if step not in found]:
             warnings.warn(
-                f"{self.directory.log} is damaged: {len(lost)} lines are missing, the first at step "
-                f"{lost[0]}; training continues without them",
+                f"{self.directory.log} is damaged: {len(lost)} lines are missing, the first at "
+                f"step {lost[0]}; training continues without them",
                 stacklevel=2,
             )
 

@@ -110,7 +110,7 @@ def test_what_is_not_an_evaluation_is_not_shown(points_run, tmp_path, content):
     run = Path(shutil.copytree(points_run, tmp_path / "run"))
     (run / "evaluation.json").write_text(content)
     export(run, tmp_path / "out")
-    assert "It was not evaluated." in (tmp_path / "out" / CARD).read_text()
+    assert "No evaluation is available." in (tmp_path / "out" / CARD).read_text()
 
 
 def test_a_program_whose_values_are_not_numbers_is_left_out_with_any_that_stood_there(
@@ -180,7 +180,7 @@ class Fixed(Restless):
     """It has made up its mind about the number of samples."""
 
     def forward(self, latent, condition=None):
-        return latent + torch.zeros(programs.BATCH, 2)
+        return latent + torch.zeros(programs.TRACE_BATCH, 2)
 
 
 def test_a_generator_whose_loop_depends_on_its_latents_is_refused_in_one_line():
@@ -202,7 +202,7 @@ def test_a_generator_that_leaves_torch_is_refused_in_plain_english():
 
 def test_a_generator_of_one_number_of_samples_is_exported_with_that_number():
     program = export_program(Fixed())
-    assert programs.batch_of(program) == programs.BATCH
+    assert programs.batch_of(program) == programs.TRACE_BATCH
     assert programs.torch_program(Fixed(), program).difference == 0
 
 

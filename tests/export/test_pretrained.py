@@ -1,4 +1,4 @@
-"""Ready-made generators are found by name wherever a run is, small, and measured as they are."""
+"""Pretrained generators are found by name, small, and evaluated as stored."""
 
 import json
 import shutil
@@ -12,11 +12,10 @@ import torch
 import multigan
 from multigan.cli import app
 from multigan.core.rng import keyed_rng
-from multigan.export import pretrained as export_pretrained
 from multigan.export.pretrained import build_pretrained
 from multigan.storage import pretrained
 from multigan.storage.checkpoint_files import resolve_weights_file
-from multigan.storage.loading import load
+from multigan.storage.loading import load, load_data
 from multigan.storage.pretrained import MOST_BYTES, list_pretrained, pretrained_metadata
 from multigan.storage.weights import read_weights
 from tests.run_helpers import snapshot
@@ -26,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("default")
 
 @pytest.fixture(scope="module")
 def folder(points_run, tmp_path_factory, cache):
-    """A folder with one ready-made generator, made from a tiny run."""
+    """A folder with one pretrained generator, made from a tiny run."""
     folder = tmp_path_factory.mktemp("ready")
     build_pretrained(points_run, "dots", folder=folder, cache=cache)
     return folder
@@ -77,24 +76,24 @@ def test_a_name_that_is_close_is_suggested(say):
         pretrained_metadata("dot")
 
 
-def test_ready_made_generators_are_listed_with_what_made_them(say, folder, monkeypatch, tmp_path):
+def test_pretrained_generators_are_listed_with_their_command(say, folder, monkeypatch, tmp_path):
     words = say("list --ready").split()
     assert words[:3] == ["dots", "0.00", "MB"] and "multigan train points" in " ".join(words)
     monkeypatch.setattr(pretrained, "pretrained_dir", lambda: tmp_path / "none")
     assert "carries no ready-made generators" in say("list --ready")
 
 
-def test_what_is_known_of_it_is_its_recipe_and_the_metrics_of_the_file_itself(folder, cache, say):
+def test_its_metadata_are_its_recipe_and_the_metrics_of_the_stored_file(folder, cache, say):
     known = pretrained_metadata("dots")
     assert known["recipe"]["recipe"]["generator"]["component"] == "points/MLPGenerator"
     assert known["stored"] == "float32" and known["checkpoint"] == "best"
     sampler = load("dots")
-    data = export_pretrained.load_data(known["recipe"]).split("test")
+    data = load_data(known["recipe"]).split("test")
     table = sampler.domain.evaluate(sampler, data, keyed_rng(0, "evaluate"), cache)
     assert known["metrics"]["rows"] == json.loads(table.json())["rows"]
 
 
-def test_an_export_of_a_ready_made_generator_has_its_metrics(say, monkeypatch):
+def test_an_export_of_a_pretrained_generator_has_its_metrics(say, monkeypatch):
     monkeypatch.setattr("multigan.export.export._programs", lambda generator, folder: ({}, {}))
     say("export dots --out out")
     card = Path("out/README.md").read_text()
@@ -103,7 +102,7 @@ def test_an_export_of_a_ready_made_generator_has_its_metrics(say, monkeypatch):
 
 
 def test_half_precision_is_stored_in_16_bits_and_loaded_in_32(points_run, tmp_path):
-    file = build_pretrained(points_run, "half", folder=tmp_path, half=True, measured=False)
+    file = build_pretrained(points_run, "half", folder=tmp_path, half=True, evaluated=False)
     stored = read_weights(file)[1]
     whole = read_weights(resolve_weights_file(points_run))[1]
     state = load(file).generator.state_dict()
@@ -119,17 +118,17 @@ def test_numbers_are_halved_only_where_the_file_would_be_too_large(
     size = resolve_weights_file(points_run).stat().st_size
     for most, stored in ((size, "float32"), (size - 1, "float16")):
         monkeypatch.setattr(pretrained, "MOST_BYTES", most)
-        build_pretrained(points_run, "it", folder=tmp_path, measured=False)
+        build_pretrained(points_run, "it", folder=tmp_path, evaluated=False)
         assert json.loads((tmp_path / "it.json").read_text())["stored"] == stored
     monkeypatch.setattr(pretrained, "MOST_BYTES", 100)
-    with pytest.raises(ValueError, match="bytes; wanted 100 at most"):
-        build_pretrained(points_run, "large", folder=tmp_path, measured=False)
+    with pytest.raises(ValueError, match="must take 100 bytes at most; got"):
+        build_pretrained(points_run, "large", folder=tmp_path, evaluated=False)
     assert not (tmp_path / "large.safetensors").exists()
 
 
 @pytest.mark.parametrize("name", ["../up", "a b", ""])
-def test_a_name_is_a_plain_word(name, points_run, tmp_path):
-    with pytest.raises(ValueError, match="wanted a plain word"):
+def test_a_name_is_an_identifier(name, points_run, tmp_path):
+    with pytest.raises(ValueError, match="must be an identifier; got"):
         build_pretrained(points_run, name, folder=tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""At a non-finite value a run rolls back, with smaller learning rates, a bounded number of times."""
+"""At a non-finite value a run rolls back, with smaller learning rates, a few times at most."""
 
 import json
 from pathlib import Path
