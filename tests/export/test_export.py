@@ -164,7 +164,7 @@ def test_inputs_are_named_after_their_place():
     assert list(Inputs(a, None).leaves) == ["latent"]
 
 
-class Restless(nn.Module):
+class LatentLoop(nn.Module):
     """Its loop depends on its latents."""
 
     def sample_latent(self, n, rng):
@@ -176,28 +176,28 @@ class Restless(nn.Module):
         return latent
 
 
-class Fixed(Restless):
-    """It has made up its mind about the number of samples."""
+class Fixed(LatentLoop):
+    """A generator with a fixed batch size."""
 
     def forward(self, latent, condition=None):
         return latent + torch.zeros(programs.TRACE_BATCH, 2)
 
 
 def test_a_generator_whose_loop_depends_on_its_latents_is_refused_in_one_line():
-    with pytest.raises(ExportError, match=r"torch.export refuses it: what") as refusal:
-        export_program(Restless())
+    with pytest.raises(ExportError, match=r"torch.export refuses it: its control flow") as refusal:
+        export_program(LatentLoop())
     assert "\n" not in str(refusal.value)
 
 
-def test_a_generator_that_leaves_torch_is_refused_in_plain_english():
-    class Numb(Restless):
+def test_a_generator_that_computes_with_numpy_is_refused_with_an_explanation():
+    class UsesNumpy(LatentLoop):
         def forward(self, latent, condition=None):
             return torch.from_numpy(latent.numpy() * 2)
 
-    with pytest.raises(ExportError, match=r"refuses it: it leaves torch between its layers to"):
-        export_program(Numb())
-    with pytest.raises(ExportError, match=r"refuses it: what it computes next depends on the val"):
-        export_program(Restless())
+    with pytest.raises(ExportError, match=r"refuses it: its forward pass computes with"):
+        export_program(UsesNumpy())
+    with pytest.raises(ExportError, match=r"refuses it: its control flow depends on the values"):
+        export_program(LatentLoop())
 
 
 def test_a_generator_of_one_number_of_samples_is_exported_with_that_number():
@@ -208,7 +208,7 @@ def test_a_generator_of_one_number_of_samples_is_exported_with_that_number():
 
 def test_what_cannot_be_exported_is_said_with_what_works(points_run, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Sampler, "sample", lambda self, n, seed: [(0.0, 0.0)] * n)
-    monkeypatch.setattr("multigan.points.models.MLPGenerator.forward", Restless.forward)
+    monkeypatch.setattr("multigan.points.models.MLPGenerator.forward", LatentLoop.forward)
     assert app.main(["export", str(points_run), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
     assert "generator.pt2 is left out: torch.export refuses it" in said
@@ -226,7 +226,7 @@ def test_a_program_that_gives_other_samples_is_not_written(points_run, tmp_path,
 
 
 def test_the_difference_of_a_program_is_the_largest_of_all_values():
-    generator = Restless()
+    generator = LatentLoop()
     inputs = inputs_of(generator, 4)
     off = generator(inputs.latent)
     off[2, 1] += 0.5
