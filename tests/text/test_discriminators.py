@@ -11,9 +11,9 @@ from tests.text.networks import LABELS, LENGTH, VOCABULARY, cnn, given, judge, l
 
 NETWORKS = {
     "one representation": cnn,
-    "many representations": lambda **more: cnn(representations=3, **more),
+    "many representations": lambda **more: cnn(num_representations=3, **more),
     "every position": judge,
-    "the sentence": lambda **more: judge(judges="sentence", **more),
+    "the sentence": lambda **more: judge(level="sentence", **more),
 }
 every_network = pytest.mark.parametrize("name", NETWORKS)
 
@@ -34,15 +34,15 @@ def mean_logits(output):
 
 
 def test_discriminators_have_as_many_parameters_as_the_published_one():
-    published = TextCNN(5000, representations=64, embedding=64, filters=300)
+    published = TextCNN(5000, num_representations=64, embedding=64, filters=300)
     assert sum(p.numel() for p in published.parameters()) == 3_325_601
-    small = TextCNN(2000, representations=8, embedding=64, filters=64)
+    small = TextCNN(2000, num_representations=8, embedding=64, filters=64)
     assert sum(p.numel() for p in small.parameters()) == 292_297
 
 
 @every_network
 def test_a_discriminator_keeps_the_contract(name):
-    d = NETWORKS[name](labels=LABELS)
+    d = NETWORKS[name](num_classes=LABELS)
     assert isinstance(d, Discriminator) and not d.uses_batch_statistics
     shapes = {"many representations": (4, 3), "one representation": (4, 1), "the sentence": (4,)}
     output = d(one_hot(lines(4)), given(4))
@@ -56,7 +56,7 @@ def test_a_discriminator_keeps_the_contract(name):
 @every_network
 @pytest.mark.parametrize("rows", ["one-hot", "relaxed", "both", "fixed"])
 def test_a_slope_at_the_embedding_has_the_norm_of_the_one_at_the_input(name, rows):
-    d = NETWORKS[name](labels=LABELS, fixed_length=rows == "fixed").double()
+    d = NETWORKS[name](num_classes=LABELS, fixed_length=rows == "fixed").double()
     x = relaxed() if rows in ("relaxed", "both", "fixed") else one_hot(lines(4)).double()
     if rows == "both":
         x = torch.cat([x, one_hot(lines(4)).double()])
@@ -74,13 +74,15 @@ def test_a_slope_at_the_embedding_has_the_norm_of_the_one_at_the_input(name, row
 
 @every_network
 def test_a_penalty_reaches_every_weight(name):
-    d = NETWORKS[name](labels=LABELS)
+    d = NETWORKS[name](num_classes=LABELS)
     entry = d.embed(one_hot(lines(8)))
     (slope,) = torch.autograd.grad(
         mean_logits(d.score(entry, given(8))).sum(), entry, create_graph=True
     )
     d.squared_input_norm(slope).sum().backward()
-    weights = {k: p for k, p in d.named_parameters() if p.dim() > 1 and "place" not in k}
+    weights = {
+        k: p for k, p in d.named_parameters() if p.dim() > 1 and "position_embedding" not in k
+    }
     assert [k for k, p in weights.items() if p.grad is None or not p.grad.any()] == []
 
 
@@ -133,7 +135,7 @@ def test_a_position_is_judged_by_what_came_before_and_padding_does_not_count():
 
 
 def test_a_sentence_is_judged_without_its_padding():
-    d = judge(judges="sentence")
+    d = judge(level="sentence")
     x = one_hot(lines(6))
     entry = d.embed(x)
     noise = torch.randn(entry.shape, generator=keyed_rng("noise")) * x[..., PAD, None]
@@ -147,6 +149,6 @@ def test_a_line_shorter_than_the_widest_convolution_is_read():
 
 def test_sizes_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="cannot be cut into 4 representations"):
-        cnn(representations=4)
+        cnn(num_representations=4)
     with pytest.raises(ValueError, match="known: position, sentence"):
-        TextTransformer(VOCABULARY, LENGTH, judges="word")
+        TextTransformer(VOCABULARY, LENGTH, level="word")

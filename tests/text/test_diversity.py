@@ -14,15 +14,15 @@ def test_distinct_counts_different_ngrams_among_all():
 
 
 def test_unique_and_copied_are_shares_of_lines():
-    assert m.unique(LINES) == 3 / 4
-    assert m.copied(LINES, [["a", "b"], ["x"]]) == 2 / 4
-    assert m.copied(LINES, LINES) == 1
+    assert m.unique_fraction(LINES) == 3 / 4
+    assert m.memorized_fraction(LINES, [["a", "b"], ["x"]]) == 2 / 4
+    assert m.memorized_fraction(LINES, LINES) == 1
 
 
 def test_length_distance_is_the_total_variation_of_the_histograms():
-    assert m.length_distance(LINES, LINES[::-1]) == 0
-    assert m.length_distance(LINES, [["a"] * 9]) == 1
-    assert m.length_distance([["a"], ["a", "b"]], [["a"]]) == 0.5
+    assert m.length_total_variation(LINES, LINES[::-1]) == 0
+    assert m.length_total_variation(LINES, [["a"] * 9]) == 1
+    assert m.length_total_variation([["a"], ["a", "b"]], [["a"]]) == 0.5
 
 
 def test_names_of_bleu_figures_say_the_order():
@@ -36,7 +36,12 @@ def test_the_first_lines_are_held_against_the_later_ones_only():
 
 
 @pytest.mark.parametrize(
-    "measure", [m.unique, lambda x: m.copied(x, []), lambda x: m.length_distance(x, x)]
+    "measure",
+    [
+        m.unique_fraction,
+        lambda x: m.memorized_fraction(x, []),
+        lambda x: m.length_total_variation(x, x),
+    ],
 )
 def test_no_lines_are_refused(measure):
     with pytest.raises(ValueError, match="no lines to measure"):

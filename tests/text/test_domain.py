@@ -24,7 +24,7 @@ KINDS = {"word": 500, "bpe": 300, "char": 100}
 
 
 def domain_of(kind, **settings):
-    return tiny_lines(tokenizer=kind, vocabulary=KINDS[kind], length=40, **settings)
+    return tiny_lines(tokenizer=kind, vocabulary_size=KINDS[kind], length=40, **settings)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -74,7 +74,7 @@ def test_a_wish_that_cannot_be_granted_is_refused_in_one_line(wish, complaint):
 
 
 def test_a_class_is_wished_by_its_name_and_drawn_evenly_without_a_wish():
-    data = tiny_lines(labels="mood")
+    data = tiny_lines(class_field="mood")
     seen = []
 
     class Spy(Parrot):
@@ -85,7 +85,7 @@ def test_a_class_is_wished_by_its_name_and_drawn_evenly_without_a_wish():
     sampler = Sampler(data.domain, Spy(data.domain, data.texts))
     sampler.sample(64, label="question")
     sampler.sample(64)
-    assert (seen[0] == data.domain.classes.index("question")).all()
+    assert (seen[0] == data.domain.class_names.index("question")).all()
     assert 16 < int(seen[1].sum()) < 48
     with pytest.raises(ValueError, match="no class 'order'; known: statement, question"):
         sampler.sample(1, label="order")
@@ -169,9 +169,11 @@ def test_the_wishes_are_options_with_a_help():
 
 
 def test_the_domain_carries_its_tokenizer_through_json():
-    domain = tiny_lines(labels="mood").domain
+    domain = tiny_lines(class_field="mood").domain
     again = from_config(json.loads(json.dumps(to_config(domain))))
-    assert again == domain and again.read.encode(["a dog"]) == domain.read.encode(["a dog"])
+    assert again == domain and again.tokenizer_model.encode(
+        ["a dog"]
+    ) == domain.tokenizer_model.encode(["a dog"])
     assert "tokenizer" not in repr(domain)
     with pytest.raises(ValueError, match="length is 1"):
         TextDomain(domain.tokenizer, 1)
@@ -189,4 +191,6 @@ def test_a_seed_gives_the_same_text_in_every_process():
         capture_output=True,
         env=os.environ | {"PYTHONHASHSEED": "1234", "OMP_NUM_THREADS": "1"},
     )
-    assert json.loads(done.stdout) == tiny_sampler(tiny_lines(labels="mood")).sample(70, seed=5)
+    assert json.loads(done.stdout) == tiny_sampler(tiny_lines(class_field="mood")).sample(
+        70, seed=5
+    )

@@ -58,7 +58,7 @@ def test_a_missing_file_is_refused(tmp_path):
 
 
 def test_endless_lines_are_left_out_and_never_held_whole(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LONGEST_BYTES", 10)
+    monkeypatch.setattr(module, "MAX_LINE_BYTES", 10)
     asked = []
     file = written(tmp_path, b"short\n" + b"x" * 1000 + b"\nafter\n" + b"y" * 35)
     read = module._raw_lines
@@ -78,12 +78,12 @@ def test_endless_lines_are_left_out_and_never_held_whole(tmp_path, monkeypatch):
 
 
 def test_a_line_of_just_the_longest_length_is_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "LONGEST_BYTES", 5)
+    monkeypatch.setattr(module, "MAX_LINE_BYTES", 5)
     assert read_lines(written(tmp_path, b"12345\nabc\n12345")) == ["12345", "abc", "12345"]
 
 
 def test_more_lines_than_there_is_room_for_are_cut_with_a_warning(tmp_path, monkeypatch):
-    monkeypatch.setattr(module, "MOST_LINES", 2)
+    monkeypatch.setattr(module, "MAX_LINES", 2)
     with pytest.warns(UserWarning, match="only its first 2 lines"):
         assert read_lines(written(tmp_path, b"a\nb\nc\n")) == ["a", "b"]
 

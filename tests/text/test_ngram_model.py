@@ -18,7 +18,7 @@ def test_tokens_follow_as_often_as_they_were_counted():
 
 
 def test_alpha_is_the_power_of_the_counts():
-    drawn = NgramModel(LINES, 2).sample(4000, keyed_rng(0), longest=5, alpha=2.0)
+    drawn = NgramModel(LINES, 2).sample(4000, keyed_rng(0), longest=5, sharpening=2.0)
     counts = Counter("".join(line) for line in drawn)
     assert counts["ab"] / 4000 == pytest.approx(9 / 10, abs=0.02)
 
@@ -49,4 +49,4 @@ def test_what_cannot_be_counted_is_refused():
     with pytest.raises(ValueError, match="0 lines"):
         NgramModel([], 2)
     with pytest.raises(ValueError, match="alpha is 0"):
-        NgramModel(LINES, 2).sample(1, keyed_rng(0), 3, alpha=0)
+        NgramModel(LINES, 2).sample(1, keyed_rng(0), 3, sharpening=0)

@@ -60,7 +60,7 @@ def test_phrases_are_different_lines_with_labels_that_fit():
     lines = [line for split in SPLITS for line in corpus.lines[split]]
     labels = [label for split in SPLITS for label in corpus.labels[split]]
     assert len(set(lines)) == len(lines) == 600
-    asks = [corpus.classes[label] == "question" for label in labels]
+    asks = [corpus.class_names[label] == "question" for label in labels]
     assert asks == [line.endswith("?") for line in lines]
 
 
@@ -68,7 +68,7 @@ def test_any_labels_are_those_that_the_source_has_or_none(tmp_path):
     assert read_corpus("phrases", "any") is read_corpus("phrases", "mood")
     own = tmp_path / "my.txt"
     own.write_text("".join(f"line {k}\n" for k in range(30)))
-    assert read_corpus(str(own), "any").classes == ()
+    assert read_corpus(str(own), "any").class_names == ()
 
 
 def test_a_folder_keeps_its_test_lines_and_trains_on_what_it_does_not_validate_on(tmp_path):
