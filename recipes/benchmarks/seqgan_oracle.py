@@ -6,8 +6,8 @@
 
 Result, official weights, 20 tokens, seed 0, `--likelihood-steps 3125 --steps 200`, 24 minutes of a
 busy core, NLL_oracle / held-out NLL: lowest NLL_oracle of likelihood 9.04 / 8.25 (20 epochs;
-published MLE: 9.04), lowest held-out NLL 9.67 / 7.60 (4 epochs), after adversarial training 9.48 / 7.61; the
-oracle itself 5.74 / 5.76. The full lengths, RelGAN's size, and 40 tokens: not run.
+published MLE: 9.04), lowest held-out NLL 9.67 / 7.60 (4 epochs), after adversarial training 9.48 /
+7.61; the oracle itself 5.74 / 5.76. The full lengths, RelGAN's size, and 40 tokens: not run.
 """
 
 from multigan.core.recipe import Recipe
@@ -57,7 +57,9 @@ def recipe(
     loss: adversarial loss, a name of multigan.engine.losses.LOSSES
     discriminator_steps: updates of the discriminator for one of the generator
     """
-    protocol = {"embedding": 32, "estimator": "soft", "fixed_length": True}
+    sizes = {"embedding": 32, "width": width, "backbone": backbone}
+    relaxation = {"estimator": "soft", "inverse_temperature": inverse_temperature}
+    heads = {"num_representations": num_representations, "filters": filters}
     return Recipe(
         data=OracleDataset(data, length, oracle_seed, lines),
         generator=TextGenerator(

@@ -2,7 +2,7 @@
 
     python -m tests.benchmarks.bleu [--data ../shared/data/coco]
 
-Without a folder with train.txt and test.txt the lines are sampled from an n-gram model of our phrases.
+Without a folder with train.txt and test.txt the lines are sampled from an n-gram model of phrases.
 Times are CPU seconds of this process, each the median of three. The last line is JSON.
 """
 

@@ -30,9 +30,9 @@ def redrawn(module: torch.nn.Module, scale: float = 0.5) -> Any:
 
 def generator(backbone: str = "lstm", **arguments: Any) -> TextGenerator:
     sizes: dict[str, Any] = {"embedding": 5, "width": 8, "layers": 2, "memory_slots": 2}
-    body = GPT2 if backbone == "hugging_face" else None
+    config = GPT2 if backbone == "hugging_face" else None
     return redrawn(
-        TextGenerator(VOCABULARY, LENGTH, backbone=backbone, body=body, **sizes | arguments)
+        TextGenerator(VOCABULARY, LENGTH, backbone=backbone, hf_config=config, **sizes | arguments)
     )
 
 
@@ -41,7 +41,7 @@ def cnn(**arguments: Any) -> TextCNN:
     return redrawn(TextCNN(VOCABULARY, **sizes | arguments), 0.7)
 
 
-def judge(**arguments: Any) -> TextTransformer:
+def transformer(**arguments: Any) -> TextTransformer:
     sizes = {"width": 6, "layers": 1, "dropout": 0.0}
     return redrawn(TextTransformer(VOCABULARY, LENGTH, **sizes | arguments), 0.7)
 

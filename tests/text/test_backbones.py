@@ -40,24 +40,24 @@ def memory_by_the_book(x, w, memory_slots, heads, scale):
 
     Source: the description in Santoro et al. 2018, section 3.3, with the published code's order.
     """
-    width = w["enter.bias"].shape[0]
+    width = w["input_projection.bias"].shape[0]
     size = width // heads
     memory, found = np.eye(memory_slots, width), []
     for x_t in x:
-        u = x_t @ w["enter.weight"].T + w["enter.bias"]
+        u = x_t @ w["input_projection.weight"].T + w["input_projection.bias"]
         rows = np.concatenate([memory, u[None]])
-        qkv = rows @ w["project.weight"].T
-        qkv = norm(qkv, (w["norm_projected.weight"], w["norm_projected.bias"]))
+        qkv = rows @ w["qkv.weight"].T
+        qkv = norm(qkv, (w["qkv_norm.weight"], w["qkv_norm.bias"]))
         attended = np.zeros_like(rows)
         for head in range(heads):
             part = qkv[:, 3 * size * head : 3 * size * (head + 1)]
             q, k, v = part[:, :size], part[:, size : 2 * size], part[:, 2 * size :]
             attended[:, size * head : size * (head + 1)] = softmax(scale * q @ k.T) @ v
-        one = norm(rows + attended, (w["norm_attended.weight"], w["norm_attended.bias"]))
-        thought = np.maximum(one @ w["think.0.weight"].T + w["think.0.bias"], 0)
-        thought = thought @ w["think.2.weight"].T + w["think.2.bias"]
-        two = norm(one + thought, (w["norm_thought.weight"], w["norm_thought.bias"]))
-        gates = u @ w["gate_input.weight"].T + np.tanh(memory) @ w["gate_memory.weight"].T
+        one = norm(rows + attended, (w["attention_norm.weight"], w["attention_norm.bias"]))
+        thought = np.maximum(one @ w["mlp.0.weight"].T + w["mlp.0.bias"], 0)
+        thought = thought @ w["mlp.2.weight"].T + w["mlp.2.bias"]
+        two = norm(one + thought, (w["mlp_norm.weight"], w["mlp_norm.bias"]))
+        gates = u @ w["input_gates.weight"].T + np.tanh(memory) @ w["memory_gates.weight"].T
         into, keep = gates[:, :width], gates[:, width:]
         memory = sigmoid(into) * np.tanh(two[:-1]) + sigmoid(keep + 1) * memory
         found.append(memory)
@@ -87,11 +87,11 @@ def test_a_transformer_sees_nothing_that_comes_later():
     assert not torch.equal(one[:, 3], other[:, 3]) and not torch.equal(one[:, 4], other[:, 4])
 
 
-def test_unknown_cells_and_unfit_heads_are_refused():
-    with pytest.raises(ValueError, match=f"known: {', '.join(BACKBONES)}"):
+def test_unknown_backbones_and_unfit_heads_are_refused():
+    with pytest.raises(ValueError, match=f"must be one of {', '.join(BACKBONES)}"):
         TextGenerator(10, 5, backbone="gru")
-    with pytest.raises(ValueError, match="needs a body"):
+    with pytest.raises(ValueError, match="hf_config must be"):
         TextGenerator(10, 5, backbone="hugging_face")
     for backbone in ("transformer", "relational"):
-        with pytest.raises(ValueError, match="cannot be shared by 3 heads"):
+        with pytest.raises(ValueError, match="width must be a multiple of heads; got 8 and 3"):
             TextGenerator(10, 5, backbone=backbone, width=8, heads=3)

@@ -1,4 +1,4 @@
-"""The reference rows, against the published and the known ones."""
+"""The baseline rows, against the published and the known ones."""
 
 import json
 
@@ -53,7 +53,7 @@ def test_every_tokenizer_counts_lines_that_come_back(tokenizer, monkeypatch):
 
 
 def test_an_unknown_tokenizer_is_refused():
-    with pytest.raises(ValueError, match="known: word, whitespace, char, bpe"):
+    with pytest.raises(ValueError, match="one of word, whitespace, char, bpe"):
         get_tokenization("words", LINES, 300)
 
 
@@ -69,14 +69,14 @@ def test_rows_are_the_same_on_every_call_and_follow_the_seed(monkeypatch):
 def test_the_verb_prints_a_table_and_one_json_object(capsys, monkeypatch):
     monkeypatch.setattr(commands, "MAX_HYPOTHESES", 220)
     command = domain_command(
-        "reference", import_attribute(COMMANDS["reference"]), load=lambda path: None
+        "baseline-metrics", import_attribute(COMMANDS["baseline-metrics"]), load=lambda path: None
     )
     command.main(["--data", "phrases", "--json"], standalone_mode=False)
     printed = capsys.readouterr().out
     assert "| | real | 2gram | 3gram | 4gram | 3gram alpha 2 | 4gram alpha 2 |" in printed
     assert "seed 0" in printed
     rows = json.loads(printed.splitlines()[-1])
-    figures = {
+    metrics = {
         f"{name}_{k}" for name in ("bleu", "self_bleu", "self_bleu_200") for k in range(2, 6)
     }
     assert all(
@@ -86,7 +86,7 @@ def test_the_verb_prints_a_table_and_one_json_object(capsys, monkeypatch):
     assert rows["real"]["memorized_fraction"] == 1 and rows["3gram"]["memorized_fraction"] < 1
 
 
-def test_a_folder_is_read_whole_and_in_lower_case_if_wished(tmp_path, capsys, monkeypatch):
+def test_a_folder_is_read_whole_and_in_lower_case_if_requested(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(commands, "MAX_HYPOTHESES", 20)
     (tmp_path / "train.txt").write_text("A dog\nA dog\nA cat\n")
     (tmp_path / "test.txt").write_text("a dog\n")

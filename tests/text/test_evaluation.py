@@ -39,7 +39,7 @@ def fresh(data, kept):
     return table_of(tiny_sampler(data), data, kept)
 
 
-def test_the_rows_are_real_lines_their_copy_count_models_and_this_model(fresh, data):
+def test_the_rows_are_real_lines_their_copy_ngram_models_and_the_generator(fresh, data):
     assert list(fresh.rows) == ROWS
     assert data.domain.selection_metric in fresh.model
     counts = [fresh.rows[name]["lines"] for name in ROWS]
@@ -52,7 +52,7 @@ def test_the_rows_are_real_lines_their_copy_count_models_and_this_model(fresh, d
     assert fresh.rows[ROWS[0]]["memorized_fraction"] == 0
 
 
-def test_worse_lines_are_further_away_in_every_figure(fresh):
+def test_worse_lines_are_further_away_in_every_metric(fresh):
     real, copy, three, four, model = fresh.rows.values()
     for figure in ("frechet", "lm_nll", "frontier_integral", "length_total_variation"):
         assert copy[figure] < model[figure] and real[figure] < model[figure], figure
@@ -125,27 +125,29 @@ def test_lines_of_classes_are_drawn_in_the_proportion_of_the_held_out_ones(tmp_p
     data = tiny_lines(class_field="mood")
     held = data.split("valid")
     seen = []
-    draw_lines = evaluation.draw_lines
+    sample_lines = evaluation.sample_lines
 
-    def spy(domain, generator, n, rng, class_field, temperature):
+    def spy(spec, generator, n, rng, class_field, temperature):
         seen.append(class_field)
-        return draw_lines(domain, generator, n, rng, class_field, temperature)
+        return sample_lines(spec, generator, n, rng, class_field, temperature)
 
-    monkeypatch.setattr(evaluation, "draw_lines", spy)
+    monkeypatch.setattr(evaluation, "sample_lines", spy)
     data.domain.evaluate(tiny_sampler(data), held, keyed_rng(0), tmp_path)
     share = held.labels.double().mean()
     assert seen[0].double().mean() == pytest.approx(float(share), abs=0.08)
 
 
-def test_too_few_lines_are_unmeasurable(tmp_path):
+def test_too_few_lines_skip_the_evaluation(tmp_path):
     file = tmp_path / "my.txt"
     file.write_text("".join(f"line {k}\n" for k in range(30)))
     data = tiny_lines(source=str(file))
-    with pytest.raises(EvaluationSkipped, match="6 lines to measure with"):
+    with pytest.raises(
+        EvaluationSkipped, match="20 or more held-out and training lines; got 6 and"
+    ):
         table_of(tiny_sampler(data), data, tmp_path)
 
 
-def test_the_joint_figure_adds_a_ratio_and_a_difference():
+def test_the_selection_score_adds_a_ratio_and_a_difference():
     floor = {"frechet": 0.1, "reverse_lm_nll": 4.0}
     assert selection_score({"frechet": 0.2, "reverse_lm_nll": 4.5}, floor) == pytest.approx(
         math.log(2) + 0.5

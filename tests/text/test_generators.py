@@ -89,11 +89,11 @@ def test_labels_and_controls_change_what_is_drawn():
     greedy = drawn(g, condition=free, top_k=1)
     assert len(greedy.unique(dim=0)) == 1
     assert torch.equal(greedy, drawn(g, condition=free, temperature=1e-6))
-    with pytest.raises(ValueError, match="wanted a condition with a label"):
+    with pytest.raises(ValueError, match="condition must have a label"):
         g(g.sample_latent(2, keyed_rng(0)))
 
 
-def test_beta_follows_the_schedule_and_is_kept():
+def test_the_inverse_temperature_follows_the_schedule_and_is_kept():
     g = generator(inverse_temperature=9.0)
     assert (
         g.inverse_temperature == 1
@@ -157,9 +157,12 @@ def test_the_gradient_of_the_policy_loss_is_that_of_the_expected_cost(logits):
 @pytest.mark.parametrize(
     ("wrong", "answer"),
     [
-        ({"estimator": "exact"}, "known: soft, straight_through, reinforce"),
-        ({"inverse_temperature": 0.0}, "beta is 0.0"),
-        ({"schedule": "steps"}, "known: exponential"),
+        ({"estimator": "exact"}, "one of soft, straight_through, reinforce; got 'exact'"),
+        (
+            {"inverse_temperature": 0.0},
+            "inverse_temperature must be a finite number above 0; got 0.0",
+        ),
+        ({"schedule": "steps"}, "schedule must be one of exponential"),
     ],
 )
 def test_unknown_names_are_refused(wrong, answer):
@@ -171,8 +174,8 @@ def test_a_tied_generator_reads_and_writes_with_one_table():
     g = generator(tie_embeddings=True)
     assert g.to_logits.weight is g.embedding.weight
     assert [
-        name for name, _ in g.named_parameters() if "embedding" in name or "project" in name
-    ] == ["embedding.weight", "project.bias"]
+        name for name, _ in g.named_parameters() if "embedding" in name or "to_logits" in name
+    ] == ["embedding.weight", "to_logits.bias"]
 
 
 CODE = """

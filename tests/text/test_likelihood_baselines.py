@@ -1,4 +1,4 @@
-"""A game is held against all that likelihood can do at the same cost."""
+"""A generator is compared with likelihood training at the same cost."""
 
 import json
 
@@ -34,12 +34,9 @@ def rows(frechet, reverse=(5.0, 5.1)):
 
 
 def test_a_difference_inside_the_noise_is_a_tie():
-    """Variances .0002 and .0002 of two drawings each: a standard error of .0141, twice is .0283."""
+    """Variances .0002 and .0002 of two repeats each: a standard error of .0141, twice is .0283."""
     tied = comparison(rows([0.10, 0.12]), rows([0.125, 0.145]))
-    assert (
-        tied.startswith("frechet tied (-0.0250, noise 0.0283)")
-        and tied.count("tie_embeddings") == 3
-    )
+    assert tied.startswith("frechet tied (-0.0250, noise 0.0283)") and tied.count("tied") == 3
     assert comparison(rows([0.10, 0.12]), rows([0.13, 0.15])).startswith("frechet better (-0.0300")
     assert comparison(rows([0.13, 0.15]), rows([0.10, 0.12])).startswith("frechet worse (+0.0300")
 
@@ -57,7 +54,7 @@ def test_the_control_is_a_copy_that_learnt_on():
     assert all(torch.equal(same.state_dict()[k], v) for k, v in learnt.state_dict().items())
 
 
-def test_the_best_alpha_has_the_lowest_joint_figure(quick, monkeypatch):
+def test_the_best_inverse_temperature_has_the_lowest_selection_score(quick, monkeypatch):
     data = tiny_lines()
     monkeypatch.setattr(
         module, "generator_metrics", lambda *a: {"selection_score": abs(1 / a[-1] - 1.25)}
@@ -65,9 +62,9 @@ def test_the_best_alpha_has_the_lowest_joint_figure(quick, monkeypatch):
     assert best_inverse_temperature(data.domain, None, data.split("valid"), 0, quick) == 1.3
 
 
-def test_the_verb_prints_a_verdict_against_each_baseline(quick, tmp_path, capsys):
+def test_the_verb_prints_a_comparison_with_each_baseline(quick, tmp_path, capsys):
     run = tiny_run(tmp_path / "run")
-    module.compare_likelihood(run, drawings=2, cache=quick)
+    module.compare_likelihood(run, repeats=2, cache=quick)
     said = capsys.readouterr().out
     found = json.loads((run / "baselines.json").read_text())["rows"]
     names = list(found)
@@ -79,9 +76,9 @@ def test_the_verb_prints_a_verdict_against_each_baseline(quick, tmp_path, capsys
 
 def test_what_cannot_be_compared_is_refused(tmp_path):
     run = tiny_run(tmp_path / "run")
-    with pytest.raises(ValueError, match="wanted 2 or more: their spread"):
-        module.compare_likelihood(run, drawings=1)
+    with pytest.raises(ValueError, match="repeats must be 2 or more"):
+        module.compare_likelihood(run, repeats=1)
     for file in (run / "checkpoints" / LIKELIHOOD_CHECKPOINT).iterdir():
         file.unlink()
-    with pytest.raises(ValueError, match="no likelihood stage"):
+    with pytest.raises(ValueError, match="must have a likelihood stage"):
         module.compare_likelihood(run)

@@ -13,7 +13,7 @@ from multigan.text.datasets.seqgan_oracle import (
     OracleDataset,
     OracleDomain,
     heldout_nll,
-    read_weights,
+    read_oracle_weights,
     seeded_weights,
 )
 from multigan.text.models.generator import TextGenerator
@@ -88,7 +88,7 @@ def test_lines_are_the_same_again_and_other_ones_in_each_split():
 
 def test_both_likelihoods_stand_beside_the_floor(tmp_path):
     generator = TextGenerator(VOCABULARY_SIZE, 4, embedding=8, width=8, fixed_length=True)
-    data = OracleDataset(length=4, seed=5, size=5000, name="valid")
+    data = OracleDataset(length=4, seed=5, size=5000, subset="valid")
     table = data.domain.evaluate(Sampler(data.domain, generator), data, keyed_rng(0), tmp_path)
     assert list(table.rows) == ["oracle (floor)", "uniform", "generator"]
     floor, uniform, model = table.rows.values()
@@ -104,7 +104,7 @@ def test_the_held_out_nll_of_uniform_tokens_is_the_logarithm_of_their_number():
     generator = TextGenerator(VOCABULARY_SIZE, 4, embedding=8, width=8, fixed_length=True)
     torch.nn.init.zeros_(generator.to_logits.weight)
     torch.nn.init.zeros_(generator.to_logits.bias)
-    data = OracleDataset(length=4, seed=5, size=5000, name="valid")
+    data = OracleDataset(length=4, seed=5, size=5000, subset="valid")
     assert heldout_nll(generator, data) == pytest.approx(math.log(5000), abs=1e-5)
 
 
@@ -120,13 +120,13 @@ def test_samples_are_lines_of_numbers_that_can_be_read_back(tmp_path):
 
 
 def test_a_folder_without_the_weights_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no oracle: embedding\.npz"):
+    with pytest.raises(ValueError, match=r"must hold the oracle's weights: embedding\.npz"):
         Oracle(str(tmp_path))
     with (tmp_path / "embedding.npz").open("wb") as file:
         np.save(file, np.zeros((3, 2), np.float32))
-    with pytest.raises(ValueError, match="is no array of shape"):
-        read_weights(Path(tmp_path))
-    with pytest.raises(ValueError, match="known: train, valid, test"):
-        OracleDataset(name="all")
-    with pytest.raises(ValueError, match="lines of length 0"):
+    with pytest.raises(ValueError, match="must be an array of shape"):
+        read_oracle_weights(Path(tmp_path))
+    with pytest.raises(ValueError, match="one of train, valid, test"):
+        OracleDataset(subset="all")
+    with pytest.raises(ValueError, match="must be 1 or more; got 10000 and 0"):
         OracleDataset(length=0)

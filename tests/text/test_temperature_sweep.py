@@ -1,4 +1,4 @@
-"""Curves along the temperature, and the verdict on them."""
+"""Curves along the temperature, and their comparison."""
 
 import csv
 
@@ -12,7 +12,7 @@ from multigan.text.analysis.temperature_sweep import (
     SweepPoint,
     comparison,
 )
-from multigan.text.commands import tokenizer
+from multigan.text.commands import export_tokenizer
 from multigan.text.metrics import evaluation, language_model
 from tests.text.tiny import tiny_generator, tiny_lines, tiny_run
 
@@ -32,10 +32,10 @@ BASE = curve(ROW_LIKELIHOOD, [(3.0, 5.0), (4.0, 4.0)])
         ([(3.0, 4.5), (4.0, 4.5)], "curve crosses that of"),
         ([(3.0, 5.02), (4.0, 3.98)], "curve ties with that of"),
         ([(3.5, 4.2), (5.0, 4.0)], "better at 1, worse at 0 and tied"),
-        ([(6.0, 4.0), (7.0, 3.9)], "share no lm"),
+        ([(6.0, 4.0), (7.0, 3.9)], "share no lm_nll"),
     ],
 )
-def test_the_verdict_compares_diversity_at_equal_quality(points, said):
+def test_the_comparison_is_of_diversity_at_equal_quality(points, said):
     assert said in comparison([*BASE, *curve(ROW_GENERATOR, points)], noise=0.05)
 
 
@@ -64,11 +64,12 @@ def quick(monkeypatch, tmp_path):
     return tmp_path / "cache"
 
 
-def test_the_verb_writes_curves_of_both_and_says_who_wins(run, tmp_path, capsys, quick):
+def test_the_verb_writes_curves_of_both_and_compares_them(run, tmp_path, capsys, quick):
     module.temperature_sweep(run, points=2, out=tmp_path, cache=quick)
     said = capsys.readouterr().out
-    assert "this model, best at alpha" in said and "likelihood, best at alpha" in said
-    assert "the model's curve" in said or "the curves share no lm" in said
+    assert "generator, best at inverse temperature" in said
+    assert "likelihood, best at inverse temperature" in said
+    assert "the generator's curve" in said or "the curves share no lm_nll" in said
     assert "sweep.csv" in said
     with (tmp_path / "sweep.csv").open() as stream:
         rows = list(csv.DictReader(stream))
@@ -92,16 +93,16 @@ def test_a_sweep_against_the_model_itself_is_a_tie(quick):
 
 
 def test_what_cannot_be_swept_is_refused(run, tmp_path):
-    with pytest.raises(ValueError, match="wanted 2 or more"):
+    with pytest.raises(ValueError, match="points must be 2 or more; got 1"):
         module.temperature_sweep(run, points=1)
-    with pytest.raises(ValueError, match="upward from above 0"):
+    with pytest.raises(ValueError, match="lowest must be above 0 and below highest"):
         module.temperature_sweep(run, lowest=1.0, highest=0.5)
     with pytest.raises(ValueError, match="neither a run directory"):
         module.temperature_sweep(tmp_path)
 
 
 def test_the_tokenizer_of_a_run_is_written_as_a_folder(run, tmp_path, capsys):
-    tokenizer(run, out=tmp_path / "tokenizer")
+    export_tokenizer(run, out=tmp_path / "tokenizer")
     assert "AutoTokenizer.from_pretrained" in capsys.readouterr().out
     again = tiny_lines(tokenizer=str(tmp_path / "tokenizer"))
     assert again.domain.tokenizer_model.encode(

@@ -56,7 +56,7 @@ def tiny_run(path):
 
 
 class Parrot(torch.nn.Module):
-    """Says lines of a text, one after the other, whatever it is asked; without a likelihood."""
+    """Repeats lines in order, whatever the latent and the condition; without a likelihood."""
 
     def __init__(self, domain, lines):
         super().__init__()
