@@ -41,14 +41,14 @@ QUICK = [
     (image_metrics, "SUBSETS", 2),
     (path_length, "PLACES", 2),
     (path_length, "WALKS", 4),
-    (evaluation, "SAMPLED", 64),
-    (evaluation, "HELD", 64),
-    (language_model, "MOST_STEPS", 2),
+    (evaluation, "MAX_SAMPLES", 64),
+    (evaluation, "MAX_HELD_OUT", 64),
+    (language_model, "MAX_STEPS", 2),
     (mauve, "CLUSTERINGS", 1),
     (temperature_sweep, "REPEATS", 2),
-    (temperature_sweep, "_alphas", lambda *_: (1.0, 1.3)),
-    (likelihood_baselines, "ALPHAS", (1.0, 1.3)),
-    (commands, "HYPOTHESES", 50),
+    (temperature_sweep, "_inverse_temperatures", lambda *_: (1.0, 1.3)),
+    (likelihood_baselines, "INVERSE_TEMPERATURES", (1.0, 1.3)),
+    (commands, "MAX_HYPOTHESES", 50),
 ]
 
 

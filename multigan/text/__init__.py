@@ -1,4 +1,4 @@
-"""The domain of text: lines of at most so many tokens, free, begun by a prompt, or of a class.
+"""The text domain: lines of tokens, unconditional, continued from a prompt, or of a class.
 
 Importing it imports no torch.
 """
@@ -13,20 +13,20 @@ if TYPE_CHECKING:
     from multigan.core.protocols import Sampler
 
 COMPONENTS = {
+    "OracleDataset": "multigan.text.datasets.seqgan_oracle:OracleDataset",
     "OracleDomain": "multigan.text.datasets.seqgan_oracle:OracleDomain",
-    "OracleLines": "multigan.text.datasets.seqgan_oracle:OracleDataset",
     "TextCNN": "multigan.text.models.cnn_discriminator:TextCNN",
     "TextDomain": "multigan.text.domain:TextDomain",
     "TextGenerator": "multigan.text.models.generator:TextGenerator",
-    "TextLines": "multigan.text.datasets.text_lines:TextLineDataset",
+    "TextLineDataset": "multigan.text.datasets.text_lines:TextLineDataset",
     "TextTransformer": "multigan.text.models.transformer_discriminator:TextTransformer",
 }
 
 COMMANDS = {
-    "baselines": "multigan.text.analysis.likelihood_baselines:baselines",
-    "reference": "multigan.text.commands:reference",
-    "sweep": "multigan.text.analysis.temperature_sweep:sweep",
-    "tokenizer": "multigan.text.commands:tokenizer",
+    "baseline-metrics": "multigan.text.commands:baseline_metrics",
+    "compare-likelihood": "multigan.text.analysis.likelihood_baselines:compare_likelihood",
+    "export-tokenizer": "multigan.text.commands:export_tokenizer",
+    "temperature-sweep": "multigan.text.analysis.temperature_sweep:temperature_sweep",
 }
 
 REQUIREMENTS = {
@@ -39,7 +39,7 @@ HUB = {"pipeline_tag": "text-generation"}
 def load(path: str | Path) -> Sampler:
     """Load a trained text generator: a run directory or a safetensors file.
 
-    Raises ValueError if `path` holds no generator of text.
+    Raises ValueError if `path` holds no text generator.
     """
     from multigan.storage.loading import load as load_sampler
 

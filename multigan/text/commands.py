@@ -1,4 +1,4 @@
-"""The text commands: baseline metrics and exporting a tokenizer."""
+"""Text commands: metrics of baselines, and export of a tokenizer."""
 
 from __future__ import annotations
 
@@ -14,27 +14,12 @@ from multigan.storage.weights import read_weights
 from multigan.text.datasets.sources import read_corpus, read_folder_files
 from multigan.text.metrics import bleu, diversity
 from multigan.text.metrics.ngram_model import NgramModel
-from multigan.text.tokenization.tokenizer import save_folder, tokenizer_of, train_tokenizer
+from multigan.text.tokenization.tokenizer import load_tokenizer, save_folder, train_tokenizer
 from multigan.text.tokenization.words import SPLITTERS, split_words
 
-
-def tokenizer(run: Path, *, out: Path | None = None) -> None:
-    """Write the tokenizer of a run or weight file as a Hugging Face folder.
-
-    out: the folder to write to; RUN/tokenizer if not given
-    """
-    folder = out or (run / "tokenizer" if run.is_dir() else Path("tokenizer"))
-    domain = read_weights(resolve_weights_file(run))[0]["domain"]
-    if not domain["component"].startswith("text/"):
-        raise ValueError(f"{run} holds a generator of {domain['part']}, which has no tokenizer")
-    arguments = domain["arguments"]
-    save_folder(arguments["tokenizer"], folder, arguments["length"])
-    print(f"{folder}: load it with transformers.AutoTokenizer.from_pretrained({str(folder)!r})")
-
-
-HYPOTHESES = 10_000  # lines in a row
-FIRST = 200  # hypotheses of the Self-BLEU of many papers
-# Name -> order, and the power of the counts that the next token is drawn by.
+MAX_HYPOTHESES = 10_000  # lines in a row
+SELF_BLEU_SUBSET = 200  # hypotheses of the Self-BLEU of many papers
+# Name -> order and sharpening, the power of the counts in the sampling of the next token.
 NGRAM_BASELINES = {
     "2gram": (2, 1.0),
     "3gram": (3, 1.0),
@@ -44,71 +29,85 @@ NGRAM_BASELINES = {
 }
 
 
+def export_tokenizer(run: Path, *, out: Path | None = None) -> None:
+    """Write the tokenizer of a run or weight file as a Hugging Face folder.
+
+    out: the folder to write to; RUN/tokenizer if not given
+    """
+    folder = out or (run / "tokenizer" if run.is_dir() else Path("tokenizer"))
+    domain = read_weights(resolve_weights_file(run))[0]["domain"]
+    if not domain["component"].startswith("text/"):
+        raise ValueError(f"{run} must hold a text generator; got one of {domain['component']}")
+    arguments = domain["arguments"]
+    save_folder(arguments["tokenizer"], folder, arguments["length"])
+    print(f"{folder}: load it with transformers.AutoTokenizer.from_pretrained({str(folder)!r})")
+
+
 class Tokenization(NamedTuple):
-    """Between lines and the tokens that are counted."""
+    """A pair of functions between lines and the tokens of n-gram models."""
 
-    apart: Callable[[str], list]
-    together: Callable[[list], str]
+    tokenize: Callable[[str], list]
+    detokenize: Callable[[list], str]
 
 
-def reference(
+def baseline_metrics(
     *,
     data: str,
     tokenizer: str = "word",
-    vocabulary: int = 2000,
+    vocabulary_size: int = 2000,
     lowercase: bool = False,
     seed: int = 0,
     json: bool = False,
 ) -> None:
-    """Print what every metric says of real lines and of count models, against the test lines.
+    """Print the metrics of real lines and of n-gram models against the test lines.
 
     data: a folder with train.txt and test.txt, a file with a sentence on each line, or speeches
-    tokenizer: what the models count: word, whitespace, char or bpe
-    vocabulary: tokens of bpe
-    lowercase: put all lines in lower case first
-    seed: of the lines that the models draw
+    tokenizer: the tokens of the n-gram models: word, whitespace, char or bpe
+    vocabulary_size: tokens of bpe
+    lowercase: convert all lines to lower case first
+    seed: of the lines that the models sample
     json: also print, as the last line, one JSON object: row -> metric -> value
     """
     train, test = _read(data)
     if lowercase:
         train, test = ([line.lower() for line in side] for side in (train, test))
-    rows = reference_rows(train, test, tokenizer, vocabulary, seed)
+    rows = baseline_rows(train, test, tokenizer, vocabulary_size, seed)
     print(_table(rows, len(test), tokenizer, seed).markdown())
     if json:
         print(dumps({name: finite_or_none(row) for name, row in rows.items()}))
 
 
-def reference_rows(
-    train: Sequence[str], test: Sequence[str], tokenizer: str, vocabulary: int, seed: int
+def baseline_rows(
+    train: Sequence[str], test: Sequence[str], tokenizer: str, vocabulary_size: int, seed: int
 ) -> dict[str, dict[str, float]]:
-    """Row -> metric -> value of at most HYPOTHESES lines a row; the same on every call.
+    """Row -> metric -> value of at most MAX_HYPOTHESES lines a row; deterministic.
 
     Raises ValueError for an unknown tokenizer.
     """
-    cut = get_tokenization(tokenizer, train, vocabulary)
+    tokenization = get_tokenization(tokenizer, train, vocabulary_size)
     words_of = SPLITTERS.get(tokenizer, split_words)
-    known, references = ([words_of(line) for line in side] for side in (train, test))
-    counted = [cut.apart(line) for line in train]
-    longest = max(len(line) for line in counted)
-    rows = {"real": _measure(known[:HYPOTHESES], references, known)}
-    for name, (order, alpha) in NGRAM_BASELINES.items():
+    train_words, references = ([words_of(line) for line in side] for side in (train, test))
+    tokens = [tokenization.tokenize(line) for line in train]
+    max_length = max(len(line) for line in tokens)
+    rows = {"real": _compute_metrics(train_words[:MAX_HYPOTHESES], references, train_words)}
+    for name, (order, sharpening) in NGRAM_BASELINES.items():
         rng = keyed_rng(seed, "text reference", name)
-        drawn = NgramModel(counted, order).sample(HYPOTHESES, rng, longest, alpha)
-        lines = [words_of(cut.together(line)) for line in drawn]
-        rows[name] = _measure(lines, references, known)
+        samples = NgramModel(tokens, order).sample(MAX_HYPOTHESES, rng, max_length, sharpening)
+        lines = [words_of(tokenization.detokenize(line)) for line in samples]
+        rows[name] = _compute_metrics(lines, references, train_words)
     return rows
 
 
-def get_tokenization(name: str, train: Sequence[str], vocabulary: int) -> Tokenization:
-    """The tokens to count. Raises ValueError, listing the known ones, for another name."""
+def get_tokenization(name: str, train: Sequence[str], vocabulary_size: int) -> Tokenization:
+    """Get a tokenization by name. Raises ValueError, listing the known ones, for another name."""
     if name in SPLITTERS:
         return Tokenization(SPLITTERS[name], " ".join)
     if name == "char":
         return Tokenization(list, "".join)
     if name == "bpe":
-        read = tokenizer_of(train_tokenizer(train, "bpe", vocabulary))
-        return Tokenization(lambda line: read.encode([line])[0], read.decode)
-    raise ValueError(f"unknown tokenizer {name!r}; known: {', '.join(SPLITTERS)}, char, bpe")
+        tokenizer = load_tokenizer(train_tokenizer(train, "bpe", vocabulary_size))
+        return Tokenization(lambda line: tokenizer.encode([line])[0], tokenizer.decode)
+    raise ValueError(f"tokenizer must be one of {', '.join(SPLITTERS)}, char, bpe; got {name!r}")
 
 
 def _read(data: str) -> tuple[list[str], list[str]]:
@@ -119,25 +118,25 @@ def _read(data: str) -> tuple[list[str], list[str]]:
     return corpus.lines["train"], corpus.lines["test"]
 
 
-def _measure(
+def _compute_metrics(
     lines: Sequence[diversity.Words],
     references: Sequence[diversity.Words],
     train: Sequence[diversity.Words],
 ) -> dict[str, float]:
-    """Every figure of a row."""
+    """The metrics of a row."""
     of_first = {}
-    if len(lines) > FIRST:
-        scores = diversity.self_bleu_of_first(lines, FIRST)
-        of_first = diversity.bleu_metrics(f"self_bleu_{FIRST}", scores)
+    if len(lines) > SELF_BLEU_SUBSET:
+        scores = diversity.self_bleu_of_first(lines, SELF_BLEU_SUBSET)
+        of_first = diversity.bleu_metrics(f"self_bleu_{SELF_BLEU_SUBSET}", scores)
     return {
         "lines": float(len(lines)),
         **diversity.bleu_metrics("bleu", bleu.bleu(lines, references)),
         **diversity.bleu_metrics("self_bleu", bleu.self_bleu(lines)),
         **of_first,
         "distinct_2": diversity.distinct(lines, 2),
-        "unique": diversity.unique(lines),
-        "copied": diversity.copied(lines, train),
-        "length_distance": diversity.length_distance(lines, references),
+        "unique_fraction": diversity.unique_fraction(lines),
+        "memorized_fraction": diversity.memorized_fraction(lines, train),
+        "length_total_variation": diversity.length_total_variation(lines, references),
         "mean_words": sum(len(line) for line in lines) / len(lines),
     }
 
@@ -145,19 +144,19 @@ def _measure(
 def _table(
     rows: Mapping[str, Mapping[str, float]], references: int, tokenizer: str, seed: int
 ) -> ResultsTable:
-    """The rows as columns, which fits a terminal, with what they are made of."""
-    turned = {metric: {name: row[metric] for name, row in rows.items()} for metric in rows["real"]}
+    """The rows as columns, which fit a terminal, with notes."""
+    columns = {metric: {name: row[metric] for name, row in rows.items()} for metric in rows["real"]}
+    words = tokenizer if tokenizer in SPLITTERS else "word"
     return ResultsTable(
-        turned,
+        columns,
         (
             f"bleu: against all {references:,} test lines, method1 smoothing, mean over the lines; "
             "it grows with the number of references",
-            f"real: training lines, which is also what copying them scores; words cut by: "
-            f"{tokenizer if tokenizer in SPLITTERS else 'word'}",
-            f"ngram: unsmoothed counts of {tokenizer} tokens, the next one drawn in proportion to "
-            f"count^alpha, seed {seed}; alpha is 1 where none is named",
-            f"self_bleu: each line against all the others; self_bleu_{FIRST}: the first {FIRST} "
-            "lines against the rest, as most papers have it; its noise is about .01 at order 2 and "
-            ".03 at order 5",
+            "real: training lines, so also the score of copying them; words split by: " + words,
+            f"ngram: unsmoothed counts of {tokenizer} tokens, the next one sampled in proportion "
+            f"to count^alpha, seed {seed}; alpha is 1 unless named",
+            "self_bleu: each line against all the others; "
+            f"self_bleu_{SELF_BLEU_SUBSET}: the first {SELF_BLEU_SUBSET} lines against the rest, "
+            "as in most papers; its noise is about .01 at order 2 and .03 at order 5",
         ),
     )

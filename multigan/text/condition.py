@@ -1,4 +1,4 @@
-"""What a line of text may be conditioned on: how it begins, and its class."""
+"""The condition of a line of text: its beginning and its class."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from multigan.text.tokenization.tokenizer import PAD
 
 
 class TextCondition(NamedTuple):
-    """Where `prompt` holds a token the line is given; elsewhere it is free."""
+    """A prompt and a label for each line; positions of the prompt with PAD are free."""
 
-    prompt: Tensor  # (B, T) int64, PAD where free
-    label: Tensor  # (B,) int64, 0 where there are no classes
+    prompt: Tensor  # (B, T) int64, PAD at free positions
+    label: Tensor  # (B,) int64, 0 without classes
 
 
 def no_condition(n: int, length: int) -> TextCondition:

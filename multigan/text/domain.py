@@ -1,4 +1,4 @@
-"""What one sample is: a line of text."""
+"""The text domain: sampling, writing and evaluating lines."""
 
 from __future__ import annotations
 
@@ -23,40 +23,19 @@ from multigan.text.sampling import (
     prompt_tokens,
     sample_tokens,
 )
-from multigan.text.tokenization.tokenizer import EOS, PAD, TextTokenizer, save_folder, tokenizer_of
+from multigan.text.spec import TextSpec
+from multigan.text.tokenization.tokenizer import PAD, save_folder
 
-SHOWN = 64  # lines of a preview
-LINES, SCORES = "samples.txt", "samples.jsonl"
+MAX_PREVIEW_LINES = 64
+LINES_FILE, SCORES_FILE = "samples.txt", "samples.jsonl"
 
 
 @component
 @dataclass(frozen=True)
-class TextDomain:
-    """Lines of at most `length` - 1 tokens and their end, in the vocabulary of a tokenizer.json.
+class TextDomain(TextSpec):
+    """The sampling, files and evaluation of the lines of a `TextSpec`."""
 
-    `classes` are the names of the labels, if there are any. Raises ValueError for a tokenizer that
-    is none, or a length below 2.
-    """
-
-    tokenizer: str = field(repr=False)
-    length: int
-    classes: tuple[str, ...] = ()
-    selection_metric: str = field(default="joint", init=False)
-
-    def __post_init__(self) -> None:
-        tokenizer_of(self.tokenizer)
-        if self.length < 2:
-            raise ValueError(f"length is {self.length}; wanted 2 or more: a token and the end")
-
-    @property
-    def read(self) -> TextTokenizer:
-        """The tokenizer, ready to encode and decode."""
-        return tokenizer_of(self.tokenizer)
-
-    @property
-    def vocabulary(self) -> int:
-        """How many tokens there are, specials included."""
-        return self.read.size
+    selection_metric: str = field(default="selection_score", init=False)
 
     def sample(
         self,
@@ -71,65 +50,51 @@ class TextDomain:
         top_p: float = 1.0,
         log_probabilities: bool = False,
     ) -> list[str]:
-        """Draw `n` lines.
+        """Sample `n` lines.
 
-        With `log_probabilities` they are `ScoredText`: under the model at this temperature, before
-        top-k and top-p cut it.
+        With `log_probabilities` they are `ScoredText`: under the model at this temperature, without
+        top-k and top-p.
 
-        prompt: how every line begins, kept as it is
-        label: the class of the lines; drawn evenly if not given
+        prompt: the beginning of every line, kept as it is
+        label: the class of the lines; sampled evenly if not given
         temperature: below 1 more likely lines, above 1 more varied ones
-        top_k: draw from the k likeliest tokens only; 0 is all
-        top_p: draw from the likeliest tokens that hold this probability together
-        log_probabilities: also say how likely the lines are, in samples.jsonl
+        top_k: sample from the k likeliest tokens only; 0 is all
+        top_p: sample from the likeliest tokens that hold this probability together
+        log_probabilities: also write the log-probabilities of the lines, in samples.jsonl
         """
-        wishes = SamplingOptions(prompt, label, temperature, top_k, top_p)
-        check_options(wishes)
+        options = SamplingOptions(prompt, label, temperature, top_k, top_p)
+        check_options(options)
         latent = generator.sample_latent(n, rng)
-        condition = make_condition(self, wishes, n, rng)
+        condition = make_condition(self, options, n, rng)
         controls = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
         tokens, scores = sample_tokens(generator, latent, condition, controls, log_probabilities)
-        given = len(prompt_tokens(self, prompt))
-        texts = [self._completed(prompt, given, line) for line in tokens.tolist()]
+        prompt_length = len(prompt_tokens(self, prompt))
+        texts = [self._complete(prompt, prompt_length, line) for line in tokens.tolist()]
         if scores is None:
             return list(texts)
-        return [self._scored(*each, given) for each in zip(texts, tokens, scores, strict=True)]
+        rows = zip(texts, tokens, scores, strict=True)
+        return [self._scored(*row, prompt_length) for row in rows]
 
     def option_choices(self) -> dict[str, tuple[str, ...]]:
         """The classes."""
-        return {"label": self.classes}
+        return {"label": self.class_names}
 
     def save_assets(self, folder: Path) -> None:
         """Write the tokenizer as a Hugging Face folder, `tokenizer`."""
         save_folder(self.tokenizer, folder / "tokenizer", self.length)
-
-    def decode(self, x: Tensor) -> list[str]:
-        """The lines of (B, T, V): at each position the token with the largest entry."""
-        return [self.read.decode(line) for line in x.detach().argmax(-1).tolist()]
-
-    def encode(self, lines: list[str]) -> Tensor:
-        """Tokens (N, T) int64: each line, its end, padding; what does not fit is cut off.
-
-        A line that is cut has no end.
-        """
-        tokens = torch.full((len(lines), self.length), PAD, dtype=torch.int64)
-        for row, ids in zip(tokens, self.read.encode(lines), strict=True):
-            whole = torch.tensor([*ids, EOS][: self.length])
-            row[: len(whole)] = whole
-        return tokens
 
     def preview(self, samples: list[str], path: Path, columns: int | None = None) -> list[Path]:
         """Write the first lines into `path` + ".txt"; a blank line after every `columns` of them.
 
         With `columns` all lines are written.
         """
-        shown = samples[:SHOWN] if columns is None else samples
+        shown = samples[:MAX_PREVIEW_LINES] if columns is None else samples
         step = columns or max(1, len(shown))
-        parts = [
+        blocks = [
             "".join(f"{line}\n" for line in shown[k : k + step]) for k in range(0, len(shown), step)
         ]
         file = path.with_name(path.name + ".txt")
-        write_atomically(file, "\n".join(parts).encode())
+        write_atomically(file, "\n".join(blocks).encode())
         return [file]
 
     def media(self, samples: list[str]) -> list[Medium]:
@@ -137,41 +102,43 @@ class TextDomain:
         return [Medium("text/plain", line.encode(errors="replace")) for line in samples]
 
     def write(self, samples: list[str], folder: Path) -> list[Path]:
-        """Write `samples.txt`, one line each; where they are scored also `samples.jsonl`."""
+        """Write `samples.txt`, one line each; for scored lines also `samples.jsonl`."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_atomically(folder / LINES, "".join(f"{line}\n" for line in samples).encode())
+        text = "".join(f"{line}\n" for line in samples)
+        write_atomically(folder / LINES_FILE, text.encode())
         scored = [line for line in samples if isinstance(line, ScoredText)]
         if not scored:
-            return [folder / LINES]
-        write_atomically(folder / SCORES, "".join(_score_line(line) for line in scored).encode())
-        return [folder / LINES, folder / SCORES]
+            return [folder / LINES_FILE]
+        text = "".join(_score_line(line) for line in scored)
+        write_atomically(folder / SCORES_FILE, text.encode())
+        return [folder / LINES_FILE, folder / SCORES_FILE]
 
     def read_samples(self, folder: Path) -> list[str]:
         """The lines that `write` wrote, in order."""
-        return (folder / LINES).read_bytes().decode().split("\n")[:-1]
+        return (folder / LINES_FILE).read_bytes().decode().split("\n")[:-1]
 
     def evaluate(
         self, sampler: Sampler, data: Dataset, rng: torch.Generator, cache: Path
     ) -> ResultsTable:
-        """Measure real lines, count models and this model; see `evaluation`."""
+        """Compute the metrics of real lines, n-gram models and the generator; see `evaluation`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
 
-    def _completed(self, prompt: str | None, given: int, tokens: list[int]) -> str:
-        """The prompt as it was typed, and what the tokens after the first `given` ones add."""
-        whole = self.read.decode(tokens)
-        if prompt is None or not given:
+    def _complete(self, prompt: str | None, prompt_length: int, tokens: list[int]) -> str:
+        """The prompt as it was typed, followed by the text of the sampled tokens."""
+        whole = self.tokenizer_model.decode(tokens)
+        if prompt is None or not prompt_length:
             return (prompt or "") + whole
-        start = self.read.decode(tokens[:given])
+        beginning = self.tokenizer_model.decode(tokens[:prompt_length])
         added = (
-            whole.removeprefix(start)
-            if whole.startswith(start)
-            else self.read.decode(tokens[given:])
+            whole.removeprefix(beginning)
+            if whole.startswith(beginning)
+            else self.tokenizer_model.decode(tokens[prompt_length:])
         )
         return prompt + (added.lstrip() if prompt[-1].isspace() else added)
 
-    def _scored(self, text: str, tokens: Tensor, scores: Tensor, given: int) -> ScoredText:
-        sampled = [k for k in range(given, self.length) if int(tokens[k]) != PAD]
-        names = [self.read.token(int(tokens[k])) for k in sampled]
+    def _scored(self, text: str, tokens: Tensor, scores: Tensor, prompt_length: int) -> ScoredText:
+        sampled = [k for k in range(prompt_length, self.length) if int(tokens[k]) != PAD]
+        names = [self.tokenizer_model.token(int(tokens[k])) for k in sampled]
         return ScoredText(text, names, [float(scores[k]) for k in sampled])
 
 

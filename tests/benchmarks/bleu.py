@@ -1,8 +1,8 @@
-"""How long BLEU and Self-BLEU take: 10,000 lines against 10,000 references, one core.
+"""Time of BLEU and Self-BLEU: 10,000 lines against 10,000 references, one core.
 
     python -m tests.benchmarks.bleu [--data ../shared/data/coco]
 
-Without a folder with train.txt and test.txt the lines are drawn by a count model of our phrases.
+Without a folder with train.txt and test.txt the lines are sampled from an n-gram model of phrases.
 Times are CPU seconds of this process, each the median of three. The last line is JSON.
 """
 
@@ -32,7 +32,7 @@ def lines_of(folder: Path) -> tuple[list[list[str]], list[list[str]]]:
         train, test = read_folder_files(folder)
         return [split_words(line) for line in train], [split_words(line) for line in test]
     model = NgramModel([split_words(line) for line in read_corpus("phrases").lines["train"]], 2)
-    drawn = model.sample(2 * LINES, keyed_rng("bench"), longest=20)
+    drawn = model.sample(2 * LINES, keyed_rng("bench"), max_length=20)
     return drawn[:LINES], drawn[LINES:]
 
 

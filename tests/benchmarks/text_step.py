@@ -1,4 +1,4 @@
-"""What a text step costs at CPU size, and what two passes save over one loop with a graph.
+"""Time of a text step at CPU size, and of two passes relative to one loop with a graph.
 
     python -m tests.benchmarks.text_step [--blocks 8] [--threads 2]
 
@@ -32,7 +32,7 @@ from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, one_hot
 from tests.benchmarks.timing import STEPS_PER_BLOCK, WARM_UP_STEPS, compare, line, timed
 
 BATCH_SIZE, LENGTH, VOCABULARY = 64, 20, 2000
-CELLS = ("relational", "lstm", "transformer")
+BACKBONES = ("relational", "lstm", "transformer")
 TARGET_SECONDS = 0.5  # wall, on two quiet cores
 CASES: dict[str, dict[str, Any]] = {
     "1 G + 5 D, no penalties": {"discriminator_steps": 5},
@@ -43,7 +43,7 @@ CASES: dict[str, dict[str, Any]] = {
 class Noise:
     """Random lines that all end after 15 tokens."""
 
-    domain, fingerprint, in_memory, draws = None, "noise", True, False
+    domain, fingerprint, in_memory, is_stochastic = None, "noise", True, False
 
     def __init__(self) -> None:
         self.tokens = torch.randint(4, VOCABULARY, (1024, LENGTH), generator=keyed_rng("noise"))
@@ -56,16 +56,16 @@ class Noise:
         return Batch(one_hot(self.tokens[indices], VOCABULARY, torch.zeros(())))
 
 
-def generator(cell: str = "relational") -> TextGenerator:
+def generator(backbone: str = "relational") -> TextGenerator:
     torch.manual_seed(0)
-    return TextGenerator(VOCABULARY, LENGTH, cell=cell, embedding=32, width=128, layers=2)
+    return TextGenerator(VOCABULARY, LENGTH, backbone=backbone, embedding=32, width=128, layers=2)
 
 
 def steps_of(case: str) -> Iterator[Any]:
     recipe = Recipe(
         data=Noise(),  # type: ignore[arg-type]
         generator=generator(),
-        discriminator=TextCNN(VOCABULARY, representations=8, filters=64),
+        discriminator=TextCNN(VOCABULARY, num_representations=8, filters=64),
         steps=10**9,
         batch_size=BATCH_SIZE,
         max_grad_norm=5.0,
@@ -77,15 +77,19 @@ def steps_of(case: str) -> Iterator[Any]:
 def one_loop(g: TextGenerator, latent: TextLatent) -> Tensor:
     """The relaxed lines (B, T, V) from the textbook loop: a graph that grows step by step."""
     token, state, rows = torch.full_like(latent.seed, BOS), None, []
-    noise = gumbel_noise(latent.seed, torch.full_like(latent.seed, LENGTH), VOCABULARY, g.beta)
+    noise = gumbel_noise(
+        latent.seed, torch.full_like(latent.seed, LENGTH), VOCABULARY, g.inverse_temperature
+    )
     noise = noise.unflatten(0, (-1, LENGTH))
     for t in range(LENGTH):
         x = g.embedding(token)
-        h, state = g.cell.step(x, g.cell.start(x) if state is None else state)
-        logits = g._logits(h, g._undrawn_at(t))
+        h, state = g.backbone.step(x, g.backbone.initial_state(x) if state is None else state)
+        logits = g._logits(h, g._sample_mask_at(t))
         token = sample_tokens(logits.detach(), latent.uniform[:, t])
         free = torch.ones_like(token, dtype=torch.bool)
-        rows.append(RELAXATIONS[g.estimator](logits, token, free, noise[:, t], g.beta))
+        rows.append(
+            RELAXATIONS[g.estimator](logits, token, free, noise[:, t], g.inverse_temperature)
+        )
     return torch.stack(rows, dim=1)
 
 
@@ -111,11 +115,11 @@ def seconds_of(case: str, blocks: int) -> dict[str, float]:
     return {"wall": wall, "cpu": cpu}
 
 
-def loop_over_passes(cell: str, blocks: int) -> dict[str, Any]:
-    g = generator(cell)
+def loop_over_passes(backbone: str, blocks: int) -> dict[str, Any]:
+    g = generator(backbone)
     passes, loop = forward_and_back(g, g), forward_and_back(g, lambda z: one_loop(g, z))
     ratio = compare(loop, passes, blocks)
-    print(f"{cell}: one loop / two passes {line(ratio)}  (target > 1)")
+    print(f"{backbone}: one loop / two passes {line(ratio)}  (target > 1)")
     return ratio._asdict()
 
 
@@ -126,7 +130,7 @@ def main(arguments: list[str] | None = None) -> None:
     chosen = parser.parse_args(arguments)
     torch.set_num_threads(chosen.threads)
     seconds = {case: seconds_of(case, chosen.blocks) for case in CASES}
-    ratios = {cell: loop_over_passes(cell, chosen.blocks) for cell in CELLS}
+    ratios = {backbone: loop_over_passes(backbone, chosen.blocks) for backbone in BACKBONES}
     setting = {"torch": torch.__version__, "threads": chosen.threads, "blocks": chosen.blocks}
     results = {"seconds": seconds, "loop_over_passes": ratios}
     print(json.dumps({"text_step": results} | setting))

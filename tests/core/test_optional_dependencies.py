@@ -30,9 +30,9 @@ def needs(*packages: str) -> None:
 
 def test_an_absent_package_is_answered_with_the_line_that_installs_it():
     code = ABSENT.format(missing=["torchaudio", "transformers"]) + (
-        "from multigan import optional\n"
-        "print(optional.torchaudio_state())\n"
-        "try: optional.transformers()\n"
+        "from multigan.core import optional_dependencies\n"
+        "print(optional_dependencies.torchaudio_status())\n"
+        "try: optional_dependencies.transformers()\n"
         "except ValueError as error: print(error)\n"
     )
     audio, text = run(code).splitlines()
@@ -57,9 +57,9 @@ class Broken(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
 sys.meta_path.insert(0, Broken())
 import torch
-from multigan import optional
-print(optional.torchaudio_state())
-mel = optional.torchaudio().transforms.MelSpectrogram(22050, n_fft=1024, n_mels=64)
+from multigan.core import optional_dependencies
+print(optional_dependencies.torchaudio_status())
+mel = optional_dependencies.torchaudio().transforms.MelSpectrogram(22050, n_fft=1024, n_mels=64)
 print(tuple(mel(torch.zeros(1, 22050)).shape))
 """
     state, shape = run(code).splitlines()
@@ -70,8 +70,8 @@ print(tuple(mel(torch.zeros(1, 22050)).shape))
 def test_models_of_transformers_import_beside_a_torchaudio_that_may_be_broken():
     needs("torchaudio", "transformers")
     code = (
-        "from multigan import optional\n"
-        "models = optional.transformers()\n"
+        "from multigan.core import optional_dependencies\n"
+        "models = optional_dependencies.transformers()\n"
         "print(models.GPT2LMHeadModel.__name__)\n"
     )
     assert run(code).strip() == "GPT2LMHeadModel"

@@ -16,7 +16,6 @@ def _text(_: Path) -> list[bytes]:
 def _read_text(path: Path) -> None:
     from multigan.text.datasets.sources import read_corpus
 
-    read_corpus.cache_clear()
     read_corpus(str(path))
 
 

@@ -58,8 +58,8 @@ ENORMOUS = [
     ("points/MLPDiscriminator", {"octaves": 10**9}),
     ("image/R3Generator", {"resolution": 8, "channels": 3, "widths": [40_000, 8]}),
     ("image/DCGANGenerator", {"resolution": 8, "channels": 3, "widths": [3 * 10**8]}),
-    ("text/TextGenerator", {"vocabulary": 10**8, "length": 8, "width": 256}),
-    ("text/TextCNN", {"vocabulary": 10**8}),
+    ("text/TextGenerator", {"vocabulary_size": 10**8, "length": 8, "width": 256}),
+    ("text/TextCNN", {"vocabulary_size": 10**8}),
 ]
 
 

@@ -15,7 +15,7 @@ from multigan.text.models.transformer_discriminator import TextTransformer
 from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK
 
 VOCABULARY, LENGTH, LABELS = 11, 6, 2
-CELLS = ("lstm", "relational", "transformer")
+BACKBONES = ("lstm", "relational", "transformer")
 GPT2 = {"model_type": "gpt2", "n_embd": 8, "n_layer": 2, "n_head": 2, "n_positions": 8}
 
 
@@ -28,10 +28,12 @@ def redrawn(module: torch.nn.Module, scale: float = 0.5) -> Any:
     return module
 
 
-def generator(cell: str = "lstm", **arguments: Any) -> TextGenerator:
-    sizes: dict[str, Any] = {"embedding": 5, "width": 8, "layers": 2, "slots": 2}
-    body = GPT2 if cell == "hugging_face" else None
-    return redrawn(TextGenerator(VOCABULARY, LENGTH, cell=cell, body=body, **sizes | arguments))
+def generator(backbone: str = "lstm", **arguments: Any) -> TextGenerator:
+    sizes: dict[str, Any] = {"embedding": 5, "width": 8, "layers": 2, "memory_slots": 2}
+    config = GPT2 if backbone == "hugging_face" else None
+    return redrawn(
+        TextGenerator(VOCABULARY, LENGTH, backbone=backbone, hf_config=config, **sizes | arguments)
+    )
 
 
 def cnn(**arguments: Any) -> TextCNN:
@@ -39,7 +41,7 @@ def cnn(**arguments: Any) -> TextCNN:
     return redrawn(TextCNN(VOCABULARY, **sizes | arguments), 0.7)
 
 
-def judge(**arguments: Any) -> TextTransformer:
+def transformer(**arguments: Any) -> TextTransformer:
     sizes = {"width": 6, "layers": 1, "dropout": 0.0}
     return redrawn(TextTransformer(VOCABULARY, LENGTH, **sizes | arguments), 0.7)
 
@@ -75,14 +77,14 @@ def lane(g: TextGenerator, latent: TextLatent, condition: Any, b: int) -> Tensor
     """One line (T, V): every logit masked, every token drawn and relaxed by the book."""
     rng = torch.Generator().manual_seed(int(latent.seed[b]))
     fresh = -(-torch.rand(LENGTH, VOCABULARY, generator=rng).log()).log()
-    fresh = iter(fresh.to(g.project.weight.dtype))
+    fresh = iter(fresh.to(g.to_logits.weight.dtype))
     token, state, alive, found = (0 if g.fixed_length else BOS), None, True, []
     for t in range(LENGTH):
         x = g.embedding.weight[token][None]
         if condition is not None and g.label is not None:
             x = x + g.label.weight[condition.label[b]]
-        h, state = g.cell.step(x, g.cell.start(x) if state is None else state)
-        logits = g.project(g.narrow(h))[0]
+        h, state = g.backbone.step(x, g.backbone.initial_state(x) if state is None else state)
+        logits = g.to_logits(g.to_embedding(h))[0]
         if not g.fixed_length:
             for banned in (PAD, BOS, UNK) + ((EOS,) if t < g.min_length else ()):
                 logits = logits - 1e9 * one_hot(torch.tensor(banned), logits.dtype)
@@ -103,7 +105,7 @@ def relaxed(logits: Tensor, token: int, fresh: Tensor, g: TextGenerator) -> Tens
     top = fresh[token] + held.logsumexp(0)
     z = -(torch.exp(-(held + fresh).clamp(min=-600)) + torch.exp(-top)).log()
     z[token] = top
-    soft = ((logits + (z - held)) * g.beta).softmax(0)
+    soft = ((logits + (z - held)) * g.inverse_temperature).softmax(0)
     if g.estimator == "soft":
         return soft
     return one_hot(torch.tensor(token), soft.dtype) + (soft - soft.detach())

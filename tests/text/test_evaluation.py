@@ -12,7 +12,7 @@ from multigan.text.metrics.evaluation import selection_score
 from multigan.text.tokenization.tokenizer import PAD
 from tests.text.tiny import Parrot, tiny_lines, tiny_sampler
 
-ROWS = ["real (held out)", "copy of train", "3gram", "4gram", "this model"]
+ROWS = ["real (held out)", "real (training copy)", "3gram", "4gram", "generator"]
 
 
 @pytest.fixture(scope="module")
@@ -39,38 +39,49 @@ def fresh(data, kept):
     return table_of(tiny_sampler(data), data, kept)
 
 
-def test_the_rows_are_real_lines_their_copy_count_models_and_this_model(fresh, data):
+def test_the_rows_are_real_lines_their_copy_ngram_models_and_the_generator(fresh, data):
     assert list(fresh.rows) == ROWS
     assert data.domain.selection_metric in fresh.model
     counts = [fresh.rows[name]["lines"] for name in ROWS]
     assert counts == [100, 400, 400, 400, 400]
-    assert "reverse_lm" not in fresh.rows[ROWS[0]]  # it has fewer lines
-    assert fresh.rows[ROWS[1]]["copied"] == 1 and fresh.rows[ROWS[1]]["joint"] == 0
-    assert fresh.rows[ROWS[0]]["copied"] == 0
+    assert "reverse_lm_nll" not in fresh.rows[ROWS[0]]  # it has fewer lines
+    assert (
+        fresh.rows[ROWS[1]]["memorized_fraction"] == 1
+        and fresh.rows[ROWS[1]]["selection_score"] == 0
+    )
+    assert fresh.rows[ROWS[0]]["memorized_fraction"] == 0
 
 
-def test_worse_lines_are_further_away_in_every_figure(fresh):
+def test_worse_lines_are_further_away_in_every_metric(fresh):
     real, copy, three, four, model = fresh.rows.values()
-    for figure in ("frechet", "lm", "frontier_integral", "length_distance"):
+    for figure in ("frechet", "lm_nll", "frontier_integral", "length_total_variation"):
         assert copy[figure] < model[figure] and real[figure] < model[figure], figure
         assert four[figure] < three[figure] < model[figure], figure
-    assert real["frontier"] > four["frontier"] > three["frontier"] > model["frontier"]
-    assert copy["reverse_lm"] < four["reverse_lm"] < three["reverse_lm"] < model["reverse_lm"]
-    assert 0 < four["joint"] < three["joint"] < model["joint"]
+    assert real["mauve"] > four["mauve"] > three["mauve"] > model["mauve"]
+    assert (
+        copy["reverse_lm_nll"]
+        < four["reverse_lm_nll"]
+        < three["reverse_lm_nll"]
+        < model["reverse_lm_nll"]
+    )
+    assert 0 < four["selection_score"] < three["selection_score"] < model["selection_score"]
     assert copy["bleu_4"] > model["bleu_4"]
 
 
 def test_training_lines_out_of_a_generator_measure_like_their_copy(data, kept):
     row = table_of(parrot(data, data.texts), data, kept).model
-    assert row["joint"] == pytest.approx(0, abs=1e-6) and row["copied"] == row["unique"] == 1
-    assert row["truncated"] == 0 and "nll_token" not in row  # a parrot has no likelihood
+    assert (
+        row["selection_score"] == pytest.approx(0, abs=1e-6)
+        and row["memorized_fraction"] == row["unique_fraction"] == 1
+    )
+    assert row["unfinished_fraction"] == 0 and "nll_token" not in row  # a parrot has no likelihood
 
 
 def test_one_line_again_and_again_is_likely_and_covers_nothing(data, kept, fresh):
     row = table_of(parrot(data, data.texts[:1]), data, kept).model
-    copy = fresh.rows["copy of train"]
-    assert row["unique"] == 1 / 400 and row["self_bleu_5"] == pytest.approx(1)
-    assert row["reverse_lm"] > copy["reverse_lm"] + 1 and row["joint"] > 1
+    copy = fresh.rows["real (training copy)"]
+    assert row["unique_fraction"] == 1 / 400 and row["self_bleu_5"] == pytest.approx(1)
+    assert row["reverse_lm_nll"] > copy["reverse_lm_nll"] + 1 and row["selection_score"] > 1
 
 
 def test_the_likelihood_of_held_out_lines_is_the_generators_own(data, fresh):
@@ -78,7 +89,7 @@ def test_the_likelihood_of_held_out_lines_is_the_generators_own(data, fresh):
     generator = tiny_sampler(data).generator
     batch = held.batch(torch.arange(len(held)))
     nats = -generator.log_likelihood(batch).sum().item()
-    tokens = sum(len(line) + 1 for line in data.domain.read.encode(list(held.texts)))
+    tokens = sum(len(line) + 1 for line in data.domain.tokenizer_model.encode(list(held.texts)))
     assert fresh.model["nll_token"] == pytest.approx(nats / tokens, rel=1e-5)
     assert fresh.model["nll_word"] == pytest.approx(nats / (tokens - len(held)), rel=1e-5)
 
@@ -90,14 +101,14 @@ def test_the_likelihood_is_that_of_the_temperature_that_lines_are_drawn_at(data)
     with torch.no_grad():
         nats = -generator.token_log_likelihood(tokens, None, 0.5).sum().item()
     assert found[1] == pytest.approx(nats / int((tokens != PAD).sum()), rel=1e-5) != found[0]
-    written = data.domain.vocabulary - 2  # all tokens alike, but padding and the beginning
+    written = data.domain.vocabulary_size - 2  # all tokens alike, but padding and the beginning
     assert found[2] == pytest.approx(math.log(written), abs=1e-3)
 
 
 def test_lines_without_an_end_are_counted(data, kept):
     endless = "the dog sees " * 8
     row = table_of(parrot(data, [endless, *data.texts[:3]]), data, kept).model
-    assert row["truncated"] == 1 / 4
+    assert row["unfinished_fraction"] == 1 / 4
 
 
 def test_references_are_made_once_and_damaged_ones_again(data, kept, fresh):
@@ -111,32 +122,34 @@ def test_references_are_made_once_and_damaged_ones_again(data, kept, fresh):
 
 
 def test_lines_of_classes_are_drawn_in_the_proportion_of_the_held_out_ones(tmp_path, monkeypatch):
-    data = tiny_lines(labels="mood")
+    data = tiny_lines(class_field="mood")
     held = data.split("valid")
     seen = []
-    draw_lines = evaluation.draw_lines
+    sample_lines = evaluation.sample_lines
 
-    def spy(domain, generator, n, rng, labels, temperature):
-        seen.append(labels)
-        return draw_lines(domain, generator, n, rng, labels, temperature)
+    def spy(spec, generator, n, rng, class_field, temperature):
+        seen.append(class_field)
+        return sample_lines(spec, generator, n, rng, class_field, temperature)
 
-    monkeypatch.setattr(evaluation, "draw_lines", spy)
+    monkeypatch.setattr(evaluation, "sample_lines", spy)
     data.domain.evaluate(tiny_sampler(data), held, keyed_rng(0), tmp_path)
     share = held.labels.double().mean()
     assert seen[0].double().mean() == pytest.approx(float(share), abs=0.08)
 
 
-def test_too_few_lines_are_unmeasurable(tmp_path):
+def test_too_few_lines_skip_the_evaluation(tmp_path):
     file = tmp_path / "my.txt"
     file.write_text("".join(f"line {k}\n" for k in range(30)))
     data = tiny_lines(source=str(file))
-    with pytest.raises(EvaluationSkipped, match="6 lines to measure with"):
+    with pytest.raises(
+        EvaluationSkipped, match="20 or more held-out and training lines; got 6 and"
+    ):
         table_of(tiny_sampler(data), data, tmp_path)
 
 
-def test_the_joint_figure_adds_a_ratio_and_a_difference():
-    floor = {"frechet": 0.1, "reverse_lm": 4.0}
-    assert selection_score({"frechet": 0.2, "reverse_lm": 4.5}, floor) == pytest.approx(
+def test_the_selection_score_adds_a_ratio_and_a_difference():
+    floor = {"frechet": 0.1, "reverse_lm_nll": 4.0}
+    assert selection_score({"frechet": 0.2, "reverse_lm_nll": 4.5}, floor) == pytest.approx(
         math.log(2) + 0.5
     )
-    assert math.isnan(selection_score({"frechet": 0.0, "reverse_lm": 4.5}, floor))
+    assert math.isnan(selection_score({"frechet": 0.0, "reverse_lm_nll": 4.5}, floor))

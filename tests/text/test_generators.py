@@ -10,7 +10,7 @@ from multigan.text.models.generator import TextGenerator
 from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK
 from tests.run_helpers import python
 from tests.text.networks import (
-    CELLS,
+    BACKBONES,
     LABELS,
     LENGTH,
     VOCABULARY,
@@ -21,16 +21,16 @@ from tests.text.networks import (
     redrawn,
 )
 
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_backbone = pytest.mark.parametrize("backbone", BACKBONES)
 
 
 def drawn(g, n=400, condition=None, **controls):
     return g.generate(g.sample_latent(n, keyed_rng("latent")), condition, **controls)
 
 
-@every_cell
-def test_a_generator_keeps_the_contract(cell):
-    g = generator(cell)
+@every_backbone
+def test_a_generator_keeps_the_contract(backbone):
+    g = generator(backbone)
     assert isinstance(g, Generator)
     latent = g.sample_latent(5, keyed_rng(0))
     for mode in (g.train(), g.eval()):
@@ -41,9 +41,9 @@ def test_a_generator_keeps_the_contract(cell):
     assert torch.equal(latent.uniform, again.uniform) and torch.equal(latent.seed, again.seed)
 
 
-@every_cell
-def test_a_line_holds_no_special_and_nothing_after_its_end(cell):
-    tokens = drawn(generator(cell))
+@every_backbone
+def test_a_line_holds_no_special_and_nothing_after_its_end(backbone):
+    tokens = drawn(generator(backbone))
     ended = (tokens == EOS).cumsum(1) - (tokens == EOS).long() > 0
     assert torch.equal(tokens == PAD, ended)
     assert not ((tokens == BOS) | (tokens == UNK)).any()
@@ -61,7 +61,7 @@ def test_lines_of_a_fixed_length_are_of_any_token():
 
 
 def test_prompts_come_back_as_they_are_in_both_modes():
-    g, condition = generator(labels=LABELS), given(6)
+    g, condition = generator(num_classes=LABELS), given(6)
     for mode in (g.train(), g.eval()):
         tokens = mode(g.sample_latent(6, keyed_rng(1)), condition).argmax(-1)
         kept = condition.prompt != PAD
@@ -82,21 +82,25 @@ def test_first_tokens_are_drawn_as_often_as_their_probability():
 
 
 def test_labels_and_controls_change_what_is_drawn():
-    g = generator(labels=LABELS)
+    g = generator(num_classes=LABELS)
     free = no_condition(400, LENGTH)
     one, other = (drawn(g, condition=free._replace(label=free.label + k)) for k in range(2))
     assert not torch.equal(one, other)
     greedy = drawn(g, condition=free, top_k=1)
     assert len(greedy.unique(dim=0)) == 1
     assert torch.equal(greedy, drawn(g, condition=free, temperature=1e-6))
-    with pytest.raises(ValueError, match="wanted a condition with a label"):
+    with pytest.raises(ValueError, match="condition must have a label"):
         g(g.sample_latent(2, keyed_rng(0)))
 
 
-def test_beta_follows_the_schedule_and_is_kept():
-    g = generator(beta=9.0)
-    assert g.beta == 1 and g.anneal(0.5) == {"beta": pytest.approx(3.0)} and g.beta == 3
-    assert g.anneal(1.0) == {"beta": 9.0} and "beta" in g.state_dict()
+def test_the_inverse_temperature_follows_the_schedule_and_is_kept():
+    g = generator(inverse_temperature=9.0)
+    assert (
+        g.inverse_temperature == 1
+        and g.anneal(0.5) == {"inverse_temperature": pytest.approx(3.0)}
+        and g.inverse_temperature == 3
+    )
+    assert g.anneal(1.0) == {"inverse_temperature": 9.0} and "inverse_temperature" in g.state_dict()
     assert generator(estimator="reinforce").anneal(0.5) == {}
 
 
@@ -110,10 +114,10 @@ def test_dropout_acts_where_likelihood_is_learnt_and_nowhere_else():
     assert torch.equal(g.log_likelihood(batch), g.log_likelihood(batch))
 
 
-@every_cell
+@every_backbone
 @pytest.mark.parametrize("estimator", ["soft", "straight_through", "reinforce"])
-def test_every_parameter_has_a_gradient(cell, estimator):
-    g = generator(cell, estimator=estimator, labels=LABELS).train()
+def test_every_parameter_has_a_gradient(backbone, estimator):
+    g = generator(backbone, estimator=estimator, num_classes=LABELS).train()
     x = g(g.sample_latent(8, keyed_rng(0)), given(8))
     if estimator == "reinforce":
         assert not x.requires_grad
@@ -139,7 +143,7 @@ def test_the_gradient_of_the_policy_loss_is_that_of_the_expected_cost(logits):
         costs[:, 0] = costs[:, 0].reshape(4, 4)[:, :1].expand(4, 4).reshape(-1)
 
     def gradient(loss):
-        return torch.autograd.grad(loss, g.project.weight)[0]
+        return torch.autograd.grad(loss, g.to_logits.weight)[0]
 
     p = g.token_log_likelihood(lines_).sum(1).exp()
     expected = gradient((p * (costs.sum(1) if logits == 2 else costs.mean(1))).sum())
@@ -153,9 +157,12 @@ def test_the_gradient_of_the_policy_loss_is_that_of_the_expected_cost(logits):
 @pytest.mark.parametrize(
     ("wrong", "answer"),
     [
-        ({"estimator": "exact"}, "known: soft, straight_through, reinforce"),
-        ({"beta": 0.0}, "beta is 0.0"),
-        ({"schedule": "steps"}, "known: exponential"),
+        ({"estimator": "exact"}, "one of soft, straight_through, reinforce; got 'exact'"),
+        (
+            {"inverse_temperature": 0.0},
+            "inverse_temperature must be a finite number above 0; got 0.0",
+        ),
+        ({"schedule": "steps"}, "schedule must be one of exponential"),
     ],
 )
 def test_unknown_names_are_refused(wrong, answer):
@@ -164,11 +171,11 @@ def test_unknown_names_are_refused(wrong, answer):
 
 
 def test_a_tied_generator_reads_and_writes_with_one_table():
-    g = generator(tied=True)
-    assert g.project.weight is g.embedding.weight
+    g = generator(tie_embeddings=True)
+    assert g.to_logits.weight is g.embedding.weight
     assert [
-        name for name, _ in g.named_parameters() if "embedding" in name or "project" in name
-    ] == ["embedding.weight", "project.bias"]
+        name for name, _ in g.named_parameters() if "embedding" in name or "to_logits" in name
+    ] == ["embedding.weight", "to_logits.bias"]
 
 
 CODE = """

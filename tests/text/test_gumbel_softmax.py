@@ -6,7 +6,7 @@ import torch
 from multigan.core.rng import keyed_rng
 from multigan.text.models.gumbel_softmax import (
     SCHEDULES,
-    find_schedule,
+    get_schedule,
     gumbel_given_argmax,
     gumbel_noise,
     soft_relaxation,
@@ -91,7 +91,7 @@ def test_tokens_that_are_not_free_stay_and_no_gradient_comes_through_them():
         assert logits.grad[1].any() and not logits.grad[0].any()
 
 
-def test_the_gradient_of_soft_is_beta_times_that_of_a_softmax():
+def test_the_gradient_of_soft_is_the_inverse_temperature_times_that_of_a_softmax():
     logits, tokens, noise = (part[:1].clone() for part in drawn())
     x = soft_relaxation(
         logits.requires_grad_(),
@@ -108,7 +108,7 @@ def test_the_gradient_of_soft_is_beta_times_that_of_a_softmax():
 
 @pytest.mark.parametrize("name", SCHEDULES)
 def test_a_schedule_ends_at_its_end_and_never_falls(name):
-    schedule = find_schedule(name)
+    schedule = get_schedule(name)
     values = [schedule(50.0, i / 10) for i in range(11)]
     assert values[-1] == pytest.approx(50, rel=1e-4) and sorted(values) == values
     assert values[0] == pytest.approx(50 if name == "constant" else 1, rel=3e-3)
@@ -126,6 +126,6 @@ def test_schedules_are_those_of_the_paper():
         "square_root": 1 + 99 * math.sqrt(share),
     }
     for name, value in expected.items():
-        assert find_schedule(name)(100.0, share) == pytest.approx(value), name
-    with pytest.raises(ValueError, match="known: exponential"):
-        find_schedule("cosine")
+        assert get_schedule(name)(100.0, share) == pytest.approx(value), name
+    with pytest.raises(ValueError, match="schedule must be one of exponential"):
+        get_schedule("cosine")

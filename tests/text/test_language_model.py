@@ -32,7 +32,9 @@ def test_each_token_is_scored_by_the_state_before_it():
             for t in range(int((line != PAD).sum())):
                 before = torch.tensor([[BOS, *line[:t].tolist()]])
                 state = network.lstm(network.embedding(before))[0][0, -1]
-                logits = F.linear(network.narrow(state), network.embedding.weight, network.bias)
+                logits = F.linear(
+                    network.to_embedding(state), network.embedding.weight, network.bias
+                )
                 assert nll[t] == pytest.approx(-logits.log_softmax(0)[line[t]].item(), rel=1e-5)
             assert (nll[line == PAD] == 0).all()
 

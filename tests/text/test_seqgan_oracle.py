@@ -8,12 +8,12 @@ import torch
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
 from multigan.text.datasets.seqgan_oracle import (
-    VOCABULARY,
+    VOCABULARY_SIZE,
     Oracle,
     OracleDataset,
     OracleDomain,
-    held_out_nll,
-    read_weights,
+    heldout_nll,
+    read_oracle_weights,
     seeded_weights,
 )
 from multigan.text.models.generator import TextGenerator
@@ -82,35 +82,35 @@ def test_lines_are_the_same_again_and_other_ones_in_each_split():
     assert (len(valid), len(test)) == (100, 500)
     assert len({lines.fingerprint, valid.fingerprint, test.fingerprint}) == 3
     x = lines.batch(torch.tensor([2, 0])).x
-    assert x.shape == (2, 4, VOCABULARY) and torch.equal(x.argmax(-1), lines.tokens[[2, 0]])
+    assert x.shape == (2, 4, VOCABULARY_SIZE) and torch.equal(x.argmax(-1), lines.tokens[[2, 0]])
     assert torch.equal(x.sum(-1), torch.ones(2, 4))
 
 
 def test_both_likelihoods_stand_beside_the_floor(tmp_path):
-    generator = TextGenerator(VOCABULARY, 4, embedding=8, width=8, fixed_length=True)
-    data = OracleDataset(length=4, seed=5, size=5000, name="valid")
+    generator = TextGenerator(VOCABULARY_SIZE, 4, embedding=8, width=8, fixed_length=True)
+    data = OracleDataset(length=4, seed=5, size=5000, subset="valid")
     table = data.domain.evaluate(Sampler(data.domain, generator), data, keyed_rng(0), tmp_path)
-    assert list(table.rows) == ["oracle (floor)", "uniform", "this model"]
+    assert list(table.rows) == ["oracle (floor)", "uniform", "generator"]
     floor, uniform, model = table.rows.values()
     assert floor["nll_oracle"] == pytest.approx(floor["nll_held_out"], abs=0.15)
     assert uniform["nll_held_out"] == pytest.approx(math.log(5000))
     assert model["nll_held_out"] == pytest.approx(uniform["nll_held_out"], abs=0.2)
     assert model["nll_oracle"] == pytest.approx(uniform["nll_oracle"], abs=0.2)
-    assert model["joint"] == pytest.approx(model["nll_oracle"] + model["nll_held_out"])
+    assert model["selection_score"] == pytest.approx(model["nll_oracle"] + model["nll_held_out"])
     assert data.domain.selection_metric in model and "seed 5" in table.notes[0]
 
 
 def test_the_held_out_nll_of_uniform_tokens_is_the_logarithm_of_their_number():
-    generator = TextGenerator(VOCABULARY, 4, embedding=8, width=8, fixed_length=True)
-    torch.nn.init.zeros_(generator.project.weight)
-    torch.nn.init.zeros_(generator.project.bias)
-    data = OracleDataset(length=4, seed=5, size=5000, name="valid")
-    assert held_out_nll(generator, data) == pytest.approx(math.log(5000), abs=1e-5)
+    generator = TextGenerator(VOCABULARY_SIZE, 4, embedding=8, width=8, fixed_length=True)
+    torch.nn.init.zeros_(generator.to_logits.weight)
+    torch.nn.init.zeros_(generator.to_logits.bias)
+    data = OracleDataset(length=4, seed=5, size=5000, subset="valid")
+    assert heldout_nll(generator, data) == pytest.approx(math.log(5000), abs=1e-5)
 
 
 def test_samples_are_lines_of_numbers_that_can_be_read_back(tmp_path):
     domain = OracleDomain(length=4)
-    generator = TextGenerator(VOCABULARY, 4, embedding=8, width=8, fixed_length=True)
+    generator = TextGenerator(VOCABULARY_SIZE, 4, embedding=8, width=8, fixed_length=True)
     samples = domain.sample(generator, 3, keyed_rng(0))
     assert [len(line.split()) for line in samples] == [4, 4, 4]
     assert samples == domain.sample(generator, 3, keyed_rng(0))
@@ -120,13 +120,13 @@ def test_samples_are_lines_of_numbers_that_can_be_read_back(tmp_path):
 
 
 def test_a_folder_without_the_weights_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"holds no oracle: embedding\.npz"):
+    with pytest.raises(ValueError, match=r"must hold the oracle's weights: embedding\.npz"):
         Oracle(str(tmp_path))
     with (tmp_path / "embedding.npz").open("wb") as file:
         np.save(file, np.zeros((3, 2), np.float32))
-    with pytest.raises(ValueError, match="is no array of shape"):
-        read_weights(Path(tmp_path))
-    with pytest.raises(ValueError, match="known: train, valid, test"):
-        OracleDataset(name="all")
-    with pytest.raises(ValueError, match="lines of length 0"):
+    with pytest.raises(ValueError, match="must be an array of shape"):
+        read_oracle_weights(Path(tmp_path))
+    with pytest.raises(ValueError, match="one of train, valid, test"):
+        OracleDataset(subset="all")
+    with pytest.raises(ValueError, match="must be 1 or more; got 10000 and 0"):
         OracleDataset(length=0)

@@ -21,7 +21,7 @@ def tokens_of(data):
 def test_lines_are_one_hot_end_once_and_are_padding_after_it():
     data = tiny()
     x = data.batch(torch.arange(50)).x
-    assert x.shape == (50, 16, data.domain.vocabulary) and x.dtype == torch.float32
+    assert x.shape == (50, 16, data.domain.vocabulary_size) and x.dtype == torch.float32
     assert (x.sum(-1) == 1).all() and ((x == 0) | (x == 1)).all()
     tokens = tokens_of(data)
     assert ((tokens == EOS).sum(1) == 1).all() and not (tokens == BOS).any()
@@ -36,10 +36,10 @@ def test_decoding_gives_the_lines_back():
 
 def test_lines_without_classes_have_no_condition_and_those_with_have_labels():
     assert tiny().batch(torch.arange(3)).condition is None
-    data = tiny(labels="mood")
+    data = tiny(class_field="mood")
     batch = data.batch(torch.arange(9))
     assert (batch.condition.prompt == PAD).all() and batch.condition.prompt.shape == (9, 16)
-    asks = [data.domain.classes[label] == "question" for label in batch.condition.label]
+    asks = [data.domain.class_names[label] == "question" for label in batch.condition.label]
     assert asks == [line.endswith("?") for line in data.texts[:9]]
 
 
@@ -53,7 +53,7 @@ def test_no_line_of_a_split_is_in_another():
 def test_longer_lines_are_left_out_and_counted():
     data = tiny(length=8)
     whole = tiny()
-    assert data.left_out > 0 and len(data) + data.left_out == len(whole)
+    assert data.num_truncated > 0 and len(data) + data.num_truncated == len(whole)
     assert (tokens_of(data)[:, -1].unique() <= EOS).all()  # the end fits into the last place
 
 
@@ -61,20 +61,20 @@ def test_many_left_out_lines_of_ones_own_file_are_warned_of(tmp_path):
     file = tmp_path / "my.txt"
     file.write_text("".join(f"word {k}\n" + "many " * 30 + f"{k}\n" for k in range(50)))
     with pytest.warns(UserWarning, match=r"\d+% of the lines have more than 15 tokens"):
-        assert len(tiny(source=str(file), vocabulary=50)) > 0
+        assert len(tiny(source=str(file), vocabulary_size=50)) > 0
 
 
 def test_words_that_are_never_written_are_warned_of(tmp_path):
     file = tmp_path / "my.txt"
     file.write_text("".join(f"many words {k}\n" for k in range(50)))
     with pytest.warns(UserWarning, match=r"\d+% of the lines hold a word outside"):
-        tiny(source=str(file), vocabulary=20)
+        tiny(source=str(file), vocabulary_size=20)
 
 
 def test_one_word_lines_and_fewer_lines_than_a_batch_are_data(tmp_path):
     file = tmp_path / "my.txt"
     file.write_text("alpha\nbeta\ngamma\n")
-    data = TextLineDataset(str(file), 12, vocabulary=300)
+    data = TextLineDataset(str(file), 12, vocabulary_size=300)
     assert len(data) == len(data.split("valid")) == len(data.split("test")) == 1
 
 
@@ -84,25 +84,25 @@ def test_a_local_tokenizer_folder_is_taken_whole(tmp_path):
     data = tiny()
     save_folder(data.domain.tokenizer, tmp_path / "tokenizer", 16)
     again = tiny(tokenizer=str(tmp_path / "tokenizer"))
-    assert again.domain.vocabulary == data.domain.vocabulary
+    assert again.domain.vocabulary_size == data.domain.vocabulary_size
     assert torch.equal(tokens_of(again), tokens_of(data))
 
 
 @pytest.mark.filterwarnings("ignore:.*a word outside the vocabulary:UserWarning")
 def test_the_fingerprint_knows_lines_labels_length_and_vocabulary():
-    made = [tiny(), tiny(labels="mood"), tiny(length=17), tiny(tokenizer="char", length=60)]
-    made += [tiny(vocabulary=20), made[0].split("valid")]
+    made = [tiny(), tiny(class_field="mood"), tiny(length=17), tiny(tokenizer="char", length=60)]
+    made += [tiny(vocabulary_size=20), made[0].split("valid")]
     assert len({data.fingerprint for data in made}) == len(made)
     again = from_config(json.loads(json.dumps(to_config(made[1]))))
     assert again.fingerprint == made[1].fingerprint and again.domain == made[1].domain
 
 
 def test_what_cannot_be_data_is_refused_in_one_line(tmp_path):
-    with pytest.raises(ValueError, match="no split called 'dev'"):
+    with pytest.raises(ValueError, match="split must be one of train, valid, test; got 'dev'"):
         tiny(subset="dev")
-    with pytest.raises(ValueError, match="length is 1; wanted 2"):
+    with pytest.raises(ValueError, match="length must be 2 or more, .* got 1"):
         tiny(length=1)
-    with pytest.raises(ValueError, match="none of 400 lines to train on has 1 to 2 tokens"):
+    with pytest.raises(ValueError, match="length must be above .* of 400 train lines; got 3"):
         tiny(length=3)
-    with pytest.raises(ValueError, match="no tokenizer called 'words'; known: bpe, word"):
+    with pytest.raises(ValueError, match="tokenizer must be bpe, word, .* got 'words'"):
         tiny(tokenizer="words")

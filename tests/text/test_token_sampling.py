@@ -52,12 +52,12 @@ def test_a_temperature_divides_the_logits():
 @pytest.mark.parametrize(
     ("wrong", "answer"),
     [
-        ({"temperature": 0.0}, "temperature is 0.0"),
-        ({"temperature": float("nan")}, "temperature is nan"),
-        ({"temperature": float("inf")}, "temperature is inf"),
-        ({"top_k": -1}, "top_k is -1"),
-        ({"top_p": 0.0}, "top_p is 0.0"),
-        ({"top_p": 1.1}, "top_p is 1.1"),
+        ({"temperature": 0.0}, "temperature must be .* got 0.0"),
+        ({"temperature": float("nan")}, "temperature must be .* got nan"),
+        ({"temperature": float("inf")}, "temperature must be .* got inf"),
+        ({"top_k": -1}, "top_k must be .* got -1"),
+        ({"top_p": 0.0}, "top_p must be .* got 0.0"),
+        ({"top_p": 1.1}, "top_p must be .* got 1.1"),
     ],
 )
 def test_controls_out_of_range_are_refused_by_name(wrong, answer):

@@ -6,7 +6,7 @@ import torch
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
 from tests.text.networks import (
-    CELLS,
+    BACKBONES,
     LABELS,
     LENGTH,
     VOCABULARY,
@@ -18,23 +18,25 @@ from tests.text.networks import (
     step_by_step,
 )
 
-every_cell = pytest.mark.parametrize("cell", CELLS)
+every_backbone = pytest.mark.parametrize("backbone", BACKBONES)
 every_relaxation = pytest.mark.parametrize("estimator", ["soft", "straight_through"])
 SITUATIONS = {
     "free lines": ({}, None),
-    "prompts and classes": ({"labels": LABELS}, given(5)),
+    "prompts and classes": ({"num_classes": LABELS}, given(5)),
     "a fixed length": ({"fixed_length": True}, None),
     "no early end": ({"min_length": 4}, None),
-    "one table": ({"tied": True}, None),
+    "one table": ({"tie_embeddings": True}, None),
 }
 
 
-@every_cell
+@every_backbone
 @every_relaxation
 @pytest.mark.parametrize("situation", SITUATIONS)
-def test_values_and_gradients_equal_those_of_the_loop(cell, estimator, situation):
+def test_values_and_gradients_equal_those_of_the_loop(backbone, estimator, situation):
     arguments, condition = SITUATIONS[situation]
-    g = generator(cell, estimator=estimator, beta=3.0, schedule="constant", **arguments)
+    g = generator(
+        backbone, estimator=estimator, inverse_temperature=3.0, schedule="constant", **arguments
+    )
     g, d = g.double().train(), cnn(fixed_length=g.fixed_length).double()
     latent = g.sample_latent(5, keyed_rng("latent"))
     found = {}
@@ -50,20 +52,22 @@ def test_values_and_gradients_equal_those_of_the_loop(cell, estimator, situation
         torch.testing.assert_close(found["passes"][name], value, rtol=1e-9, atol=scale, msg=name)
 
 
-@every_cell
-def test_steps_with_a_cache_equal_one_pass_without(cell):
-    body = generator(cell).double().cell
+@every_backbone
+def test_steps_with_a_cache_equal_one_pass_without(backbone):
+    body = generator(backbone).double().backbone
     x = torch.randn(3, LENGTH, 5, generator=keyed_rng("x"), dtype=torch.float64)
-    state, found = body.start(x[:, 0]), []
+    state, found = body.initial_state(x[:, 0]), []
     for t in range(LENGTH):
         h, state = body.step(x[:, t], state)
         found.append(h)
-    torch.testing.assert_close(torch.stack(found, 1), body.unroll(x), rtol=1e-12, atol=1e-12)
+    torch.testing.assert_close(
+        torch.stack(found, 1), body.forward_sequence(x), rtol=1e-12, atol=1e-12
+    )
 
 
 @every_relaxation
 def test_the_tokens_of_train_and_eval_are_the_same(estimator):
-    g = generator("relational", estimator=estimator, labels=LABELS)
+    g = generator("relational", estimator=estimator, num_classes=LABELS)
     latent, condition = g.sample_latent(40, keyed_rng(1)), given(40)
     trained = g.train()(latent, condition)
     assert torch.equal(trained.argmax(-1), g.eval()(latent, condition).argmax(-1))
@@ -75,15 +79,15 @@ def test_the_tokens_of_train_and_eval_are_the_same(estimator):
 
 @torch.no_grad()
 def test_the_likelihood_of_tokens_is_that_of_the_steps_that_draw_them():
-    g = generator("transformer", labels=LABELS).double()
+    g = generator("transformer", num_classes=LABELS).double()
     tokens, condition = lines(5), given(5)
     found = g.token_log_likelihood(tokens, condition, temperature=0.7)
     for b in range(5):
         before, state, ended = 1, None, False
         for t in range(LENGTH):
             x = g.embedding.weight[before][None] + g.label.weight[condition.label[b]]
-            h, state = g.cell.step(x, g.cell.start(x) if state is None else state)
-            logits = g.project(h)[0]
+            h, state = g.backbone.step(x, g.backbone.initial_state(x) if state is None else state)
+            logits = g.to_logits(h)[0]
             logits[[0, 1]] = -torch.inf
             expected = torch.log_softmax(logits / 0.7, 0)[tokens[b, t]]
             free = not ended and condition.prompt[b, t] == 0

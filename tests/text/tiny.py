@@ -25,9 +25,10 @@ def tiny_lines(**settings):
 
 def tiny_generator(domain, seed=0, **settings):
     """A generator of fresh weights for a domain."""
-    sizes = {"width": 16, "embedding": 8, "labels": len(domain.classes)} | settings
+    sizes = {"width": 16, "embedding": 8, "num_classes": len(domain.class_names)} | settings
     return build_with_seed(
-        lambda: TextGenerator(domain.vocabulary, domain.length, **sizes), keyed_rng("tiny", seed)
+        lambda: TextGenerator(domain.vocabulary_size, domain.length, **sizes),
+        keyed_rng("tiny", seed),
     )
 
 
@@ -55,7 +56,7 @@ def tiny_run(path):
 
 
 class Parrot(torch.nn.Module):
-    """Says lines of a text, one after the other, whatever it is asked; without a likelihood."""
+    """Repeats lines in order, whatever the latent and the condition; without a likelihood."""
 
     def __init__(self, domain, lines):
         super().__init__()

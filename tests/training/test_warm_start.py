@@ -132,7 +132,7 @@ def test_every_network_with_classes_has_its_rows_moved(name):
 def test_lines_of_text_keep_their_classes_too(tmp_path):
     recipe = tiny_recipe("text")
     domain = recipe.data.domain
-    turned = TextDomain(domain.tokenizer, domain.length, domain.classes[::-1])
+    turned = TextDomain(domain.tokenizer, domain.length, domain.class_names[::-1])
     save_weights(tmp_path / "old", recipe.generator, {"domain": to_config(turned)})
     before = recipe.generator.label.weight.detach().clone()
     trainer = AdversarialTrainer(tiny_recipe("text", seed=1), seed=0)

@@ -1,9 +1,8 @@
-"""What a game gained over likelihood alone: over all that likelihood can do at the same cost.
+"""Comparison of a generator with what likelihood training reaches at the same cost.
 
-A game that only samples cooler, or only trains on, has gained nothing. So a run stands beside its
-likelihood stage as it ended, at its best temperature (chosen on validation lines), and after as
-many more likelihood updates as the game had. Each is drawn from several times: what differs by less
-than the noise of drawing is a tie.
+A run is compared with its likelihood stage as it ended, with that stage at its best temperature
+(chosen on validation lines), and with that stage after as many more likelihood updates as the
+adversarial stage had. Each is sampled several times. A difference below the noise is a tie.
 Source: Caccia et al. 2020, arXiv:1811.02549, for the temperature.
 """
 
@@ -23,85 +22,97 @@ from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.storage.files import cache_dir, write_atomically
 from multigan.storage.loading import load_run_data
-from multigan.text.analysis.temperature_sweep import BASELINE, MODEL, TIED, samplers_of
-from multigan.text.metrics.evaluation import COPY, load_references, model_row
+from multigan.text.analysis.temperature_sweep import (
+    ROW_LIKELIHOOD,
+    TIE_STANDARD_ERRORS,
+    load_samplers,
+)
+from multigan.text.metrics.evaluation import (
+    ROW_GENERATOR,
+    ROW_TRAINING_COPY,
+    generator_metrics,
+    load_references,
+)
 from multigan.text.metrics.language_model import score
+from multigan.text.spec import TextSpec
 
-ALPHAS = (0.95, 1.0, 1.05, 1.1)  # 1 / temperature
-COMPARED = ("frechet", "lm_gap", "reverse_lm")  # lower is better
+INVERSE_TEMPERATURES = (0.95, 1.0, 1.05, 1.1)
+COMPARED = ("frechet", "lm_nll_gap", "reverse_lm_nll")  # lower is better
 
 
 class Candidate(NamedTuple):
-    """A generator and the alpha that it is sampled at."""
+    """A generator and the inverse temperature of its samples."""
 
     generator: Any
-    alpha: float
+    inverse_temperature: float
 
 
-Drawings = Mapping[str, Sequence[Mapping[str, float]]]  # row name -> a row for each drawing
+SampledRows = Mapping[str, Sequence[Mapping[str, float]]]  # row name -> a row for each repeat
 
 
-def baselines(
+def compare_likelihood(
     run: Path,
     *,
-    drawings: int = 3,
+    repeats: int = 3,
     seed: int = 0,
     data: str | None = None,
     cache: Path | None = None,
 ) -> None:
-    """Print a run beside likelihood as it was, at its best temperature and trained on.
+    """Compare a run with its likelihood stage as it was, at its best temperature and trained on.
 
-    On test lines; the run gets baselines.json and baselines.md.
+    Uses test lines and writes baselines.json and baselines.md into the run.
 
-    drawings: of 2,000 lines from each, which tell the noise
-    seed: of the lines that are drawn, and of the batches that are trained on
-    data: where the same kind of data lie now
-    cache: where helper models are kept
+    repeats: samplings of 2,000 lines from each generator, which estimate the noise
+    seed: of the sampled lines, and of the training batches
+    data: the present location of the same kind of data
+    cache: the folder of helper models
     """
-    if drawings < 2:
-        raise ValueError(f"{drawings} drawings; wanted 2 or more: their spread is the noise")
-    samplers = samplers_of(run)
-    if BASELINE not in samplers:
-        raise ValueError(f"{run} has no likelihood stage to compare with")
-    learnt, trained = samplers[BASELINE].generator, load_run_data(run, data)
+    if repeats < 2:
+        raise ValueError(f"repeats must be 2 or more, to estimate the noise; got {repeats}")
+    samplers = load_samplers(run)
+    if ROW_LIKELIHOOD not in samplers:
+        raise ValueError(f"{run} must have a likelihood stage; got a run without one")
+    pretrained, trained = samplers[ROW_LIKELIHOOD].generator, load_run_data(run, data)
     valid, test = trained.split("valid"), trained.split("test")
+    spec: Any = samplers[ROW_LIKELIHOOD].domain
     folder = cache_dir(cache)
-    alpha = best_inverse_temperature(samplers[BASELINE].domain, learnt, valid, seed, folder)
-    steps, lr, batch_size = _stage_of(run)
-    contestants = {
-        BASELINE: Candidate(learnt, 1.0),
-        f"likelihood at alpha {alpha:g}": Candidate(learnt, alpha),
+    best = best_inverse_temperature(spec, pretrained, valid, seed, folder)
+    steps, lr, batch_size = _stage_settings(run)
+    candidates = {
+        ROW_LIKELIHOOD: Candidate(pretrained, 1.0),
+        f"likelihood at inverse temperature {best:g}": Candidate(pretrained, best),
         f"likelihood, {steps} more steps": Candidate(
-            continue_training(learnt, trained.split("train"), steps, lr, batch_size, seed), 1.0
+            continue_training(pretrained, trained.split("train"), steps, lr, batch_size, seed), 1.0
         ),
-        MODEL: Candidate(samplers[MODEL].generator, 1.0),
+        ROW_GENERATOR: Candidate(samplers[ROW_GENERATOR].generator, 1.0),
     }
-    rows, found = measure(samplers[MODEL].domain, contestants, test, drawings, seed, folder)
-    table = _table(rows, found)
+    rows, sampled = measure_candidates(spec, candidates, test, repeats, seed, folder)
+    table = _table(rows, sampled)
     write_atomically(run / "baselines.json", table.json().encode())
     write_atomically(run / "baselines.md", table.markdown().encode())
     print(table.markdown())
-    for name in contestants:
-        if name != MODEL:
-            print(f"against {name}: {comparison(found[MODEL], found[name])}")
+    for name in candidates:
+        if name != ROW_GENERATOR:
+            print(f"against {name}: {comparison(sampled[ROW_GENERATOR], sampled[name])}")
 
 
 def best_inverse_temperature(
-    domain: Any, generator: Any, valid: Any, seed: int, cache: Path
+    spec: TextSpec, generator: Any, valid: Any, seed: int, cache: Path
 ) -> float:
-    """Of ALPHAS the one with the lowest joint figure on validation lines."""
-    yardstick, rows = load_references(domain, valid, cache)
-    joint = {
-        alpha: model_row(yardstick, rows, generator, valid, keyed_rng(seed, "alpha"), 1 / alpha)
-        for alpha in ALPHAS
-    }
-    return min(ALPHAS, key=lambda alpha: joint[alpha]["joint"])
+    """The one of INVERSE_TEMPERATURES with the lowest selection score on validation lines."""
+    evaluator, rows = load_references(spec, valid, cache)
+    scores = {}
+    for value in INVERSE_TEMPERATURES:
+        rng = keyed_rng(seed, "alpha")
+        row = generator_metrics(evaluator, rows, generator, valid, rng, 1 / value)
+        scores[value] = row["selection_score"]
+    return min(INVERSE_TEMPERATURES, key=lambda value: scores[value])
 
 
 def continue_training(
     generator: Any, train: Any, steps: int, lr: float, batch_size: int, seed: int
 ) -> Any:
-    """A copy of the generator after as many more likelihood updates, at the rate it ended with."""
+    """Copy the generator and train it for more likelihood updates, at its final learning rate."""
 
     def batches(rng: torch.Generator) -> Any:
         return train.batch(torch.randint(len(train), (batch_size,), generator=rng))
@@ -109,66 +120,69 @@ def continue_training(
     def loss(model: Any, batch: Any) -> torch.Tensor:
         return -model.log_likelihood(batch).mean()
 
-    learner = copy.deepcopy(generator).requires_grad_(True)
-    return fit(learner, loss, batches, steps, lr, keyed_rng(seed, "control"))
+    model = copy.deepcopy(generator).requires_grad_(True)
+    return fit(model, loss, batches, steps, lr, keyed_rng(seed, "control"))
 
 
-def measure(
-    domain: Any,
-    contestants: Mapping[str, Candidate],
-    held: Any,
-    drawings: int,
+def measure_candidates(
+    spec: TextSpec,
+    candidates: Mapping[str, Candidate],
+    held_out: Any,
+    repeats: int,
     seed: int,
     cache: Path,
-) -> tuple[Mapping[str, Mapping[str, float]], Drawings]:
-    """The rows that depend on no model, and those of every contestant's drawings.
+) -> tuple[Mapping[str, Mapping[str, float]], SampledRows]:
+    """The rows that depend on no generator, and those of every candidate's repeats.
 
-    `lm_gap` is how far the LM score is from that of the held-out lines themselves.
+    `lm_nll_gap` is the distance of `lm_nll` from that of the held-out lines themselves.
     """
-    yardstick, rows = load_references(domain, held, cache)
-    real = score(yardstick.model, domain.encode(list(yardstick.held))).per_token
+    evaluator, rows = load_references(spec, held_out, cache)
+    real = score(evaluator.model, spec.encode(list(evaluator.held_out))).per_token
 
-    def drawn(name: str, number: int) -> dict[str, float]:
-        generator, alpha = contestants[name]
-        rng = keyed_rng(seed, "baselines", number)
-        row = model_row(yardstick, rows, generator, held, rng, 1 / alpha)
-        return {"lm_gap": abs(row["lm"] - real)} | row
+    def sample_row(name: str, repeat: int) -> dict[str, float]:
+        generator, inverse_temperature = candidates[name]
+        rng = keyed_rng(seed, "baselines", repeat)
+        temperature = 1 / inverse_temperature
+        row = generator_metrics(evaluator, rows, generator, held_out, rng, temperature)
+        return {"lm_nll_gap": abs(row["lm_nll"] - real)} | row
 
-    return rows, {name: [drawn(name, k) for k in range(drawings)] for name in contestants}
+    return rows, {name: [sample_row(name, k) for k in range(repeats)] for name in candidates}
 
 
 def comparison(model: Sequence[Mapping[str, float]], other: Sequence[Mapping[str, float]]) -> str:
-    """For each of COMPARED whether the model is better, worse or tied, by how much of what noise.
+    """Describe, for each of COMPARED, the difference of the model from another and its noise.
 
-    Tied is what differs by less than TIED standard errors of the difference.
+    A difference of less than TIE_STANDARD_ERRORS standard errors is a tie.
     """
-    said = []
+    results = []
     for metric in COMPARED:
         sides = [[row[metric] for row in side] for side in (model, other)]
         gap = statistics.mean(sides[0]) - statistics.mean(sides[1])
-        margin = TIED * sum(statistics.variance(side) / len(side) for side in sides) ** 0.5
+        variance = sum(statistics.variance(side) / len(side) for side in sides)
+        margin = TIE_STANDARD_ERRORS * variance**0.5
         word = "tied" if abs(gap) <= margin else "better" if gap < 0 else "worse"
-        said.append(f"{metric} {word} ({gap:+.4f}, noise {margin:.4f})")
-    return ", ".join(said)
+        results.append(f"{metric} {word} ({gap:+.4f}, noise {margin:.4f})")
+    return ", ".join(results)
 
 
-def _stage_of(run: Path) -> tuple[int, float, int]:
-    """Of a run: steps of its game, the last learning rate of its likelihood stage, batch size."""
+def _stage_settings(run: Path) -> tuple[int, float, int]:
+    """Adversarial steps, final learning rate of the likelihood stage, and batch size of a run."""
     recipe = json.loads((run / "recipe.json").read_text())["recipe"]
     lr = recipe["likelihood_lr"]
     lr = lr["schedule"]["end"] if isinstance(lr, dict) else lr
     return recipe["steps"], lr, recipe["batch_size"]
 
 
-def _table(rows: Mapping[str, Mapping[str, float]], found: Drawings) -> ResultsTable:
-    """Means over the drawings, from the lowest to the highest of them."""
-    means, ends = {}, {}
-    for name, drawn in found.items():
-        columns = {metric: [row[metric] for row in drawn] for metric in drawn[0]}
+def _table(rows: Mapping[str, Mapping[str, float]], sampled: SampledRows) -> ResultsTable:
+    """Means over the repeats, with their minima and maxima."""
+    means, ranges = {}, {}
+    for name, repeats in sampled.items():
+        columns = {metric: [row[metric] for row in repeats] for metric in repeats[0]}
         means[name] = {metric: statistics.mean(values) for metric, values in columns.items()}
-        ends[name] = {m: (min(v), max(v)) for m, v in columns.items() if m != "lines"}
+        ranges[name] = {m: (min(v), max(v)) for m, v in columns.items() if m != "lines"}
     note = (
-        f"means of {len(found[MODEL])} drawings, from the lowest to the highest, against test "
-        f"lines; {COPY} is the floor; lm_gap: how far lm is from that of the test lines"
+        f"means of {len(sampled[ROW_GENERATOR])} samplings, from the lowest to the highest, "
+        f"against test lines; {ROW_TRAINING_COPY} is the floor; lm_nll_gap: the distance of "
+        "lm_nll from that of the test lines"
     )
-    return ResultsTable({COPY: rows[COPY], **means}, (note,), ends)
+    return ResultsTable({ROW_TRAINING_COPY: rows[ROW_TRAINING_COPY], **means}, (note,), ranges)

@@ -10,19 +10,19 @@ from typing import BinaryIO
 
 from multigan.text.tokenization.words import collapse_line_breaks
 
-LONGEST_BYTES = 64 * 1024  # of a line that is read
-MOST_LINES = 1_000_000
-SHARE_HELD_OUT = 0.04  # of the different lines, in valid and in test each
-FEW_HELD_OUT = 24  # of a small file, so that there is something to measure with
-MOST_HELD_OUT = 0.2  # but no more than this share of it
+MAX_LINE_BYTES = 64 * 1024
+MAX_LINES = 1_000_000
+HELD_OUT_FRACTION = 0.04  # of the different lines, in valid and in test each
+MIN_HELD_OUT = 24  # of a small file, so that it can be evaluated
+MAX_HELD_OUT_FRACTION = 0.2  # of a small file
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_lines(file: Path) -> list[str]:
-    """The lines that hold more than blanks, stripped, in order; line ends of any system.
+    """Read the lines that are not blank, stripped, in order; line ends of any system.
 
-    Longer lines than LONGEST_BYTES and more than MOST_LINES are left out with a warning. Raises
+    Lines longer than MAX_LINE_BYTES and those after MAX_LINES are left out with a warning. Raises
     ValueError, in one line, for a file that cannot be read, is not UTF-8 or has no line.
     """
     lines: list[str] = []
@@ -34,48 +34,52 @@ def read_lines(file: Path) -> list[str]:
                     too_long += 1
                     continue
                 lines += _texts(content, file, number)
-                if len(lines) >= MOST_LINES:
-                    warnings.warn(f"{file}: only its first {MOST_LINES:,} lines", stacklevel=2)
+                if len(lines) >= MAX_LINES:
+                    warnings.warn(f"{file}: only its first {MAX_LINES:,} lines", stacklevel=2)
                     break
     except OSError as error:
-        raise ValueError(f"{file}: {error.strerror}; wanted a text file") from error
+        raise ValueError(f"{file} must be a readable text file: {error.strerror}") from error
     if too_long:
-        kib = LONGEST_BYTES // 1024
+        kib = MAX_LINE_BYTES // 1024
         warnings.warn(
-            f"{file}: {too_long} lines of more than {kib} KiB are left out; wanted one sentence "
-            "on each line",
+            f"{file}: {too_long} lines of more than {kib} KiB are left out; a file must have one "
+            "sentence on each line",
             stacklevel=2,
         )
     if not lines:
-        raise ValueError(f"{file}: no line with text; wanted one sentence on each line")
-    return lines[:MOST_LINES]
+        raise ValueError(f"{file} must have one sentence on each line; got no line with text")
+    return lines[:MAX_LINES]
 
 
 def split_lines(lines: list[str]) -> dict[str, list[str]]:
-    """The different lines in three splits: by the hash of a line, so that order does not matter.
+    """Split the different lines in three, by the hash of a line: their order does not matter.
 
-    Each split has a line at least. Raises ValueError for fewer than three different lines.
+    Each split has at least one line. Raises ValueError for fewer than three different lines.
     """
     different = sorted(set(lines), key=_hash)
     if len(different) < 3:
         raise ValueError(
-            f"{len(different)} different lines; wanted 3 or more: one each to train, validate, test"
+            "the number of different lines must be 3 or more, to train, validate and test; "
+            f"got {len(different)}"
         )
-    few = min(FEW_HELD_OUT, int(MOST_HELD_OUT * len(different)))
-    held = max(1, few, int(SHARE_HELD_OUT * len(different)))
-    parts = (different[:held], different[held : 2 * held], different[2 * held :])
-    chosen = {name: set(part) for name, part in zip(("test", "valid", "train"), parts, strict=True)}
+    minimum = min(MIN_HELD_OUT, int(MAX_HELD_OUT_FRACTION * len(different)))
+    held_out = max(1, minimum, int(HELD_OUT_FRACTION * len(different)))
+    splits = {
+        "test": set(different[:held_out]),
+        "valid": set(different[held_out : 2 * held_out]),
+        "train": set(different[2 * held_out :]),
+    }
     in_order = list(dict.fromkeys(lines))
-    return {name: [line for line in in_order if line in part] for name, part in chosen.items()}
+    return {name: [line for line in in_order if line in split] for name, split in splits.items()}
 
 
 def _raw_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """Line number and content without its end; None for a line that is too long."""
+    """Iterate over line numbers and contents; None for a line that is too long."""
     number = 0
-    while content := stream.readline(LONGEST_BYTES + 1):
+    while content := stream.readline(MAX_LINE_BYTES + 1):
         number += 1
-        if len(content) > LONGEST_BYTES and not content.endswith(b"\n"):
-            while (rest := stream.readline(LONGEST_BYTES)) and not rest.endswith(b"\n"):
+        if len(content) > MAX_LINE_BYTES and not content.endswith(b"\n"):
+            while (rest := stream.readline(MAX_LINE_BYTES)) and not rest.endswith(b"\n"):
                 pass
             yield number, None
         else:
@@ -87,12 +91,14 @@ def _texts(content: bytes, file: Path, number: int) -> list[str]:
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        coded = "UTF-16" if number == 1 and content.startswith(UTF_16_MARKS) else "LATIN1"
+        encoding = "UTF-16" if number == 1 and content.startswith(UTF_16_MARKS) else "LATIN1"
         raise ValueError(
-            f"{file}, line {number}: not UTF-8; convert it: iconv -f {coded} -t UTF-8 {file.name}"
+            f"{file}, line {number}: must be UTF-8; convert the file: "
+            f"iconv -f {encoding} -t UTF-8 {file.name}"
         ) from None
-    parts = (collapse_line_breaks(part).strip() for part in text.replace("\r", "\n").split("\n"))
-    return [part for part in parts if part]
+    lines = text.replace("\r", "\n").split("\n")
+    stripped = (collapse_line_breaks(line).strip() for line in lines)
+    return [line for line in stripped if line]
 
 
 def _hash(line: str) -> bytes:

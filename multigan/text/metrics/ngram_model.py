@@ -1,7 +1,7 @@
-"""Count models: the next token as often as it followed the last ones. No training, no smoothing.
+"""N-gram models: the next token as often as it followed the last ones, without smoothing.
 
-They are the baselines that a text generator must be held against: sharpened ones beat many
-networks in BLEU, and it is only their diversity and their copying that tells.
+They are the baselines of text generators. Sharpened ones exceed many networks in BLEU, and only
+their diversity and their memorization show the difference.
 """
 
 from __future__ import annotations
@@ -18,41 +18,43 @@ Token = TypeVar("Token", bound=Hashable)
 
 
 class NgramModel(Generic[Token]):
-    """The n-grams of some lines; n-1 start marks stand before a line and an end mark after it."""
+    """The n-grams of lines, with n-1 start marks before each line and an end mark after it."""
 
     def __init__(self, lines: Sequence[Sequence[Token]], order: int) -> None:
         """Raises ValueError if the order is below 1 or there is no line."""
         if order < 1 or not lines:
-            raise ValueError(f"order {order}, {len(lines)} lines; wanted 1 or more of each")
+            raise ValueError(
+                f"order and the number of lines must be 1 or more; got {order} and {len(lines)}"
+            )
         self.order = order
         self.counts: dict[tuple, Counter] = defaultdict(Counter)  # context -> next token or None
         for line in lines:
             padded = [*self._start, *line, None]
-            for place in range(order - 1, len(padded)):
-                self.counts[tuple(padded[place - order + 1 : place])][padded[place]] += 1
+            for t in range(order - 1, len(padded)):
+                self.counts[tuple(padded[t - order + 1 : t])][padded[t]] += 1
 
     def sample(
-        self, n: int, rng: torch.Generator, longest: int, alpha: float = 1.0
+        self, n: int, rng: torch.Generator, max_length: int, sharpening: float = 1.0
     ) -> list[list[Token]]:
-        """Draw `n` lines of at most `longest` tokens; the next one in proportion to count^alpha.
+        """Sample `n` lines of at most `max_length` tokens, in proportion to count^sharpening.
 
-        Raises ValueError if `alpha` is not positive.
+        Raises ValueError if `sharpening` is not positive.
         """
-        if not alpha > 0:
-            raise ValueError(f"alpha is {alpha}; wanted more than 0")
+        if not sharpening > 0:
+            raise ValueError(f"sharpening must be above 0; got {sharpening}")
         tables = {
-            context: (list(following), list(accumulate(c**alpha for c in following.values())))
+            context: (list(following), list(accumulate(c**sharpening for c in following.values())))
             for context, following in self.counts.items()
         }
-        draws = torch.rand(n, longest, generator=rng, dtype=torch.float64).tolist()
-        return [self._walk(tables, line) for line in draws]
+        uniforms = torch.rand(n, max_length, generator=rng, dtype=torch.float64).tolist()
+        return [self._sample_line(tables, line) for line in uniforms]
 
-    def _walk(self, tables: dict, draws: Sequence[float]) -> list[Token]:
-        """One line, a draw in [0, 1) for each of its tokens."""
+    def _sample_line(self, tables: dict, uniforms: Sequence[float]) -> list[Token]:
+        """One line, from a uniform number in [0, 1) for each of its tokens."""
         line: list = list(self._start)
-        for draw in draws:
+        for uniform in uniforms:
             tokens, sums = tables[tuple(line[len(line) - self.order + 1 :])]
-            token = tokens[min(bisect_right(sums, draw * sums[-1]), len(tokens) - 1)]
+            token = tokens[min(bisect_right(sums, uniform * sums[-1]), len(tokens) - 1)]
             if token is None:
                 break
             line.append(token)

@@ -1,1 +1,1 @@
-"""Generators and discriminators of token text."""
+"""Text generators and discriminators."""

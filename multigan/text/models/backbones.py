@@ -7,69 +7,71 @@ from typing import Any, NamedTuple
 
 from torch import Tensor, nn
 
-from multigan.text.models.hf_backbone import HuggingFaceBody
+from multigan.text.models.hf_backbone import HFBackbone
 from multigan.text.models.relational_memory import RelationalMemory
 from multigan.text.models.transformer import CausalTransformer
 
 State = tuple[Tensor, Tensor]  # h and c (layers, B, width)
 
 
-class LSTMCell(nn.Module):
-    """Inputs (B, T, E) -> features (B, T, width), layer upon layer."""
+class LSTMBackbone(nn.Module):
+    """An LSTM: inputs (B, T, E) -> features (B, T, width)."""
 
-    at_once = True
+    is_parallel = True
 
     def __init__(self, inputs: int, width: int, layers: int) -> None:
         super().__init__()
-        self.features = width
-        self.body = nn.LSTM(inputs, width, layers, batch_first=True)
+        self.output_dim = width
+        self.lstm = nn.LSTM(inputs, width, layers, batch_first=True)
 
-    def start(self, x: Tensor) -> State:
+    def initial_state(self, x: Tensor) -> State:
         """The state before the first of inputs that are like x (B, ...)."""
-        zeros = x.new_zeros(self.body.num_layers, x.shape[0], self.body.hidden_size)
+        zeros = x.new_zeros(self.lstm.num_layers, x.shape[0], self.lstm.hidden_size)
         return zeros, zeros
 
     def step(self, x: Tensor, state: State) -> tuple[Tensor, State]:
         """(B, E) -> features (B, width) and the next state."""
-        features, state = self.body(x[:, None], state)
+        features, state = self.lstm(x[:, None], state)
         return features[:, 0], state
 
-    def unroll(self, x: Tensor) -> Tensor:
-        """All steps at once: (B, T, E) -> (B, T, width)."""
-        return self.body(x)[0]
+    def forward_sequence(self, x: Tensor) -> Tensor:
+        """All steps in one pass: (B, T, E) -> (B, T, width)."""
+        return self.lstm(x)[0]
 
 
 class BackboneConfig(NamedTuple):
-    """What a cell is built from; each takes what it knows."""
+    """The arguments of all backbones; each uses those that apply to it."""
 
     inputs: int
     width: int
     layers: int
     heads: int
-    slots: int
+    memory_slots: int
     length: int
-    published_scale: bool
-    body: Mapping[str, Any] | None
+    relgan_scaling: bool
+    hf_config: Mapping[str, Any] | None
 
 
-def _hugging_face(s: BackboneConfig) -> HuggingFaceBody:
-    if s.body is None:
-        raise ValueError("the cell hugging_face needs a body: the content of a config.json")
-    return HuggingFaceBody(s.inputs, s.body)
+def _hugging_face(c: BackboneConfig) -> HFBackbone:
+    if c.hf_config is None:
+        raise ValueError(
+            "hf_config must be the content of a config.json for backbone 'hugging_face'; got None"
+        )
+    return HFBackbone(c.inputs, c.hf_config)
 
 
-def build_backbone(name: str, sizes: BackboneConfig) -> Any:
-    """A fresh cell. Raises ValueError, listing the known ones, for an unknown name."""
+def build_backbone(name: str, config: BackboneConfig) -> Any:
+    """Build a new backbone. Raises ValueError, listing the known ones, for an unknown name."""
     if name not in BACKBONES:
-        raise ValueError(f"cell {name!r} is unknown; known: {', '.join(BACKBONES)}")
-    return BACKBONES[name](sizes)
+        raise ValueError(f"backbone must be one of {', '.join(BACKBONES)}; got {name!r}")
+    return BACKBONES[name](config)
 
 
 BACKBONES: dict[str, Callable[[BackboneConfig], Any]] = {
-    "lstm": lambda s: LSTMCell(s.inputs, s.width, s.layers),
-    "relational": lambda s: RelationalMemory(
-        s.inputs, s.width, s.heads, s.slots, s.published_scale
+    "lstm": lambda c: LSTMBackbone(c.inputs, c.width, c.layers),
+    "relational": lambda c: RelationalMemory(
+        c.inputs, c.width, c.heads, c.memory_slots, c.relgan_scaling
     ),
-    "transformer": lambda s: CausalTransformer(s.inputs, s.width, s.layers, s.heads, s.length),
+    "transformer": lambda c: CausalTransformer(c.inputs, c.width, c.layers, c.heads, c.length),
     "hugging_face": _hugging_face,
 }

@@ -1,4 +1,4 @@
-"""Build a generator or a discriminator by name."""
+"""Build generators and discriminators by name."""
 
 from __future__ import annotations
 
@@ -13,39 +13,42 @@ from multigan.text.models.hf_backbone import load_hf_weights, read_config
 from multigan.text.models.transformer_discriminator import TextTransformer
 
 
-def build_discriminator(name: str, vocabulary: int, length: int, labels: int = 0) -> Any:
-    """A fresh discriminator of lines (B, length, vocabulary) of so many classes.
+def build_discriminator(name: str, vocabulary_size: int, length: int, num_classes: int = 0) -> Any:
+    """Build a new discriminator of lines (B, T, V) by its name.
 
     Raises ValueError, listing the known ones, for an unknown name.
     """
     if name not in DISCRIMINATORS:
         known = ", ".join(DISCRIMINATORS)
-        raise ValueError(f"discriminator {name!r} is unknown; known: {known}")
-    return DISCRIMINATORS[name](vocabulary, length, labels)
+        raise ValueError(f"discriminator must be one of {known}; got {name!r}")
+    return DISCRIMINATORS[name](vocabulary_size, length, num_classes)
 
 
 DISCRIMINATORS: dict[str, Callable[[int, int, int], Any]] = {
-    "position": lambda v, t, n: TextTransformer(v, t, n),
-    "sentence": lambda v, t, n: TextTransformer(v, t, n, judges="sentence"),
+    "token": lambda v, t, n: TextTransformer(v, t, n),
+    "sequence": lambda v, t, n: TextTransformer(v, t, n, level="sequence"),
     "cnn": lambda v, t, n: TextCNN(v, n, dropout=0.5),
-    "representations": lambda v, t, n: TextCNN(v, n, representations=8),
+    "relgan": lambda v, t, n: TextCNN(v, n, num_representations=8),
 }
 
 
-def build_generator(cell: str, vocabulary: int, length: int, labels: int, **how: Any) -> Any:
-    """A fresh TextGenerator; `how` are its other arguments.
+def build_generator(
+    backbone: str, vocabulary_size: int, length: int, num_classes: int, **arguments: Any
+) -> TextGenerator:
+    """Build a new TextGenerator; `arguments` are its other ones.
 
-    `cell` is a name of `cells.CELLS`, or a local folder with a causal language model of Hugging
-    Face's, whose weights (all but its table of tokens) the body begins with. The folder is not
-    needed again: the generator is described by its config. Raises ValueError for an unknown name
-    and for a folder that holds no such model.
+    `backbone` is a name of `backbones.BACKBONES`, or a local folder with a causal language model of
+    Hugging Face's. Its weights, all but the token embedding, initialize the backbone. The folder is
+    not needed again: the generator is described by the model's config. Raises ValueError for an
+    unknown name and for a folder that holds no such model.
     """
-    if cell in BACKBONES:
-        return TextGenerator(vocabulary, length, labels, cell, **how)
-    if not Path(cell).is_dir():
+    sizes = (vocabulary_size, length, num_classes)
+    if backbone in BACKBONES:
+        return TextGenerator(*sizes, backbone, **arguments)
+    if not Path(backbone).is_dir():
         known = ", ".join(BACKBONES)
-        raise ValueError(f"cell {cell!r} is unknown; known: {known}, or a folder with a model")
-    body = read_config(cell)
-    generator = TextGenerator(vocabulary, length, labels, "hugging_face", body=body, **how)
-    load_hf_weights(generator.cell, cell)
+        raise ValueError(f"backbone must be one of {known} or a model folder; got {backbone!r}")
+    config = read_config(backbone)
+    generator = TextGenerator(*sizes, "hugging_face", hf_config=config, **arguments)
+    load_hf_weights(generator.backbone, backbone)
     return generator

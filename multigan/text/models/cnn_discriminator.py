@@ -1,4 +1,4 @@
-"""The convolutional discriminator of text: one representation of a line, or many (RelGAN)."""
+"""The convolutional text discriminator with one or many representations of a line (RelGAN)."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from multigan.text.models.transformer import scaled_embedding
 class TextCNN(nn.Module):
     """Lines (B, T, V), and their classes, -> logits (B, S), one for each representation.
 
-    The embedding is cut into S slices; the same convolutions over neighbouring tokens read each of
-    them, their largest answers pass a highway layer, and two linear maps give its logit. S = 1 is
-    the plain CNN of the literature, S = 64 the multi-representation one of RelGAN.
+    The embedding is split into S slices with the same convolutions over neighboring tokens. The
+    maxima over time pass a highway layer, and two linear maps give the logit of a slice. S = 1 is
+    the CNN of the literature, S = 64 the multi-representation discriminator of RelGAN.
 
     Args:
-        vocabulary: V, specials included.
-        labels: classes; 0 for none.
-        representations: S.
-        embedding: numbers that a token is, in all representations together.
-        widths: how many neighbouring tokens the convolutions see.
+        vocabulary_size: V, specials included.
+        num_classes: 0 for none.
+        num_representations: S.
+        embedding: size of the token embedding, of all representations together.
+        widths: kernel sizes of the convolutions, in tokens.
         filters: convolutions of each width.
-        hidden: of the first of the two linear maps.
-        dropout: share of the highway's answers that is dropped in train().
+        hidden: size of the first of the two linear maps.
+        dropout: rate after the highway layer.
         fixed_length: lines have no padding.
 
-    Raises ValueError where the representations do not divide the embedding.
+    Raises ValueError unless `num_representations` divides `embedding`.
     Source: Nie et al. 2019 (RelGAN), section 3.3, and its published code; Zhang et al. 2017.
     """
 
@@ -42,9 +42,9 @@ class TextCNN(nn.Module):
 
     def __init__(
         self,
-        vocabulary: int,
-        labels: int = 0,
-        representations: int = 1,
+        vocabulary_size: int,
+        num_classes: int = 0,
+        num_representations: int = 1,
         embedding: int = 64,
         widths: Sequence[int] = (2, 3, 4, 5),
         filters: int = 64,
@@ -53,22 +53,23 @@ class TextCNN(nn.Module):
         fixed_length: bool = False,
     ) -> None:
         super().__init__()
-        if embedding % representations:
+        if embedding % num_representations:
             raise ValueError(
-                f"an embedding of {embedding} cannot be cut into {representations} representations"
+                "embedding must be a multiple of num_representations; "
+                f"got {embedding} and {num_representations}"
             )
-        self.representations = representations
-        self.entry = SoftEmbedding(vocabulary, embedding, fixed_length)
-        slice_width, answers = embedding // representations, len(widths) * filters
+        self.num_representations = num_representations
+        self.soft_embedding = SoftEmbedding(vocabulary_size, embedding, fixed_length)
+        slice_width, features = embedding // num_representations, len(widths) * filters
         self.widths = tuple(widths)
         self.convolutions = nn.ModuleList(
             nn.Linear(width * slice_width, filters) for width in widths
         )
-        self.transform = nn.Linear(answers, answers, bias=False)
-        self.gate = nn.Linear(answers, answers, bias=False)
+        self.highway_transform = nn.Linear(features, features, bias=False)
+        self.highway_gate = nn.Linear(features, features, bias=False)
         self.dropout = nn.Dropout(dropout)
-        self.hidden, self.last = nn.Linear(answers, hidden), nn.Linear(hidden, 1)
-        self.label = scaled_embedding(labels, hidden) if labels else None
+        self.hidden, self.to_logits = nn.Linear(features, hidden), nn.Linear(hidden, 1)
+        self.label = scaled_embedding(num_classes, hidden) if num_classes else None
 
     def forward(self, x: Tensor, condition: TextCondition | None = None) -> Tensor:
         """(B, T, V) -> logits (B, S)."""
@@ -76,29 +77,29 @@ class TextCNN(nn.Module):
 
     def embed(self, x: Tensor) -> Tensor:
         """(B, T, V) -> (B, T, embedding + 1), linear."""
-        return self.entry(x)
+        return self.soft_embedding(x)
 
-    def squared_input_norm(self, slope: Tensor) -> Tensor:
-        """|slope at x|^2 (B,) from the slope at `embed(x)`."""
-        return self.entry.squared_input_norm(slope)
+    def squared_input_norm(self, grad_e: Tensor) -> Tensor:
+        """|gradient at x|^2 (B,) from the gradient at `embed(x)`."""
+        return self.soft_embedding.squared_input_norm(grad_e)
 
     def score(self, e: Tensor, condition: TextCondition | None = None) -> Tensor:
-        """What `embed` gave -> logits (B, S)."""
-        answers = self._convolve(e[..., :-1])  # (B, S, answers)
-        gate = torch.sigmoid(self.gate(answers))
-        answers = gate * relu(self.transform(answers)) + (1 - gate) * answers
-        heard = self.hidden(self.dropout(answers))  # (B, S, hidden)
-        logits = in_float32(self.last, heard).squeeze(-1)
+        """Logits (B, S) of the output of `embed`."""
+        features = self._convolve(e[..., :-1])  # (B, S, F)
+        gate = torch.sigmoid(self.highway_gate(features))
+        features = gate * relu(self.highway_transform(features)) + (1 - gate) * features
+        hidden = self.hidden(self.dropout(features))  # (B, S, hidden)
+        logits = in_float32(self.to_logits, hidden).squeeze(-1)
         if self.label is None or condition is None:
             return logits
-        return logits + (heard * self.label(condition.label)[:, None]).sum(-1)
+        return logits + (hidden * self.label(condition.label)[:, None]).sum(-1)
 
     def _convolve(self, e: Tensor) -> Tensor:
-        """(B, T, embedding) -> the largest answers (B, S, widths x filters)."""
+        """(B, T, embedding) -> the maxima over time (B, S, widths x filters)."""
         e = pad(e, (0, 0, 0, max(0, max(self.widths) - e.shape[1])))
-        slices = e.unflatten(2, (self.representations, -1)).transpose(1, 2)  # (B, S, T, d)
-        found = []
+        slices = e.unflatten(2, (self.num_representations, -1)).transpose(1, 2)  # (B, S, T, d)
+        maxima = []
         for width, convolution in zip(self.widths, self.convolutions, strict=True):
             windows = slices.unfold(2, width, 1).flatten(3)  # (B, S, T - width + 1, d x width)
-            found.append(convolution(windows).max(2).values)
-        return relu(torch.cat(found, dim=-1))
+            maxima.append(convolution(windows).max(2).values)
+        return relu(torch.cat(maxima, dim=-1))

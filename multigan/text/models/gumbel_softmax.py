@@ -1,11 +1,11 @@
-"""Gumbel noise and the relaxed tokens that let D's gradient reach the generator's logits.
+"""Gumbel-softmax relaxation of tokens: the discriminator's gradient reaches the logits.
 
-A token is drawn first, as one draws from softmax(o); the noise g, of which it is the argmax in
-z = o + g, is drawn after it, from its distribution given that. Tokens and noise are then jointly
-distributed as if the noise had come first, and no noise is needed where only tokens are.
+A token is sampled first, from softmax(o). The noise g, for which it is the argmax of z = o + g, is
+sampled afterwards, from its distribution given the token. Tokens and noise are then jointly
+distributed as if the noise had come first, and sampling tokens alone needs no noise.
 
-N positions; o logits (N, V), g Gumbel noise, beta the inverse temperature: softmax(beta z) is the
-relaxed token. Beta changes the gradient alone, never how tokens are distributed.
+N positions; o logits (N, V), g Gumbel noise, b the inverse temperature: softmax(b z) is the relaxed
+token. b changes the gradient alone, never the distribution of the tokens.
 Source: Maddison et al. 2014 (A* sampling), section 3.1, for noise given its argmax; Jang et al.
 2017 and Maddison et al. 2017 for the relaxation; Nie et al. 2019 (RelGAN), section 3.2.
 """
@@ -23,27 +23,27 @@ from torch.nn.functional import softplus
 
 from multigan.text.tokenization.tokenizer import one_hot
 
-LOG_SCALE_STEPS = 1000  # the published "log" schedule depends on the number of steps: this one
+LOG_SCALE_STEPS = 1000  # the published "log" schedule depends on the number of steps
 STEEPNESS = 10.0  # of the sigmoid schedule
 
 
-def gumbel_noise(seeds: Tensor, counts: Tensor, vocabulary: int, like: Tensor) -> Tensor:
-    """Standard Gumbel noise (N, V): as many rows of each sample, from its own seed, as it counts.
+def gumbel_noise(seeds: Tensor, counts: Tensor, vocabulary_size: int, like: Tensor) -> Tensor:
+    """Sample standard Gumbel noise (N, V): `counts` (B,) rows of each sample, from its own seed.
 
-    `seeds` and `counts` are (B,), N is the sum of the counts. Drawn in float32 on the device of
-    `like`, returned in its type.
+    `seeds` are (B,), N is the sum of the counts. Sampled in float32 on the device of `like`,
+    returned in its type.
     """
-    noise = torch.empty(int(counts.sum()), vocabulary, device=like.device)
-    least = torch.finfo(noise.dtype).tiny  # log 0 is no number
-    for own, seed in zip(noise.split(counts.tolist()), seeds.tolist(), strict=True):
-        own.uniform_(generator=torch.Generator(like.device).manual_seed(seed))
-        own.clamp_min_(least).log_().neg_().log_().neg_()
+    noise = torch.empty(int(counts.sum()), vocabulary_size, device=like.device)
+    smallest = torch.finfo(noise.dtype).tiny  # log 0 is not finite
+    for rows, seed in zip(noise.split(counts.tolist()), seeds.tolist(), strict=True):
+        rows.uniform_(generator=torch.Generator(like.device).manual_seed(seed))
+        rows.clamp_min_(smallest).log_().neg_().log_().neg_()
     return noise.to(like.dtype)
 
 
 @torch.no_grad()
 def gumbel_given_argmax(logits: Tensor, tokens: Tensor, noise: Tensor) -> Tensor:
-    """z = o + g (N, V) given that `tokens` (N,) are its argmax, from fresh standard noise.
+    """Sample z = o + g (N, V) given that `tokens` (N,) are its argmax, from standard noise.
 
     z_y = G_y + logsumexp(o), and below it z_i = -log(exp(-(o_i + G_i)) + exp(-z_y)).
     """
@@ -54,9 +54,10 @@ def gumbel_given_argmax(logits: Tensor, tokens: Tensor, noise: Tensor) -> Tensor
 
 
 class _Relaxation(torch.autograd.Function):
-    """softmax(beta z) or, hardened, its argmax; both have the former's gradient in the logits.
+    """softmax(b z), or its argmax if `hard`; both have the gradient of the former.
 
-    By hand, because each pass over V-wide rows that autograd would add costs as much as the others.
+    The backward pass is written by hand: each pass over V-wide rows that autograd would add costs
+    as much as the others.
     """
 
     @staticmethod
@@ -66,40 +67,42 @@ class _Relaxation(torch.autograd.Function):
         tokens: Tensor,
         free: Tensor,
         noise: Tensor,
-        beta: Tensor,
-        harden: bool,
+        inverse_temperature: Tensor,
+        hard: bool,
     ) -> Tensor:
-        relaxed = torch.softmax(gumbel_given_argmax(logits, tokens[free], noise).mul_(beta), dim=1)
-        ctx.save_for_backward(relaxed, free, beta)
+        relaxed = torch.softmax(
+            gumbel_given_argmax(logits, tokens[free], noise).mul_(inverse_temperature), dim=1
+        )
+        ctx.save_for_backward(relaxed, free, inverse_temperature)
         rows = one_hot(tokens, relaxed.shape[1], relaxed)
-        return rows if harden else rows.index_put_((free,), relaxed)
+        return rows if hard else rows.index_put_((free,), relaxed)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, slope: Tensor) -> tuple[Tensor | None, ...]:
-        """beta (diag(y) - y y^T) times the slope, at the free positions."""
-        relaxed, free, beta = ctx.saved_tensors
-        slope = slope[free]
-        mean = torch.linalg.vecdot(slope, relaxed)[:, None]
-        return slope.sub_(mean).mul_(relaxed).mul_(beta), None, None, None, None, None
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """b (diag(y) - y y^T) times the gradient, at the free positions."""
+        relaxed, free, inverse_temperature = ctx.saved_tensors
+        grad = grad[free]
+        mean = torch.linalg.vecdot(grad, relaxed)[:, None]
+        return grad.sub_(mean).mul_(relaxed).mul_(inverse_temperature), None, None, None, None, None
 
 
 def soft_relaxation(
-    logits: Tensor, tokens: Tensor, free: Tensor, noise: Tensor, beta: Tensor
+    logits: Tensor, tokens: Tensor, free: Tensor, noise: Tensor, inverse_temperature: Tensor
 ) -> Tensor:
-    """Tokens (...) as rows (..., V): softmax(beta z) where they are `free`, else one-hot.
+    """Tokens (...) as rows (..., V): softmax(b z) where they are `free`, else one-hot.
 
     `logits` and `noise` (N, V) are those of the N free ones; the gradient reaches the logits with
     the noise held fixed.
     """
-    return _Relaxation.apply(logits, tokens, free, noise, beta, False)
+    return _Relaxation.apply(logits, tokens, free, noise, inverse_temperature, False)
 
 
 def straight_through(
-    logits: Tensor, tokens: Tensor, free: Tensor, noise: Tensor, beta: Tensor
+    logits: Tensor, tokens: Tensor, free: Tensor, noise: Tensor, inverse_temperature: Tensor
 ) -> Tensor:
-    """The same rows (..., V), all exactly one-hot, with the gradient of the soft ones."""
-    return _Relaxation.apply(logits, tokens, free, noise, beta, True)
+    """The same rows (..., V), all exactly one-hot, with the gradient of `soft_relaxation`."""
+    return _Relaxation.apply(logits, tokens, free, noise, inverse_temperature, True)
 
 
 RELAXATIONS: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor, Tensor], Tensor]] = {
@@ -120,8 +123,8 @@ def linear(end: float, progress: float) -> float:
 
 def logarithmic(end: float, progress: float) -> float:
     """Fast at first: the published schedule of a run of LOG_SCALE_STEPS steps."""
-    share = math.log1p(progress * (LOG_SCALE_STEPS - 1)) / math.log(LOG_SCALE_STEPS)
-    return 1 + (end - 1) * share
+    fraction = math.log1p(progress * (LOG_SCALE_STEPS - 1)) / math.log(LOG_SCALE_STEPS)
+    return 1 + (end - 1) * fraction
 
 
 def sigmoid(end: float, progress: float) -> float:
@@ -140,7 +143,7 @@ def square_root(end: float, progress: float) -> float:
 
 
 def constant(end: float, progress: float) -> float:
-    """The same all the time."""
+    """The end value throughout."""
     return end
 
 
@@ -153,14 +156,14 @@ SCHEDULES: dict[str, Callable[[float, float], float]] = {
     "square_root": square_root,
     "constant": constant,
 }
-"""(beta at the end, progress 0 to 1) -> beta; all but the constant start at 1.
+"""(inverse temperature at the end, progress 0 to 1) -> inverse temperature; from 1, or constant.
 
-Source: the published code of RelGAN; there the run has 5,000 steps whatever its length.
+Source: the published code of RelGAN, where every run has 5,000 steps.
 """
 
 
-def find_schedule(name: str) -> Callable[[float, float], float]:
-    """The schedule called `name`. Raises ValueError, listing the known ones, for any other."""
+def get_schedule(name: str) -> Callable[[float, float], float]:
+    """Get a schedule by name. Raises ValueError, listing the known ones, for any other."""
     if name not in SCHEDULES:
-        raise ValueError(f"schedule {name!r} is unknown; known: {', '.join(SCHEDULES)}")
+        raise ValueError(f"schedule must be one of {', '.join(SCHEDULES)}; got {name!r}")
     return SCHEDULES[name]

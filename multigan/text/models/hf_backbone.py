@@ -1,4 +1,4 @@
-"""A causal language model of Hugging Face's as the body of the text generator."""
+"""A causal language model of Hugging Face's as the backbone of the text generator."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from torch import Tensor, nn
 from multigan.core.optional_dependencies import transformers
 from multigan.storage.files import parse_json
 
-# The body reads our embeddings, so its own table of tokens has one row, and nothing points into it.
+# The model gets our embeddings, so its own token embedding is unused and has one row.
 NO_TOKENS = {"vocab_size": 1, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
 
-# Names of classes, and of code that the library would fetch or run: we build what model_type says.
-NOT_TAKEN = ("model_type", "architectures", "auto_map", "attn_implementation",
+# Names of classes, and of code that the library would fetch or run: only model_type is used.
+IGNORED_KEYS = ("model_type", "architectures", "auto_map", "attn_implementation",
              "_attn_implementation")  # fmt: skip
 
 
@@ -26,50 +26,54 @@ class HFCache(NamedTuple):
     cache: Any
 
 
-class HuggingFaceBody(nn.Module):
-    """Inputs (B, T, E) -> features (B, T, hidden size) of a causal model without its token table.
+class HFBackbone(nn.Module):
+    """Inputs (B, T, E) -> features (B, T, hidden size) of a causal model without its embedding.
 
-    `config` is the content of a config.json: a name of the model under `model_type` and its sizes.
-    Weights are fresh; `adopt_body` takes those of a local folder. Dropout is off.
+    `config` is the content of a config.json: a model name under `model_type` and its sizes.
+    Weights are random; `load_hf_weights` loads those of a local folder. Dropout is off.
 
-    Raises ValueError where transformers is absent or knows no such model.
+    Raises ValueError where transformers is absent or has no such model.
     """
 
-    at_once = True
+    is_parallel = True
 
     def __init__(self, inputs: int, config: Mapping[str, Any]) -> None:
         super().__init__()
         if "model_type" not in config:
-            raise ValueError("the body's config names no model_type; wanted that of a config.json")
+            raise ValueError(
+                f"hf_config must have a model_type, as a config.json has; got {sorted(config)}"
+            )
         library = transformers()
-        arguments = {k: v for k, v in config.items() if k not in NOT_TAKEN}
+        arguments = {k: v for k, v in config.items() if k not in IGNORED_KEYS}
         settings = library.AutoConfig.for_model(config["model_type"], **arguments | NO_TOKENS)
         self.model = library.AutoModel.from_config(settings, attn_implementation="eager")
         self.model.get_input_embeddings().requires_grad_(False)
-        for part in self.model.modules():
-            if isinstance(part, nn.Dropout):
-                part.p = 0.0
-        self.features = int(settings.hidden_size)
-        self.enter = nn.Linear(inputs, self.features)
+        for module in self.model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        self.output_dim = int(settings.hidden_size)
+        self.input_projection = nn.Linear(inputs, self.output_dim)
 
-    def start(self, x: Tensor) -> HFCache:
-        """Nothing seen yet."""
+    def initial_state(self, x: Tensor) -> HFCache:
+        """The empty cache."""
         return HFCache(None)
 
     def step(self, x: Tensor, state: HFCache) -> tuple[Tensor, HFCache]:
         """(B, E) -> features (B, hidden size) and the longer cache."""
-        found = self.model(
-            inputs_embeds=self.enter(x)[:, None], past_key_values=state.cache, use_cache=True
+        outputs = self.model(
+            inputs_embeds=self.input_projection(x)[:, None],
+            past_key_values=state.cache,
+            use_cache=True,
         )
-        return found.last_hidden_state[:, 0], HFCache(found.past_key_values)
+        return outputs.last_hidden_state[:, 0], HFCache(outputs.past_key_values)
 
-    def unroll(self, x: Tensor) -> Tensor:
-        """All positions at once: (B, T, E) -> (B, T, hidden size)."""
-        return self.model(inputs_embeds=self.enter(x), use_cache=False).last_hidden_state
+    def forward_sequence(self, x: Tensor) -> Tensor:
+        """All positions in one pass: (B, T, E) -> (B, T, hidden size)."""
+        return self.model(inputs_embeds=self.input_projection(x), use_cache=False).last_hidden_state
 
 
 def read_config(folder: str | Path) -> dict[str, Any]:
-    """The config.json of a local model folder, as `TextGenerator(body=...)` takes it.
+    """The config.json of a local model folder, for `TextGenerator(hf_config=...)`.
 
     Raises ValueError where there is none.
     """
@@ -77,22 +81,25 @@ def read_config(folder: str | Path) -> dict[str, Any]:
     try:
         return parse_json(file.read_text())
     except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} is no model folder of Hugging Face's: {error}") from error
+        raise ValueError(f"{folder} must be a Hugging Face model folder: {error}") from error
 
 
-def load_hf_weights(body: HuggingFaceBody, folder: str | Path) -> None:
-    """Take the weights of a local model folder, all but its table of tokens; nothing is fetched.
+def load_hf_weights(backbone: HFBackbone, folder: str | Path) -> None:
+    """Load the weights of a local model folder, except its token embedding; nothing is fetched.
 
     Raises ValueError where the folder holds another model.
     """
     library = transformers()
     source = library.AutoModel.from_pretrained(folder, local_files_only=True).state_dict()
-    own = body.model.state_dict(keep_vars=True)
-    table = body.model.get_input_embeddings().weight
-    adopted = {name: tensor for name, tensor in own.items() if tensor is not table}
-    for name, tensor in adopted.items():
+    own = backbone.model.state_dict(keep_vars=True)
+    table = backbone.model.get_input_embeddings().weight
+    loaded = {name: tensor for name, tensor in own.items() if tensor is not table}
+    for name, tensor in loaded.items():
         if name not in source or source[name].shape != tensor.shape:
-            raise ValueError(f"{folder} does not fit the body at {name}")
+            shape = tuple(source[name].shape) if name in source else "nothing"
+            raise ValueError(
+                f"{folder}: {name} must have the shape {tuple(tensor.shape)}; got {shape}"
+            )
     with torch.no_grad():
-        for name, tensor in adopted.items():
+        for name, tensor in loaded.items():
             tensor.copy_(source[name])

@@ -1,4 +1,9 @@
-"""What a token is to blame for: discounted costs from it on, less what others paid."""
+"""Discounted returns with a leave-one-out baseline (REINFORCE).
+
+B lines, T positions. `free` (B, T) is True where the generator chose a token. `total` sums over the
+rows of the whole batch, which may lie on several processes.
+Source: Williams 1992 (REINFORCE); Kool et al. 2019 for the leave-one-out baseline.
+"""
 
 from __future__ import annotations
 
@@ -7,46 +12,43 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+Total = Callable[[Tensor], Tensor]  # (B, ...) -> (...)
+
 
 def discounted_returns(costs: Tensor, discount: float) -> Tensor:
     """C_t = sum over s >= t of discount^(s - t) c_s: (B, T) -> (B, T)."""
     total = torch.zeros_like(costs[:, 0])
-    found = []
+    returns = []
     for cost in costs.flip(1).unbind(1):
         total = cost + discount * total
-        found.append(total)
-    return torch.stack(found[::-1], dim=1)
+        returns.append(total)
+    return torch.stack(returns[::-1], dim=1)
 
 
 def sum_of_rows(values: Tensor) -> Tensor:
-    """(B, ...) -> (...), of a batch that is all here."""
+    """Sum over a batch that is on one process: (B, ...) -> (...)."""
     return values.sum(0)
 
 
 def token_advantages(
-    costs: Tensor,
-    free: Tensor,
-    discount: float,
-    total: Callable[[Tensor], Tensor] = sum_of_rows,
+    costs: Tensor, free: Tensor, discount: float, total: Total = sum_of_rows
 ) -> Tensor:
-    """C_t less the mean C_t of the batch's other lines (B, T); 0 where a token was not chosen.
+    """Advantages (B, T) from the cost (B, T) of each token: C_t minus the mean C_t of other lines.
 
-    `free` (B, T) bool says where one was. A line alone at a position has nothing to compare with:
-    its baseline is 0. The baseline knows nothing of the line itself, so it leaves the gradient
-    unbiased. `total` sums over the rows of the whole batch, of which there may be more elsewhere.
+    They are 0 where nothing is free. A line alone at a position has a baseline of 0. The baseline
+    does not depend on the line itself, so the gradient stays unbiased.
     """
-    return _above_others(discounted_returns(costs, discount), free, total)
+    return _subtract_mean_of_others(discounted_returns(costs, discount), free, total)
 
 
-def sequence_advantages(
-    costs: Tensor, free: Tensor, total: Callable[[Tensor], Tensor] = sum_of_rows
-) -> Tensor:
-    """The same for a cost of each line as a whole (B,): all its tokens are to blame alike."""
-    return _above_others(costs[:, None].expand(free.shape), free, total)
+def sequence_advantages(costs: Tensor, free: Tensor, total: Total = sum_of_rows) -> Tensor:
+    """Advantages (B, T) from the cost (B,) of each line: equal for all its tokens."""
+    return _subtract_mean_of_others(costs[:, None].expand(free.shape), free, total)
 
 
-def _above_others(to_go: Tensor, free: Tensor, total: Callable[[Tensor], Tensor]) -> Tensor:
-    to_go = to_go * free
+def _subtract_mean_of_others(returns: Tensor, free: Tensor, total: Total) -> Tensor:
+    """Returns (B, T) minus their mean over the other lines that are free at the position."""
+    returns = returns * free
     others = total(free) - 1  # at a free position of a line
-    baseline = (total(to_go) - to_go) / others.clamp(min=1)
-    return (to_go - baseline) * free
+    baseline = (total(returns) - returns) / others.clamp(min=1)
+    return (returns - baseline) * free

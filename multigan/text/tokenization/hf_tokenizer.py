@@ -1,7 +1,7 @@
-"""Tokenizers of local Hugging Face folders, with their vocabulary in the order of ours.
+"""Import of tokenizers from local Hugging Face folders.
 
-Every id of a foreign tokenizer changes: the specials come first, the others follow in the order
-that they had. Its own names for the four specials become ours.
+Ids are renumbered: the four specials come first, the other tokens follow in their original order.
+The specials are renamed as in `tokenizer.SPECIALS`.
 """
 
 from __future__ import annotations
@@ -13,32 +13,38 @@ from typing import Any
 from multigan.storage.files import parse_json
 from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, SPECIALS, UNK, TextTokenizer
 
-# The keys under which a folder names its token for a special, the first present one counting.
-NAMES = {EOS: ("eos_token", "sep_token"), BOS: ("bos_token", "cls_token"), PAD: ("pad_token",),
-         UNK: ("unk_token",)}  # fmt: skip
-NEVER_CHOSEN = -1e4  # log-probability of a special as a piece of text
+# The keys of a folder's config for each special; the first present one is used.
+SPECIAL_KEYS = {
+    EOS: ("eos_token", "sep_token"),
+    BOS: ("bos_token", "cls_token"),
+    PAD: ("pad_token",),
+    UNK: ("unk_token",),
+}
+SPECIAL_LOG_PROBABILITY = -1e4  # of a special as a piece of text
 
 
 def import_hf_tokenizer(folder: Path) -> str:
-    """The tokenizer.json of a folder, renumbered.
+    """Import the tokenizer.json of a folder, renumbered.
 
-    One token that plays several parts keeps the first of: end, begin, padding, unknown; the others
-    are added. Raises ValueError for a folder without a fast tokenizer, or of an unknown model.
+    A token with several roles keeps the first of: end, begin, padding, unknown; the others are
+    added. Raises ValueError for a folder without a fast tokenizer, or of an unknown model.
     """
     file = folder / "tokenizer.json"
     if not file.is_file():
-        raise ValueError(f"{folder} has no tokenizer.json; wanted a folder of a fast tokenizer")
+        raise ValueError(
+            f"{folder} must be the folder of a fast tokenizer; it has no tokenizer.json"
+        )
     try:
-        text = _adopted(file)
+        text = _import(file)
         TextTokenizer(text)
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        said = " ".join(str(error).split())[:200]
-        raise ValueError(f"{file} is no tokenizer that is known here: {said}") from error
+        message = " ".join(str(error).split())[:200]
+        raise ValueError(f"{file} must be a supported tokenizer: {message}") from error
     return text
 
 
-def _adopted(file: Path) -> str:
-    """The tokenizer.json, renumbered. Raises whatever there is to say of damage."""
+def _import(file: Path) -> str:
+    """The tokenizer.json, renumbered. Raises several types of errors for a damaged file."""
     text, order = _read(file)
     numbers = {name: k for k, (name, special) in enumerate(order) if special is None}
     text["model"] = _renumbered(text["model"], order)
@@ -54,7 +60,7 @@ def _adopted(file: Path) -> str:
 
 
 def _read(file: Path) -> tuple[dict[str, Any], list[tuple[str, int | None]]]:
-    """The tokenizer of a folder, and its tokens in our order: (its name for it or "", special)."""
+    """The tokenizer of a folder, and its tokens in the new order: (original name, special)."""
     text = parse_json(file.read_bytes())
     known = _vocabulary(text)
     names = _specials(file.parent, known)
@@ -62,24 +68,24 @@ def _read(file: Path) -> tuple[dict[str, Any], list[tuple[str, int | None]]]:
         (token for token in known if token not in names.values()), key=known.__getitem__
     )
     if clash := [token for token in others if token in SPECIALS]:
-        raise ValueError(f"{clash[0]} is a token like any other; it must be a special")
+        raise ValueError(f"{clash[0]} must be a special token; got an ordinary one")
     specials = [(names.get(k, ""), k) for k in range(len(SPECIALS))]
     return text, [*specials, *((token, None) for token in others)]
 
 
 def _specials(folder: Path, known: dict[str, int]) -> dict[int, str]:
-    """Special -> the token that plays it."""
+    """Special -> the name of its token."""
     stated: dict[str, Any] = {}
     for name in ("special_tokens_map.json", "tokenizer_config.json"):
         if (folder / name).is_file():
             stated |= parse_json((folder / name).read_bytes())
-    found: dict[int, str] = {}
-    for special, keys in NAMES.items():
+    names: dict[int, str] = {}
+    for special, keys in SPECIAL_KEYS.items():
         values = [stated[key] for key in keys if stated.get(key)] + [SPECIALS[special]]
         token = values[0]["content"] if isinstance(values[0], dict) else values[0]
-        if token in known and token not in found.values():
-            found[special] = token
-    return found
+        if token in known and token not in names.values():
+            names[special] = token
+    return names
 
 
 def _vocabulary(text: dict[str, Any]) -> dict[str, int]:
@@ -91,8 +97,8 @@ def _vocabulary(text: dict[str, Any]) -> dict[str, int]:
 
 
 def _renumbered(model: dict[str, Any], order: list[tuple[str, int | None]]) -> dict[str, Any]:
-    """The model over our numbering."""
-    names = [_shown(name, special) for name, special in order]
+    """The model with new ids."""
+    names = [_display_name(name, special) for name, special in order]
     if model.get("type") in ("BPE", "WordPiece", "WordLevel"):
         table = {name: k for k, name in enumerate(names)}
         unknown = {} if model.get("unk_token") is None else {"unk_token": SPECIALS[UNK]}
@@ -100,18 +106,25 @@ def _renumbered(model: dict[str, Any], order: list[tuple[str, int | None]]) -> d
     if model.get("type") == "Unigram":
         scores = dict(model["vocab"])
         pieces = [
-            [shown, NEVER_CHOSEN if special is not None else scores.get(name, NEVER_CHOSEN)]
-            for shown, (name, special) in zip(names, order, strict=True)
+            [
+                piece,
+                SPECIAL_LOG_PROBABILITY
+                if special is not None
+                else scores.get(name, SPECIAL_LOG_PROBABILITY),
+            ]
+            for piece, (name, special) in zip(names, order, strict=True)
         ]
         return model | {"vocab": pieces, "unk_id": UNK}
-    raise ValueError(f"a tokenizer of the kind {model.get('type')!r} is not known here")
+    raise ValueError(
+        f"the model must be BPE, WordPiece, WordLevel or Unigram; got {model.get('type')!r}"
+    )
 
 
-def _shown(name: str, special: int | None) -> str:
+def _display_name(name: str, special: int | None) -> str:
     return name if special is None else SPECIALS[special]
 
 
 def _special(k: int) -> dict[str, Any]:
-    """The entry of a special among the added tokens."""
+    """The entry of a special in the list of added tokens."""
     flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
     return {"id": k, "content": SPECIALS[k], **flags, "special": True}

@@ -20,55 +20,55 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # their names, by id
 
 
-def one_hot(tokens: Tensor, vocabulary: int, like: Tensor) -> Tensor:
+CLOSING_PUNCTUATION = ".,!?;:)]}%"  # no space before it
+OPENING_PUNCTUATION = "([{$"  # no space after it
+NO_PREFIX = "\x00"  # in no word
+
+
+def one_hot(tokens: Tensor, vocabulary_size: int, like: Tensor) -> Tensor:
     """One-hot rows (..., V) of the type of `like`."""
-    rows = torch.zeros(*tokens.shape, vocabulary, dtype=like.dtype, device=like.device)
+    rows = torch.zeros(*tokens.shape, vocabulary_size, dtype=like.dtype, device=like.device)
     return rows.scatter_(-1, tokens[..., None], 1.0)
 
 
-CLOSING, OPENING_PUNCTUATION = (
-    ".,!?;:)]}%",
-    "([{$",
-)  # marks without a space before them, or after them
-NEVER = "\x00"  # stands in no word
-
-
 class TextTokenizer:
-    """Encodes lines and decodes ids; ids are stable because `json` holds the whole vocabulary."""
+    """A tokenizer.json that encodes lines and decodes ids."""
 
     def __init__(self, text: str) -> None:
-        """`text` is a tokenizer.json. Raises ValueError if it is none, or lacks our specials."""
+        """Raises ValueError unless `text` is a tokenizer.json with SPECIALS as its first tokens."""
         try:
             self._tokenizer = _library().Tokenizer.from_str(text)
         except ValueError:
             raise
         except Exception as error:  # the library raises bare Exceptions
-            raise ValueError(f"this is no tokenizer of Hugging Face's: {error}") from error
-        found = [self._tokenizer.token_to_id(name) for name in SPECIALS]
-        if found != list(range(len(SPECIALS))):
-            raise ValueError(f"the tokens {', '.join(SPECIALS)} have the ids {found}; wanted 0-3")
+            raise ValueError(
+                f"tokenizer must be a tokenizer.json of Hugging Face: {error}"
+            ) from error
+        ids = [self._tokenizer.token_to_id(name) for name in SPECIALS]
+        if ids != list(range(len(SPECIALS))):
+            raise ValueError(f"the ids of {', '.join(SPECIALS)} must be 0 to 3; got {ids}")
         self._tokenizer.encode_special_tokens = True  # "<eos>" in a line is text like any other
         self._tokenizer.no_padding()
         self._tokenizer.no_truncation()
 
     @property
     def size(self) -> int:
-        """How many tokens there are, specials included."""
+        """The number of tokens, specials included."""
         return self._tokenizer.get_vocab_size()
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """The ids of each line, without specials other than UNK."""
-        found = self._tokenizer.encode_batch(list(lines), add_special_tokens=False)
-        return [[token if token >= UNK else UNK for token in line.ids] for line in found]
+        """Encode lines as ids, without specials other than UNK."""
+        encodings = self._tokenizer.encode_batch(list(lines), add_special_tokens=False)
+        return [[token if token >= UNK else UNK for token in line.ids] for line in encodings]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """One line: the ids up to the first EOS without specials.
+        """Decode the ids up to the first EOS, without specials, as one line.
 
-        Bytes that are no UTF-8 come out as U+FFFD. Raises ValueError for an id out of range.
+        Bytes that are no UTF-8 become U+FFFD. Raises ValueError for an id out of range.
         """
         ids = [int(token) for token in ids]
         if wrong := [token for token in ids if not 0 <= token < self.size]:
-            raise ValueError(f"token {wrong[0]}; wanted 0 to {self.size - 1}")
+            raise ValueError(f"a token must be 0 to {self.size - 1}; got {wrong[0]}")
         ids = ids[: ids.index(EOS)] if EOS in ids else ids
         return collapse_line_breaks(self._tokenizer.decode(ids, skip_special_tokens=True))
 
@@ -78,27 +78,27 @@ class TextTokenizer:
 
 
 @lru_cache(maxsize=8)
-def tokenizer_of(text: str) -> TextTokenizer:
-    """The tokenizer of a tokenizer.json, made once."""
+def load_tokenizer(text: str) -> TextTokenizer:
+    """Load a tokenizer.json; equal ones share one tokenizer."""
     return TextTokenizer(text)
 
 
 def train_tokenizer(
-    lines: Iterable[str], kind: str = "bpe", vocabulary: int = 2000, lowercase: bool = False
+    lines: Iterable[str], kind: str = "bpe", vocabulary_size: int = 2000, lowercase: bool = False
 ) -> str:
-    """The tokenizer.json of a vocabulary of at most `vocabulary` tokens, learned from `lines`.
+    """Train a tokenizer.json of at most `vocabulary_size` tokens on `lines`.
 
-    Equal lines, in whatever process, give equal JSON. Raises ValueError for an unknown kind, or a
-    vocabulary too small for its alphabet.
+    Equal lines give equal JSON in every process. Raises ValueError for an unknown kind, or a
+    vocabulary that is smaller than the alphabet.
     """
     if kind not in TOKENIZERS:
-        raise ValueError(f"unknown tokenizer {kind!r}; known: {', '.join(TOKENIZERS)}")
-    tokenizer = TOKENIZERS[kind](lines, vocabulary, lowercase)
+        raise ValueError(f"tokenizer must be one of {', '.join(TOKENIZERS)}; got {kind!r}")
+    tokenizer = TOKENIZERS[kind](lines, vocabulary_size, lowercase)
     return tokenizer.to_str()
 
 
 def save_folder(text: str, folder: Path, length: int) -> list[Path]:
-    """Write what `transformers.AutoTokenizer.from_pretrained` loads; return the files."""
+    """Write a folder for `transformers.AutoTokenizer.from_pretrained`; return the files."""
     config = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         **{f"{name[1:-1]}_token": name for name in SPECIALS},
@@ -113,33 +113,35 @@ def save_folder(text: str, folder: Path, length: int) -> list[Path]:
 
 
 def _library() -> Any:
-    """The package `tokenizers`; a ValueError with the line that installs it where it is absent."""
+    """Import `tokenizers`. Raises ValueError, with the command that installs it, where absent."""
     try:
         return importlib.import_module("tokenizers")
     except ImportError as error:
-        raise ValueError("text needs tokenizers: pip install 'multigan[text]'") from error
+        raise ValueError(
+            "the package tokenizers must be installed for text: pip install 'multigan[text]'"
+        ) from error
 
 
-def _lowered(tokenizer: Any, lowercase: bool) -> Any:
+def _with_lowercase(tokenizer: Any, lowercase: bool) -> Any:
     if lowercase:
         tokenizer.normalizer = _library().normalizers.Lowercase()
     return tokenizer
 
 
-def _train_bpe(lines: Iterable[str], vocabulary: int, lowercase: bool) -> Any:
-    """Byte-level pairs; spaces belong to the word after them."""
+def _train_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
+    """Byte-level BPE; spaces belong to the word after them."""
     hf = _library()
     alphabet = sorted(hf.pre_tokenizers.ByteLevel.alphabet())
-    if vocabulary < len(SPECIALS) + len(alphabet):
+    if vocabulary_size < len(SPECIALS) + len(alphabet):
         raise ValueError(
-            f"vocabulary is {vocabulary}; wanted {len(SPECIALS) + len(alphabet)} or more: "
-            "the specials and every byte"
+            f"vocabulary_size must be {len(SPECIALS) + len(alphabet)} or more, the specials and "
+            f"every byte; got {vocabulary_size}"
         )
-    tokenizer = _lowered(hf.Tokenizer(hf.models.BPE()), lowercase)
+    tokenizer = _with_lowercase(hf.Tokenizer(hf.models.BPE()), lowercase)
     tokenizer.pre_tokenizer = hf.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = hf.decoders.ByteLevel()
     trainer = hf.trainers.BpeTrainer(
-        vocab_size=vocabulary,
+        vocab_size=vocabulary_size,
         special_tokens=list(SPECIALS),
         initial_alphabet=alphabet,
         show_progress=False,
@@ -148,55 +150,57 @@ def _train_bpe(lines: Iterable[str], vocabulary: int, lowercase: bool) -> Any:
     return tokenizer
 
 
-def _train_words(lines: Iterable[str], vocabulary: int, lowercase: bool) -> Any:
-    """Words and punctuation marks, which decoding sets as in print."""
+def _train_words(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
+    """Words and punctuation marks, which are decoded with the spaces of normal text."""
     hf = _library()
-    cut = hf.pre_tokenizers.Split(hf.Regex(WORD), behavior="removed", invert=True)
-    marks = [(f" {mark}", mark) for mark in CLOSING] + [
+    splitter = hf.pre_tokenizers.Split(hf.Regex(WORD), behavior="removed", invert=True)
+    marks = [(f" {mark}", mark) for mark in CLOSING_PUNCTUATION] + [
         (f"{mark} ", mark) for mark in OPENING_PUNCTUATION
     ]
-    replaced = [hf.decoders.Replace(old, new) for old, new in marks]
-    return _train_table(lines, vocabulary, lowercase, cut, [*_spaced(), *replaced])
+    replacements = [hf.decoders.Replace(old, new) for old, new in marks]
+    decoders = [*_join_with_spaces(), *replacements]
+    return _train_table(lines, vocabulary_size, lowercase, splitter, decoders)
 
 
-def _train_whitespace(lines: Iterable[str], vocabulary: int, lowercase: bool) -> Any:
-    """Whatever stands between spaces."""
-    cut = _library().pre_tokenizers.WhitespaceSplit()
-    return _train_table(lines, vocabulary, lowercase, cut, _spaced())
+def _train_whitespace(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
+    """Pieces between white space."""
+    splitter = _library().pre_tokenizers.WhitespaceSplit()
+    return _train_table(lines, vocabulary_size, lowercase, splitter, _join_with_spaces())
 
 
-def _train_chars(lines: Iterable[str], vocabulary: int, lowercase: bool) -> Any:
+def _train_chars(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
     """Single characters."""
     hf = _library()
-    cut = hf.pre_tokenizers.Split(hf.Regex(r"[\s\S]"), behavior="isolated")
-    return _train_table(lines, vocabulary, lowercase, cut, [hf.decoders.Fuse()])
+    splitter = hf.pre_tokenizers.Split(hf.Regex(r"[\s\S]"), behavior="isolated")
+    return _train_table(lines, vocabulary_size, lowercase, splitter, [hf.decoders.Fuse()])
 
 
-def _spaced() -> list[Any]:
+def _join_with_spaces() -> list[Any]:
     """Decoders that join words by spaces."""
     hf = _library()
-    return [hf.decoders.WordPiece(prefix=NEVER, cleanup=False), hf.decoders.Fuse()]
+    return [hf.decoders.WordPiece(prefix=NO_PREFIX, cleanup=False), hf.decoders.Fuse()]
 
 
 def _train_table(
-    lines: Iterable[str], vocabulary: int, lowercase: bool, cut: Any, decoders: list[Any]
+    lines: Iterable[str], vocabulary_size: int, lowercase: bool, splitter: Any, decoders: list[Any]
 ) -> Any:
-    """A table of the most frequent pieces, sorted by (-count, piece): never by a hash."""
+    """A table of the most frequent pieces, sorted by (-count, piece): independent of hashes."""
     hf = _library()
-    if vocabulary <= len(SPECIALS):
+    if vocabulary_size <= len(SPECIALS):
         raise ValueError(
-            f"vocabulary is {vocabulary}; wanted more than the {len(SPECIALS)} specials"
+            f"vocabulary_size must be above the number of specials, {len(SPECIALS)}; "
+            f"got {vocabulary_size}"
         )
     lower = hf.normalizers.Lowercase().normalize_str if lowercase else str
-    counts = Counter(piece for line in lines for piece, _ in cut.pre_tokenize_str(lower(line)))
+    counts = Counter(piece for line in lines for piece, _ in splitter.pre_tokenize_str(lower(line)))
     ordered = sorted(counts, key=lambda piece: (-counts[piece], piece))
-    kept = [piece for piece in ordered if piece not in SPECIALS][: vocabulary - len(SPECIALS)]
+    kept = [piece for piece in ordered if piece not in SPECIALS][: vocabulary_size - len(SPECIALS)]
     table = {piece: token for token, piece in enumerate([*SPECIALS, *kept])}
     tokenizer = hf.Tokenizer(hf.models.WordLevel(table, unk_token=SPECIALS[UNK]))
     tokenizer.add_special_tokens(list(SPECIALS))
-    tokenizer.pre_tokenizer = cut
+    tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = hf.decoders.Sequence(decoders)
-    return _lowered(tokenizer, lowercase)
+    return _with_lowercase(tokenizer, lowercase)
 
 
 TOKENIZERS: dict[str, Callable[[Iterable[str], int, bool], Any]] = {

@@ -1,0 +1,55 @@
+"""The format of one text sample: a line of tokens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from multigan.text.tokenization.tokenizer import EOS, PAD, TextTokenizer, load_tokenizer
+
+
+@dataclass(frozen=True)
+class TextSpec:
+    """Lines of at most `length` - 1 tokens and their end, in the vocabulary of a tokenizer.json.
+
+    `class_names` are the names of the labels, if there are any. Raises ValueError for an invalid
+    tokenizer, or a length below 2.
+    """
+
+    tokenizer: str = field(repr=False)
+    length: int
+    class_names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        load_tokenizer(self.tokenizer)
+        if self.length < 2:
+            raise ValueError(
+                f"length must be 2 or more, a token and the end of the line; got {self.length}"
+            )
+
+    @property
+    def tokenizer_model(self) -> TextTokenizer:
+        """The tokenizer, built once and shared."""
+        return load_tokenizer(self.tokenizer)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """The number of tokens, specials included."""
+        return self.tokenizer_model.size
+
+    def encode(self, lines: list[str]) -> Tensor:
+        """Encode lines as tokens (N, T) int64: each line, its end, padding.
+
+        A line that does not fit is truncated and has no end.
+        """
+        tokens = torch.full((len(lines), self.length), PAD, dtype=torch.int64)
+        for row, ids in zip(tokens, self.tokenizer_model.encode(lines), strict=True):
+            fitting = torch.tensor([*ids, EOS][: self.length])
+            row[: len(fitting)] = fitting
+        return tokens
+
+    def decode(self, x: Tensor) -> list[str]:
+        """Decode (B, T, V): at each position the token with the largest entry."""
+        return [self.tokenizer_model.decode(line) for line in x.detach().argmax(-1).tolist()]
