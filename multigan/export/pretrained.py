@@ -15,7 +15,7 @@ from multigan.runs.provenance import redacted_config, strip_local_paths, train_c
 from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.files import cache_dir, write_atomically
 from multigan.storage.loading import load, load_data
-from multigan.storage.pretrained import MOST_BYTES, pretrained_dir
+from multigan.storage.pretrained import MAX_FILE_BYTES, pretrained_dir
 from multigan.storage.weights import read_weights
 
 
@@ -31,7 +31,7 @@ def build_pretrained(
     """Write NAME.safetensors and NAME.json of a run's best generator; return the weight file.
 
     `half` stores numbers in 16 bits, which are loaded as float32; None does so only where the file
-    would be larger than MOST_BYTES else. What is measured, on the test split of the run's data, is
+    would be larger than MAX_FILE_BYTES else. What is measured, on the test split of the run's data, is
     the stored file itself. Raises ValueError for a run that is too large even so, or a name that is
     no plain word.
     """
@@ -40,10 +40,10 @@ def build_pretrained(
     description = RunDirectory(run).description()
     weights = resolve_weights_file(Path(run))
     content = _stored(weights, bool(half))
-    if half is None and len(content) > MOST_BYTES:
+    if half is None and len(content) > MAX_FILE_BYTES:
         half, content = True, _stored(weights, True)
-    if len(content) > MOST_BYTES:
-        raise ValueError(f"{weights} takes {len(content):,} bytes; wanted {MOST_BYTES:,} at most")
+    if len(content) > MAX_FILE_BYTES:
+        raise ValueError(f"{weights} takes {len(content):,} bytes; wanted {MAX_FILE_BYTES:,} at most")
     about = {
         "recipe": redacted_config(description),
         "command": train_command(strip_local_paths(description)),

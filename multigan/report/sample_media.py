@@ -96,7 +96,7 @@ def interpolation_media(sampler: Sampler, most_bytes: int) -> list[list[Medium]]
 
 
 def _frames(sampler: Sampler, walks: int) -> list[list[Any]]:
-    return interpolation_frames(sampler, walks=walks, frames=FRAMES)
+    return interpolation_frames(sampler, num_paths=walks, num_steps=FRAMES)
 
 
 def _count(media: list[Medium], table: Mapping[str, int], most: int) -> int:

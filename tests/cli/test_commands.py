@@ -84,8 +84,8 @@ def test_training_says_where_everything_is(say):
 
 def test_flags_beside_tiny_win(say):
     say("train points --tiny --steps 2 --width 5 --out run")
-    knobs = json.loads(Path("run/recipe.json").read_text())["knobs"]
-    assert (knobs["steps"], knobs["width"], knobs["batch_size"]) == (2, 5, 32)
+    hyperparameters = json.loads(Path("run/recipe.json").read_text())["knobs"]
+    assert (hyperparameters["steps"], hyperparameters["width"], hyperparameters["batch_size"]) == (2, 5, 32)
 
 
 def test_sampling_twice_writes_the_same_bytes(copied, say):

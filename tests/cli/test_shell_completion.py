@@ -108,8 +108,8 @@ def test_lists_and_recipes_are_told_as_json(last):
     names = [row["recipe"] for row in last("list --json")[0]]
     assert {"image", "text", "music", "points"} <= set(names)
     told = last("show points --json")[0]
-    knobs = {knob["name"]: knob for knob in told["knobs"]}
-    assert knobs["steps"]["type"] == "int" and told["recipe"] == "points" and told["tiny"]
+    hyperparameters = {hyperparameter["name"]: hyperparameter for hyperparameter in told["knobs"]}
+    assert hyperparameters["steps"]["type"] == "int" and told["recipe"] == "points" and told["tiny"]
     assert last("list --runs --json")[0] == []
 
 

@@ -17,7 +17,7 @@ from multigan.export.pretrained import build_pretrained
 from multigan.storage import pretrained
 from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.loading import load
-from multigan.storage.pretrained import MOST_BYTES, list_pretrained, pretrained_metadata
+from multigan.storage.pretrained import MAX_FILE_BYTES, list_pretrained, pretrained_metadata
 from multigan.storage.weights import read_weights
 from tests.run_helpers import snapshot
 
@@ -49,7 +49,7 @@ def say(folder, monkeypatch, capsys, tmp_path):
 
 def test_every_packaged_generator_is_small_described_and_samples():
     for name, file in list_pretrained().items():
-        assert file.stat().st_size <= MOST_BYTES
+        assert file.stat().st_size <= MAX_FILE_BYTES
         assert {"recipe", "metrics", "command", "stored"} <= set(pretrained_metadata(name))
         assert len(load(name).sample(2)) == 2
 
@@ -59,7 +59,7 @@ def test_a_name_is_sampled_like_the_run_it_was_made_of(say, points_run):
     say(f"sample {points_run} -n 5 --out run")
     assert snapshot(Path("ready")) == snapshot(Path("run"))
     assert multigan.points.load("dots").sample(2) == multigan.points.load(points_run).sample(2)
-    assert "walks/walks.png" in say("interpolate dots --walks 1 --frames 2 --out walks")
+    assert "out/paths.png" in say("interpolate dots --num-paths 1 --num-steps 2 --out out")
 
 
 def test_a_path_hides_a_name_only_if_it_holds_a_generator(say, folder):
@@ -67,21 +67,21 @@ def test_a_path_hides_a_name_only_if_it_holds_a_generator(say, folder):
     assert resolve_weights_file(Path("dots")) == folder / "dots.safetensors"
     Path("dots").rmdir()
     Path("dots").write_text("a file")
-    assert "dots is no whole safetensors file" in say("sample dots", status=2)
+    assert "dots must be an intact safetensors file" in say("sample dots", status=2)
 
 
 def test_a_name_that_is_close_is_suggested(say):
-    assert "nor is it ready-made: did you mean dots?" in say("sample dot", status=2)
-    assert "nor is it ready-made: known: dots" in say("sample else/where", status=2)
-    with pytest.raises(ValueError, match=r"no ready-made generator 'dot'; did you mean dots\?"):
+    assert "the name of a pretrained generator (did you mean dots?)" in say("sample dot", status=2)
+    assert "the name of a pretrained generator (known: dots)" in say("sample else/where", status=2)
+    with pytest.raises(ValueError, match=r"no pretrained generator 'dot'; did you mean dots\?"):
         pretrained_metadata("dot")
 
 
 def test_ready_made_generators_are_listed_with_what_made_them(say, folder, monkeypatch, tmp_path):
-    words = say("list --ready").split()
+    words = say("list --pretrained").split()
     assert words[:3] == ["dots", "0.00", "MB"] and "multigan train points" in " ".join(words)
     monkeypatch.setattr(pretrained, "pretrained_dir", lambda: tmp_path / "none")
-    assert "carries no ready-made generators" in say("list --ready")
+    assert "carries no pretrained generators" in say("list --pretrained")
 
 
 def test_what_is_known_of_it_is_its_recipe_and_the_metrics_of_the_file_itself(folder, cache, say):
@@ -118,10 +118,10 @@ def test_numbers_are_halved_only_where_the_file_would_be_too_large(
 ):
     size = resolve_weights_file(points_run).stat().st_size
     for most, stored in ((size, "float32"), (size - 1, "float16")):
-        monkeypatch.setattr(pretrained, "MOST_BYTES", most)
+        monkeypatch.setattr(pretrained, "MAX_FILE_BYTES", most)
         build_pretrained(points_run, "it", folder=tmp_path, measured=False)
         assert json.loads((tmp_path / "it.json").read_text())["stored"] == stored
-    monkeypatch.setattr(pretrained, "MOST_BYTES", 100)
+    monkeypatch.setattr(pretrained, "MAX_FILE_BYTES", 100)
     with pytest.raises(ValueError, match="bytes; wanted 100 at most"):
         build_pretrained(points_run, "large", folder=tmp_path, measured=False)
     assert not (tmp_path / "large.safetensors").exists()

@@ -89,7 +89,7 @@ def test_what_cannot_be_swept_is_refused(run, tmp_path):
         module.sweep(run, points=1)
     with pytest.raises(ValueError, match="upward from above 0"):
         module.sweep(run, lowest=1.0, highest=0.5)
-    with pytest.raises(ValueError, match="neither a run directory"):
+    with pytest.raises(ValueError, match="must be a run directory"):
         module.sweep(tmp_path)
 
 
