@@ -50,9 +50,9 @@ def train_on(name: str, out: Path, cache: Path) -> None:
     """Train, or go on where a killed process stopped, as a person would."""
     torch.set_num_threads(1)
     if (out / "recipe.json").exists():
-        resume(out, cache=str(cache), show=False)
+        resume(out, cache_dir=str(cache), show=False)
     else:
-        train_tiny(name, out, cache=str(cache), **OFTEN)
+        train_tiny(name, out, cache_dir=str(cache), **OFTEN)
 
 
 def started(context: ForkServerContext, *arguments: str | Path) -> ForkServerProcess:

@@ -59,7 +59,7 @@ def written_run(folder: Path, **changes: object) -> Path:
     samples.mkdir(parents=True)
     (folder / "recipe.json").write_text(json.dumps(description | changes))
     log = [{"step": step, "seconds": step, "loss/generator": 1 / step} for step in range(1, 201)]
-    log[99] |= {"health": {"collapse": f"fakes are alike {EVIL}"}, EVIL: 4.0, "odd": "text"}
+    log[99] |= {"diagnostics": {"collapse": f"fakes are alike {EVIL}"}, EVIL: 4.0, "odd": "text"}
     write_lines(folder / "log.jsonl", log)
     write_lines(folder / "metrics.jsonl", [{"step": 100, "kl": 0.5}, {"step": 200, "kl": 0.25}])
     table = {"rows": {"real": {"kl": 0.01}, EVIL: {"kl": 0.25}}, "notes": [EVIL]}

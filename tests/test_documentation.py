@@ -66,7 +66,7 @@ def trained(tmp_path_factory):
 
     def run_of(domain):
         if domain not in made:
-            options = {"steps": 2, "cache": str(folder / "cache" / "multigan")}
+            options = {"steps": 2, "cache_dir": str(folder / "cache" / "multigan")}
             made[domain] = train_tiny(domain, folder / domain, **options).path
         return made[domain]
 

@@ -87,13 +87,13 @@ def kill_points():
 
 @pytest.mark.parametrize(("name", "killed_at"), list(kill_points()))
 def test_a_killed_run_goes_on_as_if_it_had_not_been(name, killed_at, tmp_path, cache):
-    straight = train_tiny(name, tmp_path / "straight", cache=str(cache), **INTERVALS).path
+    straight = train_tiny(name, tmp_path / "straight", cache_dir=str(cache), **INTERVALS).path
     killed, last = tmp_path / "killed", steps_before(name) + STEPS
     here = Path(__file__).parent.parent
     done = python("-c", KILL, name, killed, cache, str(killed_at), path=here)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert logs_of(killed)["log"][-1]["step"] == killed_at
-    assert resume(killed, cache=str(cache), show=False).step == last
+    assert resume(killed, cache_dir=str(cache), show=False).step == last
     assert_equal_runs(straight, killed, last)
     assert [line["step"] for line in logs_of(killed)["log"]] == list(range(2, last + 1, 2))
     in_game = [step for step in range(3, last, 3) if step > steps_before(name)]
@@ -205,7 +205,7 @@ def test_more_steps_keep_the_horizon_of_the_schedules(copied):
 
 
 def test_steps_after_a_learning_rate_has_come_to_zero_are_warned_of(copied):
-    with pytest.warns(UserWarning, match="change nothing; --new-horizon"):
+    with pytest.warns(UserWarning, match="change nothing; --extend-schedules"):
         resume(copied, steps=STEPS + 1, show=False)
 
 
@@ -217,7 +217,7 @@ def test_fewer_steps_than_were_done_are_refused_and_change_nothing(copied):
 
 
 def test_a_new_horizon_stretches_the_schedules(copied):
-    resume(copied, steps=STEPS + 2, new_horizon=True, show=False)
+    resume(copied, steps=STEPS + 2, extend_schedules=True, show=False)
     rates = learning_rates(copied)
     assert rates[STEPS] > rates[STEPS + 1] == pytest.approx(0, abs=1e-12)
     assert json.loads((copied / "recipe.json").read_text())["horizon"] == STEPS + 2
@@ -236,7 +236,7 @@ def test_changed_data_are_refused(copied, capsys):
 def test_a_run_that_lost_patience_goes_on_for_as_long_again(tmp_path, monkeypatch):
     impatient = tmp_path / "impatient"
     monkeypatch.setattr(Loop, "restore", never_better(Loop.restore))
-    monkeypatch.setattr(Loop, "begin", never_better(Loop.begin))
+    monkeypatch.setattr(Loop, "initialize", never_better(Loop.initialize))
     run = train_tiny("points", impatient, steps=20, patience=2)
     assert run.step == 4 and run.ended == "no better total_variation in 2 measurements"
     assert resume(impatient, show=False).step == 4

@@ -38,7 +38,7 @@ def evaluate(
         data=data,
         seed=seed,
         split=split,
-        cache_dir=cache_dir,
+        cache=cache_dir,
         device=pick_device(device),
         trust=load_trusted_recipe(trust_recipe),
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,7 +107,7 @@ def _end_options(path: str, requestable: list[Option]) -> list[Option]:
         return []
     if not issubclass(get_component(name), SupportsConditionInterpolation):
         return []
-    names = [option.name for option in requestable]
+    names: Sequence[str] = [option.name for option in requestable]
     domain = description["domain"]["component"]
     if not domain.startswith(RECIPE_DOMAIN):
         cls = get_component(domain)

@@ -30,7 +30,7 @@ class Export(NamedTuple):
 
     folder: Path
     written: dict[str, str]
-    left_out: dict[str, str]
+    skipped: dict[str, str]
 
 
 def export(
@@ -38,7 +38,7 @@ def export(
     out: str | Path,
     *,
     license: str = UNKNOWN,
-    force: bool = False,
+    overwrite: bool = False,
     trust: ModuleType | None = None,
 ) -> Export:
     """Write a run's best generator (or one weight file) into `out`, in the layout of the Hub.
@@ -53,21 +53,21 @@ def export(
     weights = resolve_weights_file(source)
     sampler = load(weights, trust=trust)
     description, table = _known(source, weights)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not force:
-        raise ValueError(f"{folder} is not empty; choose another --out, or --force")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
+        raise ValueError(f"{folder} is not empty; choose another --out, or --overwrite")
     folder.mkdir(parents=True, exist_ok=True)
     write_atomically(folder / GENERATOR_EMA_FILE, weights.read_bytes())
     written = {GENERATOR_EMA_FILE: "the averaged weights; what multigan reads"}
     if description is not None:
-        RunDirectory(folder).describe(redacted_config(description))
+        RunDirectory(folder).write_config(redacted_config(description))
         written[RECIPE] = "every part of the experiment and its arguments"
     shown = [file.name for file in _preview(sampler, folder)]
     written |= {name: "samples, seed 0" for name in shown}
-    made, left_out = _programs(sampler.generator, folder)
+    made, skipped = _programs(sampler.generator, folder)
     written |= made
     card = _card(sampler, weights, description, written, shown, license, table)
     write_atomically(folder / CARD, markdown(card).encode())
-    return Export(folder, written | {CARD: "the model card"}, left_out)
+    return Export(folder, written | {CARD: "the model card"}, skipped)
 
 
 def _known(source: Path, weights: Path) -> tuple[dict[str, Any] | None, Mapping[str, Any] | None]:
@@ -77,7 +77,7 @@ def _known(source: Path, weights: Path) -> tuple[dict[str, Any] | None, Mapping[
         return about["recipe"], about["metrics"]
     if not (source / RECIPE).is_file():
         return None, None
-    return RunDirectory(source).description(), read_evaluation(source)
+    return RunDirectory(source).read_config(), read_evaluation(source)
 
 
 def _preview(sampler: Sampler, folder: Path) -> list[Path]:
@@ -87,7 +87,7 @@ def _preview(sampler: Sampler, folder: Path) -> list[Path]:
 
 def _programs(generator: Any, folder: Path) -> tuple[dict[str, str], dict[str, str]]:
     """Write what the generator can be turned into: names with what they are, or why not."""
-    written, left_out = {}, {}
+    written, skipped = {}, {}
     for name in WRITERS:  # of an export that stood here before
         (folder / name).unlink(missing_ok=True)
     try:
@@ -100,15 +100,15 @@ def _programs(generator: Any, folder: Path) -> tuple[dict[str, str], dict[str, s
         try:
             program = make(generator, traced)
         except programs.ExportError as refusal:
-            left_out[name] = str(refusal)
+            skipped[name] = str(refusal)
             continue
         off = f"{program.difference:.1e} from the generator's values at most"
         if not program.difference <= programs.TOLERANCE:  # nor for values that are not numbers
-            left_out[name] = f"{reader} gives other samples: {off}"
+            skipped[name] = f"{reader} gives other samples: {off}"
             continue
         write_atomically(folder / name, program.content)
         written[name] = f"for {reader}, {batch}; checked: {off} (allowed {programs.TOLERANCE:.0e})"
-    return written, left_out
+    return written, skipped
 
 
 WRITERS = {

@@ -37,7 +37,7 @@ def build_pretrained(
     """
     if not name.isidentifier():
         raise ValueError(f"{name!r} is no name of a ready-made generator; wanted a plain word")
-    description = RunDirectory(run).description()
+    description = RunDirectory(run).read_config()
     weights = resolve_weights_file(Path(run))
     content = _stored(weights, bool(half))
     if half is None and len(content) > MAX_FILE_BYTES:

@@ -37,7 +37,7 @@ class RunSummary:
     """A run as its files describe it. Raises ValueError for a directory that holds no run."""
 
     def __init__(self, run: RunDirectory) -> None:
-        self.run, self.description = run, run.description()
+        self.run, self.description = run, run.read_config()
         self.log = list(read_jsonl(run.log))
         self.metrics = list(read_jsonl(run.metrics))
 

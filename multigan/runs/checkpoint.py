@@ -1,4 +1,4 @@
-"""Checkpoints: whole or absent, checksummed, opened without running code."""
+"""Checkpoints: written atomically, with checksums, and loaded without executing code."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from multigan.storage.files import fsync_dir
 from multigan.storage.checkpoint_files import (MANIFEST, GENERATOR_EMA_FILE, list_checkpoints, latest_intact_checkpoint, sha256)
 from multigan.storage.weights import load_state, read_weights, save_weights
 
-KEEP_LAST = 3
+KEEP_LAST = 3  # step checkpoints
 STATE = "train_state.pt"
 
 
@@ -27,10 +27,11 @@ def save_checkpoint(
     descriptions: Mapping[str, Any],
     state: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write `folder` as a whole: one weight file per network, the state, and their checksums.
+    """Write a checkpoint: a weight file per network, the training state, and their checksums.
 
-    Everything is written under a temporary name that starts with a dot, flushed, then renamed; an
-    existing folder of that name is replaced.
+    `descriptions` are stored in the weight files, by network. The files are written to a hidden
+    temporary folder, flushed, then renamed to `folder`, which is replaced if it exists.
+    Raises OSError for a full disk.
     """
     temporary = folder.parent / f".{folder.name}.{os.getpid()}.tmp"
     shutil.rmtree(temporary, ignore_errors=True)
@@ -46,7 +47,7 @@ def save_checkpoint(
             _flush(path)
         fsync_dir(temporary)
         _replace_folder(temporary, folder)
-    except (SafetensorError, RuntimeError) as error:  # so their writers say that a write failed
+    except (SafetensorError, RuntimeError) as error:  # raised by torch and safetensors for failed writes
         raise OSError(f"{folder} could not be written; is the disk full? ({error})") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -58,7 +59,7 @@ def _flush(path: Path) -> None:
 
 
 def _replace_folder(source: Path, target: Path) -> None:
-    """Rename onto `target`; an old folder steps aside first and is deleted last."""
+    """Rename `source` to `target`; an existing folder is renamed first and deleted last."""
     aside = target.parent / f".{target.name}.old"
     if target.exists():
         shutil.rmtree(aside, ignore_errors=True)
@@ -68,8 +69,8 @@ def _replace_folder(source: Path, target: Path) -> None:
     shutil.rmtree(aside, ignore_errors=True)
 
 
-def tidy(checkpoints: Path) -> None:
-    """Finish or clear what an interrupted write left: half-written folders, a best put aside."""
+def clean_up(checkpoints: Path) -> None:
+    """Delete unfinished checkpoints; restore one whose replacement was interrupted."""
     for aside in checkpoints.glob(".*.old"):
         target = checkpoints / aside.name[1:].removesuffix(".old")
         if not target.exists():
@@ -79,13 +80,13 @@ def tidy(checkpoints: Path) -> None:
 
 
 def prune(run: Path) -> None:
-    """Delete all but the last few step checkpoints."""
+    """Delete all but the last KEEP_LAST step checkpoints."""
     for old in list_checkpoints(run)[KEEP_LAST:]:
         shutil.rmtree(old, ignore_errors=True)
 
 
 def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, Any] | None:
-    """Load the newest whole checkpoint into the networks; return its state, None without one."""
+    """Load the newest intact checkpoint into the networks; return its state, or None."""
     checkpoint = latest_intact_checkpoint(run)
     if checkpoint is None:
         return None
@@ -96,28 +97,28 @@ def load_checkpoint(run: Path, networks: Mapping[str, nn.Module]) -> dict[str, A
 
 
 def stored_bytes(run: Path) -> int:
-    """What the largest weight file of the run's checkpoints takes of the disk."""
+    """Return the size on disk of the largest weight file of the run's checkpoints."""
     files = [file for folder in list_checkpoints(run) for file in folder.glob("*.safetensors")]
-    found = [file.stat() for file in files if file.is_file()]
-    return max((min(it.st_size, 512 * it.st_blocks) for it in found), default=0)
+    sizes = [file.stat() for file in files if file.is_file()]
+    return max((min(s.st_size, 512 * s.st_blocks) for s in sizes), default=0)
 
 
 def load_training_state(file: Path) -> dict[str, Any]:
-    """What a train_state.pt holds: tensors, numbers, strings, lists and dicts.
+    """Read a train_state.pt: tensors, numbers, strings, lists and dicts.
 
-    Raises ValueError for anything else; whatever it is, it is not executed.
+    Raises ValueError for anything else, which is not executed.
     """
     with file.open("rb") as stream:
         try:
             state = torch.load(stream, map_location="cpu", weights_only=True)
             if not isinstance(state, dict):
                 raise TypeError(f"a {type(state).__name__}")
-        except Exception as error:  # torch meets damage in as many ways as there are
-            raise ValueError(f"{file} holds more than tensors and numbers, or less") from error
+        except Exception as error:  # torch raises arbitrary exceptions for damaged files
+            raise ValueError(f"{file} must hold a dict of tensors and plain values; got {error}") from error
     return state
 
 
-def save_generator(run: Path, kept_as: str, ema: nn.Module, description: Any) -> None:
-    """Keep this generator beside the step checkpoints: as "best", or as "likelihood"."""
-    name = GENERATOR_EMA_FILE.removesuffix(".safetensors")
-    save_checkpoint(run / "checkpoints" / kept_as, {name: ema}, {name: description})
+def save_generator(run: Path, name: str, ema: nn.Module, description: Any) -> None:
+    """Save the EMA generator as a checkpoint named "best" or "likelihood"."""
+    network = GENERATOR_EMA_FILE.removesuffix(".safetensors")
+    save_checkpoint(run / "checkpoints" / name, {network: ema}, {network: description})

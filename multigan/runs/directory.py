@@ -1,57 +1,19 @@
-"""The run directory: its files, their checksums, and the lock that one writer holds."""
+"""The run directory: its files, their checksums, and the lock of its only writer."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
-from multigan.storage.files import parse_json, write_atomically
 
-
+from multigan.storage.files import check_format, parse_json, write_atomically
 
 LOCK = ".lock"
-
-
-@contextmanager
-def run_lock(folder: Path) -> Iterator[None]:
-    """A block in which no other process can lock `folder`, which is made if need be.
-
-    The lock is the operating system's, on a file that names the process: it ends with the process,
-    however that dies, so none is ever stale. Raises ValueError, in one line, where another process
-    has it. Where there are no such locks (Windows) nothing is locked.
-    """
-    if os.name != "posix":
-        yield
-        return
-    import fcntl
-
-    folder.mkdir(parents=True, exist_ok=True)
-    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW  # a link's target is not ours
-    with os.fdopen(os.open(folder / LOCK, flags, 0o666), "a+") as file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except (BlockingIOError, PermissionError):
-            file.seek(0)
-            owner = file.read().strip() or "unknown"
-            raise ValueError(
-                f"{folder} is being trained by another process (number {owner}); wait for it, or "
-                "choose another --out"
-            ) from None
-        file.truncate(0)
-        file.write(f"{os.getpid()}\n")
-        file.flush()
-        try:
-            yield
-        finally:
-            file.truncate(0)
-
-
 FORMAT = 2
 RUNS = Path("runs")
 REQUIRED = {  # of recipe.json
@@ -63,10 +25,10 @@ REQUIRED = {  # of recipe.json
     "fingerprint": str,
     "recipe": dict,
 }
-LONGEST_LINE = 1 << 20  # bytes of a log; what is longer is none of ours
+MAX_LINE_BYTES = 1 << 20  # of a log; longer lines are split, and skipped as broken
 RECIPE = "recipe.json"
 EVALUATION = "evaluation.json"
-LARGEST_EVALUATION = 1 << 22  # bytes; ours have some tens of thousands
+MAX_EVALUATION_BYTES = 1 << 22  # a usual one has some tens of thousands
 CHECKSUM = "checksum"  # of the rest of recipe.json
 
 
@@ -75,8 +37,37 @@ def _checksum(content: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
+@contextmanager
+def run_lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of `folder`, which is created if it is missing.
+
+    The operating system releases the lock when the process ends, so a lock is never stale. The lock
+    file names the process for the message. Raises ValueError where another process holds the lock.
+    """
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / LOCK
+    lock = FileLock(file)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        owner = file.read_text(errors="replace").strip() or "unknown"
+        raise ValueError(
+            f"{folder} is being trained by another process (number {owner}); wait for it, or "
+            "choose another --out"
+        ) from None
+    try:
+        file.write_text(f"{os.getpid()}\n")
+        yield
+    finally:
+        with suppress(OSError):  # the folder may be gone
+            os.truncate(file, 0)
+        lock.release()
+
+
 def default_out(recipe_name: str) -> Path:
-    """The first free `runs/<recipe>-0001`."""
+    """Return the first free path of the form `runs/<recipe>-0001`."""
     stem = Path(recipe_name).stem
     number = 1
     while (RUNS / f"{stem}-{number:04d}").exists():
@@ -95,112 +86,111 @@ class RunDirectory:
         self.metrics = self.path / "metrics.jsonl"
 
     def _contents(self) -> list[Path]:
-        """What lies in the directory, its lock and what a killed write left of a file left out."""
+        """Everything in the directory except its lock and temporary files."""
         if not self.path.exists():
             return []
         unfinished = self._unfinished()
         return [p for p in self.path.iterdir() if p.name != LOCK and p not in unfinished]
 
     def _unfinished(self) -> list[Path]:
-        """The temporary files that a killed write left."""
+        """Temporary files of writes that were killed."""
         return [*self.path.glob(".*.tmp"), *self.samples.glob(".*.tmp")]
 
-    def demand_free(self, force: bool) -> None:
-        """Raise ValueError if no run can be made here."""
+    def require_empty(self, overwrite: bool) -> None:
+        """Raise ValueError if no run can be created here."""
         if self.path.exists() and (not self.path.is_dir() or self._contents()):
-            if not force:
-                raise ValueError(f"{self.path} is not empty; choose another --out, or --force")
+            if not overwrite:
+                raise ValueError(f"{self.path} is not empty; choose another --out, or --overwrite")
             if not (self.path / RECIPE).is_file():
-                raise ValueError(f"{self.path} holds no run; --force replaces runs only")
+                raise ValueError(f"{self.path} holds no run; --overwrite replaces runs only")
 
-    def create(self, description: Mapping[str, Any], source: Path | None, force: bool) -> None:
-        """Make the directory and its recipe.json; `source` is the recipe file, kept for eyes.
+    def create(self, config: Mapping[str, Any], source: Path | None, overwrite: bool) -> None:
+        """Create the directory and its recipe.json, and keep a copy of the recipe file `source`.
 
-        Raises ValueError for a directory that is not empty, unless `force`, which empties one that
-        holds a run and refuses any other. Killed anywhere in here it leaves a directory that is
-        free, or a run that can be resumed: recipe.json comes first, and an old one goes last.
+        `overwrite` empties a directory that holds a run. A kill at any point leaves an empty
+        directory or a resumable run: a new recipe.json is written before all other files, and an
+        old one is replaced last. Raises ValueError as `require_empty` does.
         """
-        self.demand_free(force)
+        self.require_empty(overwrite)
         for old in self._contents():
             if old.name != RECIPE:
                 shutil.rmtree(old) if old.is_dir() and not old.is_symlink() else old.unlink()
         self.path.mkdir(parents=True, exist_ok=True)
-        self.describe(description)
-        self.tidy()
+        self.write_config(config)
+        self.clean_up()
         if source is not None:
             write_atomically(self.path / "recipe.py", source.read_bytes())
 
-    def tidy(self) -> None:
-        """Make the folders that are missing, and clear away what a killed write left."""
+    def clean_up(self) -> None:
+        """Create missing folders and delete temporary files of killed writes."""
         for folder in (self.checkpoints, self.samples):
             folder.mkdir(exist_ok=True)
         for leftover in self._unfinished():
             leftover.unlink()
 
-    def describe(self, description: Mapping[str, Any]) -> None:
-        """Write recipe.json."""
-        content = {"format": FORMAT, **description}
+    def write_config(self, config: Mapping[str, Any]) -> None:
+        """Write recipe.json with its format and checksum."""
+        content = {"format": FORMAT, **config}
         text = json.dumps(content | {CHECKSUM: _checksum(content)}, indent=1, sort_keys=True)
         write_atomically(self.path / RECIPE, text.encode())
 
-    def description(self) -> dict[str, Any]:
-        """Read recipe.json; ValueError for a directory that is no run, or is damaged.
+    def read_config(self) -> dict[str, Any]:
+        """Read recipe.json; a file without a checksum was edited by hand and is accepted.
 
-        A file without a checksum was edited by hand, and is believed.
+        Raises ValueError for a directory without a run, and for a damaged file.
         """
         file = self.path / RECIPE
         if not file.is_file():
             raise ValueError(f"{self.path} is no run directory: it has no recipe.json")
         try:
-            description = parse_json(file.read_text())
+            config = parse_json(file.read_text())
         except ValueError as error:
             raise ValueError(f"{file} is damaged: {error}") from error
-        if not isinstance(description, dict) or description.get("format") != FORMAT:
-            raise ValueError(f"{file} has another format; this version reads format {FORMAT}")
-        checksum = description.pop(CHECKSUM, None)
-        if checksum is not None and checksum != _checksum(description):
+        check_format(file, config.get("format") if isinstance(config, dict) else None, FORMAT)
+        checksum = config.pop(CHECKSUM, None)
+        if checksum is not None and checksum != _checksum(config):
             raise ValueError(
-                f"{file} is damaged: its checksum is another one; if you have edited it, take the "
-                f"line {CHECKSUM} out"
+                f"{file} is damaged: its checksum does not match; if you edited the file, delete "
+                f"the line {CHECKSUM!r}"
             )
-        if missing := REQUIRED.keys() - description.keys():
+        if missing := REQUIRED.keys() - config.keys():
             raise ValueError(f"{file} is damaged: it lacks {', '.join(sorted(missing))}")
         for name, kind in REQUIRED.items():
-            if not isinstance(description[name], kind):
-                raise ValueError(f"{file} is damaged: its {name} is no {kind.__name__}")
-        for name, least in (("steps", None), ("likelihood_steps", 0)):
-            if not isinstance(description["recipe"].get(name, least), int):
+            if not isinstance(config[name], kind):
+                raise ValueError(f"{file} is damaged: {name} must be of type {kind.__name__}")
+        for name, default in (("steps", None), ("likelihood_steps", 0)):
+            if not isinstance(config["recipe"].get(name, default), int):
                 raise ValueError(f"{file} is damaged: its recipe lacks {name}")
-        return description
+        return config
 
-    def demand_own_files(self) -> None:
-        """Raise ValueError for links and devices: what is written through them lands elsewhere.
+    def reject_links(self) -> None:
+        """Raise ValueError for links and devices in the directory: writes would land elsewhere.
 
-        A link to the directory itself is the user's, who has named it, and is followed.
+        A link to the directory itself is followed: the user has named it.
         """
         for folder in (self.path, self.checkpoints):
             for path in folder.iterdir() if folder.is_dir() else ():
                 if path.is_symlink() or not (path.is_file() or path.is_dir()):
                     raise ValueError(
-                        f"{path} is a link or a device, through which others would be written; "
-                        "put what it points to in its place (for room on another disk: move the "
-                        "whole run there and link to that)"
+                        f"{path} must be a file or a folder; got a link or a device, through which "
+                        "other files would be overwritten; to use another disk, move the whole run "
+                        "there and link to it"
                     )
 
     def append(self, file: Path, line: Mapping[str, Any]) -> None:
-        """Append one JSON line and hand it to the operating system."""
+        """Append one JSON line to a log and flush it to the operating system."""
         with file.open("a") as stream:
             stream.write(json.dumps(line) + "\n")
 
     def flush(self) -> None:
-        """Make the logs durable, so that no checkpoint outlives the lines before it."""
+        """Fsync the logs, so that no checkpoint outlives the lines before it."""
         for file in (self.log, self.metrics):
             if file.exists():
                 with file.open("rb+") as stream:
                     os.fsync(stream.fileno())
 
-    def cut_back(self, step: int) -> None:
-        """Forget later steps than `step`: lines of the logs, and checkpoints (damaged ones)."""
+    def truncate_after(self, step: int) -> None:
+        """Delete log lines and (damaged) checkpoints of steps after `step`."""
         for path in self.checkpoints.glob("step-*"):
             if path.name[5:].isdigit() and int(path.name[5:]) > step:
                 shutil.rmtree(path)
@@ -211,11 +201,11 @@ class RunDirectory:
 
 
 def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
-    """The whole JSON lines of a file; broken ones (a write that was cut short) are left out."""
+    """Yield the JSON lines of a log; broken lines, such as of a killed write, are skipped."""
     if not file.exists():
         return
     with file.open("rb") as stream:
-        while text := stream.readline(LONGEST_LINE):
+        while text := stream.readline(MAX_LINE_BYTES):
             try:
                 line = parse_json(text)
             except ValueError:
@@ -225,40 +215,40 @@ def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_evaluation(folder: Path) -> dict[str, Any] | None:
-    """What `multigan evaluate` last wrote: rows of figures, notes; None without a readable one."""
+    """Return the rows and notes that `multigan evaluate` wrote; None without a readable file."""
     file = folder / EVALUATION
     try:
-        if file.stat().st_size > LARGEST_EVALUATION:
+        if file.stat().st_size > MAX_EVALUATION_BYTES:
             return None
         table = parse_json(file.read_text(errors="replace"))
     except (OSError, ValueError):
         return None
     rows = table.get("rows") if isinstance(table, dict) else None
-    measured = list(rows.values()) if isinstance(rows, dict) else []
-    if not measured or not all(isinstance(row, dict) for row in measured):
+    values = list(rows.values()) if isinstance(rows, dict) else []
+    if not values or not all(isinstance(row, dict) for row in values):
         return None
     return table | {"notes": table["notes"] if isinstance(table.get("notes"), list) else []}
 
 
 def find_runs(folder: Path = RUNS) -> list[RunDirectory]:
-    """The run directories directly below `folder`."""
+    """Return the run directories directly below `folder`."""
     return [RunDirectory(file.parent) for file in sorted(folder.glob(f"*/{RECIPE}"))]
 
 
 def run_status(run: RunDirectory) -> dict[str, Any]:
-    """Name, recipe, state, last step and what to do next, for `multigan list --runs`."""
+    """Return name, recipe, state, last step and next command, for `multigan list --runs`."""
     try:
-        description = run.description()
+        config = run.read_config()
     except ValueError as error:
         nothing = {"recipe": "", "state": "damaged", "step": 0, "steps": 0}
         return {"run": str(run.path), "next": str(error)} | nothing
     names = [path.name[5:] for path in run.checkpoints.glob("step-*")]
     last = max((int(name) for name in names if name.isdigit()), default=0)
-    total = description["recipe"]["steps"] + description["recipe"].get("likelihood_steps", 0)
-    finished = "ended" in description
+    total = config["recipe"]["steps"] + config["recipe"].get("likelihood_steps", 0)
+    finished = "ended" in config
     return {
         "run": str(run.path),
-        "recipe": description["name"],
+        "recipe": config["name"],
         "state": "finished" if finished else "unfinished",
         "step": last,
         "steps": total,

@@ -1,4 +1,4 @@
-"""Measure a run against its data."""
+"""Evaluate a run on a split of its data."""
 
 from __future__ import annotations
 
@@ -26,36 +26,36 @@ def evaluate(
     cache: str | Path | None = None,
     trust: ModuleType | None = None,
 ) -> ResultsTable:
-    """Evaluate a run against the test split of its data (`data`: of that source instead).
+    """Evaluate a run on a split of its data, and write evaluation.json and evaluation.md.
 
-    A run with a likelihood stage shows what that ended with in a row of its own. Writes
-    `evaluation.json` and `evaluation.md` into the run. Raises ValueError for a missing or
-    damaged run, or data that have changed since.
+    `data` is another source of the dataset. A run with likelihood pretraining has a row for the
+    generator at the end of that stage. Raises ValueError for a missing or damaged run, and for
+    data that have changed since training.
     """
     run = RunDirectory(path)
-    description = run.description()
-    run.demand_own_files()
-    against = load_data(description, data, trust).split(split)
+    config = run.read_config()
+    run.reject_links()
+    dataset = load_data(config, data, trust).split(split)
 
-    def measure(weights: Path) -> ResultsTable:
+    def evaluate_file(weights: Path) -> ResultsTable:
         sampler = load(weights, trust=trust, device=device)
         rng = keyed_rng(seed, "evaluate")
-        return sampler.domain.evaluate(sampler, against, rng, cache_dir(cache))
+        return sampler.domain.evaluate(sampler, dataset, rng, cache_dir(cache))
 
     weights = resolve_weights_file(run.path)
-    table = measure(weights)
+    table = evaluate_file(weights)
     baseline = run.checkpoints / LIKELIHOOD_CHECKPOINT / GENERATOR_EMA_FILE
     if baseline.is_file():
-        table = with_baseline(table, LIKELIHOOD_CHECKPOINT, measure(baseline))
-    measured = f"{weights.parent.name} against the split {split}, seed {seed}"
-    table = replace(table, notes=(*table.notes, f"measured: the checkpoint {measured}"))
+        table = with_baseline(table, LIKELIHOOD_CHECKPOINT, evaluate_file(baseline))
+    note = f"evaluated: checkpoint {weights.parent.name}, split {split}, seed {seed}"
+    table = replace(table, notes=(*table.notes, note))
     write_atomically(run.path / EVALUATION, table.json().encode())
     write_atomically(run.path / "evaluation.md", table.markdown().encode())
     return table
 
 
 def with_baseline(table: ResultsTable, name: str, baseline: ResultsTable) -> ResultsTable:
-    """The table with the model of another one as the row before its own model."""
+    """Insert the last row of `baseline`, called `name`, before the last row of `table`."""
     *others, model = table.rows
     rows = {row: table.rows[row] for row in others} | {name: baseline.model}
     return replace(table, rows=rows | {model: table.model})

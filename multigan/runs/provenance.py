@@ -1,4 +1,4 @@
-"""Where a run comes from, as it may be shown to others: its command, and its description."""
+"""Provenance of a run that can be published: its command and its redacted config."""
 
 from __future__ import annotations
 
@@ -10,43 +10,44 @@ from typing import Any
 from multigan.core.recipe_file import read_recipe
 from multigan.runs.train_options import LIKELIHOOD_INTERVALS, TrainOptions, StageOptions
 
-UNSAID = {"tensorboard", "report"}  # flags that make no other run
-UNSHOWN = {"flags", LIKELIHOOD_INTERVALS, "init"}
-LONGEST_PATH = 4096  # characters; what is longer is no path
+IRRELEVANT = {"tensorboard", "report"}  # flags that do not change the results
+REDACTED = {"flags", LIKELIHOOD_INTERVALS, "init"}
+MAX_PATH_LENGTH = 4096  # characters
 
 
-def train_command(description: Mapping[str, Any]) -> str:
-    """The line that trains such a run again: what differs from the defaults of recipe and flags.
+def train_command(config: Mapping[str, Any]) -> str:
+    """Return the command line that trains a run again.
 
-    All knobs, where the recipe is not at hand. What is None is left out.
+    It holds the hyperparameters and flags that differ from their defaults; all hyperparameters if
+    the recipe cannot be read. None values are omitted.
     """
-    knobs, recipe = dict(description["knobs"]), description["recipe"]
-    flags = _flags_given(description, knobs.get("steps") or recipe["steps"])
-    if "steps" in knobs:
-        knobs["steps"] = recipe["steps"]  # more than at first, perhaps
+    values, recipe = dict(config["knobs"]), config["recipe"]
+    flags = _non_default_flags(config, values.get("steps") or recipe["steps"])
+    if "steps" in values:
+        values["steps"] = recipe["steps"]  # resume may have extended it
     try:
-        defaults = {knob.name: knob.default for knob in read_recipe(description["name"]).knobs}
+        defaults = {h.name: h.default for h in read_recipe(config["name"]).hyperparameters}
     except ValueError:
         defaults = {}
-    options = {k: v for k, v in knobs.items() if k not in defaults or str(defaults[k]) != str(v)}
-    if isinstance(init := description.get("init"), dict) and "source" in init:
-        flags["init"] = init["source"]
-    words = ["multigan", "train", str(description["name"])]
-    for name, value in (options | flags | {"seed": description["seed"]}).items():
+    options = {k: v for k, v in values.items() if k not in defaults or str(defaults[k]) != str(v)}
+    if isinstance(init := config.get("init"), dict) and "source" in init:
+        flags["init_from"] = init["source"]
+    words = ["multigan", "train", str(config["name"])]
+    for name, value in (options | flags | {"seed": config["seed"]}).items():
         words += _option(name.replace("_", "-"), value)
     return shlex.join(words)
 
 
-def _flags_given(description: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """The flags that make it another run, where they are not the defaults for so many steps."""
-    learnt = description["recipe"].get("likelihood_steps")
-    lengths = [n if isinstance(n, int) else 0 for n in (steps, learnt)]
-    usual = StageOptions.settled(TrainOptions(), *lengths)
-    flags, intervals = usual.game.to_json(), usual.likelihood.intervals()
-    stored, own = description["flags"], description.get(LIKELIHOOD_INTERVALS, intervals)
+def _non_default_flags(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """Flags that change the results and differ from the defaults for a run of `steps` steps."""
+    likelihood_steps = config["recipe"].get("likelihood_steps")
+    lengths = [n if isinstance(n, int) else 0 for n in (steps, likelihood_steps)]
+    defaults = StageOptions.resolved(TrainOptions(), *lengths)
+    flags, intervals = defaults.adversarial.to_json(), defaults.likelihood.intervals()
+    stored, own = config["flags"], config.get(LIKELIHOOD_INTERVALS, intervals)
     given = {k for k in flags if k in stored and stored[k] != flags[k]}
     given |= {k for k in intervals if isinstance(own, Mapping) and own.get(k) != intervals[k]}
-    return {k: v for k, v in stored.items() if k in given and k not in UNSAID}
+    return {k: v for k, v in stored.items() if k in given and k not in IRRELEVANT}
 
 
 def _option(name: str, value: Any) -> list[str]:
@@ -55,25 +56,25 @@ def _option(name: str, value: Any) -> list[str]:
     return [] if value is None else [f"--{name}", str(value)]
 
 
-def redacted_config(description: Mapping[str, Any]) -> dict[str, Any]:
-    """The description without what is nobody's business: flags, and folders of this machine."""
-    kept = {k: v for k, v in description.items() if k not in UNSHOWN}
+def redacted_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the config without flags and without local folders."""
+    kept = {k: v for k, v in config.items() if k not in REDACTED}
     return strip_local_paths(kept) | {"flags": {}}
 
 
 def strip_local_paths(tree: Any) -> Any:
-    """The tree with the last name of each absolute path that there is on this machine."""
+    """Replace each absolute path that exists on this machine by its last component."""
     if isinstance(tree, Mapping):
         return {key: strip_local_paths(value) for key, value in tree.items()}
     if isinstance(tree, list | tuple):
         return [strip_local_paths(value) for value in tree]
-    return Path(tree).name if isinstance(tree, str) and _is_place(tree) else tree
+    return Path(tree).name if isinstance(tree, str) and _is_local_path(tree) else tree
 
 
-def _is_place(text: str) -> bool:
-    if len(text) > LONGEST_PATH or "\0" in text or not Path(text).is_absolute():
+def _is_local_path(text: str) -> bool:
+    if len(text) > MAX_PATH_LENGTH or "\0" in text or not Path(text).is_absolute():
         return False
     try:
         return Path(text).exists()
-    except OSError:  # a name that is too long for a path
+    except OSError:  # a component that is too long
         return False

@@ -1,4 +1,4 @@
-"""Where and how a run is run: the flags of `multigan train`, one definition for all. No torch."""
+"""Flags of `multigan train` and the Python API. Imports no torch."""
 
 from __future__ import annotations
 
@@ -14,116 +14,116 @@ def _flag(default: Any, help: str) -> Any:
 
 
 INTERVALS = ("log_every", "save_every", "sample_every")
-LIKELIHOOD_INTERVALS = "likelihood_intervals"  # in recipe.json: the likelihood stage's own
-NOT_KEPT = ("out", "init", "force", "seed", "cache")  # by a run that is resumed
+LIKELIHOOD_INTERVALS = "likelihood_intervals"  # the key in recipe.json of those of pretraining
+NOT_STORED = ("out", "init_from", "overwrite", "seed", "cache_dir")  # in recipe.json
 
 
 @dataclass(frozen=True, kw_only=True)
 class TrainOptions:
-    """Flags of `train`; what changes the experiment is a knob of the recipe instead."""
+    """Flags of `train`. A recipe's hyperparameters define the experiment; flags do not."""
 
     out: str | None = _flag(None, "the run directory (default: runs/<recipe>-0001, ...)")
-    seed: int = _flag(0, "everything that is drawn follows from it")
+    seed: int = _flag(0, "seed of all random numbers")
     device: str = _flag("auto", "auto, cpu, cuda or mps")
-    precision: str = _flag("fp32", "fp32, or bf16 for all but penalties and logits (GPU)")
-    compile: bool = _flag(False, "torch.compile where no penalty is taken (GPU)")
-    workers: int = _flag(0, "processes that load data which does not fit in memory")
+    precision: str = _flag("fp32", "fp32, or bf16 except in penalties and logits (GPU)")
+    compile: bool = _flag(False, "use torch.compile, except for penalties (GPU)")
+    num_workers: int = _flag(0, "processes that load data which do not fit in memory")
     log_every: int | None = _flag(None, "steps between log lines (default: a 100th of the stage)")
     sample_every: int | None = _flag(None, "steps between sample grids (default: save-every)")
     save_every: int | None = _flag(None, "steps between checkpoints (default: a 10th of the stage)")
-    patience: int | None = _flag(None, "stop after so many measurements without improvement")
-    not_finite: str = _flag(
-        "raise", "at a loss or gradient that is not finite: raise, skip or rollback"
+    patience: int | None = _flag(None, "stop after this number of evaluations without improvement")
+    on_nonfinite: str = _flag(
+        "raise", "action at a non-finite loss or gradient: raise, skip or rollback"
     )
-    init: str | None = _flag(None, "a run or weight file to start the networks from")
+    init_from: str | None = _flag(None, "a run or weight file with the initial weights")
     report: bool = _flag(True, "write report.html at the end")
-    force: bool = _flag(False, "replace the run that is in --out")
-    cache: str | None = _flag(None, "where computed things are kept (default: the user's cache)")
+    overwrite: bool = _flag(False, "replace the run in --out")
+    cache_dir: str | None = _flag(None, "folder of cached computations (default: the user's cache)")
     tensorboard: bool = _flag(False, "also write TensorBoard events (the extra `tensorboard`)")
 
-    def settled(self, steps: int) -> TrainOptions:
-        """The intervals that were left open, as shares of a stage of so many steps.
+    def resolved(self, steps: int) -> TrainOptions:
+        """Return the options with default intervals, which are fractions of a stage of `steps`.
 
-        Raises ValueError for an interval or a count below 1.
+        Raises ValueError for an interval or a patience below 1, and for a negative num_workers.
         """
         save_every = max(1, steps // 10) if self.save_every is None else self.save_every
-        settled = replace(
+        resolved = replace(
             self,
             save_every=save_every,
             log_every=max(1, steps // 100) if self.log_every is None else self.log_every,
             sample_every=save_every if self.sample_every is None else self.sample_every,
         )
         for name in (*INTERVALS, "patience"):
-            value = getattr(settled, name)
+            value = getattr(resolved, name)
             if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; wanted 1 or more")
+                raise ValueError(f"{name} must be 1 or more; got {value}")
         if self.tensorboard and importlib.util.find_spec("tensorboard") is None:
             raise ValueError("--tensorboard needs TensorBoard: pip install 'multigan[tensorboard]'")
-        if self.workers < 0:
-            raise ValueError(f"workers is {self.workers}; wanted 0 or more")
-        return settled
+        if self.num_workers < 0:
+            raise ValueError(f"num_workers must be 0 or more; got {self.num_workers}")
+        return resolved
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> TrainOptions:
-        """The inverse of `to_json`; ValueError for flags that this version does not know.
+        """Invert `to_json`. Paths are not read: a run must not choose what is written to.
 
-        A path is no flag that a run may bring along: what it names would be written to.
+        Raises ValueError for unknown flags and for values of another type.
         """
-        values = {name: value for name, value in values.items() if name not in NOT_KEPT}
+        values = {name: value for name, value in values.items() if name not in NOT_STORED}
         if unknown := set(values) - {item.name for item in fields(cls)}:
-            raise ValueError(f"recipe.json has unknown flags {sorted(unknown)}; another version's?")
+            raise ValueError(f"recipe.json has unknown flags {sorted(unknown)}; is it of another version?")
         for item in fields(cls):
             kind, _, absent = str(item.type).partition(" | ")
             value = values.get(item.name, item.default)
             if type(value).__name__ != kind and not (absent and value is None):
-                raise ValueError(f"recipe.json: the flag {item.name} is {value!r}; wanted {kind}")
-        return cls(**values).settled(1)
+                raise ValueError(f"recipe.json: the flag {item.name} must be of type {kind}; got {value!r}")
+        return cls(**values).resolved(1)
 
     def intervals(self) -> dict[str, int | None]:
-        """How often something is done while it trains: flag -> steps."""
+        """Return the intervals of logs, checkpoints and samples in steps, by flag."""
         return {name: getattr(self, name) for name in INTERVALS}
 
     def to_json(self) -> dict[str, Any]:
-        """The flags that a resumed run keeps."""
-        return {k: v for k, v in asdict(self).items() if k not in NOT_KEPT}
+        """Return the flags that recipe.json stores."""
+        return {k: v for k, v in asdict(self).items() if k not in NOT_STORED}
 
 
 class StageOptions(NamedTuple):
-    """The flags of both stages of a run; only intervals that were left open differ."""
+    """Flags of both stages of a run; they differ in default intervals only."""
 
-    game: TrainOptions
+    adversarial: TrainOptions
     likelihood: TrainOptions
 
     @classmethod
-    def settled(cls, flags: TrainOptions, steps: int, likelihood_steps: int) -> StageOptions:
-        """Of so many steps each. Raises ValueError as `Flags.settled` does."""
-        return cls(flags.settled(steps), flags.settled(likelihood_steps or steps))
+    def resolved(cls, flags: TrainOptions, steps: int, likelihood_steps: int) -> StageOptions:
+        """Resolve for both stages. Raises ValueError as `TrainOptions.resolved` does."""
+        return cls(flags.resolved(steps), flags.resolved(likelihood_steps or steps))
 
     @classmethod
-    def from_json(cls, description: Mapping[str, Any], device: str | None = None) -> StageOptions:
-        """The inverse of `to_json`, from a run's whole description; on another device if given.
+    def from_json(cls, config: Mapping[str, Any], device: str | None = None) -> StageOptions:
+        """Invert `to_json`, from the whole config of a run, perhaps for another device.
 
-        Raises ValueError for what is none.
+        Raises ValueError for invalid values.
         """
-        flags = description["flags"] | ({} if device is None else {"device": device})
-        likelihood = description.get(LIKELIHOOD_INTERVALS, {})
+        flags = config["flags"] | ({} if device is None else {"device": device})
+        likelihood = config.get(LIKELIHOOD_INTERVALS, {})
         if not isinstance(likelihood, Mapping) or set(likelihood) - set(INTERVALS):
-            raise ValueError(f"recipe.json: {LIKELIHOOD_INTERVALS} are not {', '.join(INTERVALS)}")
+            raise ValueError(f"recipe.json: {LIKELIHOOD_INTERVALS} must be {', '.join(INTERVALS)}")
         return cls(TrainOptions.from_json(flags), TrainOptions.from_json({**flags, **likelihood}))
 
     def to_json(self) -> dict[str, Any]:
-        """The flags that a resumed run keeps, and the intervals that its likelihood stage has."""
-        return {"flags": self.game.to_json(), LIKELIHOOD_INTERVALS: self.likelihood.intervals()}
+        """Return the entries of recipe.json: flags, and the intervals of the likelihood stage."""
+        return {"flags": self.adversarial.to_json(), LIKELIHOOD_INTERVALS: self.likelihood.intervals()}
 
-    def logged(self, learnt: int, done: int) -> list[int]:
-        """The steps of the log lines until step `done`, the first `learnt` in the first stage."""
-        first, then = self.likelihood.log_every or done + 1, self.game.log_every or done + 1
-        later = range(then * (learnt // then + 1), done + 1, then)
-        return [*range(first, learnt + 1, first), *later]
+    def expected_log_steps(self, pretraining_steps: int, done: int) -> list[int]:
+        """Return the steps of the log lines until step `done`."""
+        first, then = self.likelihood.log_every or done + 1, self.adversarial.log_every or done + 1
+        later = range(then * (pretraining_steps // then + 1), done + 1, then)
+        return [*range(first, pretraining_steps + 1, first), *later]
 
 
-def check_knob_names(recipe: Path, knobs: list[str]) -> None:
-    """Raise ValueError if a knob of a recipe has the name of a flag."""
+def check_hyperparameter_names(recipe: Path, names: list[str]) -> None:
+    """Raise ValueError if a hyperparameter of a recipe has the name of a flag."""
     taken = {item.name for item in fields(TrainOptions)} | {
         "tiny",
         "show",
@@ -132,12 +132,14 @@ def check_knob_names(recipe: Path, knobs: list[str]) -> None:
         "quiet",
         "verbose",
     }
-    if clash := sorted(taken & set(knobs)):
-        raise ValueError(f"{recipe}: a knob cannot be called {clash[0]}, which is a flag of train")
+    if clash := sorted(taken & set(names)):
+        raise ValueError(
+            f"{recipe}: {clash[0]!r} is a flag of train; rename this hyperparameter of the recipe"
+        )
 
 
 def split_options(options: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
-    """Flags, and what is left: the knobs of the recipe."""
+    """Split keyword arguments into flags and hyperparameters of the recipe."""
     names = {item.name for item in fields(TrainOptions)}
     flags = TrainOptions(**{name: value for name, value in options.items() if name in names})
     return flags, {name: value for name, value in options.items() if name not in names}

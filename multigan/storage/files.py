@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 
 MAX_ARRAY_BYTES = 16_000_000_000  # of one file, unpacked: all of it is kept in memory
+OLD_FORMATS = {1: "0.1"}  # of runs and weight files: format -> version that reads it
 MAX_JSON_DEPTH = 100  # levels of nesting; functions on JSON trees are recursive
 TOO_DEEP = f"its JSON is nested more than {MAX_JSON_DEPTH} levels deep"
 
@@ -30,6 +31,16 @@ def parse_json(text: str | bytes) -> Any:
     if level:
         raise ValueError(TOO_DEEP)
     return tree
+
+
+def check_format(path: Path, found: Any, expected: int) -> None:
+    """Raise ValueError if a run or weight file has another format than `expected`."""
+    if found == expected:
+        return
+    if isinstance(found, int) and found in OLD_FORMATS:
+        reader = f"format {found} is read by multigan {OLD_FORMATS[found]}"
+        raise ValueError(f"{path}: {reader}; this version reads format {expected}")
+    raise ValueError(f"{path} has format {found!r}; this version reads format {expected}")
 
 
 def read_arrays(path: Path) -> dict[str, np.ndarray]:

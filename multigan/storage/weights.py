@@ -15,10 +15,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from multigan.storage.files import parse_json
+from multigan.storage.files import check_format, parse_json
 
 FORMAT = 2
-READERS = {1: "0.1"}  # the version of multigan that reads an older format
 SPECTRAL_NORM_WEIGHT = "parametrizations.weight.original"  # a layer's weight under spectral norm
 Choices = Mapping[str, tuple[str, ...]]  # sampling option -> its possible values
 
@@ -70,19 +69,11 @@ def _read(
         raise ValueError(f"{path} must be an intact safetensors file; got {error}") from error
     if not isinstance(description, dict):
         raise ValueError(f"{path} must carry a description by multigan; was it written by it?")
-    if description.get("format") != FORMAT:
-        raise ValueError(f"{path}: {_format_message(description.get('format'))}")
+    check_format(path, description.get("format"), FORMAT)
     domain = description.get("domain")
     if not isinstance(domain, dict) or not isinstance(domain.get("component"), str):
         raise ValueError(f"{path} is damaged: its description names no domain")
     return description, tensors
-
-
-def _format_message(found: Any) -> str:
-    """One line about a format that this version does not read."""
-    reader = READERS.get(found) if isinstance(found, int) else None
-    version = "another version of multigan" if reader is None else f"multigan {reader}"
-    return f"format {found!r} is read by {version}; this version reads format {FORMAT}"
 
 
 def load_state(network: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:

@@ -246,7 +246,7 @@ def _trained_and_read_back(domain: str, folder: Path) -> str:
     from multigan.storage.loading import load
     from multigan.training.launch import train
 
-    where = {"out": str(folder / "run"), "cache": str(folder / "cache")}
+    where = {"out": str(folder / "run"), "cache_dir": str(folder / "cache")}
     run = train(domain, tiny=True, show=False, report=False, save_every=NEVER, **where)
     sampler = load(run.path)
     samples = sampler.sample(SHOWN, seed=0)

@@ -29,11 +29,11 @@ from multigan.engine.distributed import DistributedContext, init_distributed
 from multigan.engine.schedules import progress_of, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.report.report import report_quietly
-from multigan.runs.checkpoint import load_checkpoint, stored_bytes, tidy
+from multigan.runs.checkpoint import load_checkpoint, stored_bytes, clean_up
 from multigan.runs.directory import RunDirectory, default_out, run_lock
-from multigan.runs.train_options import StageOptions, TrainOptions, check_knob_names, split_options
+from multigan.runs.train_options import StageOptions, TrainOptions, check_hyperparameter_names, split_options
 from multigan.storage.loading import with_source
-from multigan.storage.memory_limits import MOST_BYTES, check_model_memory, memory_budget
+from multigan.storage.memory_limits import MAX_NETWORK_BYTES, check_model_memory, memory_budget
 from multigan.training.device import device_of_process, pick_device
 from multigan.training.loop import FINISHED, Loop, Run
 from multigan.training.warm_start import warm_start
@@ -54,30 +54,30 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
 
         def build() -> tuple[RecipeFile, dict[str, Any], StageOptions, AdversarialTrainer]:
             file = read_recipe(recipe)
-            check_knob_names(file.path, [knob.name for knob in file.knobs])
+            check_hyperparameter_names(file.path, [item.name for item in file.hyperparameters])
             knobs = resolve_hyperparameters(file, wishes, tiny)
             built = build_recipe(file, knobs, flags.seed)
-            stages = StageOptions.settled(flags, built.steps, built.likelihood_steps)
-            trainer = _trainer(built, stages.game, flags.seed, None, processes)
+            stages = StageOptions.resolved(flags, built.steps, built.likelihood_steps)
+            trainer = _trainer(built, stages.adversarial, flags.seed, None, processes)
             return file, _description(file, knobs, stages, built), stages, trainer
 
         file, description, stages, trainer = processes.together(build)
         check_same_data(trainer)
-        if flags.init is not None:
-            init = flags.init
+        if flags.init_from is not None:
+            init = flags.init_from
             description["init"] = processes.first(lambda: warm_start(trainer, init))
         out = processes.first(lambda: str(default_out(file.name) if not flags.out else flags.out))
-        loop, run = Loop(trainer, RunDirectory(out), stages, show, flags.cache), RunDirectory(out)
+        loop, run = Loop(trainer, RunDirectory(out), stages, show, flags.cache_dir), RunDirectory(out)
 
         def create() -> None:
-            run.demand_free(flags.force)
+            run.require_empty(flags.overwrite)
             held.enter_context(run_lock(run.path))
-            run.create(description, file.path, flags.force)
+            run.create(description, file.path, flags.overwrite)
             if unpack := getattr(trainer.recipe.data.domain, "save_assets", None):
                 unpack(run.path)
 
         processes.first(create)
-        _warn(description, file.path, flags.init)
+        _warn(description, file.path, flags.init_from)
         return _go(loop)
 
 
@@ -96,19 +96,19 @@ def check_same_data(trainer: AdversarialTrainer) -> None:
     trainer.processes.together(compare)
 
 
-def _warn(description: dict[str, Any], recipe: Path, init: str | None) -> None:
+def _warn(description: dict[str, Any], recipe: Path, init_from: str | None) -> None:
     """Say what a new run does not start from, and what it cannot be rebuilt without."""
     if fresh := description.get("init", {}).get("fresh"):
         names = ", ".join(fresh[:MAX_NAMES_SHOWN]) + (
             f", ... {len(fresh)} in all" if fresh[MAX_NAMES_SHOWN:] else ""
         )
         warnings.warn(
-            f"--init {init}: what it lacks, or does not fit, is fresh: {names}", stacklevel=3
+            f"--init-from {init_from}: what it lacks, or does not fit, is fresh: {names}", stacklevel=3
         )
     if f'"{RECIPE_DOMAIN}/' in json.dumps(description):
         warnings.warn(
             f"classes of {recipe} are part of this run; to resume or sample it, name that "
-            "file with --trust",
+            "file with --trust-recipe",
             stacklevel=3,
         )
 
@@ -117,10 +117,10 @@ def resume(
     path: str | Path,
     *,
     steps: int | None = None,
-    new_horizon: bool = False,
+    extend_schedules: bool = False,
     device: str | None = None,
     data: str | None = None,
-    cache: str | None = None,
+    cache_dir: str | None = None,
     trust: ModuleType | None = None,
     show: int = True,
 ) -> Run:
@@ -134,27 +134,27 @@ def resume(
     with init_distributed() as processes, ExitStack() as held:
 
         def lock() -> None:
-            run.description()  # nothing is written into a directory that holds no run
-            run.demand_own_files()
+            run.read_config()  # nothing is written into a directory that holds no run
+            run.reject_links()
             held.enter_context(run_lock(run.path))
 
         processes.first(lock)
-        return _resume(processes, run, steps, new_horizon, device, data, cache, trust, show)
+        return _resume(processes, run, steps, extend_schedules, device, data, cache_dir, trust, show)
 
 
 def _resume(
     processes: DistributedContext,
     run: RunDirectory,
     steps: int | None,
-    new_horizon: bool,
+    extend_schedules: bool,
     device: str | None,
     data: str | None,
-    cache: str | None,
+    cache_dir: str | None,
     trust: ModuleType | None,
     show: int,
 ) -> Run:
     def describe() -> dict[str, Any]:
-        found = run.description()
+        found = run.read_config()
         if data is not None:
             found["recipe"]["data"] = with_source(found["recipe"]["data"], data)
         return found
@@ -165,7 +165,7 @@ def _resume(
 
     def build() -> AdversarialTrainer:
         check_model_memory(
-            description["recipe"], max(MOST_BYTES, memory_budget(stored_bytes(run.path)))
+            description["recipe"], max(MAX_NETWORK_BYTES, memory_budget(stored_bytes(run.path)))
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
@@ -176,12 +176,12 @@ def _resume(
             raise ValueError(
                 f"the data of {run.path} have changed since it was trained; not resumed"
             )
-        horizon = recipe.steps if new_horizon else description["horizon"]
-        return _trainer(recipe, stages.game, seed, horizon, processes)
+        horizon = recipe.steps if extend_schedules else description["horizon"]
+        return _trainer(recipe, stages.adversarial, seed, horizon, processes)
 
     def load() -> dict[str, Any] | None:
-        run.tidy()
-        tidy(run.checkpoints)
+        run.clean_up()
+        clean_up(run.checkpoints)
         return load_checkpoint(run.path, trainer.networks())
 
     trainer = processes.together(build)
@@ -195,15 +195,15 @@ def _resume(
             description["init"] = processes.first(lambda: warm_start(trainer, source))
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed between its last checkpoint and saying so
-            processes.first(lambda: run.describe(description | {"ended": FINISHED}))
+            processes.first(lambda: run.write_config(description | {"ended": FINISHED}))
         learnt = state["trainer"]["likelihood"] if state else None
         before = learnt["number"] if learnt else 0
         return Run(run.path, before + done, description.get("ended", FINISHED), processes.is_first)
     _warn_zero_lr(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
-    processes.first(lambda: run.describe(description))
-    return _go(Loop(trainer, run, stages, show, cache), state)
+    processes.first(lambda: run.write_config(description))
+    return _go(Loop(trainer, run, stages, show, cache_dir), state)
 
 
 def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, wanted: int | None) -> int:
@@ -228,7 +228,7 @@ def _warn_zero_lr(trainer: AdversarialTrainer, done: int) -> None:
     if done >= trainer.horizon and rate == 0:
         warnings.warn(
             "the learning rate has come to 0 at the end of its schedule, so these steps change "
-            "nothing; --new-horizon stretches it to the new total",
+            "nothing; --extend-schedules stretches it to the new total",
             stacklevel=3,
         )
 
@@ -243,10 +243,10 @@ def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
     with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):
         torch.manual_seed(keyed_rng(trainer.seed, "dropout", *rank).initial_seed())
         if state is None:
-            loop.begin()
+            loop.initialize()
         else:
             _restore(loop, state)
-        ended = loop.go()
+        ended = loop.run()
     if loop.flags.report and trainer.processes.is_first:
         report_quietly(ended.path, last_recipe_module())
     return ended
@@ -258,8 +258,8 @@ def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
     except (LookupError, TypeError, AttributeError, RuntimeError) as error:
         what = f"lacks {error}" if isinstance(error, KeyError) else f"does not fit ({error})"
         raise ValueError(
-            f"{loop.run.path}: its training state {what}: another version of multigan wrote "
-            "it; resume it with that one, or start from its weights with train --init"
+            f"{loop.directory.path}: its training state {what}: another version of multigan wrote "
+            "it; resume it with that one, or start from its weights with train --init-from"
         ) from error
 
 
@@ -270,7 +270,7 @@ def _description(
         "name": file.name,
         "knobs": dict(knobs),
         **stages.to_json(),
-        "seed": stages.game.seed,
+        "seed": stages.adversarial.seed,
         "horizon": recipe.steps,
         "fingerprint": recipe.data.fingerprint,
         "recipe": recipe_to_json(recipe),
@@ -300,8 +300,8 @@ def _trainer(
             horizon=horizon,
             precision=flags.precision,
             compile=flags.compile,
-            workers=flags.workers,
-            not_finite=flags.not_finite,
+            workers=flags.num_workers,
+            not_finite=flags.on_nonfinite,
             processes=processes,
         )
     except (MemoryError, RuntimeError) as error:  # torch has no error of its own for it on a CPU

@@ -66,11 +66,11 @@ class Loop:
         show: int = USUAL,
         cache: str | None = None,
     ) -> None:
-        self.trainer, self.run, self.stages = trainer, run, stages
+        self.trainer, self.directory, self.stages = trainer, run, stages
         self.processes = trainer.processes
         self.show = show if self.processes.is_first else 0
         self.data = trainer.recipe.data
-        self.meter, self.health = MetricAverager(), TrainingMonitor(trainer.recipe, trainer.horizon)
+        self.meter, self.monitor = MetricAverager(), TrainingMonitor(trainer.recipe, trainer.horizon)
         self.rollbacks = 0
         self.best = float("inf")  # the selection metric on the validation split
         self.stale = 0  # measurements since it improved
@@ -87,12 +87,12 @@ class Loop:
     @property
     def flags(self) -> TrainOptions:
         """Those of the stage that the last step belongs to."""
-        return self.stages.game if self.trainer.number else self.stages.likelihood
+        return self.stages.adversarial if self.trainer.number else self.stages.likelihood
 
-    def begin(self) -> None:
+    def initialize(self) -> None:
         """Empty the logs and keep the initial weights as the checkpoint of step 0."""
         self.trainer.align()
-        self._first(self.run.cut_back, -1)
+        self._first(self.directory.truncate_after, -1)
         self._save(0)
 
     def _first(self, write: Callable[..., Any], *arguments: Any) -> Any:
@@ -103,7 +103,7 @@ class Loop:
         """Continue where a checkpoint's state was taken."""
         self.trainer.restore(state["trainer"])
         self.meter.restore(state["meter"], self.trainer.device)
-        self.health.restore(state["health"])
+        self.monitor.restore(state["monitor"])
         self.rollbacks = state["rollbacks"]
         self.best, self.stale = state["best"], state["stale"]
         self.seconds = state["seconds"]
@@ -111,17 +111,17 @@ class Loop:
 
     def _cut_back(self) -> None:
         """Forget what came later; warn if lines are lost of steps that the checkpoint has done."""
-        self.run.cut_back(self.trainer.steps_done)
-        found = {line["step"] for line in read_jsonl(self.run.log)}
-        wanted = self.stages.logged(self.trainer.steps_before, self.trainer.steps_done)
+        self.directory.truncate_after(self.trainer.steps_done)
+        found = {line["step"] for line in read_jsonl(self.directory.log)}
+        wanted = self.stages.expected_log_steps(self.trainer.steps_before, self.trainer.steps_done)
         if lost := [step for step in wanted if step not in found]:
             warnings.warn(
-                f"{self.run.log} is damaged: {len(lost)} of its lines are lost, the first at step "
+                f"{self.directory.log} is damaged: {len(lost)} of its lines are lost, the first at step "
                 f"{lost[0]}; the training goes on as if they were there",
                 stacklevel=2,
             )
 
-    def go(self) -> Run:
+    def run(self) -> Run:
         """Train to the end. Raises Interrupted (saved) or TrainingFailed (last checkpoint good)."""
         trainer = self.trainer
         watch = ProgressDisplay(
@@ -129,18 +129,18 @@ class Loop:
         )
         before, started = self.seconds, time.monotonic()
         wanted = self.flags.tensorboard and self.processes.is_first
-        logged = TensorBoardLogger(self.run, wanted, trainer.steps_done + 1)
+        logged = TensorBoardLogger(self.directory, wanted, trainer.steps_done + 1)
         with watch, SignalHandler() as interrupt, logged as events:
             ended = None
             while ended is None:
                 try:
-                    ended = self._play(watch, interrupt, events, started - before)
+                    ended = self._train(watch, interrupt, events, started - before)
                 except NonFiniteError as error:
-                    self._go_back(str(error), watch)
-        self._first(lambda: self.run.describe(self.run.description() | {"ended": ended}))
-        return Run(self.run.path, trainer.steps_done, ended, self.processes.is_first)
+                    self._rollback(str(error), watch)
+        self._first(lambda: self.directory.write_config(self.directory.read_config() | {"ended": ended}))
+        return Run(self.directory.path, trainer.steps_done, ended, self.processes.is_first)
 
-    def _play(
+    def _train(
         self,
         watch: ProgressDisplay,
         interrupt: SignalHandler,
@@ -156,8 +156,8 @@ class Loop:
             watch.step(step.number)
             learnt, last = trainer.learnt, step.number == trainer.total
             if learnt:
-                watch.expect(trainer.total)
-                self._first(self._keep, LIKELIHOOD_CHECKPOINT)
+                watch.set_total(trainer.total)
+                self._first(self._keep_generator, LIKELIHOOD_CHECKPOINT)
             if _due(step, flags.log_every) or learnt or last:
                 values = self._log(step, watch)
                 watch.numbers(values)
@@ -174,14 +174,14 @@ class Loop:
             if signal and not last:
                 said = (
                     f"stopped at step {step.number} of {trainer.total}; go on with: "
-                    f"multigan resume {self.run.path}"
+                    f"multigan resume {self.directory.path}"
                 )
                 raise Interrupted(signal, said if self.processes.is_first else "")
             if saved and flags.patience is not None and self.stale >= flags.patience:
                 return f"no better {self.data.domain.selection_metric} in {self.stale} measurements"
         return FINISHED
 
-    def _go_back(self, culprit: str, watch: ProgressDisplay) -> None:
+    def _rollback(self, culprit: str, watch: ProgressDisplay) -> None:
         """Continue from the last checkpoint, at a smaller learning rate that it then keeps.
 
         Raises TrainingFailed where the policy is another one, or this has been done often enough.
@@ -189,14 +189,14 @@ class Loop:
         failed_at = self.trainer.steps_done + 1
         done = self.rollbacks
         state = None
-        if self.flags.not_finite == ROLLBACK and done < ROLLBACKS:
-            state = self._first(load_checkpoint, self.run.path, self.trainer.networks())
+        if self.flags.on_nonfinite == ROLLBACK and done < ROLLBACKS:
+            state = self._first(load_checkpoint, self.directory.path, self.trainer.networks())
         if state is None:
             tried = f" after {done} rollbacks" if done else ""
             self._fail(
                 f"step {failed_at}: {culprit} is not finite, so training stopped{tried}; the last "
-                f"good checkpoint is kept in {self.run.checkpoints}; try a smaller learning rate, "
-                "a larger gamma, or --not-finite rollback"
+                f"good checkpoint is kept in {self.directory.checkpoints}; try a smaller learning rate, "
+                "a larger gamma, or --on-nonfinite rollback"
             )
         self.restore(state)
         self.rollbacks = done + 1
@@ -207,7 +207,7 @@ class Loop:
             f"the learning rates ({self.rollbacks} of at most {ROLLBACKS} times)"
         )
         watch.say(said)
-        line = {"step": step, "health": {"not finite": said}}
+        line = {"step": step, "diagnostics": {"not finite": said}}
         self._first(self._append_once, line)
         self._save(step)
 
@@ -215,23 +215,23 @@ class Loop:
         raise TrainingFailed(text if self.processes.is_first else "")
 
     def _append_once(self, line: dict[str, Any]) -> None:
-        if line not in read_jsonl(self.run.log):  # written before a kill, and before this state
-            self.run.append(self.run.log, line)
+        if line not in read_jsonl(self.directory.log):  # written before a kill, and before this state
+            self.directory.append(self.directory.log, line)
 
     def _log(self, step: Step, watch: ProgressDisplay) -> dict[str, float]:
         values = self.meter.read()
         values |= {name: value.item() for name, value in self.trainer.look().items()}
         self._demand_finite(first_not_finite(values))
-        said = self.health.read(self.trainer.number, values)
-        watch.signs(said)
+        said = self.monitor.read(self.trainer.number, values)
+        watch.show_diagnostics(said)
         line = {
             "step": step.number,
             "samples_seen": step.samples_seen,
             "epoch": round(self.trainer.epochs, 4),
             "seconds": round(self.seconds, 2),
         }
-        signs = {"health": said} if said else {}
-        self._first(self.run.append, self.run.log, line | values | signs)
+        signs = {"diagnostics": said} if said else {}
+        self._first(self.directory.append, self.directory.log, line | values | signs)
         return values
 
     def _demand_finite(self, culprit: str | None) -> None:
@@ -241,7 +241,7 @@ class Loop:
     def _preview(self, step: Step) -> None:
         domain = self.data.domain
         samples = self._sampler().sample(SAMPLING_BATCH_SIZE, self.trainer.seed)
-        domain.preview(samples, self.run.samples / f"step-{step.number:09d}")
+        domain.preview(samples, self.directory.samples / f"step-{step.number:09d}")
 
     def _sampler(self) -> Sampler:
         return Sampler(self.data.domain, self.trainer.ema.module)  # type: ignore[arg-type]
@@ -253,23 +253,23 @@ class Loop:
         state = {
             "trainer": self.trainer.state(),
             "meter": self.meter.state(),
-            "health": self.health.state(),
+            "monitor": self.monitor.state(),
             "rollbacks": self.rollbacks,
             "best": self.best,
             "stale": self.stale,
             "seconds": self.seconds,
         }
-        self._first(self._write, self.run.checkpoints / f"step-{number:09d}", state)
+        self._first(self._write, self.directory.checkpoints / f"step-{number:09d}", state)
 
     def _write(self, folder: Path, state: Mapping[str, Any]) -> None:
-        self.run.flush()
+        self.directory.flush()
         save_checkpoint(folder, self.trainer.networks(), self.descriptions, state)
-        prune(self.run.path)
+        prune(self.directory.path)
 
-    def _keep(self, name: str) -> None:
+    def _keep_generator(self, name: str) -> None:
         """Keep the averaged generator as it is now under a name of its own."""
         description = self.descriptions["generator_ema"]
-        save_generator(self.run.path, name, self.trainer.ema.module, description)
+        save_generator(self.directory.path, name, self.trainer.ema.module, description)
 
     def _measure(self, step: Step, events: TensorBoardLogger) -> None:
         """Measure against the validation split, which alone chooses the best checkpoint.
@@ -281,17 +281,17 @@ class Loop:
         if not (playing or self.trainer.learnt or self.trainer.recipe.evaluate_during_likelihood):
             return
         self._demand_finite(first_not_finite({}, self.trainer.networks()))
-        figures = self._first(self._figures, step, events)
+        figures = self._first(self._evaluate, step, events)
         if figures is None or not playing:
             return
         selection = figures.get(self.data.domain.selection_metric, float("nan"))
         if selection < self.best:
             self.best, self.stale = selection, 0
-            self._first(self._keep, "best")
+            self._first(self._keep_generator, "best")
         else:
             self.stale += 1
 
-    def _figures(self, step: Step, events: TensorBoardLogger) -> dict[str, float] | None:
+    def _evaluate(self, step: Step, events: TensorBoardLogger) -> dict[str, float] | None:
         """What the domain measures, which is logged; None, after a warning, where it cannot."""
         rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
         valid, evaluate = self.data.split("valid"), self.data.domain.evaluate
@@ -302,7 +302,7 @@ class Loop:
                 warnings.warn(f"not measured, so no best checkpoint: {error}", stacklevel=2)
             self._unmeasured = True
             return None
-        self.run.append(self.run.metrics, {"step": step.number} | finite_or_none(figures))
+        self.directory.append(self.directory.metrics, {"step": step.number} | finite_or_none(figures))
         events.write({f"valid/{name}": value for name, value in figures.items()}, step.number)
         return {name: float(value) for name, value in figures.items()}
 

@@ -129,12 +129,12 @@ class ProgressDisplay:
         if self._console.is_terminal:
             self._bar.update(self._task, completed=number, numbers=self._speed() + self._numbers)
 
-    def expect(self, total: int) -> None:
+    def set_total(self, total: int) -> None:
         """The run will have another number of steps than was thought."""
         self._total = total
         self._bar.update(self._task, total=total)
 
-    def signs(self, said: Mapping[str, str]) -> None:
+    def show_diagnostics(self, said: Mapping[str, str]) -> None:
         """The signs of sickness that stand now, by name; each new one is said in its sentence."""
         for name in said.keys() - self._signs:
             self.say(f"step {self._number}: {said[name]}")

@@ -38,7 +38,7 @@ def warm_start(trainer: AdversarialTrainer, source: str) -> dict[str, Any]:
     own = _choices(trainer.recipe.data.domain)
     unfit = _load(trainer.generator, files[0], own)
     if set(unique_state(trainer.generator)) <= set(unfit):
-        raise ValueError(f"--init {source}: nothing of it fits this generator; is it of another?")
+        raise ValueError(f"--init-from {source}: nothing of it fits this generator; is it of another?")
     _load(trainer.ema.module, files[0], own)
     fresh = [f"generator.{name}" for name in unfit]
     if files[1:]:

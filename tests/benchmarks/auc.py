@@ -37,7 +37,7 @@ def auc(real: Tensor, fake: Tensor) -> float:
 @torch.no_grad()
 def measure(run: Path) -> dict[str, float]:
     """The AUC of each of SPLITS. Raises ValueError for a run without a whole checkpoint."""
-    recipe: Any = recipe_from_json(RunDirectory(run).description()["recipe"])
+    recipe: Any = recipe_from_json(RunDirectory(run).read_config()["recipe"])
     networks = {"generator": recipe.generator, "discriminator": recipe.discriminator.eval()}
     if load_checkpoint(run, networks) is None:
         raise ValueError(f"{run} has no whole checkpoint")

@@ -52,7 +52,7 @@ def spread(pixels: np.ndarray) -> float:
 
 def judge(run: Path) -> dict[str, float]:
     """Agreement, spread within a class and coverage, each beside what real digits score."""
-    data = load_data(RunDirectory(run).description())
+    data = load_data(RunDirectory(run).read_config())
     x, y = real(data, "train")
     held_x, held_y = real(data, "test")
     svm = SVC(C=10).fit(x, y)

@@ -120,8 +120,8 @@ def test_a_program_whose_values_are_not_numbers_is_left_out_with_any_that_stood_
     assert export(points_run, out).written.keys() >= {TORCH, ONNX}
     made = programs.ExportedProgram(b"x", float("nan"))
     monkeypatch.setattr(exporting, "WRITERS", {k: (lambda *_: made, k) for k in (TORCH, ONNX)})
-    again = export(points_run, out, force=True)
-    assert again.left_out.keys() == {TORCH, ONNX}
+    again = export(points_run, out, overwrite=True)
+    assert again.skipped.keys() == {TORCH, ONNX}
     assert not (out / TORCH).exists() and not (out / ONNX).exists()
     assert "Inputs of the exported programs" not in (out / CARD).read_text()
 
@@ -132,9 +132,9 @@ def test_only_files_of_the_folder_are_written(points_run, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
     (out / CARD).symlink_to(victim)
-    with pytest.raises(ValueError, match="is not empty; choose another --out, or --force"):
+    with pytest.raises(ValueError, match="is not empty; choose another --out, or --overwrite"):
         export(points_run, out)
-    export(points_run, out, force=True)
+    export(points_run, out, overwrite=True)
     assert victim.read_text() == "mine" and "multigan" in (out / CARD).read_text()
     assert {path.name for path in tmp_path.iterdir()} == {"out", "victim"}
 
@@ -220,8 +220,8 @@ def test_a_program_that_gives_other_samples_is_not_written(points_run, tmp_path,
     monkeypatch.setattr(programs, "PACKAGES", ("no_such_package_here",))
     monkeypatch.setattr(programs, "TOLERANCE", -1.0)
     made = export(points_run, tmp_path / "out")
-    assert made.left_out[TORCH].startswith("torch.export.load gives other samples: 0.0e+00 from")
-    assert made.left_out[ONNX].endswith("pip install 'multigan[onnx]'")
+    assert made.skipped[TORCH].startswith("torch.export.load gives other samples: 0.0e+00 from")
+    assert made.skipped[ONNX].endswith("pip install 'multigan[onnx]'")
     assert not (tmp_path / "out" / TORCH).exists()
 
 

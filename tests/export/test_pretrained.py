@@ -89,7 +89,7 @@ def test_what_is_known_of_it_is_its_recipe_and_the_metrics_of_the_file_itself(fo
     assert known["recipe"]["recipe"]["generator"]["component"] == "points/MLPGenerator"
     assert known["stored"] == "float32" and known["checkpoint"] == "best"
     sampler = load("dots")
-    data = export_pretrained.data_of(known["recipe"]).split("test")
+    data = export_pretrained.load_data(known["recipe"]).split("test")
     table = sampler.domain.evaluate(sampler, data, keyed_rng(0, "evaluate"), cache)
     assert known["metrics"]["rows"] == json.loads(table.json())["rows"]
 

@@ -144,7 +144,7 @@ def linked(box: Box, name: str, target: str) -> Commands:
         shutil.rmtree(place)
     place.unlink(missing_ok=True)
     place.symlink_to(box.outside / target)
-    return [RESUME, EVALUATE, SAMPLE, ["train", "points", "--tiny", "--steps", "1", "--force",
+    return [RESUME, EVALUATE, SAMPLE, ["train", "points", "--tiny", "--steps", "1", "--overwrite",
                                        "--out", "run"]]  # fmt: skip
 
 
@@ -209,7 +209,7 @@ def cases() -> Iterator[tuple[str, Callable[[Box], Commands]]]:
             yield f"recipe.json: {part} {name}", lambda b, p=part, n=name: renamed_part(b, p, n)
     yield "recipe.py", hostile_recipe
     for path in CLIMBING:
-        yield f"recipe.json: cache {path}", lambda b, v=path: flagged(b, "cache", v)
+        yield f"recipe.json: cache_dir {path}", lambda b, v=path: flagged(b, "cache_dir", v)
         yield f"recipe.json: out {path}", lambda b, v=path: flagged(b, "out", v)
         yield f"recipe.json: name {path}", lambda b, v=path: named(b, v)
         yield f"manifest.json: {path}", lambda b, v=path: listed(b, v)

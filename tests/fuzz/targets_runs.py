@@ -20,8 +20,8 @@ def _run_descriptions(_: Path) -> list[bytes]:
 
     recipe = tiny_recipe("points")
     description = {"format": FORMAT, "name": "points", "knobs": {"steps": 20}, "seed": 0}
-    description |= {"flags": TrainOptions().settled(20).to_json(), "horizon": 20}
-    description |= {"likelihood_intervals": TrainOptions().settled(400).intervals()}
+    description |= {"flags": TrainOptions().resolved(20).to_json(), "horizon": 20}
+    description |= {"likelihood_intervals": TrainOptions().resolved(400).intervals()}
     description |= {"fingerprint": recipe.data.fingerprint, "recipe": recipe_to_json(recipe)}
     return [json.dumps(description).encode()]
 
@@ -34,7 +34,7 @@ def _read_run_description(path: Path) -> None:
 
     run = RunDirectory(path.parent)
     run_status(run)
-    load_data(run.description()).split("valid")
+    load_data(run.read_config()).split("valid")
     with mock.patch("multigan.training.launch._go"):  # all but the training itself
         resume(run.path, show=False)
 
@@ -77,7 +77,7 @@ def _read_weights_so_described(path: Path) -> None:
 
 
 def _logs(_: Path) -> list[bytes]:
-    lines = [{"step": k, "loss/generator": 0.5 / k, "health": {"a": "b"}} for k in range(1, 9)]
+    lines = [{"step": k, "loss/generator": 0.5 / k, "diagnostics": {"a": "b"}} for k in range(1, 9)]
     return ["".join(json.dumps(line) + "\n" for line in lines).encode()]
 
 
@@ -85,7 +85,7 @@ def _read_log(path: Path) -> None:
     from multigan.runs.directory import RunDirectory, read_jsonl
 
     list(read_jsonl(path))
-    RunDirectory(path.parent).cut_back(4)
+    RunDirectory(path.parent).truncate_after(4)
 
 
 def _manifests(_: Path) -> list[bytes]:

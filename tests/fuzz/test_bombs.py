@@ -172,7 +172,7 @@ def test_json_that_is_nested_too_deeply_is_refused_wherever_it_stands(tmp_path):
     for name in ("recipe.json", "tokenizer.json", "x.json", "log.jsonl", "manifest.json"):
         (tmp_path / name).write_text(DEEP)
     with pytest.raises(ValueError, match=r"recipe\.json is damaged: its JSON is nested"):
-        RunDirectory(tmp_path).description()
+        RunDirectory(tmp_path).read_config()
     with pytest.raises(ValueError, match=r"tokenizer\.json .* its JSON is nested"):
         import_hf_tokenizer(tmp_path)
     with pytest.raises(ValueError, match=r"x\.json: no JSON \(its JSON is nested"):

@@ -53,7 +53,7 @@ def test_the_payload_works_where_a_pickle_is_opened(tmp_path):
 
 def test_a_link_that_is_followed_is_found_out(points_run, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(RunDirectory, "demand_own_files", lambda self: None)
+    monkeypatch.setattr(RunDirectory, "reject_links", lambda self: None)
     monkeypatch.setattr(launch, "locked", lambda folder: contextlib.nullcontext())
     effect = effect_of("link: checkpoints to victim.txt", points_run, tmp_path / "box")
     assert effect.written_outside

@@ -1,4 +1,4 @@
-"""`--data FOLDER`: the recipe learns pictures of one's own, at any size; `--init` goes on."""
+"""`--data FOLDER`: the recipe learns pictures of one's own, at any size; `--init-from` goes on."""
 
 import hashlib
 import json
@@ -62,10 +62,10 @@ def test_other_classes_start_from_given_weights_and_the_rest_is_recorded(learn, 
     """Ten digits after two shapes: only what depends on the classes and on the colours is new."""
     first = learn(resolution=16)
     with pytest.warns(
-        UserWarning, match=f"--init {first.path}: what it lacks, or does not fit, is fresh: "
+        UserWarning, match=f"--init-from {first.path}: what it lacks, or does not fit, is fresh: "
     ):
         run = train(
-            "image", tiny=True, out=str(tmp_path / "digits"), init=str(first.path), **FEW
+            "image", tiny=True, out=str(tmp_path / "digits"), init_from=str(first.path), **FEW
         ).path
     stated = json.loads((run / "recipe.json").read_text())["init"]
     assert stated["source"] == str(first.path)
@@ -97,5 +97,5 @@ def test_weights_of_another_kind_of_network_are_refused_before_anything_is_writt
     points_run, tmp_path
 ):
     with pytest.raises(ValueError, match="nothing of it fits this generator"):
-        train("image", tiny=True, out=str(tmp_path / "new"), init=str(points_run), **FEW)
+        train("image", tiny=True, out=str(tmp_path / "new"), init_from=str(points_run), **FEW)
     assert not (tmp_path / "new").exists()

@@ -76,7 +76,7 @@ def test_it_says_what_was_trained_and_what_was_wrong(run):
 
 
 def test_a_sign_that_stands_at_the_end_comes_first(run):
-    lines = [{"step": 1, "health": {"apart": "one"}}, {"step": 2, "health": {"collapse": "two"}}]
+    lines = [{"step": 1, "diagnostics": {"apart": "one"}}, {"step": 2, "health": {"collapse": "two"}}]
     write_lines(run / "log.jsonl", lines)
     text = text_of(report(run)).text
     assert text.index("Collapse (steps 2 to the end): two") < text.index("Apart (steps 1 to 1")
@@ -124,7 +124,7 @@ def test_without_an_evaluation_the_last_measurement_is_shown_with_the_command(ru
 @pytest.mark.parametrize(
     "content",
     [
-        '{"step": 1, "health": 5, "x": NaN, "y": [1], "z": 1e400, "w": true}\n',
+        '{"step": 1, "diagnostics": 5, "x": NaN, "y": [1], "z": 1e400, "w": true}\n',
         '{"step": 1, "rows": {"a": {"b": "c"}, "d": 3}, "intervals": [1], "notes": 4}\n',
         "[]\n\xff{",
         f'{{"step": 1, "huge": {10**400}}}\n',

@@ -19,7 +19,7 @@ from multigan.runs.checkpoint import (
     prune,
     save_checkpoint,
     save_generator,
-    tidy,
+    clean_up,
 )
 from multigan.storage.checkpoint_files import (MANIFEST, list_checkpoints, find_corruption, latest_intact_checkpoint, sha256)
 from multigan.storage.weights import read_weights
@@ -96,7 +96,7 @@ def test_a_crash_inside_a_checkpoint_loses_nothing(monkeypatch, tmp_path):
         assert found is not None and find_corruption(found) is None
         step = int(found.name[5:])
         assert step in (1, 2) and value_of(found, "generator") == step
-        tidy(run / "checkpoints")
+        clean_up(run / "checkpoints")
         assert load_checkpoint(run, {"generator": linear(0.0)}) == {"number": step}
         save(run, 2)
         names = sorted(path.name for path in (run / "checkpoints").iterdir())
@@ -109,7 +109,7 @@ def test_a_crash_inside_a_checkpoint_loses_nothing(monkeypatch, tmp_path):
 
 def test_a_crash_while_the_best_is_replaced_keeps_the_old_or_the_new(monkeypatch, tmp_path):
     def check(run):
-        tidy(run / "checkpoints")
+        clean_up(run / "checkpoints")
         best = run / "checkpoints" / "best"
         assert find_corruption(best) is None and value_of(best, "generator_ema") in (1.0, 2.0)
         assert [path.name for path in (run / "checkpoints").iterdir()] == ["best"]
@@ -188,7 +188,7 @@ def test_a_state_that_would_run_code_is_refused_and_runs_nothing(tmp_path):
     torch.save({"number": Payload(tmp_path / "executed")}, folder / STATE)
     sums = json.loads((folder / MANIFEST).read_text()) | {STATE: sha256(folder / STATE)}
     (folder / MANIFEST).write_text(json.dumps(sums))
-    with pytest.raises(ValueError, match="holds more than tensors and numbers"):
+    with pytest.raises(ValueError, match="must hold a dict of tensors and plain values"):
         load_checkpoint(tmp_path, {"generator": linear(0.0)})
     assert not (tmp_path / "executed").exists()
 

@@ -1,4 +1,4 @@
-"""A run directory holds whole files, and refuses to overwrite what it does not know."""
+"""A run directory holds whole files, and does not overwrite unknown ones."""
 
 import json
 import os
@@ -12,37 +12,37 @@ from multigan.runs.directory import (FORMAT, REQUIRED, RunDirectory, default_out
 from multigan.storage.files import write_atomically
 
 EMPTY = {name: kind() for name, kind in REQUIRED.items()}
-DESCRIPTION = EMPTY | {"name": "points", "recipe": {"steps": 10}}
+CONFIG = EMPTY | {"name": "points", "recipe": {"steps": 10}}
 
 
-def created(path, force=False):
+def created(path, overwrite=False):
     run = RunDirectory(path)
-    run.create(DESCRIPTION, None, force)
+    run.create(CONFIG, None, overwrite)
     return run
 
 
-def test_a_description_comes_back_with_its_format(tmp_path):
+def test_a_config_is_read_back_with_its_format(tmp_path):
     run = created(tmp_path / "run")
-    assert run.description() == DESCRIPTION | {"format": FORMAT}
+    assert run.read_config() == CONFIG | {"format": FORMAT}
     assert run.checkpoints.is_dir() and run.samples.is_dir()
 
 
 def test_a_directory_that_is_not_empty_is_refused_and_left_alone(tmp_path):
     (tmp_path / "thesis.txt").write_text("years of work")
-    for force, text in ((False, "is not empty"), (True, "holds no run; --force replaces runs")):
+    for overwrite, text in ((False, "is not empty"), (True, "holds no run; --overwrite replaces runs")):
         with pytest.raises(ValueError, match=text):
-            created(tmp_path, force)
+            created(tmp_path, overwrite)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
     with pytest.raises(ValueError, match="is not empty"):
         created(tmp_path / "thesis.txt")
 
 
-def test_force_replaces_a_run(tmp_path):
+def test_overwrite_replaces_a_run(tmp_path):
     run = created(tmp_path / "run")
     run.log.write_text("old")
-    with pytest.raises(ValueError, match="--force"):
+    with pytest.raises(ValueError, match="--overwrite"):
         created(run.path)
-    created(run.path, force=True)
+    created(run.path, overwrite=True)
     assert not run.log.exists()
 
 
@@ -67,23 +67,23 @@ def kill_at(monkeypatch, number):
     monkeypatch.setattr(Path, "unlink", lambda *_, **__: None)  # nothing is cleared up
 
 
-@pytest.mark.parametrize("force", [False, True])
-def test_a_kill_while_the_directory_is_made_leaves_it_free_or_a_run(force, tmp_path, monkeypatch):
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_kill_while_the_directory_is_made_leaves_it_free_or_a_run(overwrite, tmp_path, monkeypatch):
     for number in range(100):
         run = RunDirectory(tmp_path / str(number))
-        if force:
+        if overwrite:
             created(run.path)
         with monkeypatch.context() as patch:
             kill_at(patch, number)
             try:
-                run.create(DESCRIPTION, Path(__file__), force)
+                run.create(CONFIG, Path(__file__), overwrite)
             except Killed:
                 pass
             else:
                 break
         if (run.path / "recipe.json").exists():
-            assert run.description()["name"] == "points"
-            run.tidy()
+            assert run.read_config()["name"] == "points"
+            run.clean_up()
         else:
             created(run.path)
         assert {path.name for path in run.path.iterdir()} <= {
@@ -94,20 +94,21 @@ def test_a_kill_while_the_directory_is_made_leaves_it_free_or_a_run(force, tmp_p
 
 
 @pytest.mark.parametrize(
-    ("text", "wanted"),
+    ("text", "message"),
     [
         (None, "no run directory"),
         ('{"format": 2, "name"', "is damaged"),
-        ("[]", "another format"),
-        (json.dumps(DESCRIPTION | {"format": 99}), "another format; this version reads format 1"),
+        ("[]", "has format None; this version reads format 2"),
+        (json.dumps(CONFIG | {"format": 99}), "has format 99; this version reads format 2"),
+        (json.dumps(CONFIG | {"format": 1}), "format 1 is read by multigan 0.1; this version re"),
         ('{"format": 2}', "lacks fingerprint, flags, horizon, knobs, name, recipe, seed"),
     ],
 )
-def test_a_missing_or_damaged_description_is_one_line(text, wanted, tmp_path):
+def test_a_missing_or_damaged_config_is_refused_in_one_line(text, message, tmp_path):
     if text is not None:
         (tmp_path / "recipe.json").write_text(text)
-    with pytest.raises(ValueError, match=wanted) as caught:
-        RunDirectory(tmp_path).description()
+    with pytest.raises(ValueError, match=message) as caught:
+        RunDirectory(tmp_path).read_config()
     assert "\n" not in str(caught.value)
 
 
@@ -117,7 +118,7 @@ def test_logs_are_cut_back_to_a_step_and_a_torn_last_line_is_forgotten(tmp_path)
         run.append(run.log, {"step": step})
     with run.log.open("a") as stream:
         stream.write('{"step": 4, "lo')
-    run.cut_back(2)
+    run.truncate_after(2)
     assert list(read_jsonl(run.log)) == [{"step": 1}, {"step": 2}]
     run.append(run.log, {"step": 3})
     assert [line["step"] for line in read_jsonl(run.log)] == [1, 2, 3]
@@ -144,10 +145,10 @@ def test_the_default_name_is_the_first_free_number(tmp_path, monkeypatch):
     assert default_out("./ring").name == "ring-0002"
 
 
-def test_runs_are_found_and_say_how_far_they_are(tmp_path):
+def test_runs_are_found_with_their_state_and_last_step(tmp_path):
     unfinished, finished = created(tmp_path / "a"), created(tmp_path / "b")
     (unfinished.checkpoints / "step-000000004").mkdir()
-    finished.describe(DESCRIPTION | {"ended": "finished"})
+    finished.write_config(CONFIG | {"ended": "finished"})
     (tmp_path / "neither").mkdir()
     states = [run_status(run) for run in find_runs(tmp_path)]
     assert [state["state"] for state in states] == ["unfinished", "finished"]
@@ -163,11 +164,11 @@ def test_a_damaged_run_does_not_hide_the_others(tmp_path):
     assert "b/recipe.json is damaged" in states[1]["next"]
 
 
-def test_a_link_inside_a_run_is_refused_with_what_to_do_and_one_to_a_run_is_followed(tmp_path):
+def test_a_link_in_a_run_is_refused_with_the_fix_and_a_link_to_a_run_is_followed(tmp_path):
     run, disk = created(tmp_path / "run"), tmp_path / "disk"
     (tmp_path / "link").symlink_to(run.path)
-    RunDirectory(tmp_path / "link").demand_own_files()
+    RunDirectory(tmp_path / "link").reject_links()
     shutil.move(run.checkpoints, disk)
     run.checkpoints.symlink_to(disk)
-    with pytest.raises(ValueError, match=r"checkpoints is a link .*: move the whole run there and"):
-        run.demand_own_files()
+    with pytest.raises(ValueError, match=r"checkpoints must be a file .* got a link .* move the whole run"):
+        run.reject_links()

@@ -1,4 +1,4 @@
-"""Two processes never train in one run directory; a dead one stands in nobody's way."""
+"""Two processes never train in one run directory; the lock of a dead one is released."""
 
 import signal
 import subprocess
@@ -14,8 +14,8 @@ from tests.run_helpers import python, snapshot, train_tiny
 HOLD = """
 import sys, time
 from pathlib import Path
-from multigan.runs.directory import locked
-with locked(Path(sys.argv[1])):
+from multigan.runs.directory import run_lock
+with run_lock(Path(sys.argv[1])):
     print("locked", flush=True)
     time.sleep(60)
 """
@@ -59,7 +59,7 @@ from tests.run_helpers import train_tiny
 
 def ask(self, step, watch, log=Loop._log):
     if step.number == 2:
-        for line in (["resume"], ["train", "points", "--tiny", "--force", "--out"]):
+        for line in (["resume"], ["train", "points", "--tiny", "--overwrite", "--out"]):
             done = subprocess.run([sys.executable, "-m", "multigan", *line, sys.argv[1]],
                                   capture_output=True, text=True)
             print(done.returncode, done.stderr.splitlines()[-1])

@@ -14,54 +14,54 @@ def test_flags_and_knobs_are_told_apart():
     ("steps", "log_every", "save_every"), [(1, 1, 1), (20, 1, 2), (3000, 30, 300)]
 )
 def test_open_intervals_are_shares_of_the_run(steps, log_every, save_every):
-    settled = TrainOptions().settled(steps)
-    assert (settled.log_every, settled.save_every) == (log_every, save_every)
-    assert settled.sample_every == save_every and settled.patience is None
+    resolved = TrainOptions().resolved(steps)
+    assert (resolved.log_every, resolved.save_every) == (log_every, save_every)
+    assert resolved.sample_every == save_every and resolved.patience is None
 
 
 def test_a_given_interval_wins():
-    settled = TrainOptions(save_every=7, log_every=3).settled(1000)
-    assert (settled.log_every, settled.sample_every, settled.save_every) == (3, 7, 7)
+    resolved = TrainOptions(save_every=7, log_every=3).resolved(1000)
+    assert (resolved.log_every, resolved.sample_every, resolved.save_every) == (3, 7, 7)
 
 
 @pytest.mark.parametrize("name", ["log_every", "sample_every", "save_every", "patience"])
 def test_an_interval_below_one_is_refused(name):
-    with pytest.raises(ValueError, match=f"{name} is 0; wanted 1 or more"):
-        TrainOptions(**{name: 0}).settled(10)
+    with pytest.raises(ValueError, match=f"{name} must be 1 or more; got 0"):
+        TrainOptions(**{name: 0}).resolved(10)
 
 
 def test_a_resumed_run_keeps_its_flags_but_not_where_it_came_from():
-    kept = TrainOptions(out="x", init="y", force=True, seed=4, workers=2, log_every=5).to_json()
-    assert TrainOptions(**kept) == TrainOptions(workers=2, log_every=5)
+    kept = TrainOptions(out="x", init_from="y", overwrite=True, seed=4, num_workers=2, log_every=5).to_json()
+    assert TrainOptions(**kept) == TrainOptions(num_workers=2, log_every=5)
 
 
 def test_workers_below_zero_are_refused():
     with pytest.raises(ValueError, match="workers is -1"):
-        TrainOptions(workers=-1).settled(10)
+        TrainOptions(num_workers=-1).resolved(10)
 
 
 def test_open_intervals_are_shares_of_each_stage_and_given_ones_hold_in_both():
-    game, likelihood = StageOptions.settled(TrainOptions(sample_every=7), 160, 4000)
+    game, likelihood = StageOptions.resolved(TrainOptions(sample_every=7), 160, 4000)
     assert (game.log_every, game.save_every, game.sample_every) == (1, 16, 7)
     assert (likelihood.log_every, likelihood.save_every, likelihood.sample_every) == (40, 400, 7)
 
 
 def test_the_intervals_of_both_stages_come_back():
-    stages = StageOptions.settled(TrainOptions(), 160, 4000)
+    stages = StageOptions.resolved(TrainOptions(), 160, 4000)
     kept = stages.to_json()
     assert StageOptions.from_json(kept) == stages
     assert StageOptions.from_json(kept, "cpu").likelihood.device == "cpu"
     del kept["likelihood_intervals"]  # an older run
-    assert StageOptions.from_json(kept).likelihood == stages.game
+    assert StageOptions.from_json(kept).likelihood == stages.adversarial
 
 
 def test_the_log_has_the_lines_of_both_stages():
-    stages = StageOptions.settled(TrainOptions(), 200, 1000)
-    assert stages.logged(25, 31) == [10, 20, 26, 28, 30]
+    stages = StageOptions.resolved(TrainOptions(), 200, 1000)
+    assert stages.expected_log_steps(25, 31) == [10, 20, 26, 28, 30]
 
 
 @pytest.mark.parametrize("crafted", [[], "log_every", 3, {"device": "cuda"}, {"log_every": "3"}])
 def test_intervals_that_are_none_are_refused_in_one_line(crafted):
-    kept = StageOptions.settled(TrainOptions(), 9, 0).to_json() | {"likelihood_intervals": crafted}
+    kept = StageOptions.resolved(TrainOptions(), 9, 0).to_json() | {"likelihood_intervals": crafted}
     with pytest.raises(ValueError, match="log_every"):
         StageOptions.from_json(kept)

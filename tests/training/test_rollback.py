@@ -43,7 +43,7 @@ def rates_of(run: Path) -> dict[int, float]:
 
 def said_in(run: Path) -> list[str]:
     return [
-        text for line in read_jsonl(run / "log.jsonl") for text in line.get("health", {}).values()
+        text for line in read_jsonl(run / "log.jsonl") for text in line.get("diagnostics", {}).values()
     ]
 
 
@@ -52,7 +52,7 @@ def test_a_rollback_goes_on_from_the_last_checkpoint_at_half_the_rate(
 ):
     calm = rates_of(train_tiny("points", tmp_path / "calm", steps=STEPS).path)
     fail_at(5)
-    run = train_tiny("points", tmp_path / "run", steps=STEPS, not_finite="rollback")
+    run = train_tiny("points", tmp_path / "run", steps=STEPS, on_nonfinite="rollback")
     assert run.step == STEPS
     found = rates_of(run.path)
     assert list(found) == list(range(1, STEPS + 1))
@@ -68,17 +68,17 @@ def test_a_run_that_fails_again_and_again_stops_with_its_checkpoint_intact(tmp_p
     with pytest.raises(
         TrainingFailed, match=f"step 6: loss/gen.* after {ROLLBACKS} rollbacks; the"
     ):
-        train_tiny("points", tmp_path / "run", steps=STEPS, not_finite="rollback")
+        train_tiny("points", tmp_path / "run", steps=STEPS, on_nonfinite="rollback")
     assert len(said_in(tmp_path / "run")) == ROLLBACKS
     assert (tmp_path / "run/checkpoints/step-000000004").is_dir()
 
 
 def test_raising_is_the_default_and_says_what_to_try(tmp_path, fail_at):
     fail_at(5)
-    with pytest.raises(TrainingFailed, match=r"loss/generator is not finite, .*--not-finite rollb"):
+    with pytest.raises(TrainingFailed, match=r"loss/generator is not finite, .*--on-nonfinite rollb"):
         train_tiny("points", tmp_path / "run", steps=STEPS)
     flags = json.loads((tmp_path / "run/recipe.json").read_text())["flags"]
-    assert flags["not_finite"] == "raise"
+    assert flags["on_nonfinite"] == "raise"
 
 
 @pytest.mark.parametrize("killed_at", [4, 5, 7])
@@ -86,7 +86,7 @@ def test_a_run_that_was_killed_around_a_rollback_equals_one_that_was_not(
     killed_at, tmp_path, fail_at, monkeypatch
 ):
     fail_at(5)
-    straight = train_tiny("points", tmp_path / "straight", steps=STEPS, not_finite="rollback").path
+    straight = train_tiny("points", tmp_path / "straight", steps=STEPS, on_nonfinite="rollback").path
     with monkeypatch.context() as patch:
         step = trainers.AdversarialTrainer._step
 
@@ -97,6 +97,6 @@ def test_a_run_that_was_killed_around_a_rollback_equals_one_that_was_not(
 
         patch.setattr(trainers.AdversarialTrainer, "_step", deadly)
         with pytest.raises(Killed):
-            train_tiny("points", tmp_path / "killed", steps=STEPS, not_finite="rollback")
+            train_tiny("points", tmp_path / "killed", steps=STEPS, on_nonfinite="rollback")
     assert resume(tmp_path / "killed", show=False).step == STEPS
     assert_equal_runs(straight, tmp_path / "killed", STEPS)

@@ -10,8 +10,8 @@ from tests.run_helpers import logs_of, train_tiny
 def test_each_stage_logs_and_saves_a_share_of_itself(tmp_path, cache):
     knobs = {"likelihood_steps": 200, "steps": 6}
     knobs |= dict.fromkeys(("log_every", "save_every", "sample_every"))
-    run = train_tiny("text", tmp_path / "run", cache=str(cache), **knobs).path
-    resume(run, steps=8, show=False, cache=str(cache))  # a warning of lost lines would be an error
+    run = train_tiny("text", tmp_path / "run", cache_dir=str(cache), **knobs).path
+    resume(run, steps=8, show=False, cache_dir=str(cache))  # a warning of lost lines would be an error
     logged = [line["step"] for line in logs_of(run)["log"]]
     learnt = max(step for step in logged if step <= 200 and step % 2 == 0)
     assert learnt >= 20 and logged[: learnt // 2] == list(range(2, learnt + 1, 2))
@@ -20,16 +20,16 @@ def test_each_stage_logs_and_saves_a_share_of_itself(tmp_path, cache):
     assert previews[0] == "step-000000020"
 
 
-def test_the_health_of_a_longer_resumption_follows_the_planned_length(tmp_path, monkeypatch):
+def test_the_monitor_of_a_longer_resumption_follows_the_planned_length(tmp_path, monkeypatch):
     made = []
 
     def watched(recipe, horizon):
         made.append((recipe.steps, horizon))
         return TrainingMonitor(recipe, horizon)
 
-    monkeypatch.setattr("multigan.training.loop.Health", watched)
+    monkeypatch.setattr("multigan.training.loop.TrainingMonitor", watched)
     run = train_tiny("points", tmp_path / "run", steps=4).path
     with pytest.warns(UserWarning, match="come to 0"):
         resume(run, steps=6, show=False)
-    resume(run, steps=8, new_horizon=True, show=False)
+    resume(run, steps=8, extend_schedules=True, show=False)
     assert made == [(4, 4), (6, 4), (8, 8)]

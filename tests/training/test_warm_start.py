@@ -1,4 +1,4 @@
-"""`--init`: rows of classes go by name, D plays on against its own G, and what is fresh is said."""
+"""`--init-from`: rows of classes go by name, D plays on against its own G, and what is fresh is said."""
 
 import json
 import shutil
@@ -55,7 +55,7 @@ def begin(tmp_path, monkeypatch):
             path.parent.mkdir(parents=True, exist_ok=True)
             Image.fromarray(drawn.integers(256, size=(16, 16, 3), dtype=np.uint8)).save(path)
         out = tmp_path / f"run-{len(list(tmp_path.glob('run-*')))}"
-        settings = {"width": 4, "resolution": 16, "report": False, "cache": str(tmp_path / "cache")}
+        settings = {"width": 4, "resolution": 16, "report": False, "cache_dir": str(tmp_path / "cache")}
         train("image", tiny=True, out=str(out), data=str(data), show=False, **settings | options)
         return out
 
@@ -83,7 +83,7 @@ def test_a_class_keeps_its_row_wherever_it_stands_and_a_new_one_is_said_to_be_fr
     old = begin(*OLD, seed=1)
     lacking = [name for name in new if name not in OLD]
     with pytest.warns(UserWarning, match=rf"fresh: generator\.label \({lacking[0]}\)"):
-        run = begin(*new, init=str(old))
+        run = begin(*new, init_from=str(old))
     assert fresh_in(run) == [
         f"{network}.label ({name})"
         for network in ("generator", "discriminator")
@@ -98,7 +98,7 @@ def test_a_class_keeps_its_row_wherever_it_stands_and_a_new_one_is_said_to_be_fr
 
 def test_the_same_classes_start_from_the_same_tensors_and_nothing_is_fresh(begin):
     old = begin(*OLD, seed=1)
-    run = begin(*OLD, init=str(old))
+    run = begin(*OLD, init_from=str(old))
     assert fresh_in(run) == []
     for name in ("generator_ema", "discriminator"):
         was, now = (
@@ -111,7 +111,7 @@ def test_the_same_classes_start_from_the_same_tensors_and_nothing_is_fresh(begin
 def test_where_no_class_is_known_the_whole_table_is_fresh(begin):
     old = begin(*OLD, seed=1)
     with pytest.warns(UserWarning, match=r"fresh: generator\.label\.weight"):
-        run = begin("ant", "bee", init=str(old))
+        run = begin("ant", "bee", init_from=str(old))
     assert fresh_in(run) == ["generator.label.weight", "discriminator.label.weight"]
 
 
@@ -169,7 +169,7 @@ def test_of_a_file_that_does_not_say_which_class_a_row_is_no_row_is_taken(domain
     text = json.dumps({"format": 2, "domain": domain})
     save_file(tensors, tmp_path / "mailed", metadata={"multigan": text})
     with pytest.warns(UserWarning, match=r"generator\.label\.weight"):
-        run = begin(*OLD, init=str(tmp_path / "mailed"))
+        run = begin(*OLD, init_from=str(tmp_path / "mailed"))
     assert "generator.label.weight" in fresh_in(run)
 
 
@@ -186,7 +186,7 @@ def points(points_run, tmp_path, monkeypatch):
 
 def begun_from(source, out, **knobs):
     """The tensors of a points run that begins from there, by network; and its record."""
-    settings = {"init": str(source), "show": False, "report": False}
+    settings = {"init_from": str(source), "show": False, "report": False}
     train("points", tiny=True, out=str(out), **settings, **knobs)
     folder = out / "checkpoints" / "step-000000000"
     found = {file.stem: load_file(file) for file in folder.glob("*.safetensors")}
