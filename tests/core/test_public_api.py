@@ -33,7 +33,7 @@ TYPES = {  # a fragment of what mypy reveals for each public name
     "AdversarialTrainer": "-> multigan.engine.trainer.AdversarialTrainer",
     "Sampler": "-> multigan.core.protocols.Sampler",
     "ResultsTable": "-> multigan.core.results_table.ResultsTable",
-    "component": "def [T <: builtins.type]",
+    "component": "(cls: T) -> T",
     "Batch": "multigan.core.protocols.Batch",
     "Generator": "multigan.core.protocols.Generator",
     "Discriminator": "multigan.core.protocols.Discriminator",
@@ -77,6 +77,7 @@ def test_the_decorator_and_the_recipe_are_used_by_their_public_names():
     assert isinstance(recipe.data.batch(torch.arange(2)), Batch)
 
 
+@pytest.mark.slow
 def test_a_type_checker_sees_the_type_of_every_public_name(tmp_path):
     pytest.importorskip("mypy", reason="pip install mypy")
     file = tmp_path / "reveal.py"
