@@ -1,40 +1,61 @@
-"""multigan: one adversarial training engine for every modality.
+"""Adversarial training in any modality with one engine.
 
     from multigan import image, train
-    run = train("recipes/image.py", steps=2000, out="runs/digits")
-    pictures = image.load("runs/digits").sample(8, seed=0)
+    run = train("image", steps=2000, out="runs/digits")
+    images = image.load("runs/digits").sample(8, seed=0)
 
-Everything is imported on first use, so that `import multigan` costs nothing.
+Public names and domains are imported on first use: `import multigan` imports no torch.
 """
 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from multigan.core.protocols import Batch as Batch
+    from multigan.core.protocols import Dataset as Dataset
+    from multigan.core.protocols import Discriminator as Discriminator
+    from multigan.core.protocols import Domain as Domain
+    from multigan.core.protocols import Generator as Generator
+    from multigan.core.protocols import Sampler as Sampler
+    from multigan.core.recipe import Recipe as Recipe
+    from multigan.core.recipe import Schedule as Schedule
+    from multigan.core.results_table import ResultsTable as ResultsTable
+    from multigan.core.serialization import component as component
+    from multigan.engine.trainer import AdversarialTrainer as AdversarialTrainer
+    from multigan.storage.loading import load as load
+    from multigan.training.launch import resume as resume
+    from multigan.training.launch import train as train
 
 __version__ = "0.1.0"
 
 _PUBLIC = {
-    "train": "multigan.training.launch:train",
-    "resume": "multigan.training.launch:resume",
-    "load": "multigan.storage.loading:load",
-    "Recipe": "multigan.core.recipe:Recipe",
-    "Schedule": "multigan.core.recipe:Schedule",
-    "AdversarialTrainer": "multigan.engine.trainer:AdversarialTrainer",
-    "Sampler": "multigan.core.protocols:Sampler",
-    "Table": "multigan.core.results_table:ResultsTable",
-    "component": "multigan.core.serialization:component",
+    "train": "multigan.training.launch",
+    "resume": "multigan.training.launch",
+    "load": "multigan.storage.loading",
+    "Recipe": "multigan.core.recipe",
+    "Schedule": "multigan.core.recipe",
+    "Batch": "multigan.core.protocols",
+    "Dataset": "multigan.core.protocols",
+    "Discriminator": "multigan.core.protocols",
+    "Domain": "multigan.core.protocols",
+    "Generator": "multigan.core.protocols",
+    "Sampler": "multigan.core.protocols",
+    "ResultsTable": "multigan.core.results_table",
+    "component": "multigan.core.serialization",
+    "AdversarialTrainer": "multigan.engine.trainer",
 }
 
 __all__ = [*_PUBLIC, "__version__"]
 
 
 def __getattr__(name: str) -> Any:
-    """Resolve a public name, or a domain's sub-package (`multigan.image`), lazily (PEP 562)."""
-    from multigan.core.serialization import domains, import_attribute
+    """Import a public name, or the package of a domain (`multigan.image`), on first use."""
+    from multigan.core.serialization import domains
 
     if name in _PUBLIC:
-        return import_attribute(_PUBLIC[name])
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
     if name in domains():
         return importlib.import_module(domains()[name])
     raise AttributeError(f"module 'multigan' has no attribute {name!r}")

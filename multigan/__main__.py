@@ -1,4 +1,4 @@
-"""`python -m multigan`."""
+"""Entry point of `python -m multigan`."""
 
 from multigan.cli.app import run
 

@@ -1,7 +1,8 @@
-"""The rule of the house: who may import whom, read from the source by ast."""
+"""The structure of the code: imports, sizes and global state, read from the source with ast."""
 
 import ast
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 from multigan.core.serialization import domains
@@ -45,6 +46,13 @@ FRAGILE = {"torchaudio", "transformers", "datasets"}
 LINES_OF_A_FILE = 500
 LINES_OF_A_RECIPE = 80
 LINES_OF_A_FUNCTION = 60
+LINES_OF_A_SHORT_MODULE = 60
+# Each reviewed: why a short module with one importer stands alone.
+MAY_BE_SHORT = {
+    "multigan/cli/demo.py": "a command; imported by the program alone",
+    "multigan/cli/errors.py": "exit codes; imported by the program alone",
+    "multigan/cli/export.py": "a command; imported by the program alone",
+}
 # Each reviewed: what cannot be cut without hiding it. "file" or "file:function".
 MAY_BE_LONG: set[str] = set()
 # Inside a `with fork_rng`: initial weights, and nn.Dropout, which knows no other stream.
@@ -62,6 +70,7 @@ def relative(path: Path) -> str:
     return path.relative_to(REPOSITORY).as_posix()
 
 
+@cache
 def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
@@ -90,8 +99,11 @@ def module_name(path: Path) -> str:
 
 
 MODULES = {module_name(path): path for path in SOURCES}
+# The package itself re-exports public names lazily. Its modules may import no more of it than:
+OF_THE_PACKAGE = {"multigan", "multigan.__version__"}
 
 
+@cache
 def imported_modules(path: Path) -> set[str]:
     """The modules of multigan that a file imports, type-only imports included."""
     names = {name for name in imported(path) if name.partition(".")[0] == "multigan"}
@@ -133,11 +145,39 @@ def test_inside_a_domain_every_part_imports_only_parts_before_it():
 
 
 def test_no_cycle_of_files():
-    graph = {name: imported_modules(path) - {name} for name, path in MODULES.items()}
+    modules = {name: path for name, path in MODULES.items() if name != "multigan"}
+    graph = {name: imported_modules(path) - {name} for name, path in modules.items()}
     while free := [name for name, needs in graph.items() if not needs & graph.keys()]:
         for name in free:
             del graph[name]
     assert graph == {}, "each of these imports another of these"
+
+
+def test_modules_import_nothing_but_the_version_from_the_package():
+    def find(path: Path) -> set[str]:
+        names = {name for name in imported(path) if name.partition(".")[0] == "multigan"}
+        return {n for n in names if n not in MODULES and n.count(".") < 2} - OF_THE_PACKAGE
+
+    assert offenders([path for path in SOURCES if path.name != "__init__.py"], find) == {}
+
+
+def importers_of(name: str) -> set[str]:
+    """The modules that import a module, its package's __init__ excepted."""
+    package = name.rpartition(".")[0]
+    modules = {other for other, path in MODULES.items() if name in imported_modules(path)}
+    return modules - {name, package}
+
+
+def test_a_short_module_has_two_importers_or_a_reason():
+    def find(path: Path) -> set[str]:
+        lines = len(path.read_text().splitlines())
+        is_short = lines < LINES_OF_A_SHORT_MODULE and not path.name.startswith("__")
+        found = importers_of(module_name(path))
+        return found or {"none"} if is_short and len(found) < 2 else set()
+
+    short = offenders(SOURCES, find)
+    assert short.keys() - MAY_BE_SHORT.keys() == set(), "merge it into its importer, or say why not"
+    assert MAY_BE_SHORT.keys() - short.keys() == set(), "no reason is needed any more"
 
 
 def test_folders_nest_three_levels_at_most():

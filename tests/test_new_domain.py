@@ -1,7 +1,7 @@
-"""Adding a domain is adding one folder and one recipe, and editing nothing.
+"""Adding a domain is adding one package and one recipe, and editing nothing.
 
-The folder is tests/audio_toy_domain, short enough to read as a tutorial. It is copied out of the
-tests and installed the way pip would: a package on the path and an entry point in the group
+The package is tests/audio_toy_domain, short enough to read as a tutorial. It is copied out of the
+tests as `waves` and installed as by pip: a package on the path, and an entry point in the group
 multigan.domains.
 """
 
@@ -43,7 +43,7 @@ def site(tmp_path_factory):
     """A folder with the package `waves` installed, and its recipe beside it."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(
-        WAVES, folder / "audio_toy_domain", ignore=shutil.ignore_patterns("toy.py", "__py*")
+        WAVES, folder / "waves", ignore=shutil.ignore_patterns("toy.py", "__py*")
     )
     shutil.copy(WAVES / "toy.py", folder)
     (folder / "waves-1.dist-info").mkdir()
@@ -80,7 +80,7 @@ def test_a_new_domain_trains_from_a_recipe_file_through_the_command_line(trained
     assert steps[:2] == [10, 20]
 
 
-def test_a_new_domain_stands_in_the_help_with_its_verbs(output):
+def test_a_new_domain_is_in_the_help_with_its_commands(output):
     assert "waves" in output["--help"] and "loudness" in output["--help"]
     assert "--length" in output["show ./toy.py"]
 
@@ -107,5 +107,5 @@ def test_a_new_domain_is_resumed(trained, output):
     assert "run  finished  step 24 of 24" in output["list --runs --folder ."]
 
 
-def test_a_verb_of_a_new_domain_takes_a_trained_generator(output):
+def test_a_command_of_a_new_domain_takes_a_trained_generator(output):
     assert output["waves loudness run --n 4"].startswith("loudness of 4 waves: 0.")

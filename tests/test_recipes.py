@@ -74,11 +74,12 @@ def test_the_header_of_a_recipe_says_how_to_run_it(name):
 
 @every_recipe
 def test_every_knob_has_a_help_and_a_default_of_its_type(name):
-    for knob in read_recipe(name).knobs:
-        assert knob.help, knob.name
-        allowed = (knob.type, int) if knob.type is float else (knob.type,)
-        if not (knob.default is None and knob.optional):
-            assert isinstance(knob.default, allowed), knob.name
+    for hyperparameter in read_recipe(name).hyperparameters:
+        assert hyperparameter.help, hyperparameter.name
+        kind = hyperparameter.type
+        allowed = (kind, int) if kind is float else (kind,)
+        if not (hyperparameter.default is None and hyperparameter.optional):
+            assert isinstance(hyperparameter.default, allowed), hyperparameter.name
 
 
 def written(tmp_path, text):
@@ -87,7 +88,7 @@ def written(tmp_path, text):
     return file
 
 
-KNOBS = '''"""Mine."""
+RECIPE = '''"""Mine."""
 TINY = {"steps": 2, "name": "tiny"}
 
 def recipe(*, steps: int = 10, lr: float = 1e-3, name: str | None = None, fast: bool = False):
@@ -102,9 +103,9 @@ print(1 / 0)
 
 
 def test_a_recipe_file_is_read_and_never_run(tmp_path):
-    file = read_recipe(written(tmp_path, KNOBS))
+    file = read_recipe(written(tmp_path, RECIPE))
     assert file.summary == "Mine." and file.tiny == {"steps": 2, "name": "tiny"}
-    assert file.knobs == (
+    assert file.hyperparameters == (
         Hyperparameter("steps", int, 10, "how many"),
         Hyperparameter("lr", float, 1e-3, ""),
         Hyperparameter("name", str, None, "", optional=True),
@@ -112,8 +113,8 @@ def test_a_recipe_file_is_read_and_never_run(tmp_path):
     )
 
 
-def test_knobs_settle_from_defaults_tiny_and_wishes_in_this_order(tmp_path):
-    file = read_recipe(written(tmp_path, KNOBS))
+def test_hyperparameters_resolve_from_defaults_then_tiny_then_requested_values(tmp_path):
+    file = read_recipe(written(tmp_path, RECIPE))
     defaults = {"steps": 10, "lr": 1e-3, "name": None, "fast": False}
     assert resolve_hyperparameters(file, {}, tiny=False) == defaults
     tiny = resolve_hyperparameters(file, {"steps": 5, "lr": 1}, tiny=True)
@@ -122,32 +123,32 @@ def test_knobs_settle_from_defaults_tiny_and_wishes_in_this_order(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("wish", "answer"),
+    ("requested", "answer"),
     [
-        ({"step": 1}, "has no knob 'step'; did you mean steps?"),
-        ({"steps": 1.5}, "steps is 1.5; wanted a value of type int"),
-        ({"steps": True}, "steps is True; wanted a value of type int"),
-        ({"steps": None}, "steps is None; wanted a value of type int"),
-        ({"fast": 1}, "fast is 1; wanted a value of type bool"),
+        ({"step": 1}, "has no hyperparameter 'step'; did you mean steps?"),
+        ({"steps": 1.5}, "steps must be of type int; got 1.5"),
+        ({"steps": True}, "steps must be of type int; got True"),
+        ({"steps": None}, "steps must be of type int; got None"),
+        ({"fast": 1}, "fast must be of type bool; got 1"),
     ],
 )
-def test_a_wish_that_is_no_knob_or_of_the_wrong_type_is_refused(wish, answer, tmp_path):
+def test_an_unknown_hyperparameter_or_one_of_the_wrong_type_is_refused(requested, answer, tmp_path):
     with pytest.raises(ValueError) as caught:
-        resolve_hyperparameters(read_recipe(written(tmp_path, KNOBS)), wish, tiny=False)
+        resolve_hyperparameters(read_recipe(written(tmp_path, RECIPE)), requested, tiny=False)
     assert answer in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("text", "answer"),
     [
-        ("def recipe(:", "is no Python file"),
-        ("x = 1", "has no function `recipe`"),
+        ("def recipe(:", "must be a Python file"),
+        ("x = 1", "found no `recipe`"),
         ("def recipe(steps: int = 1): ...", "must be keyword-only"),
-        ("def recipe(*, steps=1): ...", "knob steps needs a type and a default"),
-        ("def recipe(*, steps: int): ...", "knob steps needs a type and a default"),
-        ("def recipe(*, sizes: list = []): ...", "knob sizes has type list; wanted one of int"),
+        ("def recipe(*, steps=1): ...", "steps must have a type and a default"),
+        ("def recipe(*, steps: int): ...", "steps must have a type and a default"),
+        ("def recipe(*, sizes: list = []): ...", "the type of sizes must be one of int"),
         ("def recipe(*, steps: int = n): ...", "'n' must be a literal"),
-        ("TINY = {'x': 1}\ndef recipe(*, y: int = 1): ...", "TINY sets ['x'], which are no knobs"),
+        ("TINY = {'x': 1}\ndef recipe(*, y: int = 1): ...", "TINY must set hyperparameters of the recipe; got ['x']"),
     ],
 )
 def test_a_file_that_is_no_recipe_is_answered_in_one_line(text, answer, tmp_path):

@@ -1,1 +1,1 @@
-"""The commands of multigan."""
+"""The command line of multigan."""

@@ -1,13 +1,14 @@
-"""The program: its commands, one after the other. torch is imported only inside those that need it.
+"""The command-line program: one line for each command.
 
-What a command does is in `multigan/commands/`.
+The commands are in the other modules of `multigan.cli`; torch is imported inside those that need
+it.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -35,8 +36,8 @@ app = typer.Typer(
 )
 
 
-def _say_version(wanted: bool) -> None:
-    if wanted:
+def _print_version(requested: bool) -> None:
+    if requested:
         from multigan import __version__
 
         print(f"multigan {__version__}")
@@ -48,16 +49,23 @@ def _main(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", help="print the version and exit", is_eager=True, callback=_say_version
+            "--version", help="print the version and exit", is_eager=True, callback=_print_version
         ),
     ] = False,
 ) -> None:
     pass
 
 
-def _group(name: str, help: str, make: Any, names: Any, usage: str, offered: Any = None) -> None:
-    """Add a command whose options depend on its first argument, which a shell may complete."""
-    app.add_typer(typer.Typer(help=help), name=name, **dynamic_group(make, names, usage, offered))
+def _group(
+    name: str,
+    help: str,
+    find: Callable[[str], Any],
+    names: Callable[[], list[str]],
+    usage: str,
+    complete: Callable[[str], list[str]] | None = None,
+) -> None:
+    """Add a command whose options depend on its first argument, which `complete` completes."""
+    app.add_typer(typer.Typer(help=help), name=name, **dynamic_group(find, names, usage, complete))
 
 
 app.command("list")(list_)
@@ -65,7 +73,7 @@ app.command()(show)
 app.command()(copy)
 _group(
     "train",
-    "Train a recipe: multigan train RECIPE [--knob value ...] [flags]",
+    "Train a recipe: multigan train RECIPE [--HYPERPARAMETER VALUE ...] [OPTIONS]",
     train_command,
     lambda: list(recipe_names()),
     "RECIPE [OPTIONS]",
@@ -73,18 +81,18 @@ _group(
 app.command()(resume)
 _group(
     "sample",
-    "Write samples of a run, a weight file or a ready-made generator: multigan sample RUN [-n 16]",
+    "Write samples of a run, a weight file or a pretrained generator: multigan sample RUN [-n 16]",
     sample_command,
-    lambda: [],
-    "RUN|FILE|READY-MADE [OPTIONS]",
+    list,
+    "RUN|FILE|PRETRAINED [OPTIONS]",
     complete_run_paths,
 )
 _group(
     "interpolate",
-    "Walk between latents: multigan interpolate RUN [--walks 10] [--frames 9]",
+    "Interpolate between latents: multigan interpolate RUN [--num-paths 10] [--num-steps 9]",
     interpolate_command,
-    lambda: [],
-    "RUN|FILE|READY-MADE [OPTIONS]",
+    list,
+    "RUN|FILE|PRETRAINED [OPTIONS]",
     complete_run_paths,
 )
 app.command()(evaluate)
@@ -95,15 +103,15 @@ app.command()(studio)
 app.command()(doctor)
 
 
-def _add_verbs() -> None:
-    """Each domain's own verbs stand under its name."""
+def _add_domain_commands() -> None:
+    """Add the commands of each domain under its name."""
     for domain in domains():
         if names := list(domain_table(domain, "COMMANDS")):
-            said = f"Commands of the domain {domain}: {', '.join(names)}"
-            _group(domain, said, partial(_verb_command, domain), names.copy, "COMMAND")
+            help = f"Commands of the domain {domain}: {', '.join(names)}"
+            _group(domain, help, partial(_domain_command, domain), names.copy, "COMMAND")
 
 
-def _verb_command(domain: str, name: str) -> Any:
+def _domain_command(domain: str, name: str) -> Any:
     table = domain_table(domain, "COMMANDS")
     return (
         domain_command(name, import_attribute(table[name]), load_sampler) if name in table else None
@@ -114,10 +122,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     warnings.showwarning = print_warning
     try:
-        _add_verbs()
+        _add_domain_commands()
         status = app(args=None if arguments is None else list(arguments), standalone_mode=False)
         return status if isinstance(status, int) else 0
-    except Exception as error:  # every way out is one line and an exit status
+    except Exception as error:  # every error is one line and an exit status
         return report_error(error)
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 
@@ -13,35 +14,49 @@ from multigan.core.recipe_file import run_recipe_file
 from multigan.core.signature import Option, options_of
 from multigan.runs.directory import RUNS
 
+if TYPE_CHECKING:
+    from multigan.core.protocols import Sampler
+
 
 def complete_run_paths(incomplete: str) -> list[str]:
-    """What a shell offers for a run: runs that begin so, and folders that may hold some."""
-    shown = Path(incomplete)
-    folder = shown if incomplete.endswith("/") or not incomplete else shown.parent
-    places = [folder, *([RUNS] if not incomplete else [])]
-    found = [path for place in places for path in sorted(place.glob("*")) if path.is_dir()]
+    """Completions of a run's path: matching runs, and folders that hold some."""
+    typed = Path(incomplete)
+    folder = typed if incomplete.endswith("/") or not incomplete else typed.parent
+    folders = [folder, *([RUNS] if not incomplete else [])]
+    found = [path for folder in folders for path in sorted(folder.glob("*")) if path.is_dir()]
     runs = [str(path) for path in found if (path / "recipe.json").is_file()]
     others = [f"{path}/" for path in found if any(path.glob("*/recipe.json"))]
     return [name for name in [*runs, *others] if name.startswith(incomplete)]
 
 
+DEVICE_HELP = "auto, cpu, cuda or mps"
+TRUST_HELP = "recipe file to execute for the components that it defines"
+CACHE_HELP = "folder for cached datasets and metric models (default: the user's cache)"
+
 RunPath = Annotated[
-    Path, typer.Argument(autocompletion=complete_run_paths, help="the run's directory")
+    Path, typer.Argument(autocompletion=complete_run_paths, help="the run directory")
 ]
 RunPaths = Annotated[
     list[Path], typer.Argument(autocompletion=complete_run_paths, help="two or more runs")
 ]
 Json = Annotated[bool, typer.Option("--json", help="end with one line of JSON")]
+Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
+TrustRecipe = Annotated[Path | None, typer.Option(help=TRUST_HELP)]
+COMMON_OPTIONS = [
+    Option("seed", int, "random seed", "0"),
+    Option("device", str, DEVICE_HELP, "cpu"),
+    Option("trust_recipe", Path, TRUST_HELP),
+]
 
 
 def print_json(content: Mapping[str, Any] | list[Any]) -> None:
-    """One line; paths become strings."""
+    """Print one line of JSON; paths become strings."""
     print(json.dumps(content, default=str))
 
 
-def pluralize(n: int, what: str) -> str:
-    """As people say it: 1 file, 2 files."""
-    return f"{n} {what}" if n == 1 else f"{n} {what}s"
+def pluralize(n: int, noun: str) -> str:
+    """`1 file`, `2 files`."""
+    return f"{n} {noun}" if n == 1 else f"{n} {noun}s"
 
 
 def print_columns(rows: Sequence[tuple[str, ...]], indent: str = "") -> None:
@@ -52,41 +67,35 @@ def print_columns(rows: Sequence[tuple[str, ...]], indent: str = "") -> None:
         print((indent + "  ".join(cells)).rstrip())
 
 
-Trust = Annotated[
-    Path | None, typer.Option(help="a recipe file to execute for the classes defined in it")
-]
-COMMON_OPTIONS = [
-    Option("seed", int, "another seed, other samples", "0"),
-    Option("device", str, "auto, cpu, cuda or mps", "cpu"),
-    Option("trust", Path, "a recipe file to execute for the classes defined in it"),
-]
+@runtime_checkable
+class _HasSample(Protocol):
+    def sample(self, *arguments: Any, **options: Any) -> Any: ...
 
 
 def sampling_options(path: str) -> list[Option]:
-    """The options of the domain that a run or weight file belongs to."""
+    """The sampling options of the domain of a run or weight file.
+
+    None for a domain of a recipe file, which is not executed here.
+    """
     from multigan.core.serialization import RECIPE_DOMAIN, get_component
     from multigan.storage.checkpoint_files import resolve_weights_file
     from multigan.storage.weights import read_description
 
-    domain = read_description(resolve_weights_file(Path(path)))["domain"]
-    if domain["component"].startswith(
-        RECIPE_DOMAIN
-    ):  # its file is not executed to learn its wishes
+    name = read_description(resolve_weights_file(Path(path)))["domain"]["component"]
+    if name.startswith(RECIPE_DOMAIN):
         return []
-    sample = getattr(
-        get_component(domain["component"]), "sample", None
-    )  # None: load() will say why
-    return [] if sample is None else options_of(sample)
+    domain = get_component(name)
+    return options_of(domain.sample) if issubclass(domain, _HasSample) else []  # load() reports it
 
 
-def load_sampler(path: str, device: str = "cpu", trust: Path | None = None) -> Any:
-    """The loaded generator of a run or weight file."""
+def load_sampler(path: str, device: str = "cpu", trust_recipe: Path | None = None) -> Sampler:
+    """Load the generator of a run or weight file."""
     from multigan.storage.loading import load
     from multigan.training.device import pick_device
 
-    return load(path, trust=load_trusted_recipe(trust), device=pick_device(device))
+    return load(path, trust=load_trusted_recipe(trust_recipe), device=pick_device(device))
 
 
-def load_trusted_recipe(file: Path | None) -> Any:
-    """The executed recipe file that the user named with --trust, or None."""
+def load_trusted_recipe(file: Path | None) -> ModuleType | None:
+    """Execute the recipe file that the user named with --trust-recipe; None without one."""
     return None if file is None else run_recipe_file(file)

@@ -1,4 +1,4 @@
-"""The command that opens a page to play with a generator: studio."""
+"""The command that serves an interactive page: studio."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from typing import Annotated
 
 import typer
 
-from multigan.cli.common import Trust, complete_run_paths, load_sampler
+from multigan.cli.common import Device, TrustRecipe, complete_run_paths, load_sampler
 
 
 def studio(
     run: Annotated[
-        str, typer.Argument(autocompletion=complete_run_paths, help="a run, file or name")
+        str,
+        typer.Argument(
+            autocompletion=complete_run_paths,
+            help="a run, a weight file or a pretrained generator",
+        ),
     ],
-    port: Annotated[int, typer.Option(help="of this machine; 0 takes any free one")] = 8765,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "cpu",
-    trust: Trust = None,
+    port: Annotated[int, typer.Option(help="local port; 0 takes any free one")] = 8765,
+    device: Device = "cpu",
+    trust_recipe: TrustRecipe = None,
 ) -> None:
-    """Open a page on this machine to move latents, make wishes and see samples at once."""
+    """Serve a local page with sampling options and latent edits of a generator."""
     from multigan.studio.server import serve
 
-    serve(load_sampler(run, device, trust), str(Path(run)), port, trust)
+    serve(load_sampler(run, device, trust_recipe), str(Path(run)), port, trust_recipe)

@@ -1,7 +1,7 @@
-"""How a command ends badly: one line on stderr and an exit status.
+"""Map exceptions to one-line messages and exit codes.
 
-2: arguments, missing or foreign input, a damaged run; 1: disk full, failed training, our bug; 130
-and 143: Ctrl-C and SIGTERM.
+2: arguments, missing or unreadable input, a damaged run; 1: full disk, failed training, internal
+error; 130 and 143: Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations
@@ -9,32 +9,52 @@ from __future__ import annotations
 import os
 import sys
 import traceback
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
+
+
+@runtime_checkable
+class UsageError(Protocol):
+    """An error of the command line: click's, which typer may carry as a copy of its own."""
+
+    def format_message(self) -> str:
+        """The message without the usage line."""
+        ...
+
+
+@runtime_checkable
+class HasExitStatus(Protocol):
+    """An error with an exit status of its own: training was interrupted or failed."""
+
+    exit_status: int
 
 
 def print_warning(message: Any, *_: Any, **__: Any) -> None:
-    """What `warnings.showwarning` does in a command: one line."""
+    """Print a warning in one line, in place of `warnings.showwarning`."""
     print(f"warning: {message}", file=sys.stderr)
 
 
 def report_error(error: Exception) -> int:
-    """Say an error in one line; return the exit status."""
-    if hasattr(error, "format_message"):  # a wrong command line
-        text, status = error.format_message(), 2
-    elif isinstance(error, ValueError):
-        text, status = str(error), 2
-    elif isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
-        text, status = f"{error.strerror} ({error.filename})", 2
-    elif isinstance(error, OSError):
-        place = f" ({error.filename})" if error.filename else ""
-        text, status = f"{error.strerror or error}{place}", 1
-    elif hasattr(error, "exit_status"):  # training stopped or failed
-        text, status = str(error), error.exit_status
-    else:
-        text, status = f"{type(error).__name__}: {error}", 1
-        text += " (our bug; MULTIGAN_TRACEBACK=1 shows where)"
+    """Print an error in one line; return the exit status."""
+    text, status = _message(error)
     if os.environ.get("MULTIGAN_TRACEBACK"):
         traceback.print_exception(error)
-    if text:  # a command without arguments has shown its help instead
+    if text:  # empty for a command without arguments, which has printed its help
         print("error: " + " ".join(text.split()), file=sys.stderr)
     return status
+
+
+def _message(error: Exception) -> tuple[str, int]:
+    """Message and exit status of an error."""
+    if isinstance(error, UsageError):
+        return error.format_message(), 2
+    if isinstance(error, ValueError):
+        return str(error), 2
+    if isinstance(error, FileNotFoundError | NotADirectoryError | IsADirectoryError):
+        return f"{error.strerror} ({error.filename})", 2
+    if isinstance(error, OSError):
+        place = f" ({error.filename})" if error.filename else ""
+        return f"{error.strerror or error}{place}", 1
+    if isinstance(error, HasExitStatus):
+        return str(error), error.exit_status
+    text = f"{type(error).__name__}: {error}"
+    return f"{text} (internal error; set MULTIGAN_TRACEBACK=1 for the traceback)", 1

@@ -3,54 +3,72 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from multigan.cli.common import Json, RunPath, RunPaths, Trust, load_trusted_recipe, print_json
+from multigan.cli.common import (
+    CACHE_HELP,
+    Device,
+    Json,
+    RunPath,
+    RunPaths,
+    TrustRecipe,
+    load_trusted_recipe,
+    print_json,
+)
 
 
 def evaluate(
     run: RunPath,
     data: Annotated[str | None, typer.Option(help="other data of the same kind")] = None,
-    seed: Annotated[int, typer.Option(help="of the samples that are measured")] = 0,
+    seed: Annotated[int, typer.Option(help="random seed of the samples")] = 0,
     split: Annotated[str, typer.Option(help="train, valid or test")] = "test",
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or mps")] = "cpu",
-    cache: Annotated[Path | None, typer.Option(help="where helper models are kept")] = None,
+    device: Device = "cpu",
+    cache_dir: Annotated[Path | None, typer.Option(help=CACHE_HELP)] = None,
     json: Json = False,
-    trust: Trust = None,
+    trust_recipe: TrustRecipe = None,
 ) -> None:
-    """Measure a run against its data, with floors and counts."""
+    """Evaluate a run against its data, with floors and counts."""
     from multigan.runs.evaluate import evaluate
     from multigan.training.device import pick_device
 
-    wishes: dict[str, Any] = {"data": data, "seed": seed, "split": split, "cache": cache}
-    table = evaluate(run, **wishes, device=pick_device(device), trust=load_trusted_recipe(trust))
+    table = evaluate(
+        run,
+        data=data,
+        seed=seed,
+        split=split,
+        cache=cache_dir,
+        device=pick_device(device),
+        trust=load_trusted_recipe(trust_recipe),
+    )
     print(table.json() if json else table.markdown())
 
 
 Out = Annotated[Path | None, typer.Option(help="the HTML file to write")]
 
 
-def report(run: RunPath, out: Out = None, trust: Trust = None, json: Json = False) -> None:
-    """Write one HTML file about a run: samples, curves, metrics, health."""
+def report(run: RunPath, out: Out = None, trust_recipe: TrustRecipe = None,
+           json: Json = False) -> None:  # fmt: skip
+    """Write one HTML file about a run: samples, curves, metrics, diagnostics."""
     from multigan.report.report import report
 
-    file = report(run, out, load_trusted_recipe(trust))
+    file = report(run, out, load_trusted_recipe(trust_recipe))
     if json:
         print_json({"run": run, "report": file})
     else:
-        print(f"{file}: open it in a browser, or mail it; it needs no other file")
+        print(f"{file}: open it in a browser; it needs no other file")
 
 
-def compare(runs: RunPaths, out: Out = None, trust: Trust = None, json: Json = False) -> None:
-    """Show several runs side by side: their metrics here, everything in one HTML file."""
+def compare(runs: RunPaths, out: Out = None, trust_recipe: TrustRecipe = None,
+            json: Json = False) -> None:  # fmt: skip
+    """Compare several runs: a table of metrics, and one HTML file."""
     from multigan.report.report import compare, compared
 
     if len(runs) < 2:
-        raise ValueError(f"compare got {len(runs)} run; wanted two or more")
+        raise ValueError(f"compare needs two runs or more; got {len(runs)}")
     table = compared(runs)
-    file = compare(runs, out, load_trusted_recipe(trust))
+    file = compare(runs, out, load_trusted_recipe(trust_recipe))
     if json:
         print_json({"rows": table.rows, "notes": table.notes, "page": file})
     else:

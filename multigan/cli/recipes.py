@@ -1,4 +1,4 @@
-"""The commands about recipes and runs as a whole: list, show, copy."""
+"""The commands on recipes and lists of runs: list, show, copy."""
 
 from __future__ import annotations
 
@@ -16,23 +16,29 @@ def _recipes(incomplete: str) -> list[str]:
     return [name for name in recipe_names() if name.startswith(incomplete)]
 
 
-RecipeName = Annotated[str, typer.Argument(autocompletion=_recipes, help="a name, or a .py file")]
+RecipeName = Annotated[
+    str, typer.Argument(autocompletion=_recipes, help="a recipe name or a .py file")
+]
 
 
 def list_(
     runs: Annotated[bool, typer.Option("--runs", help="list runs instead of recipes")] = False,
-    ready: Annotated[bool, typer.Option("--ready", help="list ready-made generators")] = False,
-    folder: Annotated[Path, typer.Option(help="where the runs are")] = Path("runs"),
+    pretrained: Annotated[
+        bool, typer.Option("--pretrained", help="list pretrained generators")
+    ] = False,
+    folder: Annotated[Path, typer.Option(help="folder of the runs")] = Path("runs"),
     json: Json = False,
 ) -> None:
-    """List the recipes; with --runs the runs, how far they are and how to go on."""
-    if ready:
-        _list_ready(json)
+    """List recipes; with --runs the runs, their state and the next command."""
+    if pretrained:
+        _list_pretrained(json)
         return
     if not runs:
         summaries = {name: read_recipe(name).summary for name in recipe_names()}
         if json:
-            print_json([{"recipe": name, "summary": said} for name, said in summaries.items()])
+            print_json(
+                [{"recipe": name, "summary": summary} for name, summary in summaries.items()]
+            )
         else:
             print_columns(list(summaries.items()))
         return
@@ -52,8 +58,8 @@ def list_(
     )
 
 
-def _list_ready(json: bool) -> None:
-    """The ready-made generators, how large they are and what made them."""
+def _list_pretrained(json: bool) -> None:
+    """Print the pretrained generators, their size and the command that trained them."""
     found = list_pretrained()
     rows = [
         {
@@ -67,33 +73,32 @@ def _list_ready(json: bool) -> None:
         print_json(rows)
         return
     if not rows:
-        print("this package carries no ready-made generators")
+        print("this package carries no pretrained generators")
     print_columns([(r["name"], f"{r['bytes'] / 1e6:.2f} MB", r["command"]) for r in rows])
 
 
 def show(recipe: RecipeName, json: Json = False) -> None:
-    """Show what a recipe is about and its knobs."""
+    """Show the header and the hyperparameters of a recipe."""
     file = read_recipe(recipe)
     if json:
-        knobs = [
-            {"name": k.name, "type": k.type.__name__, "default": k.default, "help": k.help}
-            for k in file.knobs
+        hyperparameters = [
+            {"name": h.name, "type": h.type.__name__, "default": h.default, "help": h.help}
+            for h in file.hyperparameters
         ]
-        print_json({"recipe": file.name, "header": file.header, "knobs": knobs, "tiny": file.tiny})
+        content = {"recipe": file.name, "header": file.header, "tiny": file.tiny}
+        print_json(content | {"hyperparameters": hyperparameters})
         return
     print(file.header.strip(), end="\n\n")
-    print_columns([(f"--{_dashed(k.name)}", f"{k.default}", k.help) for k in file.knobs])
+    print_columns(
+        [(f"--{h.name.replace('_', '-')}", f"{h.default}", h.help) for h in file.hyperparameters]
+    )
 
 
 def copy(recipe: RecipeName, file: Path) -> None:
-    """Copy a recipe to a file of your own, to change it."""
+    """Copy a recipe to a new file, to edit it."""
     if file.exists():
-        raise ValueError(f"{file} exists already; choose another name")
+        raise ValueError(f"{file} must be a new file; it exists already: choose another name")
     if file.suffix != ".py":
-        raise ValueError(f"{file} is no name of a recipe file; wanted one that ends in .py")
+        raise ValueError(f"a recipe file must have the suffix .py; got {file}")
     file.write_bytes(read_recipe(recipe).path.read_bytes())
     print(f"{file}: edit it, then run: multigan train {file}")
-
-
-def _dashed(name: str) -> str:
-    return name.replace("_", "-")

@@ -1,8 +1,9 @@
-"""The commands that draw from a trained generator: sample and interpolate."""
+"""The commands that sample from a trained generator: sample and interpolate."""
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,34 +19,35 @@ from multigan.core.signature import Option
 
 
 def sample_command(path: str) -> Any:
-    """The command that samples from one run: its options are the wishes of the run's domain."""
+    """The command that samples from one run; it has the sampling options of the run's domain."""
 
     def call(
-        n: int = 16,
+        num_samples: int = 16,
         seed: int = 0,
         out: Path = Path("samples"),
         device: str = "cpu",
         json: bool = False,
-        **rest: Any,
+        trust_recipe: Path | None = None,
+        **requested: Any,
     ) -> None:
-        sampler = load_sampler(path, device, rest.pop("trust", None))
-        samples = sampler.sample(n, seed, **rest)
+        sampler = load_sampler(path, device, trust_recipe)
+        samples = sampler.sample(num_samples, seed, **requested)
         out.mkdir(parents=True, exist_ok=True)
         files = sampler.domain.write(samples, out)
         if others := set(out.iterdir()) - set(files):
             warnings.warn(
-                f"{out} holds {pluralize(len(others), 'other file')}, of another sampling",
+                f"{out} also holds {pluralize(len(others), 'file')} of another command",
                 stacklevel=1,
             )
         if json:
             print_json({"samples": len(samples), "out": out, "files": files})
         else:
-            made, written = pluralize(len(samples), "sample"), pluralize(len(files), "file")
-            print(f"{made}: {written} in {out}")
+            count, written = pluralize(len(samples), "sample"), pluralize(len(files), "file")
+            print(f"{count}: {written} in {out}")
 
     options = [
-        Option("n", int, "how many", "16", short="-n"),
-        Option("out", Path, "the folder to write to", "samples"),
+        Option("num_samples", int, "number of samples", "16", flags=("-n", "--num-samples")),
+        Option("out", Path, "output folder", "samples"),
         Option("json", bool, "end with one line of JSON"),
     ]
     return command(
@@ -54,57 +56,64 @@ def sample_command(path: str) -> Any:
 
 
 def interpolate_command(path: str) -> Any:
-    """The command that walks between latents of one run, or between two of its conditions."""
-    wishes = sampling_options(path)
+    """The command that interpolates between latents of one run, or between two conditions."""
+    requestable = sampling_options(path)
+    ends = _end_options(path, requestable)
 
-    def call(out: Path = Path("walks"), device: str = "cpu", **rest: Any) -> None:
+    def call(
+        out: Path = Path("interpolation"),
+        device: str = "cpu",
+        trust_recipe: Path | None = None,
+        **requested: Any,
+    ) -> None:
         from multigan.core.interpolation import interpolate
 
-        sampler = load_sampler(path, device, rest.pop("trust", None))
-        if to := {w.name: rest.pop(_to(w.name)) for w in wishes if _to(w.name) in rest}:
-            rest["to"] = to
-        files = interpolate(sampler, out, **rest)
-        shown = [str(file) for file in files if file.stem.startswith("walks")]
-        print("written: " + ", ".join(shown or [str(files[-1])]))
+        sampler = load_sampler(path, device, trust_recipe)
+        names = [option.name for option in requestable if _end_name(option.name) in requested]
+        if to := {name: requested.pop(_end_name(name)) for name in names}:
+            requested["to"] = to
+        files = interpolate(sampler, out, **requested)
+        overview = [str(file) for file in files if file.stem.startswith("paths")]
+        print("written: " + ", ".join(overview or [str(files[-1])]))
 
     options = [
-        Option("walks", int, "how many walks", "10"),
-        Option("frames", int, "samples along one walk", "9"),
-        Option("out", Path, "the folder to write to", "walks"),
+        Option("num_paths", int, "number of interpolation paths", "10"),
+        Option("num_steps", int, "samples along each path", "9"),
+        Option("out", Path, "output folder", "interpolation"),
     ]
-    options = [*options, *COMMON_OPTIONS, *wishes, *_ends(path, wishes)]
-    return command(path, f"Walk between latents of {path}.", options, call)
+    options = [*options, *COMMON_OPTIONS, *requestable, *ends]
+    return command(path, f"Interpolate between latents of {path}.", options, call)
 
 
-def _to(wish: str) -> str:
-    """The option that says a wish for the other end of a walk."""
-    return f"to_{wish}"
+def _end_name(option: str) -> str:
+    """The option for the other end of an interpolation between conditions."""
+    return f"to_{option}"
 
 
-def _ends(path: str, wishes: list[Option]) -> list[Option]:
-    """The options for the other end of a walk between conditions.
+def _end_options(path: str, requestable: list[Option]) -> list[Option]:
+    """The options for the other end of an interpolation between conditions.
 
-    None for a generator that cannot stand between two; its recipe is not executed.
+    None for a generator without that capability, or of a recipe file, which is not executed here.
     """
+    from multigan.core.protocols import SupportsConditionInterpolation, SupportsConditionOptions
     from multigan.core.serialization import RECIPE_DOMAIN, get_component
     from multigan.storage.checkpoint_files import resolve_weights_file
     from multigan.storage.weights import read_description
 
     description = read_description(resolve_weights_file(Path(path)))
-    described = description.get("generator")
-    part = described["component"] if described else RECIPE_DOMAIN  # load() will say why
-    if (
-        not wishes
-        or part.startswith(RECIPE_DOMAIN)
-        or not hasattr(get_component(part), "interpolate_condition")
-    ):
+    stored = description.get("generator")
+    name = stored["component"] if stored else RECIPE_DOMAIN  # load() reports a missing one
+    if not requestable or name.startswith(RECIPE_DOMAIN):
         return []
-    names = [wish.name for wish in wishes]
+    if not issubclass(get_component(name), SupportsConditionInterpolation):
+        return []
+    names: Sequence[str] = [option.name for option in requestable]
     domain = description["domain"]["component"]
-    is_known = not domain.startswith(RECIPE_DOMAIN)
-    conditions = getattr(get_component(domain), "condition_options", names) if is_known else names
+    if not domain.startswith(RECIPE_DOMAIN):
+        cls = get_component(domain)
+        names = cls.condition_options if isinstance(cls, SupportsConditionOptions) else names
     return [
-        Option(_to(wish.name), wish.type, f"the {wish.name} at the other end")
-        for wish in wishes
-        if wish.name in conditions
+        Option(_end_name(option.name), option.type, f"{option.name} at the other end")
+        for option in requestable
+        if option.name in names
     ]

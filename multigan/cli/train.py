@@ -7,27 +7,35 @@ from typing import Annotated, Any
 
 import typer
 
-from multigan.cli.common import Json, RunPath, Trust, load_trusted_recipe, print_json
+from multigan.cli.common import (
+    CACHE_HELP,
+    DEVICE_HELP,
+    Json,
+    RunPath,
+    TrustRecipe,
+    load_trusted_recipe,
+    print_json,
+)
 from multigan.cli.dynamic_options import command
 from multigan.core.recipe_file import read_recipe
 from multigan.core.signature import Option
 
 
 def train_command(name: str) -> Any:
-    """The command that trains one recipe: its options are the recipe's knobs and the flags."""
+    """The command that trains one recipe; it has the recipe's hyperparameters and TrainOptions."""
     from multigan.runs.train_options import TrainOptions
 
     file = read_recipe(name)
-    knobs = [Option(k.name, k.type, k.help, str(k.default)) for k in file.knobs]
+    hyperparameters = [Option(h.name, h.type, h.help, str(h.default)) for h in file.hyperparameters]
     flags = [
-        Option(f.name, _flag_type(str(f.type)), f.metadata["help"], _known(f.default))
+        Option(f.name, _flag_type(str(f.type)), f.metadata["help"], _default_text(f.default))
         for f in fields(TrainOptions)
     ]
     tiny = Option("tiny", bool, "the recipe's TINY values: seconds instead of minutes")
-    said = [
+    output = [
         Option("json", bool, "end with one line of JSON"),
-        Option("quiet", bool, "show no progress"),
-        Option("verbose", bool, "show every line of the log"),
+        Option("quiet", bool, "print no progress"),
+        Option("verbose", bool, "print every line of the log"),
     ]
 
     def call(
@@ -38,15 +46,15 @@ def train_command(name: str) -> Any:
         recipe = file.path if name.endswith(".py") else name
         _report(train(recipe, show=_level(quiet, verbose), **options), json)
 
-    return command(name, file.header, [*knobs, *flags, tiny, *said], call)
+    return command(name, file.header, [*hyperparameters, *flags, tiny, *output], call)
 
 
 def _level(quiet: bool, verbose: bool) -> int:
-    """How much a training shows. Raises ValueError for both wishes at once."""
+    """Verbosity of the progress display. Raises ValueError for both options at once."""
     from multigan.training.metric_logging import QUIET, USUAL, VERBOSE
 
     if quiet and verbose:
-        raise ValueError("--quiet and --verbose are both given; wanted one of them")
+        raise ValueError("use one of --quiet and --verbose; got both")
     return QUIET if quiet else VERBOSE if verbose else USUAL
 
 
@@ -54,12 +62,12 @@ def _flag_type(annotation: str) -> type:
     return {"str": str, "int": int, "bool": bool}[annotation.removesuffix(" | None")]
 
 
-def _known(default: Any) -> str:
+def _default_text(default: Any) -> str:
     return "" if default is None or default is False else str(default)
 
 
 def _report(run: Any, json: bool) -> None:
-    if not run.is_first:  # of several processes that have trained it
+    if not run.is_first:  # one of several processes prints
         return
     if json:
         print_json({"run": run.path, "ended": run.ended, "step": run.step})
@@ -72,22 +80,29 @@ def _report(run: Any, json: bool) -> None:
 
 def resume(
     run: RunPath,
-    steps: Annotated[int | None, typer.Option(help="the new total of steps")] = None,
+    steps: Annotated[int | None, typer.Option(help="new total number of steps")] = None,
     extend_schedules: Annotated[
-        bool, typer.Option("--extend-schedules", help="stretch the schedules to the new total")
+        bool, typer.Option("--extend-schedules", help="stretch schedules to the new total of steps")
     ] = False,
-    device: Annotated[str | None, typer.Option(help="auto, cpu, cuda or mps")] = None,
-    data: Annotated[str | None, typer.Option(help="where the same data lie now")] = None,
-    cache_dir: Annotated[str | None, typer.Option(help="folder of cached computations")] = None,
-    trust: Trust = None,
+    device: Annotated[str | None, typer.Option(help=DEVICE_HELP)] = None,
+    data: Annotated[str | None, typer.Option(help="the present location of the same data")] = None,
+    cache_dir: Annotated[str | None, typer.Option(help=CACHE_HELP)] = None,
+    trust_recipe: TrustRecipe = None,
     json: Json = False,
-    quiet: Annotated[bool, typer.Option("--quiet", help="show no progress")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="show every line of the log")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="print no progress")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="print every line of the log")] = False,
 ) -> None:
-    """Go on with a run as if it had never stopped."""
+    """Continue a run as if it had never stopped."""
     from multigan.training.launch import resume
 
-    wishes: dict[str, Any] = {"steps": steps, "extend_schedules": extend_schedules, "data": data}
-    wishes["cache_dir"] = cache_dir
-    show = _level(quiet, verbose)
-    _report(resume(run, **wishes, device=device, trust=load_trusted_recipe(trust), show=show), json)
+    resumed = resume(
+        run,
+        steps=steps,
+        extend_schedules=extend_schedules,
+        data=data,
+        cache_dir=cache_dir,
+        device=device,
+        trust=load_trusted_recipe(trust_recipe),
+        show=_level(quiet, verbose),
+    )
+    _report(resumed, json)

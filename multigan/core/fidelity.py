@@ -1,6 +1,6 @@
-"""How far apart are two sets of feature vectors, one real (N, F), one fake (M, F)?
+"""Distances between two sets of feature vectors, real (N, F) and fake (M, F).
 
-Every figure depends on the feature extractor and on both counts: compare rows of one table only at
+Every value depends on the feature extractor and on both counts. Compare rows of a table only at
 equal N and M, and print the floor (real against real at the same counts) beside them.
 """
 
@@ -23,14 +23,14 @@ class KernelDistance(NamedTuple):
 
 
 class PrecisionRecall(NamedTuple):
-    """Shares in [0, 1]; two sets of one distribution do not reach 1."""
+    """Fractions in [0, 1]; two sets of one distribution do not reach 1."""
 
     precision: float
     recall: float
 
 
 class DensityCoverage(NamedTuple):
-    """Density has expectation 1 for equal distributions and may exceed it; coverage is a share."""
+    """Density, 1 in expectation for equal distributions, may exceed 1; coverage is a fraction."""
 
     density: float
     coverage: float
@@ -48,7 +48,7 @@ def frechet_distance(real: Tensor, fake: Tensor) -> float:
     Source: Dowson and Landau 1982, "The Frechet distance between multivariate normal
     distributions"; Heusel et al. 2017, arXiv:1706.08500, eq. 6.
     """
-    real, fake = _checked(real, fake, least_rows=2)
+    real, fake = _checked(real, fake, min_rows=2)
     real_covariance, fake_covariance = _covariance(real), _covariance(fake)
     root = _symmetric_root(real_covariance)
     product = _symmetric(root @ fake_covariance @ root)
@@ -67,9 +67,9 @@ def kernel_distance(
 ) -> KernelDistance:
     """The unbiased squared maximum mean discrepancy with the kernel (a.b / F + 1)^3 (KID).
 
-    Averaged over `subsets` pairs of subsets drawn without replacement; with `subset_size` equal to
-    N = M and one subset it is the estimate from all pairs. It is never clipped: it is negative
-    about half of the time when the distributions are equal.
+    Averaged over `subsets` pairs of subsets sampled without replacement. With one subset of size
+    N = M it is the estimate from all pairs. It is never clipped: for equal distributions it is
+    negative about half of the time.
 
     Raises ValueError for a set smaller than `subset_size` or `subset_size` < 2, no subset, unequal
     widths or values that are not finite.
@@ -78,9 +78,9 @@ def kernel_distance(
     """
     if subsets < 1 or subset_size < 2:
         raise ValueError(
-            f"kernel distance: got {subsets} subsets of {subset_size} rows; wanted at least 1 of 2"
+            f"subsets must be 1 or more and subset_size 2 or more; got {subsets} and {subset_size}"
         )
-    real, fake = _checked(real, fake, least_rows=subset_size)
+    real, fake = _checked(real, fake, min_rows=subset_size)
     values = torch.stack(
         [
             _squared_mmd(_subset(real, subset_size, rng), _subset(fake, subset_size, rng))
@@ -91,7 +91,7 @@ def kernel_distance(
 
 
 def precision_recall(real: Tensor, fake: Tensor, k: int = 5) -> PrecisionRecall:
-    """Share of fakes inside any real ball, and share of reals inside any fake ball.
+    """Fraction of fakes inside any real ball, and of reals inside any fake ball.
 
     A row's ball reaches to its k-th nearest neighbour in its own set, itself not counted; inside
     means strictly nearer than that.
@@ -99,30 +99,30 @@ def precision_recall(real: Tensor, fake: Tensor, k: int = 5) -> PrecisionRecall:
     Raises ValueError for fewer than k + 1 rows, unequal widths or values that are not finite.
     Source: Kynkaanniemi et al. 2019, arXiv:1904.06991, section 2.
     """
-    real, fake = _checked(real, fake, least_rows=k + 1)
+    real, fake = _checked(real, fake, min_rows=k + 1)
     real_radii, fake_radii = _radii(real, k), _radii(fake, k)
     in_a_real_ball = [(d < real_radii).any(1) for d in _distances(fake, real)]
     in_a_fake_ball = [(d < fake_radii).any(1) for d in _distances(real, fake)]
-    return PrecisionRecall(_share(in_a_real_ball), _share(in_a_fake_ball))
+    return PrecisionRecall(_fraction(in_a_real_ball), _fraction(in_a_fake_ball))
 
 
 def density_coverage(real: Tensor, fake: Tensor, k: int = 5) -> DensityCoverage:
-    """Mean count / k of real balls around a fake, and share of real balls that hold a fake.
+    """Mean count / k of real balls around a fake, and fraction of real balls that hold a fake.
 
     Balls are those of `precision_recall`. Compare coverage with `expected_coverage`.
 
     Raises ValueError for fewer than k + 1 reals, no fake, unequal widths or values not finite.
     Source: Naeem et al. 2020, arXiv:2002.09797, section 3.
     """
-    real, fake = _checked(real, fake, least_rows=k + 1, least_fakes=1)
+    real, fake = _checked(real, fake, min_rows=k + 1, min_fakes=1)
     radii = _radii(real, k)
     counts = torch.zeros(len(fake), dtype=torch.long, device=fake.device)
     covered = []
     for distances, reach in zip(_distances(real, fake), _chunks(radii), strict=True):
-        inside = distances < reach[:, None]  # (reals of this run, fakes)
+        inside = distances < reach[:, None]  # (reals of this chunk, fakes)
         counts += inside.sum(0)
         covered.append(inside.any(1))
-    return DensityCoverage(float(counts.double().mean()) / k, _share(covered))
+    return DensityCoverage(float(counts.double().mean()) / k, _fraction(covered))
 
 
 def expected_coverage(real: int, fake: int, k: int = 5) -> float:
@@ -139,43 +139,45 @@ def expected_coverage(real: int, fake: int, k: int = 5) -> float:
 
 
 def _checked(
-    real: Tensor, fake: Tensor, least_rows: int, least_fakes: int | None = None
+    real: Tensor, fake: Tensor, min_rows: int, min_fakes: int | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Both sets as float64 (rows, F) without a graph, or a ValueError in one line."""
-    least_fakes = least_rows if least_fakes is None else least_fakes
-    for name, rows, least in (("real", real, least_rows), ("fake", fake, least_fakes)):
+    """Both sets as float64 (rows, F) without a graph. Raises ValueError for unusable ones."""
+    min_fakes = min_rows if min_fakes is None else min_fakes
+    for name, rows, minimum in (("real", real, min_rows), ("fake", fake, min_fakes)):
         if rows.ndim != 2:
-            raise ValueError(f"{name} features have shape {tuple(rows.shape)}; wanted (N, F)")
-        if len(rows) < least:
-            raise ValueError(f"{len(rows)} {name} feature rows; wanted at least {least}")
+            raise ValueError(f"{name} features must have shape (N, F); got {tuple(rows.shape)}")
+        if len(rows) < minimum:
+            raise ValueError(f"{name} features must have at least {minimum} rows; got {len(rows)}")
         if not rows.isfinite().all():
-            raise ValueError(f"{name} features hold values that are not finite")
+            raise ValueError(f"{name} features must be finite; got values that are not")
     if real.shape[1] != fake.shape[1]:
         raise ValueError(
-            f"features are {real.shape[1]} (real) and {fake.shape[1]} (fake) wide; wanted one width"
+            "real and fake features must have the same width; "
+            f"got {real.shape[1]} and {fake.shape[1]}"
         )
     return real.detach().double(), fake.detach().double()
 
 
 def _covariance(rows: Tensor) -> Tensor:
     """The unbiased covariance (F, F) of (N, F)."""
-    centred = rows - rows.mean(0)
-    return centred.T @ centred / (len(rows) - 1)
+    centered = rows - rows.mean(0)
+    return centered.T @ centered / (len(rows) - 1)
 
 
 def _symmetric(matrix: Tensor) -> Tensor:
-    """The symmetric part (F, F): what rounding has added is dropped."""
+    """The symmetric part (F, F): removes rounding errors."""
     return (matrix + matrix.T) / 2
 
 
 def _symmetric_root(matrix: Tensor) -> Tensor:
     """The square root (F, F) of a positive semi-definite matrix; rounding below 0 counts as 0."""
     eigenvalues, vectors = torch.linalg.eigh(_symmetric(matrix))
-    return (vectors * eigenvalues.clamp(min=0).sqrt()) @ vectors.T
+    root: Tensor = (vectors * eigenvalues.clamp(min=0).sqrt()) @ vectors.T
+    return root
 
 
 def _subset(rows: Tensor, size: int, rng: torch.Generator) -> Tensor:
-    """`size` rows drawn without replacement; `rng` lives on the CPU."""
+    """`size` rows sampled without replacement; `rng` lives on the CPU."""
     return rows[torch.randperm(len(rows), generator=rng)[:size].to(rows.device)]
 
 
@@ -193,12 +195,12 @@ def _cubic_kernel(rows: Tensor, others: Tensor) -> Tensor:
 
 
 def _chunks(rows: Tensor) -> tuple[Tensor, ...]:
-    """The rows in runs of CHUNK_ROWS."""
-    return rows.split(CHUNK_ROWS)
+    """The rows in chunks of CHUNK_ROWS."""
+    return torch.split(rows, CHUNK_ROWS)
 
 
 def _distances(rows: Tensor, others: Tensor) -> Iterator[Tensor]:
-    """The Euclidean distance matrix, run of rows by run of rows: each (<= CHUNK_ROWS, others).
+    """The Euclidean distance matrix in chunks of rows, each (<= CHUNK_ROWS, others).
 
     Differences are squared one by one: the faster |a|^2 + |b|^2 - 2 a.b leaves equal rows at a
     distance that is not 0.
@@ -212,6 +214,6 @@ def _radii(rows: Tensor, k: int) -> Tensor:
     return torch.cat([d.kthvalue(k + 1, dim=1).values for d in _distances(rows, rows)])
 
 
-def _share(chunks: list[Tensor]) -> float:
-    """The share of true values in runs of booleans."""
+def _fraction(chunks: list[Tensor]) -> float:
+    """The fraction of true values in chunks of booleans."""
     return float(torch.cat(chunks).double().mean())

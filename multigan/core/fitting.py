@@ -1,13 +1,13 @@
-"""One plain minimising loop for helper models: classifiers, language models.
+"""Training loop for helper models: classifiers, language models.
 
-Everything random comes from the given generator; torch's global generators are left as they were.
+All randomness comes from the given generator; torch's global generators are not changed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -15,20 +15,21 @@ from torch import Tensor, nn
 from multigan.core.modules import device_of
 
 Model = TypeVar("Model", bound=nn.Module)
+Examples = TypeVar("Examples")  # one batch, of any type
 
 
 def fit(
     model: Model,
-    loss: Callable[[Model, Any], Tensor],
-    batches: Callable[[torch.Generator], Any],
+    loss: Callable[[Model, Examples], Tensor],
+    batches: Callable[[torch.Generator], Examples],
     steps: int,
     lr: float,
     rng: torch.Generator,
 ) -> Model:
     """Minimise `loss` with Adam and return `model`, in eval mode.
 
-    `batches(rng)` draws one batch, on the model's device and of any type; `loss(model, batch)` is
-    a scalar. Dropout is seeded from `rng` too: equal arguments give equal weights. Works inside
+    `batches(rng)` samples one batch on the model's device; `loss(model, batch)` is a scalar.
+    Dropout is seeded from `rng` too: equal arguments give equal weights. Works inside
     `torch.no_grad()`.
 
     Raises RuntimeError if the last loss is not finite.
@@ -44,21 +45,23 @@ def fit(
             optimizer.step()
     if not value.isfinite():
         name = type(model).__name__
-        raise RuntimeError(f"fitting {name}: the loss is {value.item()} after {steps} steps")
+        raise RuntimeError(
+            f"fitting {name}: the loss must be finite; got {value.item()} after {steps} steps"
+        )
     return model.eval()
 
 
 def build_with_seed(build: Callable[[], Model], rng: torch.Generator) -> Model:
-    """Call `build` with torch's initial weights drawn from `rng` and return what it builds."""
+    """Return `build()` with initial weights seeded from `rng`."""
     with seeded_global_rng(rng, torch.device("cpu")):
         return build()
 
 
 @contextmanager
 def seeded_global_rng(rng: torch.Generator, device: torch.device) -> Iterator[None]:
-    """A `with` block whose global draws, on the CPU and on `device`, follow from `rng`.
+    """Context manager: torch's global generators, on the CPU and `device`, are seeded from `rng`.
 
-    The global generators come back as they were. Initial weights and dropout know no other source.
+    They are restored afterwards. Initial weights and dropout use no other generator.
     """
     devices = [device] if device.type == "cuda" else []
     seed = int(torch.randint(2**62, (), generator=rng))

@@ -1,4 +1,4 @@
-"""Walks between latents, or between conditions: strips and moving pictures of samples."""
+"""Interpolation between latents, or between conditions: grids and animations of samples."""
 
 from __future__ import annotations
 
@@ -8,138 +8,157 @@ from typing import Any
 import torch
 from torch import nn
 
-from multigan.core.protocols import Condition, Latent, Sample, Sampler
+from multigan.core.protocols import (
+    Condition,
+    Generator,
+    Latent,
+    Sample,
+    Sampler,
+    SupportsAnimation,
+    SupportsConditionInterpolation,
+    SupportsInterpolation,
+)
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
 
+Options = dict[str, Any]  # sampling options of a domain
+
 
 class LatentInterpolation(nn.Module):
-    """A generator that draws two latents where its own draws one, and stands between them."""
+    """A generator that samples two latents and interpolates between them at a fixed fraction."""
 
-    def __init__(self, generator: Any, share: float) -> None:
+    def __init__(self, generator: Any, fraction: float) -> None:
         super().__init__()
-        self.generator, self.share = generator, share
+        self.generator, self.fraction = generator, fraction
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Latent:
-        """`n` latents at this share of the way from one draw to the next."""
+        """`n` latents, each on the path from one sampled latent to another."""
         start = self.generator.sample_latent(n, rng)
         end = self.generator.sample_latent(n, rng)
-        return self.generator.interpolate(start, end, self.share)
+        return self.generator.interpolate(start, end, self.fraction)
 
     def forward(self, latent: Latent, condition: Condition = None) -> torch.Tensor:
         """Samples (n, ...)."""
-        return self.generator(latent, condition)
+        output: torch.Tensor = self.generator(latent, condition)
+        return output
 
 
 class ConditionInterpolation(nn.Module):
-    """A generator that stands between the condition that it is given and another, `end`.
+    """A generator that interpolates between its condition and another one, `end`.
 
-    Without an `end` it draws as its own generator does, and keeps its condition as `given`.
+    Without an `end` it samples as its own generator does, and records its condition in `seen`.
     """
 
-    def __init__(self, generator: Any, end: Condition = None, share: float = 0.0) -> None:
+    def __init__(self, generator: Any, end: Condition = None, fraction: float = 0.0) -> None:
         super().__init__()
-        self.generator, self.end, self.share = generator, end, share
-        self.given: Condition = None
+        self.generator, self.end, self.fraction = generator, end, fraction
+        self.seen: Condition = None
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Latent:
-        """`n` latents, the same at every share."""
+        """`n` latents, the same at every fraction."""
         return self.generator.sample_latent(n, rng)
 
     def forward(self, latent: Latent, condition: Condition = None) -> torch.Tensor:
         """Samples (n, ...)."""
-        self.given = condition
+        self.seen = condition
+        output: torch.Tensor
         if self.end is None:
-            return self.generator(latent, condition)
-        return self.generator.interpolate_condition(latent, condition, self.end, self.share)
+            output = self.generator(latent, condition)
+        else:
+            output = self.generator.interpolate_condition(
+                latent, condition, self.end, self.fraction
+            )
+        return output
 
 
 def interpolate(
     sampler: Sampler,
     out: Path,
     *,
-    walks: int = 10,
-    frames: int = 9,
+    num_paths: int = 10,
+    num_steps: int = 9,
     seed: int = 0,
-    to: dict[str, Any] | None = None,
-    **wishes: Any,
+    to: Options | None = None,
+    **options: Any,
 ) -> list[Path]:
-    """Write `walks` strips of `frames` samples between random latents; return the files.
+    """Write `num_paths` rows of `num_steps` samples between random latents; return the files.
 
-    What can be seen moving is written as one moving picture too, the last file. See `walk_between`.
+    A domain that animates samples adds one animation, the last file. See `interpolation_frames`.
     """
-    columns = interpolation_frames(sampler, walks=walks, frames=frames, seed=seed, to=to, **wishes)
-    samples = [sample for strip in zip(*columns, strict=True) for sample in strip]
+    frames = interpolation_frames(
+        sampler, num_paths=num_paths, num_steps=num_steps, seed=seed, to=to, **options
+    )
+    samples = [sample for path in zip(*frames, strict=True) for sample in path]
     out.mkdir(parents=True, exist_ok=True)
     files = sampler.domain.write(samples, out)
-    files += sampler.domain.preview(samples, out / "walks", columns=frames)
-    animate = getattr(sampler.domain, "animate", None)  # optional in the contract
-    return files if animate is None else files + animate(columns, out / "walks-moving")
+    files += sampler.domain.preview(samples, out / "paths", columns=num_steps)
+    if isinstance(sampler.domain, SupportsAnimation):
+        files += sampler.domain.animate(frames, out / "paths-animation")
+    return files
 
 
 def interpolation_frames(
     sampler: Sampler,
     *,
-    walks: int,
-    frames: int,
+    num_paths: int,
+    num_steps: int,
     seed: int = 0,
-    to: dict[str, Any] | None = None,
-    **wishes: Any,
+    to: Options | None = None,
+    **options: Any,
 ) -> list[list[Sample]]:
-    """The samples of `walks` walks, frame by frame.
+    """The samples of `num_paths` paths, step by step.
 
-    With `to`, wishes for the other end, the latents stay and the conditions are walked between.
-    Every frame is drawn from the same random stream, so that whatever else the domain draws or
-    deals out is the same along a walk. Raises ValueError for a generator that cannot do this, or
-    too few frames.
+    With `to`, options of the other end, latents stay and conditions are interpolated. Every step
+    uses the same random stream, so that whatever else the domain samples is constant along a path.
+    Raises ValueError for a generator without interpolation, or too few steps or paths.
     """
-    if frames < 2 or walks < 1:
-        raise ValueError(f"{walks} walks of {frames} frames; wanted 1 or more, of 2 or more")
-    walk = _walk if to is None else _morph
-    return walk(sampler, walks, frames, seed, wishes, to or {})
-
-
-def _walk(
-    sampler: Sampler, walks: int, frames: int, seed: int, wishes: dict[str, Any], _: Any
-) -> list[list[Sample]]:
-    """The samples of every frame, from one latent to another."""
-    _demand(sampler.generator, "interpolate", "its latents cannot be walked between")
-    shares = [frame / (frames - 1) for frame in range(frames)]
-    between = [LatentInterpolation(sampler.generator, share) for share in shares]
-    return [_drawn(sampler, generator, walks, seed, wishes) for generator in between]
-
-
-def _morph(
-    sampler: Sampler,
-    walks: int,
-    frames: int,
-    seed: int,
-    wishes: dict[str, Any],
-    to: dict[str, Any],
-) -> list[list[Sample]]:
-    """The samples of every frame, from the condition of `wishes` to that of `to`."""
-    _demand(sampler.generator, "interpolate_condition", "it knows nothing between two conditions")
-    first, last = (
-        ConditionInterpolation(sampler.generator),
-        ConditionInterpolation(sampler.generator),
+    if num_steps < 2 or num_paths < 1:
+        raise ValueError(
+            f"num_paths must be 1 or more and num_steps 2 or more; got {num_paths} and {num_steps}"
+        )
+    fractions = [step / (num_steps - 1) for step in range(num_steps)]
+    generators = (
+        _between_latents(sampler.generator, fractions)
+        if to is None
+        else _between_conditions(sampler, fractions, num_paths, seed, options, to)
     )
-    for end, said in ((first, wishes), (last, wishes | to)):
-        _drawn(sampler, end, walks, seed, said)
-    if last.given is None:
-        raise ValueError(f"{type(sampler.generator).__name__} was given no condition to walk to")
-    if tree_map(torch.equal, first.given, last.given) is True:
-        raise ValueError("both ends of the walk are the same; wanted other wishes for the last")
-    shares = [frame / (frames - 1) for frame in range(frames)]
-    between = [ConditionInterpolation(sampler.generator, last.given, share) for share in shares]
-    return [_drawn(sampler, generator, walks, seed, wishes) for generator in between]
+    return [_sample(sampler, generator, num_paths, seed, options) for generator in generators]
 
 
-def _drawn(
-    sampler: Sampler, generator: Any, walks: int, seed: int, wishes: dict[str, Any]
+def _between_latents(generator: Generator, fractions: list[float]) -> list[LatentInterpolation]:
+    """One generator for each fraction."""
+    if not isinstance(generator, SupportsInterpolation):
+        name = type(generator).__name__
+        raise ValueError(f"{name} has no `interpolate`; its latents cannot be interpolated")
+    return [LatentInterpolation(generator, fraction) for fraction in fractions]
+
+
+def _between_conditions(
+    sampler: Sampler,
+    fractions: list[float],
+    num_paths: int,
+    seed: int,
+    options: Options,
+    to: Options,
+) -> list[ConditionInterpolation]:
+    """One generator for each fraction between the conditions of `options` and of `to`."""
+    generator, name = sampler.generator, type(sampler.generator).__name__
+    if not isinstance(generator, SupportsConditionInterpolation):
+        raise ValueError(
+            f"{name} has no `interpolate_condition`; its conditions cannot be interpolated"
+        )
+    first, last = ConditionInterpolation(generator), ConditionInterpolation(generator)
+    for end, requested in ((first, options), (last, options | to)):
+        _sample(sampler, end, num_paths, seed, requested)
+    if last.seen is None:
+        raise ValueError(f"{name} must have a condition to interpolate; got none")
+    if tree_map(torch.equal, first.seen, last.seen) is True:
+        raise ValueError("the conditions of both ends must differ; change the options of one end")
+    return [ConditionInterpolation(generator, last.seen, fraction) for fraction in fractions]
+
+
+def _sample(
+    sampler: Sampler, generator: nn.Module, num_paths: int, seed: int, options: Options
 ) -> list[Sample]:
-    return sampler.domain.sample(generator, walks, keyed_rng(seed, "interpolate"), **wishes)
-
-
-def _demand(generator: Any, method: str, otherwise: str) -> None:
-    if not hasattr(generator, method):
-        raise ValueError(f"{type(generator).__name__} has no `{method}`; {otherwise}")
+    rng = keyed_rng(seed, "interpolate")
+    return sampler.domain.sample(generator, num_paths, rng, **options)  # type: ignore[arg-type]

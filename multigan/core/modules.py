@@ -15,7 +15,7 @@ from multigan.core.trees import tree_map
 def sample_batch(
     generator: Generator, n: int, rng: torch.Generator, condition: Condition = None
 ) -> Tensor:
-    """Draw `n` raw samples (n, ...) on the CPU in eval mode, without a graph: one forward pass."""
+    """Sample `n` raw samples (n, ...) in eval mode, without a graph, in one pass; on the CPU."""
     device = device_of(generator)
     latent = tree_map(lambda leaf: leaf.to(device), generator.sample_latent(n, rng))
     condition = tree_map(lambda leaf: leaf.to(device), condition)
@@ -30,7 +30,7 @@ def device_of(module: Any) -> torch.device:
 
 
 def in_float32(last: Callable[[Tensor], Tensor], h: Tensor) -> Tensor:
-    """`last(h)`, worked out in float32 or wider, whatever the precision of the pass around it."""
+    """`last(h)` computed in float32 or wider, also under autocast."""
     wide, device = h.to(torch.promote_types(h.dtype, torch.float32)), h.device.type
     if not torch.amp.is_autocast_available(device):
         return last(wide)
@@ -39,16 +39,16 @@ def in_float32(last: Callable[[Tensor], Tensor], h: Tensor) -> Tensor:
 
 
 class eval_mode:
-    """A `with` block in which the modules are in eval mode; their own modes come back after it."""
+    """Context manager: modules in eval mode; their own modes are restored afterwards."""
 
     def __init__(self, *modules: Any) -> None:
         self.modules = modules
 
     def __enter__(self) -> None:
-        self.modes = [(part, part.training) for m in self.modules for part in m.modules()]
+        self.modes = [(m, m.training) for module in self.modules for m in module.modules()]
         for module in self.modules:
             module.eval()
 
     def __exit__(self, *_: object) -> None:
-        for part, mode in self.modes:
-            part.training = mode
+        for module, mode in self.modes:
+            module.training = mode

@@ -1,4 +1,4 @@
-"""What a domain gives the engine, and the few helpers that both sides share.
+"""Protocols between a domain and the engine.
 
 The shape legend of the whole project: B batch, Z latent, C channels, H W pixels, T time,
 V vocabulary, P pitch, K tracks; "..." a domain's own axes.
@@ -21,8 +21,8 @@ from multigan.core.rng import keyed_rng
 
 Condition = Any  # a tree of tensors with leading axis B: tensor, dict, tuple, NamedTuple or None
 Latent = Any  # likewise
-Sample = Any  # what a person gets: a PIL image, a string, a Song, a point
-SAMPLING_BATCH_SIZE = 64  # samples drawn together from one key: sample k never depends on n
+Sample = Any  # a decoded sample: a PIL image, a string, a Song, a point
+SAMPLING_BATCH_SIZE = 64  # samples of one random stream: sample k never depends on n
 
 
 class Batch(NamedTuple):
@@ -218,13 +218,16 @@ class Medium(NamedTuple):
     content: bytes
 
 
+@runtime_checkable
 class Domain(Protocol):
     """The meaning of one sample: a frozen dataclass that survives JSON."""
 
     # A lower-is-better metric: it selects the best checkpoint and decides early stopping.
     selection_metric: str
 
-    def sample(self, generator: Generator, n: int, rng: torch.Generator, **options) -> list[Sample]:
+    def sample(
+        self, generator: Generator, n: int, rng: torch.Generator, **options: Any
+    ) -> list[Sample]:
         """Draw `n` samples. Its keyword-only parameters are the options of `multigan sample`.
 
         A domain that distributes something in turn (classes) has a fourth parameter,
@@ -350,23 +353,23 @@ class Sampler:
     domain: Domain
     generator: Generator
 
-    def sample(self, n: int = 16, seed: int = 0, **wishes) -> list[Sample]:
-        """Return `n` samples; sample k depends on the weights, the seed and the wishes only.
+    def sample(self, n: int = 16, seed: int = 0, **options: Any) -> list[Sample]:
+        """Return `n` samples; sample k depends only on the weights, the seed and the options.
 
-        Raises ValueError if n is negative, or for a wish that the domain does not know.
+        Raises ValueError if n is negative, or for an option value that the domain refuses.
         """
         if n < 0:
-            raise ValueError(f"n is {n}; wanted a number of samples, 0 or more")
+            raise ValueError(f"n must be a number of samples, 0 or more; got {n}")
         samples: list[Sample] = []
-        deals = "first" in inspect.signature(self.domain.sample).parameters
+        has_first = "first" in inspect.signature(self.domain.sample).parameters
         for chunk in range(math.ceil(n / SAMPLING_BATCH_SIZE)):
             rng = keyed_rng(seed, "sample", chunk)
-            first = [chunk * SAMPLING_BATCH_SIZE] if deals else []
+            first = [chunk * SAMPLING_BATCH_SIZE] if has_first else []
             samples += self.domain.sample(
-                self.generator, SAMPLING_BATCH_SIZE, rng, *first, **wishes
+                self.generator, SAMPLING_BATCH_SIZE, rng, *first, **options
             )
         return samples[:n]
 
 
 class EvaluationSkipped(ValueError):
-    """What `Domain.evaluate` raises for data that its metrics cannot judge: training goes on."""
+    """Raised by `Domain.evaluate` for data that its metrics cannot judge; training continues."""

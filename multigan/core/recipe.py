@@ -1,4 +1,4 @@
-"""The Recipe: all that one experiment is, as data that survives JSON.
+"""The Recipe: the definition of one experiment, as data that survives JSON.
 
 Numbers that may change during a run are given as a number (constant, or the start of the default
 burn-in) or as a `Schedule`.
@@ -6,7 +6,7 @@ burn-in) or as a `Schedule`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import ModuleType
 from typing import Any
@@ -17,7 +17,7 @@ from multigan.core.serialization import from_config, to_config
 
 @dataclass(frozen=True)
 class Schedule:
-    """A value that moves from `start` to `end` over the first `until` (share) of a run.
+    """A value that moves from `start` to `end` over the first `fraction` of a run.
 
     `shape` is a key of `multigan.engine.schedules.SHAPES`: cosine, linear, exponential.
     """
@@ -33,7 +33,10 @@ Value = float | Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Data, networks and the game they play. `batch_size` counts all processes together."""
+    """Data, networks and hyperparameters of one training.
+
+    `batch_size` is the global batch size, over all processes.
+    """
 
     data: Dataset
     generator: Generator
@@ -42,9 +45,8 @@ class Recipe:
     batch_size: int
     loss: str = "relativistic"  # a key of multigan.engine.losses.LOSSES
     penalties: Mapping[str, Value] = field(default_factory=dict)  # PENALTIES name -> gamma
-    # Lazy: at every k-th update of D, k times as strong. They join that update, so Adam makes as
-    # many updates as without: StyleGAN2's further correction of its rates, for the extra updates
-    # that it spends on penalties, has nothing to correct here.
+    # Lazy regularization: at every k-th update of D, k times as strong. Penalties join that update,
+    # so Adam makes no extra updates and needs none of StyleGAN2's corrections of its rates.
     penalty_interval: int = 1
     discriminator_steps: int = 1  # updates of D per update of G
     generator_lr: Value = 2e-4
@@ -52,69 +54,72 @@ class Recipe:
     beta1: Value = 0.0  # Adam
     beta2: Value = 0.99
     ema_halflife_samples: Value = 10_000
-    burn_in: float | None = None  # share of the run; None: the loss's own (engine/schedules.py)
-    # Every so many steps both networks go back to a mean of where they are, by this share, and of
-    # where they were (engine/lookahead.py): for games that circle. 0: never.
+    burn_in: float | None = None  # fraction of the run; None: the default of the loss
+    # Lookahead: every so many steps both networks move to the average of their weights (by
+    # `lookahead_alpha`) and those at the last such step; damps oscillation. 0: never.
     lookahead_interval: int = 0
     lookahead_alpha: float = 0.5
     gradient_accumulation_steps: int = 1  # micro-batches per update
     max_grad_norm: float | None = None  # largest gradient norm; None: no clipping
     augment: Augment | None = None  # in front of D
-    # The stage before the game, for a generator with `log_likelihood`; 0 steps: none.
-    likelihood_steps: int = 0  # at most: it ends with the weights that are best on held-out samples
+    # Likelihood pretraining, for a generator with `log_likelihood`; 0 steps: none.
+    likelihood_steps: int = 0  # at most; ends with the weights of the best validation NLL
     likelihood_lr: Value = 1e-3
-    likelihood_patience: int | None = None  # epochs in turn without a better one; None: all steps
-    evaluate_during_likelihood: bool = False  # by the domain too, as often as the game is
-    likelihood_weight: Value = 0.0  # in the game, of minus the log-likelihood of a real sample
+    likelihood_patience: int | None = None  # epochs without improvement; None: all steps
+    evaluate_during_likelihood: bool = False  # by the domain too, at every checkpoint
+    likelihood_weight: Value = 0.0  # of the NLL of real samples, in the adversarial stage
 
 
-# What the fields of a stranger's recipe.json may be.
-NUMERIC_TYPES = {"int": int, "float": int | float, "str": str, "bool": bool,
-           "Value": int | float | Schedule}  # fmt: skip
-REQUIRED_ATTRIBUTES = {"Dataset": "fingerprint", "Generator": "sample_latent",
-         "Discriminator": "forward",
-         "Augment": "__call__"}  # fmt: skip
+# The types of the fields of an untrusted recipe.json, by annotation.
+FIELD_TYPES: dict[str, Any] = {
+    **{"int": int, "float": int | float, "str": str, "bool": bool},
+    **{"Value": int | float | Schedule, "Dataset": Dataset, "Generator": Generator},
+    **{"Discriminator": Discriminator, "Augment": Callable},
+}
 
 
 def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
-    """Everything that rebuilds the recipe, as JSON values."""
+    """The recipe as JSON values, from which it can be rebuilt."""
     return {item.name: _to_json(getattr(recipe, item.name)) for item in fields(recipe)}
 
 
 def recipe_from_json(values: Mapping[str, Any], trusted: ModuleType | None = None) -> Recipe:
     """The inverse of `recipe_to_json`; networks come back with fresh weights.
 
-    Raises ValueError for unknown fields or parts.
+    Raises ValueError for unknown fields or components.
     """
-    known = [item.name for item in fields(Recipe)]  # in this order fresh weights are drawn
+    known = [item.name for item in fields(Recipe)]  # the order in which weights are initialized
     if unknown := set(values) - set(known):
-        raise ValueError(f"recipe.json has unknown fields {sorted(unknown)}; another version's?")
+        raise ValueError(
+            f"recipe.json has unknown fields {sorted(unknown)}; was it written by another version?"
+        )
     if missing := [item.name for item in fields(Recipe) if _is_required(item, values)]:
-        raise ValueError(f"recipe.json is damaged: it lacks {', '.join(missing)}")
+        raise ValueError(f"recipe.json is damaged: missing {', '.join(missing)}")
     found = {key: _from_json(values[key], trusted) for key in known if key in values}
     for item in fields(Recipe):
         if item.name in found and not _fits(item, found[item.name]):
-            raise ValueError(f"recipe.json is damaged: its {item.name} is no {item.type}")
+            kind = type(found[item.name]).__name__
+            raise ValueError(
+                f"recipe.json is damaged: {item.name} must be of type {item.type}; got {kind}"
+            )
     return Recipe(**found)
 
 
-def _is_required(item: Field, values: Mapping[str, Any]) -> bool:
+def _is_required(item: Field[Any], values: Mapping[str, Any]) -> bool:
     return item.name not in values and item.default is item.default_factory is MISSING
 
 
-def _fits(item: Field, value: Any) -> bool:
-    """Whether a value may stand in a field: by its type, a part by what is asked of it."""
+def _fits(item: Field[Any], value: Any) -> bool:
+    """Check the type of a field's value; components are checked against their protocol."""
     kind, _, absent = str(item.type).partition(" | ")
     if value is None or kind.startswith("Mapping"):
         return bool(absent) if value is None else _fits_mapping(value)
-    if kind in REQUIRED_ATTRIBUTES:
-        return hasattr(value, REQUIRED_ATTRIBUTES[kind])
-    return isinstance(value, NUMERIC_TYPES[kind]) and (kind == "bool") == isinstance(value, bool)
+    return isinstance(value, FIELD_TYPES[kind]) and (kind == "bool") == isinstance(value, bool)
 
 
 def _fits_mapping(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(v, NUMERIC_TYPES["Value"]) for v in value.values()
+        isinstance(v, FIELD_TYPES["Value"]) for v in value.values()
     )
 
 
@@ -135,10 +140,10 @@ def _from_json(value: Any, trusted: ModuleType | None) -> Any:
 
 
 def _schedule(stated: Any) -> Schedule:
-    """A schedule; ValueError where it is none."""
+    """Build a schedule from JSON. Raises ValueError for anything else."""
     kinds = {"start": int | float, "end": int | float, "fraction": int | float, "shape": str}
     if not isinstance(stated, dict) or not {"start", "end"} <= stated.keys() <= kinds.keys():
-        raise ValueError("recipe.json is damaged: a schedule has a start and an end")
+        raise ValueError("recipe.json is damaged: a schedule must have a start and an end")
     if wrong := [name for name, value in stated.items() if not isinstance(value, kinds[name])]:
-        raise ValueError(f"recipe.json is damaged: the {wrong[0]} of a schedule is no number")
+        raise ValueError(f"recipe.json is damaged: {wrong[0]} of a schedule has the wrong type")
     return Schedule(**stated)

@@ -1,6 +1,6 @@
-"""Recipe files: found by name, read by ast for their knobs, and executed only to train.
+"""Recipe files: found by name, read with ast for their hyperparameters, executed only to train.
 
-Finding and reading import no torch and run nothing.
+Finding and reading import no torch and execute nothing.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import importlib.util
 import re
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +23,8 @@ from multigan.core.serialization import RECIPE_MODULE
 if TYPE_CHECKING:
     from multigan.core.recipe import Recipe
 
-KNOB_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
-KNOB_HELP = re.compile(r"^\s*(\w+): (.+)$", re.MULTILINE)
+HYPERPARAMETER_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
+PARAMETER_HELP = re.compile(r"^\s*(\w+): (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -40,15 +40,15 @@ class Hyperparameter:
 
 @dataclass(frozen=True)
 class RecipeFile:
-    """What a recipe file says about itself without being run."""
+    """The content of a recipe file, read without executing it."""
 
     name: str
     path: Path
     header: str
-    knobs: tuple[Hyperparameter, ...]
+    hyperparameters: tuple[Hyperparameter, ...]
     tiny: Mapping[str, Any]
-    rows: Mapping[str, Mapping[str, Any]]  # of a benchmark: row name -> knobs; empty elsewhere
-    seeds: int  # with which a benchmark runs each row: 0, 1, ...
+    rows: Mapping[str, Mapping[str, Any]]  # of a benchmark: row name -> hyperparameters
+    seeds: int  # runs of each benchmark row, with the seeds 0, 1, ...
 
     @property
     def summary(self) -> str:
@@ -57,7 +57,7 @@ class RecipeFile:
 
 
 def recipes_folder() -> Path:
-    """The packaged recipes: beside the package in a checkout, inside it in a wheel."""
+    """The folder of packaged recipes: next to the package in a checkout, inside it in a wheel."""
     package = Path(__file__).parents[1]
     inside = package / "_recipes"
     return inside if inside.is_dir() else package.parent / "recipes"
@@ -71,7 +71,10 @@ def recipe_names() -> dict[str, Path]:
 
 
 def find_recipe(name: str | Path) -> Path:
-    """The file of a packaged recipe, or the file itself; ValueError names what is close."""
+    """The file of a packaged recipe, or the file itself.
+
+    Raises ValueError for an unknown name, with the closest one.
+    """
     if str(name).endswith(".py"):
         path = Path(name)
         if not path.is_file():
@@ -83,14 +86,14 @@ def find_recipe(name: str | Path) -> Path:
     raise ValueError(f"recipe {str(name)!r} is unknown; {suggest(str(name), names)}")
 
 
-def suggest(word: str, known: Any) -> str:
-    """`did you mean ...?` if something is close, else the list of what is known."""
+def suggest(word: str, known: Collection[str]) -> str:
+    """`did you mean ...?` if a known word is close, else the list of known words."""
     close = difflib.get_close_matches(word, list(known), n=1)
     return f"did you mean {close[0]}?" if close else f"known: {', '.join(known)}"
 
 
 def read_recipe(name: str | Path) -> RecipeFile:
-    """Header, knobs and TINY of a recipe, by ast.
+    """Header, hyperparameters, TINY and ROWS of a recipe, read with ast.
 
     Raises ValueError for a file that does not parse or holds no `def recipe(*, ...)`.
     """
@@ -98,22 +101,25 @@ def read_recipe(name: str | Path) -> RecipeFile:
     try:
         tree = ast.parse(path.read_text())
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise ValueError(f"{path} is no Python file: {error}") from error
+        raise ValueError(f"{path} must be a Python file; got {error}") from error
     function = next(
         (n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == "recipe"), None
     )
     if function is None:
-        raise ValueError(f"{path} has no function `recipe`; wanted `def recipe(*, ...) -> Recipe`")
+        raise ValueError(f"{path} must define `def recipe(*, ...) -> Recipe`; found no `recipe`")
     tiny, rows = _constant(tree, "TINY", path, {}), _constant(tree, "ROWS", path, {})
-    knobs = tuple(_knobs(function, path))
+    hyperparameters = tuple(_hyperparameters(function, path))
     for place, values in (("TINY", tiny), *rows.items()):
-        if unknown := set(values) - {knob.name for knob in knobs}:
-            sets = f"{path}: {place} sets {sorted(unknown)}"
-            raise ValueError(f"{sets}, which are no knobs of its recipe")
+        if unknown := set(values) - {item.name for item in hyperparameters}:
+            raise ValueError(
+                f"{path}: {place} must set hyperparameters of the recipe; got {sorted(unknown)}"
+            )
     header = ast.get_docstring(tree) or path.stem
     seeds = _constant(tree, "SEEDS", path, 3)
-    own = str(name).endswith(".py")  # kept: the name without it may be that of a packaged recipe
-    return RecipeFile(path.name if own else str(name), path, header, knobs, tiny, rows, seeds)
+    own = str(name).endswith(".py")  # the stem alone may be the name of a packaged recipe
+    return RecipeFile(
+        path.name if own else str(name), path, header, hyperparameters, tiny, rows, seeds
+    )
 
 
 def _constant(tree: ast.Module, name: str, path: Path, default: Any) -> Any:
@@ -129,78 +135,87 @@ def _literal(node: ast.expr, path: Path) -> Any:
         return ast.literal_eval(node)
     except ValueError:
         source = ast.unparse(node)
-        raise ValueError(f"{path}: {source!r} must be a literal: it is read, not run") from None
+        raise ValueError(
+            f"{path}: {source!r} must be a literal; it is read, not executed"
+        ) from None
 
 
-def _knobs(function: ast.FunctionDef, path: Path) -> list[Hyperparameter]:
-    helps = dict(KNOB_HELP.findall(ast.get_docstring(function) or ""))
+def _hyperparameters(function: ast.FunctionDef, path: Path) -> list[Hyperparameter]:
+    helps = dict(PARAMETER_HELP.findall(ast.get_docstring(function) or ""))
     arguments = function.args
     if arguments.args or arguments.vararg or arguments.kwarg:
         raise ValueError(f"{path}: the parameters of `recipe` must be keyword-only, after a *")
-    knobs = []
+    hyperparameters = []
     for argument, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True):
         if argument.annotation is None or default is None:
-            raise ValueError(f"{path}: knob {argument.arg} needs a type and a default")
+            raise ValueError(f"{path}: {argument.arg} must have a type and a default")
         annotation = ast.unparse(argument.annotation)
         base = annotation.removesuffix(" | None")
-        if base not in KNOB_TYPES:
-            known = ", ".join(KNOB_TYPES)
+        if base not in HYPERPARAMETER_TYPES:
+            known = ", ".join(HYPERPARAMETER_TYPES)
             raise ValueError(
-                f"{path}: knob {argument.arg} has type {annotation}; wanted one of {known}, "
-                "perhaps with `| None`"
+                f"{path}: the type of {argument.arg} must be one of {known}, or one of them "
+                f"with `| None`; got {annotation}"
             )
-        knobs.append(
+        hyperparameters.append(
             Hyperparameter(
                 argument.arg,
-                KNOB_TYPES[base],
+                HYPERPARAMETER_TYPES[base],
                 _literal(default, path),
                 helps.get(argument.arg, ""),
                 optional=base != annotation,
             )
         )
-    return knobs
+    return hyperparameters
 
 
 def resolve_hyperparameters(
-    file: RecipeFile, wishes: Mapping[str, Any], tiny: bool
+    file: RecipeFile, requested: Mapping[str, Any], tiny: bool
 ) -> dict[str, Any]:
-    """Every knob's value: the default, TINY's over it, the wish over both.
+    """Hyperparameters by name: defaults, overridden by TINY if `tiny`, then by `requested`.
 
-    Raises ValueError for a wish that is no knob or of the wrong type.
+    Raises ValueError for an unknown name or a value of the wrong type.
     """
-    knobs = {knob.name: knob for knob in file.knobs}
-    for name, value in wishes.items():
-        if name not in knobs:
-            raise ValueError(f"{file.name} has no knob {name!r}; {suggest(name, knobs)}")
-        knob = knobs[name]
-        fits = isinstance(value, knob.type) or (knob.type is float and isinstance(value, int))
-        if (isinstance(value, bool) and knob.type is not bool) or not fits:
-            if value is None and knob.optional:
-                continue
-            raise ValueError(f"{name} is {value!r}; wanted a value of type {knob.type.__name__}")
-    defaults = {name: knob.default for name, knob in knobs.items()}
-    return defaults | (dict(file.tiny) if tiny else {}) | dict(wishes)
+    known = {item.name: item for item in file.hyperparameters}
+    for name, value in requested.items():
+        if name not in known:
+            raise ValueError(f"{file.name} has no hyperparameter {name!r}; {suggest(name, known)}")
+        if not _is_valid(known[name], value):
+            expected = known[name].type.__name__
+            raise ValueError(f"{name} must be of type {expected}; got {value!r}")
+    defaults = {item.name: item.default for item in file.hyperparameters}
+    return defaults | (dict(file.tiny) if tiny else {}) | dict(requested)
+
+
+def _is_valid(hyperparameter: Hyperparameter, value: Any) -> bool:
+    """Check the type of a value; an int is a valid float, a bool is not a valid int."""
+    kind = hyperparameter.type
+    if value is None:
+        return hyperparameter.optional
+    if isinstance(value, bool):
+        return kind is bool
+    return isinstance(value, (int, float) if kind is float else kind)
 
 
 def run_recipe_file(path: Path) -> ModuleType:
-    """Run a recipe file, because the user named it, as the module `multigan_recipe`."""
+    """Execute a recipe file that the user named, as the module `multigan_recipe`."""
     spec = importlib.util.spec_from_file_location(RECIPE_MODULE, path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[RECIPE_MODULE] = module  # classes find their module, worker processes too
-    with _blamed_on(path):
+    sys.modules[RECIPE_MODULE] = module  # classes must find it, also in worker processes
+    with _user_errors(path):
         spec.loader.exec_module(module)
     return module
 
 
 def last_recipe_module() -> ModuleType | None:
-    """The recipe file that this process has executed last, if any."""
+    """The recipe file that this process executed last, if any."""
     return sys.modules.get(RECIPE_MODULE)
 
 
 @contextmanager
-def _blamed_on(path: Path) -> Iterator[None]:
-    """Mistakes in a recipe file are its author's: one line with the place."""
+def _user_errors(path: Path) -> Iterator[None]:
+    """Turn exceptions of a recipe file into a ValueError of one line with file and line."""
     try:
         yield
     except (ValueError, OSError):
@@ -213,7 +228,7 @@ def _blamed_on(path: Path) -> Iterator[None]:
         raise ValueError(f"{place}: {type(error).__name__}: {error}") from error
 
 
-def build_recipe(file: RecipeFile, knobs: Mapping[str, Any], seed: int) -> Recipe:
+def build_recipe(file: RecipeFile, hyperparameters: Mapping[str, Any], seed: int) -> Recipe:
     """Execute the file and call its `recipe`; initial weights depend on the seed only."""
     import torch
 
@@ -223,8 +238,10 @@ def build_recipe(file: RecipeFile, knobs: Mapping[str, Any], seed: int) -> Recip
     module = run_recipe_file(file.path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
-        with _blamed_on(file.path):
-            recipe = module.recipe(**knobs)
+        with _user_errors(file.path):
+            recipe = module.recipe(**hyperparameters)
     if not isinstance(recipe, Recipe):
-        raise ValueError(f"{file.path}: `recipe` returned a {type(recipe).__name__}, no Recipe")
+        raise ValueError(
+            f"{file.path}: `recipe` must return a Recipe; got a {type(recipe).__name__}"
+        )
     return recipe

@@ -1,4 +1,4 @@
-"""The Table: what an evaluation measured, as Markdown and as JSON."""
+"""Results of an evaluation, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ MAX_COLUMNS = 8  # metrics side by side, in a terminal, a model card or a page
 
 @dataclass(frozen=True)
 class ResultsTable:
-    """What `evaluate` measured: row name -> metric -> value. The last row is this model.
+    """Results of `evaluate`: row name -> metric -> value. The last row is the generator.
 
-    A value that a row cannot have (the classifier's accuracy of a floor) is left out of the row.
-    `notes` name the extractor, the sample counts, what each floor is and what intervals are of.
+    A value that a row cannot have (the classifier's accuracy of a floor) is absent.
+    `notes` name the extractor, the sample counts, each floor and the meaning of intervals.
     """
 
     rows: Mapping[str, Mapping[str, float]]
@@ -29,38 +29,38 @@ class ResultsTable:
 
     @property
     def model(self) -> Mapping[str, float]:
-        """The last row: this model."""
+        """The last row: the generator."""
         return self.rows[list(self.rows)[-1]]
 
     def markdown(self) -> str:
-        """A Markdown table with the notes below it; many metrics stand below each other."""
-        turned = len(self.metrics) > MAX_COLUMNS
+        """A Markdown table with the notes below it; with many metrics, one metric a row."""
+        is_transposed = len(self.metrics) > MAX_COLUMNS
         rows, metrics = list(self.rows), self.metrics
-        columns, names = (rows, metrics) if turned else (metrics, rows)
+        columns, names = (rows, metrics) if is_transposed else (metrics, rows)
         lines = ["| | " + " | ".join(columns) + " |", "|---" * (1 + len(columns)) + "|"]
         for name in names:
-            places = [(c, name) if turned else (name, c) for c in columns]
-            lines.append(f"| {name} | " + " | ".join(self._cell(*place) for place in places) + " |")
+            cells = [(c, name) if is_transposed else (name, c) for c in columns]
+            lines.append(f"| {name} | " + " | ".join(self._cell(*cell) for cell in cells) + " |")
         return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
 
     def json(self) -> str:
         """One JSON object: rows and notes; a value that is not finite becomes null.
 
-        Intervals are there if any were measured: row name -> metric -> [low, high].
+        Intervals, if any: row name -> metric -> [low, high].
         """
         rows = {name: finite_or_none(row) for name, row in self.rows.items()}
-        measured = {"intervals": self.intervals} if self.intervals else {}
-        return json.dumps({"rows": rows, **measured, "notes": list(self.notes)})
+        intervals = {"intervals": self.intervals} if self.intervals else {}
+        return json.dumps({"rows": rows, **intervals, "notes": list(self.notes)})
 
     def _cell(self, row: str, metric: str) -> str:
-        """A value with its interval, or nothing."""
+        """A value with its interval; empty for an absent one."""
         if metric not in self.rows[row]:
             return ""
         ends = self.intervals.get(row, {}).get(metric)
-        shown = f"{self.rows[row][metric]:.4g}"
-        return shown if ends is None else f"{shown} [{ends[0]:.3g}, {ends[1]:.3g}]"
+        text = f"{self.rows[row][metric]:.4g}"
+        return text if ends is None else f"{text} [{ends[0]:.3g}, {ends[1]:.3g}]"
 
 
 def finite_or_none(row: Mapping[str, float]) -> dict[str, float | None]:
-    """The row as JSON can hold it: a value that is not finite becomes None."""
+    """The row as JSON values: a value that is not finite becomes None."""
     return {name: value if math.isfinite(value) else None for name, value in row.items()}

@@ -1,8 +1,7 @@
-"""Parts: objects that remember their constructor arguments, so that JSON can rebuild them.
+"""Components: objects that remember their constructor arguments, so that JSON can rebuild them.
 
-A part is described as `{"component": "points/MLPGenerator", "arguments": {...}}` and rebuilt
-through the closed table COMPONENTS of an installed domain: no name found in a file is
-ever imported.
+A component is stored as `{"component": "points/MLPGenerator", "arguments": {...}}` and rebuilt
+through the closed table COMPONENTS of an installed domain. No name found in a file is imported.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from typing import Any, TypeVar
 T = TypeVar("T", bound=type)
 
 RECIPE_MODULE = "multigan_recipe"  # the module name under which a recipe file is executed
-RECIPE_DOMAIN = "recipe"  # parts of classes defined in a recipe file: recipe/ClassName
+RECIPE_DOMAIN = "recipe"  # components defined in a recipe file: recipe/ClassName
 
 
 def component(cls: T) -> T:
-    """Class decorator: instances remember the arguments that they were built with."""
+    """Class decorator: instances remember their constructor arguments."""
     build = cls.__init__  # type: ignore[misc]
     signature = inspect.signature(build)
 
     @functools.wraps(build)
     def remember(self: Any, *args: Any, **kwargs: Any) -> None:
         build(self, *args, **kwargs)
-        if type(self) is cls:  # a subclass that is a part remembers its own arguments
+        if type(self) is cls:  # a decorated subclass remembers its own arguments
             bound = signature.bind(self, *args, **kwargs)
             bound.apply_defaults()
             object.__setattr__(
@@ -42,9 +41,9 @@ def component(cls: T) -> T:
 
 
 def to_config(value: Any) -> Any:
-    """The JSON form of a part, or of a tree of parts, numbers, strings, lists and dicts.
+    """The JSON form of a component, or of a tree of components, numbers, strings, lists and dicts.
 
-    Raises ValueError for anything that JSON cannot rebuild, naming its type.
+    Raises ValueError, with the type, for anything else.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
@@ -60,16 +59,16 @@ def to_config(value: Any) -> Any:
             "arguments": to_config(value._component_arguments),
         }
     raise ValueError(
-        f"a {type(value).__name__} cannot be written to a run; wanted a class decorated with "
-        "@component, or JSON values"
+        f"a value of a run must be an instance of a class decorated with @component, or JSON; "
+        f"got a {type(value).__name__}"
     )
 
 
 def from_config(description: Any, trusted: ModuleType | None = None) -> Any:
-    """The inverse of `describe`; sequences come back as tuples.
+    """The inverse of `to_config`; sequences come back as tuples.
 
-    `trusted` is the executed recipe file that may answer for names of the form `recipe/ClassName`.
-    Raises ValueError for an unknown part or arguments that its constructor refuses.
+    `trusted` is the executed recipe file that defines components named `recipe/ClassName`. Raises
+    ValueError for an unknown component or arguments that its constructor refuses.
     """
     if isinstance(description, list):
         return tuple(from_config(item, trusted) for item in description)
@@ -79,22 +78,24 @@ def from_config(description: Any, trusted: ModuleType | None = None) -> Any:
         return {key: from_config(item, trusted) for key, item in description.items()}
     name, arguments = description["component"], description.get("arguments", {})
     if not isinstance(arguments, dict):
-        raise ValueError(f"the arguments of component {name!r} are no JSON object")
+        raise ValueError(f"the arguments of component {name!r} must be a JSON object")
     cls = get_component(name, trusted)
     arguments = {key: from_config(item, trusted) for key, item in arguments.items()}
     try:
         return cls(**arguments)
     except OSError:
         raise
-    except Exception as error:  # arguments of a stranger fail in as many ways as there are
+    except Exception as error:  # untrusted arguments raise arbitrary exceptions
         if type(error) is ValueError and "\n" not in str(error):
             raise
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"component {name}: {said}; was it written by another version?") from error
+        message = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(
+            f"component {name}: {message}; was it written by another version?"
+        ) from error
 
 
 def component_name(cls: type) -> str:
-    """`points/MLPGenerator`; `recipe/ClassName` for a class defined in a recipe file."""
+    """The name of a component: `points/MLPGenerator`; of a recipe file's: `recipe/ClassName`."""
     if cls.__module__ == RECIPE_MODULE:
         return f"{RECIPE_DOMAIN}/{cls.__qualname__}"
     target = f"{cls.__module__}:{cls.__qualname__}"
@@ -102,24 +103,25 @@ def component_name(cls: type) -> str:
         for name, place in domain_table(domain, "COMPONENTS").items():
             if place == target:
                 return f"{domain}/{name}"
-    raise ValueError(f"{target} stands in no domain's COMPONENTS table; add it there")
+    raise ValueError(f"{target} must be in the COMPONENTS table of a domain; add it there")
 
 
 def get_component(name: Any, trusted: ModuleType | None = None) -> Any:
-    """The class called `name`, from an installed domain's COMPONENTS or the trusted recipe file."""
+    """The class of a component, from a domain's COMPONENTS or the trusted recipe file."""
     domain, _, short = str(name).partition("/")
     if domain == RECIPE_DOMAIN:
         if trusted is None:
             raise ValueError(
-                f"component {name} is defined in a recipe file; name it with --trust FILE"
+                f"component {name} is defined in a recipe file; "
+                "pass that file with --trust-recipe FILE"
             )
         found = getattr(trusted, short, None)
         if not isinstance(found, type) or found.__module__ != RECIPE_MODULE:
-            raise ValueError(f"component {name}: the trusted file defines no class {short}")
+            raise ValueError(f"component {name}: the trusted recipe file defines no class {short}")
         return found
     if domain not in domains():
         raise ValueError(
-            f"component {name!r}: no domain {domain!r} here; known: {', '.join(domains())}"
+            f"component {name!r}: unknown domain {domain!r}; known: {', '.join(domains())}"
         )
     table = domain_table(domain, "COMPONENTS")
     if short not in table:
@@ -130,24 +132,24 @@ def get_component(name: Any, trusted: ModuleType | None = None) -> Any:
 
 
 def domains() -> dict[str, str]:
-    """Domain name -> package, for our own sub-packages and the entry points `multigan.domains`."""
+    """Domain name -> package: sub-packages of multigan and entry points `multigan.domains`."""
     found = {path.parent.name for path in Path(__file__).parents[1].glob("*/domain.py")}
     packages = {name: f"multigan.{name}" for name in sorted(found)}
     return packages | _installed_domains()
 
 
-@functools.cache  # reading every installed package's metadata takes a thirtieth of a second
+@functools.cache  # reading the metadata of every installed package takes 30 ms
 def _installed_domains() -> dict[str, str]:
     return {point.name: point.value for point in entry_points(group="multigan.domains")}
 
 
 def domain_table(domain: str, table: str) -> Mapping[str, str]:
-    """A table of a domain: names -> "module:attribute"; imports no torch.
+    """A table of a domain: name -> "module:attribute". Imports no torch.
 
-    COMPONENTS are the classes that can be rebuilt, COMMANDS its own verbs. REQUIREMENTS, which may
-    be left out, are functions that say in one line what is here of what it needs or can use, and
-    raise ValueError with the line that gets it: `multigan doctor` asks them. HUB, likewise, is
-    no such table but words for the model card: `pipeline_tag`, where the Hugging Face Hub has one.
+    COMPONENTS are the classes that can be rebuilt, COMMANDS the commands of the domain.
+    REQUIREMENTS (optional) are functions for `multigan doctor`: each returns one line about an
+    installed dependency, or raises ValueError with the line that installs it. HUB (optional) holds
+    entries of the model card, such as `pipeline_tag`.
     """
     return getattr(importlib.import_module(domains()[domain]), table, {})
 

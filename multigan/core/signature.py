@@ -1,4 +1,4 @@
-"""Read the keyword-only parameters of a function as typed options."""
+"""Typed options from the keyword-only parameters of a function."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from multigan.core.recipe_file import KNOB_HELP
+from multigan.core.recipe_file import PARAMETER_HELP
 
 
 @dataclass(frozen=True)
 class Option:
-    """One typed option; its value is None unless the user gives it. `shown` is the default."""
+    """One typed option; its value is None unless the user gives it."""
 
     name: str
     type: Any
     help: str = ""
-    shown: str = ""
-    short: str = ""  # "-n"
+    default_text: str = ""
+    flags: tuple[str, ...] = ()  # in place of the flag made of the name: "-n", "--num-samples"
 
 
 def options_of(function: Callable[..., Any], skip: tuple[str, ...] = ()) -> list[Option]:
     """The keyword-only parameters of a typed function as options.
 
-    Help comes from the lines `name: text` of its docstring.
+    The help texts are the lines `name: text` of its docstring.
     """
     hints = typing.get_type_hints(function)
-    helps = dict(KNOB_HELP.findall(inspect.getdoc(function) or ""))
+    helps = dict(PARAMETER_HELP.findall(inspect.getdoc(function) or ""))
     return [
-        Option(p.name, _bare(hints[p.name]), helps.get(p.name, ""), _shown(p.default))
+        Option(p.name, _bare(hints[p.name]), helps.get(p.name, ""), _default_text(p.default))
         for p in inspect.signature(function).parameters.values()
         if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name not in skip
     ]
@@ -44,5 +44,5 @@ def _bare(hint: Any) -> Any:
     return hint
 
 
-def _shown(default: Any) -> str:
+def _default_text(default: Any) -> str:
     return "" if default in (None, inspect.Parameter.empty) else str(default)

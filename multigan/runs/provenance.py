@@ -26,7 +26,7 @@ def train_command(config: Mapping[str, Any]) -> str:
     if "steps" in values:
         values["steps"] = recipe["steps"]  # resume may have extended it
     try:
-        defaults = {knob.name: knob.default for knob in read_recipe(config["name"]).knobs}
+        defaults = {h.name: h.default for h in read_recipe(config["name"]).hyperparameters}
     except ValueError:
         defaults = {}
     options = {k: v for k, v in values.items() if k not in defaults or str(defaults[k]) != str(v)}

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: manifests, corruption checks, and the weight file that a path names."""
+"""Checkpoints on disk: manifests, corruption checks, and the weight file of a path."""
 
 from __future__ import annotations
 
@@ -11,9 +11,7 @@ from multigan.storage.pretrained import list_pretrained, suggest_pretrained
 
 MANIFEST = "manifest.json"  # of a checkpoint folder: file name -> SHA-256
 GENERATOR_EMA_FILE = "generator_ema.safetensors"
-LIKELIHOOD_CHECKPOINT = (
-    "likelihood"  # the folder, beside the step checkpoints, of what that stage ended with
-)
+LIKELIHOOD_CHECKPOINT = "likelihood"  # the folder of the generator after likelihood pretraining
 
 
 def sha256(path: Path) -> str:
@@ -26,13 +24,13 @@ def sha256(path: Path) -> str:
 
 
 def find_corruption(checkpoint: Path, only: str | None = None) -> str | None:
-    """What is wrong with a checkpoint folder (or one file of it), in words; None if it is whole."""
+    """A message about the damage of a checkpoint folder, or of one file; None if it is intact."""
     try:
         sums = parse_json((checkpoint / MANIFEST).read_bytes())
         names = list(sums) if only is None else [only]
         plain = [isinstance(sums[name], str) and Path(name).name == name for name in names]
         if not plain or not all(plain):
-            return f"{MANIFEST} is damaged"  # a path would be another file's, or a device's
+            return f"{MANIFEST} is damaged"  # a path would reach another file, or a device
         for name in names:
             if not (checkpoint / name).is_file():
                 return f"{name} is missing"
@@ -46,48 +44,48 @@ def find_corruption(checkpoint: Path, only: str | None = None) -> str | None:
 
 
 def list_checkpoints(run: Path) -> list[Path]:
-    """The step checkpoints of a run, newest first, whole or not."""
+    """The step checkpoints of a run, newest first, intact or not."""
     found = (run / "checkpoints").glob("step-*")
     return sorted((path for path in found if path.name[5:].isdigit()), reverse=True)
 
 
 def latest_intact_checkpoint(run: Path, only: str | None = None) -> Path | None:
-    """The newest undamaged checkpoint; a warning names each damaged one that is passed over."""
+    """The newest intact checkpoint, or None; a warning names each damaged one that is skipped."""
     for checkpoint in list_checkpoints(run):
-        wrong = find_corruption(checkpoint, only)
-        if wrong is None:
+        corruption = find_corruption(checkpoint, only)
+        if corruption is None:
             return checkpoint
-        warnings.warn(f"{checkpoint}: {wrong}; the one before it is used", stacklevel=2)
+        warnings.warn(f"{checkpoint}: {corruption}; the one before it is used", stacklevel=2)
     return None
 
 
-def _ready_made(path: Path) -> Path:
-    """The weight file of the ready-made generator of this name; ValueError if there is none."""
+def _pretrained_file(path: Path) -> Path:
+    """The weight file of the pretrained generator of this name, or ValueError."""
     names = list_pretrained()
     if str(path) in names:
         return names[str(path)]
-    nor = f"; nor is it ready-made: {suggest_pretrained(str(path))}" if names else ""
-    raise ValueError(f"{path} is neither a run directory nor a weight file{nor}")
+    hint = f", or the name of a pretrained generator ({suggest_pretrained(str(path))})"
+    raise ValueError(f"{path} must be a run directory or a weight file{hint if names else ''}")
 
 
 def resolve_weights_file(path: Path) -> Path:
-    """The weight file that `path` means: itself, or a run's best generator, else its newest.
+    """The weight file of a path: the file itself, or the best (else newest) generator of a run.
 
-    Of an exported folder its own; what is neither may be the name of a ready-made generator.
-    Raises ValueError where there is none that is whole.
+    `path` may also be an exported folder or the name of a pretrained generator.
+    Raises ValueError if there is no intact file.
     """
     if path.is_file():
         return path
     if (path / GENERATOR_EMA_FILE).is_file():
         return path / GENERATOR_EMA_FILE
     if not (path / "recipe.json").is_file():
-        return _ready_made(path)
+        return _pretrained_file(path)
     best = path / "checkpoints" / "best"
     if best.is_dir():
-        wrong = find_corruption(best, GENERATOR_EMA_FILE)
-        if wrong is None:
+        corruption = find_corruption(best, GENERATOR_EMA_FILE)
+        if corruption is None:
             return best / GENERATOR_EMA_FILE
-        warnings.warn(f"{best}: {wrong}; the newest checkpoint is used", stacklevel=2)
+        warnings.warn(f"{best}: {corruption}; the newest checkpoint is used", stacklevel=2)
     checkpoint = latest_intact_checkpoint(path, GENERATOR_EMA_FILE)
     if checkpoint is None:
         raise ValueError(f"{path} has no complete checkpoint yet; nothing to sample from")

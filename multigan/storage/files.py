@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 
-MOST_BYTES_OF_ARRAYS = 16_000_000_000  # of one file, unpacked: all of it is kept in memory
-OLD_FORMATS = {1: "0.1"}  # of runs and weight files, with the version that reads them
-MAX_JSON_DEPTH = 100  # levels of a JSON text: what walks it may call itself for each
+MAX_ARRAY_BYTES = 16_000_000_000  # of one file, unpacked: all of it is kept in memory
+OLD_FORMATS = {1: "0.1"}  # of runs and weight files: format -> version that reads it
+MAX_JSON_DEPTH = 100  # levels of nesting; functions on JSON trees are recursive
 TOO_DEEP = f"its JSON is nested more than {MAX_JSON_DEPTH} levels deep"
 
 
 def parse_json(text: str | bytes) -> Any:
-    """What a JSON text says. Raises ValueError, also for more than DEEPEST levels of nesting."""
+    """Parse a JSON text. Raises ValueError, also for more than MAX_JSON_DEPTH levels."""
     try:
         tree = json.loads(text)
     except RecursionError:
@@ -46,8 +46,8 @@ def check_format(path: Path, found: Any, expected: int) -> None:
 def read_arrays(path: Path) -> dict[str, np.ndarray]:
     """Every array of an .npz file by name; that of an .npy file under the stem of its own.
 
-    Raises ValueError for a file that is damaged or missing, holds objects, which would run code, or
-    unpacks to more than MOST_BYTES_OF_ARRAYS.
+    Raises ValueError for a file that is damaged or missing, holds objects (which would execute
+    code), or unpacks to more than MAX_ARRAY_BYTES.
     """
     import numpy as np
 
@@ -60,20 +60,20 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             if isinstance(found, np.ndarray):
                 return {path.stem: found}
             return {name: found[name] for name in found.files}
-    except Exception as error:  # numpy, zipfile and zlib meet damage in as many ways as there are
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise ValueError(f"{path} is no file of arrays that can be read: {said}") from error
+    except Exception as error:  # numpy, zipfile and zlib raise arbitrary exceptions
+        message = " ".join(str(error).split())[:200] or type(error).__name__
+        raise ValueError(f"{path} must be a readable file of arrays; got {message}") from error
 
 
 def check_array_size(size_bytes: int) -> None:
-    """Raise ValueError for arrays of more than MOST_BYTES_OF_ARRAYS, before they are unpacked."""
-    if size_bytes > MOST_BYTES_OF_ARRAYS:
-        most = f"{MOST_BYTES_OF_ARRAYS:,}"
-        raise ValueError(f"it says it holds {size_bytes:,} bytes; wanted {most} or fewer")
+    """Raise ValueError for arrays of more than MAX_ARRAY_BYTES, before they are unpacked."""
+    if size_bytes > MAX_ARRAY_BYTES:
+        limit = f"{MAX_ARRAY_BYTES:,}"
+        raise ValueError(f"its arrays must take {limit} bytes or less; got {size_bytes:,} bytes")
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a whole file or none: temporary name, flush, rename, flush the folder."""
+    """Write a file completely or not at all: temporary name, fsync, rename, fsync of the folder."""
     temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
     try:
         with temporary.open("wb") as file:
@@ -97,14 +97,14 @@ def fsync_dir(folder: Path) -> None:
         os.close(descriptor)
 
 
-def cache_dir(chosen: str | Path | None = None) -> Path:
-    """`chosen`, else the user's cache folder; created if missing."""
-    folder = Path(chosen) if chosen is not None else default_cache_dir()
+def cache_dir(path: str | Path | None = None) -> Path:
+    """`path`, else the user's cache folder; created if missing."""
+    folder = Path(path) if path is not None else default_cache_dir()
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def default_cache_dir() -> Path:
-    """$XDG_CACHE_HOME/multigan, else ~/.cache/multigan; perhaps not there yet."""
+    """$XDG_CACHE_HOME/multigan, else ~/.cache/multigan; may not exist yet."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "multigan"

@@ -1,6 +1,6 @@
-"""How much room a described network takes, found out before it is taken.
+"""Limits on the memory of networks, checked before they are built.
 
-A description of a stranger's may ask for any amount: the network is first built on torch's device
+An untrusted description may ask for any amount. The network is first built on torch's device
 "meta", where tensors have shapes and no memory.
 """
 
@@ -15,76 +15,76 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from multigan.core.serialization import from_config, get_component
 
-MOST_BYTES = 8_000_000_000  # of the tensors of one network that nothing else vouches for
-MAX_TENSORS = 20_000  # of one network: each costs kilobytes beside its numbers
-MAX_RATIO_TO_FILE = 8  # as much room as its weights take: these may be stored in 16 bits, or tied
-SMALL_BYTES = 1_000_000_000  # and this much beside it: tables that are computed and not stored
+MAX_NETWORK_BYTES = 8_000_000_000  # of the tensors of one network without a weight file
+MAX_TENSORS = 20_000  # of one network: each costs kilobytes besides its values
+MAX_RATIO_TO_FILE = 8  # memory of a network by the size of its file, which may be 16-bit or tied
+EXTRA_BYTES = 1_000_000_000  # added to it, for computed tables that are not stored
 
 
 def memory_budget(stored_bytes: int) -> int:
-    """The room that a network may take whose weights take `stored_bytes` in a file."""
-    return MAX_RATIO_TO_FILE * stored_bytes + SMALL_BYTES
+    """The memory limit, in bytes, of a network whose weights take `stored_bytes` in a file."""
+    return MAX_RATIO_TO_FILE * stored_bytes + EXTRA_BYTES
 
 
-def check_model_memory(description: Any, most: int = MOST_BYTES) -> None:
-    """Raise ValueError where a network anywhere in a description takes more than `most` bytes.
+def check_model_memory(description: Any, max_bytes: int = MAX_NETWORK_BYTES) -> None:
+    """Raise ValueError if a network anywhere in a description takes more than `max_bytes`.
 
-    Those of a trusted recipe file are left alone: their code runs anyway.
+    Networks of a trusted recipe file are not checked: their code is executed anyway.
     """
     if isinstance(description, list):
         for item in description:
-            check_model_memory(item, most)
+            check_model_memory(item, max_bytes)
     elif isinstance(description, dict):
         name = description.get("component")
         if name is not None and _is_network(name):
-            build_on_meta(description, most)
+            build_on_meta(description, max_bytes)
         else:
-            check_model_memory(list(description.values()), most)
+            check_model_memory(list(description.values()), max_bytes)
 
 
 def _is_network(name: Any) -> bool:
-    """Whether an installed domain has a network of this name."""
+    """Check that a component of an installed domain is a network."""
     try:
         cls = get_component(name)
     except ValueError:
-        return False  # a trusted file's, or the rebuilding says what is wrong with it
+        return False  # of a trusted file, or an error that `from_config` reports
     return isinstance(cls, type) and issubclass(cls, torch.nn.Module)
 
 
-def build_on_meta(description: Any, most: int = MOST_BYTES) -> Any:
-    """What `rebuild` makes of a description, on the device "meta": shapes without memory.
+def build_on_meta(description: Any, max_bytes: int = MAX_NETWORK_BYTES) -> Any:
+    """`from_config(description)` on the device "meta": shapes without memory.
 
-    None for a constructor that cannot work there, as one of another package may not.
-    Raises ValueError for one that takes more than `most` bytes or MOST_TENSORS, before it does.
+    None for a constructor that does not work there. Raises ValueError for more than `max_bytes`
+    or MAX_TENSORS, before memory is allocated.
     """
-    counted = _Counting(most)
+    count = _TensorCount(max_bytes)
     try:
-        with warnings.catch_warnings(), torch.device("meta"), counted:
-            warnings.simplefilter("ignore")  # the rebuilding says it
+        with warnings.catch_warnings(), torch.device("meta"), count:
+            warnings.simplefilter("ignore")  # `from_config` repeats it later
             found = from_config(description)
-    except Exception:  # constructors fail without memory in as many ways as there are
+    except Exception:  # constructors raise arbitrary exceptions on meta
         found = None
-    if counted.exceeded:
-        size = f"{counted.bytes:,} bytes or more in {counted.tensors:,} tensors or more"
-        wanted = f"{most:,} bytes in {MAX_TENSORS:,} tensors, at most"
-        raise ValueError(f"its description is of a network of {size}; wanted {wanted}")
+    if count.exceeded:
+        size = f"{count.bytes:,} bytes or more in {count.tensors:,} tensors or more"
+        limit = f"{max_bytes:,} bytes in {MAX_TENSORS:,} tensors"
+        raise ValueError(f"a described network must take at most {limit}; got {size}")
     return found
 
 
-class _Counting(TorchDispatchMode):
-    """A block in which the bytes of new tensors are added up; MemoryError for more than `most`."""
+class _TensorCount(TorchDispatchMode):
+    """Context manager that adds up the bytes of new tensors; MemoryError beyond the limits."""
 
-    def __init__(self, most: int) -> None:
+    def __init__(self, max_bytes: int) -> None:
         super().__init__()
-        self.most, self.exceeded = most, False
+        self.max_bytes, self.exceeded = max_bytes, False
         self.bytes = self.tensors = 0
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
-        return False  # nothing is compiled here, and skipping imports the compiler: a second
+        return False  # nothing is compiled here, and skipping imports the compiler (1 s)
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func._schema.is_mutable:  # nothing to fill; and torch would import half of itself
+        if func._schema.is_mutable:  # nothing to fill, and torch would import much of itself
             return args[0]
         found = func(*args, **(kwargs or {}))
         if isinstance(found, Tensor) and func._schema.returns[0].alias_info is None:  # a new one
@@ -93,6 +93,6 @@ class _Counting(TorchDispatchMode):
 
     def _add(self, size_bytes: int) -> None:
         self.bytes, self.tensors = self.bytes + size_bytes, self.tensors + 1
-        self.exceeded = self.bytes > self.most or self.tensors > MAX_TENSORS
+        self.exceeded = self.bytes > self.max_bytes or self.tensors > MAX_TENSORS
         if self.exceeded:
             raise MemoryError

@@ -1,8 +1,8 @@
-"""Ready-made generators: trained ones that the package carries, found by name. Imports no torch.
+"""Pretrained generators that the package carries, found by name. Imports no torch.
 
-Each is `ready/NAME.safetensors`, one weight file, and `ready/NAME.json`, what is known of it: its
-`recipe` as in a run's recipe.json, the `metrics` it was measured to have, the `command` that made
-it, and how it is `stored`.
+Each is `pretrained_weights/NAME.safetensors`, one weight file, and NAME.json, its metadata: the
+`recipe` as in a run's recipe.json, the `metrics` of its evaluation, the `command` that trained it,
+and the precision in which it is `stored`.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 from multigan.core.recipe_file import suggest
 
-MOST_BYTES = 3_000_000  # of a weight file in the package
+MAX_FILE_BYTES = 3_000_000  # of a weight file in the package
 
 
 def pretrained_dir() -> Path:
-    """Where the package carries them."""
+    """The folder of the packaged weight files."""
     return Path(__file__).parent / "pretrained_weights"
 
 
@@ -27,10 +27,11 @@ def list_pretrained() -> dict[str, Path]:
 
 
 def pretrained_metadata(name: str) -> dict[str, Any]:
-    """What is known of a ready-made generator. Raises ValueError for an unknown name."""
+    """The metadata of a pretrained generator. Raises ValueError for an unknown name."""
     if name not in list_pretrained():
-        raise ValueError(f"no ready-made generator {name!r}; {suggest_pretrained(name)}")
-    return json.loads(list_pretrained()[name].with_suffix(".json").read_text())
+        raise ValueError(f"no pretrained generator {name!r}; {suggest_pretrained(name)}")
+    metadata: dict[str, Any] = json.loads(list_pretrained()[name].with_suffix(".json").read_text())
+    return metadata
 
 
 def suggest_pretrained(name: str) -> str:

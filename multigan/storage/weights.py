@@ -1,7 +1,7 @@
 """Weight files: safetensors with a JSON description of the network.
 
-The description stands under one metadata key, `multigan`, as JSON with sorted keys and nothing in
-it that changes from run to run, so equal weights make equal bytes.
+The description is JSON under one metadata key, `multigan`, with sorted keys and without times or
+paths: equal weights make equal bytes.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from multigan.storage.files import check_format, parse_json
 
 FORMAT = 2
 SPECTRAL_NORM_WEIGHT = "parametrizations.weight.original"  # a layer's weight under spectral norm
-Choices = Mapping[str, tuple[str, ...]]  # by the name of a wish, what it may be: a domain's
+Choices = Mapping[str, tuple[str, ...]]  # sampling option -> its possible values
 
 
 def unique_state(network: nn.Module) -> dict[str, Tensor]:
-    """The network's tensors on the CPU by name; a tied one under its first name only."""
+    """The network's tensors on the CPU by name; a tied tensor under its first name only."""
     tensors: dict[str, Tensor] = {}
     seen: set[int] = set()
     for name, tensor in network.state_dict(keep_vars=True).items():
@@ -66,70 +66,73 @@ def _read(
     except FileNotFoundError:
         raise ValueError(f"{path}: no such file") from None
     except (SafetensorError, OSError, ValueError) as error:
-        raise ValueError(f"{path} is no whole safetensors file ({error})") from error
+        raise ValueError(f"{path} must be an intact safetensors file; got {error}") from error
     if not isinstance(description, dict):
-        raise ValueError(f"{path} carries no description of multigan's; was it exported by it?")
+        raise ValueError(f"{path} must carry a description by multigan; was it written by it?")
     check_format(path, description.get("format"), FORMAT)
     domain = description.get("domain")
     if not isinstance(domain, dict) or not isinstance(domain.get("component"), str):
-        raise ValueError(f"{path} is damaged: it names no domain")
+        raise ValueError(f"{path} is damaged: its description names no domain")
     return description, tensors
 
 
 def load_state(network: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Load every tensor of a weight file; ValueError, in one line, where the file does not fit."""
+    """Load every tensor of a weight file. Raises ValueError if names or shapes do not match."""
     own = unique_state(network)
-    misfits = sorted(set(own) ^ set(tensors)) + [
+    mismatches = sorted(set(own) ^ set(tensors)) + [
         name for name in own if name in tensors and own[name].shape != tensors[name].shape
     ]
-    if misfits:
-        more = ", ..." if len(misfits) > 3 else ""
+    if mismatches:
+        more = ", ..." if len(mismatches) > 3 else ""
         raise ValueError(
-            f"{source} does not fit its network at {', '.join(misfits[:3])}{more}; "
+            f"{source} does not fit its network at {', '.join(mismatches[:3])}{more}; "
             "was it written by another version?"
         )
-    network.load_state_dict(dict(tensors), strict=False)  # strict would ask for tied names
+    network.load_state_dict(dict(tensors), strict=False)  # strict needs tied names too
 
 
 def load_matching(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
-    """Load the tensors whose name and shape fit; return the names of the network that did not."""
+    """Load the tensors whose name and shape match; return the other names of the network."""
     own = unique_state(network)
-    fitting = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
-    network.load_state_dict(fitting, strict=False)
-    return [name for name in own if name not in fitting]
+    matching = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+    network.load_state_dict(matching, strict=False)
+    return [name for name in own if name not in matching]
 
 
 def match_embedding_rows(
-    network: nn.Module, tensors: Mapping[str, Tensor], own: Choices, given: Choices
+    network: nn.Module, tensors: Mapping[str, Tensor], own: Choices, stored: Choices
 ) -> tuple[dict[str, Tensor], dict[str, list[str]]]:
-    """`tensors` with each choice's row where `network` has it, and the choices they have none of.
+    """Reorder the rows of embedding tables in `tensors` to the choices of `network`.
 
-    `own` are the choices that `network` knows, `given` those of `tensors`, by the wish that they
-    answer. A table is an embedding that is called like the wish and has a row for each choice. What
-    has no row keeps that of `network`, and is named under its table; a table of which no row is
-    known is left out. Where the choices are the same in the same order, nothing is changed.
+    `own` are the choices of `network`, `stored` those of `tensors`, by sampling option. A table is
+    an embedding with the name of the option and a row for each choice. Rows without a stored
+    counterpart keep the values of `network`; a table without any is removed. Equal choices in
+    equal order change nothing.
+
+    Returns the tensors, and the choices without a stored row by table.
     """
-    state, moved, lacking = unique_state(network), dict(tensors), {}
+    state, moved = unique_state(network), dict(tensors)
+    missing: dict[str, list[str]] = {}
     for table, layer in network.named_modules():
-        wish = table.rpartition(".")[2]
-        names, before = own.get(wish, ()), given.get(wish, ())
+        option = table.rpartition(".")[2]
+        names, before = own.get(option, ()), stored.get(option, ())
         is_table = isinstance(layer, nn.Embedding) and layer.num_embeddings == len(names)
         if not is_table or names == before:
             continue
         for name in (
             {f"{table}.weight", f"{table}.{SPECTRAL_NORM_WEIGHT}"} & state.keys() & moved.keys()
         ):
-            rows = _moved(moved.pop(name), before, state[name], names)
+            rows = _reordered(moved.pop(name), before, state[name], names)
             if rows is not None:
                 moved[name] = rows
-                lacking[table] = [choice for choice in names if choice not in before]
-    return moved, lacking
+                missing[table] = [choice for choice in names if choice not in before]
+    return moved, missing
 
 
-def _moved(
+def _reordered(
     found: Tensor, before: Sequence[str], fresh: Tensor, names: Sequence[str]
 ) -> Tensor | None:
-    """`fresh` with the rows of `found` that it has names for; None if none is known, or fits."""
+    """`fresh` with the rows of `found` of the same names; None without any."""
     known = [name for name in names if name in before]
     if not known or found.shape != (len(before), *fresh.shape[1:]):
         return None

@@ -1,4 +1,4 @@
-"""The form of the page: a control for each wish of the domain, made of its type."""
+"""The form of the page: a control for each sampling option, by its type."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from markupsafe import Markup
-
-from multigan.core.protocols import Sampler
+from multigan.core.protocols import Sampler, SupportsOptionChoices
 from multigan.core.signature import Option, options_of
 from multigan.report.html_builder import element, joined
 from multigan.studio.latent_edits import DIRECTIONS, supports_interpolation
 
-SHOWN = 16  # samples at first
-SEEDS = 2**31  # seeds are below
+INITIAL_SAMPLES = 16
+MAX_SEED = 2**31 - 1
 
 
-def wishes_of(sampler: Sampler) -> list[Option]:
-    """The domain's wishes, without those for which it says that there is nothing to choose."""
-    known = choices_of(sampler)
+def requestable_options(sampler: Sampler) -> list[Option]:
+    """The sampling options of the domain, without those that have no choice."""
+    choices = option_choices(sampler)
     options = options_of(sampler.domain.sample)
-    return [option for option in options if known.get(option.name) != ()]
+    return [option for option in options if choices.get(option.name) != ()]
 
 
-def choices_of(sampler: Sampler) -> Mapping[str, Sequence[str]]:
-    """What the domain says a wish may be, by its name."""
-    choices: Mapping[str, Sequence[str]] = getattr(sampler.domain, "option_choices", dict)()
-    return {name: tuple(values) for name, values in choices.items()}
+def option_choices(sampler: Sampler) -> Mapping[str, Sequence[str]]:
+    """The closed sets of values of sampling options, by name."""
+    if not isinstance(sampler.domain, SupportsOptionChoices):
+        return {}
+    return {name: tuple(values) for name, values in sampler.domain.option_choices().items()}
 
 
 def form(sampler: Sampler) -> Markup:
     """The whole form."""
-    known = choices_of(sampler)
-    fields = [_field(option, known.get(option.name, ())) for option in wishes_of(sampler)]
-    parts = [_group("Samples", *_drawn(), *_moves(sampler))]
+    choices = option_choices(sampler)
+    fields = [
+        _field(option, choices.get(option.name, ())) for option in requestable_options(sampler)
+    ]
+    parts = [_group("Samples", *_counts(), *_edits(sampler))]
     if fields:
-        parts.append(_group("Wishes", *fields))
+        parts.append(_group("Options", *fields))
     return element("form", *parts, id="form", autocomplete="off")
 
 
@@ -44,29 +45,29 @@ def _group(name: str, *fields: Markup) -> Markup:
     return element("fieldset", element("legend", name), *fields)
 
 
-def _drawn() -> list[Markup]:
-    """How many, and from which seed."""
+def _counts() -> list[Safe]:
+    """Number of samples and seed."""
     another = element("button", "another", type="button", id="another")
     return [
-        _labelled("how many", _number("n", SHOWN, "1", min=1)),
-        _labelled("seed", joined(_number("seed", 0, "1", min=0, max=SEEDS - 1), another)),
+        _labelled("samples", _number("n", INITIAL_SAMPLES, "1", min=1)),
+        _labelled("seed", joined(_number("seed", 0, "1", min=0, max=MAX_SEED), another)),
     ]
 
 
-def _moves(sampler: Sampler) -> list[Markup]:
-    """What moves latents, if anything can."""
+def _edits(sampler: Sampler) -> list[Safe]:
+    """Controls of latent edits, if latents can be interpolated."""
     if not supports_interpolation(sampler.generator):
-        return [element("p", "The latents of this generator cannot be moved.", class_="quiet")]
-    towards = _number("other_seed", 1, "1", min=0, max=SEEDS - 1)
+        return [element("p", "The latents of this generator cannot be edited.", class_="quiet")]
+    target = _number("other_seed", 1, "1", min=0, max=MAX_SEED)
     sliders = [
-        _labelled(f"direction {k + 1}", _slider(f"place-{k}", -1)) for k in range(DIRECTIONS)
+        _labelled(f"direction {k + 1}", _slider(f"position-{k}", -1)) for k in range(DIRECTIONS)
     ]
-    back = element("button", "back to the middle", type="button", id="back")
+    reset = element("button", "reset", type="button", id="reset")
     return [
-        _labelled("towards seed", towards),
-        _labelled("how far", _slider("share", 0)),
+        _labelled("other seed", target),
+        _labelled("fraction", _slider("fraction", 0)),
         *sliders,
-        back,
+        reset,
     ]
 
 
@@ -78,25 +79,25 @@ def _number(name: str, value: Any, step: str, **limits: Any) -> Markup:
     return element("input", type="number", name=name, value=value, step=step, **limits)
 
 
-def _labelled(text: str, control: Markup, help: str = "") -> Markup:
-    """A control under its name, with what it means."""
+def _labelled(text: str, control: Safe, help: str = "") -> Safe:
+    """A control with its name and help text."""
     note = [element("small", help)] if help else []
     return element("label", element("span", text), control, *note)
 
 
-def _field(option: Option, choices: Sequence[str]) -> Markup:
-    """The control of a wish: empty, it is not wished for."""
-    name = f"wish-{option.name}"
-    shown = f" ({option.shown})" if option.shown and option.type is not bool else ""
+def _field(option: Option, choices: Sequence[str]) -> Safe:
+    """The control of a sampling option; empty leaves the option out."""
+    name = f"option-{option.name}"
+    default = f" ({option.default_text})" if option.default_text and option.type is not bool else ""
     kind = CONTROLS.get(option.type, {"type": "text"})
     if not choices:
         control = element("input", name=name, **kind)
     else:
-        offered = element(
+        values = element(
             "datalist", *(element("option", value=c) for c in choices), id=f"{name}-choices"
         )
-        control = joined(element("input", name=name, list=f"{name}-choices", **kind), offered)
-    return _labelled(option.name.replace("_", " ") + shown, control, option.help)
+        control = joined(element("input", name=name, list=f"{name}-choices", **kind), values)
+    return _labelled(option.name.replace("_", " ") + default, control, option.help)
 
 
 CONTROLS: dict[Any, dict[str, str]] = {

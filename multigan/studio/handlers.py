@@ -1,4 +1,4 @@
-"""From what the page sends to samples, as the page shows them."""
+"""Requests of the page: from JSON to samples as HTML."""
 
 from __future__ import annotations
 
@@ -17,109 +17,109 @@ from typing import Any
 from multigan.core.media import sample_media
 from multigan.core.protocols import Sampler
 from multigan.report.html_builder import render_media
-from multigan.studio.form import SEEDS, wishes_of
+from multigan.studio.form import MAX_SEED, requestable_options
 from multigan.studio.latent_edits import DIRECTIONS, EditSettings, sample_with_edits
 
-MOST_SAMPLES = 512
+MAX_SAMPLES = 512
 UNSAFE = re.compile(r"[^\w. -]+")  # in the name of a file
-LONGEST_NAME = 80
+MAX_NAME_LENGTH = 80
 
 
 class RequestHandler:
-    """Makes samples of one generator for one page, one request after the other.
+    """Sample from one generator for one page, one request after the other.
 
-    `trusted` is the recipe file that it could only be loaded with, if there is one.
+    `trusted` is the recipe file that the generator was loaded with, if any.
     """
 
     def __init__(self, sampler: Sampler, name: str, trusted: Path | None = None) -> None:
         self.sampler, self.name, self.trusted = sampler, name, trusted
-        self.options = {option.name: option for option in wishes_of(sampler)}
+        self.options = {option.name: option for option in requestable_options(sampler)}
         self.lock = Lock()
 
-    def make(self, asked: Any) -> dict[str, Any]:
-        """The answer to a request: `html`, `command`, `seconds` and `warnings`.
+    def handle(self, request: Any) -> dict[str, Any]:
+        """Answer a request: `html`, `command`, `seconds` and `warnings`.
 
-        Raises ValueError, in one line, for what cannot be made.
+        Raises ValueError, in one line, for an invalid request.
         """
-        if not isinstance(asked, dict):
-            raise ValueError("wanted a JSON object")
-        n = _whole(asked.get("n"), "how many", 1, MOST_SAMPLES)
-        seed = _whole(asked.get("seed"), "seed", 0, SEEDS - 1)
-        moves = _moves(asked)
+        if not isinstance(request, dict):
+            raise ValueError("a request must be a JSON object")
+        n = _integer_in(request.get("n"), "samples", 1, MAX_SAMPLES)
+        seed = _integer_in(request.get("seed"), "seed", 0, MAX_SEED)
+        edits = _edit_settings(request)
         with (
             TemporaryDirectory() as folder,
             self.lock,
-            warnings.catch_warnings(record=True) as said,
+            warnings.catch_warnings(record=True) as caught,
         ):
             warnings.simplefilter("always")
-            wishes = self._wishes(asked.get("wishes"), Path(folder))
+            options = self._options(request.get("options"), Path(folder))
             started = perf_counter()
             try:
-                samples = sample_with_edits(self.sampler, n, seed, moves, **wishes)
+                samples = sample_with_edits(self.sampler, n, seed, edits, **options)
                 html = render_media(sample_media(self.sampler.domain, samples))
-            except (ValueError, RuntimeError) as error:  # RuntimeError: what a network raises
+            except (ValueError, RuntimeError) as error:  # RuntimeError: raised by networks
                 raise ValueError(_line(error, folder)) from error
             return {
                 "html": html,
-                "command": "" if moves.any else self._command(n, seed, wishes),
+                "command": "" if edits.any else self._command(n, seed, options),
                 "seconds": round(perf_counter() - started, 3),
-                "warnings": [_line(w.message, folder) for w in said],
+                "warnings": [_line(w.message, folder) for w in caught],
             }
 
-    def _wishes(self, asked: Any, folder: Path) -> dict[str, Any]:
-        """The wishes that were made, of the types that the domain wants; files go to `folder`."""
-        if not isinstance(asked, dict):
-            raise ValueError("wishes are no JSON object")
-        if unknown := sorted(set(asked) - set(self.options)):
-            raise ValueError(f"no wish is called {unknown[0]!r}")
-        given = {name: value for name, value in asked.items() if value not in (None, "", False)}
+    def _options(self, requested: Any, folder: Path) -> dict[str, Any]:
+        """Sampling options, converted to their types; files are written to `folder`."""
+        if not isinstance(requested, dict):
+            raise ValueError("options must be a JSON object")
+        if unknown := sorted(set(requested) - set(self.options)):
+            raise ValueError(f"unknown option {unknown[0]!r}")
+        values = {k: value for k, value in requested.items() if value not in (None, "", False)}
         return {
             name: READERS.get(self.options[name].type, _text)(name, value, folder)
-            for name, value in given.items()
+            for name, value in values.items()
         }
 
-    def _command(self, n: int, seed: int, wishes: Mapping[str, Any]) -> str:
-        """The command that writes these very samples."""
+    def _command(self, n: int, seed: int, options: Mapping[str, Any]) -> str:
+        """The command that writes the same samples."""
         words = ["multigan", "sample", self.name, "-n", str(n), "--seed", str(seed)]
-        words += [] if self.trusted is None else ["--trust", str(self.trusted)]
-        for name, value in wishes.items():
+        words += [] if self.trusted is None else ["--trust-recipe", str(self.trusted)]
+        for name, value in options.items():
             flag = "--" + name.replace("_", "-")
-            shown = value.name if isinstance(value, Path) else str(value)
-            words += [flag] if value is True else [flag, shown]
+            text = value.name if isinstance(value, Path) else str(value)
+            words += [flag] if value is True else [flag, text]
         return shlex.join(words)
 
 
 def _line(error: Any, folder: str) -> str:
-    """What went wrong, in one line, without the folder that nobody asked about."""
+    """A message in one line, without the temporary folder."""
     return " ".join(str(error).replace(f"{folder}/", "").split())
 
 
-def _moves(asked: Mapping[str, Any]) -> EditSettings:
-    places = asked.get("places", [])
-    if not isinstance(places, list) or len(places) > DIRECTIONS:
-        raise ValueError(f"places are no list of {DIRECTIONS} numbers at most")
+def _edit_settings(request: Mapping[str, Any]) -> EditSettings:
+    positions = request.get("positions", [])
+    if not isinstance(positions, list) or len(positions) > DIRECTIONS:
+        raise ValueError(f"positions must be a list of at most {DIRECTIONS} numbers")
     return EditSettings(
-        _whole(asked.get("other_seed", 0), "the other seed", 0, SEEDS - 1),
-        _within(asked.get("share", 0), "how far", 0, 1),
-        tuple(_within(place, "a direction", -1, 1) for place in places),
+        _integer_in(request.get("other_seed", 0), "other_seed", 0, MAX_SEED),
+        _number_in(request.get("fraction", 0), "fraction", 0, 1),
+        tuple(_number_in(position, "a position", -1, 1) for position in positions),
     )
 
 
-def _whole(value: Any, name: str, low: int, high: int) -> int:
+def _integer_in(value: Any, name: str, low: int, high: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}; wanted a whole number from {low} to {high}")
+        raise ValueError(f"{name} must be an integer from {low} to {high}; got {value!r}")
     return value
 
 
-def _within(value: Any, name: str, low: float, high: float) -> float:
+def _number_in(value: Any, name: str, low: float, high: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
-        raise ValueError(f"{name} is {value!r}; wanted a number from {low} to {high}")
+        raise ValueError(f"{name} must be a number from {low} to {high}; got {value!r}")
     return float(value)
 
 
 def _text(name: str, value: Any, folder: Path) -> str:
     if not isinstance(value, str):
-        raise ValueError(f"{name} is {value!r}; wanted text")
+        raise ValueError(f"{name} must be text; got {value!r}")
     return value
 
 
@@ -127,39 +127,39 @@ def _integer(name: str, value: Any, folder: Path) -> int:
     try:
         return int(_text(name, value, folder))
     except ValueError:
-        raise ValueError(f"{name} is {value!r}; wanted a whole number") from None
+        raise ValueError(f"{name} must be an integer; got {value!r}") from None
 
 
 def _number(name: str, value: Any, folder: Path) -> float:
     try:
         number = float(_text(name, value, folder))
     except ValueError:
-        raise ValueError(f"{name} is {value!r}; wanted a number") from None
+        raise ValueError(f"{name} must be a number; got {value!r}") from None
     if not math.isfinite(number):
-        raise ValueError(f"{name} is {value!r}; wanted a finite number")
+        raise ValueError(f"{name} must be finite; got {value!r}")
     return number
 
 
-def _choice(name: str, value: Any, folder: Path) -> bool:
+def _flag(name: str, value: Any, folder: Path) -> bool:
     if value is not True:
-        raise ValueError(f"{name} is {value!r}; wanted yes or no")
+        raise ValueError(f"{name} must be true or false; got {value!r}")
     return True
 
 
 def _file(name: str, value: Any, folder: Path) -> Path:
-    """A file that was sent, written under a harmless name."""
+    """Write an uploaded file under a safe name."""
     if not isinstance(value, dict):
-        raise ValueError(f"{name} is no file")
+        raise ValueError(f"{name} must be a file; got a {type(value).__name__}")
     text = _text(name, value.get("content"), folder)
     try:
         content = base64.b64decode(text, validate=True)
     except ValueError:
-        raise ValueError(f"{name}: its content is no base64") from None
-    sent = UNSAFE.sub("_", _text(name, value.get("name"), folder)).strip(". ")
-    file = folder / name / (sent[-LONGEST_NAME:] or "file")
+        raise ValueError(f"{name}: the content must be base64") from None
+    safe = UNSAFE.sub("_", _text(name, value.get("name"), folder)).strip(". ")
+    file = folder / name / (safe[-MAX_NAME_LENGTH:] or "file")
     file.parent.mkdir()
     file.write_bytes(content)
     return file
 
 
-READERS = {int: _integer, float: _number, bool: _choice, Path: _file}
+READERS = {int: _integer, float: _number, bool: _flag, Path: _file}

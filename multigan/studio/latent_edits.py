@@ -1,4 +1,4 @@
-"""Latents that a person moves: from one seed towards another's, and along directions."""
+"""Interactive latent edits: interpolation to the latents of another seed, and along directions."""
 
 from __future__ import annotations
 
@@ -8,62 +8,69 @@ from typing import Any, NamedTuple
 import torch
 from torch import nn
 
-from multigan.core.protocols import SAMPLING_BATCH_SIZE, Condition, Latent, Sample, Sampler
+from multigan.core.protocols import (
+    SAMPLING_BATCH_SIZE,
+    Condition,
+    Latent,
+    Sample,
+    Sampler,
+    SupportsInterpolation,
+)
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
 
-DIRECTIONS = 4  # that a person can move along
-REACH = 0.5  # of the way to the end of a direction: at all of it every sample would be the same
+DIRECTIONS = 4
+MAX_FRACTION = 0.5  # of the path to the end of a direction, where all samples would be equal
 
 
 class EditSettings(NamedTuple):
-    """Where a person has moved the latents: nowhere, by default."""
+    """Latent edits; the defaults change nothing."""
 
     other_seed: int = 0
-    share: float = 0.0  # of the way to the other seed's latents, in [0, 1]
-    places: tuple[float, ...] = ()  # on each direction, in [-1, 1]
+    fraction: float = 0.0  # of the path to the latents of the other seed, in [0, 1]
+    positions: tuple[float, ...] = ()  # on each direction, in [-1, 1]
 
     @property
     def any(self) -> bool:
-        """Whether anything has moved."""
-        return self.share != 0 or any(self.places)
+        """True if any edit changes latents."""
+        return self.fraction != 0 or any(self.positions)
 
 
 class LatentEdit(nn.Module):
-    """A generator whose latents are moved; all else that it can do it does as before.
+    """A generator with edited latents; all other attributes are those of the generator.
 
-    Latents are those that `Sampler.sample` would draw, however few of a chunk are wanted.
-    Raises ValueError for a move where latents cannot be interpolated.
+    Before the edits latents are those of `Sampler.sample`, for any number of samples.
+    Raises ValueError for edits of latents that cannot be interpolated.
     """
 
-    def __init__(self, generator: Any, moves: EditSettings, chunk: int = 0) -> None:
+    def __init__(self, generator: Any, edits: EditSettings, chunk: int = 0) -> None:
         super().__init__()
-        if moves.any and not supports_interpolation(generator):
-            raise ValueError("the latents of this generator cannot be moved, only drawn anew")
-        self.generator, self.moves = generator, moves
-        self.other_rng = keyed_rng(moves.other_seed, "sample", chunk)  # goes on from draw to draw
+        if edits.any and not supports_interpolation(generator):
+            raise ValueError(f"the latents of {type(generator).__name__} cannot be interpolated")
+        self.generator, self.edits = generator, edits
+        self.other_rng = keyed_rng(edits.other_seed, "sample", chunk)  # one stream for all calls
 
     def __getattr__(self, name: str) -> Any:
-        """What this class has not, the generator has."""
+        """Attributes of the generator."""
         try:
             return super().__getattr__(name)
         except AttributeError:
             return getattr(super().__getattr__("generator"), name)
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Latent:
-        """`n` latents, moved."""
-        latent, moves = self._first(n, rng), self.moves
-        if moves.share:
+        """`n` edited latents."""
+        latent, edits = self._first(n, rng), self.edits
+        if edits.fraction:
             other = self._first(n, self.other_rng)
-            latent = self.generator.interpolate(latent, other, moves.share)
-        for number, place in enumerate(moves.places):
-            if place:
-                rng = keyed_rng("direction", number, place > 0)
+            latent = self.generator.interpolate(latent, other, edits.fraction)
+        for number, position in enumerate(edits.positions):
+            if position:
+                rng = keyed_rng("direction", number, position > 0)
                 end = tree_map(
                     lambda leaf: leaf.expand(n, *leaf.shape[1:]),
                     self.generator.sample_latent(1, rng),
                 )
-                latent = self.generator.interpolate(latent, end, REACH * abs(place))
+                latent = self.generator.interpolate(latent, end, MAX_FRACTION * abs(position))
         return latent
 
     def forward(self, latent: Latent, condition: Condition = None) -> torch.Tensor:
@@ -71,24 +78,24 @@ class LatentEdit(nn.Module):
         return self.generator(latent, condition)
 
     def _first(self, n: int, rng: torch.Generator) -> Latent:
-        """The first `n` latents of a chunk."""
+        """The first `n` latents of a full batch."""
         latent = self.generator.sample_latent(SAMPLING_BATCH_SIZE, rng)
         return tree_map(lambda leaf: leaf[:n], latent)
 
 
 def supports_interpolation(generator: Any) -> bool:
-    """Whether there is anything between two latents."""
-    return hasattr(generator, "interpolate")
+    """True if the latents of a generator can be interpolated."""
+    return isinstance(generator, SupportsInterpolation)
 
 
 def sample_with_edits(
-    sampler: Sampler, n: int, seed: int, moves: EditSettings, **wishes: Any
+    sampler: Sampler, n: int, seed: int, edits: EditSettings, **options: Any
 ) -> list[Sample]:
-    """`n` samples; where nothing has moved, those of `sampler.sample(n, seed)` but for rounding."""
+    """`n` samples; without edits those of `sampler.sample(n, seed)`, up to rounding."""
     samples: list[Sample] = []
     for chunk in range(math.ceil(n / SAMPLING_BATCH_SIZE)):
         count = min(SAMPLING_BATCH_SIZE, n - len(samples))
-        generator: Any = LatentEdit(sampler.generator, moves, chunk)
+        generator: Any = LatentEdit(sampler.generator, edits, chunk)
         rng = keyed_rng(seed, "sample", chunk)
-        samples += sampler.domain.sample(generator, count, rng, **wishes)
+        samples += sampler.domain.sample(generator, count, rng, **options)
     return samples

@@ -39,7 +39,7 @@ from multigan.runs.train_options import (
     split_options,
 )
 from multigan.storage.loading import with_source
-from multigan.storage.memory_limits import MOST_BYTES, check_model_memory, memory_budget
+from multigan.storage.memory_limits import MAX_NETWORK_BYTES, check_model_memory, memory_budget
 from multigan.training.device import device_of_process, pick_device
 from multigan.training.loop import FINISHED, Loop, Run
 from multigan.training.warm_start import warm_start
@@ -178,7 +178,7 @@ def _resume(
 
     def build() -> AdversarialTrainer:
         check_model_memory(
-            description["recipe"], max(MOST_BYTES, memory_budget(stored_bytes(run.path)))
+            description["recipe"], max(MAX_NETWORK_BYTES, memory_budget(stored_bytes(run.path)))
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_rng(seed, "weights").initial_seed())

@@ -1,12 +1,12 @@
-"""A domain of its own: sine waves. This folder and one recipe are all that a new domain is."""
+"""A domain outside the package: sine waves. A new domain is such a folder and one recipe."""
 
 COMPONENTS = {
-    "Waves": "waves.data:Waves",
+    "Waves": "waves.dataset:Waves",
     "WavesDomain": "waves.domain:WavesDomain",
-    "WaveGenerator": "waves.networks:WaveGenerator",
-    "WaveDiscriminator": "waves.networks:WaveDiscriminator",
+    "WaveGenerator": "waves.models:WaveGenerator",
+    "WaveDiscriminator": "waves.models:WaveDiscriminator",
 }
-COMMANDS = {"loudness": "waves.verbs:loudness"}
+COMMANDS = {"loudness": "waves.commands:loudness"}
 
 
 def load(path):

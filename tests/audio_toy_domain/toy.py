@@ -3,8 +3,8 @@
 multigan train ./toy.py
 """
 
-from waves.data import Waves
-from waves.networks import WaveDiscriminator, WaveGenerator
+from waves.dataset import Waves
+from waves.models import WaveDiscriminator, WaveGenerator
 
 from multigan.core.recipe import Recipe
 

@@ -37,7 +37,7 @@ class Job(NamedTuple):
     recipe: str  # without its folder
     row: str
     seed: int
-    knobs: dict[str, Any]
+    hyperparameters: dict[str, Any]
 
     @property
     def result(self) -> Path:
@@ -46,18 +46,18 @@ class Job(NamedTuple):
 
     def options(self) -> list[str]:
         """The options of `multigan train` that make this run."""
-        knobs = [f"--{name.replace('_', '-')}={value}" for name, value in self.knobs.items()]
-        return [FOLDER + self.recipe, *knobs, f"--seed={self.seed}"]
+        hyperparameters = [f"--{name.replace('_', '-')}={value}" for name, value in self.hyperparameters.items()]
+        return [FOLDER + self.recipe, *hyperparameters, f"--seed={self.seed}"]
 
 
 def jobs(recipes: list[str]) -> Iterator[Job]:
     """All runs of the recipes, seed by seed, so that every row has a first number early."""
     for name in recipes:
         file = read_recipe(FOLDER + name)
-        draws = any(knob.name == DRAW for knob in file.knobs)
+        draws = any(hyperparameter.name == DRAW for hyperparameter in file.hyperparameters)
         for seed in range(file.seeds):
-            for row, knobs in file.rows.items():
-                yield Job(name, row, seed, dict(knobs) | ({DRAW: seed} if draws else {}))
+            for row, hyperparameters in file.rows.items():
+                yield Job(name, row, seed, dict(hyperparameters) | ({DRAW: seed} if draws else {}))
 
 
 def run(job: Job) -> None:

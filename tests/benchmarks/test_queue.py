@@ -20,7 +20,7 @@ def results(tmp_path, monkeypatch):
 
 
 def test_every_row_has_a_run_with_the_first_seed_before_any_has_a_second(results):
-    made = [(job.row, job.seed, job.knobs) for job in queue.jobs(["toy"])]
+    made = [(job.row, job.seed, job.hyperparameters) for job in queue.jobs(["toy"])]
     assert made == [("a", 0, {}), ("b", 0, {"x": 2}), ("a", 1, {}), ("b", 1, {"x": 2})]
     assert [*queue.jobs(["toy"])][1].options() == ["benchmarks/toy", "--x=2", "--seed=0"]
 
@@ -28,7 +28,7 @@ def test_every_row_has_a_run_with_the_first_seed_before_any_has_a_second(results
 def test_a_recipe_whose_data_are_a_draw_gets_another_with_each_seed(results):
     file = results / "toy.py"
     file.write_text("ROWS = {'a': {}}\nSEEDS = 2\ndef recipe(*, draw: int = 0): ...")
-    assert [job.knobs for job in queue.jobs(["toy"])] == [{"draw": 0}, {"draw": 1}]
+    assert [job.hyperparameters for job in queue.jobs(["toy"])] == [{"draw": 0}, {"draw": 1}]
 
 
 def test_the_interval_of_the_gains_is_that_of_students_t():

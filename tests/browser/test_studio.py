@@ -1,4 +1,4 @@
-"""The studio in a real browser: what is moved is drawn anew, and a song that comes later plays."""
+"""The studio in a real browser: edits change samples, and songs that come later play."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from tests.studio.server_process import running
 pytestmark = pytest.mark.browser
 CHROMIUM = environment.browser()
 WAIT = 120_000  # milliseconds: machines are busy
-FOUND = re.compile(r"^[\d.]+ s")  # said once samples are shown
+FOUND = re.compile(r"^[\d.]+ s")  # the status once samples are there
 REFUSED = "400 (Bad Request)"  # a browser says so of every refusal
 
 
@@ -43,59 +43,59 @@ def opened(browser, request):
         tab.on("pageerror", lambda error: complaints.append(str(error)))
         tab.goto(f"http://127.0.0.1:{port}/")
         driver = pytest.importorskip("playwright.sync_api")
-        driver.expect(tab.locator("#said")).to_have_text(FOUND, timeout=WAIT)
+        driver.expect(tab.locator("#status")).to_have_text(FOUND, timeout=WAIT)
         yield tab
         tab.close()
     assert [said for said in complaints if REFUSED not in said] == []
 
 
 def shot(tab, name):
-    """A picture for the eye, where a folder for it is named."""
+    """A screenshot, if MULTIGAN_SHOTS names a folder for it."""
     if folder := os.environ.get("MULTIGAN_SHOTS"):
         tab.screenshot(path=f"{folder}/studio-{name}.png", full_page=True)
 
 
 def html_after(tab, act):
     """What is shown once it is something else than before."""
-    before = tab.locator("#shown").inner_html()
+    before = tab.locator("#samples").inner_html()
     act()
-    changed = "before => document.getElementById('shown').innerHTML !== before"
+    changed = "before => document.getElementById('samples').innerHTML !== before"
     tab.wait_for_function(changed, arg=before)
-    return tab.locator("#shown").inner_html()
+    return tab.locator("#samples").inner_html()
 
 
 @pytest.mark.parametrize("opened", ["image"], indirect=True)
 def test_moving_a_slider_shows_other_samples_and_the_middle_the_first_ones(opened):
-    first = opened.locator("#shown").inner_html()
-    assert opened.locator("#shown img").count() == 16
+    first = opened.locator("#samples").inner_html()
+    assert opened.locator("#samples img").count() == 16
     assert opened.locator("#command").inner_text() == "multigan sample image -n 16 --seed 0"
     slider = opened.get_by_label("direction 1")
     moved = html_after(opened, lambda: slider.press("ArrowRight"))
     assert moved != first and opened.locator("#command").inner_text() == ""
     shot(opened, "image")
-    assert html_after(opened, lambda: opened.get_by_text("back to the middle").click()) == first
-    label = opened.locator("[name=wish-label]")
+    assert html_after(opened, lambda: opened.get_by_text("reset").click()) == first
+    label = opened.locator("[name=option-label]")
     assert html_after(opened, lambda: label.fill("3")) != first
     assert "--label 3" in opened.locator("#command").inner_text()
     label.fill("no such class")
-    opened.locator("#said.ill").wait_for()
-    assert "no such class" in opened.locator("#said").inner_text()
+    opened.locator("#status.error").wait_for()
+    assert "no such class" in opened.locator("#status").inner_text()
 
 
 @pytest.mark.parametrize("opened", ["music"], indirect=True)
 def test_songs_play_also_those_that_came_later(opened):
     html_after(opened, lambda: opened.locator("[name=n]").fill("2"))
-    opened.wait_for_function("() => document.querySelectorAll('#shown button.play').length === 2")
-    opened.locator("#shown button.play").first.click()
+    opened.wait_for_function("() => document.querySelectorAll('#samples button.play').length === 2")
+    opened.locator("#samples button.play").first.click()
     opened.wait_for_function("() => Number(document.querySelector('.place input').value) > 0.2")
     shot(opened, "music")
     html_after(opened, lambda: opened.get_by_text("another").click())
-    assert opened.locator("#shown button.play").first.inner_text() == "Play"
+    assert opened.locator("#samples button.play").first.inner_text() == "Play"
 
 
 @pytest.mark.parametrize("opened", ["text"], indirect=True)
 def test_a_prompt_begins_every_line(opened):
-    html_after(opened, lambda: opened.locator("[name=wish-prompt]").fill("the"))
-    lines = opened.locator("#shown .line").all_inner_texts()
+    html_after(opened, lambda: opened.locator("[name=option-prompt]").fill("the"))
+    lines = opened.locator("#samples .line").all_inner_texts()
     assert len(lines) == 16 and all(line.startswith("the") for line in lines)
     shot(opened, "text")

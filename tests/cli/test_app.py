@@ -1,4 +1,4 @@
-"""Every way in which a command can go wrong is one line and an exit status."""
+"""Every error of a command is one line and an exit status."""
 
 import errno
 import json
@@ -64,14 +64,14 @@ def copied(points_run, tmp_path):
         ("train points --tiny --save-every 0", "save_every must be 1 or more; got 0"),
         ("train points --tiny --device quantum", "device 'quantum' is unknown; known: auto"),
         ("train points --tiny --precision fp7", "precision 'fp7' is unknown; known: fp32, bf16"),
-        ("train points --tiny --init-from nowhere", "nowhere is neither a run directory nor a we"),
+        ("train points --tiny --init-from nowhere", "nowhere must be a run directory or a weight"),
         ("train pionts --tiny", "recipe 'pionts' is unknown; did you mean points?"),
         ("train ./missing.py", "recipe file missing.py does not exist"),
         ("show pionts", "did you mean points?"),
         ("tarin points", "tarin"),
         ("resume nowhere", "nowhere is no run directory"),
-        ("sample nowhere", "nowhere is neither a run directory nor a weight file"),
-        ("interpolate nowhere", "nowhere is neither a run directory nor a weight file"),
+        ("sample nowhere", "nowhere must be a run directory or a weight file"),
+        ("interpolate nowhere", "nowhere must be a run directory or a weight file"),
         ("evaluate nowhere", "nowhere is no run directory"),
     ],
 )
@@ -83,38 +83,36 @@ def test_a_mistake_on_the_command_line_is_one_line(line, answer, refused):
     ("line", "answer"),
     [
         ("sample run --label 3", "--label"),
-        ("sample run -n -1", "n is -1; wanted a number of samples"),
+        ("sample run -n -1", "n must be a number of samples, 0 or more; got -1"),
         ("sample run --seed one", "Invalid value for '--seed'"),
         ("evaluate run --split all", "unknown split 'all'; known: train, valid, test"),
         ("evaluate run --data elsewhere", "has no source that --data could replace"),
-        ("interpolate run --frames 1", "1 frames; wanted 1 or more, of 2 or more"),
+        ("interpolate run --num-steps 1", "num_steps 2 or more; got 10 and 1"),
         ("train points --tiny --out run", "run is not empty; choose another --out, or --overwrite"),
-        ("copy points run/recipe.py", "exists already; choose another name"),
+        ("copy points run/recipe.py", "exists already: choose another name"),
     ],
 )
 def test_a_mistake_about_a_run_is_one_line(line, answer, copied, refused):
     assert answer in refused(line)
 
 
-def test_a_foreign_or_truncated_weight_file_is_one_line(copied, refused):
+def test_an_unknown_or_truncated_weight_file_is_one_line(copied, refused):
     weights = copied / "checkpoints" / "best" / "generator_ema.safetensors"
     Path("cut.safetensors").write_bytes(weights.read_bytes()[:-10])
     save_file(unique_state(tiny_recipe("points").generator), "foreign.safetensors")
-    assert "is no whole safetensors file" in refused("sample cut.safetensors")
-    assert "carries no description of multigan's" in refused("sample foreign.safetensors")
+    assert "must be an intact safetensors file" in refused("sample cut.safetensors")
+    assert "must carry a description by multigan" in refused("sample foreign.safetensors")
     shutil.copy(copied / "checkpoints/step-000000006/discriminator.safetensors", "d.safetensors")
-    assert "describes no generator" in refused("sample d.safetensors")
+    assert "must describe a generator" in refused("sample d.safetensors")
 
 
-@pytest.mark.parametrize(
-    "component", ["os/system", "points/__init__", "../x", "points/MLPGenerator"]
-)
-def test_an_unknown_part_of_a_mailed_file_is_one_line(part, refused):
-    described = {"format": 2, "domain": {"component": part}, "generator": {"component": part}}
+@pytest.mark.parametrize("name", ["os/system", "points/__init__", "../x", "points/MLPGenerator"])
+def test_an_unknown_component_of_a_mailed_file_is_one_line(name, refused):
+    described = {"format": 2, "domain": {"component": name}, "generator": {"component": name}}
     tensors = unique_state(tiny_recipe("points").generator)
     save_file(tensors, "mailed.safetensors", metadata={"multigan": json.dumps(described)})
     answer = refused("sample mailed.safetensors")
-    assert f"part {part!r}" in answer or "describes no domain" in answer
+    assert f"component {name!r}" in answer or "must describe a domain" in answer
 
 
 def test_a_run_without_a_whole_checkpoint_is_one_line(copied, refused):
@@ -123,16 +121,14 @@ def test_a_run_without_a_whole_checkpoint_is_one_line(copied, refused):
     assert "has no complete checkpoint yet; nothing to sample from" in refused("sample run")
 
 
-@pytest.mark.parametrize(
-    "component", ["os/system", "points/__init__", "../x", "points/Transformer"]
-)
-def test_an_unknown_part_of_a_run_is_one_line_and_runs_nothing(part, copied, refused):
+@pytest.mark.parametrize("name", ["os/system", "points/__init__", "../x", "points/Transformer"])
+def test_an_unknown_component_of_a_run_is_one_line_and_runs_nothing(name, copied, refused):
     recipe = json.loads((copied / "recipe.json").read_text())["recipe"]
-    hostile = {"component": part, "arguments": {"command": "touch executed"}}
+    hostile = {"component": name, "arguments": {"command": "touch executed"}}
     edit_json(copied / "recipe.json", recipe=recipe | {"generator": hostile})
-    assert f"part {part!r}" in refused("resume run")
+    assert f"component {name!r}" in refused("resume run")
     edit_json(copied / "recipe.json", recipe=recipe | {"data": hostile})
-    assert f"part {part!r}" in refused("evaluate run")
+    assert f"component {name!r}" in refused("evaluate run")
     assert not Path("executed").exists()
 
 
@@ -144,14 +140,14 @@ def test_an_unknown_part_of_a_run_is_one_line_and_runs_nothing(part, copied, ref
         ({"width": 0}, "width 0"),
     ],
 )
-def test_arguments_that_a_part_refuses_are_one_line(arguments, answer, copied, refused):
+def test_arguments_that_a_component_refuses_are_one_line(arguments, answer, copied, refused):
     recipe = json.loads((copied / "recipe.json").read_text())["recipe"]
     generator = {"component": "points/MLPGenerator", "arguments": arguments}
     edit_json(copied / "recipe.json", recipe=recipe | {"generator": generator})
     assert answer in refused("resume run")
 
 
-def test_the_recipe_file_in_a_run_is_for_eyes_only(copied, say):
+def test_the_recipe_file_in_a_run_is_never_executed(copied, say):
     (copied / "recipe.py").write_text("open('executed', 'w')\n")
     for line in ("sample run -n 2", "evaluate run", f"resume run --steps {STEPS + 1}"):
         assert say(line)[0] == 0
@@ -190,7 +186,7 @@ def test_a_training_that_diverges_is_one_line_and_keeps_its_last_checkpoint(say)
     assert say("sample run -n 1")[0] == 0
 
 
-def test_our_own_mistake_is_one_line_with_the_way_to_see_more(say, monkeypatch):
+def test_an_internal_error_is_one_line_with_the_way_to_a_traceback(say, monkeypatch):
     def break_down(*_):
         raise RuntimeError("two\nlines")
 
@@ -198,7 +194,8 @@ def test_our_own_mistake_is_one_line_with_the_way_to_see_more(say, monkeypatch):
     status, _, err = say(f"train points {OFTEN} --out run")
     assert status == 1
     assert err.splitlines()[-1] == (
-        "error: RuntimeError: two lines (our bug; MULTIGAN_TRACEBACK=1 shows where)"
+        "error: RuntimeError: two lines "
+        "(internal error; set MULTIGAN_TRACEBACK=1 for the traceback)"
     )
 
 
@@ -226,6 +223,6 @@ assert time.process_time() < 2, time.process_time()
 """
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
-    assert "Usage" in done.stdout and "--octaves" in done.stdout
+    assert "Usage" in done.stdout and "--batch-size" in done.stdout
     assert all(name in done.stdout for name in recipe_names())
     assert done.stdout.splitlines()[-1].startswith("multigan ")

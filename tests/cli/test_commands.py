@@ -21,7 +21,7 @@ MINE = '''"""My own generator."""
 
 from torch import nn
 
-from multigan.core.serialization import part
+from multigan.core.serialization import component
 from multigan.points.dataset import GaussianMixture
 from multigan.points.models import MLPDiscriminator
 from multigan.points.models import MLPGenerator
@@ -84,8 +84,12 @@ def test_training_says_where_everything_is(say):
 
 def test_flags_beside_tiny_win(say):
     say("train points --tiny --steps 2 --width 5 --out run")
-    knobs = json.loads(Path("run/recipe.json").read_text())["knobs"]
-    assert (knobs["steps"], knobs["width"], knobs["batch_size"]) == (2, 5, 32)
+    hyperparameters = json.loads(Path("run/recipe.json").read_text())["knobs"]
+    assert (hyperparameters["steps"], hyperparameters["width"], hyperparameters["batch_size"]) == (
+        2,
+        5,
+        32,
+    )
 
 
 def test_sampling_twice_writes_the_same_bytes(copied, say):
@@ -109,7 +113,9 @@ def test_one_weight_file_alone_is_enough_to_sample(copied, say, tmp_path, monkey
 
 def test_the_help_of_sample_shows_the_options_of_its_domain(copied, say):
     text = say("sample run --help")
-    assert "--seed" in text and "-n" in text and "--trust" in text
+    assert (
+        "--seed" in text and "-n" in text and "--num-samples" in text and "--trust-recipe" in text
+    )
 
 
 def test_list_and_show_say_what_there_is(say):
@@ -143,10 +149,10 @@ def test_evaluating_prints_a_table_and_keeps_it(copied, say):
     )
 
 
-def test_interpolating_writes_walks(copied, say):
-    text = say("interpolate run --walks 2 --frames 3 --out walks")
-    assert "walks/walks.png" in text
-    assert len(Path("walks/points.csv").read_text().splitlines()) == 1 + 2 * 3
+def test_interpolating_writes_paths(copied, say):
+    text = say("interpolate run --num-paths 2 --num-steps 3 --out out")
+    assert "out/paths.png" in text
+    assert len(Path("out/points.csv").read_text().splitlines()) == 1 + 2 * 3
 
 
 def start_of(run):
@@ -160,7 +166,7 @@ def test_a_file_without_a_generator_is_not_walked_in_and_said_to_be_so(copied, c
     file = copied / "checkpoints" / f"step-{STEPS:09d}" / "discriminator.safetensors"
     for verb in ("sample", "interpolate"):
         assert app.main([verb, str(file)]) == 2
-        assert "describes no generator" in capsys.readouterr().err
+        assert "must describe a generator" in capsys.readouterr().err
 
 
 def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
@@ -182,8 +188,10 @@ def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
 
 def test_what_does_not_fit_another_width_is_named(copied, say):
     text = say("train points --tiny --steps 2 --width 9 --init-from run --out wider")
-    fresh = "what it lacks, or does not fit, is fresh: generator.hidden.0.weight"
-    assert f"--init-from run: {fresh}" in text
+    assert (
+        "--init-from run: what it lacks, or does not fit, is fresh: generator.hidden.0.weight"
+        in text
+    )
     assert "discriminator.last.weight" in text
     assert "generator.last.bias" not in text and "discriminator.last.bias" not in text
 
@@ -196,13 +204,15 @@ def test_a_class_of_a_recipe_file_runs_only_where_that_file_is_trusted(say):
     Path("executed").unlink()
     for line in ("sample run", "resume run --steps 3"):
         text = say(line, status=2)
-        assert text.splitlines()[-1].startswith("error: part recipe/MyGenerator is defined in a")
+        assert text.splitlines()[-1].startswith(
+            "error: component recipe/MyGenerator is defined in a"
+        )
         assert not Path("executed").exists()
-    say("resume run --steps 3 --trust mine.py")
-    assert "4 samples" in say("sample run -n 4 --trust mine.py")
-    assert "this model" in say("evaluate run --trust mine.py")
+    say("resume run --steps 3 --trust-recipe mine.py")
+    assert "4 samples" in say("sample run -n 4 --trust-recipe mine.py")
+    assert "this model" in say("evaluate run --trust-recipe mine.py")
     Path("other.py").write_text("x = 1")
-    assert "defines no class MyGenerator" in say("sample run --trust other.py", status=2)
+    assert "defines no class MyGenerator" in say("sample run --trust-recipe other.py", status=2)
 
 
 def test_event_files_are_written_for_tensorboard(say):
@@ -221,7 +231,7 @@ def test_a_run_is_trained_and_sampled_from_python(tmp_path, cache):
     assert len(points) == 3 and points == multigan.load(out).sample(5, seed=0)[:3]
     assert multigan.resume(out, steps=4, extend_schedules=True, show=False).step == 4
     assert [line["step"] for line in lines_of(out / "metrics.jsonl")] == [2, 4]
-    with pytest.raises(ValueError, match=r"has no knob 'setps'; did you mean steps\?"):
+    with pytest.raises(ValueError, match=r"has no hyperparameter 'setps'; did you mean steps\?"):
         multigan.train("points", setps=2)
     with pytest.raises(AttributeError, match="no attribute 'trane'"):
         multigan.trane  # noqa: B018

@@ -1,4 +1,4 @@
-"""Shell habits: completion, colours that can be turned off, a last line that a machine can read."""
+"""Completion, colors that can be turned off, and a last line of JSON."""
 
 import json
 import os
@@ -85,10 +85,10 @@ def in_terminal(line, **environment):
     return written
 
 
-def test_no_color_turns_colours_off():
-    colours = (b"\x1b[3", b"\x1b[1;3", b"\x1b[9", b"\x1b[1;9")
+def test_no_color_turns_colors_off():
+    colors = (b"\x1b[3", b"\x1b[1;3", b"\x1b[9", b"\x1b[1;9")
     plain, coloured = in_terminal("--help", NO_COLOR="1"), in_terminal("--help")
-    assert [any(c in said for c in colours) for said in (plain, coloured)] == [False, True]
+    assert [any(c in said for c in colors) for said in (plain, coloured)] == [False, True]
 
 
 @pytest.fixture
@@ -104,41 +104,45 @@ def last(capsys, monkeypatch, tmp_path):
     return command
 
 
-def test_lists_and_recipes_are_told_as_json(last):
+def test_lists_and_recipes_are_printed_as_json(last):
     names = [row["recipe"] for row in last("list --json")[0]]
     assert {"image", "text", "music", "points"} <= set(names)
-    told = last("show points --json")[0]
-    knobs = {knob["name"]: knob for knob in told["knobs"]}
-    assert knobs["steps"]["type"] == "int" and told["recipe"] == "points" and told["tiny"]
+    shown = last("show points --json")[0]
+    hyperparameters = {item["name"]: item for item in shown["hyperparameters"]}
+    assert (
+        hyperparameters["steps"]["type"] == "int" and shown["recipe"] == "points" and shown["tiny"]
+    )
     assert last("list --runs --json")[0] == []
 
 
-def test_a_run_is_told_as_json_from_its_training_to_its_report(last):
+def test_a_run_is_printed_as_json_from_its_training_to_its_report(last):
     often = f"--tiny --steps {STEPS} --log-every 1 --save-every 3 --sample-every 1000"
-    told, err = last(f"train points {often} --out run --quiet --json")
-    assert told == {"run": "run", "ended": "finished", "step": STEPS} and "step" not in err
+    shown, err = last(f"train points {often} --out run --quiet --json")
+    assert shown == {"run": "run", "ended": "finished", "step": STEPS} and "step" not in err
     assert last("list --runs --folder . --json")[0][0]["state"] == "finished"
-    told = last("sample run -n 3 --json")[0]
-    assert (told["samples"], told["files"]) == (3, ["samples/points.csv"])
+    shown = last("sample run -n 3 --json")[0]
+    assert (shown["samples"], shown["files"]) == (3, ["samples/points.csv"])
     assert last("report run --json")[0] == {"run": "run", "report": "run/report.html"}
     assert "this model" in last("evaluate run --json")[0]["rows"]
-    told, err = last(f"resume run --steps {STEPS + 2} --verbose --json")
-    assert told["step"] == STEPS + 2
+    shown, err = last(f"resume run --steps {STEPS + 2} --verbose --json")
+    assert shown["step"] == STEPS + 2
     assert [f"step {STEPS + k}/{STEPS + 2}" in err for k in (1, 2)] == [True, True]
-    told = last("compare run run --json")[0]
-    assert told["page"] == "comparison.html" and list(told["rows"]) == ["run"]
+    shown = last("compare run run --json")[0]
+    assert shown["page"] == "comparison.html" and list(shown["rows"]) == ["run"]
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "message"),
     [
-        ("train points --quiet --verbose", "--quiet and --verbose are both given"),
-        ("compare run", "compare got 1 run; wanted two or more"),
+        ("train points --quiet --verbose", "use one of --quiet and --verbose; got both"),
+        ("compare run", "compare needs two runs or more; got 1"),
         ("report nowhere", "nowhere is no run directory"),
     ],
 )
-def test_what_cannot_be_wished_for_is_said_in_one_line(line, said, capsys, monkeypatch, tmp_path):
+def test_an_invalid_combination_is_an_error_in_one_line(
+    line, message, capsys, monkeypatch, tmp_path
+):
     monkeypatch.chdir(tmp_path)
     assert app.main(line.split()) == 2
     err = capsys.readouterr().err
-    assert said in err and err.count("\n") == 1
+    assert message in err and err.count("\n") == 1

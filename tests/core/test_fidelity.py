@@ -189,10 +189,10 @@ def test_sets_that_cannot_be_compared_are_refused_in_one_line(measure):
     bad = good.clone()
     bad[2, 1] = math.nan
     refusals = {
-        "wanted at least": (good[:1], good),
-        "wanted one width": (good, good[:, :2]),
-        "fake features hold values that are not finite": (good, bad),
-        "wanted \\(N, F\\)": (good[0], good),
+        "must have at least": (good[:1], good),
+        "must have the same width": (good, good[:, :2]),
+        "fake features must be finite": (good, bad),
+        "must have shape \\(N, F\\)": (good[0], good),
     }
     for message, (real, fake) in refusals.items():
         with pytest.raises(ValueError, match=message) as error:
@@ -203,7 +203,7 @@ def test_sets_that_cannot_be_compared_are_refused_in_one_line(measure):
 def test_kernel_distance_refuses_subsets_that_it_cannot_draw():
     rows = gaussian(10, 3, 14)
     for subsets, size in ((0, 5), (1, 1), (1, 11)):
-        with pytest.raises(ValueError, match="wanted at least"):
+        with pytest.raises(ValueError, match=r"must be 1 or more|must have at least"):
             kernel_distance(rows, rows, keyed_rng(0), subsets, size)
 
 

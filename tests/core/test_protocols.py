@@ -1,4 +1,4 @@
-"""What every domain promises, asked of the networks and data of its own tiny recipe."""
+"""The contract of a domain, checked with the networks and data of its tiny recipe."""
 
 import importlib
 import json
@@ -7,7 +7,16 @@ from dataclasses import FrozenInstanceError, fields, replace
 import pytest
 import torch
 
-from multigan.core.protocols import Discriminator, Generator, Sampler
+from multigan.core.protocols import (
+    Dataset,
+    Discriminator,
+    Domain,
+    Generator,
+    Sampler,
+    SupportsEmbeddingPenalty,
+    SupportsExampleCondition,
+    SupportsInterpolation,
+)
 from multigan.core.recipe import recipe_from_json, recipe_to_json
 from multigan.core.recipe_file import recipe_names
 from multigan.core.rng import keyed_rng
@@ -92,6 +101,7 @@ def test_fakes_and_reals_agree_in_shape_and_type(name):
     recipe = tiny_recipe(name)
     assert isinstance(recipe.generator, Generator)
     assert isinstance(recipe.discriminator, Discriminator)
+    assert isinstance(recipe.data, Dataset) and isinstance(recipe.data.domain, Domain)
     batch = real_batch(recipe, n=5)
     for generator in (recipe.generator.train(), recipe.generator.eval()):
         fake = fakes(replace(recipe, generator=generator), batch)
@@ -135,7 +145,7 @@ def test_the_gradient_of_a_penalty_reaches_every_weight_of_the_discriminator(nam
 def test_a_penalty_at_an_embedding_is_the_dense_one_or_the_plain_one_of_a_reading(name):
     recipe = tiny_recipe(name)
     network = recipe.discriminator.double().train()
-    if not hasattr(network, "embed"):
+    if not isinstance(network, SupportsEmbeddingPenalty):
         pytest.skip("its discriminator sees samples as they are")
     batch = real_batch(recipe, n=5)
     x = batch.x.double().requires_grad_()
@@ -260,7 +270,7 @@ def test_a_domain_is_a_frozen_value(name):
 @every_domain
 def test_a_walk_starts_and_ends_at_its_latents(name):
     generator = tiny_recipe(name).generator
-    if not hasattr(generator, "interpolate"):
+    if not isinstance(generator, SupportsInterpolation):
         pytest.skip("its latents cannot be walked between")
     a, b = (generator.sample_latent(4, keyed_rng(end)) for end in "ab")
     tree_map(torch.testing.assert_close, generator.interpolate(a, b, 0.0), a)
@@ -270,7 +280,7 @@ def test_a_walk_starts_and_ends_at_its_latents(name):
 @every_domain
 def test_an_example_of_a_condition_is_one_that_its_generator_takes(name):
     generator = tiny_recipe(name).generator.eval()
-    if not hasattr(generator, "example_condition"):
+    if not isinstance(generator, SupportsExampleCondition):
         pytest.skip("its generator takes no condition")
     condition = generator.example_condition(3)
     tree_map(lambda leaf: pytest.fail("other axis") if len(leaf) != 3 else leaf, condition)

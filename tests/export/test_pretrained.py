@@ -48,7 +48,7 @@ def say(folder, monkeypatch, capsys, tmp_path):
 
 def test_every_packaged_generator_is_small_described_and_samples():
     for name, file in list_pretrained().items():
-        assert file.stat().st_size <= MOST_BYTES
+        assert file.stat().st_size <= MAX_FILE_BYTES
         assert {"recipe", "metrics", "command", "stored"} <= set(pretrained_metadata(name))
         assert len(load(name).sample(2)) == 2
 
@@ -58,7 +58,7 @@ def test_a_name_is_sampled_like_the_run_it_was_made_of(say, points_run):
     say(f"sample {points_run} -n 5 --out run")
     assert snapshot(Path("ready")) == snapshot(Path("run"))
     assert multigan.points.load("dots").sample(2) == multigan.points.load(points_run).sample(2)
-    assert "walks/walks.png" in say("interpolate dots --walks 1 --frames 2 --out walks")
+    assert "out/paths.png" in say("interpolate dots --num-paths 1 --num-steps 2 --out out")
 
 
 def test_a_path_hides_a_name_only_if_it_holds_a_generator(say, folder):
@@ -66,13 +66,13 @@ def test_a_path_hides_a_name_only_if_it_holds_a_generator(say, folder):
     assert resolve_weights_file(Path("dots")) == folder / "dots.safetensors"
     Path("dots").rmdir()
     Path("dots").write_text("a file")
-    assert "dots is no whole safetensors file" in say("sample dots", status=2)
+    assert "dots must be an intact safetensors file" in say("sample dots", status=2)
 
 
 def test_a_name_that_is_close_is_suggested(say):
-    assert "nor is it ready-made: did you mean dots?" in say("sample dot", status=2)
-    assert "nor is it ready-made: known: dots" in say("sample else/where", status=2)
-    with pytest.raises(ValueError, match=r"no ready-made generator 'dot'; did you mean dots\?"):
+    assert "the name of a pretrained generator (did you mean dots?)" in say("sample dot", status=2)
+    assert "the name of a pretrained generator (known: dots)" in say("sample else/where", status=2)
+    with pytest.raises(ValueError, match=r"no pretrained generator 'dot'; did you mean dots\?"):
         pretrained_metadata("dot")
 
 
@@ -80,7 +80,7 @@ def test_pretrained_generators_are_listed_with_their_command(say, folder, monkey
     words = say("list --ready").split()
     assert words[:3] == ["dots", "0.00", "MB"] and "multigan train points" in " ".join(words)
     monkeypatch.setattr(pretrained, "pretrained_dir", lambda: tmp_path / "none")
-    assert "carries no ready-made generators" in say("list --ready")
+    assert "carries no pretrained generators" in say("list --pretrained")
 
 
 def test_its_metadata_are_its_recipe_and_the_metrics_of_the_stored_file(folder, cache, say):

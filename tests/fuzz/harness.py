@@ -1,4 +1,4 @@
-"""Feeding spoilt files to a reader, and judging what comes out of it."""
+"""Feed damaged files to a reader and check its result."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tests.fuzz.reader import Reader
 READERS = (
     targets_images.READERS | targets_music.READERS | targets_text.READERS | targets_runs.READERS
 )
-LONGEST_SECONDS = 10  # of processor time, for one input
-MORE_BYTES = 3 * 2**30  # of address space: what a reader may take on top of what there is
+MAX_SECONDS = 10  # of processor time, for one input
+EXTRA_BYTES = 3 * 2**30  # of address space: what a reader may take on top of what there is
 FAILED = Path(tempfile.gettempdir()) / "multigan-fuzz"
 
 
 class TooSlow(BaseException):
-    """One input took longer than LONGEST_SECONDS."""
+    """One input took longer than MAX_SECONDS."""
 
 
 @dataclass
@@ -49,13 +49,13 @@ class Fed:
 
 @contextmanager
 def time_limit() -> Iterator[None]:
-    """A block that may take LONGEST_SECONDS of this process's time. Raises TooSlow."""
+    """A block that may take MAX_SECONDS of this process's time. Raises TooSlow."""
 
     def stop(*_: object) -> None:
         raise TooSlow
 
     before = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, LONGEST_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
     try:
         yield
     finally:
@@ -65,9 +65,9 @@ def time_limit() -> Iterator[None]:
 
 @contextmanager
 def memory_limit() -> Iterator[None]:
-    """A block in which no more than MORE_BYTES can be taken: what asks for more is refused."""
+    """A block in which no more than EXTRA_BYTES can be taken: what asks for more is refused."""
     before = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (_memory("VmSize") + MORE_BYTES, before[1]))
+    resource.setrlimit(resource.RLIMIT_AS, (_memory("VmSize") + EXTRA_BYTES, before[1]))
     try:
         yield
     finally:

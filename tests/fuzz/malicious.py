@@ -40,7 +40,7 @@ def effect_of(name: str, good_run: Path, root: Path) -> Effect:
     with working_in(box.inside), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for command in commands:
-            escaped += [line for line in _errors(command) if "our bug" in line]
+            escaped += [line for line in _errors(command) if "internal error" in line]
         executed = any(box.root.rglob(EXECUTED))
     after = _beyond(box)
     changed = {path for path in before.keys() | after.keys() if before.get(path) != after.get(path)}

@@ -1,9 +1,9 @@
-"""No spoilt file brings more than one line of ours out of a reader; `make fuzz` tries thousands."""
+"""A damaged file is read or refused in one line; `make fuzz` tries thousands."""
 
 import pytest
 
 from tests.fuzz.__main__ import shares
-from tests.fuzz.harness import LONGEST_SECONDS, READERS, Fed, feed, problem
+from tests.fuzz.harness import MAX_SECONDS, READERS, Fed, feed, problem
 from tests.fuzz.reader import Reader
 
 INPUTS = 500  # over all readers; `make fuzz` feeds other ones
@@ -11,12 +11,12 @@ SEED = 1
 
 
 @pytest.mark.parametrize(("name", "count"), shares(INPUTS, list(READERS)).items())
-def test_a_spoilt_file_is_read_or_refused_in_one_line(name, count, tmp_path, monkeypatch):
+def test_a_damaged_file_is_read_or_refused_in_one_line(name, count, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     fed = feed(name, count, tmp_path, SEED)
     assert fed.failures == {}, "each failing input is in the file that is named beside it"
     assert fed.inputs == count
-    assert fed.slowest_seconds < LONGEST_SECONDS
+    assert fed.slowest_seconds < MAX_SECONDS
 
 
 def said(read, file):
@@ -48,7 +48,7 @@ def test_what_is_none_of_our_lines_is_a_failure(tmp_path):
 
 
 def test_an_endless_reader_is_stopped(tmp_path, monkeypatch):
-    monkeypatch.setattr("tests.fuzz.harness.LONGEST_SECONDS", 0.2)
+    monkeypatch.setattr("tests.fuzz.harness.MAX_SECONDS", 0.2)
 
     def forever(path):
         while True:

@@ -1,4 +1,4 @@
-"""Nothing in a stranger's file runs, and nothing is written beside what it was read for."""
+"""Nothing in an untrusted file is executed, and nothing is written outside the output folder."""
 
 import contextlib
 import pickle
@@ -17,7 +17,7 @@ FEW = [  # one of each kind; `make crafted` tries all
     "train_state.pt: the old format",
     "weights: domain os.system",
     "recipe.json: data recipe/Evil",
-    "recipe.json: cache {outside}/escaped",
+    "recipe.json: cache_dir {outside}/escaped",
     "manifest.json: {outside}/escaped",
     "zip: ../../outside/escaped",
     "link: .lock to victim.txt",
@@ -54,6 +54,6 @@ def test_the_payload_works_where_a_pickle_is_opened(tmp_path):
 def test_a_link_that_is_followed_is_found_out(points_run, tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(RunDirectory, "reject_links", lambda self: None)
-    monkeypatch.setattr(launch, "locked", lambda folder: contextlib.nullcontext())
+    monkeypatch.setattr(launch, "run_lock", lambda folder: contextlib.nullcontext())
     effect = effect_of("link: checkpoints to victim.txt", points_run, tmp_path / "box")
     assert effect.written_outside

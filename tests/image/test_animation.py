@@ -64,9 +64,9 @@ def test_a_generator_without_classes_cannot_morph():
 def test_a_class_morph_keeps_the_latent_and_walks_between_the_labels(tmp_path):
     sampler = Sampler(ImageDomain(1, 8, 8, ("cat", "dog", "owl")), moved_weights(dcgan()))
     files = interpolate(
-        sampler, tmp_path, walks=2, frames=3, seed=5, label="cat", to={"label": "owl"}
+        sampler, tmp_path, num_paths=2, num_steps=3, seed=5, label="cat", to={"label": "owl"}
     )
-    assert [file.name for file in files[-3:]] == ["grid.png", "walks.png", "walks-moving.png"]
+    assert [file.name for file in files[-3:]] == ["grid.png", "paths.png", "paths-animation.png"]
     for label, columns in (("cat", (0, 3)), ("owl", (2, 5))):
         rng = keyed_rng(5, "interpolate")
         wanted = sampler.domain.sample(sampler.generator, 2, rng, label=label)
@@ -124,10 +124,10 @@ def test_an_animation_plays_every_page_there_and_back(tmp_path):
 
 def test_a_walk_moves_all_its_pictures_at_once(tmp_path):
     sampler = Sampler(ImageDomain(1, 8, 8, ("cat", "dog", "owl")), moved_weights(dcgan()))
-    interpolate(sampler, tmp_path, walks=4, frames=3)
-    with Image.open(tmp_path / "walks-moving.png") as moving:
+    interpolate(sampler, tmp_path, num_paths=4, num_steps=3)
+    with Image.open(tmp_path / "paths-animation.png") as moving:
         pages = [np.asarray(page) for page in ImageSequence.Iterator(moving)]
-    strip = np.asarray(Image.open(tmp_path / "walks.png"))
+    strip = np.asarray(Image.open(tmp_path / "paths.png"))
     side = 64 + 2
     assert len(pages) == 4 and pages[0].shape == (2 * side + 2,) * 2
     for frame in range(3):

@@ -1,4 +1,4 @@
-"""What a description asks for is known before it is given: nothing enormous is ever allocated."""
+"""The memory of a described network is checked before it is allocated."""
 
 import contextlib
 import json
@@ -12,7 +12,12 @@ from multigan.core.recipe_file import recipe_names
 from multigan.core.serialization import from_config, to_config
 from multigan.runs.evaluate import evaluate
 from multigan.storage.loading import load
-from multigan.storage.memory_limits import MAX_TENSORS, MOST_BYTES, build_on_meta, memory_budget
+from multigan.storage.memory_limits import (
+    MAX_NETWORK_BYTES,
+    MAX_TENSORS,
+    build_on_meta,
+    memory_budget,
+)
 from multigan.storage.weights import save_weights
 from multigan.training.launch import resume
 from tests.fuzz.harness import Fed, memory_limit, peak_memory, time_limit
@@ -23,7 +28,7 @@ SMALL = {"width": 8, "depth": 2}
 
 
 @pytest.mark.parametrize("name", recipe_names())
-def test_a_sketch_is_the_network_without_its_memory(name):
+def test_a_network_on_meta_has_its_shapes_and_no_memory(name):
     recipe = tiny_recipe(name)
     for network in (recipe.generator, recipe.discriminator):
         found = build_on_meta(json.loads(json.dumps(to_config(network))))
@@ -33,18 +38,18 @@ def test_a_sketch_is_the_network_without_its_memory(name):
         assert all(tensor.is_meta for tensor in tensors.values())
 
 
-def test_room_is_counted_exactly():
+def test_memory_is_counted_exactly():
     generator = {"component": "points/MLPGenerator", "arguments": SMALL}
     network = from_config(generator)
     room = sum(x.numel() * 4 for x in [*network.parameters(), *network.buffers()])
-    assert build_on_meta(generator, most=room) is not None
-    with pytest.raises(ValueError, match=f"a network of {room:,} bytes or more in .* tensors"):
-        build_on_meta(generator, most=room - 1)
+    assert build_on_meta(generator, max_bytes=room) is not None
+    with pytest.raises(ValueError, match=f"got {room:,} bytes or more in .* tensors"):
+        build_on_meta(generator, max_bytes=room - 1)
 
 
 @pytest.fixture
 def bounded():
-    """A test that takes no more memory than a small machine has to spare."""
+    """A test with bounded time and memory."""
     fed = Fed()
     with time_limit(), memory_limit(), peak_memory(fed):
         yield
@@ -55,7 +60,7 @@ ENORMOUS = [
     ("points/MLPGenerator", {"width": 10**5, "depth": 2}),
     ("points/MLPGenerator", {"width": 10**7, "depth": 2}),
     ("points/MLPGenerator", {"width": 1, "depth": 10**6}),
-    ("points/MLPDiscriminator", {"octaves": 10**9}),
+    ("points/MLPDiscriminator", {"width": 10**9}),
     ("image/R3Generator", {"resolution": 8, "channels": 3, "widths": [40_000, 8]}),
     ("image/DCGANGenerator", {"resolution": 8, "channels": 3, "widths": [3 * 10**8]}),
     ("text/TextGenerator", {"vocabulary_size": 10**8, "length": 8, "width": 256}),
@@ -64,10 +69,10 @@ ENORMOUS = [
 
 
 @pytest.mark.usefixtures("bounded")
-@pytest.mark.parametrize(("component", "arguments"), ENORMOUS)
-def test_an_enormous_network_is_refused_before_it_is_built(part, arguments):
-    with pytest.raises(ValueError, match=r"its description is of a network of [\d,]+ bytes"):
-        build_on_meta({"component": part, "arguments": arguments})
+@pytest.mark.parametrize(("name", "arguments"), ENORMOUS)
+def test_an_enormous_network_is_refused_before_it_is_built(name, arguments):
+    with pytest.raises(ValueError, match=r"a described network must take at most [\d,]+ bytes"):
+        build_on_meta({"component": name, "arguments": arguments})
 
 
 HIDDEN = {"component": "points/MLPGenerator", "arguments": {"width": 50_000}}  # 10 GB and more
@@ -81,8 +86,10 @@ def test_a_weight_file_holds_no_network_that_is_much_larger(place, tmp_path, mon
     save_weights(path, recipe.generator, parts)
     assert isinstance(load(path), Sampler)
     save_weights(path, recipe.generator, parts | {place: HIDDEN})
-    monkeypatch.setattr("multigan.storage.loading.rebuild", lambda *_: pytest.fail("it was built"))
-    with pytest.raises(ValueError, match="its description is of a network of") as caught:
+    monkeypatch.setattr(
+        "multigan.storage.loading.from_config", lambda *_: pytest.fail("it was built")
+    )
+    with pytest.raises(ValueError, match="a described network must take at most") as caught:
         load(path)
     assert "\n" not in str(caught.value)
 
@@ -94,7 +101,7 @@ def test_a_weight_file_holds_no_network_that_is_much_larger(place, tmp_path, mon
         ("generator", HIDDEN),
         ("discriminator", {"component": "points/MLPDiscriminator", "arguments": {"width": 50_000}}),
         ("data", HIDDEN),
-        ("data", {"component": "points/GaussianMixture", "arguments": {"layout": [HIDDEN]}}),
+        ("data", {"component": "points/GaussianMixture", "arguments": {"size": [HIDDEN]}}),
         ("augment", HIDDEN),
     ],
 )
@@ -102,28 +109,30 @@ def test_a_run_with_an_enormous_network_anywhere_is_refused(field, described, tm
     run = train_tiny("points", tmp_path / "run").path
     recipe = json.loads((run / "recipe.json").read_text())["recipe"] | {field: described}
     edit_json(run / "recipe.json", recipe=recipe)
-    with pytest.raises(ValueError, match="its description is of a network of"):
+    with pytest.raises(ValueError, match="a described network must take at most"):
         resume(run, steps=12, show=False)
     if field == "data":
-        with pytest.raises(ValueError, match="its description is of a network of"):
+        with pytest.raises(ValueError, match="a described network must take at most"):
             evaluate(run)
 
 
 def test_a_network_may_be_as_large_as_its_weights_say():
-    assert memory_budget(3 * MOST_BYTES) > 3 * MOST_BYTES and memory_budget(0) <= 2**30
+    assert (
+        memory_budget(3 * MAX_NETWORK_BYTES) > 3 * MAX_NETWORK_BYTES and memory_budget(0) <= 2**30
+    )
     assert MAX_TENSORS > 10_000
 
 
-class Stubborn(nn.Module):
-    """A network that asks for a number while it is built."""
+class ReadsValue(nn.Module):
+    """A network whose constructor reads the value of a tensor."""
 
     def __init__(self):
         super().__init__()
         self.size = int(torch.ones(()))
 
 
-class Swallowing(nn.Module):
-    """A network that builds on when it is told to stop."""
+class Suppresses(nn.Module):
+    """A network whose constructor suppresses the error of the limit."""
 
     def __init__(self):
         super().__init__()
@@ -131,13 +140,13 @@ class Swallowing(nn.Module):
             self.large = torch.zeros(10**10)
 
 
-def test_what_cannot_be_sketched_is_left_to_the_building(monkeypatch):
+def test_a_network_that_cannot_be_built_on_meta_is_left_to_its_constructor(monkeypatch):
     assert build_on_meta({"component": "nowhere/at all", "arguments": {}}) is None
-    monkeypatch.setattr("multigan.core.serialization.get_component", lambda *_: Stubborn)
-    assert build_on_meta({"component": "points/Stubborn", "arguments": {}}) is None
+    monkeypatch.setattr("multigan.core.serialization.get_component", lambda *_: ReadsValue)
+    assert build_on_meta({"component": "points/ReadsValue", "arguments": {}}) is None
 
 
-def test_a_network_that_swallows_the_refusal_is_refused(monkeypatch):
-    monkeypatch.setattr("multigan.core.serialization.get_component", lambda *_: Swallowing)
-    with pytest.raises(ValueError, match="its description is of a network of"):
-        build_on_meta({"component": "points/Swallowing", "arguments": {}})
+def test_a_network_that_suppresses_the_error_is_refused(monkeypatch):
+    monkeypatch.setattr("multigan.core.serialization.get_component", lambda *_: Suppresses)
+    with pytest.raises(ValueError, match="a described network must take at most"):
+        build_on_meta({"component": "points/Suppresses", "arguments": {}})

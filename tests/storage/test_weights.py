@@ -1,4 +1,4 @@
-"""One weight file says what it is, the same bytes for the same weights, and refuses what is not."""
+"""A weight file carries its description; equal weights are equal bytes; other files are refused."""
 
 import json
 
@@ -22,7 +22,7 @@ from multigan.storage.weights import (
 )
 
 GENERATOR = {"component": "points/MLPGenerator", "arguments": {"width": 4, "depth": 1}}
-DOMAIN = {"component": "points/PointsDomain", "arguments": {"layout": "ring"}}
+DOMAIN = {"component": "points/PointsDomain", "arguments": {}}
 
 
 class Tied(nn.Module):
@@ -83,62 +83,62 @@ def test_what_fits_is_loaded_and_the_rest_is_named():
 
 
 @pytest.mark.parametrize(
-    ("description", "wanted"),
+    ("description", "message"),
     [
         ({"format": 99}, "has format 99; this version reads format 2"),
-        ([1], "carries no description"),
+        ([1], "must carry a description"),
         ({"format": 2, "generator": GENERATOR}, "names no domain"),
-        ({"format": 2, "domain": DOMAIN}, "describes no generator"),
+        ({"format": 2, "domain": DOMAIN}, "must describe a generator"),
         ({"format": 2, "domain": "points/PointsDomain", "generator": GENERATOR}, "names no domain"),
-        ({"format": 2, "domain": GENERATOR, "generator": GENERATOR}, "describes no domain"),
-        ({"format": 2, "domain": DOMAIN, "generator": DOMAIN}, "describes no generator"),
+        ({"format": 2, "domain": GENERATOR, "generator": GENERATOR}, "must describe a domain"),
+        ({"format": 2, "domain": DOMAIN, "generator": DOMAIN}, "must describe a generator"),
         (
             {
                 "format": 2,
                 "domain": DOMAIN,
                 "generator": {"component": "os/system", "arguments": {}},
             },
-            "no domain 'os' here",
+            "unknown domain 'os'",
         ),
         (
             {"format": 2, "domain": {"component": "../x"}, "generator": GENERATOR},
-            r"no domain '\.\.' here",
+            r"unknown domain '\.\.'",
         ),
         (
             {"format": 2, "domain": DOMAIN, "generator": {"component": "points/__init__"}},
-            "points has no such part",
+            "points has no such component",
         ),
     ],
 )
-def test_a_foreign_or_hostile_description_is_refused_in_one_line(description, wanted, tmp_path):
+def test_an_invalid_or_hostile_description_is_refused_in_one_line(description, message, tmp_path):
     file = write_as(tmp_path / "mailed.safetensors", description)
-    with pytest.raises(ValueError, match=wanted) as caught:
+    with pytest.raises(ValueError, match=message) as caught:
         load(file)
     assert "\n" not in str(caught.value)
 
 
 def test_a_file_of_another_program_is_refused(tmp_path):
-    foreign = write_as(tmp_path / "foreign", None, metadata={"format": "pt"})
-    with pytest.raises(ValueError, match="carries no description of multigan's"):
-        load(foreign)
+    other = write_as(tmp_path / "other", None, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match="must carry a description by multigan"):
+        load(other)
     broken = write_as(tmp_path / "broken", None, metadata={"multigan": "{not json"})
     text = tmp_path / "text"
     text.write_text("no weights")
     cut = write_as(tmp_path / "cut", {"format": 2})
     cut.write_bytes(cut.read_bytes()[:-4])
     for file in (broken, text, cut, tmp_path):
-        with pytest.raises(ValueError, match=r"is no whole|neither a run directory nor"):
+        with pytest.raises(ValueError, match=r"must be an intact|must be a run directory or"):
             load(file)
-    with pytest.raises(ValueError, match=r"neither a run directory nor a weight file"):
+    with pytest.raises(ValueError, match="must be a run directory or a weight file"):
         resolve_weights_file(tmp_path / "missing")
 
 
 def test_a_generator_of_another_domain_is_refused(tmp_path):
     generator = MLPGenerator(width=4, depth=1)
-    description = {"domain": to_config(PointsDomain("ring")), "generator": to_config(generator)}
+    description = {"domain": to_config(PointsDomain()), "generator": to_config(generator)}
     save_weights(tmp_path / "points", generator, description)
     assert len(load(tmp_path / "points", domain="points").sample(2)) == 2
-    with pytest.raises(ValueError, match="of the domain 'points', not 'image'"):
+    with pytest.raises(ValueError, match="of the domain 'image'; got 'points'"):
         load(tmp_path / "points", domain="image")
 
 

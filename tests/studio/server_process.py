@@ -1,4 +1,4 @@
-"""A studio that runs in a thread while a test talks to it."""
+"""A studio server in a thread."""
 
 import json
 import threading
@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
-from multigan.studio.server import _listening, application
+from multigan.studio.server import _listen, application
 
 
 @contextmanager
@@ -14,7 +14,7 @@ def running(sampler, name="run"):
     """The port of a studio of this generator."""
     import uvicorn
 
-    with _listening(0) as here:
+    with _listen(0) as here:
         port = here.getsockname()[1]
         app = application(sampler, name, port)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
@@ -42,13 +42,13 @@ def ask(port, path, body=None, **headers):
             return refusal.code, refusal.headers, refusal.read().decode()
 
 
-def asked(**changes):
-    """What the page sends at first."""
+def request_body(**changes):
+    """The first request of the page."""
     return {
         "n": 4,
         "seed": 0,
         "other_seed": 1,
-        "share": 0,
-        "places": [0] * 4,
-        "wishes": {},
+        "fraction": 0,
+        "positions": [0] * 4,
+        "options": {},
     } | changes

@@ -1,4 +1,4 @@
-"""The studio over HTTP: whom it answers, what it sends, what it refuses, and how it stops."""
+"""The studio over HTTP: origins, responses, rejected requests, and shutdown."""
 
 import base64
 import json
@@ -13,29 +13,29 @@ from pathlib import Path
 
 import pytest
 
-from multigan.core.protocols import Medium, Sampler
+from multigan.core.protocols import Medium, Sampler, SupportsInterpolation
 from multigan.report.html_builder import render_media
 from multigan.storage.loading import load
 from multigan.studio import server
-from multigan.studio.form import form, wishes_of
+from multigan.studio.form import form, requestable_options
 from multigan.studio.handlers import RequestHandler
 from tests.run_helpers import DOMAINS, tiny_recipe
-from tests.studio.server_process import ask, asked, running
+from tests.studio.server_process import ask, request_body, running
 
 pytest.importorskip("starlette", reason="pip install 'multigan[studio]'")
 pytest.importorskip("uvicorn", reason="pip install 'multigan[studio]'")
 
 
 @dataclass(frozen=True)
-class Wishful:
-    """A domain with a wish of each type."""
+class EveryOption:
+    """A domain with a sampling option of each type."""
 
     def sample(self, generator, n, rng, *, word: str | None = None, times: int = 1,
                warmth: float = 1.0, loud: bool = False, given: Path | None = None,
                voice: str | None = None, absent: str | None = None):  # fmt: skip
         """Lines.
 
-        word: what they say <b>
+        word: the text <b>
         """
         if word == "no":
             raise ValueError(f"{given}: no")
@@ -55,13 +55,13 @@ def sampler_of(name):
 
 
 @pytest.fixture(scope="module")
-def wishful():
-    return Sampler(Wishful(), tiny_recipe("points").generator)
+def every_option():
+    return Sampler(EveryOption(), tiny_recipe("points").generator)
 
 
 @pytest.fixture(scope="module")
-def port(wishful):
-    with running(wishful, "<i>run") as port:
+def port(every_option):
+    with running(every_option, "<i>run") as port:
         yield port
 
 
@@ -80,9 +80,9 @@ def test_the_page_is_sent_with_a_policy_that_loads_nothing_from_elsewhere(port):
     assert ask(port, "/../pyproject.toml")[0] == 404
 
 
-def test_samples_are_made_of_the_wishes_in_their_types(port):
-    wishes = {"word": "<x>", "times": "3", "warmth": "0.5", "loud": True, "given": file_of(b"la")}
-    status, _, text = ask(port, "/samples", asked(n=2, seed=7, wishes=wishes))
+def test_options_are_converted_to_their_types(port):
+    options = {"word": "<x>", "times": "3", "warmth": "0.5", "loud": True, "given": file_of(b"la")}
+    status, _, text = ask(port, "/samples", request_body(n=2, seed=7, options=options))
     answer = json.loads(text)
     assert status == 200
     line = b"<x> 3 0.5 True tune.mid la"
@@ -91,14 +91,14 @@ def test_samples_are_made_of_the_wishes_in_their_types(port):
         "multigan sample '<i>run' -n 2 --seed 7 --word '<x>' --times 3 --warmth 0.5 --loud "
         "--given tune.mid"
     )
-    moved = json.loads(ask(port, "/samples", asked(share=0.5))[2])
+    moved = json.loads(ask(port, "/samples", request_body(fraction=0.5))[2])
     assert moved["command"] == "" and "None 1 1.0 False" in moved["html"]
 
 
-def test_the_command_names_the_recipe_file_that_the_run_cannot_be_loaded_without(wishful):
-    maker = RequestHandler(wishful, "runs/mine", Path("my own.py"))
-    wanted = "multigan sample runs/mine -n 4 --seed 0 --trust 'my own.py'"
-    assert maker.make(asked())["command"] == wanted
+def test_the_command_names_the_recipe_file_that_the_run_cannot_be_loaded_without(every_option):
+    handler = RequestHandler(every_option, "runs/mine", Path("my own.py"))
+    expected = "multigan sample runs/mine -n 4 --seed 0 --trust-recipe 'my own.py'"
+    assert handler.handle(request_body())["command"] == expected
 
 
 @pytest.mark.parametrize(
@@ -115,27 +115,27 @@ def test_the_command_names_the_recipe_file_that_the_run_cannot_be_loaded_without
     ],
 )
 @pytest.mark.parametrize("path", ["/", "/samples"])
-def test_who_comes_from_elsewhere_is_refused(port, headers, path):
+def test_requests_of_other_origins_are_rejected(port, headers, path):
     given = {name: value.format(port=port) for name, value in headers.items()}
-    status, _, text = ask(port, path, None if path == "/" else asked(), **given)
+    status, _, text = ask(port, path, None if path == "/" else request_body(), **given)
     assert status == 403 and "error" in json.loads(text)
 
 
 def test_the_page_itself_is_answered_under_both_names(port):
     for host in (f"127.0.0.1:{port}", f"localhost:{port}"):
         own = {"Host": host, "Origin": f"http://{host}", "Sec_Fetch_Site": "same-origin"}
-        assert ask(port, "/samples", asked(), **own)[0] == 200
+        assert ask(port, "/samples", request_body(), **own)[0] == 200
 
 
-def test_what_a_foreign_form_could_send_is_refused(port):
+def test_content_types_of_cross_site_forms_are_rejected(port):
     for kind in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data"):
-        assert ask(port, "/samples", asked(), Content_Type=kind)[0] == 415
+        assert ask(port, "/samples", request_body(), Content_Type=kind)[0] == 415
     assert ask(port, "/samples")[0] == 405
 
 
-def test_more_than_the_limit_is_refused_declared_or_not(port, monkeypatch):
-    monkeypatch.setattr(server, "MOST_BYTES", 1000)
-    large = asked(wishes={"word": "x" * 1000})
+def test_larger_requests_are_rejected_with_or_without_a_declared_length(port, monkeypatch):
+    monkeypatch.setattr(server, "MAX_REQUEST_BYTES", 1000)
+    large = request_body(options={"word": "x" * 1000})
     assert ask(port, "/samples", large)[0] == 413
     body = json.dumps(large).encode()
     head = f"POST /samples HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Type: application/json\r\n"
@@ -146,93 +146,95 @@ def test_more_than_the_limit_is_refused_declared_or_not(port, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b"{", "Expecting"),
         (b"[" * 100_000, ""),
-        (b"3", "wanted a JSON object"),
-        (asked(n=0), "how many is 0; wanted a whole number from 1 to 512"),
-        (asked(n=True), "how many is True"),
-        (asked(seed=None), "seed is None"),
-        (asked(share=2), "how far is 2; wanted a number from 0 to 1"),
-        (asked(places=[0] * 9), "places are no list"),
-        (asked(places=["x"]), "a direction is 'x'"),
-        (asked(wishes=[]), "wishes are no JSON object"),
-        (asked(wishes={"generator": "x"}), "no wish is called 'generator'"),
-        (asked(wishes={"absent": "x"}), "no wish is called 'absent'"),
-        (asked(wishes={"times": "1.5"}), "times is '1.5'; wanted a whole number"),
-        (asked(wishes={"warmth": "nan"}), "warmth is 'nan'; wanted a finite number"),
-        (asked(wishes={"warmth": "hot"}), "warmth is 'hot'; wanted a number"),
-        (asked(wishes={"word": 3}), "word is 3; wanted text"),
-        (asked(wishes={"loud": "yes"}), "loud is 'yes'"),
-        (asked(wishes={"given": "/etc/passwd"}), "given is no file"),
-        (asked(wishes={"given": {"name": "x", "content": "§"}}), "given"),
+        (b"3", "a request must be a JSON object"),
+        (request_body(n=0), "samples must be an integer from 1 to 512; got 0"),
+        (request_body(n=True), "samples must be an integer from 1 to 512; got True"),
+        (request_body(seed=None), "; got None"),
+        (request_body(fraction=2), "fraction must be a number from 0 to 1; got 2"),
+        (request_body(positions=[0] * 9), "positions must be a list of at most 4 numbers"),
+        (request_body(positions=["x"]), "a position must be a number from -1 to 1; got 'x'"),
+        (request_body(options=[]), "options must be a JSON object"),
+        (request_body(options={"generator": "x"}), "unknown option 'generator'"),
+        (request_body(options={"absent": "x"}), "unknown option 'absent'"),
+        (request_body(options={"times": "1.5"}), "times must be an integer; got '1.5'"),
+        (request_body(options={"warmth": "nan"}), "warmth must be finite; got 'nan'"),
+        (request_body(options={"warmth": "hot"}), "warmth must be a number; got 'hot'"),
+        (request_body(options={"word": 3}), "word must be text; got 3"),
+        (request_body(options={"loud": "yes"}), "loud must be true or false; got 'yes'"),
+        (request_body(options={"given": "/etc/passwd"}), "given must be a file; got a str"),
+        (request_body(options={"given": {"name": "x", "content": "§"}}), "given"),
     ],
 )
-def test_what_cannot_be_made_is_answered_in_one_line(port, body, said):
+def test_an_invalid_request_is_answered_in_one_line(port, body, message):
     status, _, text = ask(port, "/samples", body)
     error = json.loads(text)["error"]
-    assert status == 400 and said in error and "\n" not in error
+    assert status == 400 and message in error and "\n" not in error
 
 
 @pytest.mark.parametrize(
     "name", ["../../up.mid", "/etc/passwd", "..", "", "a\x00b\n.mid", "x" * 999]
 )
-def test_a_file_lies_in_a_folder_of_its_own_whatever_it_is_called(wishful, name):
-    answer = RequestHandler(wishful, "run").make(asked(wishes={"given": file_of(b"la", name)}))
+def test_an_uploaded_file_is_in_a_folder_of_its_own_under_any_name(every_option, name):
+    answer = RequestHandler(every_option, "run").handle(
+        request_body(options={"given": file_of(b"la", name)})
+    )
     given = shlex.split(answer["command"])[-1]
     assert f"{given} la" in answer["html"] and Path(given).name == given and given.strip(".")
 
 
-def test_an_error_names_the_file_and_not_where_it_lay(wishful):
-    wishes = {"word": "no", "given": file_of(b"la")}
+def test_an_error_names_the_file_without_the_temporary_folder(every_option):
+    options = {"word": "no", "given": file_of(b"la")}
     with pytest.raises(ValueError, match=r"\Agiven/tune.mid: no\Z"):
-        RequestHandler(wishful, "run").make(asked(wishes=wishes))
+        RequestHandler(every_option, "run").handle(request_body(options=options))
 
 
-def test_the_form_has_a_control_for_each_wish_of_its_type(wishful):
-    page = form(wishful)
-    assert [option.name for option in wishes_of(wishful)][-1] == "voice"
+def test_the_form_has_a_control_for_each_option_by_its_type(every_option):
+    page = form(every_option)
+    assert [option.name for option in requestable_options(every_option)][-1] == "voice"
     for control in (
-        '<input name="wish-word" type="text">',
-        '<input name="wish-times" type="number" step="1">',
-        '<input name="wish-warmth" type="number" step="any">',
-        '<input name="wish-loud" type="checkbox">',
-        '<input name="wish-given" type="file">',
-        '<input name="wish-voice" list="wish-voice-choices" type="text">',
+        '<input name="option-word" type="text">',
+        '<input name="option-times" type="number" step="1">',
+        '<input name="option-warmth" type="number" step="any">',
+        '<input name="option-loud" type="checkbox">',
+        '<input name="option-given" type="file">',
+        '<input name="option-voice" list="option-voice-choices" type="text">',
         '<option value="high"></option>',
-        "what they say &lt;b&gt;",
-        'name="place-3"',
+        "the text &lt;b&gt;",
+        'name="position-3"',
     ):
         assert control in page
     assert "absent" not in page
 
 
 @pytest.mark.parametrize("name", DOMAINS)
-def test_every_domain_is_shown_with_its_wishes(name):
+def test_every_domain_has_a_form_with_its_options(name):
     sampler = sampler_of(name)
     page = form(sampler)
-    assert all(f'name="wish-{option.name}"' in page for option in wishes_of(sampler))
-    assert ("place-0" in page) == hasattr(sampler.generator, "interpolate")
-    answer = RequestHandler(sampler, name).make(asked(n=2))
+    assert all(f'name="option-{option.name}"' in page for option in requestable_options(sampler))
+    assert ("position-0" in page) == isinstance(sampler.generator, SupportsInterpolation)
+    answer = RequestHandler(sampler, name).handle(request_body(n=2))
     assert answer["html"].startswith('<ol class="media') and "no view" not in answer["html"]
     assert answer["command"] == f"multigan sample {name} -n 2 --seed 0"
 
 
-def test_a_taken_port_is_said(port, wishful):
-    with pytest.raises(ValueError, match=rf"port {port} cannot be had .*choose another --port"):
-        server.serve(wishful, "run", port)
-    with pytest.raises(ValueError, match="port 99999 cannot be had"):
-        server.serve(wishful, "run", 99999)
+def test_a_taken_port_is_an_error(port, every_option):
+    with pytest.raises(ValueError, match=rf"port {port} must be free .*choose another --port"):
+        server.serve(every_option, "run", port)
+    with pytest.raises(ValueError, match="port 99999 must be free"):
+        server.serve(every_option, "run", 99999)
 
 
-def test_a_missing_server_is_answered_with_the_line_that_installs_it(wishful, monkeypatch):
+def test_a_missing_server_package_is_an_error_with_the_install_command(every_option, monkeypatch):
     monkeypatch.setattr(server, "find_spec", lambda name: None)
     with pytest.raises(ValueError, match=r"needs starlette and uvicorn: pip install 'multigan\[st"):
-        server.serve(wishful, "run", 0)
+        server.serve(every_option, "run", 0)
 
 
-def test_the_command_says_its_address_serves_and_stops_at_ctrl_c(points_run):
+def test_the_command_prints_its_address_and_stops_at_ctrl_c(points_run):
     words = [sys.executable, "-m", "multigan", "studio", str(points_run), "--port", "0"]
     started = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with started as process:
@@ -242,7 +244,7 @@ def test_the_command_says_its_address_serves_and_stops_at_ctrl_c(points_run):
             assert address.startswith("http://127.0.0.1:") and "Ctrl-C stops it" in line
             request = urllib.request.Request(
                 f"{address}samples",
-                json.dumps(asked()).encode(),
+                json.dumps(request_body()).encode(),
                 {"Content-Type": "application/json"},
             )
             with urllib.request.urlopen(request, timeout=60) as answer:

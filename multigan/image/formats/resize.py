@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from multigan.image.formats.decode import Size
-from multigan.storage.files import MOST_BYTES_OF_ARRAYS
+from multigan.storage.files import MAX_ARRAY_BYTES
 
 MIN_IMAGES = 10  # pictures in a source: to train on, to choose by and to test with
 RESIZED_TOGETHER = 1024  # pictures
@@ -55,10 +55,10 @@ def _demand_room(pixels: Tensor, size: Size) -> None:
     """Raise ValueError where pictures of that size would take more than a file of arrays may."""
     count, channels = pixels.shape[:2]
     wanted = count * channels * size.height * size.width * pixels.element_size()
-    if wanted > MOST_BYTES_OF_ARRAYS:
+    if wanted > MAX_ARRAY_BYTES:
         raise ValueError(
             f"{count} pictures of {size.height} x {size.width} pixels take {wanted:,} bytes; "
-            f"wanted {MOST_BYTES_OF_ARRAYS:,} or fewer: take a smaller resolution"
+            f"wanted {MAX_ARRAY_BYTES:,} or fewer: take a smaller resolution"
         )
 
 

@@ -116,7 +116,7 @@ def _demand_small(size_bytes: int) -> None:
 
 def _song(score: Element) -> Song:
     names = {part.get("id"): part.findtext("part-name") or "" for part in score.iter("score-part")}
-    parts = score.findall("component")
+    parts = score.findall("part")
     measures = [list(_measures(part)) for part in parts]
     bars = list(_bars(measures))
     metres, pickup = _metres(_joined(bars))

@@ -1,10 +1,10 @@
-// The form is sent whenever it changes; one request at a time, and the newest wishes win.
+// The form is sent whenever it changes; one request at a time, and the newest values win.
 (function () {
   "use strict";
   const PAUSE = 120; // milliseconds without a change before the form is sent
   const form = document.getElementById("form");
-  const shown = document.getElementById("shown");
-  const said = document.getElementById("said");
+  const samples = document.getElementById("samples");
+  const status = document.getElementById("status");
   const command = document.getElementById("command");
   const sliders = form.querySelectorAll("input[type=range]");
   let timer = 0;
@@ -24,24 +24,24 @@
     return input.value;
   }
 
-  async function asked() {
+  async function request() {
     const number = (name) => (form.elements[name] ? form.elements[name].valueAsNumber : 0);
-    const wishes = {};
-    for (const input of form.querySelectorAll("input[name^=wish-]")) {
-      wishes[input.name.slice("wish-".length)] = await value(input);
+    const options = {};
+    for (const input of form.querySelectorAll("input[name^=option-]")) {
+      options[input.name.slice("option-".length)] = await value(input);
     }
-    const places = [...sliders].filter((one) => one.name.startsWith("place-"));
+    const positions = [...sliders].filter((one) => one.name.startsWith("position-"));
     return { n: number("n"), seed: number("seed"), other_seed: number("other_seed"),
-      share: number("share"), places: places.map((one) => one.valueAsNumber), wishes };
+      fraction: number("fraction"), positions: positions.map((one) => one.valueAsNumber), options };
   }
 
-  function say(text, ill) {
-    said.textContent = text;
-    said.classList.toggle("ill", ill);
+  function report(text, isError) {
+    status.textContent = text;
+    status.classList.toggle("error", isError);
   }
 
   async function fetched() {
-    const answer = await fetch("/samples", { method: "POST", body: JSON.stringify(await asked()),
+    const answer = await fetch("/samples", { method: "POST", body: JSON.stringify(await request()),
       headers: { "Content-Type": "application/json" } });
     const found = await answer.json();
     if (!answer.ok) throw new Error(found.error);
@@ -51,17 +51,17 @@
   async function send() {
     if (busy) { again = true; return; }
     busy = true;
-    shown.parentElement.classList.add("busy");
+    samples.parentElement.classList.add("busy");
     try {
       const found = await fetched();
-      shown.innerHTML = found.html; // made by our own server of escaped content
+      samples.innerHTML = found.html; // escaped by the server
       command.textContent = found.command;
-      say([`${found.seconds} s`, ...found.warnings].join("; "), false);
+      report([`${found.seconds} s`, ...found.warnings].join("; "), false);
       window.dispatchEvent(new Event("shown"));
     } catch (error) {
-      say(error instanceof TypeError ? "the studio has stopped" : error.message, true);
+      report(error instanceof TypeError ? "the studio has stopped" : error.message, true);
     }
-    shown.parentElement.classList.remove("busy");
+    samples.parentElement.classList.remove("busy");
     busy = false;
     if (again) { again = false; send(); }
   }
@@ -80,7 +80,7 @@
   form.addEventListener("submit", (event) => { event.preventDefault(); send(); });
   const another = () => set(form.elements.seed, Math.floor(Math.random() * 100000));
   document.getElementById("another").addEventListener("click", another);
-  const back = document.getElementById("back");
-  if (back) back.addEventListener("click", () => sliders.forEach((one) => set(one, 0)));
+  const reset = document.getElementById("reset");
+  if (reset) reset.addEventListener("click", () => sliders.forEach((one) => set(one, 0)));
   send();
 })();

@@ -1,4 +1,4 @@
-"""Verbs of the domain: `multigan waves loudness RUN`."""
+"""Commands of the domain: `multigan waves loudness RUN`."""
 
 import torch
 from waves.domain import loudness as loudness_of
