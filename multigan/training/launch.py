@@ -61,12 +61,14 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
             trainer = _trainer(built, stages.game, flags.seed, None, processes)
             return file, _description(file, knobs, stages, built), stages, trainer
 
-        file, description, stages, trainer = processes.together(build)
+        file, description, stages, trainer = processes.on_all_ranks(build)
         check_same_data(trainer)
         if flags.init is not None:
             init = flags.init
-            description["init"] = processes.first(lambda: warm_start(trainer, init))
-        out = processes.first(lambda: str(default_out(file.name) if not flags.out else flags.out))
+            description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, init))
+        out = processes.on_rank_zero(
+            lambda: str(default_out(file.name) if not flags.out else flags.out)
+        )
         loop, run = Loop(trainer, RunDirectory(out), stages, show, flags.cache), RunDirectory(out)
 
         def create() -> None:
@@ -76,7 +78,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
             if unpack := getattr(trainer.recipe.data.domain, "save_assets", None):
                 unpack(run.path)
 
-        processes.first(create)
+        processes.on_rank_zero(create)
         _warn(description, file.path, flags.init)
         return _go(loop)
 
@@ -84,7 +86,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
 def check_same_data(trainer: AdversarialTrainer) -> None:
     """Raise ValueError, in one process, where it reads other data than the first one."""
     found = trainer.recipe.data.fingerprint
-    wanted = trainer.processes.first(lambda: found)
+    wanted = trainer.processes.on_rank_zero(lambda: found)
 
     def compare() -> None:
         if found != wanted:
@@ -93,7 +95,7 @@ def check_same_data(trainer: AdversarialTrainer) -> None:
                 "the same files on every machine"
             )
 
-    trainer.processes.together(compare)
+    trainer.processes.on_all_ranks(compare)
 
 
 def _warn(description: dict[str, Any], recipe: Path, init: str | None) -> None:
@@ -138,7 +140,7 @@ def resume(
             run.demand_own_files()
             held.enter_context(run_lock(run.path))
 
-        processes.first(lock)
+        processes.on_rank_zero(lock)
         return _resume(processes, run, steps, new_horizon, device, data, cache, trust, show)
 
 
@@ -159,9 +161,9 @@ def _resume(
             found["recipe"]["data"] = with_source(found["recipe"]["data"], data)
         return found
 
-    description = processes.first(describe)
+    description = processes.on_rank_zero(describe)
     seed = description["seed"]
-    stages = processes.together(lambda: StageOptions.from_json(description, device))
+    stages = processes.on_all_ranks(lambda: StageOptions.from_json(description, device))
 
     def build() -> AdversarialTrainer:
         check_model_memory(
@@ -184,25 +186,27 @@ def _resume(
         tidy(run.checkpoints)
         return load_checkpoint(run.path, trainer.networks())
 
-    trainer = processes.together(build)
-    recipe, horizon = trainer.recipe, trainer.horizon
-    state = processes.first(load)
-    done = processes.first(lambda: _steps_done(state, run, steps))
+    trainer = processes.on_all_ranks(build)
+    recipe, horizon = trainer.recipe, trainer.schedule_steps
+    state = processes.on_rank_zero(load)
+    done = processes.on_rank_zero(lambda: _steps_done(state, run, steps))
     if state is None:
         warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
         if "init" in description:
             source = description["init"]["source"]
-            description["init"] = processes.first(lambda: warm_start(trainer, source))
+            description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, source))
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed between its last checkpoint and saying so
-            processes.first(lambda: run.describe(description | {"ended": FINISHED}))
+            processes.on_rank_zero(lambda: run.describe(description | {"ended": FINISHED}))
         learnt = state["trainer"]["likelihood"] if state else None
         before = learnt["number"] if learnt else 0
-        return Run(run.path, before + done, description.get("ended", FINISHED), processes.is_first)
+        return Run(
+            run.path, before + done, description.get("ended", FINISHED), processes.is_rank_zero
+        )
     _warn_zero_lr(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
-    processes.first(lambda: run.describe(description))
+    processes.on_rank_zero(lambda: run.describe(description))
     return _go(Loop(trainer, run, stages, show, cache), state)
 
 
@@ -224,8 +228,10 @@ def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, wanted: int 
 
 def _warn_zero_lr(trainer: AdversarialTrainer, done: int) -> None:
     """Warn if the schedules have ended at a learning rate of zero."""
-    rate = value_at(trainer.recipe.generator_lr, progress_of(trainer.recipe.steps, trainer.horizon))
-    if done >= trainer.horizon and rate == 0:
+    rate = value_at(
+        trainer.recipe.generator_lr, progress_of(trainer.recipe.steps, trainer.schedule_steps)
+    )
+    if done >= trainer.schedule_steps and rate == 0:
         warnings.warn(
             "the learning rate has come to 0 at the end of its schedule, so these steps change "
             "nothing; --new-horizon stretches it to the new total",
@@ -247,7 +253,7 @@ def _go(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
         else:
             _restore(loop, state)
         ended = loop.go()
-    if loop.flags.report and trainer.processes.is_first:
+    if loop.flags.report and trainer.processes.is_rank_zero:
         report_quietly(ended.path, last_recipe_module())
     return ended
 
@@ -297,7 +303,7 @@ def _trainer(
             recipe,
             seed=seed,
             device=device,
-            horizon=horizon,
+            schedule_steps=horizon,
             precision=flags.precision,
             compile=flags.compile,
             workers=flags.workers,

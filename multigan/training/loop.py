@@ -68,9 +68,12 @@ class Loop:
     ) -> None:
         self.trainer, self.run, self.stages = trainer, run, stages
         self.processes = trainer.processes
-        self.show = show if self.processes.is_first else 0
+        self.show = show if self.processes.is_rank_zero else 0
         self.data = trainer.recipe.data
-        self.meter, self.health = MetricAverager(), TrainingMonitor(trainer.recipe, trainer.horizon)
+        self.meter, self.health = (
+            MetricAverager(),
+            TrainingMonitor(trainer.recipe, trainer.schedule_steps),
+        )
         self.rollbacks = 0
         self.best = float("inf")  # the selection metric on the validation split
         self.stale = 0  # measurements since it improved
@@ -91,13 +94,13 @@ class Loop:
 
     def begin(self) -> None:
         """Empty the logs and keep the initial weights as the checkpoint of step 0."""
-        self.trainer.align()
+        self.trainer.sync_replicas()
         self._first(self.run.cut_back, -1)
         self._save(0)
 
     def _first(self, write: Callable[..., Any], *arguments: Any) -> Any:
         """What the first process gets from `write`; the others get it from there."""
-        return self.processes.first(lambda: write(*arguments))
+        return self.processes.on_rank_zero(lambda: write(*arguments))
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Continue where a checkpoint's state was taken."""
@@ -113,7 +116,7 @@ class Loop:
         """Forget what came later; warn if lines are lost of steps that the checkpoint has done."""
         self.run.cut_back(self.trainer.steps_done)
         found = {line["step"] for line in read_jsonl(self.run.log)}
-        wanted = self.stages.logged(self.trainer.steps_before, self.trainer.steps_done)
+        wanted = self.stages.logged(self.trainer.pretraining_steps, self.trainer.steps_done)
         if lost := [step for step in wanted if step not in found]:
             warnings.warn(
                 f"{self.run.log} is damaged: {len(lost)} of its lines are lost, the first at step "
@@ -125,10 +128,10 @@ class Loop:
         """Train to the end. Raises Interrupted (saved) or TrainingFailed (last checkpoint good)."""
         trainer = self.trainer
         watch = ProgressDisplay(
-            trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show
+            trainer.steps_done, trainer.total_steps, trainer.recipe.batch_size, self.show
         )
         before, started = self.seconds, time.monotonic()
-        wanted = self.flags.tensorboard and self.processes.is_first
+        wanted = self.flags.tensorboard and self.processes.is_rank_zero
         logged = TensorBoardLogger(self.run, wanted, trainer.steps_done + 1)
         with watch, SignalHandler() as interrupt, logged as events:
             ended = None
@@ -138,7 +141,7 @@ class Loop:
                 except NonFiniteError as error:
                     self._go_back(str(error), watch)
         self._first(lambda: self.run.describe(self.run.description() | {"ended": ended}))
-        return Run(self.run.path, trainer.steps_done, ended, self.processes.is_first)
+        return Run(self.run.path, trainer.steps_done, ended, self.processes.is_rank_zero)
 
     def _play(
         self,
@@ -154,9 +157,9 @@ class Loop:
             self.seconds = time.monotonic() - since
             self.meter.add(step.values)
             watch.step(step.number)
-            learnt, last = trainer.learnt, step.number == trainer.total
+            learnt, last = trainer.pretraining_done, step.number == trainer.total_steps
             if learnt:
-                watch.expect(trainer.total)
+                watch.expect(trainer.total_steps)
                 self._first(self._keep, LIKELIHOOD_CHECKPOINT)
             if _due(step, flags.log_every) or learnt or last:
                 values = self._log(step, watch)
@@ -168,15 +171,15 @@ class Loop:
             if saved:
                 self._measure(step, events)
                 self._save(step.number)
-            signal = self.processes.largest(interrupt.number or 0)
+            signal = self.processes.all_reduce_max(interrupt.number or 0)
             if signal and not saved:
                 self._save(step.number)
             if signal and not last:
                 said = (
-                    f"stopped at step {step.number} of {trainer.total}; go on with: "
+                    f"stopped at step {step.number} of {trainer.total_steps}; go on with: "
                     f"multigan resume {self.run.path}"
                 )
-                raise Interrupted(signal, said if self.processes.is_first else "")
+                raise Interrupted(signal, said if self.processes.is_rank_zero else "")
             if saved and flags.patience is not None and self.stale >= flags.patience:
                 return f"no better {self.data.domain.selection_metric} in {self.stale} measurements"
         return FINISHED
@@ -200,8 +203,8 @@ class Loop:
             )
         self.restore(state)
         self.rollbacks = done + 1
-        self.trainer.rate_share *= ROLLBACK_LR_FACTOR
-        step, share = self.trainer.steps_done, self.trainer.rate_share
+        self.trainer.lr_scale *= ROLLBACK_LR_FACTOR
+        step, share = self.trainer.steps_done, self.trainer.lr_scale
         said = (
             f"{culprit} was not finite at step {failed_at}: back to step {step}, at {share:g} of "
             f"the learning rates ({self.rollbacks} of at most {ROLLBACKS} times)"
@@ -212,7 +215,7 @@ class Loop:
         self._save(step)
 
     def _fail(self, text: str) -> NoReturn:
-        raise TrainingFailed(text if self.processes.is_first else "")
+        raise TrainingFailed(text if self.processes.is_rank_zero else "")
 
     def _append_once(self, line: dict[str, Any]) -> None:
         if line not in read_jsonl(self.run.log):  # written before a kill, and before this state
@@ -220,7 +223,7 @@ class Loop:
 
     def _log(self, step: Step, watch: ProgressDisplay) -> dict[str, float]:
         values = self.meter.read()
-        values |= {name: value.item() for name, value in self.trainer.look().items()}
+        values |= {name: value.item() for name, value in self.trainer.diversity_metrics().items()}
         self._demand_finite(first_not_finite(values))
         said = self.health.read(self.trainer.number, values)
         watch.signs(said)
@@ -249,7 +252,7 @@ class Loop:
     def _save(self, number: int) -> None:
         networks = self.trainer.networks()
         self._demand_finite(first_not_finite({}, networks))
-        self.processes.demand_same(networks)
+        self.processes.check_replicas_equal(networks)
         state = {
             "trainer": self.trainer.state(),
             "meter": self.meter.state(),
@@ -278,7 +281,11 @@ class Loop:
         its checkpoints can be the best.
         """
         playing = self.trainer.number > 0
-        if not (playing or self.trainer.learnt or self.trainer.recipe.evaluate_during_likelihood):
+        if not (
+            playing
+            or self.trainer.pretraining_done
+            or self.trainer.recipe.evaluate_during_likelihood
+        ):
             return
         self._demand_finite(first_not_finite({}, self.trainer.networks()))
         figures = self._first(self._figures, step, events)
