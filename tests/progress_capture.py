@@ -42,15 +42,15 @@ class Watched:
         self.calls: list[tuple[str, tuple[Any, ...]]] = []
         trainer.objective = self  # type: ignore[assignment]
 
-    def of_discriminator(self, *asked: Any) -> dict[str, Tensor]:
+    def discriminator_loss(self, *asked: Any) -> dict[str, Tensor]:
         self.calls.append(("discriminator", asked))
         self.look()
-        return self.inner.of_discriminator(*asked)
+        return self.inner.discriminator_loss(*asked)
 
-    def of_generator(self, *asked: Any) -> dict[str, Tensor]:
+    def generator_loss(self, *asked: Any) -> dict[str, Tensor]:
         self.calls.append(("generator", asked))
         self.look()
-        return self.inner.of_generator(*asked)
+        return self.inner.generator_loss(*asked)
 
     def asked(self, phase: str) -> list[tuple[Any, ...]]:
         return [asked for name, asked in self.calls if name == phase]

@@ -38,14 +38,14 @@ DEFAULTS = {
 
 def verdicts(recipe: Recipe, steps: int, horizon: int) -> dict[str, str]:
     """All that is said in so many steps of the game, by the name of the sign."""
-    trainer, meter = AdversarialTrainer(recipe, horizon=horizon), MetricAverager()
+    trainer, meter = AdversarialTrainer(recipe, schedule_steps=horizon), MetricAverager()
     doctor, found = TrainingMonitor(trainer.recipe), {}
     for step in trainer.steps():
         if trainer.number == 0:
             continue  # of the stage before
         meter.add(step.values)
         if trainer.number % EVERY == 0:
-            look = {key: value.item() for key, value in trainer.look().items()}
+            look = {key: value.item() for key, value in trainer.diversity_metrics().items()}
             found |= doctor.read(trainer.number, meter.read() | look)
         if trainer.number == steps:
             break

@@ -1,4 +1,4 @@
-"""Averages of weights: exponential moving average and lookahead."""
+"""Weight averaging: exponential moving average and lookahead."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-RAMPUP_RATIO = 0.05  # the half-life never exceeds this share of the samples seen (StyleGAN2-ADA)
+RAMPUP_RATIO = 0.05  # half-life, at most, over the samples seen (StyleGAN2-ADA)
 
 
 class EMA:
-    """A copy of `module` whose parameters follow it with a half-life counted in samples."""
+    """Exponential moving average of a module's parameters, with a half-life counted in samples."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = copy.deepcopy(module).requires_grad_(False).eval()
@@ -21,7 +21,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, samples: int, samples_seen: int, halflife_samples: float) -> None:
-        """Move by `samples` new ones; buffers are copied, integers never averaged.
+        """Update after `samples` new samples; buffers are copied, not averaged.
 
         decay = 0.5^(samples / half-life); a half-life of 0 copies the weights.
         """
@@ -36,38 +36,40 @@ class EMA:
 
 
 class Lookahead:
-    """Slow weights of some networks: every so many steps they move to the fast ones, by a share.
+    """Slow weights of some networks; the fast weights return to them every `interval` steps.
 
-    The fast weights then go on from there. With every 0 nothing is kept and nothing done.
-    Optimisers keep their moments, buffers are left alone.
+    Every `interval` steps the slow weights move by `alpha` of the way to the fast ones. Optimizers
+    keep their moments; buffers are unchanged. An interval of 0 turns it off.
+
+    Source: Zhang et al. 2019; for adversarial training Chavdarova et al. 2021.
     """
 
-    def __init__(self, networks: Sequence[nn.Module], every: int, share: float) -> None:
-        self.networks, self.every, self.share = networks, every, share
+    def __init__(self, networks: Sequence[nn.Module], interval: int, alpha: float) -> None:
+        self.networks, self.interval, self.alpha = networks, interval, alpha
         self._slow: list[Tensor] = []
 
     def begin(self) -> None:
-        """Start from the weights as they are."""
-        if self.every:
+        """Copy the current weights as the slow ones."""
+        if self.interval:
             self._slow = [parameter.detach().clone() for parameter in self._fast()]
 
     @torch.no_grad()
     def update(self, steps_done: int) -> None:
-        """Come back if this is a step to do it after."""
-        if self.every and steps_done % self.every == 0:
+        """Move both sets of weights if `steps_done` is a multiple of the interval."""
+        if self.interval and steps_done % self.interval == 0:
             fast = self._fast()
-            torch._foreach_lerp_(self._slow, fast, self.share)
+            torch._foreach_lerp_(self._slow, fast, self.alpha)
             torch._foreach_copy_(fast, self._slow)
 
     def _fast(self) -> list[Tensor]:
         return [parameter for network in self.networks for parameter in network.parameters()]
 
     def state(self) -> list[Tensor]:
-        """The slow weights."""
+        """Return the slow weights."""
         return self._slow
 
     def restore(self, state: Any) -> None:
-        """Go on from slow weights of the same networks."""
+        """Continue from the slow weights of the same networks."""
         self._slow = [
             slow.to(parameter) for slow, parameter in zip(state, self._fast(), strict=bool(state))
         ]

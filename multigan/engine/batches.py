@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 from torch.utils import data as torch_data
 
-from multigan.core.protocols import Batch, Condition, Dataset, Latent
+from multigan.core.protocols import (
+    Batch,
+    Condition,
+    Dataset,
+    Generator,
+    Latent,
+    SupportsPregeneration,
+)
 from multigan.core.recipe import Recipe
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_cat, tree_map
@@ -23,36 +29,44 @@ class StepRandomness:
         self.seed, self.device, self.processes = seed, device, processes
 
     def rng(self, purpose: str, step: int, phase: str, micro: int) -> torch.Generator:
-        """The same stream in every process."""
+        """Return the same stream in every process."""
         return keyed_rng(self.seed, purpose, step, phase, micro)
 
-    def latent(self, generator: Any, n: int, step: int, phase: str, micro: int) -> Latent:
-        """This process's `n` latents, on the device."""
+    def latent(self, generator: Generator, n: int, step: int, phase: str, micro: int) -> Latent:
+        """Return this process's `n` latents, on the device."""
         rng = self.rng("latent", step, phase, micro)
-        drawn = generator.sample_latent(n * self.processes.world_size, rng)
-        return tree_map(lambda leaf: leaf.to(self.device), self.processes.own(drawn))
+        latents = generator.sample_latent(n * self.processes.world_size, rng)
+        return tree_map(lambda leaf: leaf.to(self.device), self.processes.local_shard(latents))
 
 
 class FakeBatches:
-    """Draws what a generator, compiled if asked for, makes for the updates of both players."""
+    """Fakes of a generator, compiled if asked for, for the updates of both networks."""
 
     def __init__(
-        self, generator: Any, recipe: Recipe, randomness: StepRandomness, compile: bool = False
+        self,
+        generator: Generator,
+        recipe: Recipe,
+        randomness: StepRandomness,
+        compile: bool = False,
     ) -> None:
         self.generator, self.randomness = generator, randomness
-        self._generate = torch.compile(generator) if compile else generator
-        apart = getattr(generator, "is_batch_independent", False)
-        self.together = (
-            apart and recipe.discriminator_steps > 1 and recipe.gradient_accumulation_steps == 1
+        self._generate: Callable[..., Tensor] = torch.compile(generator) if compile else generator
+        independent = (
+            isinstance(generator, SupportsPregeneration) and generator.is_batch_independent
+        )
+        self.pregenerates = (
+            independent
+            and recipe.discriminator_steps > 1
+            and recipe.gradient_accumulation_steps == 1
         )
 
-    def draw(self, n: int, condition: Condition, step: int, phase: str, micro: int) -> Tensor:
-        """`n` fakes (n, ...)."""
+    def sample(self, n: int, condition: Condition, step: int, phase: str, micro: int) -> Tensor:
+        """Generate `n` fakes (n, ...)."""
         return self._generate(self._latent(n, step, phase, micro), condition)
 
-    def ahead(self, reals: Sequence[Batch], step: int) -> Sequence[Tensor | None]:
-        """Those of all of D's updates, from one pass where the generator allows it; else None."""
-        if not self.together:
+    def pregenerate(self, reals: Sequence[Batch], step: int) -> Sequence[Tensor | None]:
+        """Generate the fakes of all discriminator updates in one pass; None each if not allowed."""
+        if not self.pregenerates:
             return [None] * len(reals)
         counts = [len(real.x) for real in reals]
         latents = [self._latent(n, step, phase_name(k), 0) for k, n in enumerate(counts)]
@@ -64,18 +78,24 @@ class FakeBatches:
 
 
 def phase_name(update: int) -> str:
-    """The phase of D's update in a step, under which its draws are made."""
+    """Return the phase of a discriminator update in its step: a key of its random streams."""
     return f"discriminator {update}"
 
 
+def micro_batches(batch: Batch, n: int) -> Iterator[Batch]:
+    """Split a batch into `n` parts, in order."""
+    for k in range(n):
+        yield tree_map(lambda leaf, k=k: leaf.tensor_split(n)[k], batch)
+
+
 class BatchStream:
-    """Real batches for one process. `batch_size` counts all processes together.
+    """Real batches of one process; `batch_size` counts all processes together.
 
-    With several processes each has its share of every one of the `micro_batches`, end to end.
+    Each of several processes has its share of every one of the `micro_batches`, concatenated. An
+    in-memory dataset is indexed on the device. Any other goes through torch's DataLoader with
+    `workers` processes, in the same order.
 
-    An in-memory set is indexed on the device; any other goes through torch's DataLoader with
-    `workers` processes, in the same order. Raises ValueError for an empty set or a batch size
-    that the processes cannot share.
+    Raises ValueError for an empty dataset or a batch size that the processes cannot share.
     """
 
     def __init__(
@@ -91,13 +111,13 @@ class BatchStream:
         micro_batches: int = 1,
     ) -> None:
         if len(data) == 0:
-            raise ValueError("the data set is empty; wanted at least one sample")
+            raise ValueError("the dataset must have at least one sample; got none")
         parts = world_size * (micro_batches if world_size > 1 else 1)
         if batch_size < 1 or batch_size % parts:
             times = f" times {micro_batches} micro-batches" if parts > world_size else ""
             raise ValueError(
-                f"batch_size is {batch_size}; wanted a positive multiple of {parts}, "
-                f"the number of processes{times}"
+                f"batch_size must be a positive multiple of {parts}, the number of "
+                f"processes{times}; got {batch_size}"
             )
         self.data, self.seed, self.batch_size = data, seed, batch_size
         self.device, self.workers = torch.device(device), workers
@@ -106,11 +126,11 @@ class BatchStream:
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
 
     def epochs(self, batches: int) -> float:
-        """How often the set has been passed through after so many batches."""
+        """Return the passes through the dataset after so many batches."""
         return batches * self.batch_size / len(self.data)
 
-    def places(self, number: int) -> tuple[list[int], Tensor]:
-        """Epochs and indices (share,) of this process's samples of batch `number`."""
+    def sample_indices(self, number: int) -> tuple[list[int], Tensor]:
+        """Return epochs and indices (share,) of this process's samples of batch `number`."""
         epochs: list[int] = []
         parts: list[Tensor] = []
         for start in self._starts:
@@ -130,7 +150,7 @@ class BatchStream:
         return self._order
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
-        """Batch `start` and all that follow it, on the device."""
+        """Yield batch `start` and all that follow it, on the device."""
         in_order = (
             self._indexed if self.data.in_memory and not self.data.is_stochastic else self._loaded
         )
@@ -138,13 +158,13 @@ class BatchStream:
 
     def _indexed(self, number: int) -> Iterator[Batch]:
         while True:
-            yield self.data.batch(self.places(number)[1].to(self.device))
+            yield self.data.batch(self.sample_indices(number)[1].to(self.device))
             number += 1
 
     def _loaded(self, start: int) -> Iterator[Batch]:
         loader = torch_data.DataLoader(
             _Samples(self.data, self.seed),
-            batch_sampler=self._batches_of_places(start),  # type: ignore[arg-type]
+            batch_sampler=self._batches_of_indices(start),  # type: ignore[arg-type]
             num_workers=0 if self.data.in_memory else self.workers,
             collate_fn=tree_cat,
             generator=keyed_rng(self.seed, "workers"),  # else the global stream would advance
@@ -152,21 +172,21 @@ class BatchStream:
         for batch in loader:
             yield tree_map(lambda leaf: leaf.to(self.device), batch)
 
-    def _batches_of_places(self, number: int) -> Iterator[list[tuple[int, int]]]:
+    def _batches_of_indices(self, number: int) -> Iterator[list[tuple[int, int]]]:
         while True:
-            epochs, indices = self.places(number)
+            epochs, indices = self.sample_indices(number)
             yield list(zip(epochs, indices.tolist(), strict=True))
             number += 1
 
 
-class _Samples(torch_data.Dataset):
-    """One sample at a time, drawn by (seed, epoch, index) whoever loads it."""
+class _Samples(torch_data.Dataset[Batch]):
+    """One sample at a time, a function of (seed, epoch, index) in any worker."""
 
     def __init__(self, data: Dataset, seed: int) -> None:
         self.data, self.seed = data, seed
 
-    def __getitem__(self, place: tuple[int, int]) -> Batch:
-        epoch, index = place
+    def __getitem__(self, key: tuple[int, int]) -> Batch:
+        epoch, index = key
         rng = keyed_rng(self.seed, "sample", epoch, index) if self.data.is_stochastic else None
         return self.data.batch(torch.tensor([index]), rng)
 
@@ -174,7 +194,7 @@ class _Samples(torch_data.Dataset):
 def make_batch_stream(
     recipe: Recipe, seed: int, device: torch.device, workers: int, processes: DistributedContext
 ) -> BatchStream:
-    """The batches of a recipe, for one of its processes."""
+    """Return the real batches of a recipe, for one of its processes."""
     return BatchStream(
         recipe.data,
         seed=seed,

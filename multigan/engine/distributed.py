@@ -61,20 +61,20 @@ class DistributedContext:
         self._control = control  # a gloo group
 
     @property
-    def is_first(self) -> bool:
+    def is_rank_zero(self) -> bool:
         """Whether this is the process that writes, speaks and measures."""
         return self.rank == 0
 
     # rows of a batch
 
-    def own(self, tree: Any, sides: int = 1) -> Any:
+    def local_shard(self, tree: Any, sides: int = 1) -> Any:
         """This process's rows of a tree whose leaves hold those of all, in each of its sides."""
         if self.world_size == 1:
             return tree
         shape = (sides, self.world_size, -1)
         return tree_map(lambda leaf: leaf.unflatten(0, shape)[:, self.rank].flatten(0, 1), tree)
 
-    def repeat(self, tree: Any, sides: int = 1) -> Any:
+    def tile(self, tree: Any, sides: int = 1) -> Any:
         """A tree as large as that of all processes, of which `own` is the given one."""
         if self.world_size == 1:
             return tree
@@ -86,7 +86,7 @@ class DistributedContext:
         return tree_map(repeated, tree)
 
     @torch.no_grad()
-    def gather(self, tree: Any) -> Any:
+    def all_gather(self, tree: Any) -> Any:
         """The rows of all processes, in the order of their ranks, without a graph."""
         if self.world_size == 1:
             return tree
@@ -104,7 +104,7 @@ class DistributedContext:
 
     # numbers
 
-    def average(self, tensors: Sequence[Tensor]) -> list[Tensor]:
+    def all_reduce_mean(self, tensors: Sequence[Tensor]) -> list[Tensor]:
         """The mean of each tensor over the processes, in one message per type of number."""
         if self.world_size == 1:
             return list(tensors)
@@ -116,16 +116,16 @@ class DistributedContext:
             found |= {k: part.view_as(tensors[k]) for k, part in zip(places, parts, strict=True)}
         return list(found.values())
 
-    def merge(self, value: Tensor) -> Tensor:
+    def differentiable_mean(self, value: Tensor) -> Tensor:
         """The mean of a tensor over the processes, through which all their gradients flow."""
         return value if self.world_size == 1 else _Merge.apply(value, self)
 
-    def mean(self, values: Tensor) -> Tensor:
+    def global_mean(self, values: Tensor) -> Tensor:
         """The mean over all rows of all processes, through which all their gradients flow."""
-        return self.merge(values.mean())
+        return self.differentiable_mean(values.mean())
 
     @torch.no_grad()
-    def total(self, values: Tensor) -> Tensor:
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
         """The sum over the rows (B, ...) of all processes, without a graph."""
         total = values.sum(0)
         return total if self.world_size == 1 else self._sum(total)
@@ -139,7 +139,7 @@ class DistributedContext:
 
     # decisions
 
-    def largest(self, number: int) -> int:
+    def all_reduce_max(self, number: int) -> int:
         """The largest of the numbers that the processes have."""
         if self.world_size == 1:
             return number
@@ -150,7 +150,7 @@ class DistributedContext:
             distributed.all_reduce(found, distributed.ReduceOp.MAX, group=self._control)
         return int(found)
 
-    def first(self, function: Callable[[], Result]) -> Result:
+    def on_rank_zero(self, function: Callable[[], Result]) -> Result:
         """What `function` gives in the first process; the others wait for it, however long.
 
         Tensors, numbers, strings, lists and dicts can be given. Where it raises, the others raise
@@ -158,7 +158,7 @@ class DistributedContext:
         """
         if self.world_size == 1:
             return function()
-        if not self.is_first:
+        if not self.is_rank_zero:
             return self._received()
         try:
             result = function()
@@ -170,7 +170,7 @@ class DistributedContext:
         self._send(file.getvalue())
         return result
 
-    def together(self, function: Callable[[], Result]) -> Result:
+    def on_all_ranks(self, function: Callable[[], Result]) -> Result:
         """What `function` gives in each process; where it fails in some, one of them says why.
 
         It must not talk to the others.
@@ -181,7 +181,7 @@ class DistributedContext:
             result, error = function(), None
         except Exception as raised:
             result, error = None, raised
-        speaker = self.world_size - self.largest(
+        speaker = self.world_size - self.all_reduce_max(
             0 if error is None else self.world_size - self.rank
         )
         if speaker == self.world_size:
@@ -209,7 +209,7 @@ class DistributedContext:
             distributed.broadcast(tensor, src=0, group=self._control)
 
     @torch.no_grad()
-    def copy_first(self, networks: Iterable[nn.Module]) -> None:
+    def broadcast_parameters(self, networks: Iterable[nn.Module]) -> None:
         """Give every network of every process the tensors of the first one's."""
         if self.world_size == 1:
             return
@@ -222,16 +222,16 @@ class DistributedContext:
                     distributed.broadcast(sent, src=0)
                 tensor.copy_(sent)
 
-    def demand_same(self, networks: Mapping[str, nn.Module]) -> None:
+    def check_replicas_equal(self, networks: Mapping[str, nn.Module]) -> None:
         """Raise Drifted where a tensor is not the same in all processes, by its sum."""
         if self.world_size == 1:
             return
         named = {f"{k}.{n}": t for k, net in networks.items() for n, t in net.state_dict().items()}
         sums = torch.stack([tensor.double().sum().cpu() for tensor in named.values()])
-        rows = self.gather(sums[None])
+        rows = self.all_gather(sums[None])
         differs = (rows != rows[0]).any(0).tolist()
         if any(differs):
-            raise ReplicasDiverged(list(named)[differs.index(True)] if self.is_first else "")
+            raise ReplicasDiverged(list(named)[differs.index(True)] if self.is_rank_zero else "")
 
 
 SINGLE_PROCESS = DistributedContext()
@@ -243,7 +243,7 @@ class _Merge(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, value: Tensor, processes: DistributedContext) -> Tensor:
         ctx.processes = processes
-        return processes.average([value])[0]
+        return processes.all_reduce_mean([value])[0]
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
@@ -296,8 +296,8 @@ def rng_state(
     """Where the global streams of each process stand: those of the CPU (processes, bytes), and
     those of the CUDA devices, if they are used, as a list."""
     cuda = device.type == "cuda"
-    gpu = processes.gather(torch.cuda.get_rng_state(device)[None]) if cuda else torch.empty(0)
-    return {"torch_rng": processes.gather(torch.get_rng_state()[None]), "cuda_rng": list(gpu)}
+    gpu = processes.all_gather(torch.cuda.get_rng_state(device)[None]) if cuda else torch.empty(0)
+    return {"torch_rng": processes.all_gather(torch.get_rng_state()[None]), "cuda_rng": list(gpu)}
 
 
 def restore_rng_state(

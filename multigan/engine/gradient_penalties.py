@@ -1,8 +1,7 @@
-"""Penalties on the slope of D at its input, one value per sample; the norm runs over all its axes.
+"""Gradient penalties: a value per sample of the norm of the discriminator's input gradient.
 
-A penalty says where the slope is taken and what the squared norm costs. Its weight is called
-gamma for all: gamma * |grad|^2 / 2 (zero-centred) or gamma * (|grad| - 1)^2 (the lambda of
-WGAN-GP and DRAGAN).
+The norm is taken over all axes of a sample. The weight of every penalty is called gamma:
+gamma * |grad|^2 / 2 (zero-centered) or gamma * (|grad| - 1)^2 (lambda in WGAN-GP and DRAGAN).
 """
 
 from __future__ import annotations
@@ -14,19 +13,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu
 
-EPS = 1e-12  # under the root: the gradient of a norm at zero is not a number
+EPS = 1e-12  # under the root: the gradient of a norm at zero is undefined
 DRAGAN_NOISE = 0.5  # times the batch's standard deviation
 
 
 class GradientPenalty(NamedTuple):
-    """`at` is "real", "fake" or a function (real, fake, rng) -> points; `cost` of squared norms."""
+    """A cost of the squared gradient norm (B,) at some points.
+
+    `at` is "real", "fake" or a function (real, fake, rng) -> points (B, ...).
+    """
 
     at: str | Callable[[Tensor, Tensor, torch.Generator], Tensor]
     cost: Callable[[Tensor], Tensor]
 
 
 def squared_norm(gradient: Tensor) -> Tensor:
-    """|g|^2 over every axis but the first: (B, ...) -> (B,)."""
+    """Return |g|^2 over every axis but the first: (B, ...) -> (B,)."""
     return gradient.flatten(1).square().sum(1)
 
 
@@ -46,16 +48,16 @@ def one_sided(squared: Tensor) -> Tensor:
 
 
 def random_interpolates(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-    """Points e x + (1 - e) y, one e ~ U(0, 1) per sample. Source: Gulrajani et al. 2017, alg. 1."""
+    """Return e x + (1 - e) y, one e ~ U(0, 1) per sample. Source: Gulrajani et al. 2017, alg. 1."""
     e = _per_sample(torch.rand(len(real), generator=rng), real)
     return e * real + (1 - e) * fake
 
 
 def dragan_points(real: Tensor, fake: Tensor, rng: torch.Generator) -> Tensor:
-    """Points x + 0.5 sd(x) e u near the data, u ~ U(0, 1) per cell and e ~ U(0, 1) per sample.
+    """Return x + 0.5 sd(x) e u, u ~ U(0, 1) per element and e ~ U(0, 1) per sample.
 
-    Source: the authors' code of DRAGAN (the paper, Kodali et al. 2017, section 2.3, writes Gaussian
-    noise).
+    Source: the authors' code of DRAGAN; their paper (Kodali et al. 2017, section 2.3) has Gaussian
+    noise.
     """
     noise = torch.rand(real.shape, generator=rng).to(real)
     e = _per_sample(torch.rand(len(real), generator=rng), real)
@@ -76,7 +78,7 @@ PENALTIES: dict[str, GradientPenalty] = {
 
 
 def get_penalty(name: str) -> GradientPenalty:
-    """The penalty called `name`; ValueError listing the names for any other."""
+    """Return the penalty called `name`. Raises ValueError for an unknown name."""
     if name not in PENALTIES:
-        raise ValueError(f"penalty {name!r} is unknown; known: {', '.join(PENALTIES)}")
+        raise ValueError(f"penalty must be one of {', '.join(PENALTIES)}; got {name!r}")
     return PENALTIES[name]

@@ -1,7 +1,7 @@
-"""The games: what the discriminator and the generator minimise, one value per logit.
+"""Adversarial losses of the discriminator and the generator, one value per logit.
 
-r are real logits, f fake logits, paired by index, of one shape; higher means more real. The engine
-reduces, once.
+r are real logits, f fake logits, paired by index, of one shape; higher means more real. sp is
+softplus. The objective reduces them.
 """
 
 from __future__ import annotations
@@ -14,14 +14,22 @@ from torch.nn.functional import relu, softplus
 
 
 class AdversarialLoss(NamedTuple):
-    """A game of two players, each a function (real logits, fake logits) -> values to minimise."""
+    """The losses of both networks: functions (real logits, fake logits) -> values to minimize.
+
+    subtracts_opposite_mean: the objective first subtracts the mean of the other side's logits.
+    burn_in: default fraction of the run over which schedules settle.
+    decision_boundary: the logit at which the discriminator is undecided; None where the loss
+    depends on differences of logits alone or does not fix one.
+    """
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Any, Tensor], Tensor]
     generator_sees_real: bool = False  # else its first argument is None
-    relative_to_mean: bool = False  # the engine first subtracts the other side's batch mean
-    burn_in: float = 0.0  # default share of the run in which schedules settle
-    boundary: float | None = None  # the logit at which D is undecided, where the game fixes one
+    subtracts_opposite_mean: bool = False  
+    burn_in: float = 0.0  
+    decision_boundary: float | None = (
+        None
+    )
 
 
 def cross_entropy_discriminator(real: Tensor, fake: Tensor) -> Tensor:
@@ -35,7 +43,7 @@ def nonsaturating_generator(real: None, fake: Tensor) -> Tensor:
 
 
 def minimax_generator(real: None, fake: Tensor) -> Tensor:
-    """-sp(f), the textbook game, which saturates. Source: Goodfellow et al. 2014, eq. (1)."""
+    """-sp(f), which saturates. Source: Goodfellow et al. 2014, eq. (1)."""
     return -softplus(fake)
 
 
@@ -55,12 +63,12 @@ def least_squares_generator(real: None, fake: Tensor) -> Tensor:
 
 
 def wasserstein_discriminator(real: Tensor, fake: Tensor) -> Tensor:
-    """f - r; needs a bound on D's slope (a penalty). Source: Arjovsky et al. 2017, eq. (3)."""
+    """f - r; needs a gradient penalty. Source: Arjovsky et al. 2017, eq. (3)."""
     return fake - real
 
 
 def critic_generator(real: None, fake: Tensor) -> Tensor:
-    """-f, the generator's side of the hinge and the Wasserstein game."""
+    """-f, for the hinge and the Wasserstein loss."""
     return -fake
 
 
@@ -70,7 +78,7 @@ def relativistic_discriminator(real: Tensor, fake: Tensor) -> Tensor:
 
 
 def relativistic_generator(real: Tensor, fake: Tensor) -> Tensor:
-    """sp(r - f): the roles swapped, which does not saturate."""
+    """sp(r - f): with the roles swapped, which does not saturate."""
     return softplus(real - fake)
 
 
@@ -81,29 +89,31 @@ def swapped_cross_entropy_generator(real: Tensor, fake: Tensor) -> Tensor:
 
 LOSSES: dict[str, AdversarialLoss] = {
     "nonsaturating": AdversarialLoss(
-        cross_entropy_discriminator, nonsaturating_generator, boundary=0.0
+        cross_entropy_discriminator, nonsaturating_generator, decision_boundary=0.0
     ),
-    "minimax": AdversarialLoss(cross_entropy_discriminator, minimax_generator, boundary=0.0),
-    "hinge": AdversarialLoss(hinge_discriminator, critic_generator, boundary=0.0),
+    "minimax": AdversarialLoss(
+        cross_entropy_discriminator, minimax_generator, decision_boundary=0.0
+    ),
+    "hinge": AdversarialLoss(hinge_discriminator, critic_generator, decision_boundary=0.0),
     "least_squares": AdversarialLoss(
-        least_squares_discriminator, least_squares_generator, boundary=0.5
+        least_squares_discriminator, least_squares_generator, decision_boundary=0.5
     ),
     "wasserstein": AdversarialLoss(wasserstein_discriminator, critic_generator),
     "relativistic": AdversarialLoss(
         relativistic_discriminator, relativistic_generator, generator_sees_real=True, burn_in=0.2
     ),
-    # RaGAN (Jolicoeur-Martineau 2019, section 4): cross-entropy on logits less the other's mean.
+    # RaGAN (Jolicoeur-Martineau 2019, section 4): cross-entropy of logits minus the other side's mean.
     "relativistic_average": AdversarialLoss(
         cross_entropy_discriminator,
         swapped_cross_entropy_generator,
         generator_sees_real=True,
-        relative_to_mean=True,
+        subtracts_opposite_mean=True,
     ),
 }
 
 
 def get_loss(name: str) -> AdversarialLoss:
-    """The loss called `name`; ValueError listing the names for any other."""
+    """Return the loss called `name`. Raises ValueError for an unknown name."""
     if name not in LOSSES:
-        raise ValueError(f"loss {name!r} is unknown; known: {', '.join(LOSSES)}")
+        raise ValueError(f"loss must be one of {', '.join(LOSSES)}; got {name!r}")
     return LOSSES[name]

@@ -31,11 +31,11 @@ class WeightedLogits(NamedTuple):
         """The weighted mean logit of each sample (B,)."""
         return weighted_mean(self.logits, self.weights)
 
-    def relative_to(self, mean: Tensor) -> WeightedLogits:
+    def subtract_mean(self, mean: Tensor) -> WeightedLogits:
         """These logits less the other side's mean over the batch."""
         return WeightedLogits(self.logits - mean, self.weights)
 
-    def halves(self) -> tuple[WeightedLogits, WeightedLogits]:
+    def split_real_fake(self) -> tuple[WeightedLogits, WeightedLogits]:
         """The scores of the first and of the second half of the batch."""
         logits, weights = self.logits.tensor_split(2), self.weights.tensor_split(2)
         return WeightedLogits(logits[0], weights[0]), WeightedLogits(logits[1], weights[1])
@@ -77,8 +77,8 @@ class Objective:
         self.discriminator, self.augment, self.processes = discriminator, augment, processes
         self.loss = get_loss(loss)
         self.penalties = {name: get_penalty(name) for name in penalties}
-        self.adapts = hasattr(augment, "update_probability")
-        if self.adapts and self.loss.boundary is None:
+        self.needs_signs = hasattr(augment, "update_probability")
+        if self.needs_signs and self.loss.decision_boundary is None:
             raise ValueError(
                 "the augmentation adapts to the side on which D's real logits stand, and the loss "
                 f"{loss} knows no sides: take a scheduled one, or the loss nonsaturating or hinge"
@@ -86,7 +86,7 @@ class Objective:
         self.uses_batch_statistics = bool(getattr(discriminator, "uses_batch_statistics", False))
         self.embeds = hasattr(discriminator, "embed")
         judge = discriminator.score if self.embeds else discriminator
-        self._judge = torch.compile(judge) if compile else judge
+        self._forward = torch.compile(judge) if compile else judge
         if penalties and self.uses_batch_statistics:
             raise ValueError(
                 f"penalties {', '.join(penalties)} need each sample's own gradient, but the "
@@ -104,7 +104,7 @@ class Objective:
                 "augmentation can come before them: take one of the two away"
             )
 
-    def of_discriminator(
+    def discriminator_loss(
         self,
         real: Tensor,
         fake: Tensor,
@@ -120,32 +120,34 @@ class Objective:
             both, conditions = [real, fake], tree_cat([condition, condition])
             at_ends = any(self.penalties[name].at in ("real", "fake") for name in gammas)
             if at_ends:
-                score, squared = self._slopes(both, conditions, rng)
+                score, squared = self._input_gradient_norms(both, conditions, rng)
                 slopes = dict(zip(("real", "fake"), squared.tensor_split(2), strict=True))
             else:
                 score = self._score(both, conditions, rng)
-            real_score, fake_score = score.halves()
+            real_score, fake_score = score.split_real_fake()
         loss = self._reduce(self.loss.discriminator, real_score, fake_score)
         values = {
             "logits/real": real_score.per_sample().mean(),
             "logits/fake": fake_score.per_sample().mean(),
         }
-        if self.adapts and self.loss.boundary is not None:
-            values["signs/real"] = (real_score.per_sample() - self.loss.boundary).sign().mean()
+        if self.needs_signs and self.loss.decision_boundary is not None:
+            values["signs/real"] = (
+                (real_score.per_sample() - self.loss.decision_boundary).sign().mean()
+            )
         if gammas:
             values["loss/discriminator_adversarial"] = loss  # without the penalties
         for name, gamma in gammas.items():
             at, cost = self.penalties[name]
             if callable(at):
-                points = self._points(at, real, fake, rng)
-                squared = self._slopes([points], condition, rng)[1]
+                points = self._penalty_points(at, real, fake, rng)
+                squared = self._input_gradient_norms([points], condition, rng)[1]
             else:
                 squared = slopes[at]
             values[f"penalty/{name}"] = cost(squared).mean()
             loss = loss + gamma * values[f"penalty/{name}"]
         return {"loss/discriminator": loss} | values
 
-    def of_generator(
+    def generator_loss(
         self,
         real: Tensor,
         fake: Tensor,
@@ -164,11 +166,11 @@ class Objective:
             if self.loss.generator_sees_real:
                 with torch.no_grad():
                     real_score = self._score([real], condition, rng)
-        costs, weights = self._costs(self.loss.generator, real_score, fake_score)
+        costs, weights = self._per_logit_losses(self.loss.generator, real_score, fake_score)
         cost = weighted_mean(costs, weights).mean()
         if policy_loss is None or fake.requires_grad:
             return {"loss/generator": cost}
-        paid = (costs.detach(), weights.detach(), self.processes.total)
+        paid = (costs.detach(), weights.detach(), self.processes.all_reduce_sum)
         loss = policy_loss(fake, condition, *paid).mean()
         return {"loss/generator": loss, "loss/generator_adversarial": cost}
 
@@ -179,9 +181,9 @@ class Objective:
         if self.augment is not None:
             seen, condition = self._augmented(_joined(sides), condition, rng, len(sides))
             sides = [seen]
-        return as_weighted_logits(self._judge(self._entry(sides), condition))
+        return as_weighted_logits(self._forward(self._embed(sides), condition))
 
-    def _entry(self, sides: list[Tensor]) -> Tensor:
+    def _embed(self, sides: list[Tensor]) -> Tensor:
         """The sides as one batch, embedded before they are joined: an embedding is narrower."""
         return _joined([self.discriminator.embed(x) for x in sides] if self.embeds else sides)
 
@@ -191,17 +193,17 @@ class Objective:
         """What D sees of x, one side of the game or both; drawn for the rows of all processes."""
         if self.augment is None:
             return x, condition
-        everyone = self.processes.repeat((x, condition), sides)
-        return self.processes.own(self.augment(everyone[0], everyone[1], rng), sides)
+        everyone = self.processes.tile((x, condition), sides)
+        return self.processes.local_shard(self.augment(everyone[0], everyone[1], rng), sides)
 
-    def _points(
+    def _penalty_points(
         self, at: Callable[..., Tensor], real: Tensor, fake: Tensor, rng: torch.Generator
     ) -> Tensor:
         """Where a penalty takes its slopes, which may depend on the rows of all processes."""
-        everyone = self.processes.gather((real, fake))
-        return self.processes.own(at(*everyone, rng))
+        everyone = self.processes.all_gather((real, fake))
+        return self.processes.local_shard(at(*everyone, rng))
 
-    def _slopes(
+    def _input_gradient_norms(
         self, sides: list[Tensor], condition: Condition, rng: torch.Generator
     ) -> tuple[WeightedLogits, Tensor]:
         """The scores at the sides, and |grad of each sample's mean logit|^2 (B,) with its graph.
@@ -209,7 +211,7 @@ class Objective:
         The slope is taken before augmentation, or at D's embedding; samples do not meet in D, so
         the gradient of the sum serves all of them.
         """
-        d, entry = self.discriminator, self._entry(sides)
+        d, entry = self.discriminator, self._embed(sides)
         if self.embeds:
             entry = entry if entry.requires_grad else entry.requires_grad_()
             score = as_weighted_logits(d.score(entry, condition))
@@ -222,17 +224,17 @@ class Objective:
     def _reduce(
         self, loss: Callable[..., Tensor], real: WeightedLogits | None, fake: WeightedLogits
     ) -> Tensor:
-        return weighted_mean(*self._costs(loss, real, fake)).mean()
+        return weighted_mean(*self._per_logit_losses(loss, real, fake)).mean()
 
-    def _costs(
+    def _per_logit_losses(
         self, loss: Callable[..., Tensor], real: WeightedLogits | None, fake: WeightedLogits
     ) -> tuple[Tensor, Tensor]:
         """What each logit costs (B, L), and its weight (B, L)."""
         if real is None:
             return loss(None, fake.logits), fake.weights
-        if self.loss.relative_to_mean:
-            means = [self.processes.mean(side.per_sample()) for side in (fake, real)]
-            real, fake = real.relative_to(means[0]), fake.relative_to(means[1])
+        if self.loss.subtracts_opposite_mean:
+            means = [self.processes.global_mean(side.per_sample()) for side in (fake, real)]
+            real, fake = real.subtract_mean(means[0]), fake.subtract_mean(means[1])
         return loss(real.logits, fake.logits), real.weights * fake.weights
 
 

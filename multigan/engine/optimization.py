@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
@@ -10,89 +10,88 @@ import torch
 from torch import Tensor, nn, optim
 from torch.nn.utils import clip_grads_with_norm_, get_total_norm
 
-from multigan.core.protocols import Batch, Condition
-from multigan.core.trees import tree_map
-from multigan.engine.distributed import SINGLE_PROCESS, DistributedContext
+from multigan.engine.distributed import DistributedContext
 
 PRECISIONS = ("fp32", "bf16")
 
 
 class Autocast:
-    """The context of a forward pass: "bf16" casts products and convolutions, weights stay float32.
+    """Context of a forward pass: "bf16" casts products and convolutions, weights stay float32.
 
     Raises ValueError for an unknown name.
     """
 
     def __init__(self, name: str, device: torch.device) -> None:
         if name not in PRECISIONS:
-            raise ValueError(f"precision {name!r} is unknown; known: {', '.join(PRECISIONS)}")
+            raise ValueError(f"precision must be one of {', '.join(PRECISIONS)}; got {name!r}")
         self.name, self.device = name, device
 
-    def __call__(self, allowed: bool = True) -> AbstractContextManager:
-        """A context to enter; where bf16 is not `allowed`, one of float32."""
+    def __call__(self, allowed: bool = True) -> AbstractContextManager[None]:
+        """Return a context of the precision, or of float32 where bf16 is not `allowed`."""
         enabled = allowed and self.name == "bf16"
         return torch.autocast(self.device.type, torch.bfloat16, enabled=enabled)
 
 
 RAISE, SKIP, ROLLBACK = "raise", "skip", "rollback"
 POLICIES = (RAISE, SKIP, ROLLBACK)
-MAX_CONSECUTIVE_SKIPS = 10  # more of them say that waiting does not help
+MAX_CONSECUTIVE_SKIPS = 10
 
 
 class NonFiniteError(Exception):
-    """An update that cannot be made; the weights are as they were before it."""
+    """An update with an infinite or undefined loss or gradient; the weights are unchanged."""
 
 
 class NonFinitePolicy:
-    """Asked before each optimiser step whether it may be made.
+    """Decide before each optimizer step on losses and gradients that are not finite.
 
-    "skip" leaves the update out, at most SKIPS_IN_A_ROW times in turn; "raise" and "rollback"
-    raise NotFinite, and whoever drives the trainer stops or goes back to its last checkpoint. A
-    device that works ahead of the CPU is waited for under "skip" only: under the others the
-    norms that are reported say it at the next log line, and weights are tested before a
-    checkpoint. Raises ValueError for an unknown policy.
+    "skip" leaves the step out, at most MAX_CONSECUTIVE_SKIPS times in a row. "raise" and
+    "rollback" raise NonFiniteError; the caller then stops or returns to its last checkpoint. Only
+    "skip" synchronizes with an accelerator in each step. The other policies see a failure there at
+    the next log line, and weights are tested before a checkpoint.
+
+    Raises ValueError for an unknown policy.
     """
 
     def __init__(self, policy: str = RAISE) -> None:
         if policy not in POLICIES:
-            raise ValueError(f"not_finite is {policy!r}; known: {', '.join(POLICIES)}")
+            raise ValueError(f"not_finite must be one of {', '.join(POLICIES)}; got {policy!r}")
         self.policy = policy
-        self.skipped = 0  # updates left out, all in all
-        self.in_a_row: dict[str, int] = {}  # for each network: of its last updates
+        self.skipped = 0  # updates left out in total
+        self.consecutive: dict[str, int] = {}  # of the last updates of each network
 
-    def allows(self, name: str, loss: Tensor, norm: Tensor) -> bool:
-        """Whether the network called `name` may step: `loss` and the norm of its gradients."""
+    def check(self, name: str, loss: Tensor, norm: Tensor) -> bool:
+        """Return True if network `name` may step, from its loss and the norm of its gradient."""
         if self.policy != SKIP and norm.device.type != "cpu":
             return True
         if bool(torch.isfinite(loss) & torch.isfinite(norm)):
-            self.in_a_row[name] = 0
+            self.consecutive[name] = 0
             return True
         culprit = f"the gradient of the {name}" if bool(torch.isfinite(loss)) else f"loss/{name}"
         if self.policy != SKIP:
             raise NonFiniteError(culprit)
         self.skipped += 1
-        self.in_a_row[name] = self.in_a_row.get(name, 0) + 1
-        if self.in_a_row[name] > MAX_CONSECUTIVE_SKIPS:
+        self.consecutive[name] = self.consecutive.get(name, 0) + 1
+        if self.consecutive[name] > MAX_CONSECUTIVE_SKIPS:
             raise NonFiniteError(
-                f"after {MAX_CONSECUTIVE_SKIPS} updates left out in a row {culprit}"
+                f"after {MAX_CONSECUTIVE_SKIPS} skipped updates in a row {culprit}"
             )
         return False
 
     def state(self) -> dict[str, Any]:
-        """What an exact continuation needs."""
-        return {"skipped": self.skipped, "in_a_row": dict(self.in_a_row)}
+        """Return what an exact continuation needs."""
+        return {"skipped": self.skipped, "consecutive": dict(self.consecutive)}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Continue where `state()` was taken."""
-        self.skipped, self.in_a_row = state["skipped"], dict(state["in_a_row"])
+        self.skipped, self.consecutive = state["skipped"], dict(state["consecutive"])
 
 
 class Step(NamedTuple):
     """One generator update and, in the adversarial stage, the discriminator updates before it.
 
-    `number` counts the steps of all stages. `samples_seen` counts the reals of D's updates (none in
-    the likelihood stage); `values` are 0-dim tensors on the device (means over micro-batches and
-    over D's updates) and numbers.
+    `number` counts the steps of all stages. `samples_seen` counts the real samples of the
+    discriminator's updates (none in pretraining). `values` are numbers and 0-dim tensors on the
+    device: means over micro-batches and over the discriminator's updates.
     """
 
     number: int
@@ -100,76 +99,62 @@ class Step(NamedTuple):
     values: Mapping[str, Tensor | float]
 
 
-LossTerms = Callable[[Tensor, Condition, int], dict[str, Tensor]]
-"""(x, condition, micro-batch) -> the terms of the loss by name."""
+Values = dict[str, Any]
+"""Logged values by name: 0-dim tensors on the device, or numbers."""
 
 
-def optimizer_step(
+def detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the values without their graphs."""
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def prepare_gradients(
     name: str,
     network: nn.Module,
-    optimizer: optim.Optimizer,
-    batch: Batch,
-    terms_of: LossTerms,
-    gradient_accumulation_steps: int = 1,
-    max_grad_norm: float | None = None,
-    guard: NonFinitePolicy | None = None,
-    processes: DistributedContext = SINGLE_PROCESS,
-) -> dict[str, Tensor | float]:
-    """One step down `loss/<name>`: the gradients of all micro-batches, averaged; their terms.
+    parts: list[dict[str, Tensor]],
+    nonfinite_policy: NonFinitePolicy,
+    max_grad_norm: float | None,
+    processes: DistributedContext,
+) -> Values:
+    """Average the accumulated gradients over the processes, check and clip them.
 
-    Both are averaged over the processes, so that all of them decide and step alike.
-
-    `grad_norm/<name>` is the norm before any clipping. Where the guard forbids the step, it is
-    left out: weights and moments stay as they are.
+    `parts` are the losses of each micro-batch; returned are their means over micro-batches and
+    processes and `grad_norm/<name>`, the norm before clipping. All processes decide alike. An empty
+    result means that the policy skips this optimizer step.
     """
-    guard = NonFinitePolicy() if guard is None else guard
-    optimizer.zero_grad(set_to_none=True)
-    parts = []
-    for micro in range(gradient_accumulation_steps):
-        x, condition = tree_map(
-            lambda leaf, micro=micro: leaf.tensor_split(gradient_accumulation_steps)[micro], batch
-        )
-        terms = terms_of(x, condition, micro)
-        (terms[f"loss/{name}"] / gradient_accumulation_steps).backward()
-        parts.append({key: term.detach() for key, term in terms.items()})
     values = all_reduce_gradients(network, average_metrics(parts), processes)
-    gradients = [p.grad for p in network.parameters() if p.grad is not None]
-    norm = get_total_norm(gradients)
-    if guard.allows(name, values[f"loss/{name}"], norm):
-        values[f"grad_norm/{name}"] = norm
-        if max_grad_norm is not None:
-            clip_grads_with_norm_(network.parameters(), max_grad_norm, norm)
-        optimizer.step()
-    else:
-        values = {}
-    optimizer.zero_grad(set_to_none=True)
-    return values
+    norm = get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    if not nonfinite_policy.check(name, values[f"loss/{name}"], norm):
+        return {}
+    if max_grad_norm is not None:
+        clip_grads_with_norm_(network.parameters(), max_grad_norm, norm)
+    return values | {f"grad_norm/{name}": norm}
 
 
 def all_reduce_gradients(
     network: nn.Module, values: dict[str, Any], processes: DistributedContext
 ) -> dict[str, Any]:
-    """Average the gradients of a network, in place, and the values over the processes, in one go.
+    """Average a network's gradients, in place, and the values over the processes, in one message.
 
-    A gradient that no process has stays None: its parameter does not move.
+    A gradient that no process has stays None, so that its parameter does not move.
     """
     if processes.world_size == 1:
         return values
-    learnt = [parameter for parameter in network.parameters() if parameter.requires_grad]
-    absent = [k for k, parameter in enumerate(learnt) if parameter.grad is None]
-    present = torch.ones(len(learnt), device=learnt[0].device)
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    absent = [k for k, parameter in enumerate(trainable) if parameter.grad is None]
+    present = torch.ones(len(trainable), device=trainable[0].device)
     present[absent] = 0
-    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in learnt]
-    *averages, present = processes.average([*gradients, *values.values(), present])
-    for parameter, average in zip(learnt, averages, strict=False):
+    gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trainable]
+    *averages, present = processes.all_reduce_mean([*gradients, *values.values(), present])
+    for parameter, average in zip(trainable, averages, strict=False):
         parameter.grad = average
     for k in absent:
-        learnt[k].grad = learnt[k].grad if present[k] > 0 else None
-    return dict(zip(values, averages[len(learnt) :], strict=True))
+        trainable[k].grad = trainable[k].grad if present[k] > 0 else None
+    return dict(zip(values, averages[len(trainable) :], strict=True))
 
 
 def average_metrics(parts: list[dict[str, Any]]) -> dict[str, Any]:
-    """The mean of each value over the parts that have it (lazy penalties are in some only)."""
+    """Average each value over the parts that have it (lazy penalties are in some only)."""
     if len(parts) == 1:
         return dict(parts[0])
     names = dict.fromkeys(name for part in parts for name in part)
@@ -178,5 +163,5 @@ def average_metrics(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def adam(network: nn.Module) -> optim.Adam:
-    """Adam over the parameters that the recipe left unfrozen; rates are set before each step."""
+    """Return Adam over the trainable parameters; learning rates are set before each step."""
     return optim.Adam([p for p in network.parameters() if p.requires_grad])

@@ -1,13 +1,14 @@
-"""Check that the parts of a recipe fit together before training starts."""
+"""Check that the components of a recipe fit together before training starts."""
 
 from __future__ import annotations
 
+from multigan.core.protocols import SupportsLikelihood
 from multigan.core.recipe import Recipe
 from multigan.engine.schedules import check_schedule
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Raise ValueError, in one line, for numbers that no run can have."""
+    """Raise ValueError, in one line, for numbers that a run cannot have."""
     for name in (
         "steps",
         "batch_size",
@@ -16,12 +17,11 @@ def check_recipe(recipe: Recipe) -> None:
         "gradient_accumulation_steps",
     ):
         if getattr(recipe, name) < 1:
-            raise ValueError(f"{name} is {getattr(recipe, name)}; wanted 1 or more")
+            raise ValueError(f"{name} must be 1 or more; got {getattr(recipe, name)}")
     if recipe.batch_size % recipe.gradient_accumulation_steps:
         raise ValueError(
-            f"batch_size {recipe.batch_size} cannot be cut into "
-            f"{recipe.gradient_accumulation_steps} equal micro-batches; "
-            "change batch_size or gradient_accumulation_steps"
+            f"batch_size must be a multiple of gradient_accumulation_steps "
+            f"{recipe.gradient_accumulation_steps}; got {recipe.batch_size}"
         )
     for name in ("generator_lr", "discriminator_lr", "ema_halflife_samples"):
         check_schedule(name, getattr(recipe, name))
@@ -31,30 +31,31 @@ def check_recipe(recipe: Recipe) -> None:
         check_schedule(f"gamma of {name}", gamma)
     if recipe.lookahead_interval < 0:
         raise ValueError(
-            f"lookahead_interval is {recipe.lookahead_interval}; wanted steps, 0 for none"
+            f"lookahead_interval must be 0 or more steps; got {recipe.lookahead_interval}"
         )
     if not 0 < recipe.lookahead_alpha <= 1:
-        raise ValueError(f"lookahead_alpha is {recipe.lookahead_alpha}; wanted 0 to 1, 0 left out")
+        raise ValueError(f"lookahead_alpha must be in (0, 1]; got {recipe.lookahead_alpha}")
     if recipe.max_grad_norm is not None and not recipe.max_grad_norm > 0:
-        raise ValueError(f"clip_norm is {recipe.max_grad_norm}; wanted more than 0, or None")
+        raise ValueError(f"max_grad_norm must be positive or None; got {recipe.max_grad_norm}")
     check_likelihood(recipe)
     if recipe.burn_in is not None and not 0 <= recipe.burn_in <= 1:
-        raise ValueError(f"burn_in is {recipe.burn_in}; wanted a share of the run, 0 to 1")
+        raise ValueError(f"burn_in must be a fraction of the run in [0, 1]; got {recipe.burn_in}")
 
 
 def check_likelihood(recipe: Recipe) -> None:
-    """Raise ValueError, in one line, for what no likelihood stage or term can be made of."""
+    """Raise ValueError, in one line, for impossible likelihood pretraining or regularization."""
     if recipe.likelihood_steps < 0:
-        raise ValueError(f"likelihood_steps is {recipe.likelihood_steps}; wanted 0 or more")
+        raise ValueError(f"likelihood_steps must be 0 or more; got {recipe.likelihood_steps}")
     if recipe.likelihood_patience is not None and recipe.likelihood_patience < 1:
         raise ValueError(
-            f"likelihood_patience is {recipe.likelihood_patience}; wanted 1 or more, or None"
+            f"likelihood_patience must be 1 or more, or None; got {recipe.likelihood_patience}"
         )
     check_schedule("likelihood_lr", recipe.likelihood_lr)
     check_schedule("likelihood_weight", recipe.likelihood_weight)
-    wanted = recipe.likelihood_steps > 0 or recipe.likelihood_weight != 0
-    if wanted and not hasattr(recipe.generator, "log_likelihood"):
+    is_used = recipe.likelihood_steps > 0 or recipe.likelihood_weight != 0
+    if is_used and not isinstance(recipe.generator, SupportsLikelihood):
         name = type(recipe.generator).__name__
         raise ValueError(
-            f"{name} has no log_likelihood: set likelihood_steps and likelihood_weight to 0"
+            f"the generator must have log_likelihood; got {name}: "
+            "set likelihood_steps and likelihood_weight to 0"
         )

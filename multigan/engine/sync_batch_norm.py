@@ -27,27 +27,27 @@ def sync_batch_norm(network: nn.Module, processes: DistributedContext) -> None:
 
 def _forward(norm: Any, processes: DistributedContext, x: Tensor) -> Tensor:
     """(B, C, ...) -> (B, C, ...), as nn.BatchNorm does with the rows of all processes."""
-    if not norm.training:  # each process measures rows of its own then, and not equally often
+    if not norm.training:  # in eval mode the processes have rows of their own, and not equally often
         return type(norm).forward(norm, x)
     norm._check_input_dim(x)
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     axes = [axis for axis in range(x.dim()) if axis != 1]
     shape = [-1 if axis == 1 else 1 for axis in range(x.dim())]
-    mean = processes.merge(wide.mean(axes))  # (C,)
-    centred = wide - mean.view(shape)
-    variance = processes.merge(centred.square().mean(axes))  # (C,)
+    mean = processes.differentiable_mean(wide.mean(axes))  # (C,)
+    centered = wide - mean.view(shape)
+    variance = processes.differentiable_mean(centered.square().mean(axes))  # (C,)
     if norm.running_mean is not None:
         rows = processes.world_size * x.numel() / x.shape[1]
-        _remember(norm, mean.detach(), variance.detach() * rows / (rows - 1))
-    scaled = centred * (variance + norm.eps).rsqrt().view(shape)
+        _update_running_statistics(norm, mean.detach(), variance.detach() * rows / (rows - 1))
+    scaled = centered * (variance + norm.eps).rsqrt().view(shape)
     if norm.affine:
         scaled = scaled * norm.weight.view(shape) + norm.bias.view(shape)
     return scaled.to(x.dtype)
 
 
-def _remember(norm: Any, mean: Tensor, variance: Tensor) -> None:
-    """Move the running statistics; without a momentum they are means over all batches."""
+def _update_running_statistics(norm: Any, mean: Tensor, variance: Tensor) -> None:
+    """Update the running statistics; without a momentum they are means over all batches."""
     norm.num_batches_tracked += 1
-    share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), share)
-    norm.running_var.lerp_(variance.to(norm.running_var.dtype), share)
+    weight = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+    norm.running_mean.lerp_(mean.to(norm.running_mean.dtype), weight)
+    norm.running_var.lerp_(variance.to(norm.running_var.dtype), weight)

@@ -1,4 +1,4 @@
-"""The adversarial training loop: discriminator and generator take turns, one Step at a time."""
+"""Adversarial training, one step at a time: discriminator updates, then a generator update."""
 
 from __future__ import annotations
 
@@ -8,11 +8,23 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from multigan.core.protocols import Batch, Condition
+from multigan.core.protocols import (
+    Batch,
+    Condition,
+    SupportsAdaptation,
+    SupportsAnnealing,
+    SupportsPolicyGradient,
+)
 from multigan.core.recipe import Recipe
 from multigan.core.trees import tree_map
 from multigan.engine.averaging import EMA, Lookahead
-from multigan.engine.batches import FakeBatches, StepRandomness, make_batch_stream, phase_name
+from multigan.engine.batches import (
+    FakeBatches,
+    StepRandomness,
+    make_batch_stream,
+    micro_batches,
+    phase_name,
+)
 from multigan.engine.distributed import (
     SINGLE_PROCESS,
     DistributedContext,
@@ -26,12 +38,13 @@ from multigan.engine.optimization import (
     RAISE,
     SKIP,
     Autocast,
-    LossTerms,
     NonFinitePolicy,
     Step,
+    Values,
     adam,
     average_metrics,
-    optimizer_step,
+    detached,
+    prepare_gradients,
 )
 from multigan.engine.recipe_checks import check_recipe
 from multigan.engine.schedules import (
@@ -47,14 +60,16 @@ from multigan.engine.sync_batch_norm import sync_batch_norm
 class AdversarialTrainer:
     """Trains the networks of a recipe; `steps()` yields after every step.
 
-    Where the recipe has a likelihood stage, `likelihood`, its steps come first; `number` and the
-    schedules count those of the game alone.
+    Likelihood pretraining, `likelihood`, comes first where the recipe has it. `number` and the
+    schedules count the adversarial steps alone.
 
-    Every draw is a pure function of (seed, step, phase, micro-batch), so a trainer that was
-    restored from `state()` continues bit by bit. Penalties are taken in float32 whatever the
-    precision, and never through a compiled network. Each of several `processes` has its share of
-    the batch; together they do what one would. Raises ValueError for a recipe that cannot be
-    played, in one line.
+    Every random number is a pure function of (seed, step, phase, micro-batch), so a trainer
+    restored from `state()` continues bit by bit. Penalties are taken in float32 at any precision,
+    and never through a compiled network. Each of several `processes` has its share of the batch;
+    together they do what one would. `schedule_steps` is the length of the schedules, by default
+    the recipe's steps. `not_finite` is a policy of `NonFinitePolicy`.
+
+    Raises ValueError, in one line, for a recipe that cannot be trained.
     """
 
     def __init__(
@@ -63,7 +78,7 @@ class AdversarialTrainer:
         *,
         seed: int = 0,
         device: str | torch.device = "cpu",
-        horizon: int | None = None,
+        schedule_steps: int | None = None,
         precision: str = "fp32",
         compile: bool = False,
         workers: int = 0,
@@ -74,20 +89,20 @@ class AdversarialTrainer:
         self.recipe = with_burn_in(recipe)
         self.seed, self.device, self.processes = seed, torch.device(device), processes
         self._autocast = Autocast(precision, self.device)
-        self._draws = StepRandomness(seed, self.device, processes)
-        self.horizon = recipe.steps if horizon is None else horizon  # steps of the schedules
-        self.number = 0  # steps done
-        self.rate_share = 1.0  # of the learning rates: less after going back from a failure
-        self.guard = NonFinitePolicy(not_finite)
-        self._last: tuple[Tensor, Tensor, Condition] | None = None  # D's last batch
+        self._randomness = StepRandomness(seed, self.device, processes)
+        self.schedule_steps = recipe.steps if schedule_steps is None else schedule_steps
+        self.number = 0  # adversarial steps done
+        self.lr_scale = 1.0  # factor on the learning rates, lowered by each rollback
+        self.nonfinite_policy = NonFinitePolicy(not_finite)
+        self._last_discriminator_batch: tuple[Tensor, Tensor, Condition] | None = None
         self.generator = cast(Any, recipe.generator)
         self.discriminator = cast(Any, recipe.discriminator)
         for network in (self.generator, self.discriminator):
             network.to(self.device).train()
-        self.fakes = FakeBatches(self.generator, recipe, self._draws, compile)
+        self.fakes = FakeBatches(self.generator, recipe, self._randomness, compile)
         self.ema = EMA(self.generator)
         sync_batch_norm(self.generator, processes)
-        self.feed = make_batch_stream(recipe, seed, self.device, workers, processes)
+        self.reals = make_batch_stream(recipe, seed, self.device, workers, processes)
         self.objective = Objective(
             self.discriminator,
             recipe.loss,
@@ -112,202 +127,218 @@ class AdversarialTrainer:
                 seed=seed,
                 device=self.device,
                 workers=workers,
-                guard=self.guard,
+                nonfinite_policy=self.nonfinite_policy,
                 processes=processes,
             )
 
     @property
+    def progress(self) -> float:
+        """Fraction in [0, 1] of the schedules at the step to come."""
+        return progress_of(self.number + 1, self.schedule_steps)
+
+    @property
     def samples_seen(self) -> int:
-        """Real samples that D's updates have seen."""
+        """Number of real samples in the discriminator's updates so far."""
         return self.number * self.recipe.discriminator_steps * self.recipe.batch_size
 
     @property
-    def steps_before(self) -> int:
-        """Steps of the likelihood stage, as far as it has come."""
+    def pretraining_steps(self) -> int:
+        """Steps of likelihood pretraining so far."""
         return 0 if self.likelihood is None else self.likelihood.number
 
     @property
     def steps_done(self) -> int:
         """Steps of both stages so far."""
-        return self.steps_before + self.number
+        return self.pretraining_steps + self.number
 
     @property
-    def learnt(self) -> bool:
-        """Whether the last step was the last one of a likelihood stage."""
+    def pretraining_done(self) -> bool:
+        """True right after the last step of likelihood pretraining."""
         return self.likelihood is not None and self.likelihood.finished and self.number == 0
 
     @property
-    def total(self) -> int:
-        """Steps of both stages; at most, while the likelihood stage may still end early."""
+    def total_steps(self) -> int:
+        """Steps of both stages; an upper bound while pretraining may still stop early."""
         ahead = self.likelihood is not None and not self.likelihood.finished
-        return self.recipe.steps + (self.recipe.likelihood_steps if ahead else self.steps_before)
+        pretraining = self.recipe.likelihood_steps if ahead else self.pretraining_steps
+        return self.recipe.steps + pretraining
 
     @property
     def epochs(self) -> float:
-        """Passes of this stage through the data; G's updates draw real batches of their own."""
+        """Passes of this stage through the data; generator updates use real batches too."""
         if self.likelihood is not None and not self.likelihood.finished:
             return self.likelihood.epochs
-        return self.feed.epochs(self.number * self._batches_per_step)
+        return self.reals.epochs(self.number * self._batches_per_step)
 
     @property
     def _batches_per_step(self) -> int:
         return self.recipe.discriminator_steps + 1
 
     def networks(self) -> dict[str, nn.Module]:
-        """The three networks, under the names of their weight files."""
+        """Return the three networks under the names of their weight files."""
         return {
             "generator": self.generator,
             "generator_ema": self.ema.module,
             "discriminator": self.discriminator,
         }
 
-    def align(self) -> None:
-        """Let all processes go on from the tensors of the first one."""
-        self.processes.copy_first(self.networks().values())
+    def sync_replicas(self) -> None:
+        """Copy the tensors of rank 0 to all processes."""
+        self.processes.broadcast_parameters(self.networks().values())
 
     def steps(self) -> Iterator[Step]:
-        """Train from the current step to the recipe's last, the likelihood stage first."""
-        self.align()
+        """Train from the current step to the recipe's last, likelihood pretraining first."""
+        self.sync_replicas()
         if self.likelihood is not None:
-            for step in self.likelihood.steps(self.rate_share):
+            for step in self.likelihood.steps(self.lr_scale):
                 self.ema.update(0, 0, halflife_samples=0)  # a copy: nothing to smooth yet
                 yield step
         if self.number == 0:
             self.lookahead.begin()
-        batches = self.feed.batches(self.number * self._batches_per_step)
+        batches = self.reals.batches(self.number * self._batches_per_step)
         while self.number < self.recipe.steps:
             yield self._step(batches)
 
     def _step(self, batches: Iterator[Batch]) -> Step:
-        progress = progress_of(self.number + 1, self.horizon)
-        values = apply_schedules(
-            self.recipe, self.optimizers, self.generator, progress, self.rate_share
-        )
-
-        # discriminator updates, behind an augmentation that may have a schedule of its own
-        augment: Any = self.recipe.augment
-        if hasattr(augment, "anneal"):
+        recipe, progress, augment = self.recipe, self.progress, self.recipe.augment
+        samples = recipe.discriminator_steps * recipe.batch_size
+        values = apply_schedules(recipe, self.optimizers, self.generator, progress, self.lr_scale)
+        if isinstance(augment, SupportsAnnealing):
             values |= augment.anneal(progress)
-        reals = [next(batches) for _ in range(self.recipe.discriminator_steps)]
+
+        # discriminator updates
+        reals = [next(batches) for _ in range(recipe.discriminator_steps)]
         with torch.no_grad(), self._autocast(True):
-            ahead = self.fakes.ahead(reals, self.number)
+            fakes = self.fakes.pregenerate(reals, self.number)
         parts = [
-            self._discriminator_update(real, fake, update, progress)
-            for update, (real, fake) in enumerate(zip(reals, ahead, strict=True))
+            self._discriminator_update(real, fake, update)
+            for update, (real, fake) in enumerate(zip(reals, fakes, strict=True))
         ]
         values |= average_metrics(parts)
         if "signs/real" in values:
-            seen = self.recipe.discriminator_steps * self.recipe.batch_size
-            values |= augment.update_probability(values["signs/real"], seen)
-        if "logits/real" in values:  # else every one of them was left out
+            adaptive = cast(SupportsAdaptation, augment)
+            values |= adaptive.update_probability(values["signs/real"], samples)
+        if "logits/real" in values:  # absent where every update was skipped
             values["logits/gap"] = values["logits/real"] - values["logits/fake"]
 
         # generator update, on a real batch of its own
-        moved = self._generator_update(next(batches))
-        values |= moved
+        losses = self._generator_update(next(batches))
+        values |= losses
 
-        # a step back of both players, then the moving average of a generator that has moved
+        # lookahead of both networks, then the moving average of a generator that was updated
         self.number += 1
         self.lookahead.update(self.number)
-        if moved:
-            self.ema.update(
-                self.recipe.discriminator_steps * self.recipe.batch_size,
-                self.samples_seen,
-                value_at(self.recipe.ema_halflife_samples, progress),
-            )
-        if self.guard.policy == SKIP:
-            values["skipped_updates"] = self.guard.skipped
+        if losses:
+            halflife_samples = value_at(recipe.ema_halflife_samples, progress)
+            self.ema.update(samples, self.samples_seen, halflife_samples)
+        if self.nonfinite_policy.policy == SKIP:
+            values["skipped_updates"] = self.nonfinite_policy.skipped
         return Step(self.steps_done, self.samples_seen, values)
 
-    def _discriminator_update(
-        self, batch: Batch, ahead: Tensor | None, update: int, progress: float
-    ) -> dict[str, Tensor | float]:
-        count = self.number * self.recipe.discriminator_steps + update
-        due = count % self.recipe.penalty_interval == 0
-        gammas = penalty_weights(self.recipe, progress) if due else {}
-
-        def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
-            key = (phase_name(update), micro)
-            fake = ahead
+    def _discriminator_update(self, batch: Batch, pregenerated: Tensor | None, k: int) -> Values:
+        """Do the `k`-th discriminator update of this step; return its losses, {} if skipped."""
+        recipe, phase, optimizer = self.recipe, phase_name(k), self.optimizers["discriminator"]
+        count = self.number * recipe.discriminator_steps + k
+        due = count % recipe.penalty_interval == 0
+        gammas = penalty_weights(recipe, self.progress) if due else {}
+        parts = []
+        optimizer.zero_grad()
+        for micro, part in enumerate(micro_batches(batch, recipe.gradient_accumulation_steps)):
+            real, condition = part
+            fake = pregenerated
             if fake is None:
-                with torch.no_grad(), self._autocast(True):
-                    fake = self.fakes.draw(len(real), condition, self.number, *key)
+                with torch.no_grad():
+                    fake = self.generate(part, phase, micro)
             fake = fake.to(real.dtype)
-            self._last = (real, fake, condition)
+            self._last_discriminator_batch = (real, fake, condition)
+            rng = self._randomness.rng("objective", self.number, phase, micro)
             with self._autocast(not gammas):
-                return self.objective.of_discriminator(
-                    real, fake, condition, gammas, self._draws.rng("objective", self.number, *key)
-                )
+                losses = self.objective.discriminator_loss(real, fake, condition, gammas, rng)
+            (losses["loss/discriminator"] / recipe.gradient_accumulation_steps).backward()
+            parts.append(detached(losses))
+        values = self._prepare_gradients("discriminator", parts)
+        if values:
+            optimizer.step()
+        optimizer.zero_grad()
+        return values
 
-        return self._update("discriminator", batch, loss)
-
-    def _generator_update(self, batch: Batch) -> dict[str, Tensor | float]:
-        progress = progress_of(self.number + 1, self.horizon)
-        weight = value_at(self.recipe.likelihood_weight, progress)
-
-        def loss(real: Tensor, condition: Condition, micro: int) -> dict[str, Tensor]:
+    def _generator_update(self, batch: Batch) -> Values:
+        """Do the generator update of this step; return its losses, {} if skipped."""
+        recipe, phase, optimizer = self.recipe, "generator", self.optimizers["generator"]
+        likelihood_weight = value_at(recipe.likelihood_weight, self.progress)
+        discrete = isinstance(self.generator, SupportsPolicyGradient)
+        policy_loss = self.generator.policy_loss if discrete else None
+        parts = []
+        optimizer.zero_grad()
+        for micro, part in enumerate(micro_batches(batch, recipe.gradient_accumulation_steps)):
+            real, condition = part
+            rng = self._randomness.rng("objective", self.number, phase, micro)
             with self._autocast(True):
-                fake = self.fakes.draw(len(real), condition, self.number, "generator", micro)
-                rng = self._draws.rng("objective", self.number, "generator", micro)
-                policy_loss = getattr(self.generator, "policy_loss", None)
-                terms = self.objective.of_generator(real, fake, condition, rng, policy_loss)
-                if weight > 0:
-                    cost = nll(self.generator, Batch(real, condition)).mean()
-                    terms |= {
-                        "loss/likelihood": cost,
-                        "loss/generator": terms["loss/generator"] + weight * cost,
-                    }
-                return terms
+                fake = self.generate(part, phase, micro)
+                losses = self.objective.generator_loss(real, fake, condition, rng, policy_loss)
+                if likelihood_weight > 0:
+                    losses["loss/likelihood"] = nll(self.generator, part).mean()
+                    weighted = likelihood_weight * losses["loss/likelihood"]
+                    losses["loss/generator"] = losses["loss/generator"] + weighted
+            (losses["loss/generator"] / recipe.gradient_accumulation_steps).backward()
+            parts.append(detached(losses))
+        values = self._prepare_gradients("generator", parts)
+        if values:
+            optimizer.step()
+        optimizer.zero_grad()
+        return values
 
-        return self._update("generator", batch, loss)
+    def generate(self, real: Batch, phase: str, micro: int) -> Tensor:
+        """Generate as many fakes as `real` has samples, under its conditions."""
+        with self._autocast(True):
+            return self.fakes.sample(len(real.x), real.condition, self.number, phase, micro)
 
-    def _update(self, name: str, batch: Batch, terms: LossTerms) -> dict[str, Tensor | float]:
-        recipe = self.recipe
-        return optimizer_step(
+    def _prepare_gradients(self, name: str, parts: list[dict[str, Tensor]]) -> Values:
+        """Average over micro-batches and processes, check, clip; {} where no step is to be made."""
+        return prepare_gradients(
             name,
             getattr(self, name),
-            self.optimizers[name],
-            batch,
-            terms,
-            recipe.gradient_accumulation_steps,
-            recipe.max_grad_norm,
-            self.guard,
+            parts,
+            self.nonfinite_policy,
+            self.recipe.max_grad_norm,
             self.processes,
         )
 
-    def look(self) -> dict[str, Tensor]:
-        """How varied the last fakes of D's updates were beside their reals (engine/variety.py)."""
-        if self._last is None:
+    def diversity_metrics(self) -> dict[str, Tensor]:
+        """Diversity of the last fakes and reals of the discriminator; {} before the first step."""
+        if self._last_discriminator_batch is None:
             return {}
-        rows = tree_map(lambda leaf: leaf[: MAX_SAMPLES // self.processes.world_size], self._last)
-        return diversity_metrics(self.discriminator, *self.processes.gather(rows))
+        rows = MAX_SAMPLES // self.processes.world_size
+        batch = tree_map(lambda leaf: leaf[:rows], self._last_discriminator_batch)
+        return diversity_metrics(self.discriminator, *self.processes.all_gather(batch))
 
     def state(self) -> dict[str, Any]:
-        """What an exact continuation needs beside the networks' own tensors."""
-        augment: Any = self.recipe.augment
+        """Return what an exact continuation needs beside the networks' own tensors."""
+        augment = self.recipe.augment
         return {
             "number": self.number,
             "optimizers": {k: optimizer.state_dict() for k, optimizer in self.optimizers.items()},
-            "rate_share": self.rate_share,
-            "guard": self.guard.state(),
+            "lr_scale": self.lr_scale,
+            "nonfinite_policy": self.nonfinite_policy.state(),
             "lookahead": self.lookahead.state(),
-            "augment": augment.state() if hasattr(augment, "state") else None,
+            "augment": augment.state() if isinstance(augment, SupportsAdaptation) else None,
             "likelihood": None if self.likelihood is None else self.likelihood.state(),
         } | rng_state(self.device, self.processes)
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Continue where `state()` was taken; the networks' tensors are loaded by the caller, in
-        the first process at least."""
-        self.align()
-        self.number, self.rate_share = state["number"], state["rate_share"]
-        self.guard.restore(state["guard"])
-        self._last = None
+        """Continue where `state()` was taken.
+
+        The caller loads the networks' tensors, at least on rank 0.
+        """
+        self.sync_replicas()
+        self.number, self.lr_scale = state["number"], state["lr_scale"]
+        self.nonfinite_policy.restore(state["nonfinite_policy"])
+        self._last_discriminator_batch = None
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.lookahead.restore(state["lookahead"])
-        augment: Any = self.recipe.augment
-        if hasattr(augment, "restore"):
-            augment.restore(state["augment"])
+        if isinstance(self.recipe.augment, SupportsAdaptation):
+            self.recipe.augment.restore(state["augment"])
         if self.likelihood is not None:
             self.likelihood.restore(state["likelihood"])
         restore_rng_state(state, self.device, self.processes)

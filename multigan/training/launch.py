@@ -67,7 +67,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
             trainer = _trainer(built, stages.adversarial, flags.seed, None, processes)
             return file, _description(file, knobs, stages, built), stages, trainer
 
-        file, description, stages, trainer = processes.together(build)
+        file, description, stages, trainer = processes.on_all_ranks(build)
         check_same_data(trainer)
         if flags.init_from is not None:
             init = flags.init_from
@@ -103,7 +103,7 @@ def check_same_data(trainer: AdversarialTrainer) -> None:
                 "be the same on every machine"
             )
 
-    trainer.processes.together(compare)
+    trainer.processes.on_all_ranks(compare)
 
 
 def _warn(description: dict[str, Any], recipe: Path, init_from: str | None) -> None:
@@ -174,7 +174,7 @@ def _resume(
 
     description = processes.first(read)
     seed = description["seed"]
-    stages = processes.together(lambda: StageOptions.from_json(description, device))
+    stages = processes.on_all_ranks(lambda: StageOptions.from_json(description, device))
 
     def build() -> AdversarialTrainer:
         check_model_memory(
@@ -197,21 +197,23 @@ def _resume(
         clean_up(run.checkpoints)
         return load_checkpoint(run.path, trainer.networks())
 
-    trainer = processes.together(build)
-    recipe, horizon = trainer.recipe, trainer.horizon
-    state = processes.first(load)
-    done = processes.first(lambda: _steps_done(state, run, steps))
+    trainer = processes.on_all_ranks(build)
+    recipe, horizon = trainer.recipe, trainer.schedule_steps
+    state = processes.on_rank_zero(load)
+    done = processes.on_rank_zero(lambda: _steps_done(state, run, steps))
     if state is None:
         warnings.warn(f"{run.path} has no whole checkpoint: it starts at step 0", stacklevel=2)
         if "init" in description:
             source = description["init"]["source"]
-            description["init"] = processes.first(lambda: warm_start(trainer, source))
+            description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, source))
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed after its last checkpoint
             processes.first(lambda: run.write_config(description | {"ended": FINISHED}))
         learnt = state["trainer"]["likelihood"] if state else None
         before = learnt["number"] if learnt else 0
-        return Run(run.path, before + done, description.get("ended", FINISHED), processes.is_first)
+        return Run(
+            run.path, before + done, description.get("ended", FINISHED), processes.is_rank_zero
+        )
     _warn_zero_lr(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
@@ -239,8 +241,10 @@ def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, steps: int |
 
 def _warn_zero_lr(trainer: AdversarialTrainer, done: int) -> None:
     """Warn if the schedules have ended at a learning rate of zero."""
-    rate = value_at(trainer.recipe.generator_lr, progress_of(trainer.recipe.steps, trainer.horizon))
-    if done >= trainer.horizon and rate == 0:
+    rate = value_at(
+        trainer.recipe.generator_lr, progress_of(trainer.recipe.steps, trainer.schedule_steps)
+    )
+    if done >= trainer.schedule_steps and rate == 0:
         warnings.warn(
             "the learning rate has come to 0 at the end of its schedule, so these steps change "
             "nothing; --extend-schedules stretches it to the new total",
@@ -312,7 +316,7 @@ def _trainer(
             recipe,
             seed=seed,
             device=device,
-            horizon=horizon,
+            schedule_steps=horizon,
             precision=flags.precision,
             compile=flags.compile,
             workers=flags.num_workers,

@@ -104,7 +104,7 @@ class Loop:
     ) -> None:
         self.trainer, self.directory, self.stages = trainer, run, stages
         self.processes = trainer.processes
-        self.show = show if self.processes.is_first else 0
+        self.show = show if self.processes.is_rank_zero else 0
         self.data = trainer.recipe.data
         self.meter, self.monitor = (
             MetricAverager(),
@@ -255,7 +255,7 @@ class Loop:
         self._save(step)
 
     def _fail(self, text: str) -> NoReturn:
-        raise TrainingFailed(text if self.processes.is_first else "")
+        raise TrainingFailed(text if self.processes.is_rank_zero else "")
 
     def _append_once(self, line: dict[str, Any]) -> None:
         if line not in read_jsonl(

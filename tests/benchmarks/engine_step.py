@@ -130,7 +130,7 @@ def by_hand(case: Case) -> Iterator[None]:
         with torch.no_grad():
             fake = g(torch.randn(BATCH_SIZE, g.latent_dim, generator=rng))
         adam_d.zero_grad()
-        case.of_discriminator(d, real, fake).backward()
+        case.discriminator_loss(d, real, fake).backward()
         adam_d.step()
 
         # generator
@@ -138,7 +138,7 @@ def by_hand(case: Case) -> Iterator[None]:
         d.requires_grad_(False)
         fake = g(torch.randn(BATCH_SIZE, g.latent_dim, generator=rng))
         adam_g.zero_grad()
-        case.of_generator(d, real, fake).backward()
+        case.generator_loss(d, real, fake).backward()
         adam_g.step()
         d.requires_grad_(True)
 
@@ -190,7 +190,7 @@ VARIANTS = {"engine": by_engine, "hand": by_hand}
 def generator_phase(case: Case, freeze: bool) -> Iterator[None]:
     """The engine's generator updates alone, with D frozen (as it is) or not."""
     trainer = trainer_of(case)
-    batches = trainer.feed.batches()
+    batches = trainer.reals.batches()
     while True:
         thawed = mock.patch("multigan.engine.objective.frozen_parameters", nullcontext)
         with nullcontext() if freeze else thawed:

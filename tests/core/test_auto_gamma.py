@@ -56,7 +56,7 @@ def test_stretched_data_have_the_same_game_at_a_gamma_that_grows_by_the_square()
     for s in (1.0, 10.0):
         gammas = dict.fromkeys(("r1", "r2"), resolve_gamma("auto", Fixed(s * x)))
         game = Objective(LinearDiscriminator(slope / s), "relativistic", gammas)
-        terms = game.of_discriminator(s * x, -s * x, None, gammas, keyed_rng(0))
+        terms = game.discriminator_loss(s * x, -s * x, None, gammas, keyed_rng(0))
         losses.append(terms["loss/discriminator"].item())
     assert (
         losses[0] == pytest.approx(losses[1])

@@ -35,13 +35,15 @@ def talk(processes: DistributedContext) -> dict[str, Any]:
     norm = nn.BatchNorm1d(2)
     norm.running_mean.fill_(rank)
     return {
-        "largest": processes.largest(3 - rank),
-        "first": processes.first(lambda: {"rank": rank, "tensor": torch.arange(3)}),
-        "failed first": refused(lambda: processes.first(lambda: 1 / (1 - 1))),
-        "together": processes.together(lambda: rank),
-        "failed together": refused(lambda: processes.together(fail)),
+        "largest": processes.all_reduce_max(3 - rank),
+        "first": processes.on_rank_zero(lambda: {"rank": rank, "tensor": torch.arange(3)}),
+        "failed first": refused(lambda: processes.on_rank_zero(lambda: 1 / (1 - 1))),
+        "together": processes.on_all_ranks(lambda: rank),
+        "failed together": refused(lambda: processes.on_all_ranks(fail)),
         "streams": dropout["torch_rng"],
         "restored": restored,
-        "drifted": refused(lambda: processes.demand_same({"norm": norm})),
-        "gathered": processes.gather({"rows": torch.tensor([[rank]]), "yes": torch.tensor([True])}),
+        "drifted": refused(lambda: processes.check_replicas_equal({"norm": norm})),
+        "gathered": processes.all_gather(
+            {"rows": torch.tensor([[rank]]), "yes": torch.tensor([True])}
+        ),
     }

@@ -104,14 +104,14 @@ def play(recipe: Recipe, processes: DistributedContext, **settings: Any) -> Resu
         trainer.likelihood.optimizer = Recorder(trainer.generator)  # type: ignore[assignment]
     found: Results = {}
     for step in trainer.steps():
-        values = dict(step.values) | trainer.look()
+        values = dict(step.values) | trainer.diversity_metrics()
         found |= {f"step {step.number} {k}": torch.as_tensor(v) for k, v in values.items()}
     for name, recorder in trainer.optimizers.items():
         gradients = recorder.gradients or {}
         found |= {f"gradient {name}.{k}": v for k, v in gradients.items()}
     for name, network in trainer.networks().items():
         found |= {f"weight {name}.{k}": v.clone() for k, v in network.state_dict().items()}
-    found["skipped"] = torch.tensor(trainer.guard.skipped)
+    found["skipped"] = torch.tensor(trainer.nonfinite_policy.skipped)
     return found
 
 

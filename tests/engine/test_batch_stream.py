@@ -150,8 +150,8 @@ def test_conditions_may_be_trees():
         assert torch.equal(batch.condition["known"][0], batch.x)
 
 
-def test_an_empty_set_is_refused():
-    with pytest.raises(ValueError, match="data set is empty"):
+def test_an_empty_dataset_is_refused():
+    with pytest.raises(ValueError, match="the dataset must have at least one sample"):
         BatchStream(Numbered(0), seed=0, batch_size=4)
 
 

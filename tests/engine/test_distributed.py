@@ -75,9 +75,9 @@ def test_they_agree_whatever_one_of_them_has(played):
     assert first["largest"] == second["largest"] == 3
     assert second["first"]["rank"] == 0 and second["first"]["tensor"].tolist() == [0, 1, 2]
     assert (first["together"], second["together"]) == (0, 1)
-    assert (first["failed first"], second["failed first"]) == ("ZeroDivisionError", "ToldElsewhere")
-    assert (first["failed together"], second["failed together"]) == ("ToldElsewhere", "ValueError")
-    assert first["drifted"] == second["drifted"] == "Drifted"
+    assert (first["failed first"], second["failed first"]) == ("ZeroDivisionError", "PeerFailed")
+    assert (first["failed together"], second["failed together"]) == ("PeerFailed", "ValueError")
+    assert first["drifted"] == second["drifted"] == "ReplicasDiverged"
     for found in (first, second):
         assert found["gathered"]["rows"].tolist() == [[0], [1]]
         assert found["gathered"]["yes"].tolist() == [True, True]
@@ -96,25 +96,25 @@ SHARES = [DistributedContext(rank, 2) for rank in range(2)]
 
 def test_the_rows_of_the_processes_are_those_of_the_batch():
     drawn = {"x": torch.arange(8), "more": (torch.arange(8) > 3, None)}
-    shares = [group.own(drawn) for group in SHARES]
+    shares = [group.local_shard(drawn) for group in SHARES]
     assert [share["x"].tolist() for share in shares] == [[0, 1, 2, 3], [4, 5, 6, 7]]
     assert shares[1]["more"][1] is None
-    assert [group.own(torch.arange(8), sides=2).tolist() for group in SHARES] == [
+    assert [group.local_shard(torch.arange(8), sides=2).tolist() for group in SHARES] == [
         [0, 1, 4, 5],
         [2, 3, 6, 7],
     ]
     for group in SHARES:
         own = torch.arange(6.0).view(2, 3)
         for sides in (1, 2):
-            everyone = group.repeat(own, sides)
-            assert everyone.shape == (4, 3) and torch.equal(group.own(everyone, sides), own)
+            everyone = group.tile(own, sides)
+            assert everyone.shape == (4, 3) and torch.equal(group.local_shard(everyone, sides), own)
 
 
 def test_micro_batches_hold_the_same_samples_for_any_number_of_processes():
     def micros(rank: int, world_size: int) -> tuple[Tensor, ...]:
         place = {"rank": rank, "world_size": world_size, "micro_batches": 3}
         feed = BatchStream(ToyData(17), seed=0, batch_size=12, **place)
-        return feed.places(4)[1].tensor_split(3)
+        return feed.sample_indices(4)[1].tensor_split(3)
 
     whole = micros(0, 1)
     halves = [torch.cat(pair) for pair in zip(micros(0, 2), micros(1, 2), strict=True)]
@@ -124,11 +124,11 @@ def test_micro_batches_hold_the_same_samples_for_any_number_of_processes():
 @pytest.mark.parametrize(
     ("changes", "answer"),
     [
-        ({"batch_size": 9}, "batch_size is 9; wanted a positive multiple of 2, the number of proc"),
+        ({"batch_size": 9}, "batch_size must be a positive multiple of 2, the number of processes; got 9"),
         (
             {"batch_size": 6, "gradient_accumulation_steps": 3, "penalties": {}, "steps": 2}
             | {"batch_size": 9},
-            "batch_size is 9; wanted a positive multiple of 6, the number of processes times 3 mic",
+            "batch_size must be a positive multiple of 6, the number of processes times 3 micro-batches; got 9",
         ),
     ],
 )
@@ -153,17 +153,17 @@ def test_one_process_is_left_as_it_is():
     assert "forward" not in vars(network[0])
     x = torch.randn(3, 2, requires_grad=True)
     assert (
-        SINGLE_PROCESS.merge(x) is x
-        and SINGLE_PROCESS.gather(x) is x
-        and SINGLE_PROCESS.average([x])[0] is x
+        SINGLE_PROCESS.differentiable_mean(x) is x
+        and SINGLE_PROCESS.all_gather(x) is x
+        and SINGLE_PROCESS.all_reduce_mean([x])[0] is x
     )
     assert (
-        SINGLE_PROCESS.own(x) is x
-        and SINGLE_PROCESS.repeat(x) is x
-        and SINGLE_PROCESS.largest(2) == 2
+        SINGLE_PROCESS.local_shard(x) is x
+        and SINGLE_PROCESS.tile(x) is x
+        and SINGLE_PROCESS.all_reduce_max(2) == 2
     )
-    assert torch.equal(SINGLE_PROCESS.mean(x), x.mean()) and torch.equal(
-        SINGLE_PROCESS.total(x), x.sum(0)
+    assert torch.equal(SINGLE_PROCESS.global_mean(x), x.mean()) and torch.equal(
+        SINGLE_PROCESS.all_reduce_sum(x), x.sum(0)
     )
     with init_distributed() as processes:
         assert processes is SINGLE_PROCESS and not torch.distributed.is_initialized()

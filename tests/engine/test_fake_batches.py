@@ -1,4 +1,4 @@
-"""The fakes of D's updates drawn in one pass are those of a pass each."""
+"""Fakes generated in one pass for all discriminator updates equal those of a pass each."""
 
 import torch
 from torch import nn
@@ -11,7 +11,7 @@ from tests.toy_domain import ToyGenerator, toy_recipe
 SIZES = (4, 4, 3)
 
 
-class Apart(nn.Module):
+class Independent(nn.Module):
     """A generator without batch norm that counts its passes."""
 
     is_batch_independent = True
@@ -29,7 +29,7 @@ class Apart(nn.Module):
         return self.scale * latent[0] * latent[1][:, None] + condition[:, None]
 
 
-def draws(seed):
+def randomness(seed):
     return StepRandomness(seed, torch.device("cpu"), SINGLE_PROCESS)
 
 
@@ -38,17 +38,17 @@ def reals():
 
 
 def test_one_pass_makes_the_fakes_of_every_update_with_their_conditions():
-    g = Apart()
-    fakes = FakeBatches(g, toy_recipe(discriminator_steps=3), draws(7))
-    found = fakes.ahead(reals(), step=5)
+    g = Independent()
+    fakes = FakeBatches(g, toy_recipe(discriminator_steps=3), randomness(7))
+    found = fakes.pregenerate(reals(), step=5)
     assert g.passes == 1 and [len(part) for part in found] == list(SIZES)
     for update, (real, part) in enumerate(zip(reals(), found, strict=True)):
-        alone = fakes.draw(len(real.x), real.condition, 5, phase_name(update), 0)
+        alone = fakes.sample(len(real.x), real.condition, 5, phase_name(update), 0)
         torch.testing.assert_close(part, alone)
 
 
-def test_nothing_is_drawn_ahead_where_samples_meet_or_batches_are_cut():
+def test_nothing_is_pregenerated_where_samples_interact_or_batches_are_split():
     several = toy_recipe(discriminator_steps=3)
     cut = toy_recipe(discriminator_steps=3, gradient_accumulation_steps=2)
-    for g, recipe in ((ToyGenerator(), several), (Apart(), cut), (Apart(), toy_recipe())):
-        assert list(FakeBatches(g, recipe, draws(0)).ahead(reals(), 0)) == [None] * 3
+    for g, recipe in ((ToyGenerator(), several), (Independent(), cut), (Independent(), toy_recipe())):
+        assert list(FakeBatches(g, recipe, randomness(0)).pregenerate(reals(), 0)) == [None] * 3

@@ -38,7 +38,7 @@ def terms(
 ) -> dict[str, Tensor]:
     """D's loss and its parts; the game is Wasserstein's, whose own value is mean f - mean r."""
     objective = Objective(discriminator, "wasserstein", {name: GAMMA}, augment)
-    return objective.of_discriminator(real, fake, None, {name: GAMMA}, keyed_rng("draws"))
+    return objective.discriminator_loss(real, fake, None, {name: GAMMA}, keyed_rng("draws"))
 
 
 def penalty(
@@ -99,7 +99,7 @@ def test_both_ends_together_cost_the_sum():
     bowl = Bowl(torch.ones(2, dtype=torch.float64))
     real, fake = batch_of(3, (2,), "real"), batch_of(3, (2,), "fake")
     objective = Objective(bowl, "wasserstein", {"r1": 1.0, "r2": 1.0})
-    found = objective.of_discriminator(real, fake, None, {"r1": 1.0, "r2": 2.0}, keyed_rng(0))
+    found = objective.discriminator_loss(real, fake, None, {"r1": 1.0, "r2": 2.0}, keyed_rng(0))
     game = bowl(fake).mean() - bowl(real).mean()
     expected = game + real.square().sum(1).mean() / 2 + fake.square().sum(1).mean()
     assert found["loss/discriminator"].item() == pytest.approx(expected.item())

@@ -68,7 +68,7 @@ def test_penalties_at_the_embedding_equal_the_dense_ones(names, weighted):
     def run(discriminator: nn.Module) -> tuple[dict[str, Tensor], list[Tensor]]:
         gammas = dict.fromkeys(names, GAMMA)
         objective = Objective(discriminator, "relativistic", gammas)
-        found = objective.of_discriminator(real, fake, weights, gammas, keyed_rng(0))
+        found = objective.discriminator_loss(real, fake, weights, gammas, keyed_rng(0))
         parameters = list(network.parameters())
         slopes = torch.autograd.grad(found["loss/discriminator"], parameters)
         return {key: value.detach() for key, value in found.items()}, list(slopes)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from multigan.core.protocols import Batch
 from multigan.core.recipe import Schedule, recipe_from_json, recipe_to_json
-from multigan.engine.likelihood_pretraining import HELD_OUT
+from multigan.engine.likelihood_pretraining import VALIDATION_NLL
 from multigan.engine.trainer import AdversarialTrainer
 from tests.run_helpers import tiny_recipe
 from tests.toy_domain import ToyData, ToyGenerator, toy_recipe
@@ -56,12 +56,12 @@ def recipe_of(**changes: Any) -> Any:
 
 def test_it_comes_first_and_step_numbers_run_on():
     trainer = AdversarialTrainer(recipe_of(likelihood_steps=4))
-    assert trainer.total == 7 and trainer.steps_done == 0
+    assert trainer.total_steps == 7 and trainer.steps_done == 0
     steps = list(trainer.steps())
     assert [step.number for step in steps] == [1, 2, 3, 4, 5, 6, 7]
     assert ["loss/likelihood" in step.values for step in steps] == [True] * 4 + [False] * 3
     assert [step.samples_seen for step in steps] == [0] * 4 + [5, 10, 15]
-    assert trainer.number == 3 and trainer.steps_done == trainer.total == 7
+    assert trainer.number == 3 and trainer.steps_done == trainer.total_steps == 7
 
 
 def test_the_first_update_is_that_of_adam_on_the_mean_negative_log_likelihood():
@@ -77,11 +77,11 @@ def test_the_first_update_is_that_of_adam_on_the_mean_negative_log_likelihood():
 
 def test_held_out_samples_are_measured_once_an_epoch_and_at_the_end():
     steps = list(AdversarialTrainer(recipe_of(likelihood_steps=10)).steps())[:10]
-    measured = [step.number for step in steps if HELD_OUT in step.values]
+    measured = [step.number for step in steps if VALIDATION_NLL in step.values]
     assert measured == [4, 8, 10]  # 20 samples in batches of 5
 
 
-def held_out_by_hand(generator):
+def validation_nll_by_hand(generator):
     points = ToyData(7, seed=1).points
     return float((points - generator.mean.detach()).square().sum(1).mean() / 2)
 
@@ -90,12 +90,12 @@ def test_it_ends_with_the_weights_that_were_best_on_held_out_samples():
     trainer = AdversarialTrainer(recipe_of(likelihood_lr=0.5, likelihood_steps=41))
     stage, found = trainer.likelihood, {}
     for step in trainer.steps():
-        if HELD_OUT in step.values:
-            found[step.number] = step.values[HELD_OUT]
-        if trainer.learnt:
+        if VALIDATION_NLL in step.values:
+            found[step.number] = step.values[VALIDATION_NLL]
+        if trainer.pretraining_done:
             break
     assert len(found) == 11 and min(found.values()) < found[41]
-    assert held_out_by_hand(trainer.generator) == pytest.approx(min(found.values()), rel=1e-5)
+    assert validation_nll_by_hand(trainer.generator) == pytest.approx(min(found.values()), rel=1e-5)
     assert stage.best == min(found.values())
     assert torch.equal(trainer.ema.module.mean, trainer.generator.mean)
 
@@ -105,7 +105,7 @@ def test_it_stops_early_when_nothing_gets_better():
     trainer = AdversarialTrainer(recipe)
     steps = list(trainer.steps())
     assert trainer.likelihood.number == 12  # the first of three epochs is better than nothing
-    assert [step.number for step in steps][-1] == 15 == trainer.total
+    assert [step.number for step in steps][-1] == 15 == trainer.total_steps
 
 
 def test_dropout_acts_on_what_is_learnt_and_not_on_what_is_held_out():
@@ -114,8 +114,8 @@ def test_dropout_acts_on_what_is_learnt_and_not_on_what_is_held_out():
         trainer = AdversarialTrainer(recipe_of(generator=Gaussian(0.5)))
         with torch.no_grad():
             trainer.generator.mean += 1
-        expected = held_out_by_hand(trainer.generator)
-        assert trainer.likelihood.held_out() == pytest.approx(expected, rel=1e-5)
+        expected = validation_nll_by_hand(trainer.generator)
+        assert trainer.likelihood.validation_nll() == pytest.approx(expected, rel=1e-5)
         assert trainer.generator.training
 
 
@@ -199,7 +199,7 @@ def test_an_empty_validation_split_is_refused():
         def split(self, name: str) -> ToyData:
             return ToyData(0)
 
-    with pytest.raises(ValueError, match="the validation split is empty"):
+    with pytest.raises(ValueError, match="must have a validation split"):
         AdversarialTrainer(recipe_of(data=Unsplit()))
 
 

@@ -38,8 +38,8 @@ def sigmoid(x: float) -> float:
 def losses(name: str, real: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
     """What D and G minimise at the logits (B,) or (B, L), through the Objective."""
     objective = Objective(IdentityDiscriminator(), name, {})
-    d = objective.of_discriminator(real, fake, None, {}, keyed_rng(0))
-    g = objective.of_generator(real, fake, None, keyed_rng(0))
+    d = objective.discriminator_loss(real, fake, None, {}, keyed_rng(0))
+    g = objective.generator_loss(real, fake, None, keyed_rng(0))
     return d["loss/discriminator"], g["loss/generator"]
 
 

@@ -29,7 +29,7 @@ def signs_of(**changes: Any) -> dict[str, str]:
     for step in trainer.steps():
         last |= {name: float(value) for name, value in step.values.items()}
         if step.number % EVERY == 0:
-            look = {name: float(value) for name, value in trainer.look().items()}
+            look = {name: float(value) for name, value in trainer.diversity_metrics().items()}
             said = patient.read(step.number, last | look) | said
     return said
 
@@ -140,7 +140,7 @@ def test_a_short_game_is_judged_after_half_of_it(steps, first):
 
 
 def test_a_short_planned_length_is_what_counts_and_not_the_steps_of_a_longer_resumption():
-    patient = TrainingMonitor(toy_recipe(steps=4000), horizon=160)
+    patient = TrainingMonitor(toy_recipe(steps=4000), schedule_steps=160)
     sick = figures(**{"diversity/fake": 0.0}).values
     assert next(n for n in range(1, 999) if patient.read(n, sick)) == 80
 
@@ -200,8 +200,8 @@ def test_looking_draws_nothing_and_changes_nothing():
             trainer = AdversarialTrainer(toy_recipe(discriminator=ToyDiscriminator(dropout=0.5)))
             for _ in trainer.steps():
                 if look:
-                    assert len(trainer.look()) == 4
+                    assert len(trainer.diversity_metrics()) == 4
             return [p.detach() for net in trainer.networks().values() for p in net.parameters()]
 
     assert all(map(torch.equal, weights(look=True), weights(look=False)))
-    assert AdversarialTrainer(toy_recipe()).look() == {}  # before the first step
+    assert AdversarialTrainer(toy_recipe()).diversity_metrics() == {}  # before the first step

@@ -77,20 +77,23 @@ def test_too_many_skips_in_a_row_stop_the_trainer():
     every_one = set(range(0, 100, 2))  # D's
     trainer, number = trainer_of(every_one, "skip"), 0
     with pytest.raises(
-        NonFiniteError, match=f"after {MAX_CONSECUTIVE_SKIPS} updates left out in a row loss/d"
+        NonFiniteError, match=f"after {MAX_CONSECUTIVE_SKIPS} skipped updates in a row loss/d"
     ):
         for step in trainer.steps():
             number = step.number
-    assert number == MAX_CONSECUTIVE_SKIPS and trainer.guard.skipped == MAX_CONSECUTIVE_SKIPS + 1
+    assert (
+        number == MAX_CONSECUTIVE_SKIPS
+        and trainer.nonfinite_policy.skipped == MAX_CONSECUTIVE_SKIPS + 1
+    )
 
 
 def test_a_gradient_that_is_not_finite_is_told_from_a_loss():
-    guard, one, bad = NonFinitePolicy("raise"), torch.tensor(1.0), torch.tensor(float("inf"))
-    assert guard.allows("generator", one, one)
+    policy, one, bad = NonFinitePolicy("raise"), torch.tensor(1.0), torch.tensor(float("inf"))
+    assert policy.check("generator", one, one)
     with pytest.raises(NonFiniteError, match=r"^the gradient of the generator$"):
-        guard.allows("generator", one, bad)
+        policy.check("generator", one, bad)
     with pytest.raises(NonFiniteError, match=r"^loss/generator$"):
-        guard.allows("generator", bad, bad)
+        policy.check("generator", bad, bad)
 
 
 def test_what_was_skipped_survives_a_checkpoint():
@@ -100,14 +103,14 @@ def test_what_was_skipped_survives_a_checkpoint():
         torch.tensor(float("nan")),
     )
     for _ in range(MAX_CONSECUTIVE_SKIPS):
-        assert not first.allows("generator", bad, bad)
+        assert not first.check("generator", bad, bad)
     second.restore(first.state())
     assert second.skipped == MAX_CONSECUTIVE_SKIPS
     with pytest.raises(NonFiniteError):
-        second.allows("generator", bad, bad)
+        second.check("generator", bad, bad)
 
 
 def test_an_unknown_policy_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="not_finite is 'ignore'; known: raise, skip, rollback"):
+    with pytest.raises(ValueError, match="not_finite must be one of raise, skip, rollback; got .ignore."):
         AdversarialTrainer(toy_recipe(), not_finite="ignore")
     assert POLICIES == ("raise", "skip", "rollback")

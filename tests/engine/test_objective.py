@@ -61,7 +61,7 @@ def test_one_concatenated_forward_equals_two_separate_ones(loss):
     found = []
     for network in (together, apart):
         objective = Objective(network, loss, {})
-        values = objective.of_discriminator(points("r"), points("f"), None, {}, keyed_rng(0))
+        values = objective.discriminator_loss(points("r"), points("f"), None, {}, keyed_rng(0))
         found.append((values, gradients(values["loss/discriminator"], network)))
     assert together.forwards == [12] and apart.forwards == [6, 6]
     torch.testing.assert_close(found[0], found[1])
@@ -72,7 +72,7 @@ def test_slopes_of_a_concatenated_forward_equal_those_of_separate_ones():
     real, fake = points("r"), points("f")
     objective = Objective(network, "relativistic", {"r1": 1.0, "r2": 1.0})
     gammas = {"r1": 2.0, "r2": 0.5}
-    values = objective.of_discriminator(real, fake, None, gammas, keyed_rng(0))
+    values = objective.discriminator_loss(real, fake, None, gammas, keyed_rng(0))
     assert network.forwards == [12]
 
     leaves = real.clone().requires_grad_(), fake.clone().requires_grad_()
@@ -90,7 +90,7 @@ def test_slopes_of_a_concatenated_forward_equal_those_of_separate_ones():
 def test_the_reported_logits_are_those_of_each_side():
     real, fake = torch.full((4,), 2.0), torch.full((4,), -1.0)
     objective = Objective(IdentityDiscriminator(), "hinge", {})
-    values = objective.of_discriminator(real, fake, None, {}, keyed_rng(0))
+    values = objective.discriminator_loss(real, fake, None, {}, keyed_rng(0))
     assert values["logits/real"].item() == 2 and values["logits/fake"].item() == -1
 
 
@@ -102,24 +102,24 @@ def test_a_discriminator_that_couples_the_batch_refuses_penalties():
 def test_a_discriminator_that_couples_the_batch_sees_each_side_alone():
     network = BatchNormed()
     objective = Objective(network, "nonsaturating", {})
-    near = objective.of_discriminator(points("r"), points("f"), None, {}, keyed_rng(0))
-    far = objective.of_discriminator(points("r"), points("g") + 50, None, {}, keyed_rng(0))
+    near = objective.discriminator_loss(points("r"), points("f"), None, {}, keyed_rng(0))
+    far = objective.discriminator_loss(points("r"), points("g") + 50, None, {}, keyed_rng(0))
     assert near["logits/real"].item() == far["logits/real"].item()
     fake = points("f").requires_grad_()
-    objective.of_generator(points("r"), fake, None, keyed_rng(0))["loss/generator"].backward()
+    objective.generator_loss(points("r"), fake, None, keyed_rng(0))["loss/generator"].backward()
     assert fake.grad.abs().sum() > 0
 
 
 def test_no_gradient_reaches_the_reals_or_the_fakes_from_the_discriminator_phase():
     real, fake = points("r"), points("f")
     objective = Objective(ToyDiscriminator(), "relativistic", {"r1": 1.0})
-    objective.of_discriminator(real, fake, None, {"r1": 1.0}, keyed_rng(0))
+    objective.discriminator_loss(real, fake, None, {"r1": 1.0}, keyed_rng(0))
     assert not real.requires_grad and not fake.requires_grad
 
 
 def test_a_penalty_that_is_not_due_is_not_computed():
     objective = Objective(ToyDiscriminator(), "relativistic", {"r1": 1.0, "wgan_gp": 1.0})
-    values = objective.of_discriminator(points("r"), points("f"), None, {}, keyed_rng(0))
+    values = objective.discriminator_loss(points("r"), points("f"), None, {}, keyed_rng(0))
     assert not any(name.startswith("penalty") for name in values)
 
 
@@ -129,7 +129,7 @@ def test_a_penalty_that_is_not_due_is_not_computed():
 @pytest.mark.parametrize("loss", LOSSES)
 def test_a_frozen_discriminator_gets_no_gradients(loss):
     network, fake = ToyDiscriminator(), points("f").requires_grad_()
-    values = Objective(network, loss, {}).of_generator(points("r"), fake, None, keyed_rng(0))
+    values = Objective(network, loss, {}).generator_loss(points("r"), fake, None, keyed_rng(0))
     values["loss/generator"].backward()
     assert all(p.grad is None and p.requires_grad for p in network.parameters())
     assert fake.grad.abs().sum() > 0
@@ -138,7 +138,7 @@ def test_a_frozen_discriminator_gets_no_gradients(loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_freezing_does_not_change_the_generators_gradient(loss):
     network, fake, other = ToyDiscriminator(), points("f").requires_grad_(), points("r")
-    values = Objective(network, loss, {}).of_generator(other, fake, None, keyed_rng(0))
+    values = Objective(network, loss, {}).generator_loss(other, fake, None, keyed_rng(0))
     (found,) = torch.autograd.grad(values["loss/generator"], fake)
     r, f = network(other).detach(), network(fake)
     if loss == "relativistic_average":
@@ -153,7 +153,7 @@ def test_the_users_own_freeze_mask_survives_the_generator_phase():
     network.body[0].requires_grad_(False)
     mask = [p.requires_grad for p in network.parameters()]
     objective = Objective(network, "relativistic", {})
-    objective.of_generator(points("r"), points("f"), None, keyed_rng(0))
+    objective.generator_loss(points("r"), points("f"), None, keyed_rng(0))
     assert [p.requires_grad for p in network.parameters()] == mask and not all(mask)
 
 
@@ -168,7 +168,7 @@ def test_reals_are_looked_at_only_by_the_losses_that_need_them():
     for name, loss in LOSSES.items():
         network = Counted()
         real = points("r") if loss.generator_sees_real else None
-        Objective(network, name, {}).of_generator(real, points("f"), None, keyed_rng(0))
+        Objective(network, name, {}).generator_loss(real, points("f"), None, keyed_rng(0))
         assert len(network.forwards) == (2 if loss.generator_sees_real else 1)
 
 
@@ -179,9 +179,9 @@ def alive(logits: Tensor, weights: Tensor, loss: str, phase: str = "discriminato
     """The loss where the fakes are half the reals and both have these weights."""
     objective = Objective(IdentityDiscriminator(), loss, {})
     if phase == "discriminator":
-        values = objective.of_discriminator(logits, logits / 2, weights, {}, keyed_rng(0))
+        values = objective.discriminator_loss(logits, logits / 2, weights, {}, keyed_rng(0))
     else:
-        values = objective.of_generator(logits, logits / 2, weights, keyed_rng(0))
+        values = objective.generator_loss(logits, logits / 2, weights, keyed_rng(0))
     return values[f"loss/{phase}"]
 
 
@@ -211,7 +211,7 @@ def test_a_pair_counts_with_the_product_of_its_weights():
     real = torch.tensor([[[3.0, 1.0], [5.0, 1.0], [7.0, 1.0]]])  # (logit, weight) at 3 places
     fake = torch.tensor([[[0.0, 1.0], [1.0, 0.5], [9.0, 0.0]]])
     objective = Objective(Given(), "wasserstein", {})
-    values = objective.of_discriminator(real, fake, None, {}, keyed_rng(0))
+    values = objective.discriminator_loss(real, fake, None, {}, keyed_rng(0))
     assert values["loss/discriminator"].item() == pytest.approx((-3 * 1 - 4 * 0.5) / 1.5)
     assert values["logits/real"].item() == pytest.approx(5)
     assert values["logits/fake"].item() == pytest.approx(0.5 / 1.5)
@@ -232,7 +232,7 @@ def test_dead_logits_do_not_reach_a_penalty():
             return x**3, condition
 
     objective = Objective(Cubes(), "wasserstein", {"r1": 1.0})
-    values = objective.of_discriminator(real, fake, LIVE, {"r1": 1.0}, keyed_rng(0))
+    values = objective.discriminator_loss(real, fake, LIVE, {"r1": 1.0}, keyed_rng(0))
     # the mean of x^3 over n live logits has the slope 3 x^2 / n at each of them
     slopes = LIVE * 3 * real**2 / LIVE.sum(1, keepdim=True)
     expected = slopes.square().sum(1).mean() / 2
@@ -254,7 +254,9 @@ def test_each_sample_is_scored_with_its_own_condition():
     labels = torch.arange(6) % CLASSES
     objective = Objective(network, "nonsaturating", {"r1": 1.0})
     for gammas in ({}, {"r1": 0.0}):
-        values = objective.of_discriminator(points("r"), points("f"), labels, gammas, keyed_rng(0))
+        values = objective.discriminator_loss(
+            points("r"), points("f"), labels, gammas, keyed_rng(0)
+        )
         assert values["logits/real"].item() == pytest.approx(
             network(points("r"), labels).mean().item(), abs=1e-6
         )
@@ -273,7 +275,7 @@ def test_reals_and_fakes_are_augmented_with_draws_of_their_own_in_both_phases():
     network = Counted()
     objective = Objective(network, "relativistic", {"r1": 1.0}, shift)
     for gammas in ({}, {"r1": 1.0}):
-        objective.of_discriminator(points("r"), points("r"), None, gammas, keyed_rng(0))
-    objective.of_generator(points("r"), points("r"), None, keyed_rng(0))
+        objective.discriminator_loss(points("r"), points("r"), None, gammas, keyed_rng(0))
+    objective.generator_loss(points("r"), points("r"), None, keyed_rng(0))
     assert [len(draws) for draws in seen] == [12, 12, 6, 6]
     assert len(seen[0].unique()) == 12 and not torch.equal(seen[2], seen[3])

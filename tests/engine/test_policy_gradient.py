@@ -68,8 +68,8 @@ def test_costs_and_weights_are_those_of_the_game(loss):
     real, fake = (torch.randn(4, 3, generator=keyed_rng(name)) for name in "rf")
     weights = torch.tensor([[1.0, 1.0, 0.0]]).expand(4, -1)
     objective = Objective(IdentityDiscriminator(), loss, {})
-    direct = objective.of_generator(real, fake, weights, keyed_rng(0))
-    values = objective.of_generator(real, fake, weights, keyed_rng(0), policy_loss)
+    direct = objective.generator_loss(real, fake, weights, keyed_rng(0))
+    values = objective.generator_loss(real, fake, weights, keyed_rng(0), policy_loss)
     costs, counted = found[0]
     assert values["loss/generator"] == 1 and costs.shape == counted.shape == (4, 3)
     assert torch.equal(values["loss/generator_adversarial"], direct["loss/generator"])

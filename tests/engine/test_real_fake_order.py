@@ -43,7 +43,7 @@ def test_sides_are_embedded_apart_and_judged_together(gammas):
     network = Embedding()
     objective = Objective(network, "relativistic", {"r1": 1.0})
     real, fake = points("r"), points("f")
-    values = objective.of_discriminator(real, fake, None, gammas, keyed_rng(0))
+    values = objective.discriminator_loss(real, fake, None, gammas, keyed_rng(0))
     assert network.embedded == [6, 6] and network.scored == [12]
 
     logits = network(torch.cat([real, fake]))
@@ -64,8 +64,8 @@ def test_what_is_compiled_runs_only_where_no_penalty_is_taken(monkeypatch, kind)
 
     monkeypatch.setattr(torch, "compile", compile)
     objective = Objective(kind(), "relativistic", {"r1": 1.0}, compile=True)
-    objective.of_discriminator(points("r"), points("f"), None, {"r1": 1.0}, keyed_rng(0))
+    objective.discriminator_loss(points("r"), points("f"), None, {"r1": 1.0}, keyed_rng(0))
     assert calls == []
-    objective.of_discriminator(points("r"), points("f"), None, {}, keyed_rng(0))
-    objective.of_generator(points("r"), points("f"), None, keyed_rng(0))
+    objective.discriminator_loss(points("r"), points("f"), None, {}, keyed_rng(0))
+    objective.generator_loss(points("r"), points("f"), None, keyed_rng(0))
     assert calls == [12, 6, 6]

@@ -231,7 +231,7 @@ def test_bad_numbers_are_refused_in_one_line(changes, message):
 
 
 def test_an_unknown_precision_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="'fp64' is unknown; known: fp32, bf16"):
+    with pytest.raises(ValueError, match="precision must be one of fp32, bf16; got 'fp64'"):
         AdversarialTrainer(toy_recipe(), precision="fp64")
 
 

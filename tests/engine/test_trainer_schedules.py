@@ -159,9 +159,9 @@ def test_the_relativistic_burn_in_has_the_published_numbers(monkeypatch):
         assert halflives[number] == pytest.approx(halflife)
 
 
-def test_a_shorter_run_can_keep_the_horizon_of_a_longer_one():
+def test_a_shorter_run_can_keep_the_schedules_of_a_longer_one():
     recipe = toy_recipe(steps=2, generator_lr=Schedule(1.0, 0.0, shape="linear"))
-    trainer = AdversarialTrainer(recipe, horizon=5)
+    trainer = AdversarialTrainer(recipe, schedule_steps=5)
     assert [step.values["lr/generator"] for step in trainer.steps()] == [1.0, 0.75]
 
 

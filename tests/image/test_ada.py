@@ -62,7 +62,7 @@ def test_a_restored_one_goes_on_in_the_middle_of_an_interval():
 @pytest.mark.parametrize("loss", LOSSES)
 def test_only_a_game_with_two_sides_can_be_adapted_to(loss):
     logits = torch.tensor([1.0, 0.4, -2.0, 3.0])
-    assert LOSSES[loss].boundary == SIDES.get(loss)
+    assert LOSSES[loss].decision_boundary == SIDES.get(loss)
     if loss not in SIDES:
         with pytest.raises(ValueError, match=f"loss {loss} knows no sides: take a sched") as caught:
             Objective(IdentityDiscriminator(), loss, {}, AdaptiveAugment())
@@ -70,7 +70,7 @@ def test_only_a_game_with_two_sides_can_be_adapted_to(loss):
         Objective(IdentityDiscriminator(), loss, {}, ScheduledAugment())
         return
     game = Objective(IdentityDiscriminator(), loss, {}, Unchanged())
-    terms = game.of_discriminator(logits, -logits, None, {}, keyed_rng(0))
+    terms = game.discriminator_loss(logits, -logits, None, {}, keyed_rng(0))
     known = 0.0 if loss == "least_squares" else 0.5  # .4 is on the real side of 0, not of .5
     assert terms["signs/real"].item() == pytest.approx(known)
 
@@ -89,7 +89,7 @@ def test_a_shift_of_all_logits_changes_no_loss_that_is_refused():
     real, fake = torch.tensor([1.0, 2.0]), torch.tensor([0.0, -1.0])
     for name, loss in LOSSES.items():
         sides = [(real, fake), (real + 5, fake + 5)]
-        if loss.relative_to_mean:
+        if loss.subtracts_opposite_mean:
             sides = [(r - f.mean(), f - r.mean()) for r, f in sides]
         values = [loss.discriminator(r, f) for r, f in sides]
         assert torch.allclose(*values) == (name not in SIDES), name

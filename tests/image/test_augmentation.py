@@ -227,7 +227,7 @@ def test_the_penalty_is_taken_before_the_augmentation(monkeypatch):
     gammas = {"r1": 1.0}
     batch = Batch(pictures(4), None)
     found = [
-        Objective(Linear(), "relativistic", gammas, augment).of_discriminator(
+        Objective(Linear(), "relativistic", gammas, augment).discriminator_loss(
             batch.x, batch.x, None, gammas, keyed_rng(0)
         )["penalty/r1"]
         for augment in (None, lambda x, c, rng: (3 * x, c))

@@ -27,7 +27,7 @@ def fail_at(monkeypatch):
         step = trainers.AdversarialTrainer._step
 
         def fragile(self, batches):
-            if self.number == number and self.rate_share >= share:
+            if self.number == number and self.lr_scale >= share:
                 raise NonFiniteError("loss/generator")
             return step(self, batches)
 
@@ -95,7 +95,7 @@ def test_a_run_that_was_killed_around_a_rollback_equals_one_that_was_not(
         step = trainers.AdversarialTrainer._step
 
         def deadly(self, batches):
-            if self.number == killed_at and (killed_at < 5 or self.rate_share < 1):
+            if self.number == killed_at and (killed_at < 5 or self.lr_scale < 1):
                 raise Killed
             return step(self, batches)
 

@@ -67,5 +67,5 @@ def test_what_cannot_be_shared_is_said_once_in_one_line(tmp_path):
     out = str(tmp_path / "shared")
     refused = ended(start("multigan", *TRAIN, "--batch-size", "9", "--out", out))
     said = [line for _, _, errors in refused for line in errors.splitlines() if "error" in line]
-    assert len(said) == 1 and "batch_size is 9; wanted a positive multiple of 2" in said[0]
+    assert len(said) == 1 and "batch_size must be a positive multiple of 2" in said[0]
     assert all(status != 0 for status, *_ in refused) and not Path(out).exists()
