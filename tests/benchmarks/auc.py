@@ -3,7 +3,7 @@
     python -m tests.benchmarks.auc RUN ...
 
 The AUC of the mean logit of real samples against as many fresh ones of the same step's generator,
-for training and for validation data: .5 is guessing; what the first has over the second is learnt
+for training and for validation data: .5 is guessing; what the first has over the second is learned
 by heart.
 """
 

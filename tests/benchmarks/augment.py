@@ -3,7 +3,7 @@
     python -m tests.benchmarks.queue augment     train and judge what has no result yet
     python -m tests.benchmarks.augment           the table: means and gains with 95 % intervals
 
-A gain is the difference between two classifiers in one draw of the known pictures, so what a draw
+A gain is the difference between two classifiers in one draw of the known images, so what a draw
 is worth to both of them cancels; the interval is Student's, over the draws.
 """
 
@@ -20,8 +20,8 @@ from scipy.stats import t as student
 from tests.benchmarks.queue import jobs
 
 RECIPE = "augment"
-SHOWN = ("plain", "moved", "alone")
-GAINS = ("gain_plain", "gain_moved")
+SHOWN = ("no_augmentation", "augmentation", "synthetic_only")
+GAINS = ("gain_no_augmentation", "gain_augmentation")
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
@@ -34,7 +34,7 @@ def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float
 
 
 def table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """Markdown, in percent: a line for each row of the benchmark and source of made pictures."""
+    """Markdown, in percent: a line for each row of the benchmark and source of made images."""
     heads = [*SHOWN, *(name.replace("_", ", ") for name in GAINS)]
     lines = [f"| | draws | made by | {' | '.join(heads)} |", "|---" * (len(heads) + 3) + "|"]
     for row, draws in results.items():

@@ -1,8 +1,8 @@
-"""How long a folder of pictures takes to be ready for training: decoded first, then from the cache.
+"""How long a folder of images takes to be ready for training: decoded first, then from the cache.
 
-    python -m tests.benchmarks.pictures [--files 10000]
+    python -m tests.benchmarks.images [--files 10000]
 
-Files of 64x64 pixels in colour, half PNG and half JPEG, are written here; the command that reads
+Files of 64x64 pixels in color, half PNG and half JPEG, are written here; the command that reads
 them runs in a process of its own with its own cache, the import of torch included. The target is
 30 s for 10,000 with two cores to itself. The last line is JSON.
 """
@@ -38,14 +38,14 @@ def write_folder(folder: Path, files: int) -> None:
 def reading(files: int) -> dict[str, float]:
     """Wall and CPU seconds of reading the folder, without and with the cache."""
     with tempfile.TemporaryDirectory() as folder:
-        source, found = Path(folder, "pictures"), {}
+        source, found = Path(folder, "images"), {}
         write_folder(source, files)
         command = [sys.executable, "-m", "multigan", "image", "check", str(source)]
         for name in ("decoded", "cached"):
             start, before = time.perf_counter(), _cpu_seconds()
             env = os.environ | {"XDG_CACHE_HOME": str(Path(folder, "cache"))}
             said = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
-            assert f"{files:,} colour pictures" in said.stdout, said.stdout
+            assert f"{files:,} color images" in said.stdout, said.stdout
             found[f"{name}_s"] = time.perf_counter() - start
             found[f"{name}_cpu_s"] = _cpu_seconds() - before
     return found
@@ -63,11 +63,11 @@ def main() -> None:
     files = parser.parse_known_args()[0].files
     found = reading(files)
     print(
-        f"pictures: {files:,} files of {SIDE}x{SIDE} ready in {found['decoded_s']:.1f} s "
+        f"images: {files:,} files of {SIDE}x{SIDE} ready in {found['decoded_s']:.1f} s "
         f"({found['decoded_cpu_s']:.1f} s of CPU), from the cache in {found['cached_s']:.1f} s "
         f"(target for {FILES:,}: {TARGET_S} s on two free cores)"
     )
-    print(json.dumps({"pictures": found | {"files": files}}))
+    print(json.dumps({"images": found | {"files": files}}))
 
 
 if __name__ == "__main__":

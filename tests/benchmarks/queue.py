@@ -28,7 +28,7 @@ from multigan.storage.files import write_atomically
 
 RESULTS = recipes_folder() / "benchmarks" / "results"
 FOLDER = "benchmarks/"
-DRAW = "draw"  # the knob of a recipe whose data are a draw: it follows the seed
+SUBSET_SEED = "subset_seed"  # the knob of a recipe whose data are a random subset: the seed
 
 
 class Job(NamedTuple):
@@ -54,10 +54,10 @@ def jobs(recipes: list[str]) -> Iterator[Job]:
     """All runs of the recipes, seed by seed, so that every row has a first number early."""
     for name in recipes:
         file = read_recipe(FOLDER + name)
-        draws = any(knob.name == DRAW for knob in file.knobs)
+        draws = any(knob.name == SUBSET_SEED for knob in file.knobs)
         for seed in range(file.seeds):
             for row, knobs in file.rows.items():
-                yield Job(name, row, seed, dict(knobs) | ({DRAW: seed} if draws else {}))
+                yield Job(name, row, seed, dict(knobs) | ({SUBSET_SEED: seed} if draws else {}))
 
 
 def run(job: Job) -> None:

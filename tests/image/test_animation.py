@@ -1,4 +1,4 @@
-"""What moves between pictures: classes that morph, pages that play, classes dealt out in turn."""
+"""What moves between images: classes that morph, pages that play, classes dealt out in turn."""
 
 import numpy as np
 import pytest
@@ -70,8 +70,8 @@ def test_a_class_morph_keeps_the_latent_and_walks_between_the_labels(tmp_path):
     for label, columns in (("cat", (0, 3)), ("owl", (2, 5))):
         rng = keyed_rng(5, "interpolate")
         wanted = sampler.domain.sample(sampler.generator, 2, rng, label=label)
-        for picture, number in zip(wanted, columns, strict=True):
-            assert np.array_equal(Image.open(tmp_path / f"{number:06d}.png"), picture)
+        for image, number in zip(wanted, columns, strict=True):
+            assert np.array_equal(Image.open(tmp_path / f"{number:06d}.png"), image)
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_an_animation_plays_every_page_there_and_back(tmp_path):
     assert (tmp_path / "x.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
-def test_a_walk_moves_all_its_pictures_at_once(tmp_path):
+def test_a_walk_moves_all_its_images_at_once(tmp_path):
     sampler = Sampler(ImageDomain(1, 8, 8, ("cat", "dog", "owl")), moved_weights(dcgan()))
     interpolate(sampler, tmp_path, walks=4, frames=3)
     with Image.open(tmp_path / "walks-moving.png") as moving:

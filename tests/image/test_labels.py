@@ -10,7 +10,7 @@ def test_labels_are_the_first_folder_in_which_files_differ():
     assert labels_from_folders("", ["1", "2"]) == (None, ())
     labels, names = labels_from_folders("", ["top/b/x/1", "top/a/2", "top/b/y/3"])
     assert labels.tolist() == [1, 0, 1] and names == ("a", "b")
-    with pytest.warns(UserWarning, match="^pets: 1 of 2 pictures lie beside the sub-folders"):
+    with pytest.warns(UserWarning, match="^pets: 1 of 2 images lie beside the sub-folders"):
         assert labels_from_folders("pets", ["a/1", "2"]) == (None, ())
 
 

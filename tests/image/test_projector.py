@@ -1,4 +1,4 @@
-"""Truncation cuts the tails and nothing else; a generator's own picture is found again."""
+"""Truncation cuts the tails and nothing else; a generator's own image is found again."""
 
 import json
 
@@ -10,15 +10,16 @@ from torch import nn
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
+from multigan.image.commands import project
 from multigan.image.domain import ImageDomain
-from multigan.image.projector import invert, project
+from multigan.image.projector import invert
 from multigan.image.sampling import TruncatedLatents, truncate_normal
 
 DOMAIN = ImageDomain(1, 4, 4, ("dark", "light"))
 
 
 class Shade(nn.Module):
-    """Pictures that are a linear map of the latent, lighter in the second class."""
+    """Images that are a linear map of the latent, lighter in the second class."""
 
     def __init__(self):
         super().__init__()
@@ -58,12 +59,12 @@ def test_samples_can_be_truncated_and_of_several_classes_in_turn():
         sampler.sample(1, labels="0,7")
 
 
-def test_the_latent_of_a_generators_own_picture_is_found_with_its_class(tmp_path, capsys):
+def test_the_latent_of_a_generators_own_image_is_found_with_its_class(tmp_path, capsys):
     generator = Shade()
     latent = 0.5 * torch.randn(1, 3, generator=keyed_rng(5))
     with torch.no_grad():
         wanted = generator(latent, torch.tensor([1]))
-    found, label, made, distance = invert(Sampler(DOMAIN, generator), wanted, 300, keyed_rng(0))
+    found, label, made, distance = invert(generator, 2, wanted, 300, keyed_rng(0))
     assert label == 1 and distance < 0.02
     torch.testing.assert_close(made, wanted, atol=0.06, rtol=0)
     torch.testing.assert_close(found, latent[0], atol=0.3, rtol=0)

@@ -4,7 +4,7 @@ import pytest
 
 from multigan.core.protocols import Sampler
 from multigan.image.domain import ImageDomain
-from tests.image.test_domain import COLOUR, GREY, Shades
+from tests.image.test_domain import COLOR, GRAY, Shades
 
 
 def test_a_class_can_be_wished_for_by_name_or_number():
@@ -18,17 +18,17 @@ def test_a_class_can_be_wished_for_by_name_or_number():
 
 def test_a_wish_for_an_unknown_class_names_the_known_ones():
     with pytest.raises(ValueError, match=r"^label bird: no such class; known: cat, dog$"):
-        Sampler(ImageDomain(1, 8, 8, ("cat", "dog")), Shades(GREY)).sample(1, label="bird")
+        Sampler(ImageDomain(1, 8, 8, ("cat", "dog")), Shades(GRAY)).sample(1, label="bird")
     many = ImageDomain(1, 8, 8, tuple(f"c{k}" for k in range(100)))
     with pytest.raises(ValueError, match=r"known: c0, .*, c19, \.\.\.$"):
-        Sampler(many, Shades(GREY)).sample(1, label="100")
-    with pytest.raises(ValueError, match=r"^label 3: these pictures have no classes$"):
-        Sampler(COLOUR, Shades(COLOUR)).sample(1, label="3")
+        Sampler(many, Shades(GRAY)).sample(1, label="100")
+    with pytest.raises(ValueError, match=r"^label 3: these images have no classes$"):
+        Sampler(COLOR, Shades(COLOR)).sample(1, label="3")
 
 
-def drawn(classes, wish):
+def drawn(num_classes, wish):
     """The classes of six samples."""
-    domain = ImageDomain(1, 8, 8, classes)
+    domain = ImageDomain(1, 8, 8, num_classes)
     return [s.info["label"] for s in Sampler(domain, Shades(domain)).sample(6, labels=wish)]
 
 
