@@ -21,12 +21,12 @@ from tests.image.test_projector import Shade
 LABELS = tuple("abcdefghij")
 
 
-def dcgan(classes=3):
-    return DCGANGenerator(8, 1, [8], latent_dim=6, classes=classes).eval()
+def dcgan(num_classes=3):
+    return DCGANGenerator(8, 1, [8], latent_dim=6, num_classes=num_classes).eval()
 
 
-def residual(classes=3):
-    return R3GANGenerator(8, 1, [8, 8], group_size=4, latent_dim=6, classes=classes).eval()
+def residual(num_classes=3):
+    return R3GANGenerator(8, 1, [8, 8], group_size=4, latent_dim=6, num_classes=num_classes).eval()
 
 
 def moved_weights(generator):
@@ -58,7 +58,7 @@ def test_a_morph_begins_at_one_class_and_ends_at_the_other(build):
 def test_a_generator_without_classes_cannot_morph():
     z = torch.zeros(1, 6)
     with pytest.raises(ValueError, match="built without classes; there is nothing to morph"):
-        dcgan(classes=None).interpolate_condition(z, torch.zeros(1), torch.ones(1), 0.5)
+        dcgan(num_classes=None).interpolate_condition(z, torch.zeros(1), torch.ones(1), 0.5)
 
 
 def test_a_class_morph_keeps_the_latent_and_walks_between_the_labels(tmp_path):
@@ -86,7 +86,7 @@ def test_what_cannot_be_morphed_is_one_line(generator, wishes, to, answer, tmp_p
     sampler = Sampler(ImageDomain(1, 8, 8, ("cat", "dog", "owl")), generator)
     with pytest.raises(ValueError, match=answer):
         interpolate(sampler, tmp_path / "out", to=to, **wishes)
-    unlabelled = Sampler(ImageDomain(1, 8, 8), dcgan(classes=None))
+    unlabelled = Sampler(ImageDomain(1, 8, 8), dcgan(num_classes=None))
     with pytest.raises(ValueError, match="DCGANGenerator was given no condition to walk to"):
         interpolate(unlabelled, tmp_path / "out", to={"truncation": 1.0})
     assert not (tmp_path / "out").exists()

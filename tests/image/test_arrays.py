@@ -143,7 +143,7 @@ def test_arrays_that_are_no_images_are_refused(arrays, answer, tmp_path):
 
 def idx(array):
     """The bytes of an IDX file: two zeros, the type, the number of axes, the sizes, the data."""
-    head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_uint8(4, "big") for n in array.shape)
+    head = bytes([0, 0, 8, array.ndim]) + b"".join(n.to_bytes(4, "big") for n in array.shape)
     return head + array.astype(np.uint8).tobytes()
 
 

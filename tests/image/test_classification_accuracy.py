@@ -161,7 +161,7 @@ def test_gains_are_differences_to_real_images_alone():
 
 def test_usual_augmentation_turns_and_shifts_within_its_limits(monkeypatch):
     image = torch.rand(1, 1, 16, 16, generator=keyed_rng(0))
-    monkeypatch.setattr(classification_accuracy, "TURN", 0.0)
+    monkeypatch.setattr(classification_accuracy, "MAX_ROTATION", 0.0)
     monkeypatch.setattr(classification_accuracy, "SHIFT", 0.0)
     torch.testing.assert_close(classification_accuracy.random_affine(image, keyed_rng(1)), image)
     monkeypatch.setattr(classification_accuracy, "SHIFT", 1 / 8)
@@ -172,7 +172,7 @@ def test_usual_augmentation_turns_and_shifts_within_its_limits(monkeypatch):
     found = classification_accuracy.random_affine(image, keyed_rng(1))[0, 0]
     torch.testing.assert_close(found, torch.from_numpy(wanted), atol=1e-5, rtol=0)
     monkeypatch.setattr(classification_accuracy, "SHIFT", 0.0)
-    monkeypatch.setattr(classification_accuracy, "TURN", math.pi / 2 / turn)
+    monkeypatch.setattr(classification_accuracy, "MAX_ROTATION", math.pi / 2 / turn)
     found = classification_accuracy.random_affine(image, keyed_rng(1))[0, 0]
     quarter = [torch.rot90(image[0, 0], k) for k in (1, -1)]
     assert min(float((found - q).abs().max()) for q in quarter) < 1e-4

@@ -11,9 +11,9 @@ from PIL import Image
 
 from multigan.image.formats import decode as formats_decode
 from multigan.image.formats.decode import (
-    LARGE,
     MAX_DECODE_BYTES,
     MAX_PIXELS,
+    STRIP_THRESHOLD_PIXELS,
     Size,
     SkippedFile,
     decode,
@@ -107,7 +107,7 @@ def test_no_file_takes_more_than_was_told(tmp_path):
 
 def test_four_bytes_for_each_of_the_most_pixels_are_there():
     assert 4 * MAX_PIXELS < MAX_DECODE_BYTES < 300 * MIB
-    assert SIDE**2 > LARGE
+    assert SIDE**2 > STRIP_THRESHOLD_PIXELS
 
 
 def test_what_would_take_too_much_is_refused_before_it_is_decoded(monkeypatch):

@@ -53,8 +53,8 @@ def both(data: bytes, size: Size, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
     """The pixels as a whole, and in strips."""
     whole = decode(data, size).astype(int)
     with monkeypatch.context() as patch:
-        patch.setattr(formats_decode, "LARGE", 0)
-        patch.setattr(large_images, "STRIP", 400)
+        patch.setattr(formats_decode, "STRIP_THRESHOLD_PIXELS", 0)
+        patch.setattr(large_images, "STRIP_PIXELS", 400)
         return whole, decode(data, size).astype(int)
 
 
@@ -88,5 +88,5 @@ def test_a_tall_image_differs_by_rounding_at_most(monkeypatch):
 
 def test_a_image_below_the_limit_is_converted_as_a_whole(monkeypatch):
     monkeypatch.setattr(formats_decode, "fit_in_strips", None)
-    assert formats_decode.LARGE >= 2_000_000
+    assert formats_decode.STRIP_THRESHOLD_PIXELS >= 2_000_000
     assert decode(content(random_image(0, side=1_400)), Size(8, 8)).shape == (3, 8, 8)

@@ -80,7 +80,7 @@ def test_five_values_follow_one_cosine_to_the_ends_of_the_preset():
     large = replace(
         mini,
         burn_in=preset.burn_in,
-        ema_halflife_samples=preset.halflife,
+        ema_halflife_samples=preset.ema_halflife_samples,
         penalties={"r1": preset.gamma},
         generator_lr=preset.lr_schedule(),
         discriminator_lr=preset.lr_schedule(),

@@ -34,7 +34,9 @@ PICTURES = {
 WITH_CLASSES = {
     "dcgan": lambda n: DCGANGenerator(**SIZES, widths=(4,), num_classes=n),
     "dcgan_d": lambda n: DCGANDiscriminator(**SIZES, widths=(4,), num_classes=n),
-    "spectral_d": lambda n: DCGANDiscriminator(**SIZES, widths=(4,), norm="spectral", num_classes=n),
+    "spectral_d": lambda n: DCGANDiscriminator(
+        **SIZES, widths=(4,), norm="spectral", num_classes=n
+    ),
     "r3gan": lambda n: R3GANGenerator(**SIZES, widths=(8, 8), group_size=8, num_classes=n),
     "r3gan_d": lambda n: R3GANDiscriminator(**SIZES, widths=(8, 8), group_size=8, num_classes=n),
     "text": lambda n: TextGenerator(9, 5, n, "lstm"),

@@ -57,13 +57,16 @@ class _Worker:
 
     def __init__(self, source: str, files: list[str], size: Size, place: Path) -> None:
         self.source, self.files, self.size = source, files, size
-        self.pixels, self.results = place.with_suffix(".bytes"), place.with_suffix(".json")
+        self.pixels_file, self.results_file = (
+            place.with_suffix(".bytes"),
+            place.with_suffix(".json"),
+        )
         self.process = self._start(files)
 
     def _start(self, files: list[str]) -> subprocess.Popen[bytes]:
         """Start a process that decodes these files and creates the file of results."""
-        self.results.unlink(missing_ok=True)
-        outputs = {"pixels": str(self.pixels), "results": str(self.results)}
+        self.results_file.unlink(missing_ok=True)
+        outputs = {"pixels": str(self.pixels_file), "results": str(self.results_file)}
         task = {"source": str(Path(self.source).absolute()), "files": files, "size": self.size}
         process = subprocess.Popen(
             [sys.executable, "-m", "multigan.image.formats.decode"],
@@ -88,7 +91,7 @@ class _Worker:
             done += found
             if len(done) == len(self.files):
                 break
-            if status in NOT_A_CRASH or not self.results.exists():
+            if status in NOT_A_CRASH or not self.results_file.exists():
                 raise OSError(f"a decoding process ended with status {status}")
             file = self.files[len(done)]
             crashes = 1 if found else crashes + 1
@@ -102,12 +105,12 @@ class _Worker:
 
     def _read_finished(self) -> list[tuple[FileResult, bytes]]:
         """Read the results and pixels of the finished files."""
-        if not self.results.exists():
+        if not self.results_file.exists():
             return []
-        *lines, _ = self.results.read_text(encoding="utf-8").split("\n")  # last: partial
+        *lines, _ = self.results_file.read_text(encoding="utf-8").split("\n")  # last: partial
         results = [FileResult(**json.loads(line)) for line in lines]
         area = self.size.height * self.size.width
-        with self.pixels.open("rb") as pixels:
+        with self.pixels_file.open("rb") as pixels:
             return [(result, pixels.read(result.channels * area)) for result in results]
 
     def stop(self) -> None:

@@ -140,18 +140,19 @@ def _kernel_intervals(
 def _open_extractors(spec: ImageSpec, train: Any, name: str, cache: Path) -> FeatureExtractors:
     """Open the extractor called `name`, and the classifiers that the data make possible."""
     shape, num_classes = spec.shape, spec.num_classes
-    classifier = extractor_for(train, shape, num_classes, cache) if num_classes else None
     if not isinstance(train, HasGrayscaleSource):
+        classifier = extractor_for(train, shape, num_classes, cache) if num_classes else None
         extractor = get_extractor(name, train, shape, num_classes, cache)
         return FeatureExtractors(extractor, classifier, None)
-    source = train.grayscale_source
+    source: Any = train.grayscale_source
     gray: ImageSpec = source.domain
     channels = PerChannelExtractor(
         extractor_for(source, gray.shape, gray.num_classes, cache), spec.channels
     )
     if name in (AUTO, CLASSIFIER):
         return FeatureExtractors(channels, None, channels)
-    return FeatureExtractors(get_extractor(name, train, shape, 0, cache), None, channels)
+    stacks: Any = train
+    return FeatureExtractors(get_extractor(name, stacks, shape, 0, cache), None, channels)
 
 
 def _count_modes(

@@ -117,7 +117,7 @@ def _r3gan(spec: ImageSpec, width: int, latent_dim: int, norm: str, group: int) 
             f"norm must be none for r3gan, whose branches start at weights of 0; got {norm!r}"
         )
     size, num_classes = spec.resolution, spec.num_classes or None
-    stages = resolution_pyramid(size).doublings + 1
+    stages = resolution_pyramid(size).num_doublings + 1
     widths = [width * (stages - stage) for stage in range(stages)]
     sizes = (size, spec.channels, widths, 1, math.gcd(16, 2 * width))
     generator = R3GANGenerator(*sizes, latent_dim=latent_dim, num_classes=num_classes)
