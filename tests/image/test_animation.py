@@ -57,7 +57,7 @@ def test_a_morph_begins_at_one_class_and_ends_at_the_other(build):
 
 def test_a_generator_without_classes_cannot_morph():
     z = torch.zeros(1, 6)
-    with pytest.raises(ValueError, match="built without classes; there is nothing to morph"):
+    with pytest.raises(ValueError, match="must have classes to interpolate labels"):
         dcgan(num_classes=None).interpolate_condition(z, torch.zeros(1), torch.ones(1), 0.5)
 
 

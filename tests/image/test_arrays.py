@@ -99,7 +99,7 @@ def test_what_looks_most_like_labels_is_taken(tmp_path):
 )
 def test_what_might_be_labels_and_is_not_used_is_named(labels, told, tmp_path):
     source = written(tmp_path, x=BYTES, y=labels, mean=np.zeros(3))
-    wanted = f"set.npz: not used as classes: {told}; wanted whole numbers or one-hot rows$"
+    wanted = f"set.npz: not used as classes: {told}; labels must be integers or one-hot rows$"
     with pytest.warns(UserWarning, match=wanted):
         assert read_npz(source, SIZE).labels is None
 
@@ -108,12 +108,12 @@ def test_wide_unsigned_numbers_are_bytes_like_signed_ones(tmp_path):
     for kind in (np.uint32, np.uint64):
         images = read_npz(written(tmp_path, x=BYTES.astype(kind)), SIZE)
         assert np.array_equal(images.pixels[:, 0].numpy(), BYTES)
-        with pytest.raises(ValueError, match="wanted one of 0 to 255"):
+        with pytest.raises(ValueError, match="must be in one of 0 to 255"):
             read_npz(written(tmp_path, x=BYTES.astype(kind) * 257), SIZE)
 
 
 def test_bytes_in_16_bits_are_no_black_images_and_it_is_said(tmp_path):
-    told = "set.npz, x: 16 bits of at most 255 are taken as 0 to 255, not as 0 to 65,535$"
+    told = "set.npz, x: 16-bit values up to 255 are read as 0 to 255, not as 0 to 65,535$"
     with pytest.warns(UserWarning, match=told):
         images = read_npz(written(tmp_path, x=BYTES.astype(np.uint16)), SIZE)
     assert np.array_equal(images.pixels[:, 0].numpy(), BYTES)
@@ -125,11 +125,11 @@ def test_bytes_in_16_bits_are_no_black_images_and_it_is_said(tmp_path):
     ("arrays", "answer"),
     [
         ({"x": BYTES[0]}, r"no array of images, 3 or 4 axes; it holds x \(6, 6\)"),
-        ({"x": BYTES[:4]}, "4 images can be used; wanted 10 or more"),
-        ({"x": BYTES * 3.0}, "wanted one of 0 to 1, -1 to 1, 0 to 255"),
+        ({"x": BYTES[:4]}, "must have 10 or more usable images; got 4"),
+        ({"x": BYTES * 3.0}, "must be in one of 0 to 1, -1 to 1, 0 to 255"),
         ({"x": BYTES / np.nan}, "values that are not finite"),
-        ({"x": np.zeros((12, 5, 6, 2))}, r"images of shape \(5, 6, 2\); wanted pixels of"),
-        ({"x": BYTES.astype(complex)}, "an array of type complex128; wanted numbers"),
+        ({"x": np.zeros((12, 5, 6, 2))}, r"must have 1 or 3 channels; got the shape \(5, 6, 2\)"),
+        ({"x": BYTES.astype(complex)}, "arrays must be of numbers; got complex128"),
         ({"x": BYTES, "z": BYTES[:, :5]}, "its arrays of images have several shapes"),
         ({"x": np.array([{}, 1] * 6)}, "set.npz is no file of arrays that can be read"),
         ({"x": BYTES, "y": LABELS, "names": np.array(["a", "b"])}, "labels 3 to 9 for 2 names"),
@@ -165,9 +165,9 @@ def test_idx_files_are_read_alone_or_as_a_folder(tmp_path):
     [
         (b"", "is no IDX file"),
         (b"\x89PNG....", "is no IDX file"),
-        (idx(BYTES)[:-1], "is damaged: 431 bytes; wanted 432"),
+        (idx(BYTES)[:-1], "is damaged: the header declares 432 bytes; got 431"),
         (gzip.compress(idx(BYTES))[:-40], "is damaged"),
-        (idx(LABELS), "an array of 1 axes; wanted images"),
+        (idx(LABELS), "must hold images .*; got 1 axes"),
         (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is damaged: it says it holds 79"),
     ],
 )
@@ -195,7 +195,7 @@ def test_mnist_is_read_from_its_files():
 
 def test_fashion_is_read_where_debian_installs_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "FASHION", str(tmp_path / "fashion"))
-    with pytest.raises(ValueError, match="install Debian's dataset-fashion-mnist, or name a fold"):
+    with pytest.raises(ValueError, match="install Debian's dataset-fashion-mnist, or give the"):
         load_images("fashion-mnist", resolution=6)
     (tmp_path / "fashion").mkdir()
     (tmp_path / "fashion" / "train-images-idx3-ubyte").write_bytes(idx(BYTES))
@@ -207,5 +207,5 @@ def test_fashion_is_read_where_debian_installs_it(tmp_path, monkeypatch):
 
 def test_a_file_of_no_known_kind_lists_the_known_ones(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "one.png")
-    with pytest.raises(ValueError, match=r"one.png: wanted a folder, a file of .zip, .npz, .npy, "):
+    with pytest.raises(ValueError, match=r"one.png must be a folder, a file of .zip, .npz, .npy, "):
         load_images(str(tmp_path / "one.png"), resolution=6)

@@ -56,14 +56,20 @@ def test_exactly_so_many_of_each_class_are_seen_and_all_others_held_out():
 @pytest.mark.parametrize(
     ("options", "answer"),
     [
-        ({"per_class": 0}, "0 images of the class 0, which has 178; wanted 1 or more"),
-        ({"per_class": 174}, "174 images of the class 8, which has 174; wanted 1 or more"),
+        (
+            {"per_class": 0},
+            "must be 1 to 177, for class 0 has 178 images and some are held out; got 0",
+        ),
+        (
+            {"per_class": 174},
+            "must be 1 to 173, for class 8 has 174 images and some are held out; got 174",
+        ),
         (
             {"per_class": 2, "synthetic_fraction": 1.0},
-            "1.0 of a batch; wanted 1 or more, and a share between",
+            "synthetic_fraction between 0 and 1; got 200 and 1.0",
         ),
         ({"per_class": 2, "synthetic_per_class": 0}, "0 generated images of a class"),
-        ({"per_class": 2, "subset": "all"}, "no split called 'all'; known: train, valid, test"),
+        ({"per_class": 2, "split": "all"}, "split must be train, valid or test; got 'all'"),
     ],
 )
 def test_what_cannot_be_chosen_is_one_line(options, answer):
@@ -73,7 +79,7 @@ def test_what_cannot_be_chosen_is_one_line(options, answer):
 
 def test_images_without_classes_are_refused(tmp_path):
     root = folder_of(tmp_path / "no_augmentation", 12, num_classes=())
-    with pytest.raises(ValueError, match="plain: images without classes; wanted sub-folders"):
+    with pytest.raises(ValueError, match="images must have classes"):
         FewShotImages(str(root), 8, 2)
 
 
@@ -197,7 +203,7 @@ class Stripes(torch.nn.Module):
 def test_the_domain_judges_by_the_held_out_split_only():
     few = FewShotImages("digits", 8, per_class=2, synthetic_per_class=4)
     sampler = Sampler(few.domain, Stripes())
-    with pytest.raises(EvaluationSkipped, match="all images but the few to train on are kept"):
+    with pytest.raises(EvaluationSkipped, match="only the split test can evaluate"):
         few.domain.evaluate(sampler, few.split("valid"), keyed_rng(0), None)
     table = few.domain.evaluate(sampler, few.split("test"), keyed_rng(0), None)
     assert list(table.rows) == ["real", "Gaussian per class", "generator"]
@@ -233,7 +239,7 @@ def test_a_generator_of_what_is_not_finite_is_not_judged():
     few = FewShotImages("digits", 8, per_class=2, synthetic_per_class=4)
     diverged = Stripes()
     torch.nn.init.constant_(diverged.level, math.nan)
-    with pytest.raises(ValueError, match="not finite; its training diverged"):
+    with pytest.raises(ValueError, match="must be finite; got NaN or infinity: training diverged"):
         few.split("test").evaluate_generator(diverged, keyed_rng(0))
 
 

@@ -106,4 +106,4 @@ def test_damage_of_every_kind_is_an_outcome_with_the_name_of_the_file(tmp_path, 
     assert outcome.reason == "cannot be read"
     monkeypatch.setattr(formats_decode, "MAX_FILE_BYTES", 3)
     outcome, _ = decode_one(str(tmp_path), None, "cut.png", Size(8, 8))
-    assert outcome.message == "cut.png: too large: 80 bytes; wanted 3 or less"
+    assert outcome.message == "cut.png: too large: must have 3 bytes or fewer; got 80"

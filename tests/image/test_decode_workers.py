@@ -92,9 +92,7 @@ def test_a_crash_is_not_remembered(ends, tmp_path):
 def test_crash_after_crash_ends_in_one_line(ends, tmp_path):
     root = deadly(folder_of(tmp_path / "pets", 30, classes=()), range(30))
     ends(KILLED)
-    told = (
-        r"pets: the decoder crashed on 10 files in a row, the last of them 0009.png \(status -9\)"
-    )
+    told = r"pets: the decoder crashed on 10 consecutive files, the last is 0009.png \(status -9\)"
     with pytest.raises(OSError, match=told):
         read_folder(str(root), SIZE)
 
@@ -102,7 +100,7 @@ def test_crash_after_crash_ends_in_one_line(ends, tmp_path):
 def test_a_small_set_of_which_every_file_crashes_holds_too_few_images(ends, tmp_path):
     root = deadly(folder_of(tmp_path / "pets", 16, classes=()), range(16))
     ends(KILLED)
-    told = "0 images can be used; wanted 10 or more; 16 of 16 files are skipped: 16 the decoder"
+    told = "must have 10 or more usable images; got 0; 16 of 16 files are skipped: 16 the decoder"
     with pytest.raises(ValueError, match=told):
         read_folder(str(root), SIZE)
 

@@ -107,11 +107,11 @@ def test_a_sample_does_not_depend_on_how_many_are_drawn():
 
 
 def test_images_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"images of shape \(1, 8, 9\); wanted \(1, 8, 8\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(1, 8, 8\); got \(1, 8, 9\)"):
         GRAY.decode(torch.zeros(2, 1, 8, 9))
-    with pytest.raises(ValueError, match=r"an image of \(8, 9\) pixels; wanted \(8, 8\)"):
+    with pytest.raises(ValueError, match=r"must have \(8, 8\) pixels; got \(8, 9\)"):
         GRAY.images_to_tensor([Image.new("L", (8, 9))])
-    with pytest.raises(ValueError, match=r"images of 4 channels; wanted 1 \(gray\) or 3 \(RGB\)"):
+    with pytest.raises(ValueError, match=r"channels must be 1 \(grayscale\) or 3 \(RGB\); got 4"):
         ImageDomain(4, 8, 8)
 
 
@@ -243,7 +243,7 @@ def test_a_split_is_never_its_own_floor(digits, cache):
     for name in ("valid", "test"):
         table = digits.domain.evaluate(sampler, digits.split(name), keyed_rng(0), cache)
         assert table.rows["real (held out)"]["frechet_distance"] > 0.1
-        assert table.model["nn_distance_ratio"] == 0, "copies of training images are told as such"
+        assert table.model["nn_distance_ratio"] == 0, "copies of training images are reported"
 
 
 class Blank(Recall):
@@ -253,7 +253,7 @@ class Blank(Recall):
 
 def test_a_diverged_generator_is_not_measured(digits, cache):
     sampler = Sampler(digits.domain, Blank(digits.split("train")))
-    with pytest.raises(ValueError, match="values that are not finite"):
+    with pytest.raises(ValueError, match="values must be finite"):
         digits.domain.evaluate(sampler, digits.split("valid"), keyed_rng(0), cache)
 
 
@@ -275,5 +275,5 @@ class Few:
 
 def test_too_few_images_are_refused_in_one_line(digits, cache):
     sampler = Sampler(digits.domain, Recall(digits))
-    with pytest.raises(ValueError, match=r"20 images to measure with; wanted more than 32"):
+    with pytest.raises(ValueError, match=r"must have more than 32 images; got 20"):
         digits.domain.evaluate(sampler, Few(digits), keyed_rng(0), cache)

@@ -77,7 +77,7 @@ def test_the_interval_of_the_kernel_distance_is_one_sd_on_either_side(cache, mon
     found = table(Between(), cache)
     for name, sd in zip(found.rows, (0.125, 0.25, 0.5, 1.0), strict=True):
         assert found.intervals[name] == {"kernel_distance": (0.5 - sd, 0.5 + sd)}
-        assert found.rows[name] == {"kernel_distance": 0.5}, "the sd is told as an interval only"
+        assert found.rows[name] == {"kernel_distance": 0.5}, "the std is an interval only"
 
 
 def test_stacks_are_counted_as_bytes(monkeypatch):

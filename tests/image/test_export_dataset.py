@@ -71,9 +71,9 @@ def open_images_of(folder):
 @pytest.mark.parametrize(
     ("labels", "options", "answer"),
     [
-        ((), {}, "this generator knows no classes, so its images have no labels"),
-        (("a", "b"), {"per_class": 0}, "per-class is 0; wanted 1 or more"),
-        (("a", "b"), {"truncation": -1.0}, "truncation is -1.0; wanted more than 0"),
+        ((), {}, "must be trained on a dataset with classes"),
+        (("a", "b"), {"per_class": 0}, "per-class must be 1 or more; got 0"),
+        (("a", "b"), {"truncation": -1.0}, "truncation must be positive; got -1.0"),
     ],
 )
 def test_what_cannot_be_made_is_refused_in_one_line(labels, options, answer, tmp_path):
@@ -86,7 +86,7 @@ def test_what_cannot_be_made_is_refused_in_one_line(labels, options, answer, tmp
 
 def test_nothing_is_added_to_a_folder_that_holds_something(sampler, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds something already; choose another --out"):
+    with pytest.raises(ValueError, match="must be empty or missing; choose another --out"):
         export_dataset(sampler, out=str(tmp_path))
     assert set(snapshot(tmp_path)) == {"mine.txt"}
 
@@ -94,7 +94,7 @@ def test_nothing_is_added_to_a_folder_that_holds_something(sampler, tmp_path):
 def test_a_generator_of_something_else_is_refused(tmp_path):
     from multigan.points.domain import PointsDomain
 
-    with pytest.raises(ValueError, match="this generator draws no images"):
+    with pytest.raises(ValueError, match="generator must be one of images"):
         export_dataset(Sampler(PointsDomain("ring"), Shade()), out=str(tmp_path / "made"))
 
 

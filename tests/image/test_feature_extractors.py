@@ -63,22 +63,22 @@ def test_a_torchscript_file_without_that_argument_is_called_plainly(tmp_path):
 def test_what_is_no_torchscript_file_is_refused_in_one_line(tmp_path):
     file = tmp_path / "weights.pt"
     file.write_bytes(b"not a network")
-    with pytest.raises(ValueError, match=r"weights\.pt is no TorchScript file: [^\n]*$"):
+    with pytest.raises(ValueError, match=r"weights\.pt must be a TorchScript file; got: [^\n]*$"):
         TorchScriptExtractor(file, COLOR)
 
 
 def test_a_network_that_refuses_the_images_is_told_in_one_line(tmp_path):
     file = scripted(nn.Conv2d(3, 4, 3).eval(), tmp_path / "floats.pt")  # takes no bytes
-    with pytest.raises(ValueError, match=r"refuses \(2, 3, 8, 8\) bytes: [^\n]*$"):
+    with pytest.raises(ValueError, match=r"fails on uint8 \(2, 3, 8, 8\): [^\n]*$"):
         TorchScriptExtractor(file, COLOR)
 
 
 @pytest.mark.parametrize(
-    ("wish", "classes", "answer"),
+    ("wish", "num_classes", "answer"),
     [
-        ("inception", 2, "no extractor 'inception'; known: auto, classifier, random"),
-        ("random:x", 2, "no extractor 'random:x'"),
-        ("classifier", 0, "these images have no classes"),
+        ("inception", 2, "must be auto, classifier, random, .* got 'inception'"),
+        ("random:x", 2, "got 'random:x'"),
+        ("classifier", 0, "images without classes"),
     ],
 )
 def test_an_unknown_extractor_is_refused(wish, num_classes, answer, tmp_path):
@@ -128,5 +128,5 @@ def test_a_stack_is_seen_channel_by_channel():
         alone = [layer.features(stack[:, c : c + 1]) for c in range(3)]
         torch.testing.assert_close(eyes.features(stack), torch.cat(alone, 1))
         last = layer(stack[:, 2:]).argmax(1)
-        assert torch.equal(eyes.classes(stack)[:, 2], last)
+        assert torch.equal(eyes.predict_classes(stack)[:, 2], last)
     assert eyes.width == 3 * feature_extractors.FEATURES

@@ -67,7 +67,7 @@ def test_broken_files_among_many_are_counted_named_and_left_out(tmp_path, monkey
     told = (
         r"pets: 12 of 42 files are skipped: 10 cannot be read \(cat/0000.png, cat/0004.png, "
         r"cat/0008.png, ...\); 1 the same as another file \(dog/again.png\); "
-        r"1 no image file \(notes.txt\); all of them: multigan image inspect$"
+        r"1 no image file \(notes.txt\); list them: multigan image inspect$"
     )
     for _ in ("decoded", "from the cache"):
         with pytest.warns(UserWarning, match=told):
@@ -110,7 +110,7 @@ def test_a_set_is_decoded_once_and_again_when_it_changes(tmp_path, monkeypatch):
 def test_a_full_disk_is_no_reason_not_to_go_on(tmp_path, monkeypatch):
     root = folder_of(tmp_path / "pets", 12)
     (tmp_path / "cache").write_text("no folder")
-    with pytest.warns(UserWarning, match="decoded images are not kept for the next time"):
+    with pytest.warns(UserWarning, match="decoded images are not cached"):
         assert len(read_folder(str(root), SIZE).pixels) == 12
 
 
@@ -129,9 +129,12 @@ def test_one_colour_image_makes_the_set_one_of_colour(tmp_path):
 @pytest.mark.parametrize(
     ("files", "answer"),
     [
-        ({}, "holds no file; wanted images"),
-        ({f"{k}.png": k for k in range(3)}, "3 images can be used; wanted 10 or more"),
-        ({"a.txt": None, "b.png": 1}, "1 image can be used; wanted 10 or more; 1 of 2 files are"),
+        ({}, "must hold images .*; got no file"),
+        ({f"{k}.png": k for k in range(3)}, "must have 10 or more usable images; got 3"),
+        (
+            {"a.txt": None, "b.png": 1},
+            "must have 10 or more usable images; got 1; 1 of 2 files are",
+        ),
     ],
 )
 def test_too_few_images_say_so_in_one_line(files, answer, tmp_path):
@@ -154,7 +157,7 @@ def test_an_archive_that_climbs_out_writes_nothing_and_is_told(tmp_path):
         archive.writestr("..\\out.png", content(random_image(21)))
         archive.writestr("/out.png", content(random_image(22)))
     before = snapshot(tmp_path)
-    with pytest.warns(UserWarning, match=r"3 path out of the archive \(../../out.png, "):
+    with pytest.warns(UserWarning, match=r"3 path outside the archive \(../../out.png, "):
         images = read_folder(str(inside / "evil.zip"), SIZE)
     assert len(images.pixels) == 12
     after = snapshot(tmp_path)
@@ -174,7 +177,7 @@ def test_an_image_bomb_costs_no_memory(tmp_path):
 
 def test_no_archive_is_one_line(tmp_path):
     (tmp_path / "x.zip").write_bytes(b"PK nothing")
-    with pytest.raises(ValueError, match=r"x\.zip is no zip archive that can be read"):
+    with pytest.raises(ValueError, match=r"x\.zip must be a readable zip archive"):
         load_images(str(tmp_path / "x.zip"), resolution=8)
 
 

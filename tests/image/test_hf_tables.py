@@ -59,10 +59,10 @@ def test_rows_that_cannot_be_decoded_are_counted(table, tmp_path):
 
 def test_a_table_without_images_or_that_is_none_is_one_line(table, tmp_path):
     table.Dataset.from_dict({"text": ["a"] * 12}).to_parquet(tmp_path / "text.parquet")
-    with pytest.raises(ValueError, match="no column of images; its columns: text"):
+    with pytest.raises(ValueError, match="must have a column of images; got text"):
         load_images(str(tmp_path / "text.parquet"), resolution=6)
     (tmp_path / "bad.parquet").write_bytes(b"no table")
-    with pytest.raises(ValueError, match=r"bad\.parquet is no table that can be read"):
+    with pytest.raises(ValueError, match=r"bad\.parquet must be a readable table"):
         load_images(str(tmp_path / "bad.parquet"), resolution=6)
 
 
@@ -100,7 +100,7 @@ def test_a_column_called_label_is_the_classes(name, values, names, table, tmp_pa
 def test_labels_stay_with_their_rows_where_some_are_not_used(table, tmp_path):
     rows = rows_of(table, broken=[1]).remove_columns("label")
     rows.add_column("label", ["cat", "dog"] * 6).to_parquet(tmp_path / "set.parquet")
-    with pytest.warns(UserWarning, match="1 of 12 rows are not used"):
+    with pytest.warns(UserWarning, match="1 of 12 rows are skipped"):
         images = read_table(str(tmp_path / "set.parquet"), SIZE)
     assert images.names == ("cat", "dog") and images.labels.tolist() == [0, *([0, 1] * 5)]
 
@@ -119,14 +119,16 @@ def test_labels_stay_with_their_rows_where_some_are_not_used(table, tmp_path):
 )
 def test_columns_that_are_not_used_as_classes_are_named(columns, told, table, tmp_path):
     source = with_columns(table, tmp_path, **columns)
-    with pytest.warns(UserWarning, match=f"not used as classes: {told} wanted a ClassLabel"):
+    with pytest.warns(
+        UserWarning, match=f"not used as classes: {told} labels must be a ClassLabel"
+    ):
         assert read_table(source, SIZE).labels is None
 
 
 def test_labels_that_are_missing_are_said(table, tmp_path):
     rows = rows_of(table)
     rows.map(lambda row: {"label": -1 if row["label"] else 0}).to_parquet(tmp_path / "set.parquet")
-    with pytest.raises(ValueError, match="labels -1 to 0 for 2 names of classes"):
+    with pytest.raises(ValueError, match="labels must be in 0 to 1, the class names; got -1 to 0"):
         read_table(str(tmp_path / "set.parquet"), SIZE)
     rows.map(lambda row: {"label": None}).to_parquet(tmp_path / "empty.parquet")
     with pytest.warns(UserWarning, match="not used as classes: label;"):

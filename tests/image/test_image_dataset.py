@@ -105,18 +105,20 @@ def test_a_batch_lies_on_the_device_of_its_indices():
 def test_images_survive_json():
     data = ImageDataset("digits", 8, "valid")
     description = to_config(data)
-    assert description["component"] == "image/Images"
+    assert description["component"] == "image/ImageDataset"
     again = from_config(description)
     assert again.fingerprint == data.fingerprint
     assert again.domain == data.domain and data.domain.class_names[3] == "3"
 
 
 def test_mistakes_are_answered_in_one_line():
-    with pytest.raises(ValueError, match=r"no images called 'cats'; known: digits, fashion-"):
+    with pytest.raises(
+        ValueError, match=r"data must be one of digits, fashion-mnist, .*; got 'cats'"
+    ):
         load_images("cats", resolution=8)
-    with pytest.raises(ValueError, match="images of 0 x 0 pixels; wanted 1 or more"):
+    with pytest.raises(ValueError, match="must have 1 x 1 pixels or more; got 0 x 0"):
         load_images("digits", resolution=0)
-    with pytest.raises(ValueError, match="no split called 'dev'; known: train, valid, test"):
+    with pytest.raises(ValueError, match="split must be one of train, valid, test; got 'dev'"):
         load_images("digits", resolution=8).split("dev")
 
 
@@ -138,5 +140,5 @@ def test_a_margin_is_black_and_the_images_inside_it_are_that_much_smaller():
     assert (x[:, :, edge] == -1).all()
     for again in (from_config(to_config(framed)), framed.split("valid")):
         assert again.fingerprint == framed.fingerprint
-    with pytest.raises(ValueError, match="images of 0 x 0 pixels; wanted 1 or more"):
+    with pytest.raises(ValueError, match="must have 1 x 1 pixels or more; got 0 x 0"):
         ImageDataset("digits", 4, padding=2)

@@ -24,7 +24,7 @@ def test_arrays_and_idx_files_are_counted_like_folders(tmp_path, capsys):
     (tmp_path / "set" / "a-labels-idx1-ubyte").write_bytes(idx(LABELS))
     for source in ("set.npz", "set"):
         inspect_images(source, resolution=6)
-        told = f"{source}: 12 gray images\nclasses: 3 4, 5 4, 9 4\n"
+        told = f"{source}: 12 grayscale images\nclasses: 3 4, 5 4, 9 4\n"
         assert capsys.readouterr().out == told
 
 
@@ -40,13 +40,15 @@ def test_tables_are_counted_like_folders(tmp_path, capsys):
 
 def test_a_known_set_is_counted(capsys):
     inspect_images("digits", resolution=8)
-    assert capsys.readouterr().out.startswith("digits: 1,797 gray images\nclasses: 0 178, 1 182,")
+    assert capsys.readouterr().out.startswith(
+        "digits: 1,797 grayscale images\nclasses: 0 178, 1 182,"
+    )
 
 
 def test_the_usual_folders_of_a_set_in_parts_are_read_as_its_classes(tmp_path, capsys):
     folder_of(tmp_path / "pets" / "train", 12)
     folder_of(tmp_path / "pets" / "test", 4, start=12)
-    with pytest.warns(UserWarning, match="pets: test, train are taken as parts of one set"):
+    with pytest.warns(UserWarning, match="pets: test, train are splits of one dataset"):
         inspect_images("pets", resolution=8)
     assert capsys.readouterr().out == "pets: 16 color images\nclasses: cat 8, dog 8\n"
 

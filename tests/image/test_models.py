@@ -234,7 +234,7 @@ def test_a_condition_that_does_not_fit_is_refused(kind):
     inputs = (torch.zeros(2, 64), torch.zeros(2, 3, 16, 16))
     for network, first in zip(pair(kind), inputs, strict=True):
         for wrong in (None, torch.zeros(2), torch.zeros(3, dtype=torch.int64), (1, 2)):
-            with pytest.raises(ValueError, match=r"condition is .*; wanted .*int64"):
+            with pytest.raises(ValueError, match=r"condition must be .*int64"):
                 network(first, wrong)
     for network, first in zip(pair(kind, None), inputs, strict=True):
         with pytest.raises(ValueError, match="without classes"):
@@ -244,7 +244,7 @@ def test_a_condition_that_does_not_fit_is_refused(kind):
 @pytest.mark.parametrize("kind", PAIRS)
 def test_images_of_another_size_are_refused(kind):
     _, d = pair(kind)
-    with pytest.raises(ValueError, match=r"wanted \(B, 3, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(B, 3, 16, 16\)"):
         d(torch.zeros(2, 3, 16, 8), labels_for(2))
 
 
@@ -252,18 +252,21 @@ def test_images_of_another_size_are_refused(kind):
     ("build", "message"),
     [
         (lambda: R3GANGenerator(12, 1, (8,)), "resolution 12 wants 2"),
-        (lambda: R3GANDiscriminator(2, 1, (8,)), "resolution is 2; wanted 4 pixels or more a side"),
-        (lambda: R3GANGenerator(0, 1, (8,)), "resolution is 0; wanted 4"),
-        (lambda: DCGANGenerator(4, 1, ()), "resolution is 4; wanted 8 pixels"),
+        (
+            lambda: R3GANDiscriminator(2, 1, (8,)),
+            "resolution must be 4 pixels or more a side; got 2",
+        ),
+        (lambda: R3GANGenerator(0, 1, (8,)), "resolution must be 4 pixels or more a side; got 0"),
+        (lambda: DCGANGenerator(4, 1, ()), "resolution must be 8 pixels or more a side; got 4"),
         (lambda: R3GANGenerator(16, 1, (8, 8)), "resolution 16 wants 3"),
         (lambda: DCGANDiscriminator(16, 1, (8, 8, 8)), "resolution 16 wants 2"),
         (lambda: R3GANDiscriminator(8, 1, (8, 0)), "of 1 or more"),
         (
             lambda: R3GANGenerator(8, 1, (8, 4)),
-            "group_size is 16; wanted a divisor of 2 x width = 8",
+            "group_size must divide 2 x width = 8; got 16",
         ),
-        (lambda: DCGANGenerator(8, 1, (8,), norm="layer"), "wanted 'batch' or 'none'"),
-        (lambda: DCGANDiscriminator(8, 1, (8,), norm="layer"), "wanted 'none', 'spectral' or"),
+        (lambda: DCGANGenerator(8, 1, (8,), norm="layer"), "must be 'batch' or 'none'"),
+        (lambda: DCGANDiscriminator(8, 1, (8,), norm="layer"), "must be 'none', 'spectral' or"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_in_one_line(build, message):

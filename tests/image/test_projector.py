@@ -43,7 +43,7 @@ def test_truncated_latents_follow_the_truncated_normal_distribution():
         torch.testing.assert_close(cut.quantile(quantiles), expected, atol=0.03, rtol=0)
         assert (cut[z.argsort()].diff() >= 0).all()
     torch.testing.assert_close(truncate_normal(z, 9.0), z, atol=1e-4, rtol=1e-4)
-    with pytest.raises(ValueError, match="truncation is 0; wanted more than 0"):
+    with pytest.raises(ValueError, match="truncation must be positive; got 0"):
         TruncatedLatents(Shade(), 0)
 
 
@@ -53,7 +53,7 @@ def test_samples_can_be_truncated_and_of_several_classes_in_turn():
     assert len({s.tobytes() for s in near}) < 15 < len({s.tobytes() for s in far})
     samples = Sampler(ImageDomain(1, 4, 4, ("a", "b", "c")), Shade()).sample(5, labels="c,0")
     assert [s.info["label"] for s in samples] == ["c", "a", "c", "a", "c"]
-    with pytest.raises(ValueError, match="label and labels are both given"):
+    with pytest.raises(ValueError, match="only one of label and labels can be given"):
         sampler.sample(1, label="dark", labels="0")
     with pytest.raises(ValueError, match="label 7: no such class; known: dark, light"):
         sampler.sample(1, labels="0,7")

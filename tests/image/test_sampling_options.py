@@ -41,7 +41,7 @@ def test_classes_called_by_numbers_are_all_named_or_all_counted(wish, expected):
 
 
 def test_a_list_of_names_and_numbers_is_refused_and_the_classes_named():
-    told = "labels 0,3: names of classes and numbers from 0 on are mixed; known: 1, 2, 3$"
+    told = "labels must be all names or all indices of classes; got 0,3; known: 1, 2, 3$"
     with pytest.raises(ValueError, match=told):
         drawn(("1", "2", "3"), "0,3")
     assert drawn(("cat", "dog"), "dog,0") == ["dog", "cat"] * 3, "no class is called by a number"

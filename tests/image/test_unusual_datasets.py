@@ -59,9 +59,9 @@ def test_20_broken_files_among_500_are_counted_and_each_is_explained(said, tmp_p
 
 def test_three_images_are_too_few_and_both_commands_say_so(said, tmp_path):
     folder_of(tmp_path / "three", 3)
-    told = "three: 3 color images; too few to train on: wanted 10 or more"
+    told = "three: 3 color images; training needs 10 or more"
     assert said("image inspect three") == (0, [told, "classes: cat 2, dog 1"], [])
-    told = ["error: three: 3 images can be used; wanted 10 or more"]
+    told = ["error: three must have 10 or more usable images; got 3"]
     assert said(TRAIN.format("three")) == (2, [], told)
     assert not (tmp_path / "run").exists()
 
@@ -75,11 +75,11 @@ def test_a_path_that_climbs_out_is_named_and_followed_nowhere(inside, said, tmp_
             archive.writestr(f"{k}.png", content(random_image(k)))
     before = set(snapshot(tmp_path))
     status, out, err = said("image inspect a/evil.zip")
-    count = "12 color images" if inside else "no image; too few to train on: wanted 10 or more"
-    assert out == [f"a/evil.zip: {count}", "skipped: ../out.png: path out of the archive"]
+    count = "12 color images" if inside else "no image; training needs 10 or more"
+    assert out == [f"a/evil.zip: {count}", "skipped: ../out.png: path outside the archive"]
     status, out, err = said(TRAIN.format("a/evil.zip"))
     assert status == (0 if inside else 2)
-    told = f"1 of {1 + inside} files are skipped: 1 path out of the archive (../out.png)"
+    told = f"1 of {1 + inside} files are skipped: 1 path outside the archive (../out.png)"
     assert len([line for line in err if told in line]) == 1
     written = {name for name in snapshot(tmp_path) if not name.startswith(("cache/", "run/"))}
     assert written == before
