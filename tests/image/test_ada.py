@@ -1,4 +1,4 @@
-"""The chance that goes by how D judges real images: where it has a meaning, and how it moves."""
+"""Adaptive augmentation: the probability follows the real logits, for losses with a boundary."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_the_chance_moves_at_every_fourth_step_by_the_share_of_500_000_images():
     assert augment.scheduled.p == found[-1]  # which is what images are changed by
 
 
-def test_it_goes_up_where_d_knows_its_reals_and_down_where_it_does_not():
+def test_p_rises_while_the_discriminator_overfits_and_falls_otherwise():
     assert moved([0.9, 0.9, 0.9, 0.1] * 2)[0][-1] == pytest.approx(0.016)  # their mean is .7
     falls = moved([0.9] * 8 + [0.5] * 4)[0]
     assert falls[7] == pytest.approx(0.016) and falls[11] == pytest.approx(0.008)
@@ -60,7 +60,7 @@ def test_a_restored_one_goes_on_in_the_middle_of_an_interval():
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_only_a_game_with_two_sides_can_be_adapted_to(loss):
+def test_only_a_loss_with_a_fixed_boundary_supports_ada(loss):
     logits = torch.tensor([1.0, 0.4, -2.0, 3.0])
     assert LOSSES[loss].boundary == SIDES.get(loss)
     if loss not in SIDES:

@@ -1,4 +1,4 @@
-"""What moves between images: classes that morph, pages that play, classes dealt out in turn."""
+"""Interpolation between classes, animations, and sampling of classes in turn."""
 
 import numpy as np
 import pytest
@@ -86,9 +86,9 @@ def test_what_cannot_be_morphed_is_one_line(generator, wishes, to, answer, tmp_p
     sampler = Sampler(ImageDomain(1, 8, 8, ("cat", "dog", "owl")), generator)
     with pytest.raises(ValueError, match=answer):
         interpolate(sampler, tmp_path / "out", to=to, **wishes)
-    unlabelled = Sampler(ImageDomain(1, 8, 8), dcgan(num_classes=None))
+    unlabeled = Sampler(ImageDomain(1, 8, 8), dcgan(num_classes=None))
     with pytest.raises(ValueError, match="DCGANGenerator was given no condition to walk to"):
-        interpolate(unlabelled, tmp_path / "out", to={"truncation": 1.0})
+        interpolate(unlabeled, tmp_path / "out", to={"truncation": 1.0})
     assert not (tmp_path / "out").exists()
 
 
@@ -111,7 +111,7 @@ def test_only_what_makes_the_condition_is_asked_for_at_the_other_end(monkeypatch
     assert offered() == set(), "it cannot morph"
 
 
-def test_an_animation_plays_every_page_there_and_back(tmp_path):
+def test_an_animation_shows_every_frame_forward_and_backward(tmp_path):
     pages = [Image.new("L", (5, 4), 60 * k) for k in range(4)]
     write_animation(pages, tmp_path / "x.png")
     with Image.open(tmp_path / "x.png") as moving:

@@ -112,7 +112,7 @@ def test_wide_unsigned_numbers_are_bytes_like_signed_ones(tmp_path):
             read_npz(written(tmp_path, x=BYTES.astype(kind) * 257), SIZE)
 
 
-def test_bytes_in_16_bits_are_no_black_images_and_it_is_said(tmp_path):
+def test_bytes_in_16_bits_are_not_black_images_and_a_warning_is_given(tmp_path):
     told = "set.npz, x: 16-bit values up to 255 are read as 0 to 255, not as 0 to 65,535$"
     with pytest.warns(UserWarning, match=told):
         images = read_npz(written(tmp_path, x=BYTES.astype(np.uint16)), SIZE)
@@ -205,7 +205,7 @@ def test_fashion_is_read_where_debian_installs_it(tmp_path, monkeypatch):
     assert (names[0], names[9], len(set(names))) == ("t-shirt", "boot", 10)
 
 
-def test_a_file_of_no_known_kind_lists_the_known_ones(tmp_path):
+def test_a_file_of_an_unsupported_type_lists_the_supported_ones(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "one.png")
     with pytest.raises(ValueError, match=r"one.png must be a folder, a file of .zip, .npz, .npy, "):
         load_images(str(tmp_path / "one.png"), resolution=6)

@@ -1,4 +1,4 @@
-"""Augmentations change what they say, image by image, and can be differentiated twice."""
+"""Augmentations apply their operation to each image independently, and are twice differentiable."""
 
 import json
 import math
@@ -51,7 +51,7 @@ def test_an_augmentation_keeps_shape_and_labels_and_follows_its_rng(augment, cha
 
 
 @pytest.mark.parametrize("augment", [DiffAugment(), full()], ids=["diffaugment", "scheduled"])
-def test_every_image_has_draws_of_its_own(augment):
+def test_every_image_is_augmented_independently(augment):
     x = images(1).expand(6, -1, -1, -1)
     y = augment(x, LABELS, keyed_rng(0))[0]
     for k in range(6):
@@ -178,7 +178,7 @@ def test_diff_augment_stays_within_its_stated_bounds():
     assert -0.5 <= shift.min() < -0.4 and 0.4 < shift.max() <= 0.5 + 1e-6
 
 
-def test_augmentations_survive_json_and_unknown_names_are_told():
+def test_augmentations_survive_json_and_unknown_names_are_refused():
     for augment in (DiffAugment(["color"]), ScheduledAugment(0.2, strengths={"xflip": 1.0})):
         text = json.dumps(to_config(augment))
         assert json.dumps(to_config(from_config(json.loads(text)))) == text

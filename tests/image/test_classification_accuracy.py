@@ -1,4 +1,4 @@
-"""A few images to learn from and all others to judge by; what made ones add is measured."""
+"""Few-shot splits are disjoint, and the accuracy gain of synthetic images is measured."""
 
 import json
 import math
@@ -34,7 +34,7 @@ def stripes(n: int, seed: int, noise: float = 0.3) -> Batch:
     return Batch(x + noise * torch.randn(x.shape, generator=keyed_rng(seed)), labels)
 
 
-def test_exactly_so_many_of_each_class_are_seen_and_all_others_held_out():
+def test_exactly_per_class_images_are_for_training_and_all_others_held_out():
     few = FewShotImages("digits", 8, per_class=3, seed=1)
     known, others = few.everything(), few.split("test").everything()
     assert known.condition.bincount().tolist() == [3] * 10 and len(others.x) == 1797 - 30
@@ -83,7 +83,7 @@ def test_images_without_classes_are_refused(tmp_path):
         FewShotImages(str(root), 8, 2)
 
 
-def test_a_classifier_learns_what_can_be_told_apart_and_nothing_else():
+def test_a_classifier_learns_separable_classes_and_nothing_else():
     known, held_out = stripes(20, 0), stripes(200, 1)
     judged = {"held_out": held_out, "num_classes": 2, "augmentation": False, "seed": 0}
     assert classification_accuracy.accuracy([(known, 1.0)], **judged) == 1
@@ -124,7 +124,7 @@ def test_a_batch_pairs_images_with_their_labels_and_reaches_all_of_them(monkeypa
     assert torch.equal(moved.condition, batches[0].condition)
 
 
-def test_moved_images_are_learnt_from_in_the_column_moved_only_and_never_judged(monkeypatch):
+def test_augmentation_applies_to_its_column_only_and_never_to_the_test_images(monkeypatch):
     monkeypatch.setattr(
         classification_accuracy, "random_affine", lambda x, rng: torch.zeros_like(x)
     )
@@ -200,7 +200,7 @@ class Stripes(torch.nn.Module):
         return x
 
 
-def test_the_domain_judges_by_the_held_out_split_only():
+def test_the_domain_evaluates_on_the_held_out_split_only():
     few = FewShotImages("digits", 8, per_class=2, synthetic_per_class=4)
     sampler = Sampler(few.domain, Stripes())
     with pytest.raises(EvaluationSkipped, match="only the split test can evaluate"):
@@ -219,7 +219,7 @@ def test_the_domain_judges_by_the_held_out_split_only():
     assert table.rows["real"]["no_augmentation"] > 0.2 > table.model["synthetic_only"]
 
 
-def test_truncation_reaches_the_images_that_are_judged(monkeypatch):
+def test_truncation_applies_to_the_synthetic_images(monkeypatch):
     seen = {}
     monkeypatch.setattr(
         classification_accuracy,
@@ -235,7 +235,7 @@ def test_truncation_reaches_the_images_that_are_judged(monkeypatch):
     assert spread[0.01] < 0.3 * spread[None]
 
 
-def test_a_generator_of_what_is_not_finite_is_not_judged():
+def test_a_generator_of_values_that_are_not_finite_is_not_evaluated():
     few = FewShotImages("digits", 8, per_class=2, synthetic_per_class=4)
     diverged = Stripes()
     torch.nn.init.constant_(diverged.level, math.nan)
@@ -243,7 +243,7 @@ def test_a_generator_of_what_is_not_finite_is_not_judged():
         few.split("test").evaluate_generator(diverged, keyed_rng(0))
 
 
-def test_made_images_are_judged_as_files_would_keep_them(monkeypatch):
+def test_synthetic_images_are_quantized_before_evaluation(monkeypatch):
     seen = {}
     monkeypatch.setattr(
         classification_accuracy,

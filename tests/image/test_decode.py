@@ -1,4 +1,4 @@
-"""A file becomes upright pixels of the wished size, in 8 bits, gray or RGB; damage is an answer."""
+"""A file is decoded to upright 8-bit pixels of one size, gray or RGB; damage is reported."""
 
 import numpy as np
 import pytest

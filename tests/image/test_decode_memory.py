@@ -1,4 +1,4 @@
-"""An image takes the memory that was told before it was decoded, whatever its mode and format."""
+"""Decoding takes the memory that was estimated, for every mode and format."""
 
 import io
 import json
@@ -86,7 +86,7 @@ def told(data):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux")
-def test_no_file_takes_more_than_was_told(tmp_path):
+def test_no_file_takes_more_memory_than_estimated(tmp_path):
     (tmp_path / "small.png").write_bytes(content(Image.new("RGBA", (8, 8))))
     wanted = {"small.png": 0}
     for name, data in files():

@@ -1,4 +1,4 @@
-"""A file that ends the process which decodes it is named, and the rest is decoded all the same."""
+"""A file that crashes a worker is reported, and all others are decoded."""
 
 import sys
 
@@ -109,14 +109,14 @@ def test_a_small_set_of_which_every_file_crashes_holds_too_few_images(ends, tmp_
     ("end", "status"),
     [("sys.exit(1)", 1), ("os.kill(os.getpid(), signal.SIGTERM)", -15)],
 )
-def test_an_end_that_no_file_is_to_blame_for_is_told(end, status, ends, tmp_path):
+def test_an_exit_without_a_crash_is_an_error(end, status, ends, tmp_path):
     root = deadly(folder_of(tmp_path / "pets", 30, classes=()), [4])
     ends(end)
     with pytest.raises(OSError, match=f"ended with status {status}"):
         read_folder(str(root), SIZE)
 
 
-def test_a_process_that_does_not_begin_is_told(tmp_path, monkeypatch):
+def test_a_process_that_does_not_start_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(decode_workers.sys, "executable", "/bin/false")
     with pytest.raises(OSError, match="ended with status 1"):
         read_folder(str(folder_of(tmp_path / "pets", 30)), SIZE)

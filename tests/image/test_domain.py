@@ -1,4 +1,4 @@
-"""A sample survives decoding, writing and reading; wishes are honoured; the table is honest."""
+"""A sample survives decoding, writing and reading; options apply; the table has floors."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ class Shades(nn.Module):
 
 
 class Recall(nn.Module):
-    """Draws real images of the wished class: a generator that cannot be beaten."""
+    """Draws real images of the requested class: a generator that cannot be beaten."""
 
     def __init__(self, data):
         super().__init__()
@@ -93,14 +93,14 @@ def test_nothing_to_write_writes_nothing(tmp_path):
     assert GRAY.write([], tmp_path) == []
 
 
-def test_classes_are_drawn_in_turn_and_the_generator_is_told():
+def test_classes_are_sampled_in_turn_and_condition_the_generator():
     samples = Sampler(GRAY, Shades(GRAY)).sample(20, seed=0)
     first_rows = [np.array(sample)[0, 0] for sample in samples]
     assert first_rows == [to_uint8(torch.tensor(k % 10 / 10)).item() for k in range(20)]
     assert [sample.info["label"] for sample in samples] == [*DIGITS, *DIGITS]
 
 
-def test_a_sample_does_not_depend_on_how_many_are_drawn():
+def test_a_sample_does_not_depend_on_the_number_of_samples():
     sampler = Sampler(GRAY, Shades(GRAY))
     many, few = sampler.sample(70, seed=1), sampler.sample(3, seed=1)
     assert [s.tobytes() for s in many[:3]] == [s.tobytes() for s in few]

@@ -1,4 +1,4 @@
-"""Every row of a table is measured as files would keep it, and told with its right interval."""
+"""Every row of a table is quantized before evaluation, with the right interval."""
 
 import numpy as np
 import pytest
@@ -83,13 +83,13 @@ def test_the_interval_of_the_kernel_distance_is_one_sd_on_either_side(cache, mon
 def test_stacks_are_counted_as_bytes(monkeypatch):
     stacks, seen = StackedImages("digits", 8, "valid"), []
 
-    class Eyes:
+    class Classifier:
         def predict_classes(self, x):
             seen.append(is_kept_by_files(x))
             return torch.zeros(len(x), 3, dtype=torch.long)
 
     rows = {name: {} for name in ("real (train)", "real (held out)", evaluation.ROW_GENERATOR)}
-    evaluation._count_modes(rows, Eyes(), Between(3), stacks, keyed_rng(0))
+    evaluation._count_modes(rows, Classifier(), Between(3), stacks, keyed_rng(0))
     assert len(seen) >= 3 and all(seen)
     assert all(row["modes_covered"] == 1 for row in rows.values())
 

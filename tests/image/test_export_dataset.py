@@ -1,4 +1,4 @@
-"""Generated images become a data set that is read back with its classes."""
+"""Generated images become a dataset that is read back with its classes."""
 
 import pytest
 import torch
@@ -32,8 +32,8 @@ def test_what_is_written_is_read_back_as_a_labelled_set(sampler, tmp_path, capsy
     assert data.domain.class_names == ("dark", "light")
     batch = data.batch(torch.arange(40))
     assert batch.condition.tolist() == [0] * 20 + [1] * 20
-    wished = sampler.sample(20, keyed_rng(0, "augment", 1).initial_seed(), label="dark")
-    assert torch.equal(batch.x[:20], sampler.domain.images_to_tensor(wished))
+    requested = sampler.sample(20, keyed_rng(0, "augment", 1).initial_seed(), label="dark")
+    assert torch.equal(batch.x[:20], sampler.domain.images_to_tensor(requested))
     assert batch.x[:20].mean() > batch.x[20:].mean() + 0.5, "Shade's second class is the lighter"
 
 
@@ -76,7 +76,7 @@ def open_images_of(folder):
         (("a", "b"), {"truncation": -1.0}, "truncation must be positive; got -1.0"),
     ],
 )
-def test_what_cannot_be_made_is_refused_in_one_line(labels, options, answer, tmp_path):
+def test_invalid_requests_are_refused_in_one_line(labels, options, answer, tmp_path):
     with pytest.raises(ValueError, match=answer) as caught:
         export_dataset(
             Sampler(ImageDomain(1, 4, 4, labels), Shade()), out=str(tmp_path / "made"), **options

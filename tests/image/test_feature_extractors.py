@@ -1,4 +1,4 @@
-"""What images are seen through: networks of our own by name, and a file of the user's."""
+"""Feature extractors: built-in networks by name, and a file of the user."""
 
 import re
 import warnings
@@ -41,7 +41,7 @@ def scripted(module, file):
     return file
 
 
-def test_a_torchscript_file_sees_rgb_bytes_and_is_asked_for_features(tmp_path):
+def test_a_torchscript_file_receives_rgb_bytes_and_returns_features(tmp_path):
     file = scripted(Means(), tmp_path / "inception.pt")
     extractor = get_extractor(str(file), Images(), (1, 8, 8), 2, tmp_path)
     x = torch.full((2, 1, 8, 8), -1.0)
@@ -67,7 +67,7 @@ def test_what_is_no_torchscript_file_is_refused_in_one_line(tmp_path):
         TorchScriptExtractor(file, COLOR)
 
 
-def test_a_network_that_refuses_the_images_is_told_in_one_line(tmp_path):
+def test_a_network_that_fails_on_the_images_is_one_line(tmp_path):
     file = scripted(nn.Conv2d(3, 4, 3).eval(), tmp_path / "floats.pt")  # takes no bytes
     with pytest.raises(ValueError, match=r"fails on uint8 \(2, 3, 8, 8\): [^\n]*$"):
         TorchScriptExtractor(file, COLOR)
@@ -115,12 +115,12 @@ def test_the_weights_of_a_random_extractor_follow_from_its_seed(tmp_path):
 
 
 @pytest.mark.parametrize(("wish", "seed"), [("random", 0), ("random:7", 7), ("auto", 0)])
-def test_a_random_extractor_says_its_seed(wish, seed, tmp_path):
+def test_a_random_extractor_describes_its_seed(wish, seed, tmp_path):
     extractor = get_extractor(wish, Images(), (1, 8, 8), 0, tmp_path)
     assert extractor.description.endswith(f"with the fixed weights of seed {seed}")
 
 
-def test_a_stack_is_seen_channel_by_channel():
+def test_a_stack_is_classified_channel_by_channel():
     layer = feature_extractors.Extractor(1, 8, 8, num_classes=4).eval()
     stack = torch.randn(5, 3, 8, 8)
     eyes = PerChannelExtractor(layer, 3)

@@ -1,4 +1,4 @@
-"""Any folder or archive: what can be used is kept in order, what cannot is counted and named."""
+"""Folders and archives: usable files are read in order, others are counted and named."""
 
 import resource
 import warnings
@@ -147,7 +147,7 @@ def test_too_few_images_say_so_in_one_line(files, answer, tmp_path):
     assert "\n" not in str(caught.value) and "few" in str(caught.value)
 
 
-def test_an_archive_that_climbs_out_writes_nothing_and_is_told(tmp_path):
+def test_an_archive_with_outside_paths_writes_nothing_and_is_reported(tmp_path):
     inside = tmp_path / "a" / "b"
     inside.mkdir(parents=True)
     with zipfile.ZipFile(inside / "evil.zip", "w") as archive:

@@ -1,4 +1,4 @@
-"""Parquet and Arrow sets are read with their classes, and what is not used is said."""
+"""Parquet and Arrow datasets are read with their classes; unused columns are reported."""
 
 import numpy as np
 import pytest
@@ -125,7 +125,7 @@ def test_columns_that_are_not_used_as_classes_are_named(columns, told, table, tm
         assert read_table(source, SIZE).labels is None
 
 
-def test_labels_that_are_missing_are_said(table, tmp_path):
+def test_missing_labels_are_reported(table, tmp_path):
     rows = rows_of(table)
     rows.map(lambda row: {"label": -1 if row["label"] else 0}).to_parquet(tmp_path / "set.parquet")
     with pytest.raises(ValueError, match="labels must be in 0 to 1, the class names; got -1 to 0"):

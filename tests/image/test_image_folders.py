@@ -38,7 +38,7 @@ def learn(tmp_path_factory):
     return on
 
 
-def test_the_examples_are_what_our_code_draws():
+def test_the_examples_are_reproduced_by_the_script():
     for path, data in files().items():
         with Image.open(path) as there:
             assert np.array_equal(there, Image.open(BytesIO(data))), path

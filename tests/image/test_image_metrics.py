@@ -1,4 +1,4 @@
-"""The extractor knows the digits, and every figure falls when what it stands for gets worse."""
+"""The extractor classifies the digits, and every metric gets worse with what it measures."""
 
 import math
 
@@ -18,8 +18,8 @@ from multigan.image.metrics.balanced_subsets import class_balanced_subsets
 SHAPE = (1, 16, 16)
 
 
-class Unlabelled:
-    """A labelled set without its labels."""
+class Unlabeled:
+    """A labeled set without its labels."""
 
     def __init__(self, data):
         self.data, self.fingerprint = data, data.fingerprint
@@ -100,7 +100,7 @@ def test_matched_sets_are_cut_in_proportion(digits):
     few = class_balanced_subsets([digits.split("train"), digits], 100)
     assert len(few[0].x) == len(few[1].x) <= 110
     assert few[0].condition.bincount().tolist() == few[1].condition.bincount().tolist()
-    whole = class_balanced_subsets([Unlabelled(digits)], 5000)[0]
+    whole = class_balanced_subsets([Unlabeled(digits)], 5000)[0]
     assert whole.condition is None and torch.equal(whole.x, digits.batch(torch.arange(1797)).x)
 
 
@@ -118,17 +118,19 @@ def worsened(real):
     }
 
 
-@pytest.mark.parametrize("labelled", [True, False])
-def test_frechet_and_kernel_see_noise_blur_and_collapse(digits, classifier, sets, cache, labelled):
+@pytest.mark.parametrize("labeled", [True, False])
+def test_frechet_and_kernel_distance_detect_noise_blur_and_collapse(
+    digits, classifier, sets, cache, labeled
+):
     def seen(x):
-        return Batch(x, sets[0].condition if labelled else None)
+        return Batch(x, sets[0].condition if labeled else None)
 
     extractor = classifier
-    if not labelled:
-        train = Unlabelled(digits.split("train"))
+    if not labeled:
+        train = Unlabeled(digits.split("train"))
         extractor = feature_extractors.extractor_for(train, SHAPE, 0, cache)
     valid, test, known = (batch.x for batch in sets)
-    judge = classifier if labelled else None
+    judge = classifier if labeled else None
     reference = image_metrics.make_reference(extractor, seen(valid), known, judge)
     rows = {
         name: image_metrics.image_metrics(reference, seen(x), keyed_rng(0))
@@ -138,7 +140,7 @@ def test_frechet_and_kernel_see_noise_blur_and_collapse(digits, classifier, sets
     for name, row in rows.items():
         assert row["frechet_distance"] > 2 * floor["frechet_distance"], name
         assert row["kernel_distance"] > floor["kernel_distance"] + 0.03, name
-        assert row.keys() == floor.keys() and ("class_accuracy" in row) == labelled
+        assert row.keys() == floor.keys() and ("class_accuracy" in row) == labeled
     assert rows["one image per class"]["recall"] == 0
     assert rows["one image per class"]["coverage"] < 0.3 < 0.9 < floor["coverage"]
     assert (
@@ -153,7 +155,7 @@ def test_frechet_and_kernel_see_noise_blur_and_collapse(digits, classifier, sets
     assert floor["memorized_fraction"] < 0.06 and floor["kernel_distance_std"] > 0
 
 
-def test_copies_of_training_images_are_told(classifier, sets):
+def test_copies_of_training_images_are_detected(classifier, sets):
     valid, test, known = sets
     half = torch.arange(len(test.x))[:, None, None, None] % 2 == 0
     mixed = torch.where(half, known.x, test.x)
@@ -169,7 +171,7 @@ def test_copies_of_training_images_are_told(classifier, sets):
     )
 
 
-def test_wrong_classes_are_seen_although_the_images_are_real(classifier, sets):
+def test_wrong_classes_are_detected_although_the_images_are_real(classifier, sets):
     valid, test, known = sets
     swapped = Batch(test.x, test.condition.roll(40))
     reference = image_metrics.make_reference(classifier, valid, known.x, classifier)
@@ -214,7 +216,7 @@ def test_a_image_is_not_its_own_neighbour(monkeypatch, chunk):
     assert found.tolist() == [2, 2, 0, 0, 18]
 
 
-def test_chance_larger_equals_the_count_of_pairs_and_sklearns_auc():
+def test_auc_equals_the_count_of_pairs_and_that_of_sklearn():
     values, others = torch.tensor([1.0, 2.0, 2.0, 5.0]), torch.tensor([2.0, 3.0, 0.0])
     wins = sum((v > o) + 0.5 * (v == o) for v in values for o in others)
     assert image_metrics.auc(values, others) == pytest.approx(float(wins) / 12)
@@ -235,9 +237,11 @@ def test_the_frechet_distance_of_a_class_is_that_of_its_own_images():
 def test_the_baseline_has_the_mean_and_covariance_of_every_class():
     labels = torch.arange(40) % 2
     x = torch.randn(40, 1, 2, 2, generator=keyed_rng("x")) * (1 + labels[:, None, None, None])
-    wished = torch.arange(40_000) % 2
-    drawn = image_metrics.gaussian_baseline(Batch(x, labels), wished, len(wished), keyed_rng(0))
-    assert torch.equal(drawn.condition, wished)
+    requested = torch.arange(40_000) % 2
+    drawn = image_metrics.gaussian_baseline(
+        Batch(x, labels), requested, len(requested), keyed_rng(0)
+    )
+    assert torch.equal(drawn.condition, requested)
     for label in (0, 1):
         real, fake = (
             batch.x[batch.condition == label].flatten(1) for batch in (Batch(x, labels), drawn)

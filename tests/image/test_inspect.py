@@ -38,7 +38,7 @@ def test_tables_are_counted_like_folders(tmp_path, capsys):
     assert capsys.readouterr().out.endswith(told)
 
 
-def test_a_known_set_is_counted(capsys):
+def test_a_builtin_dataset_is_counted(capsys):
     inspect_images("digits", resolution=8)
     assert capsys.readouterr().out.startswith(
         "digits: 1,797 grayscale images\nclasses: 0 178, 1 182,"

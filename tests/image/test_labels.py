@@ -41,6 +41,6 @@ def test_parts_without_shared_sub_folders_are_no_classes(files):
         assert labels_from_folders("pets", files) == (None, ())
 
 
-def test_a_class_may_be_called_like_a_part_beside_others():
+def test_a_class_may_have_the_name_of_a_split():
     labels, names = labels_from_folders("", ["train/1", "plane/2"])
     assert labels.tolist() == [1, 0] and names == ("plane", "train")

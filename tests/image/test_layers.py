@@ -1,4 +1,4 @@
-"""What the image networks are built of: the residual block and the filters."""
+"""Layers of the image networks: the residual block and the filters."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ def test_a_preset_has_the_published_number_of_parameters(name):
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_makes_images_of_its_size_and_judges_them(name):
+def test_every_preset_generates_and_discriminates_images_of_its_size(name):
     preset = PRESETS[name]
     with torch.device("meta"):
         g, d = preset.build(domain_of(preset.resolution, 3))
@@ -224,7 +224,7 @@ def test_the_spread_of_a_group_is_that_of_its_samples():
 
 
 @pytest.mark.parametrize("kind", ["r3gan", "dcgan"])
-def test_a_discriminator_that_sees_the_spread_couples_its_batch_and_takes_no_penalty(kind):
+def test_minibatch_stddev_uses_batch_statistics_and_excludes_penalties(kind):
     _, d = build_pair(kind, domain_of(8, channels=1), 8, mbstd_group_size=4)
     x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     assert d.uses_batch_statistics and not torch.allclose(d(x)[:2], d(x[:2]))

@@ -1,4 +1,4 @@
-"""Classes are wished for by name or by number; by both only where neither can be the other."""
+"""Classes are requested by name or by index; by both only where this is unambiguous."""
 
 import pytest
 
@@ -7,7 +7,7 @@ from multigan.image.domain import ImageDomain
 from tests.image.test_domain import COLOR, GRAY, Shades
 
 
-def test_a_class_can_be_wished_for_by_name_or_number():
+def test_a_class_can_be_requested_by_name_or_index():
     domain = ImageDomain(1, 8, 8, ("cat", "dog", "0"))
     sampler = Sampler(domain, Shades(domain))
     for wish, name in {"dog": "dog", "1": "dog", "cat": "cat", "0": "0", "2": "0"}.items():
@@ -16,7 +16,7 @@ def test_a_class_can_be_wished_for_by_name_or_number():
     assert {s.info["label"] for s in sampler.sample(2, label=1)} == {"dog"}
 
 
-def test_a_wish_for_an_unknown_class_names_the_known_ones():
+def test_an_unknown_class_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"^label bird: no such class; known: cat, dog$"):
         Sampler(ImageDomain(1, 8, 8, ("cat", "dog")), Shades(GRAY)).sample(1, label="bird")
     many = ImageDomain(1, 8, 8, tuple(f"c{k}" for k in range(100)))

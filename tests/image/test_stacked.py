@@ -1,4 +1,4 @@
-"""Stacks are composed of the split's own images, and what they show is counted rightly."""
+"""Stacks are composed of images of the split, and their modes are counted correctly."""
 
 import json
 import math
@@ -56,7 +56,7 @@ def test_all_triples_are_there_and_nearly_even(stacks):
     assert found["kl_to_uniform"] > found["kl_to_class_prior"]
 
 
-def test_stacks_of_colour_and_unknown_splits_are_refused():
+def test_color_sources_and_unknown_splits_are_refused():
     with pytest.raises(ValueError, match="split must be one of train, valid, test; got 'all'"):
         StackedImages("digits", 8, "all")
     with pytest.raises(ValueError, match="images must be grayscale and labeled"):
