@@ -20,7 +20,7 @@ from multigan.text.analysis import likelihood_baselines, temperature_sweep
 from multigan.text.metrics import evaluation, language_model, mauve
 from multigan.training import environment
 from tests.documentation_blocks import blocks, python_of, quick, said, shown
-from tests.image.image_factory import content, folder_of, picture
+from tests.image.image_factory import content, folder_of, random_image
 from tests.image.test_arrays import idx
 from tests.image.test_feature_extractors import Flat, scripted
 from tests.run_helpers import REPOSITORY, train_tiny
@@ -94,7 +94,7 @@ def pictures_of_ones_own(folder):
     folder_of(folder / "few", 60)
     folder_of(folder / "faces", 60)
     folder_of(folder / "more", 60, start=100)
-    (folder / "3.png").write_bytes(content(picture(3)))
+    (folder / "3.png").write_bytes(content(random_image(3)))
     (folder / "mnist").mkdir()
     noise = torch.randint(0, 256, (60, 8, 8), generator=torch.Generator()).byte().numpy()
     for part in ("train", "t10k"):

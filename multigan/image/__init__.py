@@ -1,4 +1,4 @@
-"""Pictures: data sets, networks and what is measured on them."""
+"""Images: datasets, networks, metrics and commands."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ if TYPE_CHECKING:
 
 COMPONENTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
-    "Images": "multigan.image.datasets.images:ImageDataset",
+    "ImageDataset": "multigan.image.datasets.images:ImageDataset",
     "StackedImages": "multigan.image.datasets.stacked:StackedImages",
-    "ScarceImages": "multigan.image.datasets.few_shot:FewShotImages",
+    "FewShotImages": "multigan.image.datasets.few_shot:FewShotImages",
     "DiffAugment": "multigan.image.augmentation.pipelines:DiffAugment",
-    "AdaptivePipeline": "multigan.image.augmentation.pipelines:AdaptiveAugment",
-    "AugmentationPipeline": "multigan.image.augmentation.pipelines:ScheduledAugment",
+    "AdaptiveAugment": "multigan.image.augmentation.pipelines:AdaptiveAugment",
+    "ScheduledAugment": "multigan.image.augmentation.pipelines:ScheduledAugment",
     "DCGANGenerator": "multigan.image.models.dcgan:DCGANGenerator",
-    "R3Generator": "multigan.image.models.r3gan:R3GANGenerator",
+    "R3GANGenerator": "multigan.image.models.r3gan:R3GANGenerator",
     "DCGANDiscriminator": "multigan.image.models.dcgan:DCGANDiscriminator",
-    "R3Discriminator": "multigan.image.models.r3gan:R3GANDiscriminator",
+    "R3GANDiscriminator": "multigan.image.models.r3gan:R3GANDiscriminator",
 }
 
 COMMANDS = {
-    "augment": "multigan.image.commands:export_dataset",
-    "check": "multigan.image.commands:inspect_images",
-    "measure": "multigan.image.commands:evaluate_with_extractor",
-    "project": "multigan.image.projector:project",
+    "evaluate-features": "multigan.image.commands:evaluate_with_extractor",
+    "export-dataset": "multigan.image.commands:export_dataset",
+    "inspect": "multigan.image.commands:inspect_images",
+    "project": "multigan.image.commands:project",
 }
 
 REQUIREMENTS = {
@@ -38,9 +38,9 @@ HUB = {"pipeline_tag": "unconditional-image-generation"}
 
 
 def load(path: str | Path) -> Sampler:
-    """Load a trained picture generator: a run directory or a safetensors file.
+    """Load a trained image generator from a run directory or a safetensors file.
 
-    Raises ValueError if `path` holds no generator of pictures.
+    Raises ValueError if `path` holds no image generator.
     """
     from multigan.storage.loading import load as load_sampler
 

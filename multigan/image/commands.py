@@ -1,79 +1,107 @@
-"""The image commands: inspect a folder, measure with an extractor, export a dataset."""
+"""Image commands: inspect a source, evaluate with an extractor, project, export a dataset."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
+import torch
 from PIL import Image
+from torch import Tensor
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.image.datasets.sources import read_pictures, reader_of
+from multigan.image.datasets.sources import get_reader, read_images
 from multigan.image.domain import ImageDomain
-from multigan.image.formats.decode import Size
-from multigan.image.formats.folder import FolderScan, read, read_folder
+from multigan.image.formats.decode import Size, decode
+from multigan.image.formats.folder import FolderScan, read_folder, scan_folder
 from multigan.image.formats.resize import MIN_IMAGES
-from multigan.image.metrics.evaluation import COMPARED, evaluate
+from multigan.image.metrics.evaluation import NUM_EVAL_IMAGES, evaluate
 from multigan.image.metrics.feature_extractors import AUTO
+from multigan.image.projector import invert
 from multigan.image.rendering import save_png
-from multigan.storage.files import cache_dir
+from multigan.storage import files
 from multigan.storage.loading import load, load_run_data
+
+SAFE_CHARACTERS = " -_+()'"  # besides letters and digits, in the name of a folder
 
 
 def inspect_images(source: str, *, resolution: int = 64) -> None:
-    """Print what a source of pictures holds, and every file of it that is not used.
+    """Print the number of images and classes of a source, and every file that is skipped.
 
-    source: a folder, an archive, or whatever else `train --data` takes
-    resolution: the side in pixels at which the pictures are read
+    source: a folder, an archive, or any other value of `train --data`
+    resolution: the side in pixels at which the images are read
     """
     size = Size(resolution, resolution)
-    in_files = reader_of(source, size) is read_folder
-    reading = read(source, size) if in_files else FolderScan(read_pictures(source, size), ())
-    pictures = reading.pictures
-    kind = "grey" if pictures.pixels.shape[1] == 1 else "colour"
-    count = len(pictures.pixels)
-    few = "" if count >= MIN_IMAGES else f"; too few to train on: wanted {MIN_IMAGES} or more"
-    print(f"{source}: {count:,} {kind} pictures{few}" if count else f"{source}: no picture{few}")
-    if pictures.labels is not None:
-        counts = pictures.labels.bincount(minlength=len(pictures.names)).tolist()
-        named = zip(pictures.names, counts, strict=True)
+    in_files = get_reader(source, size) is read_folder
+    scan = scan_folder(source, size) if in_files else FolderScan(read_images(source, size), ())
+    images = scan.images
+    kind = "grayscale" if images.pixels.shape[1] == 1 else "color"
+    count = len(images.pixels)
+    few = "" if count >= MIN_IMAGES else f"; training needs {MIN_IMAGES} or more"
+    print(f"{source}: {count:,} {kind} images{few}" if count else f"{source}: no image{few}")
+    if images.labels is not None:
+        counts = images.labels.bincount(minlength=len(images.class_names)).tolist()
+        named = zip(images.class_names, counts, strict=True)
         print("classes: " + ", ".join(f"{name} {count:,}" for name, count in named))
-    for outcome in reading.outcomes:
-        if outcome.reason:
-            print(f"not used: {outcome.line}")
+    for result in scan.results:
+        if result.reason:
+            print(f"skipped: {result.message}")
 
 
 def evaluate_with_extractor(
     run: Path,
     *,
     extractor: str = AUTO,
-    count: int = COMPARED,
+    num_samples: int = NUM_EVAL_IMAGES,
     split: str = "test",
     data: str | None = None,
     seed: int = 0,
-    cache: Path | None = None,
+    cache_dir: Path | None = None,
 ) -> None:
-    """Measure a run through another extractor, or on more pictures; prints the table.
+    """Evaluate a run with another feature extractor or on more images; print the table.
 
-    extractor: auto, classifier, random, random:SEED, or a TorchScript file (it is run: trust it)
-    count: pictures in each row, about, at most
-    split: of the data, that is measured against: test or valid
-    data: where the same kind of data lie now
-    seed: of the samples that are measured
-    cache: where helper models are kept
+    extractor: auto, classifier, random, random:SEED, or a TorchScript file (its code runs)
+    num_samples: maximum number of images in each row, about
+    split: the reference split of the data: test or valid
+    data: the current path of the same kind of data
+    seed: of the generated samples
+    cache_dir: the folder of helper models
     """
     sampler = load(run, domain="image")
     if split not in ("test", "valid"):
-        raise ValueError(f"split is {split!r}; wanted test or valid")
-    held = load_run_data(run, data).split(split)
+        raise ValueError(f"split must be test or valid; got {split!r}")
+    held_out = load_run_data(run, data).split(split)
     domain: Any = sampler.domain
-    rng = keyed_rng(seed, "evaluate")
-    table = evaluate(domain, sampler.generator, held, rng, cache_dir(cache), extractor, count)
+    rng, cache = keyed_rng(seed, "evaluate"), files.cache_dir(cache_dir)
+    table = evaluate(domain, sampler.generator, held_out, rng, cache, extractor, num_samples)
     print(table.markdown())
 
 
-PLAIN = " -_+()'"  # what may stand in the name of a folder beside letters and digits, and dots
+def project(
+    sampler: Sampler, image: str, *, out: str = "projected", steps: int = 200, seed: int = 0
+) -> None:
+    """Find the latent whose image is nearest to a given one; write both and their distance.
+
+    image: the image file; it is resized to the resolution of the generator
+    out: the output folder
+    steps: number of optimization steps, from several latents in every class at once
+    seed: of the initial latents
+    """
+    domain = _image_domain(sampler)
+    target, rng = _read_image(image, domain), keyed_rng(seed, "project")
+    generator: Any = sampler.generator
+    latent, label, found, distance = invert(generator, domain.num_classes, target, steps, rng)
+    folder = Path(out)
+    folder.mkdir(parents=True, exist_ok=True)
+    domain.write(domain.decode(torch.cat([target, found])), folder)
+    name = None if label is None else domain.class_names[label]
+    result: dict[str, Any] = {"image": image, "label": name, "rms_pixel_distance": distance}
+    result |= {"steps": steps, "seed": seed, "latent": latent.tolist()}
+    files.write_atomically(folder / "projected.json", json.dumps(result).encode())
+    of_class = "" if name is None else f", class {name}"
+    print(f"distance {distance:.4f} of a range of 2 (rms over pixels{of_class}): {folder}")
 
 
 def export_dataset(
@@ -84,57 +112,68 @@ def export_dataset(
     seed: int = 0,
     truncation: float | None = None,
 ) -> None:
-    """Write labelled samples as a data set, a folder for each class, to train others on.
+    """Write labeled samples as a dataset with one folder per class, to train other models on.
 
-    per_class: pictures of every class
-    out: the folder to write to; it must not hold anything yet
-    seed: another seed, other pictures
-    truncation: latent numbers stay within this: 1 is safe and alike, 3 almost free
+    per_class: number of images of each class
+    out: the output folder; it must be empty or missing
+    seed: of the latents
+    truncation: threshold for the latents; smaller values trade diversity for fidelity
     """
-    names = _classes(sampler)
+    names = _image_domain(sampler).class_names
+    if not names:
+        raise ValueError(
+            "the generator must be trained on a dataset with classes; this one has none, so its "
+            "images have no labels"
+        )
     if per_class < 1:
-        raise ValueError(f"per-class is {per_class}; wanted 1 or more")
+        raise ValueError(f"per-class must be 1 or more; got {per_class}")
     folder = Path(out)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ValueError(f"{out} holds something already; choose another --out")
+        raise ValueError(f"{out} must be empty or missing; choose another --out")
     for number, name in enumerate(names):
-        own_seed = keyed_rng(seed, "augment", number).initial_seed()  # other latents in each class
-        wishes: dict[str, Any] = {"label": name, "truncation": truncation}
-        _write(sampler.sample(per_class, own_seed, **wishes), folder / folder_name(name))
-    print(
-        f"{per_class * len(names):,} pictures of {len(names)} classes in {out}: train --data {out}"
-    )
+        class_seed = keyed_rng(seed, "augment", number).initial_seed()  # latents of its own
+        options: dict[str, Any] = {"label": name, "truncation": truncation}
+        _write(sampler.sample(per_class, class_seed, **options), folder / folder_name(name))
+    total = per_class * len(names)
+    print(f"{total:,} images of {len(names)} classes in {out}: train --data {out}")
 
 
 def folder_name(name: str) -> str:
-    """The name of a class as one of a folder: letters and digits stay, what could lead out of the
-    folder or be hidden becomes %XX. No two names become the same.
+    """Encode a class name as a folder name, injectively.
+
+    Letters and digits stay; a character that could leave the folder or hide it becomes %XX.
     """
-    kept = [
-        c if c.isalnum() or c in PLAIN or (c == "." and k) else _coded(c)
+    encoded = [
+        c if c.isalnum() or c in SAFE_CHARACTERS or (c == "." and k) else _percent_encode(c)
         for k, c in enumerate(name)
     ]
-    return "".join(kept) or "%"
+    return "".join(encoded) or "%"
 
 
-def _coded(character: str) -> str:
+def _percent_encode(character: str) -> str:
     return "".join(f"%{byte:02X}" for byte in character.encode())
 
 
-def _classes(sampler: Sampler) -> tuple[str, ...]:
-    """The names of a picture generator's classes; ValueError if it has none."""
-    domain = sampler.domain
-    if not isinstance(domain, ImageDomain):
-        raise ValueError("this generator draws no pictures")
-    if not domain.labels:
-        raise ValueError(
-            "this generator knows no classes, so its pictures have no labels; "
-            "wanted one that was trained on a set with classes"
-        )
-    return domain.labels
+def _image_domain(sampler: Sampler) -> ImageDomain:
+    """Return the domain of an image generator; ValueError for any other."""
+    if not isinstance(sampler.domain, ImageDomain):
+        raise ValueError("the generator must be one of images")
+    return sampler.domain
 
 
-def _write(pictures: list[Image.Image], folder: Path) -> None:
+def _read_image(file: str, domain: ImageDomain) -> Tensor:
+    """Read a file as (1, C, H, W) in [-1, 1], with the size and channels of the domain."""
+    try:
+        pixels = decode(Path(file).read_bytes(), Size(domain.height, domain.width))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error}") from None
+    except Exception as error:  # third-party decoders raise arbitrary exceptions
+        raise ValueError(f"{file} cannot be used: {error}") from None
+    array = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+    return domain.images_to_tensor([Image.fromarray(array)])
+
+
+def _write(images: list[Image.Image], folder: Path) -> None:
     folder.mkdir(parents=True)
-    for number, picture in enumerate(pictures):
-        save_png(picture, folder / f"{number:06d}.png")
+    for number, image in enumerate(images):
+        save_png(image, folder / f"{number:06d}.png")

@@ -1,4 +1,4 @@
-"""What one sample is: a picture."""
+"""The image domain: sampling, decoding, writing and evaluating images."""
 
 from __future__ import annotations
 
@@ -21,38 +21,27 @@ from multigan.image.rendering import (
     chunk,
     encode_png,
     grid_rows_by_class,
+    image_grid,
     save_png,
     write_animation,
 )
 from multigan.image.sampling import TruncatedLatents
-from multigan.image.spec import from_uint8, to_uint8
+from multigan.image.spec import MODES, ImageSpec, from_uint8, to_uint8
 
-MIN_TILE_PIXELS = 64  # pixels: a preview enlarges smaller pictures to about this side
-GAP = 2  # pixels between the pictures of a preview
-BACKGROUND = 255  # the colour of the gaps
-MODES = {1: "L", 3: "RGB"}  # channels -> PIL mode
-NAMES_SHOWN = 20  # class names that an error lists
+MAX_NAMES_SHOWN = 20  # class names that an error lists
 
 
 @component
 @dataclass(frozen=True)
-class ImageDomain:
-    """Pictures (C, H, W) in [-1, 1], grey or RGB; with class names the condition is labels (B,).
+class ImageDomain(ImageSpec):
+    """Images (C, H, W) in [-1, 1], grayscale or RGB; with class names the condition is labels (B,).
 
-    A sample is a PIL image; one that was drawn for a class carries the class name in
-    `info["label"]`. Raises ValueError if `channels` is neither 1 nor 3.
+    A sample is a PIL image; a sample of a class carries the class name in `info["label"]`.
+    Raises ValueError if `channels` is neither 1 nor 3.
     """
 
-    channels: int
-    height: int
-    width: int
-    labels: tuple[str, ...] = ()
-    selection_metric: str = field(default="frechet", init=False)
+    selection_metric: str = field(default="frechet_distance", init=False)
     condition_options: ClassVar[tuple[str, ...]] = ("label", "labels")
-
-    def __post_init__(self) -> None:
-        if self.channels not in MODES:
-            raise ValueError(f"pictures of {self.channels} channels; wanted 1 (grey) or 3 (RGB)")
 
     def sample(
         self,
@@ -65,69 +54,70 @@ class ImageDomain:
         labels: str | None = None,
         truncation: float | None = None,
     ) -> list[Image.Image]:
-        """Draw `n` pictures of one class, or of several in turn, or of all from the first on.
+        """Sample `n` images of one class, of several in turn, or of all in turn.
 
-        label: the name or number of a class; all classes in turn without it
-        labels: several classes, drawn in turn: 0,1,2
-        truncation: latent numbers stay within this: 1 is safe and alike, 3 almost free
+        label: the name or index of a class; without it all classes in turn
+        labels: several classes in turn: 0,1,2
+        truncation: threshold for the latents; smaller values trade diversity for fidelity
 
-        Raises ValueError for a label that there is not, naming those there are.
+        `first` is the index of the first of these samples among all requested ones.
+        Raises ValueError for an unknown label, listing the known ones.
         """
         if label is not None and labels is not None:
-            raise ValueError("label and labels are both given; wanted one of them")
+            raise ValueError("only one of label and labels can be given; got both")
         names = [] if label is None else [str(label)]
         if labels is not None:
-            names = [labels] if labels in self.labels else labels.split(",")
-        wished = self._wished(torch.arange(first, first + n), names)
+            names = [labels] if labels in self.class_names else labels.split(",")
+        condition = self._labels_for(torch.arange(first, first + n), names)
         source: Any = generator if truncation is None else TruncatedLatents(generator, truncation)
-        pictures = self.decode(sample_batch(source, n, rng, wished))
-        if wished is not None:
-            for picture, index in zip(pictures, wished.tolist(), strict=True):
-                picture.info["label"] = self.labels[index]
-        return pictures
+        images = self.decode(sample_batch(source, n, rng, condition))
+        if condition is not None:
+            for image, index in zip(images, condition.tolist(), strict=True):
+                image.info["label"] = self.class_names[index]
+        return images
 
     def option_choices(self) -> dict[str, tuple[str, ...]]:
-        """The classes; without any there is nothing to wish of them."""
-        return {"label": self.labels} if self.labels else {"label": (), "labels": ()}
+        """Return the class names; without classes the options have no values."""
+        return {"label": self.class_names} if self.class_names else {"label": (), "labels": ()}
 
     def decode(self, x: Tensor) -> list[Image.Image]:
-        """PIL images (L or RGB) of (B, C, H, W), clamped to [-1, 1].
+        """Convert (B, C, H, W), clamped to [-1, 1], to PIL images (L or RGB).
 
-        Raises ValueError for pictures of another shape.
+        Raises ValueError for images of another shape.
         """
         if tuple(x.shape[1:]) != self.shape:
-            raise ValueError(f"pictures of shape {tuple(x.shape[1:])}; wanted {self.shape}")
+            raise ValueError(f"images must have shape {self.shape}; got {tuple(x.shape[1:])}")
         pixels = to_uint8(x.detach().cpu()).permute(0, 2, 3, 1)  # (B, H, W, C)
-        flat = pixels.squeeze(3) if self.channels == 1 else pixels
-        return [Image.fromarray(picture) for picture in flat.numpy()]
+        arrays = pixels.squeeze(3) if self.channels == 1 else pixels
+        return [Image.fromarray(array) for array in arrays.numpy()]
 
-    def encode(self, samples: list[Image.Image]) -> Tensor:
-        """Pictures (B, C, H, W) in [-1, 1] of PIL images of this size: the inverse of `decode`.
+    def images_to_tensor(self, samples: list[Image.Image]) -> Tensor:
+        """Convert PIL images of this size to (B, C, H, W) in [-1, 1]: the inverse of `decode`.
 
         Raises ValueError for an image of another size.
         """
-        wanted = (self.width, self.height)
+        size = (self.width, self.height)
         for sample in samples:
-            if sample.size != wanted:
-                raise ValueError(f"a picture of {sample.size} pixels; wanted {wanted}")
+            if sample.size != size:
+                raise ValueError(f"images must have {size} pixels; got {sample.size}")
         arrays = [np.array(sample.convert(MODES[self.channels])) for sample in samples]
         pixels = torch.from_numpy(np.stack(arrays))
-        return from_uint8(pixels.reshape(-1, *wanted[::-1], self.channels).permute(0, 3, 1, 2))
+        return from_uint8(pixels.reshape(-1, *size[::-1], self.channels).permute(0, 3, 1, 2))
 
     def preview(
         self, samples: list[Image.Image], path: Path, columns: int | None = None
     ) -> list[Path]:
-        """Write `path` + ".png": all pictures, small ones enlarged, a row per class.
+        """Write `path` + ".png": a grid of all images, small ones enlarged, a row per class.
 
-        With `columns` they stand in the given order, that many side by side.
+        With `columns` the images keep their order, that many in each row.
         """
         rows = grid_rows_by_class(samples) if columns is None else chunk(samples, columns)
         file = path.with_name(path.name + ".png")
-        save_png(self._grid(rows), file)
+        save_png(image_grid(rows, self), file)
         return [file]
 
     def media(self, samples: list[Image.Image]) -> list[Medium]:
-        """A PNG of each picture at its own size; one that was drawn for a class says which."""
+        """Return a PNG of each image at its own size, with its class name as metadata."""
         return [Medium("image/png", encode_png(sample)) for sample in samples]
 
     def write(self, samples: list[Image.Image], folder: Path) -> list[Path]:
@@ -139,7 +129,7 @@ class ImageDomain:
         return files + (self.preview(samples, folder / "grid") if samples else [])
 
     def read_samples(self, folder: Path) -> list[Image.Image]:
-        """The pictures that `write` wrote, in order, with their labels."""
+        """Read the images that `write` wrote, in order, with their labels."""
         samples = []
         for file in sorted(folder.glob("[0-9]" * 6 + ".png")):
             with Image.open(file) as image:
@@ -148,65 +138,44 @@ class ImageDomain:
         return samples
 
     def animate(self, frames: list[list[Image.Image]], path: Path) -> list[Path]:
-        """Write `path` + ".png", in which every picture of the first frame moves on."""
+        """Write `path` + ".png": an animated grid; `frames` holds the samples of each moment."""
         file = path.with_name(path.name + ".png")
-        across = math.ceil(math.sqrt(len(frames[0])))
-        write_animation([self._grid(chunk(samples, across)) for samples in frames], file)
+        columns = math.ceil(math.sqrt(len(frames[0])))
+        grids = [image_grid(chunk(samples, columns), self) for samples in frames]
+        write_animation(grids, file)
         return [file]
 
     def evaluate(
         self, sampler: Sampler, data: Dataset, rng: torch.Generator, cache: Path
     ) -> ResultsTable:
-        """Measure real pictures, a Gaussian and this model; see `evaluation`."""
+        """Compare real images, a Gaussian and the generator; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
 
-    @property
-    def resolution(self) -> int | tuple[int, int]:
-        """The side of square pictures, else (height, width): what the networks are built for."""
-        return self.height if self.height == self.width else (self.height, self.width)
-
-    @property
-    def shape(self) -> tuple[int, int, int]:
-        """Channels, height and width."""
-        return (self.channels, self.height, self.width)
-
-    def _wished(self, turns: Tensor, names: list[str]) -> Tensor | None:
-        """Labels (n,) of the named classes in turn, or of all; None in a domain without."""
+    def _labels_for(self, indices: Tensor, names: list[str]) -> Tensor | None:
+        """Return labels (n,) of the named classes in turn, or of all; None without classes."""
         if not names:
-            return turns % len(self.labels) if self.labels else None
-        return torch.tensor(self._numbers(names))[turns % len(names)]
+            return indices % self.num_classes if self.class_names else None
+        return torch.tensor(self._label_indices(names))[indices % len(names)]
 
-    def _numbers(self, wished: list[str]) -> list[int]:
-        """The classes that all are called as wished, or all have these numbers.
+    def _label_indices(self, requested: list[str]) -> list[int]:
+        """Return the indices of the requested classes: all are names, or all are indices.
 
-        Names and numbers may stand side by side where no class is called by a number.
+        Names and indices may be mixed if no class is named by a number.
         """
-        if not self.labels:
-            raise ValueError(f"label {','.join(wished)}: these pictures have no classes")
-        names = {name: number for number, name in enumerate(self.labels)}
-        numbers = {str(number): number for number in range(len(self.labels))}
+        if not self.class_names:
+            raise ValueError(f"label {','.join(requested)}: these images have no classes")
+        names = {name: number for number, name in enumerate(self.class_names)}
+        numbers = {str(number): number for number in range(self.num_classes)}
         mixed = {} if any(name.isdecimal() for name in names) else numbers | names
-        for known in (names, numbers, mixed):
-            if all(wish in known for wish in wished):
-                return [known[wish] for wish in wished]
-        more = ", ..." if len(self.labels) > NAMES_SHOWN else ""
-        listed = ", ".join(self.labels[:NAMES_SHOWN]) + more
-        for wish in wished:
-            if wish not in names and wish not in numbers:
-                raise ValueError(f"label {wish}: no such class; known: {listed}")
+        for table in (names, numbers, mixed):
+            if all(name in table for name in requested):
+                return [table[name] for name in requested]
+        more = ", ..." if self.num_classes > MAX_NAMES_SHOWN else ""
+        listed = ", ".join(self.class_names[:MAX_NAMES_SHOWN]) + more
+        for name in requested:
+            if name not in names and name not in numbers:
+                raise ValueError(f"label {name}: no such class; known: {listed}")
         raise ValueError(
-            f"labels {','.join(wished)}: names of classes and numbers from 0 on are mixed; "
+            f"labels must be all names or all indices of classes; got {','.join(requested)}; "
             f"known: {listed}"
         )
-
-    def _grid(self, rows: list[list[Image.Image]]) -> Image.Image:
-        """One picture of all, each enlarged by a whole factor."""
-        factor = max(1, MIN_TILE_PIXELS // max(self.height, self.width))
-        wide, high = self.width * factor + GAP, self.height * factor + GAP
-        size = (wide * max(map(len, rows), default=0) + GAP, high * len(rows) + GAP)
-        grid = Image.new(MODES[self.channels], size, (BACKGROUND,) * self.channels)
-        for down, row in enumerate(rows):
-            for across, sample in enumerate(row):
-                tile = sample.resize((wide - GAP, high - GAP), Image.Resampling.NEAREST)
-                grid.paste(tile, (GAP + across * wide, GAP + down * high))
-        return grid

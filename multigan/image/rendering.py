@@ -9,27 +9,44 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from multigan.image.spec import MODES, ImageSpec
 from multigan.storage.files import write_atomically
 
-PAGE_MS = 120  # how long a page stands
-END_MS = 600  # the first and the last one
+MIN_TILE_PIXELS = 64  # a grid enlarges smaller images to about this side
+GAP = 2  # pixels between the images of a grid
+BACKGROUND = 255  # gray level of the gaps
+FRAME_MS = 120  # duration of a frame
+END_FRAME_MS = 600  # duration of the first and the last frame
 
 
-def write_animation(pages: list[Image.Image], file: Path) -> None:
-    """Write pages of one size as an animated PNG, there and back again for ever."""
-    there_and_back = [*pages, *pages[-2:0:-1]]
-    stands = [PAGE_MS] * len(there_and_back)
-    stands[0] = stands[len(pages) - 1] = END_MS
+def image_grid(rows: list[list[Image.Image]], spec: ImageSpec) -> Image.Image:
+    """Arrange rows of images in one image, each enlarged by a whole factor."""
+    factor = max(1, MIN_TILE_PIXELS // max(spec.height, spec.width))
+    wide, high = spec.width * factor + GAP, spec.height * factor + GAP
+    size = (wide * max(map(len, rows), default=0) + GAP, high * len(rows) + GAP)
+    grid = Image.new(MODES[spec.channels], size, (BACKGROUND,) * spec.channels)
+    for down, row in enumerate(rows):
+        for across, sample in enumerate(row):
+            tile = sample.resize((wide - GAP, high - GAP), Image.Resampling.NEAREST)
+            grid.paste(tile, (GAP + across * wide, GAP + down * high))
+    return grid
+
+
+def write_animation(frames: list[Image.Image], file: Path) -> None:
+    """Write frames of one size as an animated PNG that loops forward and backward."""
+    loop = [*frames, *frames[-2:0:-1]]
+    durations = [FRAME_MS] * len(loop)
+    durations[0] = durations[len(frames) - 1] = END_FRAME_MS
     content = io.BytesIO()
-    first, *rest = there_and_back
-    first.save(content, format="PNG", save_all=True, append_images=rest, duration=stands, loop=0)
+    first, *rest = loop
+    first.save(content, format="PNG", save_all=True, append_images=rest, duration=durations, loop=0)
     write_atomically(file, content.getvalue())
 
 
 def grid_rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
-    """A row per class if several were drawn, each more than once; else about a square.
+    """Arrange samples in one row per class if several classes repeat, else in about a square.
 
-    The classes stand in the order in which they first appear.
+    The classes are in the order of their first appearance.
     """
     groups: dict[str, list[Image.Image]] = {}
     for sample in samples:
@@ -42,12 +59,12 @@ def grid_rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
 
 
 def chunk(samples: list[Image.Image], columns: int) -> list[list[Image.Image]]:
-    """Rows of `columns` samples; the last may be shorter."""
+    """Split samples into rows of `columns`; the last may be shorter."""
     return [samples[i : i + columns] for i in range(0, len(samples), columns or 1)]
 
 
 def encode_png(image: Image.Image) -> bytes:
-    """A PNG, with the class in the text chunk `label`; its bytes depend on the picture alone."""
+    """Encode a PNG with the class name in the text chunk `label`; the bytes are deterministic."""
     info = PngInfo()
     if "label" in image.info:
         info.add_text("label", image.info["label"])
@@ -57,5 +74,5 @@ def encode_png(image: Image.Image) -> bytes:
 
 
 def save_png(image: Image.Image, file: Path) -> None:
-    """Write a PNG whole or not at all."""
+    """Write a PNG atomically."""
     write_atomically(file, encode_png(image))

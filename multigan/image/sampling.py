@@ -1,4 +1,4 @@
-"""The truncation trick: latents without their rare large numbers."""
+"""The truncation trick: latents without their rare large values."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from torch.special import ndtr, ndtri
 
 
 class TruncatedLatents(nn.Module):
-    """A generator whose latents follow the normal distribution cut off at +-`limit`.
+    """A generator whose latents follow the normal distribution truncated to +-`limit`.
 
-    Every number is moved, by the map that keeps its rank, instead of being drawn anew where it lies
-    outside: the same seed then shows the same pictures, the plainer the smaller the limit.
+    Every value is mapped to the truncated distribution at the same quantile, where BigGAN resamples
+    values outside. The same seed keeps its images; a smaller limit makes them more typical.
 
-    Raises ValueError for a limit that is not above 0.
-    Source: Brock et al. 2019 (BigGAN), section 3.1, which draws anew.
+    Raises ValueError for a limit that is not positive.
+    Source: Brock et al. 2019 (BigGAN), section 3.1.
     """
 
     def __init__(self, generator: Any, limit: float) -> None:
         super().__init__()
         if not limit > 0:
-            raise ValueError(f"truncation is {limit}; wanted more than 0")
+            raise ValueError(f"truncation must be positive; got {limit}")
         self.generator, self.limit = generator, limit
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
-        """`n` latents, every number within the limit."""
+        """Sample `n` latents, every value within the limit."""
         return truncate_normal(self.generator.sample_latent(n, rng), self.limit)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
-        """Pictures (n, C, H, W)."""
+        """Generate images (n, C, H, W)."""
         return self.generator(latent, condition)
 
 
 def truncate_normal(latent: Tensor, limit: float) -> Tensor:
-    """Standard normal numbers as those of the normal distribution within +-`limit`."""
+    """Map standard normal values to the normal distribution truncated to +-`limit`."""
     tail = ndtr(torch.tensor(-limit, dtype=torch.float64))
-    moved = ndtri(tail + ndtr(latent.double()) * (1 - 2 * tail))
-    return moved.clamp(-limit, limit).to(latent.dtype)
+    mapped = ndtri(tail + ndtr(latent.double()) * (1 - 2 * tail))
+    return mapped.clamp(-limit, limit).to(latent.dtype)

@@ -62,9 +62,9 @@ def recipe(
         return play(mixture, pair, gamma, steps, 4 * batch_size, 2e-3, 10_000)
     pictures = load_images(data, resolution=16)
     domain, widths = pictures.domain, stage_widths(width, 16)
-    classes = len(domain.labels) or None
-    g = DCGANGenerator(16, domain.channels, widths, classes=classes)
-    d = DCGANDiscriminator(16, domain.channels, widths, classes=classes)
+    num_classes = domain.num_classes or None
+    g = DCGANGenerator(16, domain.channels, widths, num_classes=num_classes)
+    d = DCGANDiscriminator(16, domain.channels, widths, num_classes=num_classes)
     return play(pictures.split("train"), (g, d), gamma, steps, batch_size, 3e-3, 5000)
 
 

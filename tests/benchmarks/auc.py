@@ -1,10 +1,9 @@
-"""Whether a run's discriminator knows real samples, or only those that it was trained on.
+"""Overfitting of a discriminator: AUC on training data against validation data.
 
     python -m tests.benchmarks.auc RUN ...
 
-The AUC of the mean logit of real samples against as many fresh ones of the same step's generator,
-for training and for validation data: .5 is guessing; what the first has over the second is learnt
-by heart.
+The AUC of the mean logit of real samples against as many generated ones of the same step: .5 is
+chance. The difference between training and validation data is overfitting.
 """
 
 from __future__ import annotations
@@ -25,12 +24,12 @@ from multigan.runs.checkpoint import load_checkpoint
 from multigan.runs.directory import RunDirectory
 
 SAMPLES = 1000  # of each side, at most
-TOGETHER = 100
+BATCH_SIZE = 100
 SPLITS = ("train", "valid")
 
 
 def auc(real: Tensor, fake: Tensor) -> float:
-    """The chance that a real sample's logit is the larger one; half of it where they are equal."""
+    """Return the probability that the logit of a real sample is larger; ties count half."""
     return float(((real[:, None] > fake).double() + (real[:, None] == fake).double() / 2).mean())
 
 
@@ -40,7 +39,7 @@ def measure(run: Path) -> dict[str, float]:
     recipe: Any = recipe_from_json(RunDirectory(run).read_config()["recipe"])
     networks = {"generator": recipe.generator, "discriminator": recipe.discriminator.eval()}
     if load_checkpoint(run, networks) is None:
-        raise ValueError(f"{run} has no whole checkpoint")
+        raise ValueError(f"{run} must have an intact checkpoint; got none")
     found = {}
     for name in SPLITS:
         data = recipe.data.split(name)
@@ -53,10 +52,10 @@ def measure(run: Path) -> dict[str, float]:
 
 
 def _logits(discriminator: Any, x: Tensor, condition: Any) -> Tensor:
-    """The mean logit of each sample (N,)."""
+    """Return the mean logit of each sample (N,)."""
     found = []
-    for k in range(0, len(x), TOGETHER):
-        part = tree_map(lambda leaf, k=k: leaf[k : k + TOGETHER], (x, condition))
+    for k in range(0, len(x), BATCH_SIZE):
+        part = tree_map(lambda leaf, k=k: leaf[k : k + BATCH_SIZE], (x, condition))
         found.append(as_weighted_logits(discriminator(*part)).per_sample())
     return torch.cat(found)
 
@@ -66,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("runs", type=Path, nargs="+")
     for run in parser.parse_args().runs:
-        print(f"{run}: " + ", ".join(f"{k} {v:.3f}" for k, v in measure(run).items()))
+        print(f"{run}: " + ", ".join(f"{k} {v:.3f}" for k, v in discriminator_auc(run).items()))
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What generated data are worth: the results of the augment benchmark, draw against draw.
+"""Accuracy gains of synthetic data: the results of the augment benchmark, paired by subset.
 
-    python -m tests.benchmarks.queue augment     train and judge what has no result yet
+    python -m tests.benchmarks.queue augment     train and evaluate runs without a result
     python -m tests.benchmarks.augment           the table: means and gains with 95 % intervals
 
-A gain is the difference between two classifiers in one draw of the known pictures, so what a draw
-is worth to both of them cancels; the interval is Student's, over the draws.
+A gain is the difference between two classifiers on one subset of the training images, so the effect
+of the subset cancels; the interval is that of Student's t over the subsets.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from scipy.stats import t as student
 from tests.benchmarks.queue import jobs
 
 RECIPE = "augment"
-SHOWN = ("plain", "moved", "alone")
-GAINS = ("gain_plain", "gain_moved")
+COLUMNS = ("no_augmentation", "augmentation", "synthetic_only")
+GAINS = ("gain_no_augmentation", "gain_augmentation")
 
 
 def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Student's interval of the mean of `values`; without end for a single one."""
+    """Return the interval of Student's t of the mean of `values`; infinite for one value."""
     if len(values) < 2:
         return -math.inf, math.inf
     mean, error = statistics.mean(values), statistics.stdev(values) / math.sqrt(len(values))
@@ -34,15 +34,15 @@ def interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float
 
 
 def table(results: dict[str, list[dict[str, Any]]]) -> str:
-    """Markdown, in percent: a line for each row of the benchmark and source of made pictures."""
-    heads = [*SHOWN, *(name.replace("_", ", ") for name in GAINS)]
-    lines = [f"| | draws | made by | {' | '.join(heads)} |", "|---" * (len(heads) + 3) + "|"]
-    for row, draws in results.items():
-        for source in draws[0]:
-            found = {name: [d[source][name] for d in draws] for name in draws[0][source]}
-            cells = [_mean(found.get(name)) for name in SHOWN]
+    """Format Markdown, in percent: a line for each row and source of synthetic images."""
+    heads = [*COLUMNS, *(name.replace("_", ", ") for name in GAINS)]
+    lines = [f"| | subsets | source | {' | '.join(heads)} |", "|---" * (len(heads) + 3) + "|"]
+    for row, subsets in results.items():
+        for source in subsets[0]:
+            found = {name: [s[source][name] for s in subsets] for name in subsets[0][source]}
+            cells = [_mean(found.get(name)) for name in COLUMNS]
             cells += [_gain(found.get(name)) for name in GAINS]
-            lines.append(f"| {row} | {len(draws)} | {source} | {' | '.join(cells)} |")
+            lines.append(f"| {row} | {len(subsets)} | {source} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
@@ -61,12 +61,12 @@ def _gain(values: list[float] | None) -> str:
 
 
 def main() -> None:
-    """Print the table of the results there are."""
+    """Print the table of all results."""
     results: dict[str, list[dict[str, Any]]] = {}
     for job in jobs([RECIPE]):
         if job.result.is_file():
-            measured = json.loads(job.result.read_text())["evaluation"]["rows"]
-            results.setdefault(job.row, []).append(measured)
+            rows = json.loads(job.result.read_text())["evaluation"]["rows"]
+            results.setdefault(job.row, []).append(rows)
     print(table(results))
 
 

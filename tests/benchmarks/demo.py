@@ -56,7 +56,7 @@ def judge(run: Path) -> dict[str, float]:
     x, y = real(data, "train")
     held_x, held_y = real(data, "test")
     svm = SVC(C=10).fit(x, y)
-    fakes = {c: samples(run, name) for c, name in enumerate(data.domain.labels)}
+    fakes = {c: samples(run, name) for c, name in enumerate(data.domain.class_names)}
     agreement = [float((svm.predict(pixels) == c).mean()) for c, pixels in fakes.items()]
     spreads = [spread(pixels) / spread(x[y == c]) for c, pixels in fakes.items()]
     table = evaluate(run)
@@ -68,8 +68,8 @@ def judge(run: Path) -> dict[str, float]:
         "spread_ratio_worst_class": min(spreads),
         "coverage": table.model["coverage"],
         "coverage_real": table.rows["real (held out)"]["coverage"],
-        "frechet": table.model["frechet"],
-        "frechet_real": table.rows["real (held out)"]["frechet"],
+        "frechet": table.model["frechet_distance"],
+        "frechet_real": table.rows["real (held out)"]["frechet_distance"],
     }
 
 

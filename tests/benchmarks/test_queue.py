@@ -37,22 +37,25 @@ def test_the_interval_of_the_gains_is_that_of_students_t():
     assert (low, high) == pytest.approx((2 - 4.3027 / 3**0.5, 2 + 4.3027 / 3**0.5), abs=1e-4)
     assert augment.interval([1.0]) == (-math.inf, math.inf)
     draws = [
-        {"real": {"plain": 0.5 + gain / 2}, "this model": {"plain": 0.5 + gain, "gain_plain": gain}}
+        {
+            "real": {"no_augmentation": 0.5 + gain / 2},
+            "generator": {"no_augmentation": 0.5 + gain, "gain_no_augmentation": gain},
+        }
         for gain in (0.01, 0.02, 0.03)
     ]
     assert augment.table({"n10": draws}).splitlines()[2:] == [
         "| n10 | 3 | real | 51.0 ± 1.2 |  |  |  |  |",
-        "| n10 | 3 | this model | 52.0 ± 2.5 |  |  | +2.0 [-0.5, +4.5] |  |",
+        "| n10 | 3 | generator | 52.0 ± 2.5 |  |  | +2.0 [-0.5, +4.5] |  |",
     ]
 
 
 def test_a_table_has_means_and_deviations_of_the_last_row_and_no_row_without_results(results):
     for seed, value in enumerate((1.0, 3.0)):
-        rows = {"real": {"frechet": 0.5}, "this model": {"frechet": value}}
+        rows = {"real": {"frechet_distance": 0.5}, "generator": {"frechet_distance": value}}
         result = {"cpu_seconds": 10 + seed, "evaluation": {"rows": rows, "notes": []}}
         (results / f"toy-a-{seed}.json").write_text(json.dumps(result))
     assert queue.table("toy").splitlines() == [
-        "| | seeds | CPU s | frechet |",
+        "| | seeds | CPU s | frechet_distance |",
         "|---|---|---|---|",
         "| a | 2 | 10 | 2 ± 1.4 |",
     ]

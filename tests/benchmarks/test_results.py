@@ -16,7 +16,7 @@ def results(recipe: str) -> dict[str, dict[int, dict[str, Any]]]:
     for job in jobs([recipe]):
         if job.result.is_file():
             rows = json.loads(job.result.read_text())["evaluation"]["rows"]
-            found.setdefault(job.row, {})[job.seed] = rows["this model"]
+            found.setdefault(job.row, {})[job.seed] = rows["generator"]
     return found
 
 
@@ -34,19 +34,23 @@ def test_stacked_digits_have_all_modes_and_nearly_equal_shares():
     found = results("stacked_digits")["r3"]
     floor = 0.0192  # of 26,000 fair draws
     assert len(found) == 3
-    assert all(row["modes"] >= 990 and row["mode_kl"] <= floor + 0.10 for row in found.values())
+    assert all(
+        row["modes_covered"] >= 990 and row["kl_to_uniform"] <= floor + 0.10
+        for row in found.values()
+    )
 
 
 def test_clothes_of_r3_are_nearer_to_real_ones_than_those_of_dcgan():
     found = results("fashion")
     assert len(found["r3"]) == len(found["dcgan"]) == 3
     for seed, row in found["r3"].items():
-        assert row["class_agreement"] >= 0.85
-        assert row["frechet"] < found["dcgan"][seed]["frechet"]
+        assert row["class_accuracy"] >= 0.85
+        assert row["frechet_distance"] < found["dcgan"][seed]["frechet_distance"]
 
 
 @pytest.mark.parametrize(
-    ("data", "metric"), [("digits", "frechet"), ("ring", "total_variation"), ("mnist", "frechet")]
+    ("data", "metric"),
+    [("digits", "frechet_distance"), ("ring", "total_variation"), ("mnist", "frechet_distance")],
 )
 def test_an_automatic_gamma_is_within_twice_the_best_of_a_grid(data, metric):
     rows = {row: seeds for row, seeds in results("gamma").items() if row.startswith(data)}

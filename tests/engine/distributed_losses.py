@@ -172,7 +172,7 @@ def toy_games() -> Iterator[tuple[str, Callable[[DistributedContext], Results]]]
         "steps": 1,
         "gradient_accumulation_steps": 2,
     }
-    pictures = tiny_recipe("image", batch_size=BATCH_SIZE, augment="diff")
+    pictures = tiny_recipe("image", batch_size=BATCH_SIZE, augment="diffaugment")
     recipes: dict[str, tuple[Recipe, dict[str, Any]]] = {
         "everything at once": (toy_recipe(**hard | rates), {}),
         "a layer without a gradient": (toy_recipe(discriminator=Idle(), **rates), {}),

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from multigan.storage.checkpoint_files import MANIFEST, sha256
-from tests.image.image_factory import content, picture
+from tests.image.image_factory import content, random_image
 from tests.run_helpers import STEPS, edit_json
 from tests.text.test_hf_tokenizer import byte_pairs
 
@@ -152,10 +152,10 @@ def archived(box: Box, name: str, mode: int = stat.S_IFREG) -> Commands:
     """A zip archive of pictures, one of them under a hostile name, or a link."""
     with zipfile.ZipFile(box.inside / "set.zip", "w") as archive:
         for k in range(12):
-            archive.writestr(f"{k}.png", content(picture(k, side=4)))
+            archive.writestr(f"{k}.png", content(random_image(k, side=4)))
         item = zipfile.ZipInfo(name.format(outside=box.outside) + ".png")
         item.external_attr = (mode | 0o777) << 16
-        archive.writestr(item, content(picture(99, side=4)))
+        archive.writestr(item, content(random_image(99, side=4)))
     return [["image", "check", "set.zip", "--resolution", "4"]]
 
 

@@ -12,16 +12,16 @@ import numpy as np
 from PIL import Image
 
 from tests.fuzz.reader import Reader
-from tests.image.image_factory import content, picture
+from tests.image.image_factory import content, random_image
 
 SIDE = 8  # pixels
 
 
 def _pictures(_: Path) -> list[bytes]:
     """One small file of every format."""
-    small = picture(0, side=6)
+    small = random_image(0, side=6)
     deep = Image.fromarray(np.arange(36, dtype=np.uint16).reshape(6, 6) * 1800)
-    moving = {"save_all": True, "append_images": [picture(1, side=6)]}
+    moving = {"save_all": True, "append_images": [random_image(1, side=6)]}
     kinds = [(small, "PNG", {}), (deep, "PNG", {}), (small.convert("P"), "PNG", {}),
              (small.convert("RGBA"), "PNG", {}), (small, "JPEG", {}), (small, "GIF", moving),
              (small, "BMP", {}), (small, "WEBP", {}), (small, "TIFF", {}), (deep, "TIFF", {}),
@@ -44,7 +44,7 @@ def _archives(_: Path) -> list[bytes]:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", method) as archive:
             for k in range(11):
-                archive.writestr(f"{'ab'[k % 2]}/{k}.png", content(picture(k, side=4)))
+                archive.writestr(f"{'ab'[k % 2]}/{k}.png", content(random_image(k, side=4)))
         found.append(buffer.getvalue())
     return found
 
@@ -103,7 +103,7 @@ def _table(suffix: str) -> Callable[[Path], list[bytes]]:
         from multigan.core import optional_dependencies
 
         datasets = optional_dependencies.datasets()
-        cells = [{"bytes": content(picture(k, side=4)), "path": None} for k in range(11)]
+        cells = [{"bytes": content(random_image(k, side=4)), "path": None} for k in range(11)]
         features = datasets.Features(
             image=datasets.Image(), label=datasets.ClassLabel(names=["a", "b"])
         )

@@ -10,7 +10,7 @@ import zlib
 import numpy as np
 import pytest
 
-from multigan.image.datasets.sources import read_pictures
+from multigan.image.datasets.sources import read_images
 from multigan.image.formats import decode as formats_decode
 from multigan.image.formats.decode import Size, SkippedFile, decode, decode_one
 from multigan.image.formats.hf_tables import _content
@@ -24,7 +24,7 @@ from multigan.storage.checkpoint_files import find_corruption
 from multigan.text.datasets.sources import read_corpus
 from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
 from tests.fuzz.harness import Fed, memory_limit, peak_memory, time_limit
-from tests.image.image_factory import content, picture
+from tests.image.image_factory import content, random_image
 from tests.music.midi_corruption import track
 
 MIB = 2**20
@@ -102,9 +102,9 @@ def packed(path, **contents):
 def test_an_archive_that_unpacks_to_much_is_not_unpacked(tmp_path, monkeypatch):
     zeros = bytes(40 * MIB)
     monkeypatch.setattr(formats_decode, "MOST_BYTES", 30 * MIB)
-    good = {f"{k}_png": content(picture(k, side=4)) for k in range(10)}
+    good = {f"{k}_png": content(random_image(k, side=4)) for k in range(10)}
     with pytest.warns(UserWarning, match=r"too large \(bomb.png\)"):
-        read_pictures.__wrapped__(str(packed(tmp_path / "x.zip", **good, bomb_png=zeros)), SIZE)
+        read_images.__wrapped__(str(packed(tmp_path / "x.zip", **good, bomb_png=zeros)), SIZE)
     monkeypatch.setattr(musicxml, "MOST_BYTES", 30 * MIB)
     with pytest.raises(ValueError, match=r"41,943,040 bytes; wanted"):
         read_musicxml(packed(tmp_path / "x.mxl", bomb_xml=zeros))
@@ -120,7 +120,7 @@ def test_gzipped_pictures_are_unpacked_as_far_as_their_header_says(tmp_path):
     file.write_bytes(gzip.compress(head + bytes(60 * MIB)))
     fed = Fed()
     with peak_memory(fed), pytest.raises(ValueError, match="more bytes; wanted 192"):
-        read_pictures.__wrapped__(str(file), SIZE)
+        read_images.__wrapped__(str(file), SIZE)
     assert fed.peak_bytes < 20 * MIB
 
 
@@ -130,7 +130,7 @@ def test_pictures_are_not_enlarged_beyond_all_measure(side, tmp_path):
     np.save(tmp_path / "x.npy", small)
     for source in ("digits", str(tmp_path / "x.npy")):
         with pytest.raises(ValueError, match=rf"pictures of {side} x {side} pixels take [\d,]+"):
-            read_pictures.__wrapped__(source, Size(side, side))
+            read_images.__wrapped__(source, Size(side, side))
 
 
 @pytest.mark.parametrize("count", [2**60, 2**40, -1])
@@ -144,7 +144,7 @@ def test_an_array_that_claims_to_be_endless_is_refused(count, tmp_path):
     (tmp_path / "x-images-idx3-ubyte").write_bytes(idx)
     for name in ("x.npy", "x.npz", "x-images-idx3-ubyte"):
         with pytest.raises(ValueError, match=name):
-            read_pictures.__wrapped__(str(tmp_path / name), SIZE)
+            read_images.__wrapped__(str(tmp_path / name), SIZE)
 
 
 def test_a_note_after_two_thousand_million_ticks_is_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""Pictures of our own making, written as files."""
+"""Images of our own making, written as files."""
 
 import io
 from pathlib import Path
@@ -7,14 +7,14 @@ import numpy as np
 from PIL import Image
 
 
-def picture(seed: int, side: int = 16) -> Image.Image:
-    """Coloured noise, smooth enough to survive a JPEG; no two alike."""
+def random_image(seed: int, side: int = 16) -> Image.Image:
+    """Colored noise, smooth enough to survive a JPEG; no two alike."""
     noise = np.random.default_rng(seed).integers(0, 256, (4, 4, 3)).astype(np.uint8)
     return Image.fromarray(noise).resize((side, side), Image.Resampling.BILINEAR)
 
 
 def content(image: Image.Image, kind: str = "PNG", **options) -> bytes:
-    """The bytes of a picture file."""
+    """The bytes of an image file."""
     file = io.BytesIO()
     image.save(file, kind, **options)
     return file.getvalue()
@@ -28,5 +28,5 @@ def folder_of(
     for k in range(start, start + n):
         place = root / classes[k % len(classes)] if classes else root
         place.mkdir(parents=True, exist_ok=True)
-        (place / f"{k:04d}.png").write_bytes(content(picture(k)))
+        (place / f"{k:04d}.png").write_bytes(content(random_image(k)))
     return root

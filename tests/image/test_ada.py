@@ -1,4 +1,4 @@
-"""The chance that goes by how D judges real pictures: where it has a meaning, and how it moves."""
+"""Adaptive augmentation: the probability follows the real logits, for losses with a boundary."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def moved(signs, samples=1000, **arguments):
     ], augment
 
 
-def test_the_chance_moves_at_every_fourth_step_by_the_share_of_500_000_pictures():
+def test_the_chance_moves_at_every_fourth_step_by_the_share_of_500_000_images():
     found, augment = moved([0.9] * 9)
     assert found == pytest.approx([0, 0, 0, 0.008, 0.008, 0.008, 0.008, 0.016, 0.016])
-    assert augment.pipeline.p == found[-1]  # which is what pictures are changed by
+    assert augment.scheduled.p == found[-1]  # which is what images are changed by
 
 
-def test_it_goes_up_where_d_knows_its_reals_and_down_where_it_does_not():
+def test_p_rises_while_the_discriminator_overfits_and_falls_otherwise():
     assert moved([0.9, 0.9, 0.9, 0.1] * 2)[0][-1] == pytest.approx(0.016)  # their mean is .7
     falls = moved([0.9] * 8 + [0.5] * 4)[0]
     assert falls[7] == pytest.approx(0.016) and falls[11] == pytest.approx(0.008)
@@ -45,7 +45,7 @@ def test_it_goes_up_where_d_knows_its_reals_and_down_where_it_does_not():
 
 def test_it_stays_between_zero_and_the_most():
     assert moved([0.0] * 8)[0] == [0] * 8
-    assert max(moved([1.0] * 80, samples=50_000, most=0.3)[0]) == 0.3
+    assert max(moved([1.0] * 80, samples=50_000, max_p=0.3)[0]) == 0.3
 
 
 def test_a_restored_one_goes_on_in_the_middle_of_an_interval():
@@ -60,7 +60,7 @@ def test_a_restored_one_goes_on_in_the_middle_of_an_interval():
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_only_a_game_with_two_sides_can_be_adapted_to(loss):
+def test_only_a_loss_with_a_fixed_boundary_supports_ada(loss):
     logits = torch.tensor([1.0, 0.4, -2.0, 3.0])
     assert LOSSES[loss].decision_boundary == SIDES.get(loss)
     if loss not in SIDES:
@@ -99,8 +99,8 @@ def test_a_run_is_restored_with_its_chance_and_goes_on_bit_by_bit():
     """Ten steps are six, in the middle of an interval, a restart from JSON, and four."""
 
     def trainer():
-        recipe = tiny_recipe("image", augment="adaptive", loss="nonsaturating", steps=10)
-        quick = AdaptiveAugment(rise_samples=100, target=-1)  # goes up whatever D says
+        recipe = tiny_recipe("image", augment="ada", loss="nonsaturating", steps=10)
+        quick = AdaptiveAugment(ramp_samples=100, target=-1)  # goes up whatever D says
         return AdversarialTrainer(replace(recipe, augment=quick))
 
     whole, first, again = trainer(), trainer(), trainer()
@@ -120,7 +120,7 @@ def test_a_run_is_restored_with_its_chance_and_goes_on_bit_by_bit():
 
 
 def test_the_trainer_shows_it_the_reals_of_each_step():
-    trainer = AdversarialTrainer(tiny_recipe("image", augment="adaptive", loss="hinge", steps=4))
+    trainer = AdversarialTrainer(tiny_recipe("image", augment="ada", loss="hinge", steps=4))
     values = [step.values for step in trainer.steps()]
     assert all(-1 <= float(v["signs/real"]) <= 1 for v in values)
     state = trainer.state()["augment"]
@@ -145,6 +145,6 @@ def test_one_of_the_two_rotations_falls_with_the_chance_that_is_named(monkeypatc
 
 
 def test_what_it_cannot_be_is_refused():
-    for arguments in ({"every": 0}, {"rise_samples": 0}, {"most": 2}, {"strengths": {"blur": 1}}):
-        with pytest.raises(ValueError, match=r"wanted|no operations"):
+    for arguments in ({"every": 0}, {"ramp_samples": 0}, {"most": 2}, {"strengths": {"blur": 1}}):
+        with pytest.raises(ValueError, match=r"must be"):
             AdaptiveAugment(**arguments)

@@ -1,4 +1,4 @@
-"""What moves between pictures: classes that morph, pages that play, classes dealt out in turn."""
+"""Interpolation between classes, animations, and sampling of classes in turn."""
 
 import numpy as np
 import pytest
@@ -21,12 +21,12 @@ from tests.image.test_projector import Shade
 LABELS = tuple("abcdefghij")
 
 
-def dcgan(classes=3):
-    return DCGANGenerator(8, 1, [8], latent_dim=6, classes=classes).eval()
+def dcgan(num_classes=3):
+    return DCGANGenerator(8, 1, [8], latent_dim=6, num_classes=num_classes).eval()
 
 
-def residual(classes=3):
-    return R3GANGenerator(8, 1, [8, 8], group_size=4, latent_dim=6, classes=classes).eval()
+def residual(num_classes=3):
+    return R3GANGenerator(8, 1, [8, 8], group_size=4, latent_dim=6, num_classes=num_classes).eval()
 
 
 def moved_weights(generator):
@@ -57,8 +57,8 @@ def test_a_morph_begins_at_one_class_and_ends_at_the_other(build):
 
 def test_a_generator_without_classes_cannot_morph():
     z = torch.zeros(1, 6)
-    with pytest.raises(ValueError, match="built without classes; there is nothing to morph"):
-        dcgan(classes=None).interpolate_condition(z, torch.zeros(1), torch.ones(1), 0.5)
+    with pytest.raises(ValueError, match="must have classes to interpolate labels"):
+        dcgan(num_classes=None).interpolate_condition(z, torch.zeros(1), torch.ones(1), 0.5)
 
 
 def test_a_class_morph_keeps_the_latent_and_walks_between_the_labels(tmp_path):
@@ -70,8 +70,8 @@ def test_a_class_morph_keeps_the_latent_and_walks_between_the_labels(tmp_path):
     for label, columns in (("cat", (0, 3)), ("owl", (2, 5))):
         rng = keyed_rng(5, "interpolate")
         wanted = sampler.domain.sample(sampler.generator, 2, rng, label=label)
-        for picture, number in zip(wanted, columns, strict=True):
-            assert np.array_equal(Image.open(tmp_path / f"{number:06d}.png"), picture)
+        for image, number in zip(wanted, columns, strict=True):
+            assert np.array_equal(Image.open(tmp_path / f"{number:06d}.png"), image)
 
 
 @pytest.mark.parametrize(
@@ -86,9 +86,9 @@ def test_what_cannot_be_morphed_is_one_line(generator, wishes, to, answer, tmp_p
     sampler = Sampler(ImageDomain(1, 8, 8, ("cat", "dog", "owl")), generator)
     with pytest.raises(ValueError, match=answer):
         interpolate(sampler, tmp_path / "out", to=to, **wishes)
-    unlabelled = Sampler(ImageDomain(1, 8, 8), dcgan(classes=None))
+    unlabeled = Sampler(ImageDomain(1, 8, 8), dcgan(num_classes=None))
     with pytest.raises(ValueError, match="DCGANGenerator was given no condition to walk to"):
-        interpolate(unlabelled, tmp_path / "out", to={"truncation": 1.0})
+        interpolate(unlabeled, tmp_path / "out", to={"truncation": 1.0})
     assert not (tmp_path / "out").exists()
 
 
@@ -111,7 +111,7 @@ def test_only_what_makes_the_condition_is_asked_for_at_the_other_end(monkeypatch
     assert offered() == set(), "it cannot morph"
 
 
-def test_an_animation_plays_every_page_there_and_back(tmp_path):
+def test_an_animation_shows_every_frame_forward_and_backward(tmp_path):
     pages = [Image.new("L", (5, 4), 60 * k) for k in range(4)]
     write_animation(pages, tmp_path / "x.png")
     with Image.open(tmp_path / "x.png") as moving:
@@ -122,7 +122,7 @@ def test_an_animation_plays_every_page_there_and_back(tmp_path):
     assert (tmp_path / "x.png").read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
-def test_a_walk_moves_all_its_pictures_at_once(tmp_path):
+def test_a_walk_moves_all_its_images_at_once(tmp_path):
     sampler = Sampler(ImageDomain(1, 8, 8, ("cat", "dog", "owl")), moved_weights(dcgan()))
     interpolate(sampler, tmp_path, num_paths=4, num_steps=3)
     with Image.open(tmp_path / "paths-animation.png") as moving:

@@ -22,7 +22,7 @@ MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist10k"
 @pytest.fixture(autouse=True)
 def _fresh(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    sources.read_pictures.cache_clear()
+    sources.read_images.cache_clear()
 
 
 def written(tmp_path, **arrays):
@@ -43,24 +43,24 @@ def written(tmp_path, **arrays):
     ids=["uint8", "int64", "0 to 255", "0 to 1", "-1 to 1", "uint16"],
 )
 def test_every_type_of_number_becomes_the_same_bytes(array, tmp_path):
-    pictures = read_npz(written(tmp_path, x=array), SIZE)
-    assert np.array_equal(pictures.pixels[:, 0].numpy(), BYTES) and pictures.labels is None
+    images = read_npz(written(tmp_path, x=array), SIZE)
+    assert np.array_equal(images.pixels[:, 0].numpy(), BYTES) and images.labels is None
 
 
 def test_channels_may_stand_first_or_last_and_labels_may_have_gaps(tmp_path):
-    colour = np.stack([BYTES, 255 - BYTES, BYTES // 2], 1)  # (N, C, H, W)
-    for stack in (colour, colour.transpose(0, 2, 3, 1)):
-        pictures = read_npz(written(tmp_path, images=stack, labels=LABELS), SIZE)
-        assert np.array_equal(pictures.pixels.numpy(), colour)
-        assert pictures.labels.tolist() == [0, 1, 2] * 4 and pictures.names == ("3", "5", "9")
+    color = np.stack([BYTES, 255 - BYTES, BYTES // 2], 1)  # (N, C, H, W)
+    for stack in (color, color.transpose(0, 2, 3, 1)):
+        images = read_npz(written(tmp_path, images=stack, labels=LABELS), SIZE)
+        assert np.array_equal(images.pixels.numpy(), color)
+        assert images.labels.tolist() == [0, 1, 2] * 4 and images.names == ("3", "5", "9")
 
 
 def test_parts_are_joined_and_classes_named(tmp_path):
     parts = {"x_train": BYTES[:8], "y_train": LABELS[:8], "x_test": BYTES[8:], "y_test": LABELS[8:]}
-    pictures = read_npz(written(tmp_path, **parts, names=np.array(list("abcdefghij"))), SIZE)
-    assert np.array_equal(pictures.pixels[:, 0].numpy(), np.concatenate([BYTES[8:], BYTES[:8]]))
-    assert pictures.names == ("d", "f", "j")
-    assert pictures.labels.tolist() == [2, 0, 1, 2, *([0, 1, 2] * 3)[:8]]
+    images = read_npz(written(tmp_path, **parts, names=np.array(list("abcdefghij"))), SIZE)
+    assert np.array_equal(images.pixels[:, 0].numpy(), np.concatenate([BYTES[8:], BYTES[:8]]))
+    assert images.names == ("d", "f", "j")
+    assert images.labels.tolist() == [2, 0, 1, 2, *([0, 1, 2] * 3)[:8]]
 
 
 ONE_HOT = np.eye(10)[LABELS]
@@ -74,8 +74,8 @@ ONE_HOT = np.eye(10)[LABELS]
 def test_labels_of_every_usual_form_are_the_same_classes(labels, tmp_path):
     halves = {"x_a": BYTES[:8], "y_a": labels[:8], "x_b": BYTES[8:], "y_b": labels[8:]}
     for arrays in ({"x": BYTES, "y": labels}, halves):
-        pictures = read_npz(written(tmp_path, **arrays), SIZE)
-        assert pictures.labels.tolist() == [0, 1, 2] * 4 and pictures.names == ("3", "5", "9")
+        images = read_npz(written(tmp_path, **arrays), SIZE)
+        assert images.labels.tolist() == [0, 1, 2] * 4 and images.names == ("3", "5", "9")
 
 
 def test_what_looks_most_like_labels_is_taken(tmp_path):
@@ -99,24 +99,24 @@ def test_what_looks_most_like_labels_is_taken(tmp_path):
 )
 def test_what_might_be_labels_and_is_not_used_is_named(labels, told, tmp_path):
     source = written(tmp_path, x=BYTES, y=labels, mean=np.zeros(3))
-    wanted = f"set.npz: not used as classes: {told}; wanted whole numbers or one-hot rows$"
+    wanted = f"set.npz: not used as classes: {told}; labels must be integers or one-hot rows$"
     with pytest.warns(UserWarning, match=wanted):
         assert read_npz(source, SIZE).labels is None
 
 
 def test_wide_unsigned_numbers_are_bytes_like_signed_ones(tmp_path):
     for kind in (np.uint32, np.uint64):
-        pictures = read_npz(written(tmp_path, x=BYTES.astype(kind)), SIZE)
-        assert np.array_equal(pictures.pixels[:, 0].numpy(), BYTES)
-        with pytest.raises(ValueError, match="wanted one of 0 to 255"):
+        images = read_npz(written(tmp_path, x=BYTES.astype(kind)), SIZE)
+        assert np.array_equal(images.pixels[:, 0].numpy(), BYTES)
+        with pytest.raises(ValueError, match="must be in one of 0 to 255"):
             read_npz(written(tmp_path, x=BYTES.astype(kind) * 257), SIZE)
 
 
-def test_bytes_in_16_bits_are_no_black_pictures_and_it_is_said(tmp_path):
-    told = "set.npz, x: 16 bits of at most 255 are taken as 0 to 255, not as 0 to 65,535$"
+def test_bytes_in_16_bits_are_not_black_images_and_a_warning_is_given(tmp_path):
+    told = "set.npz, x: 16-bit values up to 255 are read as 0 to 255, not as 0 to 65,535$"
     with pytest.warns(UserWarning, match=told):
-        pictures = read_npz(written(tmp_path, x=BYTES.astype(np.uint16)), SIZE)
-    assert np.array_equal(pictures.pixels[:, 0].numpy(), BYTES)
+        images = read_npz(written(tmp_path, x=BYTES.astype(np.uint16)), SIZE)
+    assert np.array_equal(images.pixels[:, 0].numpy(), BYTES)
     black = read_npz(written(tmp_path, x=np.zeros_like(BYTES, np.uint16)), SIZE)
     assert not black.pixels.any()
 
@@ -124,18 +124,18 @@ def test_bytes_in_16_bits_are_no_black_pictures_and_it_is_said(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "answer"),
     [
-        ({"x": BYTES[0]}, r"no array of pictures, 3 or 4 axes; it holds x \(6, 6\)"),
-        ({"x": BYTES[:4]}, "4 pictures can be used; wanted 10 or more"),
-        ({"x": BYTES * 3.0}, "wanted one of 0 to 1, -1 to 1, 0 to 255"),
+        ({"x": BYTES[0]}, r"no array of images, 3 or 4 axes; it holds x \(6, 6\)"),
+        ({"x": BYTES[:4]}, "must have 10 or more usable images; got 4"),
+        ({"x": BYTES * 3.0}, "must be in one of 0 to 1, -1 to 1, 0 to 255"),
         ({"x": BYTES / np.nan}, "values that are not finite"),
-        ({"x": np.zeros((12, 5, 6, 2))}, r"pictures of shape \(5, 6, 2\); wanted pixels of"),
-        ({"x": BYTES.astype(complex)}, "an array of type complex128; wanted numbers"),
-        ({"x": BYTES, "z": BYTES[:, :5]}, "its arrays of pictures have several shapes"),
-        ({"x": np.array([{}, 1] * 6)}, "set.npz must be a readable file of arrays"),
+        ({"x": np.zeros((12, 5, 6, 2))}, r"must have 1 or 3 channels; got the shape \(5, 6, 2\)"),
+        ({"x": BYTES.astype(complex)}, "arrays must be of numbers; got complex128"),
+        ({"x": BYTES, "z": BYTES[:, :5]}, "its arrays of images have several shapes"),
+        ({"x": np.array([{}, 1] * 6)}, "set.npz is no file of arrays that can be read"),
         ({"x": BYTES, "y": LABELS, "names": np.array(["a", "b"])}, "labels 3 to 9 for 2 names"),
     ],
 )
-def test_arrays_that_are_no_pictures_are_refused(arrays, answer, tmp_path):
+def test_arrays_that_are_no_images_are_refused(arrays, answer, tmp_path):
     with pytest.raises(ValueError, match=answer) as caught:
         read_npz(written(tmp_path, **arrays), SIZE)
     assert "\n" not in str(caught.value)
@@ -152,9 +152,9 @@ def test_idx_files_are_read_alone_or_as_a_folder(tmp_path):
         (tmp_path / f"{name}-images-idx3-ubyte.gz").write_bytes(gzip.compress(idx(BYTES[part])))
         (tmp_path / f"{name}-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx(LABELS[part])))
     data = load_images(str(tmp_path), resolution=6)
-    assert data.domain.labels == ("3", "5", "9") and len(data) == 12
-    pictures = read_idx(str(tmp_path), SIZE)
-    assert np.array_equal(pictures.pixels[:4, 0].numpy(), BYTES[8:]), "t10k comes first"
+    assert data.domain.class_names == ("3", "5", "9") and len(data) == 12
+    images = read_idx(str(tmp_path), SIZE)
+    assert np.array_equal(images.pixels[:4, 0].numpy(), BYTES[8:]), "t10k comes first"
     whole = tmp_path / "all-images-idx3-ubyte"
     whole.write_bytes(idx(BYTES))
     assert read_idx(str(whole), SIZE).labels is None
@@ -165,10 +165,10 @@ def test_idx_files_are_read_alone_or_as_a_folder(tmp_path):
     [
         (b"", "is no IDX file"),
         (b"\x89PNG....", "is no IDX file"),
-        (idx(BYTES)[:-1], "is damaged: 431 bytes; wanted 432"),
+        (idx(BYTES)[:-1], "is damaged: the header declares 432 bytes; got 431"),
         (gzip.compress(idx(BYTES))[:-40], "is damaged"),
-        (idx(LABELS), "an array of 1 axes; wanted pictures"),
-        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is damaged: its arrays must take"),
+        (idx(LABELS), "must hold images .*; got 1 axes"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is damaged: it says it holds 79"),
     ],
 )
 def test_damaged_idx_files_are_refused(content, answer, tmp_path):
@@ -189,23 +189,23 @@ def test_mnist_is_read_from_its_files():
     if not MNIST.is_dir():
         pytest.skip("the MNIST files are not here")
     data = load_images(str(MNIST), resolution=28)
-    assert data.domain.labels == tuple("0123456789") and len(data) == 10_000
+    assert data.domain.class_names == tuple("0123456789") and len(data) == 10_000
     assert data.batch(torch.arange(5)).condition.tolist() == [7, 2, 1, 0, 4]
 
 
 def test_fashion_is_read_where_debian_installs_it(tmp_path, monkeypatch):
     monkeypatch.setattr(sources, "FASHION", str(tmp_path / "fashion"))
-    with pytest.raises(ValueError, match="install Debian's dataset-fashion-mnist, or name a fold"):
+    with pytest.raises(ValueError, match="install Debian's dataset-fashion-mnist, or give the"):
         load_images("fashion-mnist", resolution=6)
     (tmp_path / "fashion").mkdir()
     (tmp_path / "fashion" / "train-images-idx3-ubyte").write_bytes(idx(BYTES))
     (tmp_path / "fashion" / "train-labels-idx1-ubyte").write_bytes(idx(np.arange(12) % 10))
-    sources.read_pictures.cache_clear()
-    names = load_images("fashion-mnist", resolution=6).domain.labels
+    sources.read_images.cache_clear()
+    names = load_images("fashion-mnist", resolution=6).domain.class_names
     assert (names[0], names[9], len(set(names))) == ("t-shirt", "boot", 10)
 
 
-def test_a_file_of_no_known_kind_lists_the_known_ones(tmp_path):
+def test_a_file_of_an_unsupported_type_lists_the_supported_ones(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "one.png")
-    with pytest.raises(ValueError, match=r"one.png: wanted a folder, a file of .zip, .npz, .npy, "):
+    with pytest.raises(ValueError, match=r"one.png must be a folder, a file of .zip, .npz, .npy, "):
         load_images(str(tmp_path / "one.png"), resolution=6)

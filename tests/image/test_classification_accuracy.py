@@ -1,4 +1,4 @@
-"""A few pictures to learn from and all others to judge by; what made ones add is measured."""
+"""Few-shot splits are disjoint, and the accuracy gain of synthetic images is measured."""
 
 import json
 import math
@@ -22,11 +22,11 @@ def _quick(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(classification_accuracy, "STEPS", 30)
     monkeypatch.setattr(classification_accuracy, "REPEATS", 1)
-    sources.read_pictures.cache_clear()
+    sources.read_images.cache_clear()
 
 
 def stripes(n: int, seed: int, noise: float = 0.3) -> Batch:
-    """Pictures (n, 1, 8, 8) with rows or columns of ink, by their label."""
+    """Images (n, 1, 8, 8) with rows or columns of ink, by their label."""
     labels = torch.arange(n) % 2
     rows = torch.ones(8, 8)
     rows[::2] = -1
@@ -34,12 +34,12 @@ def stripes(n: int, seed: int, noise: float = 0.3) -> Batch:
     return Batch(x + noise * torch.randn(x.shape, generator=keyed_rng(seed)), labels)
 
 
-def test_exactly_so_many_of_each_class_are_seen_and_all_others_held_out():
-    few = FewShotImages("digits", 8, per_class=3, chosen=1)
+def test_exactly_per_class_images_are_for_training_and_all_others_held_out():
+    few = FewShotImages("digits", 8, per_class=3, seed=1)
     known, others = few.everything(), few.split("test").everything()
     assert known.condition.bincount().tolist() == [3] * 10 and len(others.x) == 1797 - 30
-    there = {picture.numpy().tobytes() for picture in others.x}
-    assert not there & {picture.numpy().tobytes() for picture in known.x}
+    there = {image.numpy().tobytes() for image in others.x}
+    assert not there & {image.numpy().tobytes() for image in known.x}
     assert torch.equal(few.split("valid").everything().x, known.x)
     assert torch.equal(FewShotImages("digits", 8, 3, 1).everything().x, known.x)
     assert not torch.equal(FewShotImages("digits", 8, 3, 2).everything().x, known.x)
@@ -56,11 +56,20 @@ def test_exactly_so_many_of_each_class_are_seen_and_all_others_held_out():
 @pytest.mark.parametrize(
     ("options", "answer"),
     [
-        ({"per_class": 0}, "0 pictures of the class 0, which has 178; wanted 1 or more"),
-        ({"per_class": 174}, "174 pictures of the class 8, which has 174; wanted 1 or more"),
-        ({"per_class": 2, "share": 1.0}, "1.0 of a batch; wanted 1 or more, and a share between"),
-        ({"per_class": 2, "generated": 0}, "0 generated pictures of a class"),
-        ({"per_class": 2, "subset": "all"}, "no split called 'all'; known: train, valid, test"),
+        (
+            {"per_class": 0},
+            "must be 1 to 177, for class 0 has 178 images and some are held out; got 0",
+        ),
+        (
+            {"per_class": 174},
+            "must be 1 to 173, for class 8 has 174 images and some are held out; got 174",
+        ),
+        (
+            {"per_class": 2, "synthetic_fraction": 1.0},
+            "synthetic_fraction between 0 and 1; got 200 and 1.0",
+        ),
+        ({"per_class": 2, "synthetic_per_class": 0}, "0 generated images of a class"),
+        ({"per_class": 2, "split": "all"}, "split must be train, valid or test; got 'all'"),
     ],
 )
 def test_what_cannot_be_chosen_is_one_line(options, answer):
@@ -68,15 +77,15 @@ def test_what_cannot_be_chosen_is_one_line(options, answer):
         FewShotImages("digits", 8, **options)
 
 
-def test_pictures_without_classes_are_refused(tmp_path):
-    root = folder_of(tmp_path / "plain", 12, classes=())
-    with pytest.raises(ValueError, match="plain: pictures without classes; wanted sub-folders"):
+def test_images_without_classes_are_refused(tmp_path):
+    root = folder_of(tmp_path / "no_augmentation", 12, num_classes=())
+    with pytest.raises(ValueError, match="images must have classes"):
         FewShotImages(str(root), 8, 2)
 
 
-def test_a_classifier_learns_what_can_be_told_apart_and_nothing_else():
+def test_a_classifier_learns_separable_classes_and_nothing_else():
     known, held_out = stripes(20, 0), stripes(200, 1)
-    judged = {"held_out": held_out, "classes": 2, "moved": False, "seed": 0}
+    judged = {"held_out": held_out, "num_classes": 2, "augmentation": False, "seed": 0}
     assert classification_accuracy.accuracy([(known, 1.0)], **judged) == 1
     wrong = known._replace(condition=1 - known.condition)
     assert classification_accuracy.accuracy([(wrong, 1.0)], **judged) == 0
@@ -98,11 +107,11 @@ def test_every_set_has_its_share_of_a_batch():
     assert torch.equal(batch.x[:, 0, 0, 0], batch.condition.float())
 
 
-def test_a_batch_pairs_pictures_with_their_labels_and_reaches_all_of_them(monkeypatch):
+def test_a_batch_pairs_images_with_their_labels_and_reaches_all_of_them(monkeypatch):
     labels = torch.arange(10)
-    pictures = Batch(labels.view(-1, 1, 1, 1).expand(-1, 1, 4, 4).float(), labels)
+    images = Batch(labels.view(-1, 1, 1, 1).expand(-1, 1, 4, 4).float(), labels)
     batches = [
-        classification_accuracy._batch([(pictures, 1.0)], False, rng) for rng in [keyed_rng(0)] * 2
+        classification_accuracy._batch([(images, 1.0)], False, rng) for rng in [keyed_rng(0)] * 2
     ]
     for batch in batches:
         assert len(batch.x) == classification_accuracy.BATCH
@@ -110,70 +119,73 @@ def test_a_batch_pairs_pictures_with_their_labels_and_reaches_all_of_them(monkey
     assert not torch.equal(batches[0].condition, batches[1].condition)
     assert torch.cat([batch.condition for batch in batches]).unique().tolist() == labels.tolist()
     monkeypatch.setattr(classification_accuracy, "random_affine", lambda x, rng: x + 100)
-    moved = classification_accuracy._batch([(pictures, 1.0)], True, keyed_rng(0))
+    moved = classification_accuracy._batch([(images, 1.0)], True, keyed_rng(0))
     assert torch.equal(moved.x, batches[0].x + 100)
     assert torch.equal(moved.condition, batches[0].condition)
 
 
-def test_moved_pictures_are_learnt_from_in_the_column_moved_only_and_never_judged(monkeypatch):
+def test_augmentation_applies_to_its_column_only_and_never_to_the_test_images(monkeypatch):
     monkeypatch.setattr(
         classification_accuracy, "random_affine", lambda x, rng: torch.zeros_like(x)
     )
     known, held_out = stripes(20, 0), stripes(200, 1)
     rows = classification_accuracy.synthetic_data_gain(
-        known, {"made": stripes(20, 2)}, held_out, classes=2, share=0.5, seed=0
+        known, {"made": stripes(20, 2)}, held_out, num_classes=2, synthetic_fraction=0.5, seed=0
     )
-    nothing = pytest.approx(0.5, abs=1e-6)  # learnt from blank pictures
-    assert rows["real"] == {"plain": 1, "moved": nothing}
-    assert rows["made"] | {"gain_moved": 0} == {
-        "plain": 1,
-        "moved": nothing,
-        "alone": 1,
-        "gain_plain": 0,
-        "gain_moved": 0,
+    nothing = pytest.approx(0.5, abs=1e-6)  # learned from blank images
+    assert rows["real"] == {"no_augmentation": 1, "augmentation": nothing}
+    assert rows["made"] | {"gain_augmentation": 0} == {
+        "no_augmentation": 1,
+        "augmentation": nothing,
+        "synthetic_only": 1,
+        "gain_no_augmentation": 0,
+        "gain_augmentation": 0,
     }
 
 
-def test_gains_are_differences_to_real_pictures_alone():
+def test_gains_are_differences_to_real_images_alone():
     known, held_out = stripes(4, 0, noise=2.0), stripes(300, 1, noise=2.0)
     made = {
         "more": stripes(400, 2, noise=2.0),
         "wrong": known._replace(condition=1 - known.condition),
     }
     rows = classification_accuracy.synthetic_data_gain(
-        known, made, held_out, classes=2, share=0.5, seed=0
+        known, made, held_out, num_classes=2, synthetic_fraction=0.5, seed=0
     )
-    assert list(rows) == ["real", "more", "wrong"] and list(rows["real"]) == ["plain", "moved"]
+    assert list(rows) == ["real", "more", "wrong"] and list(rows["real"]) == [
+        "no_augmentation",
+        "augmentation",
+    ]
     for row in (rows["more"], rows["wrong"]):
-        assert row["gain_plain"] == row["plain"] - rows["real"]["plain"]
-        assert row["gain_moved"] == row["moved"] - rows["real"]["moved"]
-    assert rows["more"]["gain_plain"] > 0.05 > rows["wrong"]["gain_plain"]
-    assert rows["wrong"]["alone"] < 0.5 < rows["more"]["alone"]
+        assert (
+            row["gain_no_augmentation"] == row["no_augmentation"] - rows["real"]["no_augmentation"]
+        )
+        assert row["gain_augmentation"] == row["augmentation"] - rows["real"]["augmentation"]
+    assert rows["more"]["gain_no_augmentation"] > 0.05 > rows["wrong"]["gain_no_augmentation"]
+    assert rows["wrong"]["synthetic_only"] < 0.5 < rows["more"]["synthetic_only"]
 
 
 def test_usual_augmentation_turns_and_shifts_within_its_limits(monkeypatch):
-    picture = torch.rand(1, 1, 16, 16, generator=keyed_rng(0))
-    monkeypatch.setattr(classification_accuracy, "TURN", 0.0)
+    image = torch.rand(1, 1, 16, 16, generator=keyed_rng(0))
+    monkeypatch.setattr(classification_accuracy, "MAX_ROTATION", 0.0)
     monkeypatch.setattr(classification_accuracy, "SHIFT", 0.0)
-    torch.testing.assert_close(
-        classification_accuracy.random_affine(picture, keyed_rng(1)), picture
-    )
+    torch.testing.assert_close(classification_accuracy.random_affine(image, keyed_rng(1)), image)
     monkeypatch.setattr(classification_accuracy, "SHIFT", 1 / 8)
     turn, down, across = (2 * torch.rand(3, 1, generator=keyed_rng(1)) - 1).flatten().tolist()
     places = torch.meshgrid(torch.arange(16), torch.arange(16), indexing="ij")
     shifted = [places[0] + 2 * down, places[1] + 2 * across]
-    wanted = map_coordinates(picture[0, 0].numpy(), shifted, order=1, mode="nearest")
-    found = classification_accuracy.random_affine(picture, keyed_rng(1))[0, 0]
+    wanted = map_coordinates(image[0, 0].numpy(), shifted, order=1, mode="nearest")
+    found = classification_accuracy.random_affine(image, keyed_rng(1))[0, 0]
     torch.testing.assert_close(found, torch.from_numpy(wanted), atol=1e-5, rtol=0)
     monkeypatch.setattr(classification_accuracy, "SHIFT", 0.0)
-    monkeypatch.setattr(classification_accuracy, "TURN", math.pi / 2 / turn)
-    found = classification_accuracy.random_affine(picture, keyed_rng(1))[0, 0]
-    quarter = [torch.rot90(picture[0, 0], k) for k in (1, -1)]
+    monkeypatch.setattr(classification_accuracy, "MAX_ROTATION", math.pi / 2 / turn)
+    found = classification_accuracy.random_affine(image, keyed_rng(1))[0, 0]
+    quarter = [torch.rot90(image[0, 0], k) for k in (1, -1)]
     assert min(float((found - q).abs().max()) for q in quarter) < 1e-4
 
 
 class Stripes(torch.nn.Module):
-    """A generator that has learnt ten classes: a bright row or column for each, and noise."""
+    """A generator that has learned ten classes: a bright row or column for each, and noise."""
 
     def __init__(self):
         super().__init__()
@@ -188,20 +200,26 @@ class Stripes(torch.nn.Module):
         return x
 
 
-def test_the_domain_judges_by_the_held_out_split_only():
-    few = FewShotImages("digits", 8, per_class=2, generated=4)
+def test_the_domain_evaluates_on_the_held_out_split_only():
+    few = FewShotImages("digits", 8, per_class=2, synthetic_per_class=4)
     sampler = Sampler(few.domain, Stripes())
-    with pytest.raises(EvaluationSkipped, match="all pictures but the few to train on are kept"):
+    with pytest.raises(EvaluationSkipped, match="only the split test can evaluate"):
         few.domain.evaluate(sampler, few.split("valid"), keyed_rng(0), None)
     table = few.domain.evaluate(sampler, few.split("test"), keyed_rng(0), None)
-    assert list(table.rows) == ["real", "Gaussian per class", "this model"]
-    assert set(table.model) == {"plain", "moved", "alone", "gain_plain", "gain_moved"}
-    assert "1,777 held-out real pictures" in table.notes[0] and "saw 2 real ones" in table.notes[0]
-    assert "with 4 made pictures of each class in 50% of every batch" in table.notes[1]
-    assert table.rows["real"]["plain"] > 0.2 > table.model["alone"]
+    assert list(table.rows) == ["real", "Gaussian per class", "generator"]
+    assert set(table.model) == {
+        "no_augmentation",
+        "augmentation",
+        "synthetic_only",
+        "gain_no_augmentation",
+        "gain_augmentation",
+    }
+    assert "1,777 held-out real images" in table.notes[0] and "saw 2 real ones" in table.notes[0]
+    assert "with 4 made images of each class in 50% of every batch" in table.notes[1]
+    assert table.rows["real"]["no_augmentation"] > 0.2 > table.model["synthetic_only"]
 
 
-def test_truncation_reaches_the_pictures_that_are_judged(monkeypatch):
+def test_truncation_applies_to_the_synthetic_images(monkeypatch):
     seen = {}
     monkeypatch.setattr(
         classification_accuracy,
@@ -210,28 +228,30 @@ def test_truncation_reaches_the_pictures_that_are_judged(monkeypatch):
     )
     spread = {}
     for limit in (None, 0.01):
-        few = FewShotImages("digits", 8, per_class=2, generated=20, truncation=limit)
+        few = FewShotImages("digits", 8, per_class=2, synthetic_per_class=20, truncation=limit)
         few.domain.evaluate(Sampler(few.domain, Stripes()), few.split("test"), keyed_rng(0), None)
-        spread[limit] = seen["this model"].x[:20].std(0).mean()
-        assert seen["this model"].condition.bincount().tolist() == [20] * 10
+        spread[limit] = seen["generator"].x[:20].std(0).mean()
+        assert seen["generator"].condition.bincount().tolist() == [20] * 10
     assert spread[0.01] < 0.3 * spread[None]
 
 
-def test_a_generator_of_what_is_not_finite_is_not_judged():
-    few = FewShotImages("digits", 8, per_class=2, generated=4)
+def test_a_generator_of_values_that_are_not_finite_is_not_evaluated():
+    few = FewShotImages("digits", 8, per_class=2, synthetic_per_class=4)
     diverged = Stripes()
     torch.nn.init.constant_(diverged.level, math.nan)
-    with pytest.raises(ValueError, match="not finite; its training diverged"):
-        few.split("test").judge(diverged, keyed_rng(0))
+    with pytest.raises(ValueError, match="must be finite; got NaN or infinity: training diverged"):
+        few.split("test").evaluate_generator(diverged, keyed_rng(0))
 
 
-def test_made_pictures_are_judged_as_files_would_keep_them(monkeypatch):
+def test_synthetic_images_are_quantized_before_evaluation(monkeypatch):
     seen = {}
     monkeypatch.setattr(
         classification_accuracy,
         "synthetic_data_gain",
         lambda known, made, *rest: seen.update(made) or {"r": {}},
     )
-    FewShotImages("digits", 8, 2, generated=3, subset="test").judge(Stripes(), keyed_rng(0))
+    FewShotImages("digits", 8, 2, synthetic_per_class=3, split="test").evaluate_generator(
+        Stripes(), keyed_rng(0)
+    )
     for batch in seen.values():
         assert torch.equal(batch.x, quantize(batch).x)

@@ -1,4 +1,4 @@
-"""A file becomes upright pixels of the wished size, in 8 bits, grey or RGB; damage is an answer."""
+"""A file is decoded to upright 8-bit pixels of one size, gray or RGB; damage is reported."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from PIL import Image
 
 from multigan.image.formats import decode as formats_decode
 from multigan.image.formats.decode import Size, SkippedFile, decode, decode_one
-from tests.image.image_factory import content, picture
+from tests.image.image_factory import content, random_image
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -21,10 +21,10 @@ def decoded(image, size=None, kind="PNG", **options):
         (Image.fromarray(RAMP), RAMP[None]),
         (Image.fromarray((RAMP > 99).astype(np.uint8) * 255).convert("1"), [(RAMP > 99) * 255]),
         (Image.fromarray(RAMP.astype(np.uint16) * 257), RAMP[None]),  # 16 bits
-        (Image.fromarray(np.stack([RAMP] * 3, 2)), RAMP[None]),  # grey, stored as RGB
+        (Image.fromarray(np.stack([RAMP] * 3, 2)), RAMP[None]),  # gray, stored as RGB
         (Image.fromarray(np.stack([RAMP, RAMP.T, RAMP], 2)), [RAMP, RAMP.T, RAMP]),
     ],
-    ids=["grey", "one bit", "16 bits", "grey RGB", "colour"],
+    ids=["gray", "one bit", "16 bits", "gray RGB", "color"],
 )
 def test_pixels_come_in_eight_bits_of_a_fixed_range(image, expected):
     assert np.array_equal(decoded(image), expected)
@@ -61,17 +61,17 @@ def test_another_shape_is_cut_around_the_centre_and_then_scaled():
     assert decoded(wide, Size(10, 10))[:, 5, 5].tolist() == [0, 255, 0]
     assert (decoded(wide, Size(10, 10))[0] < 40).all(), "the red sides are cut away"
     assert decoded(wide, Size(10, 30)).shape == (3, 10, 30)
-    assert decoded(picture(0), Size(24, 40)).shape == (3, 24, 40)
+    assert decoded(random_image(0), Size(24, 40)).shape == (3, 24, 40)
 
 
 def test_formats_agree():
-    image = picture(1, side=32)
+    image = random_image(1, side=32)
     plain = decoded(image, kind="PNG").astype(int)
     for kind, options in {"BMP": {}, "TIFF": {}, "PPM": {}, "WEBP": {"lossless": True}}.items():
         assert np.array_equal(decoded(image, kind=kind, **options), plain), kind
     assert abs(decoded(image, kind="JPEG", quality=95) - plain).max() < 30
     assert abs(decoded(image.convert("CMYK"), kind="TIFF") - plain).max() <= 1
-    first = decoded(image, kind="GIF", save_all=True, append_images=[picture(2, side=32)])
+    first = decoded(image, kind="GIF", save_all=True, append_images=[random_image(2, side=32)])
     assert abs(first - plain).mean() < 20
 
 
@@ -88,10 +88,10 @@ def test_a_giant_is_refused_before_it_is_decoded(monkeypatch):
 
 
 def test_damage_of_every_kind_is_an_outcome_with_the_name_of_the_file(tmp_path, monkeypatch):
-    whole = content(picture(0), "PNG")
+    whole = content(random_image(0), "PNG")
     files = {
         "cut.png": (whole[:80], "cannot be read"),
-        "text.png": (b"no picture", "cannot be read"),
+        "text.png": (b"no image", "cannot be read"),
         "empty.png": (b"", "cannot be read"),
         "flipped.png": (whole[:50] + b"\xff" * 20 + whole[70:], "cannot be read"),
         "float.tif": (content(Image.new("F", (4, 4)), "TIFF"), "floating-point values"),
@@ -101,9 +101,9 @@ def test_damage_of_every_kind_is_an_outcome_with_the_name_of_the_file(tmp_path, 
         (tmp_path / name).write_bytes(data)
         outcome, pixels = decode_one(str(tmp_path), None, name, Size(8, 8))
         assert (outcome.reason, pixels) == (reason, b""), name
-        assert outcome.line.startswith(f"{name}: {reason}") and "\n" not in outcome.line
+        assert outcome.message.startswith(f"{name}: {reason}") and "\n" not in outcome.message
     outcome, _ = decode_one(str(tmp_path), None, "gone.png", Size(8, 8))
     assert outcome.reason == "cannot be read"
-    monkeypatch.setattr(formats_decode, "MOST_BYTES", 3)
+    monkeypatch.setattr(formats_decode, "MAX_FILE_BYTES", 3)
     outcome, _ = decode_one(str(tmp_path), None, "cut.png", Size(8, 8))
-    assert outcome.line == "cut.png: too large: 80 bytes; wanted 3 or less"
+    assert outcome.message == "cut.png: too large: must have 3 bytes or fewer; got 80"

@@ -1,4 +1,4 @@
-"""A picture takes the memory that was told before it was decoded, whatever its mode and format."""
+"""Decoding takes the memory that was estimated, for every mode and format."""
 
 import io
 import json
@@ -10,11 +10,18 @@ import pytest
 from PIL import Image
 
 from multigan.image.formats import decode as formats_decode
-from multigan.image.formats.decode import LARGE, MAX_PIXELS, MOST_MEMORY, Size, SkippedFile, decode
+from multigan.image.formats.decode import (
+    MAX_DECODE_BYTES,
+    MAX_PIXELS,
+    STRIP_THRESHOLD_PIXELS,
+    Size,
+    SkippedFile,
+    decode,
+)
 from multigan.image.formats.large_images import decode_memory
 from tests.image.image_factory import content
 
-SIDE = 2_100  # a picture that is converted in strips
+SIDE = 2_100  # an image that is converted in strips
 MIB = 2**20
 STRIPS = 12 * MIB  # what the conversion of a strip and the reading of a file may take
 TURNED = {0x0112: 6}
@@ -42,13 +49,13 @@ def exif_of(tags):
 
 
 def files():
-    """Name -> the bytes of a large file of one colour: it is small, its pixels are not."""
+    """Name -> the bytes of a large file of one color: it is small, its pixels are not."""
     flat = Image.new("RGB", (SIDE, SIDE), (90, 40, 200))
-    grey, alpha = flat.convert("L"), flat.convert("RGBA")
+    gray, alpha = flat.convert("L"), flat.convert("RGBA")
     palette = flat.quantize(16)
-    yield "1.png", content(grey.convert("1"))
-    yield "L.png", content(grey)
-    yield "L transparent.png", content(grey, transparency=3)
+    yield "1.png", content(gray.convert("1"))
+    yield "L.png", content(gray)
+    yield "L transparent.png", content(gray, transparency=3)
     yield "LA.png", content(alpha.convert("LA"))
     yield "P.png", content(palette)
     yield "P transparent.png", content(palette, transparency=3)
@@ -79,7 +86,7 @@ def told(data):
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ru_maxrss is in KiB on Linux")
-def test_no_file_takes_more_than_was_told(tmp_path):
+def test_no_file_takes_more_memory_than_estimated(tmp_path):
     (tmp_path / "small.png").write_bytes(content(Image.new("RGBA", (8, 8))))
     wanted = {"small.png": 0}
     for name, data in files():
@@ -99,17 +106,18 @@ def test_no_file_takes_more_than_was_told(tmp_path):
 
 
 def test_four_bytes_for_each_of_the_most_pixels_are_there():
-    assert 4 * MAX_PIXELS < MOST_MEMORY < 300 * MIB
-    assert SIDE**2 > LARGE
+    assert 4 * MAX_PIXELS < MAX_DECODE_BYTES < 300 * MIB
+    assert SIDE**2 > STRIP_THRESHOLD_PIXELS
 
 
 def test_what_would_take_too_much_is_refused_before_it_is_decoded(monkeypatch):
     data = content(Image.new("RGB", (100, 80)), "WEBP")
     needed = len(data) + 16 * 8_000
-    monkeypatch.setattr(formats_decode, "MOST_MEMORY", needed)
+    monkeypatch.setattr(formats_decode, "MAX_DECODE_BYTES", needed)
     decode(data, Size(8, 8))
-    monkeypatch.setattr(formats_decode, "MOST_MEMORY", needed - 1)
+    monkeypatch.setattr(formats_decode, "MAX_DECODE_BYTES", needed - 1)
     monkeypatch.setattr(Image.Image, "load", None)
-    message = f"^too large: 100 x 80 pixels take {needed:,} bytes to decode; wanted {needed - 1:,}"
+    limit = f"must need {needed - 1:,} bytes or fewer to decode"
+    message = f"^too large: {limit}; got {needed:,} for 100 x 80"
     with pytest.raises(SkippedFile, match=message):
         decode(data, Size(8, 8))

@@ -1,4 +1,4 @@
-"""A file that ends the process which decodes it is named, and the rest is decoded all the same."""
+"""A file that crashes a worker is reported, and all others are decoded."""
 
 import sys
 
@@ -9,21 +9,21 @@ from multigan.image.commands import inspect_images
 from multigan.image.datasets import sources
 from multigan.image.formats import decode_workers
 from multigan.image.formats.decode import Size
-from multigan.image.formats.folder import read, read_folder
+from multigan.image.formats.folder import read_folder, scan_folder
 from tests.image.image_factory import folder_of
 
 SIZE = Size(8, 8)
-# a worker in which a file with these bytes after its picture ends the process
+# a worker in which a file with these bytes after its image ends the process
 WORKER = """#!{python}
 import json, os, signal, sys
-from multigan.image import decoding
-whole = decoding.decode
+from multigan.image.formats import decode as worker
+whole = worker.decode
 def decode(content, size):
     if content.endswith(b"deadly"):
         {end}
     return whole(content, size)
-decoding.decode = decode
-decoding.work(json.load(sys.stdin))
+worker.decode = decode
+worker.worker_main(json.load(sys.stdin))
 """
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 
@@ -31,11 +31,11 @@ KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 @pytest.fixture(autouse=True)
 def _two_workers(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.setattr(decode_workers, "ONE_WORKER", 15)
+    monkeypatch.setattr(decode_workers, "FILES_PER_WORKER", 15)
     monkeypatch.setattr(decode_workers, "_cores", lambda: 2)
-    sources.read_pictures.cache_clear()
+    sources.read_images.cache_clear()
     yield
-    sources.read_pictures.cache_clear()
+    sources.read_images.cache_clear()
 
 
 @pytest.fixture
@@ -69,40 +69,38 @@ def test_the_files_it_crashed_on_are_named_and_the_rest_is_kept(
     ends(end)
     gone = [0, 6, 7, 29]  # the first of a share, two in a row, the last of one
     told = (
-        r"4 of 30 files are not used: 4 the decoder crashed on it \(0000.png, 0006.png, "
+        r"4 of 30 files are skipped: 4 the decoder crashed on it \(0000.png, 0006.png, "
         r"0007.png, ...\)"
     )
     with pytest.warns(UserWarning, match=told):
         pixels = read_folder(str(deadly(root, gone)), SIZE).pixels
     assert torch.equal(pixels, whole[[k for k in range(30) if k not in gone]])
     inspect_images(str(root), resolution=8)
-    line = f"not used: 0029.png: the decoder crashed on it (status {status})"
+    line = f"skipped: 0029.png: the decoder crashed on it (status {status})"
     assert line in capsys.readouterr().out.splitlines()
 
 
 def test_a_crash_is_not_remembered(ends, tmp_path):
-    """Memory may have been short; what is kept would be short of pictures for ever."""
+    """Memory may have been short; what is kept would be short of images for ever."""
     root = deadly(folder_of(tmp_path / "pets", 30, classes=()), [4])
     ends(KILLED)
-    assert len(read(str(root), SIZE).pictures.pixels) == 29
+    assert len(scan_folder(str(root), SIZE).images.pixels) == 29
     ends("pass")
-    assert len(read(str(root), SIZE).pictures.pixels) == 30
+    assert len(scan_folder(str(root), SIZE).images.pixels) == 30
 
 
 def test_crash_after_crash_ends_in_one_line(ends, tmp_path):
     root = deadly(folder_of(tmp_path / "pets", 30, classes=()), range(30))
     ends(KILLED)
-    told = (
-        r"pets: the decoder crashed on 10 files in a row, the last of them 0009.png \(status -9\)"
-    )
+    told = r"pets: the decoder crashed on 10 consecutive files, the last is 0009.png \(status -9\)"
     with pytest.raises(OSError, match=told):
         read_folder(str(root), SIZE)
 
 
-def test_a_small_set_of_which_every_file_crashes_holds_too_few_pictures(ends, tmp_path):
+def test_a_small_set_of_which_every_file_crashes_holds_too_few_images(ends, tmp_path):
     root = deadly(folder_of(tmp_path / "pets", 16, classes=()), range(16))
     ends(KILLED)
-    told = "0 pictures can be used; wanted 10 or more; 16 of 16 files are not used: 16 the decoder"
+    told = "must have 10 or more usable images; got 0; 16 of 16 files are skipped: 16 the decoder"
     with pytest.raises(ValueError, match=told):
         read_folder(str(root), SIZE)
 
@@ -111,14 +109,14 @@ def test_a_small_set_of_which_every_file_crashes_holds_too_few_pictures(ends, tm
     ("end", "status"),
     [("sys.exit(1)", 1), ("os.kill(os.getpid(), signal.SIGTERM)", -15)],
 )
-def test_an_end_that_no_file_is_to_blame_for_is_told(end, status, ends, tmp_path):
+def test_an_exit_without_a_crash_is_an_error(end, status, ends, tmp_path):
     root = deadly(folder_of(tmp_path / "pets", 30, classes=()), [4])
     ends(end)
     with pytest.raises(OSError, match=f"ended with status {status}"):
         read_folder(str(root), SIZE)
 
 
-def test_a_process_that_does_not_begin_is_told(tmp_path, monkeypatch):
+def test_a_process_that_does_not_start_is_an_error(tmp_path, monkeypatch):
     monkeypatch.setattr(decode_workers.sys, "executable", "/bin/false")
     with pytest.raises(OSError, match="ended with status 1"):
         read_folder(str(folder_of(tmp_path / "pets", 30)), SIZE)

@@ -1,4 +1,4 @@
-"""A sample survives decoding, writing and reading; wishes are honoured; the table is honest."""
+"""A sample survives decoding, writing and reading; options apply; the table has floors."""
 
 import numpy as np
 import pytest
@@ -10,17 +10,18 @@ from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import from_config, to_config
 from multigan.image.datasets.images import load_images
-from multigan.image.domain import BACKGROUND, GAP, ImageDomain
+from multigan.image.domain import ImageDomain
 from multigan.image.metrics.evaluation import sample_images
+from multigan.image.rendering import BACKGROUND, GAP
 from multigan.image.spec import from_uint8, to_uint8
 
 DIGITS = tuple(str(digit) for digit in range(10))
-GREY = ImageDomain(1, 8, 8, DIGITS)
-COLOUR = ImageDomain(3, 4, 6)
+GRAY = ImageDomain(1, 8, 8, DIGITS)
+COLOR = ImageDomain(3, 4, 6)
 
 
 class Shades(nn.Module):
-    """A picture of class k has the brightness k / 10 in its first row, and noise below."""
+    """An image of class k has the brightness k / 10 in its first row, and noise below."""
 
     def __init__(self, domain):
         super().__init__()
@@ -30,14 +31,14 @@ class Shades(nn.Module):
         return torch.randn(n, *self.shape, generator=rng)
 
     def forward(self, latent, condition=None):
-        picture = latent.clone()
+        image = latent.clone()
         if condition is not None:
-            picture[:, :, 0] = condition[:, None, None].float() / 10
-        return picture
+            image[:, :, 0] = condition[:, None, None].float() / 10
+        return image
 
 
 class Recall(nn.Module):
-    """Draws real pictures of the wished class: a generator that cannot be beaten."""
+    """Draws real images of the requested class: a generator that cannot be beaten."""
 
     def __init__(self, data):
         super().__init__()
@@ -64,7 +65,7 @@ def test_bytes_and_floats_are_inverse_and_clamped():
     assert from_uint8(torch.tensor([0, 255], dtype=torch.uint8)).tolist() == [-1, 1]
 
 
-@pytest.mark.parametrize("domain", [GREY, COLOUR])
+@pytest.mark.parametrize("domain", [GRAY, COLOR])
 def test_samples_survive_decoding_writing_and_reading(domain, tmp_path):
     x = 1.2 * sample_images(Shades(domain), 5, keyed_rng(0), None).x
     samples = domain.decode(x)
@@ -74,56 +75,56 @@ def test_samples_survive_decoding_writing_and_reading(domain, tmp_path):
     files = domain.write(samples, tmp_path / "new")
     assert [file.name for file in files] == [f"{k:06d}.png" for k in range(5)] + ["grid.png"]
     assert sorted(tmp_path.glob("new/*")) == sorted(files), "temporary files are left"
-    read = domain.encode(domain.read_samples(tmp_path / "new"))
+    read = domain.images_to_tensor(domain.read_samples(tmp_path / "new"))
     assert torch.equal(read, from_uint8(to_uint8(x)))
     torch.testing.assert_close(read, x.clamp(-1, 1), atol=1 / 255 + 1e-6, rtol=0)
 
 
 def test_writing_twice_gives_the_same_bytes_and_labels_travel_along(tmp_path):
-    sampler = Sampler(GREY, Shades(GREY))
+    sampler = Sampler(GRAY, Shades(GRAY))
     folders = [tmp_path / "a", tmp_path / "b"]
-    first, second = (GREY.write(sampler.sample(12, seed=3), folder) for folder in folders)
+    first, second = (GRAY.write(sampler.sample(12, seed=3), folder) for folder in folders)
     assert [f.read_bytes() for f in first] == [f.read_bytes() for f in second]
-    labels = [sample.info["label"] for sample in GREY.read_samples(folders[0])]
+    labels = [sample.info["label"] for sample in GRAY.read_samples(folders[0])]
     assert labels == [*DIGITS, "0", "1"]
 
 
 def test_nothing_to_write_writes_nothing(tmp_path):
-    assert GREY.write([], tmp_path) == []
+    assert GRAY.write([], tmp_path) == []
 
 
-def test_classes_are_drawn_in_turn_and_the_generator_is_told():
-    samples = Sampler(GREY, Shades(GREY)).sample(20, seed=0)
+def test_classes_are_sampled_in_turn_and_condition_the_generator():
+    samples = Sampler(GRAY, Shades(GRAY)).sample(20, seed=0)
     first_rows = [np.array(sample)[0, 0] for sample in samples]
     assert first_rows == [to_uint8(torch.tensor(k % 10 / 10)).item() for k in range(20)]
     assert [sample.info["label"] for sample in samples] == [*DIGITS, *DIGITS]
 
 
-def test_a_sample_does_not_depend_on_how_many_are_drawn():
-    sampler = Sampler(GREY, Shades(GREY))
+def test_a_sample_does_not_depend_on_the_number_of_samples():
+    sampler = Sampler(GRAY, Shades(GRAY))
     many, few = sampler.sample(70, seed=1), sampler.sample(3, seed=1)
     assert [s.tobytes() for s in many[:3]] == [s.tobytes() for s in few]
 
 
-def test_pictures_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"pictures of shape \(1, 8, 9\); wanted \(1, 8, 8\)"):
-        GREY.decode(torch.zeros(2, 1, 8, 9))
-    with pytest.raises(ValueError, match=r"a picture of \(8, 9\) pixels; wanted \(8, 8\)"):
-        GREY.encode([Image.new("L", (8, 9))])
-    with pytest.raises(ValueError, match=r"pictures of 4 channels; wanted 1 \(grey\) or 3 \(RGB\)"):
+def test_images_of_another_shape_are_refused():
+    with pytest.raises(ValueError, match=r"must have shape \(1, 8, 8\); got \(1, 8, 9\)"):
+        GRAY.decode(torch.zeros(2, 1, 8, 9))
+    with pytest.raises(ValueError, match=r"must have \(8, 8\) pixels; got \(8, 9\)"):
+        GRAY.images_to_tensor([Image.new("L", (8, 9))])
+    with pytest.raises(ValueError, match=r"channels must be 1 \(grayscale\) or 3 \(RGB\); got 4"):
         ImageDomain(4, 8, 8)
 
 
-def flat_pictures(labels):
-    """8 x 8 pictures whose grey level is their label's number."""
-    pictures = [Image.new("L", (8, 8), int(label)) for label in labels]
-    for picture, label in zip(pictures, labels, strict=True):
-        picture.info["label"] = label
-    return pictures
+def flat_images(labels):
+    """8 x 8 images whose gray level is their label's number."""
+    images = [Image.new("L", (8, 8), int(label)) for label in labels]
+    for image, label in zip(images, labels, strict=True):
+        image.info["label"] = label
+    return images
 
 
-def centres(file, domain=GREY):
-    """The grey level in the middle of every tile of a preview."""
+def centers(file, domain=GRAY):
+    """The gray level in the middle of every tile of a preview."""
     grid = pixels_of(file)
     assert grid[0, 0] == BACKGROUND
     side = 64 + GAP
@@ -131,10 +132,10 @@ def centres(file, domain=GREY):
 
 
 def test_the_preview_shows_a_row_per_class(tmp_path):
-    (file,) = GREY.preview(flat_pictures(DIGITS * 2 + ("0", "1")), tmp_path / "step-1.5")
+    (file,) = GRAY.preview(flat_images(DIGITS * 2 + ("0", "1")), tmp_path / "step-1.5")
     assert file == tmp_path / "step-1.5.png"
     rows = [[k, k, k if k < 2 else BACKGROUND] for k in range(10)]
-    assert centres(file) == rows
+    assert centers(file) == rows
 
 
 @pytest.mark.parametrize(
@@ -151,13 +152,13 @@ def test_the_preview_shows_a_row_per_class(tmp_path):
     ],
 )
 def test_the_preview_arranges_what_there_is(labels, columns, rows, tmp_path):
-    (file,) = GREY.preview(flat_pictures(labels), tmp_path / "grid", columns=columns)
-    assert centres(file) == rows
+    (file,) = GRAY.preview(flat_images(labels), tmp_path / "grid", columns=columns)
+    assert centers(file) == rows
 
 
 def test_a_preview_enlarges_by_whole_factors_without_blurring(tmp_path):
-    samples = COLOUR.decode(sample_images(Shades(COLOUR), 1, keyed_rng(0), None).x)
-    (file,) = COLOUR.preview(samples, tmp_path / "one")
+    samples = COLOR.decode(sample_images(Shades(COLOR), 1, keyed_rng(0), None).x)
+    (file,) = COLOR.preview(samples, tmp_path / "one")
     grid = pixels_of(file)[GAP:-GAP, GAP:-GAP]
     assert grid.shape == (40, 60, 3)
     assert np.array_equal(grid[::10, ::10], np.array(samples[0]))
@@ -165,9 +166,9 @@ def test_a_preview_enlarges_by_whole_factors_without_blurring(tmp_path):
 
 
 def test_the_domain_survives_json():
-    assert from_config(to_config(GREY)) == GREY
-    assert to_config(GREY)["component"] == "image/ImageDomain"
-    assert GREY.selection_metric == "frechet"
+    assert from_config(to_config(GRAY)) == GRAY
+    assert to_config(GRAY)["component"] == "image/ImageDomain"
+    assert GRAY.selection_metric == "frechet_distance"
 
 
 @pytest.fixture(scope="module")
@@ -194,35 +195,35 @@ def tables(digits, cache):
 
 def test_the_table_has_floors_a_baseline_and_the_model_last(tables):
     rows = tables[0].rows
-    assert list(rows) == ["real (train)", "real (held out)", "Gaussian per class", "this model"]
+    assert list(rows) == ["real (train)", "real (held out)", "Gaussian per class", "generator"]
     assert tables[0].metrics == [
-        "class_agreement",
-        "class_frechet",
-        "frechet",
-        "kernel",
+        "class_accuracy",
+        "intra_class_frechet_distance",
+        "frechet_distance",
+        "kernel_distance",
         "precision",
         "recall",
         "density",
         "coverage",
-        "diversity",
-        "novelty",
-        "novelty_auc",
-        "copied",
-        "twins",
+        "intra_class_std_ratio",
+        "nn_distance_ratio",
+        "nn_distance_auc",
+        "memorized_fraction",
+        "near_duplicate_fraction",
     ]
-    assert "267 pictures in every row" in tables[0].notes[0]
+    assert "267 images in every row" in tables[0].notes[0]
     assert "no FID" in tables[0].notes[1]
 
 
-def test_real_pictures_are_held_to_be_real(tables):
+def test_real_images_are_held_to_be_real(tables):
     rows = tables[0].rows
-    assert rows["real (train)"]["novelty"] == 0
-    for name in ("real (held out)", "this model"):
-        assert rows[name]["class_agreement"] > 0.95
-        assert 0.9 < rows[name]["novelty"] < 1.1
-        assert 0.9 < rows[name]["diversity"] < 1.1
+    assert rows["real (train)"]["nn_distance_ratio"] == 0
+    for name in ("real (held out)", "generator"):
+        assert rows[name]["class_accuracy"] > 0.95
+        assert 0.9 < rows[name]["nn_distance_ratio"] < 1.1
+        assert 0.9 < rows[name]["intra_class_std_ratio"] < 1.1
         assert rows[name]["coverage"] > 0.8
-        assert rows[name]["frechet"] < 1
+        assert rows[name]["frechet_distance"] < 1
 
 
 def test_a_table_does_not_depend_on_what_is_cached(tables):
@@ -232,17 +233,17 @@ def test_a_table_does_not_depend_on_what_is_cached(tables):
 def test_noise_is_far_from_real(digits, cache, tables):
     noise = Sampler(digits.domain, Shades(digits.domain))
     row = digits.domain.evaluate(noise, digits.split("valid"), keyed_rng(0), cache).model
-    assert row["frechet"] > 10 * tables[0].model["frechet"]
-    assert row["class_agreement"] < 0.5
-    assert row["recall"] < 0.3 and row["novelty"] > 2
+    assert row["frechet_distance"] > 10 * tables[0].model["frechet_distance"]
+    assert row["class_accuracy"] < 0.5
+    assert row["recall"] < 0.3 and row["nn_distance_ratio"] > 2
 
 
 def test_a_split_is_never_its_own_floor(digits, cache):
     sampler = Sampler(digits.domain, Recall(digits.split("train")))
     for name in ("valid", "test"):
         table = digits.domain.evaluate(sampler, digits.split(name), keyed_rng(0), cache)
-        assert table.rows["real (held out)"]["frechet"] > 0.1
-        assert table.model["novelty"] == 0, "copies of training pictures are told as such"
+        assert table.rows["real (held out)"]["frechet_distance"] > 0.1
+        assert table.model["nn_distance_ratio"] == 0, "copies of training images are reported"
 
 
 class Blank(Recall):
@@ -252,12 +253,12 @@ class Blank(Recall):
 
 def test_a_diverged_generator_is_not_measured(digits, cache):
     sampler = Sampler(digits.domain, Blank(digits.split("train")))
-    with pytest.raises(ValueError, match="values that are not finite"):
+    with pytest.raises(ValueError, match="values must be finite"):
         digits.domain.evaluate(sampler, digits.split("valid"), keyed_rng(0), cache)
 
 
 class Few:
-    """A set with a handful of pictures in each split."""
+    """A set with a handful of images in each split."""
 
     def __init__(self, data, name="all"):
         self.data, self.fingerprint = data, name
@@ -272,7 +273,7 @@ class Few:
         return Few(self.data, name)
 
 
-def test_too_few_pictures_are_refused_in_one_line(digits, cache):
+def test_too_few_images_are_refused_in_one_line(digits, cache):
     sampler = Sampler(digits.domain, Recall(digits))
-    with pytest.raises(ValueError, match=r"20 pictures to measure with; wanted more than 32"):
+    with pytest.raises(ValueError, match=r"must have more than 32 images; got 20"):
         digits.domain.evaluate(sampler, Few(digits), keyed_rng(0), cache)

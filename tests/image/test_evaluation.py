@@ -1,4 +1,4 @@
-"""Every row of a table is measured as files would keep it, and told with its right interval."""
+"""Every row of a table is quantized before evaluation, with the right interval."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ DOMAIN = ImageDomain(1, 8, 8)
 
 
 class Speckle:
-    """Splits of 60 noisy pictures without classes."""
+    """Splits of 60 noisy images without classes."""
 
     def __init__(self, name="train"):
         self.fingerprint = name
@@ -61,7 +61,7 @@ def test_every_row_is_measured_as_bytes(cache, monkeypatch):
 
     def recording(reference, fake, rng):
         seen.append(fake.x)
-        return {"kernel": 0.5, "kernel_sd": 0.125}
+        return {"kernel_distance": 0.5, "kernel_distance_std": 0.125}
 
     monkeypatch.setattr(image_metrics, "image_metrics", recording)
     found = table(Between(), cache)
@@ -72,26 +72,26 @@ def test_every_row_is_measured_as_bytes(cache, monkeypatch):
 
 def test_the_interval_of_the_kernel_distance_is_one_sd_on_either_side(cache, monkeypatch):
     spreads = iter((0.125, 0.25, 0.5, 1.0))
-    row = lambda *_: {"kernel": 0.5, "kernel_sd": next(spreads)}  # noqa: E731
+    row = lambda *_: {"kernel_distance": 0.5, "kernel_distance_std": next(spreads)}  # noqa: E731
     monkeypatch.setattr(image_metrics, "image_metrics", row)
     found = table(Between(), cache)
     for name, sd in zip(found.rows, (0.125, 0.25, 0.5, 1.0), strict=True):
-        assert found.intervals[name] == {"kernel": (0.5 - sd, 0.5 + sd)}
-        assert found.rows[name] == {"kernel": 0.5}, "the sd is told as an interval only"
+        assert found.intervals[name] == {"kernel_distance": (0.5 - sd, 0.5 + sd)}
+        assert found.rows[name] == {"kernel_distance": 0.5}, "the std is an interval only"
 
 
 def test_stacks_are_counted_as_bytes(monkeypatch):
     stacks, seen = StackedImages("digits", 8, "valid"), []
 
-    class Eyes:
-        def classes(self, x):
+    class Classifier:
+        def predict_classes(self, x):
             seen.append(is_kept_by_files(x))
             return torch.zeros(len(x), 3, dtype=torch.long)
 
-    rows = {name: {} for name in ("real (train)", "real (held out)", evaluation.MODEL)}
-    evaluation._count_modes(rows, Eyes(), Between(3), stacks, keyed_rng(0))
+    rows = {name: {} for name in ("real (train)", "real (held out)", evaluation.ROW_GENERATOR)}
+    evaluation._count_modes(rows, Classifier(), Between(3), stacks, keyed_rng(0))
     assert len(seen) >= 3 and all(seen)
-    assert all(row["modes"] == 1 for row in rows.values())
+    assert all(row["modes_covered"] == 1 for row in rows.values())
 
 
 def squared_mmd(a, b):
@@ -114,6 +114,6 @@ def test_the_spread_of_the_kernel_distance_is_that_of_pairs_of_halves():
     reference = image_metrics.make_reference(Pixels(), Batch(real), real)
     row = image_metrics.image_metrics(reference, Batch(fake), keyed_rng(0))
     sets, rng = [x.flatten(1).double().numpy() for x in (real, fake)], np.random.default_rng(0)
-    assert row["kernel"] == pytest.approx(squared_mmd(*sets))
+    assert row["kernel_distance"] == pytest.approx(squared_mmd(*sets))
     halves = [squared_mmd(*(rows[rng.permutation(80)[:40]] for rows in sets)) for _ in range(2000)]
-    assert row["kernel_sd"] == pytest.approx(np.std(halves), rel=0.25)
+    assert row["kernel_distance_std"] == pytest.approx(np.std(halves), rel=0.25)

@@ -1,4 +1,4 @@
-"""Generated pictures become a data set that is read back with its classes."""
+"""Generated images become a dataset that is read back with its classes."""
 
 import pytest
 import torch
@@ -16,7 +16,7 @@ from tests.run_helpers import snapshot
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    sources.read_pictures.cache_clear()
+    sources.read_images.cache_clear()
 
 
 @pytest.fixture
@@ -27,13 +27,13 @@ def sampler():
 def test_what_is_written_is_read_back_as_a_labelled_set(sampler, tmp_path, capsys):
     out = tmp_path / "made"
     export_dataset(sampler, per_class=20, out=str(out))
-    assert capsys.readouterr().out == f"40 pictures of 2 classes in {out}: train --data {out}\n"
+    assert capsys.readouterr().out == f"40 images of 2 classes in {out}: train --data {out}\n"
     data = load_images(str(out), resolution=4)
-    assert data.domain.labels == ("dark", "light")
+    assert data.domain.class_names == ("dark", "light")
     batch = data.batch(torch.arange(40))
     assert batch.condition.tolist() == [0] * 20 + [1] * 20
-    wished = sampler.sample(20, keyed_rng(0, "augment", 1).initial_seed(), label="dark")
-    assert torch.equal(batch.x[:20], sampler.domain.encode(wished))
+    requested = sampler.sample(20, keyed_rng(0, "augment", 1).initial_seed(), label="dark")
+    assert torch.equal(batch.x[:20], sampler.domain.images_to_tensor(requested))
     assert batch.x[:20].mean() > batch.x[20:].mean() + 0.5, "Shade's second class is the lighter"
 
 
@@ -55,28 +55,28 @@ def test_the_same_seed_writes_the_same_files_and_more_go_on_from_fewer(sampler, 
 def test_no_two_classes_share_their_latents(sampler, tmp_path):
     export_dataset(sampler, per_class=4, out=str(tmp_path / "made"))
     data = open_images_of(tmp_path / "made")
-    centred = data - data.mean((1, 2), keepdim=True)
-    assert (centred[:4] - centred[4:]).abs().flatten(1).amax(1).min() > 0.05
+    centered = data - data.mean((1, 2), keepdim=True)
+    assert (centered[:4] - centered[4:]).abs().flatten(1).amax(1).min() > 0.05
 
 
 def open_images_of(folder):
-    """The pictures (N, H, W) of a folder with class folders, in [-1, 1]."""
+    """The images (N, H, W) of a folder with class folders, in [-1, 1]."""
     domain = ImageDomain(1, 4, 4)
     files = [file for file in sorted(folder.rglob("*.png"))]
     from PIL import Image
 
-    return domain.encode([Image.open(file) for file in files])[:, 0]
+    return domain.images_to_tensor([Image.open(file) for file in files])[:, 0]
 
 
 @pytest.mark.parametrize(
     ("labels", "options", "answer"),
     [
-        ((), {}, "this generator knows no classes, so its pictures have no labels"),
-        (("a", "b"), {"per_class": 0}, "per-class is 0; wanted 1 or more"),
-        (("a", "b"), {"truncation": -1.0}, "truncation is -1.0; wanted more than 0"),
+        ((), {}, "must be trained on a dataset with classes"),
+        (("a", "b"), {"per_class": 0}, "per-class must be 1 or more; got 0"),
+        (("a", "b"), {"truncation": -1.0}, "truncation must be positive; got -1.0"),
     ],
 )
-def test_what_cannot_be_made_is_refused_in_one_line(labels, options, answer, tmp_path):
+def test_invalid_requests_are_refused_in_one_line(labels, options, answer, tmp_path):
     with pytest.raises(ValueError, match=answer) as caught:
         export_dataset(
             Sampler(ImageDomain(1, 4, 4, labels), Shade()), out=str(tmp_path / "made"), **options
@@ -86,7 +86,7 @@ def test_what_cannot_be_made_is_refused_in_one_line(labels, options, answer, tmp
 
 def test_nothing_is_added_to_a_folder_that_holds_something(sampler, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    with pytest.raises(ValueError, match="holds something already; choose another --out"):
+    with pytest.raises(ValueError, match="must be empty or missing; choose another --out"):
         export_dataset(sampler, out=str(tmp_path))
     assert set(snapshot(tmp_path)) == {"mine.txt"}
 
@@ -94,7 +94,7 @@ def test_nothing_is_added_to_a_folder_that_holds_something(sampler, tmp_path):
 def test_a_generator_of_something_else_is_refused(tmp_path):
     from multigan.points.domain import PointsDomain
 
-    with pytest.raises(ValueError, match="this generator draws no pictures"):
+    with pytest.raises(ValueError, match="generator must be one of images"):
         export_dataset(Sampler(PointsDomain("ring"), Shade()), out=str(tmp_path / "made"))
 
 

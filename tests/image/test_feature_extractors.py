@@ -1,4 +1,4 @@
-"""What pictures are seen through: networks of our own by name, and a file of the user's."""
+"""Feature extractors: built-in networks by name, and a file of the user."""
 
 import re
 import warnings
@@ -13,9 +13,9 @@ from multigan.image.metrics.feature_extractors import (
     TorchScriptExtractor,
     get_extractor,
 )
-from tests.image.tiny import Pictures
+from tests.image.tiny import Images
 
-COLOUR = (3, 8, 8)
+COLOR = (3, 8, 8)
 
 
 class Means(nn.Module):
@@ -41,50 +41,52 @@ def scripted(module, file):
     return file
 
 
-def test_a_torchscript_file_sees_rgb_bytes_and_is_asked_for_features(tmp_path):
+def test_a_torchscript_file_receives_rgb_bytes_and_returns_features(tmp_path):
     file = scripted(Means(), tmp_path / "inception.pt")
-    extractor = get_extractor(str(file), Pictures(), (1, 8, 8), 2, tmp_path)
+    extractor = get_extractor(str(file), Images(), (1, 8, 8), 2, tmp_path)
     x = torch.full((2, 1, 8, 8), -1.0)
     x[1, 0, 0, 0] = 1
     assert extractor.width == 6
     found = extractor.features(x)
     torch.testing.assert_close(found[0], torch.zeros(6))
     torch.testing.assert_close(found[1], torch.tensor([255 / 64] * 3 + [255.0] * 3))
-    assert re.fullmatch(r"the TorchScript file inception\.pt \([0-9a-f]{8}\), .*", extractor.told)
+    assert re.fullmatch(
+        r"the TorchScript file inception\.pt \([0-9a-f]{8}\), .*", extractor.description
+    )
 
 
 def test_a_torchscript_file_without_that_argument_is_called_plainly(tmp_path):
-    extractor = TorchScriptExtractor(scripted(Flat(), tmp_path / "flat.pt"), COLOUR)
-    assert extractor.features(torch.ones(2, *COLOUR)).tolist() == [[255.0] * 192] * 2
+    extractor = TorchScriptExtractor(scripted(Flat(), tmp_path / "flat.pt"), COLOR)
+    assert extractor.features(torch.ones(2, *COLOR)).tolist() == [[255.0] * 192] * 2
 
 
 def test_what_is_no_torchscript_file_is_refused_in_one_line(tmp_path):
     file = tmp_path / "weights.pt"
     file.write_bytes(b"not a network")
-    with pytest.raises(ValueError, match=r"weights\.pt is no TorchScript file: [^\n]*$"):
-        TorchScriptExtractor(file, COLOUR)
+    with pytest.raises(ValueError, match=r"weights\.pt must be a TorchScript file; got: [^\n]*$"):
+        TorchScriptExtractor(file, COLOR)
 
 
-def test_a_network_that_refuses_the_pictures_is_told_in_one_line(tmp_path):
+def test_a_network_that_fails_on_the_images_is_one_line(tmp_path):
     file = scripted(nn.Conv2d(3, 4, 3).eval(), tmp_path / "floats.pt")  # takes no bytes
-    with pytest.raises(ValueError, match=r"refuses \(2, 3, 8, 8\) bytes: [^\n]*$"):
-        TorchScriptExtractor(file, COLOUR)
+    with pytest.raises(ValueError, match=r"fails on uint8 \(2, 3, 8, 8\): [^\n]*$"):
+        TorchScriptExtractor(file, COLOR)
 
 
 @pytest.mark.parametrize(
-    ("wish", "classes", "answer"),
+    ("wish", "num_classes", "answer"),
     [
-        ("inception", 2, "no extractor 'inception'; known: auto, classifier, random"),
-        ("random:x", 2, "no extractor 'random:x'"),
-        ("classifier", 0, "these pictures have no classes"),
+        ("inception", 2, "must be auto, classifier, random, .* got 'inception'"),
+        ("random:x", 2, "got 'random:x'"),
+        ("classifier", 0, "images without classes"),
     ],
 )
-def test_an_unknown_extractor_is_refused(wish, classes, answer, tmp_path):
+def test_an_unknown_extractor_is_refused(wish, num_classes, answer, tmp_path):
     with pytest.raises(ValueError, match=answer):
-        get_extractor(wish, Pictures(), (1, 8, 8), classes, tmp_path)
+        get_extractor(wish, Images(), (1, 8, 8), num_classes, tmp_path)
 
 
-def test_auto_is_the_classifier_of_labelled_pictures_and_else_random_weights(tmp_path, monkeypatch):
+def test_auto_is_the_classifier_of_labelled_images_and_else_random_weights(tmp_path, monkeypatch):
     trained = []
     monkeypatch.setattr(feature_extractors, "_train", lambda *_: trained.append(1))
     for wish, classes, expected in [
@@ -93,15 +95,19 @@ def test_auto_is_the_classifier_of_labelled_pictures_and_else_random_weights(tmp
         ("auto", 0, False),
         ("random", 2, False),
     ]:
-        extractor = get_extractor(wish, Pictures(), (1, 8, 8), classes, tmp_path / wish)
-        assert (extractor.head is not None) == expected == extractor.told.startswith("a classifier")
+        extractor = get_extractor(wish, Images(), (1, 8, 8), classes, tmp_path / wish)
+        assert (
+            (extractor.head is not None)
+            == expected
+            == extractor.description.startswith("a classifier")
+        )
     assert len(trained) == 2
 
 
 def test_the_weights_of_a_random_extractor_follow_from_its_seed(tmp_path):
     def opened(wish, cache):
-        extractor = get_extractor(wish, Pictures(), (1, 8, 8), 2, tmp_path / cache)
-        return extractor.features(Pictures().batch(torch.arange(5)).x)
+        extractor = get_extractor(wish, Images(), (1, 8, 8), 2, tmp_path / cache)
+        return extractor.features(Images().batch(torch.arange(5)).x)
 
     first, same, other = opened("random", "a"), opened("random:0", "b"), opened("random:7", "a")
     assert torch.equal(first, same) and torch.equal(other, opened("random:7", "c"))
@@ -109,18 +115,18 @@ def test_the_weights_of_a_random_extractor_follow_from_its_seed(tmp_path):
 
 
 @pytest.mark.parametrize(("wish", "seed"), [("random", 0), ("random:7", 7), ("auto", 0)])
-def test_a_random_extractor_says_its_seed(wish, seed, tmp_path):
-    extractor = get_extractor(wish, Pictures(), (1, 8, 8), 0, tmp_path)
-    assert extractor.told.endswith(f"with the fixed weights of seed {seed}")
+def test_a_random_extractor_describes_its_seed(wish, seed, tmp_path):
+    extractor = get_extractor(wish, Images(), (1, 8, 8), 0, tmp_path)
+    assert extractor.description.endswith(f"with the fixed weights of seed {seed}")
 
 
-def test_a_stack_is_seen_channel_by_channel():
-    layer = feature_extractors.Extractor(1, 8, 8, classes=4).eval()
+def test_a_stack_is_classified_channel_by_channel():
+    layer = feature_extractors.Extractor(1, 8, 8, num_classes=4).eval()
     stack = torch.randn(5, 3, 8, 8)
     eyes = PerChannelExtractor(layer, 3)
     with torch.no_grad():
         alone = [layer.features(stack[:, c : c + 1]) for c in range(3)]
         torch.testing.assert_close(eyes.features(stack), torch.cat(alone, 1))
         last = layer(stack[:, 2:]).argmax(1)
-        assert torch.equal(eyes.classes(stack)[:, 2], last)
+        assert torch.equal(eyes.predict_classes(stack)[:, 2], last)
     assert eyes.width == 3 * feature_extractors.FEATURES

@@ -1,4 +1,4 @@
-"""Parquet and Arrow sets are read with their classes, and what is not used is said."""
+"""Parquet and Arrow datasets are read with their classes; unused columns are reported."""
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ from multigan.image.datasets import sources
 from multigan.image.datasets.images import load_images
 from multigan.image.formats.decode import Size
 from multigan.image.formats.hf_tables import read_table
-from tests.image.image_factory import content, picture
+from tests.image.image_factory import content, random_image
 
 SIZE = Size(6, 6)
 
@@ -17,7 +17,7 @@ SIZE = Size(6, 6)
 @pytest.fixture(autouse=True)
 def _fresh(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    sources.read_pictures.cache_clear()
+    sources.read_images.cache_clear()
 
 
 @pytest.fixture
@@ -26,10 +26,10 @@ def table():
 
 
 def rows_of(table, broken=()):
-    """A set of 12 pictures of two named classes."""
-    cells = [{"bytes": content(picture(k)), "path": None} for k in range(12)]
+    """A set of 12 images of two named classes."""
+    cells = [{"bytes": content(random_image(k)), "path": None} for k in range(12)]
     for row in broken:
-        cells[row] = {"bytes": b"no picture", "path": None}
+        cells[row] = {"bytes": b"no image", "path": None}
     features = table.Features(image=table.Image(), label=table.ClassLabel(names=["cat", "dog"]))
     values = {"image": cells, "label": [k % 2 for k in range(12)]}
     return table.Dataset.from_dict(values, features=features)
@@ -43,26 +43,26 @@ def test_parquet_and_arrow_sets_are_read(table, tmp_path):
     rows.to_parquet(tmp_path / "folder" / "train-0.parquet")
     for source in ("set.parquet", "saved", "folder"):
         data = load_images(str(tmp_path / source), resolution=16)
-        assert data.domain.labels == ("cat", "dog") and len(data) == 12
+        assert data.domain.class_names == ("cat", "dog") and len(data) == 12
         batch = data.batch(torch.arange(12))
         assert batch.condition.tolist() == [k % 2 for k in range(12)]
-        wanted = np.asarray(picture(7)).transpose(2, 0, 1) / 127.5 - 1
+        wanted = np.asarray(random_image(7)).transpose(2, 0, 1) / 127.5 - 1
         assert np.allclose(batch.x[7].numpy(), wanted, atol=1e-6)
 
 
 def test_rows_that_cannot_be_decoded_are_counted(table, tmp_path):
     rows_of(table, broken=[1]).to_parquet(tmp_path / "set.parquet")
-    with pytest.warns(UserWarning, match="1 of 12 rows are not used: row 1: cannot be read"):
-        pictures = read_table(str(tmp_path / "set.parquet"), SIZE)
-    assert pictures.labels.tolist() == [0, *([0, 1] * 5)]
+    with pytest.warns(UserWarning, match="1 of 12 rows are skipped: row 1: cannot be read"):
+        images = read_table(str(tmp_path / "set.parquet"), SIZE)
+    assert images.labels.tolist() == [0, *([0, 1] * 5)]
 
 
-def test_a_table_without_pictures_or_that_is_none_is_one_line(table, tmp_path):
+def test_a_table_without_images_or_that_is_none_is_one_line(table, tmp_path):
     table.Dataset.from_dict({"text": ["a"] * 12}).to_parquet(tmp_path / "text.parquet")
-    with pytest.raises(ValueError, match="no column of pictures; its columns: text"):
+    with pytest.raises(ValueError, match="must have a column of images; got text"):
         load_images(str(tmp_path / "text.parquet"), resolution=6)
     (tmp_path / "bad.parquet").write_bytes(b"no table")
-    with pytest.raises(ValueError, match=r"bad\.parquet is no table that can be read"):
+    with pytest.raises(ValueError, match=r"bad\.parquet must be a readable table"):
         load_images(str(tmp_path / "bad.parquet"), resolution=6)
 
 
@@ -74,7 +74,7 @@ def test_a_missing_package_is_answered_with_the_line_that_installs_it(tmp_path, 
 
 
 def with_columns(table, tmp_path, **columns):
-    """A Parquet file of 12 pictures and other columns."""
+    """A Parquet file of 12 images and other columns."""
     rows = rows_of(table).remove_columns("label")
     for name, values in columns.items():
         rows = rows.add_column(name, values)
@@ -93,16 +93,16 @@ def with_columns(table, tmp_path, **columns):
     ids=["whole numbers", "floats", "text", "one-hot"],
 )
 def test_a_column_called_label_is_the_classes(name, values, names, table, tmp_path):
-    pictures = read_table(with_columns(table, tmp_path, id=[*range(12)], **{name: values}), SIZE)
-    assert pictures.names == names and pictures.labels.tolist() == [0, 1] * 6
+    images = read_table(with_columns(table, tmp_path, id=[*range(12)], **{name: values}), SIZE)
+    assert images.names == names and images.labels.tolist() == [0, 1] * 6
 
 
 def test_labels_stay_with_their_rows_where_some_are_not_used(table, tmp_path):
     rows = rows_of(table, broken=[1]).remove_columns("label")
     rows.add_column("label", ["cat", "dog"] * 6).to_parquet(tmp_path / "set.parquet")
-    with pytest.warns(UserWarning, match="1 of 12 rows are not used"):
-        pictures = read_table(str(tmp_path / "set.parquet"), SIZE)
-    assert pictures.names == ("cat", "dog") and pictures.labels.tolist() == [0, *([0, 1] * 5)]
+    with pytest.warns(UserWarning, match="1 of 12 rows are skipped"):
+        images = read_table(str(tmp_path / "set.parquet"), SIZE)
+    assert images.names == ("cat", "dog") and images.labels.tolist() == [0, *([0, 1] * 5)]
 
 
 @pytest.mark.parametrize(
@@ -119,14 +119,16 @@ def test_labels_stay_with_their_rows_where_some_are_not_used(table, tmp_path):
 )
 def test_columns_that_are_not_used_as_classes_are_named(columns, told, table, tmp_path):
     source = with_columns(table, tmp_path, **columns)
-    with pytest.warns(UserWarning, match=f"not used as classes: {told} wanted a ClassLabel"):
+    with pytest.warns(
+        UserWarning, match=f"not used as classes: {told} labels must be a ClassLabel"
+    ):
         assert read_table(source, SIZE).labels is None
 
 
-def test_labels_that_are_missing_are_said(table, tmp_path):
+def test_missing_labels_are_reported(table, tmp_path):
     rows = rows_of(table)
     rows.map(lambda row: {"label": -1 if row["label"] else 0}).to_parquet(tmp_path / "set.parquet")
-    with pytest.raises(ValueError, match="labels -1 to 0 for 2 names of classes"):
+    with pytest.raises(ValueError, match="labels must be in 0 to 1, the class names; got -1 to 0"):
         read_table(str(tmp_path / "set.parquet"), SIZE)
     rows.map(lambda row: {"label": None}).to_parquet(tmp_path / "empty.parquet")
     with pytest.warns(UserWarning, match="not used as classes: label;"):
@@ -138,15 +140,15 @@ def test_several_splits_saved_together_are_one_set(table, tmp_path):
     splits = {"train": rows.select(range(8)), "test": rows.select(range(8, 12))}
     table.DatasetDict(splits).save_to_disk(tmp_path / "saved")
     data = load_images(str(tmp_path / "saved"), resolution=16)
-    assert data.domain.labels == ("cat", "dog")
+    assert data.domain.class_names == ("cat", "dog")
     assert data.batch(torch.arange(12)).condition.tolist() == [0, 1] * 6
 
 
 @pytest.mark.parametrize("struct", [False, True], ids=["bytes", "struct"])
-def test_bytes_without_a_feature_of_pictures_are_pictures(struct, table, tmp_path):
-    cells = [content(picture(k)) for k in range(12)]
+def test_bytes_without_a_feature_of_images_are_images(struct, table, tmp_path):
+    cells = [content(random_image(k)) for k in range(12)]
     values = [{"bytes": cell, "path": None} for cell in cells] if struct else cells
     table.Dataset.from_dict({"label": [0, 1] * 6, "png": values}).to_parquet(tmp_path / "x.parquet")
-    pictures = read_table(str(tmp_path / "x.parquet"), Size(16, 16))
-    assert np.array_equal(pictures.pixels[3].permute(1, 2, 0).numpy(), np.asarray(picture(3)))
-    assert pictures.labels.tolist() == [0, 1] * 6
+    images = read_table(str(tmp_path / "x.parquet"), Size(16, 16))
+    assert np.array_equal(images.pixels[3].permute(1, 2, 0).numpy(), np.asarray(random_image(3)))
+    assert images.labels.tolist() == [0, 1] * 6

@@ -1,4 +1,4 @@
-"""Pictures come in one fixed range, and splits are disjoint, stratified and the same everywhere."""
+"""Images come in one fixed range, and splits are disjoint, stratified and the same everywhere."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from sklearn.datasets import load_digits
 
 from multigan.core.serialization import from_config, to_config
 from multigan.image.datasets.images import SPLITS, ImageDataset, load_images
-from multigan.image.datasets.sources import read_pictures
+from multigan.image.datasets.sources import read_images
 from multigan.image.formats.decode import Size
 
 
@@ -32,7 +32,7 @@ def test_the_range_is_fixed_and_not_that_of_the_batch():
     assert batch.x.min() == -1 and batch.x.max() == 1
     bytes_again = (batch.x + 1) * 127.5
     torch.testing.assert_close(bytes_again, bytes_again.round(), atol=1e-4, rtol=0)
-    dim = batch.x[:, 0].flatten(1).amax(1).argmin()  # no picture is stretched to the full range
+    dim = batch.x[:, 0].flatten(1).amax(1).argmin()  # no image is stretched to the full range
     alone = load_images("digits", resolution=8).batch(dim[None])
     assert torch.equal(alone.x[0], batch.x[dim]) and alone.x.max() < 1
 
@@ -64,7 +64,7 @@ def test_splits_are_disjoint_complete_and_hold_every_class_in_the_same_share():
         torch.testing.assert_close(shares, torch.full((10,), last - first), atol=0.006, rtol=0)
 
 
-def test_splits_hold_the_same_pictures_at_every_resolution():
+def test_splits_hold_the_same_images_at_every_resolution():
     labels = [
         everything(load_images("digits", resolution=r).split("valid")).condition for r in (8, 16)
     ]
@@ -78,8 +78,8 @@ def test_splits_are_the_same_on_every_machine():
 
 
 def test_a_split_of_a_split_is_cut_from_the_whole_source():
-    data = ImageDataset("digits", 8, subset="train")
-    assert data.split("test").fingerprint == ImageDataset("digits", 8, subset="test").fingerprint
+    data = ImageDataset("digits", 8, split="train")
+    assert data.split("test").fingerprint == ImageDataset("digits", 8, split="test").fingerprint
 
 
 def test_the_fingerprint_follows_the_bytes():
@@ -99,24 +99,26 @@ def test_the_same_indices_give_the_same_batch_whatever_the_generator():
 def test_a_batch_lies_on_the_device_of_its_indices():
     data = load_images("digits", resolution=8)
     assert data.batch(torch.arange(2, device="meta")).x.device.type == "meta"
-    assert read_pictures("digits", Size(8, 8)).pixels.device.type == "cpu"
+    assert read_images("digits", Size(8, 8)).pixels.device.type == "cpu"
 
 
-def test_pictures_survive_json():
+def test_images_survive_json():
     data = ImageDataset("digits", 8, "valid")
     description = to_config(data)
-    assert description["component"] == "image/Images"
+    assert description["component"] == "image/ImageDataset"
     again = from_config(description)
     assert again.fingerprint == data.fingerprint
-    assert again.domain == data.domain and data.domain.labels[3] == "3"
+    assert again.domain == data.domain and data.domain.class_names[3] == "3"
 
 
 def test_mistakes_are_answered_in_one_line():
-    with pytest.raises(ValueError, match=r"no pictures called 'cats'; known: digits, fashion-"):
+    with pytest.raises(
+        ValueError, match=r"data must be one of digits, fashion-mnist, .*; got 'cats'"
+    ):
         load_images("cats", resolution=8)
-    with pytest.raises(ValueError, match="pictures of 0 x 0 pixels; wanted 1 or more"):
+    with pytest.raises(ValueError, match="must have 1 x 1 pixels or more; got 0 x 0"):
         load_images("digits", resolution=0)
-    with pytest.raises(ValueError, match="no split called 'dev'; known: train, valid, test"):
+    with pytest.raises(ValueError, match="split must be one of train, valid, test; got 'dev'"):
         load_images("digits", resolution=8).split("dev")
 
 
@@ -125,9 +127,9 @@ def test_importing_the_domain_imports_no_torch():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_a_margin_is_black_and_the_pictures_inside_it_are_that_much_smaller():
+def test_a_margin_is_black_and_the_images_inside_it_are_that_much_smaller():
     framed, plain = (
-        ImageDataset("digits", 12, "valid", margin=2),
+        ImageDataset("digits", 12, "valid", padding=2),
         ImageDataset("digits", 8, "valid"),
     )
     x = framed.batch(torch.arange(len(framed))).x
@@ -138,5 +140,5 @@ def test_a_margin_is_black_and_the_pictures_inside_it_are_that_much_smaller():
     assert (x[:, :, edge] == -1).all()
     for again in (from_config(to_config(framed)), framed.split("valid")):
         assert again.fingerprint == framed.fingerprint
-    with pytest.raises(ValueError, match="pictures of 0 x 0 pixels; wanted 1 or more"):
-        ImageDataset("digits", 4, margin=2)
+    with pytest.raises(ValueError, match="must have 1 x 1 pixels or more; got 0 x 0"):
+        ImageDataset("digits", 4, padding=2)

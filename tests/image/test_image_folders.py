@@ -1,4 +1,4 @@
-"""`--data FOLDER`: the recipe learns pictures of one's own, at any size; `--init-from` goes on."""
+"""`--data FOLDER`: the recipe learns images of one's own, at any size; `--init` goes on."""
 
 import hashlib
 import json
@@ -23,7 +23,7 @@ FEW = {"steps": 4, "width": 4, "batch_size": 4, "log_every": 1, "save_every": 4,
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    sources.read_pictures.cache_clear()
+    sources.read_images.cache_clear()
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def learn(tmp_path_factory):
     return on
 
 
-def test_the_examples_are_what_our_code_draws():
+def test_the_examples_are_reproduced_by_the_script():
     for path, data in files().items():
         with Image.open(path) as there:
             assert np.array_equal(there, Image.open(BytesIO(data))), path
@@ -54,12 +54,12 @@ def test_the_recipe_learns_a_folder_at_any_size(shape, size, learn):
     sampler = load(run.path)
     samples = sampler.sample(2, label="square")
     assert [s.size for s in samples] == [size] * 2 and samples[0].mode == "RGB"
-    assert sampler.domain.labels == ("disc", "square")
+    assert sampler.domain.class_names == ("disc", "square")
     assert json.loads((run.path / "recipe.json").read_text())["knobs"]["data"] == str(EXAMPLES)
 
 
 def test_other_classes_start_from_given_weights_and_the_rest_is_recorded(learn, tmp_path):
-    """Ten digits after two shapes: only what depends on the classes and on the colours is new."""
+    """Ten digits after two shapes: only what depends on the classes and on the colors is new."""
     first = learn(resolution=16)
     with pytest.warns(
         UserWarning, match=f"--init-from {first.path}: what it lacks, or does not fit, is fresh: "
@@ -71,8 +71,8 @@ def test_other_classes_start_from_given_weights_and_the_rest_is_recorded(learn, 
     assert stated["source"] == str(first.path)
     assert stated["fresh"] == [
         "generator.label.weight",
-        "generator.to_picture.weight",
-        "generator.to_picture.bias",
+        "generator.to_image.weight",
+        "generator.to_image.bias",
         "discriminator.body.0.weight",
         "discriminator.label.weight",
     ]

@@ -1,4 +1,4 @@
-"""The extractor knows the digits, and every figure falls when what it stands for gets worse."""
+"""The extractor classifies the digits, and every metric gets worse with what it measures."""
 
 import math
 
@@ -18,8 +18,8 @@ from multigan.image.metrics.balanced_subsets import class_balanced_subsets
 SHAPE = (1, 16, 16)
 
 
-class Unlabelled:
-    """A labelled set without its labels."""
+class Unlabeled:
+    """A labeled set without its labels."""
 
     def __init__(self, data):
         self.data, self.fingerprint = data, data.fingerprint
@@ -48,7 +48,7 @@ def classifier(digits, cache):
 
 @pytest.fixture(scope="module")
 def sets(digits):
-    """Valid, test and training pictures with equal class shares."""
+    """Valid, test and training images with equal class shares."""
     splits = [digits.split(name) for name in ("valid", "test", "train")]
     return class_balanced_subsets(splits, 1000)
 
@@ -100,12 +100,12 @@ def test_matched_sets_are_cut_in_proportion(digits):
     few = class_balanced_subsets([digits.split("train"), digits], 100)
     assert len(few[0].x) == len(few[1].x) <= 110
     assert few[0].condition.bincount().tolist() == few[1].condition.bincount().tolist()
-    whole = class_balanced_subsets([Unlabelled(digits)], 5000)[0]
+    whole = class_balanced_subsets([Unlabeled(digits)], 5000)[0]
     assert whole.condition is None and torch.equal(whole.x, digits.batch(torch.arange(1797)).x)
 
 
 def worsened(real):
-    """The same pictures, spoilt in one way each."""
+    """The same images, spoilt in one way each."""
     labels = real.condition
     groups = {int(label): real.x[labels == label] for label in labels.unique()}
     noise = torch.randn(real.x.shape, generator=keyed_rng("noise"))
@@ -114,21 +114,23 @@ def worsened(real):
         "noisy": real.x + 0.5 * noise,
         "blurred": F.avg_pool2d(real.x, 5, 1, 2),
         "half way to the mean": (real.x + means) / 2,
-        "one picture per class": torch.stack([groups[int(label)][0] for label in labels]),
+        "one image per class": torch.stack([groups[int(label)][0] for label in labels]),
     }
 
 
-@pytest.mark.parametrize("labelled", [True, False])
-def test_frechet_and_kernel_see_noise_blur_and_collapse(digits, classifier, sets, cache, labelled):
+@pytest.mark.parametrize("labeled", [True, False])
+def test_frechet_and_kernel_distance_detect_noise_blur_and_collapse(
+    digits, classifier, sets, cache, labeled
+):
     def seen(x):
-        return Batch(x, sets[0].condition if labelled else None)
+        return Batch(x, sets[0].condition if labeled else None)
 
     extractor = classifier
-    if not labelled:
-        train = Unlabelled(digits.split("train"))
+    if not labeled:
+        train = Unlabeled(digits.split("train"))
         extractor = feature_extractors.extractor_for(train, SHAPE, 0, cache)
     valid, test, known = (batch.x for batch in sets)
-    judge = classifier if labelled else None
+    judge = classifier if labeled else None
     reference = image_metrics.make_reference(extractor, seen(valid), known, judge)
     rows = {
         name: image_metrics.image_metrics(reference, seen(x), keyed_rng(0))
@@ -136,40 +138,52 @@ def test_frechet_and_kernel_see_noise_blur_and_collapse(digits, classifier, sets
     }
     floor = rows.pop("floor")
     for name, row in rows.items():
-        assert row["frechet"] > 2 * floor["frechet"], name
-        assert row["kernel"] > floor["kernel"] + 0.03, name
-        assert row.keys() == floor.keys() and ("class_agreement" in row) == labelled
-    assert rows["one picture per class"]["recall"] == 0
-    assert rows["one picture per class"]["coverage"] < 0.3 < 0.9 < floor["coverage"]
-    assert rows["half way to the mean"]["diversity"] < 0.9 * floor["diversity"]
-    assert rows["noisy"]["novelty"] > 1.5 * floor["novelty"]
-    assert rows["noisy"]["novelty_auc"] > 0.95 and 0.4 < floor["novelty_auc"] < 0.6
-    assert rows["one picture per class"]["twins"] == 1 and floor["twins"] < 0.06
-    assert floor["copied"] < 0.06 and floor["kernel_sd"] > 0
+        assert row["frechet_distance"] > 2 * floor["frechet_distance"], name
+        assert row["kernel_distance"] > floor["kernel_distance"] + 0.03, name
+        assert row.keys() == floor.keys() and ("class_accuracy" in row) == labeled
+    assert rows["one image per class"]["recall"] == 0
+    assert rows["one image per class"]["coverage"] < 0.3 < 0.9 < floor["coverage"]
+    assert (
+        rows["half way to the mean"]["intra_class_std_ratio"] < 0.9 * floor["intra_class_std_ratio"]
+    )
+    assert rows["noisy"]["nn_distance_ratio"] > 1.5 * floor["nn_distance_ratio"]
+    assert rows["noisy"]["nn_distance_auc"] > 0.95 and 0.4 < floor["nn_distance_auc"] < 0.6
+    assert (
+        rows["one image per class"]["near_duplicate_fraction"] == 1
+        and floor["near_duplicate_fraction"] < 0.06
+    )
+    assert floor["memorized_fraction"] < 0.06 and floor["kernel_distance_std"] > 0
 
 
-def test_copies_of_training_pictures_are_told(classifier, sets):
+def test_copies_of_training_images_are_detected(classifier, sets):
     valid, test, known = sets
     half = torch.arange(len(test.x))[:, None, None, None] % 2 == 0
     mixed = torch.where(half, known.x, test.x)
     reference = image_metrics.make_reference(classifier, valid, known.x)
     found = image_metrics.memorization_metrics(reference, mixed)
-    assert found["copied"] == pytest.approx(0.5, abs=0.03)
-    assert found["novelty_auc"] == pytest.approx(0.25, abs=0.05)
+    assert found["memorized_fraction"] == pytest.approx(0.5, abs=0.03)
+    assert found["nn_distance_auc"] == pytest.approx(0.25, abs=0.05)
     copies = image_metrics.memorization_metrics(reference, known.x)
-    assert copies["copied"] == 1 and copies["novelty_auc"] < 0.01 and copies["novelty"] == 0
+    assert (
+        copies["memorized_fraction"] == 1
+        and copies["nn_distance_auc"] < 0.01
+        and copies["nn_distance_ratio"] == 0
+    )
 
 
-def test_wrong_classes_are_seen_although_the_pictures_are_real(classifier, sets):
+def test_wrong_classes_are_detected_although_the_images_are_real(classifier, sets):
     valid, test, known = sets
     swapped = Batch(test.x, test.condition.roll(40))
     reference = image_metrics.make_reference(classifier, valid, known.x, classifier)
     row, right = (
         image_metrics.image_metrics(reference, fake, keyed_rng(0)) for fake in (swapped, test)
     )
-    assert row["class_agreement"] < 0.5
-    assert row["frechet"] == pytest.approx(right["frechet"]) and row["frechet"] < 1
-    assert row["class_frechet"] > 2 * right["class_frechet"]
+    assert row["class_accuracy"] < 0.5
+    assert (
+        row["frechet_distance"] == pytest.approx(right["frechet_distance"])
+        and row["frechet_distance"] < 1
+    )
+    assert row["intra_class_frechet_distance"] > 2 * right["intra_class_frechet_distance"]
 
 
 def test_within_class_sd_by_hand():
@@ -183,7 +197,7 @@ def test_within_class_sd_by_hand():
 
 
 def flat(*levels):
-    """Pictures (N, 1, 2, 2) of these levels."""
+    """Images (N, 1, 2, 2) of these levels."""
     return torch.tensor(levels).view(-1, 1, 1, 1).expand(-1, 1, 2, 2)
 
 
@@ -191,18 +205,18 @@ def test_nearest_distances_by_hand():
     train = flat(0.0, 4.0)
     assert image_metrics.nearest_distances(flat(0.0, 3.0, -2.0), train).tolist() == [0, 2, 4]
     assert image_metrics.nearest_distances(train, train).tolist() == [0, 0]
-    stack = flat(0.0, 3.0, -2.0).reshape(1, 3, 2, 2)  # channel by channel, if memory is grey
+    stack = flat(0.0, 3.0, -2.0).reshape(1, 3, 2, 2)  # channel by channel, if memory is gray
     assert image_metrics.nearest_distances(stack, train).tolist() == [0, 2, 4]
 
 
 @pytest.mark.parametrize("chunk", [2, 256])
-def test_a_picture_is_not_its_own_neighbour(monkeypatch, chunk):
+def test_a_image_is_not_its_own_neighbour(monkeypatch, chunk):
     monkeypatch.setattr(image_metrics, "CHUNK", chunk)
     found = image_metrics.distances_within(flat(0.0, 1.0, 5.0, 5.0, -9.0))
     assert found.tolist() == [2, 2, 0, 0, 18]
 
 
-def test_chance_larger_equals_the_count_of_pairs_and_sklearns_auc():
+def test_auc_equals_the_count_of_pairs_and_that_of_sklearn():
     values, others = torch.tensor([1.0, 2.0, 2.0, 5.0]), torch.tensor([2.0, 3.0, 0.0])
     wins = sum((v > o) + 0.5 * (v == o) for v in values for o in others)
     assert image_metrics.auc(values, others) == pytest.approx(float(wins) / 12)
@@ -211,7 +225,7 @@ def test_chance_larger_equals_the_count_of_pairs_and_sklearns_auc():
     assert image_metrics.auc(values, others) == pytest.approx(expected)
 
 
-def test_the_frechet_distance_of_a_class_is_that_of_its_own_pictures():
+def test_the_frechet_distance_of_a_class_is_that_of_its_own_images():
     real, fake = (torch.randn(30, 3, generator=keyed_rng(k)) for k in (0, 1))
     labels = torch.arange(30) % 3
     labels[0] = 7  # seen once: left out
@@ -223,9 +237,11 @@ def test_the_frechet_distance_of_a_class_is_that_of_its_own_pictures():
 def test_the_baseline_has_the_mean_and_covariance_of_every_class():
     labels = torch.arange(40) % 2
     x = torch.randn(40, 1, 2, 2, generator=keyed_rng("x")) * (1 + labels[:, None, None, None])
-    wished = torch.arange(40_000) % 2
-    drawn = image_metrics.gaussian_baseline(Batch(x, labels), wished, len(wished), keyed_rng(0))
-    assert torch.equal(drawn.condition, wished)
+    requested = torch.arange(40_000) % 2
+    drawn = image_metrics.gaussian_baseline(
+        Batch(x, labels), requested, len(requested), keyed_rng(0)
+    )
+    assert torch.equal(drawn.condition, requested)
     for label in (0, 1):
         real, fake = (
             batch.x[batch.condition == label].flatten(1) for batch in (Batch(x, labels), drawn)
@@ -237,8 +253,8 @@ def test_the_baseline_has_the_mean_and_covariance_of_every_class():
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 8), (1, 5, 33), (3, 64, 48), (1, 2, 2)])
-def test_the_extractor_takes_pictures_of_any_size(shape):
-    extractor = feature_extractors.Extractor(*shape, classes=4)
+def test_the_extractor_takes_images_of_any_size(shape):
+    extractor = feature_extractors.Extractor(*shape, num_classes=4)
     x = torch.zeros(2, *shape)
     assert extractor(x).shape == (2, 4)
     assert extractor.features(x).shape == (2, feature_extractors.FEATURES)

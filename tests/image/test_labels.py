@@ -10,7 +10,7 @@ def test_labels_are_the_first_folder_in_which_files_differ():
     assert labels_from_folders("", ["1", "2"]) == (None, ())
     labels, names = labels_from_folders("", ["top/b/x/1", "top/a/2", "top/b/y/3"])
     assert labels.tolist() == [1, 0, 1] and names == ("a", "b")
-    with pytest.warns(UserWarning, match="^pets: 1 of 2 pictures lie beside the sub-folders"):
+    with pytest.warns(UserWarning, match="^pets: 1 of 2 images are outside of the subfolders"):
         assert labels_from_folders("pets", ["a/1", "2"]) == (None, ())
 
 
@@ -23,7 +23,7 @@ def test_labels_are_the_first_folder_in_which_files_differ():
     ],
 )
 def test_parts_of_a_set_are_joined_and_their_sub_folders_are_the_classes(files):
-    with pytest.warns(UserWarning, match="^pets: .* are taken as parts of one set and joined$"):
+    with pytest.warns(UserWarning, match="^pets: .* are splits of one dataset and are joined$"):
         labels, names = labels_from_folders("pets", files)
     assert labels.tolist() == [0, 1, 0] and names == ("cat", "dog")
 
@@ -37,10 +37,10 @@ def test_parts_of_a_set_are_joined_and_their_sub_folders_are_the_classes(files):
     ],
 )
 def test_parts_without_shared_sub_folders_are_no_classes(files):
-    with pytest.warns(UserWarning, match="^pets: test, train are .* share no sub-folders that"):
+    with pytest.warns(UserWarning, match="^pets: test, train are .* share no subfolders that"):
         assert labels_from_folders("pets", files) == (None, ())
 
 
-def test_a_class_may_be_called_like_a_part_beside_others():
+def test_a_class_may_have_the_name_of_a_split():
     labels, names = labels_from_folders("", ["train/1", "plane/2"])
     assert labels.tolist() == [1, 0] and names == ("plane", "train")

@@ -1,4 +1,4 @@
-"""A picture that is converted in strips comes out as if it had been converted as a whole."""
+"""An image that is converted in strips comes out as if it had been converted as a whole."""
 
 import io
 
@@ -9,7 +9,7 @@ from PIL import Image
 from multigan.image.formats import decode as formats_decode
 from multigan.image.formats import large_images
 from multigan.image.formats.decode import Size, decode
-from tests.image.image_factory import content, picture
+from tests.image.image_factory import content, random_image
 
 
 def noise(wide: int, high: int) -> Image.Image:
@@ -31,16 +31,16 @@ def big_endian(image: Image.Image) -> bytes:
 
 FILES = {
     "1 bit": lambda image: content(image.convert("1")),
-    "grey": lambda image: content(image.convert("L")),
-    "grey, one transparent": lambda image: content(image.convert("L"), transparency=9),
-    "grey, alpha": lambda image: content(image.convert("LA")),
+    "gray": lambda image: content(image.convert("L")),
+    "gray, one transparent": lambda image: content(image.convert("L"), transparency=9),
+    "gray, alpha": lambda image: content(image.convert("LA")),
     "palette": lambda image: content(image.quantize(64)),
     "palette, one transparent": lambda image: content(image.quantize(64), transparency=3),
     "palette, alpha": lambda image: content(
         image.quantize(64), transparency=bytes(range(0, 256, 4))
     ),
-    "colour": lambda image: content(image.convert("RGB")),
-    "colour, alpha": lambda image: content(image),
+    "color": lambda image: content(image.convert("RGB")),
+    "color, alpha": lambda image: content(image),
     "CMYK": lambda image: content(image.convert("RGB").convert("CMYK"), "TIFF"),
     "GIF": lambda image: content(image.convert("RGB"), "GIF"),
     "16 bits": lambda image: content(deep(*image.size)),
@@ -53,8 +53,8 @@ def both(data: bytes, size: Size, monkeypatch) -> tuple[np.ndarray, np.ndarray]:
     """The pixels as a whole, and in strips."""
     whole = decode(data, size).astype(int)
     with monkeypatch.context() as patch:
-        patch.setattr(formats_decode, "LARGE", 0)
-        patch.setattr(large_images, "STRIP", 400)
+        patch.setattr(formats_decode, "STRIP_THRESHOLD_PIXELS", 0)
+        patch.setattr(large_images, "STRIP_PIXELS", 400)
         return whole, decode(data, size).astype(int)
 
 
@@ -78,15 +78,15 @@ def test_every_orientation_comes_out_the_same(orientation, kind, monkeypatch):
     assert np.array_equal(whole, joined)
 
 
-def test_a_tall_picture_differs_by_rounding_at_most(monkeypatch):
-    """Pillow 13 scales the columns first if the picture is twice as tall as wanted."""
+def test_a_tall_image_differs_by_rounding_at_most(monkeypatch):
+    """Pillow 13 scales the columns first if the image is twice as tall as wanted."""
     for kind in ("PNG", "TIFF"):
         data = content(noise(60, 400).convert("RGB"), kind)
         whole, joined = both(data, Size(12, 12), monkeypatch)
         assert abs(whole - joined).max() <= 2 and abs(whole - joined).mean() < 0.5
 
 
-def test_a_picture_below_the_limit_is_converted_as_a_whole(monkeypatch):
+def test_a_image_below_the_limit_is_converted_as_a_whole(monkeypatch):
     monkeypatch.setattr(formats_decode, "fit_in_strips", None)
-    assert formats_decode.LARGE >= 2_000_000
-    assert decode(content(picture(0, side=1_400)), Size(8, 8)).shape == (3, 8, 8)
+    assert formats_decode.STRIP_THRESHOLD_PIXELS >= 2_000_000
+    assert decode(content(random_image(0, side=1_400)), Size(8, 8)).shape == (3, 8, 8)

@@ -1,4 +1,4 @@
-"""What the picture networks are built of: the residual block and the filters."""
+"""Layers of the image networks: the residual block and the filters."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_a_block_matches_the_formula_written_out_channel_by_channel():
     with torch.no_grad():
         for parameter in block.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    x = torch.randn(1, 2, 1, 1, dtype=torch.float64)  # at 1x1 a padded 3x3 is its centre
+    x = torch.randn(1, 2, 1, 1, dtype=torch.float64)  # at 1x1 a padded 3x3 is its center
     w1, b1 = block.expand.weight[:, :, 0, 0], block.expand.bias
     w2, b2 = block.spatial.weight[:, :, 1, 1], block.spatial.bias
     h = w1 @ x[0, :, 0, 0] + b1

@@ -1,4 +1,4 @@
-"""The picture networks: sizes, starting point, labels and second derivatives."""
+"""The image networks: sizes, starting point, labels and second derivatives."""
 
 from __future__ import annotations
 
@@ -18,12 +18,16 @@ from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
 CLASSES = 5
 PAIRS = {
     "r3": (
-        lambda classes: R3GANGenerator(16, 3, (16, 8, 8), 1, group_size=8, classes=classes),
-        lambda classes: R3GANDiscriminator(16, 3, (16, 8, 8), 1, group_size=8, classes=classes),
+        lambda num_classes: R3GANGenerator(
+            16, 3, (16, 8, 8), 1, group_size=8, num_classes=num_classes
+        ),
+        lambda num_classes: R3GANDiscriminator(
+            16, 3, (16, 8, 8), 1, group_size=8, num_classes=num_classes
+        ),
     ),
     "dcgan": (
-        lambda classes: DCGANGenerator(16, 3, (16, 8), classes=classes),
-        lambda classes: DCGANDiscriminator(16, 3, (16, 8), classes=classes),
+        lambda num_classes: DCGANGenerator(16, 3, (16, 8), num_classes=num_classes),
+        lambda num_classes: DCGANDiscriminator(16, 3, (16, 8), num_classes=num_classes),
     ),
 }
 # name: resolution, channels, widths, classes, group size, parameters of G and D (published totals)
@@ -48,9 +52,9 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-def pair(kind: str, classes: int | None = CLASSES) -> tuple[nn.Module, nn.Module]:
+def pair(kind: str, num_classes: int | None = CLASSES) -> tuple[nn.Module, nn.Module]:
     make_generator, make_discriminator = PAIRS[kind]
-    return make_generator(classes), make_discriminator(classes)
+    return make_generator(num_classes), make_discriminator(num_classes)
 
 
 def labels_for(n: int) -> torch.Tensor:
@@ -86,14 +90,14 @@ def test_dcgan_of_the_paper_grows_four_stages_to_64_pixels():
 
 
 def test_other_r3_weights_start_with_gain_one_and_the_basis_with_unit_normals():
-    g = R3GANGenerator(8, 3, (256, 128), 1, latent_dim=64, classes=100)
-    d = R3GANDiscriminator(8, 3, (256, 128), 1, classes=100)
+    g = R3GANGenerator(8, 3, (256, 128), 1, latent_dim=64, num_classes=100)
+    d = R3GANDiscriminator(8, 3, (256, 128), 1, num_classes=100)
     stds = {
         1.0: g.basis,
         1 / math.sqrt(128): g.scale.weight,  # z and the label's embedding
         1 / math.sqrt(100): g.label.weight,  # fan-in of a one-hot: the classes
         1 / math.sqrt(3): d.body[0].weight,
-        1 / 4: d.collapse.weight,
+        1 / 4: d.global_conv.weight,
         1 / 16: d.head.weight,
         1 / math.sqrt(256 * 100): d.label.weight,
     }
@@ -109,16 +113,16 @@ def test_dcgan_weights_start_at_two_hundredths():
 
 
 @pytest.mark.parametrize("kind", PAIRS)
-@pytest.mark.parametrize("classes", [None, CLASSES])
-def test_shapes_go_through(kind, classes):
-    g, d = pair(kind, classes)
-    labels = None if classes is None else labels_for(6)
+@pytest.mark.parametrize("num_classes", [None, CLASSES])
+def test_shapes_go_through(kind, num_classes):
+    g, d = pair(kind, num_classes)
+    labels = None if num_classes is None else labels_for(6)
     z = g.sample_latent(6, torch.Generator().manual_seed(1))
-    pictures = g(z, labels)
-    assert pictures.shape == (6, 3, 16, 16)
-    assert d(pictures, labels).shape == (6,)
-    assert d.features(pictures, labels).shape[0] == 6
-    assert d.features(pictures, labels).dim() == 2
+    images = g(z, labels)
+    assert images.shape == (6, 3, 16, 16)
+    assert d(images, labels).shape == (6,)
+    assert d.features(images, labels).shape[0] == 6
+    assert d.features(images, labels).dim() == 2
 
 
 @pytest.mark.parametrize("kind", PAIRS)
@@ -128,7 +132,7 @@ def test_latents_come_from_the_given_rng_only(kind):
     assert first.shape == (3, g.latent_dim) and torch.equal(first, second)
 
 
-def test_dcgan_pictures_stay_in_range():
+def test_dcgan_images_stay_in_range():
     g, _ = pair("dcgan")
     fill_zeros(g)
     z = 100 * g.sample_latent(4, torch.Generator().manual_seed(0))
@@ -136,13 +140,13 @@ def test_dcgan_pictures_stay_in_range():
 
 
 @pytest.mark.parametrize("kind", PAIRS)
-def test_labels_change_pictures_and_logits(kind):
+def test_labels_change_images_and_logits(kind):
     g, d = pair(kind)
     fill_zeros(d)
     z = g.sample_latent(1, torch.Generator().manual_seed(0)).expand(CLASSES, -1)
-    pictures = g.eval()(z, torch.arange(CLASSES))
-    assert all((pictures[0] - other).abs().max() > 1e-3 for other in pictures[1:])
-    logits = d(pictures[:1].expand(CLASSES, -1, -1, -1), torch.arange(CLASSES))
+    images = g.eval()(z, torch.arange(CLASSES))
+    assert all((images[0] - other).abs().max() > 1e-3 for other in images[1:])
+    logits = d(images[:1].expand(CLASSES, -1, -1, -1), torch.arange(CLASSES))
     assert len(set(logits.tolist())) == CLASSES
 
 
@@ -183,7 +187,7 @@ def test_batch_norm_couples_the_batch_and_says_so():
 
 
 def test_spectral_norm_bounds_every_singular_value_by_one():
-    d = DCGANDiscriminator(16, 3, (16, 8), norm="spectral", classes=CLASSES)
+    d = DCGANDiscriminator(16, 3, (16, 8), norm="spectral", num_classes=CLASSES)
     assert not d.uses_batch_statistics
     for _ in range(50):
         d(torch.randn(2, 3, 16, 16), labels_for(2))
@@ -195,9 +199,9 @@ def test_spectral_norm_bounds_every_singular_value_by_one():
 @pytest.mark.parametrize("kind", ["r3", "dcgan"])
 def test_discriminators_are_twice_differentiable(kind):
     if kind == "r3":
-        d = R3GANDiscriminator(8, 1, (2, 2), 1, group_size=2, classes=2)
+        d = R3GANDiscriminator(8, 1, (2, 2), 1, group_size=2, num_classes=2)
     else:
-        d = DCGANDiscriminator(8, 1, (2,), classes=2)
+        d = DCGANDiscriminator(8, 1, (2,), num_classes=2)
     fill_zeros(d.double())
     x = torch.randn(2, 1, 8, 8, dtype=torch.float64, requires_grad=True)
     labels = torch.tensor([0, 1])
@@ -230,7 +234,7 @@ def test_a_condition_that_does_not_fit_is_refused(kind):
     inputs = (torch.zeros(2, 64), torch.zeros(2, 3, 16, 16))
     for network, first in zip(pair(kind), inputs, strict=True):
         for wrong in (None, torch.zeros(2), torch.zeros(3, dtype=torch.int64), (1, 2)):
-            with pytest.raises(ValueError, match=r"condition is .*; wanted .*int64"):
+            with pytest.raises(ValueError, match=r"condition must be .*int64"):
                 network(first, wrong)
     for network, first in zip(pair(kind, None), inputs, strict=True):
         with pytest.raises(ValueError, match="without classes"):
@@ -238,9 +242,9 @@ def test_a_condition_that_does_not_fit_is_refused(kind):
 
 
 @pytest.mark.parametrize("kind", PAIRS)
-def test_pictures_of_another_size_are_refused(kind):
+def test_images_of_another_size_are_refused(kind):
     _, d = pair(kind)
-    with pytest.raises(ValueError, match=r"wanted \(B, 3, 16, 16\)"):
+    with pytest.raises(ValueError, match=r"must have shape \(B, 3, 16, 16\)"):
         d(torch.zeros(2, 3, 16, 8), labels_for(2))
 
 
@@ -248,18 +252,21 @@ def test_pictures_of_another_size_are_refused(kind):
     ("build", "message"),
     [
         (lambda: R3GANGenerator(12, 1, (8,)), "resolution 12 wants 2"),
-        (lambda: R3GANDiscriminator(2, 1, (8,)), "resolution is 2; wanted 4 pixels or more a side"),
-        (lambda: R3GANGenerator(0, 1, (8,)), "resolution is 0; wanted 4"),
-        (lambda: DCGANGenerator(4, 1, ()), "resolution is 4; wanted 8 pixels"),
+        (
+            lambda: R3GANDiscriminator(2, 1, (8,)),
+            "resolution must be 4 pixels or more a side; got 2",
+        ),
+        (lambda: R3GANGenerator(0, 1, (8,)), "resolution must be 4 pixels or more a side; got 0"),
+        (lambda: DCGANGenerator(4, 1, ()), "resolution must be 8 pixels or more a side; got 4"),
         (lambda: R3GANGenerator(16, 1, (8, 8)), "resolution 16 wants 3"),
         (lambda: DCGANDiscriminator(16, 1, (8, 8, 8)), "resolution 16 wants 2"),
         (lambda: R3GANDiscriminator(8, 1, (8, 0)), "of 1 or more"),
         (
             lambda: R3GANGenerator(8, 1, (8, 4)),
-            "group_size is 16; wanted a divisor of 2 x width = 8",
+            "group_size must divide 2 x width = 8; got 16",
         ),
-        (lambda: DCGANGenerator(8, 1, (8,), norm="layer"), "wanted 'batch' or 'none'"),
-        (lambda: DCGANDiscriminator(8, 1, (8,), norm="layer"), "wanted 'none', 'spectral' or"),
+        (lambda: DCGANGenerator(8, 1, (8,), norm="layer"), "must be 'batch' or 'none'"),
+        (lambda: DCGANDiscriminator(8, 1, (8,), norm="layer"), "must be 'none', 'spectral' or"),
     ],
 )
 def test_sizes_that_do_not_fit_are_refused_in_one_line(build, message):
@@ -272,4 +279,4 @@ def test_networks_remember_their_arguments():
     g, d = pair("r3")
     assert to_config(g)["component"] == "image/R3Generator"
     assert to_config(g)["arguments"]["widths"] == [16, 8, 8]
-    assert to_config(d)["arguments"]["classes"] == CLASSES
+    assert to_config(d)["arguments"]["num_classes"] == CLASSES

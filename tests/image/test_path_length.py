@@ -32,7 +32,7 @@ class Linear(nn.Module):
 
 
 class Jumping(Linear):
-    """Pictures that stand still for most of the way and then change within a fifth of it."""
+    """Images that stand still for most of the way and then change within a fifth of it."""
 
     def interpolate(self, a, b, t):
         s = min(1.0, max(0.0, 5 * (t - 0.4)))
@@ -49,12 +49,12 @@ def features(x):
 
 def test_a_straight_path_is_as_long_as_its_ends_are_apart():
     found = path_length(Linear(), features, None, keyed_rng(0))
-    assert found["path_ratio"] == pytest.approx(1, rel=0.01)
+    assert found["path_length_ratio"] == pytest.approx(1, rel=0.01)
     assert found["path_length"] == pytest.approx(2 * (9 + 16), rel=0.2)  # E |W (b - a)|^2
 
 
 def test_a_sudden_change_is_longer():
-    assert path_length(Jumping(), features, None, keyed_rng(0))["path_ratio"] > 3
+    assert path_length(Jumping(), features, None, keyed_rng(0))["path_length_ratio"] > 3
 
 
 def test_an_arc_equals_its_length_in_float64():
@@ -68,7 +68,7 @@ def test_an_arc_equals_its_length_in_float64():
 
 
 class Wider(Linear):
-    """Pictures of class k change k times as much along a path."""
+    """Images of class k change k times as much along a path."""
 
     def forward(self, latent, condition=None):
         self.seen.append(condition)
@@ -82,7 +82,7 @@ def test_each_path_keeps_a_label_of_its_own_and_shows_it():
     plain = path_length(Linear(), features, None, keyed_rng(0))
     squares = float(labels.square().double().mean())
     assert found["path_length"] == pytest.approx(squares * plain["path_length"], rel=0.2)
-    assert found["path_ratio"] == pytest.approx(1, rel=0.01)
+    assert found["path_length_ratio"] == pytest.approx(1, rel=0.01)
     walks = torch.stack(generator.seen).unflatten(0, (-1, 4))  # two steps and two ends each
     assert (walks == walks[:, :1]).all()
     assert sorted(walks.unique().tolist()) == labels.tolist()
@@ -99,7 +99,7 @@ def test_stages_that_train_in_bf16_are_measured_in_float32(monkeypatch):
     plain = path_length(generator, *measured, keyed_rng(0))
     monkeypatch.setattr(layers, "FLOAT32_ONLY", ())
     assert path_length(generator, *measured, keyed_rng(0)) == plain
-    assert 1 < plain["path_ratio"] < 10
+    assert 1 < plain["path_length_ratio"] < 10
 
 
 def test_convolutions_keep_all_bits_while_a_path_is_measured():

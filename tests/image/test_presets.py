@@ -34,8 +34,8 @@ EXACT = {
 }
 
 
-def domain_of(size, classes=0, channels=3):
-    return ImageDomain(channels, size, size, tuple(map(str, range(classes))))
+def domain_of(size, num_classes=0, channels=3):
+    return ImageDomain(channels, size, size, tuple(map(str, range(num_classes))))
 
 
 def sizes(pair):
@@ -46,26 +46,26 @@ def sizes(pair):
 def test_a_preset_has_the_published_number_of_parameters(name):
     classes, *wanted = EXACT[name]
     with torch.device("meta"):
-        pair = PRESETS[name].pair(domain_of(PRESETS[name].resolution, classes))
+        pair = PRESETS[name].build(domain_of(PRESETS[name].resolution, classes))
     assert sizes(pair) == tuple(wanted)
     if name in PUBLISHED:
         assert [round(n / 1e6, 2) for n in sizes(pair)] == list(PUBLISHED[name][1:])
 
 
 @pytest.mark.parametrize("name", PRESETS)
-def test_every_preset_makes_pictures_of_its_size_and_judges_them(name):
+def test_every_preset_generates_and_discriminates_images_of_its_size(name):
     preset = PRESETS[name]
     with torch.device("meta"):
-        g, d = preset.pair(domain_of(preset.resolution, 3))
+        g, d = preset.build(domain_of(preset.resolution, 3))
         labels = torch.zeros(2, dtype=torch.long)
-        pictures = g(torch.zeros(2, 64), labels)
-        logits = d(pictures, labels)
-    assert pictures.shape == (2, 3, preset.resolution, preset.resolution)
-    assert logits.shape == (2,) and logits.dtype == pictures.dtype == torch.float32
+        images = g(torch.zeros(2, 64), labels)
+        logits = d(images, labels)
+    assert images.shape == (2, 3, preset.resolution, preset.resolution)
+    assert logits.shape == (2,) and logits.dtype == images.dtype == torch.float32
 
 
 @pytest.mark.parametrize("name", ["cifar-10", "stacked-mnist", "ffhq-64", "ffhq-256"])
-def test_published_runs_show_the_published_number_of_pictures(name):
+def test_published_runs_show_the_published_number_of_images(name):
     preset, seen = PRESETS[name], {"cifar-10": 250, "stacked-mnist": 10, "ffhq-64": 100}
     millions = preset.steps * preset.batch_size / 1e6
     assert millions == pytest.approx(seen.get(name, 200), rel=1e-3)
@@ -80,10 +80,10 @@ def test_five_values_follow_one_cosine_to_the_ends_of_the_preset():
     large = replace(
         mini,
         burn_in=preset.burn_in,
-        ema_halflife_samples=preset.halflife,
+        ema_halflife_samples=preset.ema_halflife_samples,
         penalties={"r1": preset.gamma},
-        generator_lr=preset.rate(),
-        discriminator_lr=preset.rate(),
+        generator_lr=preset.lr_schedule(),
+        discriminator_lr=preset.lr_schedule(),
     )
     recipe = with_burn_in(large)
     augment = ScheduledAugment(preset.augment_p, fraction=preset.burn_in)
@@ -108,8 +108,8 @@ def test_the_learning_rate_falls_to_a_quarter_but_that_of_stacks_which_stays(nam
     preset = PRESETS[name]
     left = {"stacked-mnist": 1.0}.get(name, 0.25)
     for progress in (preset.burn_in, 1.0):
-        assert value_at(preset.rate(), progress) == pytest.approx(left * 2e-4)
-    assert value_at(preset.rate(), 0.0) == 2e-4
+        assert value_at(preset.lr_schedule(), progress) == pytest.approx(left * 2e-4)
+    assert value_at(preset.lr_schedule(), 0.0) == 2e-4
 
 
 def test_stacked_mnist_at_the_size_of_a_gpu_is_the_published_configuration():
@@ -122,7 +122,7 @@ def test_stacked_mnist_at_the_size_of_a_gpu_is_the_published_configuration():
     pair = (recipe.generator, recipe.discriminator)
     assert sizes(pair) == EXACT["stacked-mnist"][1:]
     stacks = recipe.data.batch(torch.arange(2)).x
-    assert stacks.shape == (2, 3, 32, 32) and recipe.data.domain.labels == ()
+    assert stacks.shape == (2, 3, 32, 32) and recipe.data.domain.class_names == ()
     inside = stacks[:, :, 2:-2, 2:-2]
     frame = (stacks.double().sum() - inside.double().sum()) / (2 * 3 * (32**2 - 28**2))
     assert float(frame) == pytest.approx(-1) and float(inside.max()) > 0.5
@@ -162,11 +162,11 @@ def test_the_largest_stages_work_in_bf16_and_the_smallest_and_the_ends_in_float3
         g = R3GANGenerator(*sizes, bf16_stages=3)
         d = R3GANDiscriminator(*sizes, bf16_stages=3)
         seen = [types_seen(network, ResidualBlock) for network in (g, d)]
-        pictures = g(torch.zeros(2, 64))
-        logits = d(pictures)
+        images = g(torch.zeros(2, 64))
+        logits = d(images)
     half = {(side, torch.bfloat16) for side in (8, 16, 32)} | {(4, torch.float32)}
     assert [set(found) for found in seen] == [half, half]
-    assert pictures.dtype == logits.dtype == torch.float32
+    assert images.dtype == logits.dtype == torch.float32
     assert {p.dtype for n in (g, d) for p in n.parameters()} == {torch.float32}
 
 
@@ -224,8 +224,8 @@ def test_the_spread_of_a_group_is_that_of_its_samples():
 
 
 @pytest.mark.parametrize("kind", ["r3gan", "dcgan"])
-def test_a_discriminator_that_sees_the_spread_couples_its_batch_and_takes_no_penalty(kind):
-    _, d = build_pair(kind, domain_of(8, channels=1), 8, stddev_group=4)
+def test_minibatch_stddev_uses_batch_statistics_and_excludes_penalties(kind):
+    _, d = build_pair(kind, domain_of(8, channels=1), 8, mbstd_group_size=4)
     x = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(0))
     assert d.uses_batch_statistics and not torch.allclose(d(x)[:2], d(x[:2]))
     assert d.features(x).shape[0] == 4
@@ -242,7 +242,7 @@ def test_the_options_of_the_image_recipe_reach_its_networks():
     assert isinstance(r3.generator, R3GANGenerator) and isinstance(
         r3.discriminator, R3GANDiscriminator
     )
-    for knobs in ({"norm": "batch"}, {"stddev_group": 4}):
+    for knobs in ({"norm": "batch"}, {"mbstd_group_size": 4}):
         with pytest.raises(ValueError, match="couples the batch"):
             AdversarialTrainer(tiny_recipe("image", **knobs))
         trainer = AdversarialTrainer(tiny_recipe("image", gamma="0", steps=1, **knobs))
@@ -258,11 +258,14 @@ def has_spectral(recipe):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: get_preset("ffhq"), "preset 'ffhq' is unknown; known: mini-8"),
-        (lambda: PRESETS["mini-8"].pair(domain_of(16)), "pictures of 16 pixels a side; the preset"),
-        (lambda: build_pair("biggan", domain_of(8), 8), "network is 'biggan'; known: dcgan, r3gan"),
+        (lambda: get_preset("ffhq"), "preset must be one of mini-8, .*; got 'ffhq'"),
+        (lambda: PRESETS["mini-8"].build(domain_of(16)), "images of 16 pixels a side; the preset"),
+        (
+            lambda: build_pair("biggan", domain_of(8), 8),
+            "network must be one of dcgan, r3gan; got 'biggan'",
+        ),
         (lambda: build_pair("r3gan", domain_of(8), 8, norm="spectral"), "r3gan has none"),
-        (lambda: R3GANGenerator(8, 1, (8, 8), 1, bf16_stages=2), "wanted 0 to 1, of 2"),
+        (lambda: R3GANGenerator(8, 1, (8, 8), 1, bf16_stages=2), "must be 0 to 1 of 2"),
         (lambda: R3GANDiscriminator(8, 1, (8, 8), 1, bf16_stages=-1), "bf16_stages is -1"),
     ],
 )

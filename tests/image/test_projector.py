@@ -1,4 +1,4 @@
-"""Truncation cuts the tails and nothing else; a generator's own picture is found again."""
+"""Truncation cuts the tails and nothing else; a generator's own image is found again."""
 
 import json
 
@@ -10,15 +10,16 @@ from torch import nn
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
+from multigan.image.commands import project
 from multigan.image.domain import ImageDomain
-from multigan.image.projector import invert, project
+from multigan.image.projector import invert
 from multigan.image.sampling import TruncatedLatents, truncate_normal
 
 DOMAIN = ImageDomain(1, 4, 4, ("dark", "light"))
 
 
 class Shade(nn.Module):
-    """Pictures that are a linear map of the latent, lighter in the second class."""
+    """Images that are a linear map of the latent, lighter in the second class."""
 
     def __init__(self):
         super().__init__()
@@ -42,7 +43,7 @@ def test_truncated_latents_follow_the_truncated_normal_distribution():
         torch.testing.assert_close(cut.quantile(quantiles), expected, atol=0.03, rtol=0)
         assert (cut[z.argsort()].diff() >= 0).all()
     torch.testing.assert_close(truncate_normal(z, 9.0), z, atol=1e-4, rtol=1e-4)
-    with pytest.raises(ValueError, match="truncation is 0; wanted more than 0"):
+    with pytest.raises(ValueError, match="truncation must be positive; got 0"):
         TruncatedLatents(Shade(), 0)
 
 
@@ -52,18 +53,18 @@ def test_samples_can_be_truncated_and_of_several_classes_in_turn():
     assert len({s.tobytes() for s in near}) < 15 < len({s.tobytes() for s in far})
     samples = Sampler(ImageDomain(1, 4, 4, ("a", "b", "c")), Shade()).sample(5, labels="c,0")
     assert [s.info["label"] for s in samples] == ["c", "a", "c", "a", "c"]
-    with pytest.raises(ValueError, match="label and labels are both given"):
+    with pytest.raises(ValueError, match="only one of label and labels can be given"):
         sampler.sample(1, label="dark", labels="0")
     with pytest.raises(ValueError, match="label 7: no such class; known: dark, light"):
         sampler.sample(1, labels="0,7")
 
 
-def test_the_latent_of_a_generators_own_picture_is_found_with_its_class(tmp_path, capsys):
+def test_the_latent_of_a_generators_own_image_is_found_with_its_class(tmp_path, capsys):
     generator = Shade()
     latent = 0.5 * torch.randn(1, 3, generator=keyed_rng(5))
     with torch.no_grad():
         wanted = generator(latent, torch.tensor([1]))
-    found, label, made, distance = invert(Sampler(DOMAIN, generator), wanted, 300, keyed_rng(0))
+    found, label, made, distance = invert(generator, 2, wanted, 300, keyed_rng(0))
     assert label == 1 and distance < 0.02
     torch.testing.assert_close(made, wanted, atol=0.06, rtol=0)
     torch.testing.assert_close(found, latent[0], atol=0.3, rtol=0)

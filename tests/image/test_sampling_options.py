@@ -1,13 +1,13 @@
-"""Classes are wished for by name or by number; by both only where neither can be the other."""
+"""Classes are requested by name or by index; by both only where this is unambiguous."""
 
 import pytest
 
 from multigan.core.protocols import Sampler
 from multigan.image.domain import ImageDomain
-from tests.image.test_domain import COLOUR, GREY, Shades
+from tests.image.test_domain import COLOR, GRAY, Shades
 
 
-def test_a_class_can_be_wished_for_by_name_or_number():
+def test_a_class_can_be_requested_by_name_or_index():
     domain = ImageDomain(1, 8, 8, ("cat", "dog", "0"))
     sampler = Sampler(domain, Shades(domain))
     for wish, name in {"dog": "dog", "1": "dog", "cat": "cat", "0": "0", "2": "0"}.items():
@@ -16,19 +16,19 @@ def test_a_class_can_be_wished_for_by_name_or_number():
     assert {s.info["label"] for s in sampler.sample(2, label=1)} == {"dog"}
 
 
-def test_a_wish_for_an_unknown_class_names_the_known_ones():
+def test_an_unknown_class_lists_the_known_ones():
     with pytest.raises(ValueError, match=r"^label bird: no such class; known: cat, dog$"):
-        Sampler(ImageDomain(1, 8, 8, ("cat", "dog")), Shades(GREY)).sample(1, label="bird")
+        Sampler(ImageDomain(1, 8, 8, ("cat", "dog")), Shades(GRAY)).sample(1, label="bird")
     many = ImageDomain(1, 8, 8, tuple(f"c{k}" for k in range(100)))
     with pytest.raises(ValueError, match=r"known: c0, .*, c19, \.\.\.$"):
-        Sampler(many, Shades(GREY)).sample(1, label="100")
-    with pytest.raises(ValueError, match=r"^label 3: these pictures have no classes$"):
-        Sampler(COLOUR, Shades(COLOUR)).sample(1, label="3")
+        Sampler(many, Shades(GRAY)).sample(1, label="100")
+    with pytest.raises(ValueError, match=r"^label 3: these images have no classes$"):
+        Sampler(COLOR, Shades(COLOR)).sample(1, label="3")
 
 
-def drawn(classes, wish):
+def drawn(num_classes, wish):
     """The classes of six samples."""
-    domain = ImageDomain(1, 8, 8, classes)
+    domain = ImageDomain(1, 8, 8, num_classes)
     return [s.info["label"] for s in Sampler(domain, Shades(domain)).sample(6, labels=wish)]
 
 
@@ -41,7 +41,7 @@ def test_classes_called_by_numbers_are_all_named_or_all_counted(wish, expected):
 
 
 def test_a_list_of_names_and_numbers_is_refused_and_the_classes_named():
-    told = "labels 0,3: names of classes and numbers from 0 on are mixed; known: 1, 2, 3$"
+    told = "labels must be all names or all indices of classes; got 0,3; known: 1, 2, 3$"
     with pytest.raises(ValueError, match=told):
         drawn(("1", "2", "3"), "0,3")
     assert drawn(("cat", "dog"), "dog,0") == ["dog", "cat"] * 3, "no class is called by a number"

@@ -1,4 +1,4 @@
-"""Stacks are composed of the split's own pictures, and what they show is counted rightly."""
+"""Stacks are composed of images of the split, and their modes are counted correctly."""
 
 import json
 import math
@@ -27,7 +27,7 @@ def whole(data):
     return data.batch(torch.arange(len(data)))
 
 
-def test_a_stack_holds_pictures_of_its_own_split_only(stacks):
+def test_a_stack_holds_images_of_its_own_split_only(stacks):
     for name, size in (("train", 128_000), ("valid", 4_000), ("test", 26_000)):
         split = stacks.split(name)
         known = {p.numpy().tobytes() for p in whole(ImageDataset("digits", 8, name)).x}
@@ -48,39 +48,41 @@ def test_a_stack_depends_on_its_number_alone(stacks):
 
 
 def test_all_triples_are_there_and_nearly_even(stacks):
-    labels = whole(stacks.layers).condition
+    labels = whole(stacks.grayscale_source).condition
     found = mode_coverage(labels[stacks._picks], labels.bincount() / len(labels))
-    assert found["modes"] == 1000
+    assert found["modes_covered"] == 1000
     floor = 999 / (2 * 128_000)
-    assert found["mode_kl_prior"] == pytest.approx(floor, rel=0.15)
-    assert found["mode_kl"] > found["mode_kl_prior"]
+    assert found["kl_to_class_prior"] == pytest.approx(floor, rel=0.15)
+    assert found["kl_to_uniform"] > found["kl_to_class_prior"]
 
 
-def test_stacks_of_colour_and_unknown_splits_are_refused():
-    with pytest.raises(ValueError, match="no split called 'all'; known: train, valid, test"):
+def test_color_sources_and_unknown_splits_are_refused():
+    with pytest.raises(ValueError, match="split must be one of train, valid, test; got 'all'"):
         StackedImages("digits", 8, "all")
-    with pytest.raises(ValueError, match="wanted grey pictures with classes"):
+    with pytest.raises(ValueError, match="images must be grayscale and labeled"):
         StackedImages(str(EXAMPLES), 8)
 
 
 def test_coverage_by_hand():
     classes = torch.tensor([[0, 0], [0, 1], [0, 1], [1, 1]])
     found = mode_coverage(classes, torch.tensor([0.25, 0.75]))
-    assert found["modes"] == 3
+    assert found["modes_covered"] == 3
     by_hand = 0.25 * math.log(1) + 0.5 * math.log(2) + 0.25 * math.log(1)
-    assert found["mode_kl"] == pytest.approx(by_hand)
+    assert found["kl_to_uniform"] == pytest.approx(by_hand)
     to_prior = sum(p * math.log(p / q) for p, q in ((0.25, 0.0625), (0.5, 0.1875), (0.25, 0.5625)))
-    assert found["mode_kl_prior"] == pytest.approx(to_prior)
+    assert found["kl_to_class_prior"] == pytest.approx(to_prior)
 
 
 def test_a_perfect_sampler_scores_the_floor_and_a_collapsed_one_all():
     drawn = torch.randint(10, (26_000, 3), generator=keyed_rng("triples"))
     found = mode_coverage(drawn, EVEN)
-    assert found["modes"] == 1000 and found["mode_kl"] == pytest.approx(0.0192, abs=0.003)
+    assert found["modes_covered"] == 1000 and found["kl_to_uniform"] == pytest.approx(
+        0.0192, abs=0.003
+    )
     assert mode_coverage(torch.zeros(50, 3, dtype=torch.long), EVEN) == {
-        "modes": 1,
-        "mode_kl": pytest.approx(math.log(1000)),
-        "mode_kl_prior": pytest.approx(math.log(1000)),
+        "modes_covered": 1,
+        "kl_to_uniform": pytest.approx(math.log(1000)),
+        "kl_to_class_prior": pytest.approx(math.log(1000)),
     }
 
 
@@ -104,10 +106,12 @@ def test_the_table_counts_modes_in_as_many_stacks_as_the_split_holds(stacks, cac
         return stacks.domain.evaluate(sampler, stacks.split("valid"), keyed_rng(0), cache)
 
     every, few = table(Replaying(stacks)), table(Replaying(stacks, few=20)).model
-    assert every.model["modes"] == pytest.approx(every.rows["real (held out)"]["modes"], abs=15)
-    assert 960 < every.model["modes"] <= 1000 and few["modes"] <= 20
-    assert every.model["mode_kl"] < 0.2 and few["mode_kl"] > 3.5
-    assert "modes" not in every.rows["one Gaussian"]
+    assert every.model["modes_covered"] == pytest.approx(
+        every.rows["real (held out)"]["modes_covered"], abs=15
+    )
+    assert 960 < every.model["modes_covered"] <= 1000 and few["modes_covered"] <= 20
+    assert every.model["kl_to_uniform"] < 0.2 and few["kl_to_uniform"] > 3.5
+    assert "modes_covered" not in every.rows["one Gaussian"]
     assert any("seen in 4,000 stacks" in note and "% right" in note for note in every.notes)
     assert any("about 0.1249 at this count" in note for note in every.notes)
-    assert every.rows["real (train)"]["copied"] == 1
+    assert every.rows["real (train)"]["memorized_fraction"] == 1

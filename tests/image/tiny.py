@@ -1,4 +1,4 @@
-"""A set of pictures that is made of numbers alone."""
+"""A set of images that is made of numbers alone."""
 
 import torch
 
@@ -6,8 +6,8 @@ from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
 
 
-class Pictures:
-    """Sixty grey 8 x 8 pictures of two classes: dark and bright noise."""
+class Images:
+    """Sixty gray 8 x 8 images of two classes: dark and bright noise."""
 
     fingerprint = "sixty"
 

@@ -32,11 +32,13 @@ IMAGE_DOMAIN = {
     "arguments": {"channels": 3, "height": 16, "width": 16},
 }
 WITH_CLASSES = {
-    "dcgan": lambda n: DCGANGenerator(**SIZES, widths=(4,), classes=n),
-    "dcgan_d": lambda n: DCGANDiscriminator(**SIZES, widths=(4,), classes=n),
-    "spectral_d": lambda n: DCGANDiscriminator(**SIZES, widths=(4,), norm="spectral", classes=n),
-    "r3gan": lambda n: R3GANGenerator(**SIZES, widths=(8, 8), group_size=8, classes=n),
-    "r3gan_d": lambda n: R3GANDiscriminator(**SIZES, widths=(8, 8), group_size=8, classes=n),
+    "dcgan": lambda n: DCGANGenerator(**SIZES, widths=(4,), num_classes=n),
+    "dcgan_d": lambda n: DCGANDiscriminator(**SIZES, widths=(4,), num_classes=n),
+    "spectral_d": lambda n: DCGANDiscriminator(
+        **SIZES, widths=(4,), norm="spectral", num_classes=n
+    ),
+    "r3gan": lambda n: R3GANGenerator(**SIZES, widths=(8, 8), group_size=8, num_classes=n),
+    "r3gan_d": lambda n: R3GANDiscriminator(**SIZES, widths=(8, 8), group_size=8, num_classes=n),
     "text": lambda n: TextGenerator(9, 5, n, "lstm"),
     "text_d": lambda n: TextTransformer(9, 5, n, width=8),
     "cnn_d": lambda n: TextCNN(9, n),

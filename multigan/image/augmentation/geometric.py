@@ -1,6 +1,6 @@
-"""Moving pictures about: per-picture affine maps, differentiable twice.
+"""Geometric augmentation: per-image affine maps, twice differentiable.
 
-`grid_sample` has no second derivative; here a picture is read by `gather`, which has all.
+`grid_sample` has no second derivative; bilinear sampling by `gather` has.
 """
 
 from __future__ import annotations
@@ -11,33 +11,36 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor
 
-SHIFT = 1 / 8  # of a side: the largest whole-pixel shift, and the sd of the fractional one
-SCALE_SD = 0.2  # of the binary logarithm
+SHIFT = (
+    1 / 8
+)  # of a side: the largest integer translation, and the standard deviation of the fractional one
+SCALE_STD = 0.2  # of the binary logarithm
 
 
-def geometric_augment(x: Tensor, chances: Mapping[str, float], rng: torch.Generator) -> Tensor:
-    """Each picture (B, C, H, W) moved by those of MOVES whose coin falls; the rest stays as it is.
+def geometric_augment(
+    x: Tensor, probabilities: Mapping[str, float], rng: torch.Generator
+) -> Tensor:
+    """Apply each of GEOMETRIC_OPS to each image (B, C, H, W) with its probability.
 
-    A move that stands in ORDER twice has two coins, one of which falls with the chance named. The
-    maps are composed first, so that a picture is interpolated once, and one whose pixels fall on
-    pixels not at all.
+    An operation that is in ORDER twice has the probability that one of both is applied. The maps
+    are composed first: an image is interpolated once, and not at all if pixels map to pixels.
     """
     n, (height, width) = len(x), x.shape[2:]
-    whole = torch.eye(3).repeat(n, 1, 1)  # (B, 3, 3): of pixels about the centre, x then y
-    for name in (name for name in ORDER if name in chances):
-        alone = 1 - (1 - chances[name]) ** (1 / ORDER.count(name))
-        coin = torch.rand(n, generator=rng) < alone
+    whole = torch.eye(3).repeat(n, 1, 1)  # (B, 3, 3): in pixels from the center, x then y
+    for name in (name for name in ORDER if name in probabilities):
+        single = 1 - (1 - probabilities[name]) ** (1 / ORDER.count(name))
+        applied = torch.rand(n, generator=rng) < single
         step = GEOMETRIC_OPS[name](n, (height, width), rng)  # (B, 3, 3)
-        whole = torch.where(coin[:, None, None], step @ whole, whole)
+        whole = torch.where(applied[:, None, None], step @ whole, whole)
     if torch.equal(whole, torch.eye(3).expand_as(whole)):
         return x
-    return bilinear_gather(x, *_places(torch.linalg.inv(whole), height, width))
+    return bilinear_gather(x, *_source_positions(torch.linalg.inv(whole), height, width))
 
 
 def bilinear_gather(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
-    """Pictures (B, C, H, W) read between their pixels, mirrored beyond the border.
+    """Sample images (B, C, H, W) bilinearly, reflected beyond the border -> (B, C, H', W').
 
-    `down` and `across` (B, H', W') are in pixels, 0 in the middle of the first. -> (B, C, H', W').
+    `down` and `across` (B, H', W') are positions in pixels, 0 at the center of the first.
     """
     height, width = x.shape[2:]
     top, left = down.floor(), across.floor()
@@ -45,20 +48,20 @@ def bilinear_gather(x: Tensor, down: Tensor, across: Tensor) -> Tensor:
     for below in (0, 1):
         for right in (0, 1):
             weight = (1 - (down - top - below).abs()) * (1 - (across - left - right).abs())
-            row, column = _mirror(top + below, height), _mirror(left + right, width)
+            row, column = _reflect(top + below, height), _reflect(left + right, width)
             index = (row * width + column).to(x.device).flatten(1)  # (B, H' W')
             index = index[:, None].expand(-1, x.shape[1], -1)  # (B, C, H' W')
-            read = x.flatten(2).gather(2, index).unflatten(2, down.shape[1:])
-            result = result + weight[:, None].to(x) * read
+            values = x.flatten(2).gather(2, index).unflatten(2, down.shape[1:])
+            result = result + weight[:, None].to(x) * values
     return result
 
 
-def translate(x: Tensor, most: float, rng: torch.Generator) -> Tensor:
-    """Each picture shifted by whole pixels, up to `most` (share) of each side; 0 comes in."""
+def translate(x: Tensor, max_shift: float, rng: torch.Generator) -> Tensor:
+    """Translate each image by whole pixels, up to `max_shift` of each side; zeros outside."""
     n, (height, width) = len(x), x.shape[2:]
     shifts = [
         torch.randint(-reach, reach + 1, (n,), generator=rng)
-        for reach in (round(most * height), round(most * width))
+        for reach in (round(max_shift * height), round(max_shift * width))
     ]
     rows, columns = (
         torch.arange(side) - shift[:, None]
@@ -71,45 +74,45 @@ def translate(x: Tensor, most: float, rng: torch.Generator) -> Tensor:
     return x.flatten(2).gather(2, index).unflatten(2, (height, width)) * inside[:, None].to(x)
 
 
-def cutout(x: Tensor, shares: Tensor, rng: torch.Generator) -> Tensor:
-    """Each picture with a rectangle of `shares` (B,) of its sides set to 0.
+def cutout(x: Tensor, sizes: Tensor, rng: torch.Generator) -> Tensor:
+    """Set a rectangle of `sizes` (B,), as fractions of the sides, to 0 in each image.
 
-    Its centre is drawn anywhere, so that a part of it may lie outside.
+    Its center is uniform over the image: a part of the rectangle may be outside.
     """
     n, (height, width) = len(x), x.shape[2:]
-    centres = torch.rand(2, n, 1, generator=rng)
+    centers = torch.rand(2, n, 1, generator=rng)
     rows, columns = (
-        ((torch.arange(side) + 0.5) / side - centre).abs() < shares[:, None] / 2
-        for side, centre in zip((height, width), centres, strict=True)
+        ((torch.arange(side) + 0.5) / side - center).abs() < sizes[:, None] / 2
+        for side, center in zip((height, width), centers, strict=True)
     )  # (B, H), (B, W)
     hole = rows[:, :, None] & columns[:, None]  # (B, H, W)
     return x * (~hole)[:, None].to(x)
 
 
-def _places(back: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where each pixel is read: (B, 3, 3) -> rows and columns (B, H, W), in pixels."""
+def _source_positions(back: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """Return the source rows and columns (B, H, W), in pixels, of each pixel."""
     middle_x, middle_y = (width - 1) / 2, (height - 1) / 2
     y, x = torch.meshgrid(
         torch.arange(height) - middle_y, torch.arange(width) - middle_x, indexing="ij"
     )
     points = torch.stack([x, y, torch.ones_like(x)]).flatten(1)  # (3, H W)
     found = (back @ points).unflatten(2, (height, width))  # (B, 3, H, W)
-    near = found.round()  # what is a pixel but for rounding stays one
+    near = found.round()  # a position that is integer up to rounding stays integer
     snapped = torch.where((found - near).abs() < 1e-4, near, found)
     return snapped[:, 1] + middle_y, snapped[:, 0] + middle_x
 
 
-def _mirror(place: Tensor, side: int) -> Tensor:
-    """Pixel numbers inside 0 .. side - 1, as in two mirrors that stand on the border pixels."""
+def _reflect(position: Tensor, side: int) -> Tensor:
+    """Reflect pixel indices at the border pixels into 0 .. side - 1."""
     if side == 1:
-        return torch.zeros_like(place, dtype=torch.long)
+        return torch.zeros_like(position, dtype=torch.long)
     period = 2 * (side - 1)
-    folded = place.long() % period
+    folded = position.long() % period
     return torch.where(folded < side, folded, period - folded)
 
 
 def _affine(a: Tensor, b: Tensor, c: Tensor, d: Tensor, e: Tensor, f: Tensor) -> Tensor:
-    """(B, 3, 3) with rows (a, b, c), (d, e, f), (0, 0, 1)."""
+    """Build (B, 3, 3) with rows (a, b, c), (d, e, f), (0, 0, 1)."""
     zero, one = torch.zeros_like(a), torch.ones_like(a)
     return torch.stack([a, b, c, d, e, f, zero, zero, one], 1).unflatten(1, (3, 3))
 
@@ -129,24 +132,24 @@ def _shift(across: Tensor, down: Tensor) -> Tensor:
     return _affine(one, zero, across, zero, one, down)
 
 
-def _flip(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+def _xflip(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
     sign = 1 - 2 * torch.randint(0, 2, (n,), generator=rng).float()
     return _scaling(sign, torch.ones(n))
 
 
-def _turn(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-    """By 0, 90, 180 or 270 degrees."""
+def _rotate90(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+    """Rotate by 0, 90, 180 or 270 degrees."""
     return _rotation(torch.randint(0, 4, (n,), generator=rng) * (math.pi / 2)).round()
 
 
-def _jump(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-    """By whole pixels."""
+def _xint(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+    """Translate by whole pixels."""
     down, across = ((2 * torch.rand(n, generator=rng) - 1) * SHIFT * side for side in size)
     return _shift(across.round(), down.round())
 
 
-def _zoom(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-    factor = torch.exp2(SCALE_SD * torch.randn(n, generator=rng))
+def _scale(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+    factor = torch.exp2(SCALE_STD * torch.randn(n, generator=rng))
     return _scaling(factor, factor)
 
 
@@ -154,25 +157,25 @@ def _rotate(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
     return _rotation((2 * torch.rand(n, generator=rng) - 1) * math.pi)
 
 
-def _stretch(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-    """Wider and flatter, or the reverse; in other directions between two rotations."""
-    factor = torch.exp2(SCALE_SD * torch.randn(n, generator=rng))
+def _aniso(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+    """Scale anisotropically, keeping the area; between two rotations the axis is arbitrary."""
+    factor = torch.exp2(SCALE_STD * torch.randn(n, generator=rng))
     return _scaling(factor, 1 / factor)
 
 
-def _drift(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
-    """By fractions of pixels too."""
+def _xfrac(n: int, size: tuple[int, int], rng: torch.Generator) -> Tensor:
+    """Translate by fractions of pixels."""
     down, across = (SHIFT * side * torch.randn(n, generator=rng) for side in size)
     return _shift(across, down)
 
 
 GEOMETRIC_OPS: dict[str, Callable[[int, tuple[int, int], torch.Generator], Tensor]] = {
-    "flip": _flip,
-    "turn": _turn,
-    "jump": _jump,
-    "zoom": _zoom,
+    "xflip": _xflip,
+    "rotate90": _rotate90,
+    "xint": _xint,
+    "scale": _scale,
     "rotate": _rotate,
-    "stretch": _stretch,
-    "drift": _drift,
+    "aniso": _aniso,
+    "xfrac": _xfrac,
 }
-ORDER = ("flip", "turn", "jump", "zoom", "rotate", "stretch", "rotate", "drift")
+ORDER = ("xflip", "rotate90", "xint", "scale", "rotate", "aniso", "rotate", "xfrac")

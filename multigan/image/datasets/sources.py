@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from multigan.image.formats.arrays import IDX_PICTURES, idx_files, read_idx, read_npz
+from multigan.image.formats.arrays import IDX_IMAGES, idx_files, read_idx, read_npz
 from multigan.image.formats.decode import Size
 from multigan.image.formats.folder import read_folder
 from multigan.image.formats.hf_tables import SUFFIXES as TABLES
@@ -16,26 +16,26 @@ from multigan.image.formats.hf_tables import is_hf_dataset, read_table
 from multigan.image.formats.resize import ImageArrays, resize
 
 FASHION = "/usr/share/datasets/fashion-mnist"  # Debian's package dataset-fashion-mnist
-CLOTHES: tuple[str, ...] = ("t-shirt", "trouser", "pullover", "dress", "coat")
-CLOTHES += ("sandal", "shirt", "sneaker", "bag", "boot")
+FASHION_CLASSES: tuple[str, ...] = ("t-shirt", "trouser", "pullover", "dress", "coat")
+FASHION_CLASSES += ("sandal", "shirt", "sneaker", "bag", "boot")
 
 
-@lru_cache(maxsize=1)  # the splits of one source are cut from one reading
-def read_pictures(source: str, size: Size) -> ImageArrays:
-    """Read a whole source, a key of SOURCES or a path; its tensors are not to be written to.
+@lru_cache(maxsize=1)  # all splits of a source come from one reading
+def read_images(source: str, size: Size) -> ImageArrays:
+    """Read a whole source, a key of SOURCES or a path; its tensors must not be modified.
 
-    Raises ValueError for an unknown source, what cannot be read, or a size below 1.
+    Raises ValueError for an unknown or damaged source, or a size below 1.
     """
-    return reader_of(source, size)(source, size)
+    return get_reader(source, size)(source, size)
 
 
-def reader_of(source: str, size: Size) -> Callable[[str, Size], ImageArrays]:
-    """What reads a key of SOURCES, or the file or folder at a path.
+def get_reader(source: str, size: Size) -> Callable[[str, Size], ImageArrays]:
+    """Return the reader of a key of SOURCES, or of the file or folder at a path.
 
-    Raises ValueError if there is nothing, or for a size below 1.
+    Raises ValueError for an unknown source, or for a size below 1.
     """
     if min(size) < 1:
-        raise ValueError(f"pictures of {size.height} x {size.width} pixels; wanted 1 or more")
+        raise ValueError(f"images must have 1 x 1 pixels or more; got {size.height} x {size.width}")
     if source in SOURCES:
         return lambda _, size: SOURCES[source](size)
     path = Path(source)
@@ -45,43 +45,43 @@ def reader_of(source: str, size: Size) -> Callable[[str, Size], ImageArrays]:
         return read_table if is_hf_dataset(path) else read_folder
     if not path.is_file():
         known = ", ".join(SOURCES)
-        raise ValueError(f"no pictures called {source!r}; known: {known}; nor is there such a path")
+        raise ValueError(f"data must be one of {known}, or an existing path; got {source!r}")
     for kind, reader in READERS.items():
         if path.name.lower().endswith(kind):
             return reader
-    if IDX_PICTURES in path.name:
+    if IDX_IMAGES in path.name:
         return read_idx
     kinds = ", ".join(READERS)
-    raise ValueError(f"{source}: wanted a folder, a file of {kinds}, or one named *{IDX_PICTURES}*")
+    raise ValueError(f"{source} must be a folder, a file of {kinds}, or named *{IDX_IMAGES}*")
 
 
 def read_digits(size: Size) -> ImageArrays:
-    """The 1,797 handwritten digits of scikit-learn: 8 x 8 pictures of one channel, 10 classes.
+    """Read the 1,797 handwritten digits of scikit-learn: 8 x 8, one channel, 10 classes.
 
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (CC BY 4.0).
     """
-    from sklearn.datasets import load_digits  # 2 s: imported by who asks for digits only
+    from sklearn.datasets import load_digits  # 2 s: imported on demand
 
     digits = load_digits()
     ink = torch.from_numpy(digits.images).float()[:, None]  # (1797, 1, 8, 8) in 0 .. 16
-    resized = resize(ink, size)  # in whole numbers: exact, so the same on every machine
+    resized = resize(ink, size)  # of integers: exact, so the same on every machine
     pixels = (resized * (255 / 16)).round().byte()
     labels = torch.from_numpy(digits.target).long()
     return ImageArrays(pixels, labels, tuple(str(digit) for digit in range(10)))
 
 
 def read_fashion(size: Size) -> ImageArrays:
-    """The 70,000 pictures of Fashion-MNIST: 28 x 28, one channel, 10 classes.
+    """Read the 70,000 images of Fashion-MNIST: 28 x 28, one channel, 10 classes.
 
-    Raises ValueError where Debian's package is not installed.
+    Raises ValueError if Debian's package is not installed.
     Source: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747 (MIT).
     """
     if not Path(FASHION).is_dir():
         raise ValueError(
-            f"fashion-mnist is not in {FASHION}; install Debian's dataset-fashion-mnist, or name "
-            "a folder with its four IDX files"
+            f"fashion-mnist must be in {FASHION}; install Debian's dataset-fashion-mnist, or give "
+            "the path of a folder with its four IDX files"
         )
-    return read_idx(FASHION, size, CLOTHES)
+    return read_idx(FASHION, size, FASHION_CLASSES)
 
 
 SOURCES: dict[str, Callable[[Size], ImageArrays]] = {
@@ -97,8 +97,7 @@ READERS: dict[str, Callable[[str, Size], ImageArrays]] = {
 
 
 def check_fashion() -> str:
-    """The folder of Fashion-MNIST; ValueError with the line that gets it."""
-
+    """Return the folder of Fashion-MNIST; ValueError with the command that installs it."""
     if not Path(FASHION).is_dir():
         raise ValueError("apt install dataset-fashion-mnist (for --data fashion-mnist)")
     return FASHION

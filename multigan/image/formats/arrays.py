@@ -1,4 +1,4 @@
-"""Pictures that lie in arrays: .npy and .npz files, and the IDX files of MNIST and its kin."""
+"""Images in arrays: .npy and .npz files, and IDX files (the format of MNIST)."""
 
 from __future__ import annotations
 
@@ -14,38 +14,38 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multigan.image.formats.decode import WIDE, Size
+from multigan.image.formats.decode import RATIO_16_TO_8_BITS, Size
 from multigan.image.formats.labels import integer_labels
-from multigan.image.formats.resize import ImageArrays, check_min_images, resize_bytes
+from multigan.image.formats.resize import ImageArrays, check_min_images, resize_uint8
 from multigan.storage.files import check_array_size, read_arrays
 
-RANGES = ((0, 1), (-1, 1), (0, 255))  # of floating-point pictures; the first that holds all
+RANGES = ((0, 1), (-1, 1), (0, 255))  # of floating-point images; the first that fits
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
-MOST_AXES = 32  # of an array
+MAX_AXES = 32  # of an array
 BLOCK_BYTES = 1 << 20  # read at a time
-IDX_PICTURES, IDX_LABELS = "images-idx3", "labels-idx1"  # in the names of the files
+IDX_IMAGES, IDX_LABELS = "images-idx3", "labels-idx1"  # in the names of the files
 
 
 def read_npz(source: str, size: Size) -> ImageArrays:
-    """The pictures of a .npy or .npz file at one size.
+    """Read the images of a .npy or .npz file at one size.
 
-    Arrays of three axes (N, H, W) or four (N, H, W, C) or (N, C, H, W) are pictures, joined in the
-    order of their names; whole numbers (N,) or (N, 1) or one-hot rows (N, K) their labels, text on
-    one axis the names of the classes. A warning names what might be labels and is not used. Raises
-    ValueError for what cannot be read so.
+    Arrays (N, H, W), (N, H, W, C) or (N, C, H, W) are images, concatenated in the order of their
+    names. Integers (N,) or (N, 1), or one-hot rows (N, K), are labels; strings on one axis are the
+    class names. A warning lists unused arrays that could be labels. Raises ValueError for any other
+    content.
     """
     arrays = read_arrays(Path(source))
     stacks = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
     if not stacks:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
-        raise ValueError(f"{source}: no array of pictures, 3 or 4 axes; it holds {shapes}")
+        raise ValueError(f"{source} must have an array of images, 3 or 4 axes; got {shapes}")
     names = [a for a in arrays.values() if a.ndim == 1 and a.dtype.kind == "U"]
-    pixels = [_bytes_of(stacks[name], f"{source}, {name}") for name in sorted(stacks)]
+    pixels = [_to_uint8_images(stacks[name], f"{source}, {name}") for name in sorted(stacks)]
     if len({tuple(stack.shape[1:]) for stack in pixels}) > 1:
-        raise ValueError(f"{source}: its arrays of pictures have several shapes")
+        raise ValueError(f"{source}: arrays of images must have one shape; got several")
     labels = _labels_in(source, arrays, [len(stacks[name]) for name in sorted(stacks)])
     if len(labels) not in (0, len(pixels)):
-        raise ValueError(f"{source}: some of its arrays of pictures have labels, others none")
+        raise ValueError(f"{source}: all arrays of images must have labels, or none; got some")
     return images_from_arrays(
         source, torch.cat(pixels), labels, names[0].tolist() if names else (), size
     )
@@ -54,10 +54,10 @@ def read_npz(source: str, size: Size) -> ImageArrays:
 def _labels_in(
     source: str, arrays: Mapping[str, np.ndarray], counts: Sequence[int]
 ) -> list[np.ndarray]:
-    """Labels of as many stacks of pictures as have some.
+    """Match arrays of labels to the stacks of images by length.
 
-    Whole numbers are taken before columns and one-hot rows, and these before other numbers: a
-    weight of 1.0 for each picture is no label where there are any.
+    Integers (N,) are preferred to columns and one-hot rows, and these to floating-point numbers,
+    which may be weights.
     """
     flat = {name: array for name, array in arrays.items() if array.ndim in (1, 2)}
     numbers = {name: found for name in flat if (found := integer_labels(flat[name])) is not None}
@@ -71,18 +71,18 @@ def _labels_in(
     unused = [f"{n} {a.dtype}{a.shape}" for n, a in flat.items() if len(a) in counts]
     if unused and not labels:
         warnings.warn(
-            f"{source}: not used as classes: {', '.join(unused)}; wanted whole numbers or one-hot "
-            "rows",
+            f"{source}: not used as classes: {', '.join(unused)}; labels must be integers or "
+            "one-hot rows",
             stacklevel=3,
         )
     return labels
 
 
 def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> ImageArrays:
-    """The pictures of an IDX file, or of all IDX files of a folder, at one size.
+    """Read the images of an IDX file, or of all IDX files of a folder, at one size.
 
-    Labels are read from the file beside it whose name says labels-idx1 instead of images-idx3.
-    Raises ValueError for a damaged file.
+    Labels are read from the file with labels-idx1 in place of images-idx3 in its name. Raises
+    ValueError for a damaged file.
     """
     path = Path(source)
     files = idx_files(path) if path.is_dir() else [path]
@@ -90,126 +90,129 @@ def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> ImageArrays:
     for file in files:
         stack = _idx_array(file)
         if stack.ndim != 3:
-            raise ValueError(f"{file}: an array of {stack.ndim} axes; wanted pictures (N, H, W)")
-        pixels.append(_bytes_of(stack, str(file)))
-        beside = file.with_name(file.name.replace(IDX_PICTURES, IDX_LABELS))
-        if beside != file and beside.is_file():
-            labels.append(_idx_array(beside))
+            raise ValueError(f"{file} must hold images (N, H, W); got {stack.ndim} axes")
+        pixels.append(_to_uint8_images(stack, str(file)))
+        labels_file = file.with_name(file.name.replace(IDX_IMAGES, IDX_LABELS))
+        if labels_file != file and labels_file.is_file():
+            labels.append(_idx_array(labels_file))
     if len(labels) not in (0, len(pixels)):
-        raise ValueError(f"{source}: some of its IDX files have labels, others none")
+        raise ValueError(f"{source}: all IDX files must have labels, or none; got some")
     return images_from_arrays(source, torch.cat(pixels), labels, names, size)
 
 
 def idx_files(folder: Path) -> list[Path]:
-    """The IDX files of pictures in a folder, in order."""
-    return sorted(file for file in folder.glob(f"*{IDX_PICTURES}*") if file.is_file())
+    """List the IDX files of images in a folder, in order."""
+    return sorted(file for file in folder.glob(f"*{IDX_IMAGES}*") if file.is_file())
 
 
 def _idx_array(file: Path) -> np.ndarray:
-    """The array of an IDX file, gzipped or not.
+    """Read the array of an IDX file, gzipped or not.
 
     Source: Y. LeCun, C. Cortes, The MNIST database, section "The IDX file format".
     """
     try:
         with file.open("rb") as plain:
-            packed = plain.read(2) == b"\x1f\x8b"
-        with gzip.open(file) if packed else file.open("rb") as stream:
+            gzipped = plain.read(2) == b"\x1f\x8b"
+        with gzip.open(file) if gzipped else file.open("rb") as stream:
             return _idx_content(stream)
     except (ValueError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise ValueError(f"{file} is damaged: {error}") from None
 
 
 def _idx_content(stream: BinaryIO | gzip.GzipFile) -> np.ndarray:
-    """The array in an open IDX file; never more is read than its header says."""
+    """Read the array of an open IDX file, never more bytes than its header declares."""
     head = stream.read(4)
     kind, axes = (IDX_TYPES.get(head[2]), head[3]) if len(head) > 3 else (None, 0)
     sizes = stream.read(4 * axes)
-    if kind is None or head[:2] != b"\0\0" or len(sizes) < 4 * axes or axes > MOST_AXES:
-        raise ValueError("it is no IDX file")
+    if kind is None or head[:2] != b"\0\0" or len(sizes) < 4 * axes or axes > MAX_AXES:
+        raise ValueError("not an IDX file")
     shape = np.frombuffer(sizes, ">u4", axes).tolist()
-    wanted = math.prod(shape) * np.dtype(kind).itemsize
-    check_array_size(wanted)
+    expected = math.prod(shape) * np.dtype(kind).itemsize
+    check_array_size(expected)
     content = bytearray()
-    while len(content) <= wanted and (block := stream.read(BLOCK_BYTES)):
+    while len(content) <= expected and (block := stream.read(BLOCK_BYTES)):
         content += block
-    if len(content) != wanted:
-        found = f"{len(content)} bytes" if len(content) < wanted else "more bytes"
-        raise ValueError(f"{found}; wanted {wanted}")
+    if len(content) != expected:
+        got = str(len(content)) if len(content) < expected else "more"
+        raise ValueError(f"the header declares {expected} bytes; got {got}")
     return np.frombuffer(content, kind).reshape(shape)
 
 
 def images_from_arrays(
     source: str, pixels: Tensor, labels: Sequence[np.ndarray], names: Sequence[str], size: Size
 ) -> ImageArrays:
-    """Pictures (N, C, h, w) uint8 at one size, with labels from 0 on and a name for each.
+    """Resize images (N, C, h, w) uint8, and number their labels from 0, with a name for each.
 
-    Raises ValueError for too few pictures, or labels that do not belong to them.
+    Raises ValueError for too few images, or labels that do not match them.
     """
     check_min_images(source, len(pixels))
-    resized = resize_bytes(pixels, size)
+    resized = resize_uint8(pixels, size)
     if not labels:
         return ImageArrays(resized, None, ())
-    numbers, numbered = np.unique(np.concatenate(labels), return_inverse=True)
-    if len(numbered) != len(pixels):
-        raise ValueError(f"{source}: {len(numbered)} labels for {len(pixels)} pictures")
-    if names and (numbers[0] < 0 or numbers[-1] >= len(names)):
-        least, most = int(numbers[0]), int(numbers[-1])
-        raise ValueError(f"{source}: labels {least} to {most} for {len(names)} names of classes")
-    called = tuple(str(names[number]) if names else str(number) for number in numbers.tolist())
-    return ImageArrays(resized, torch.from_numpy(numbered).long(), called)
-
-
-def _bytes_of(stack: np.ndarray, place: str) -> Tensor:
-    """Pictures (N, C, H, W) uint8, C 1 or 3, of an array (N, H, W[, C]) or (N, C, H, W)."""
-    grey = stack[:, :, :, None] if stack.ndim == 3 else stack
-    if grey.shape[3] not in (1, 3) and grey.shape[1] in (1, 3):
-        grey = grey.transpose(0, 2, 3, 1)  # (N, H, W, C)
-    if grey.shape[3] not in (1, 3) or not grey.size:
+    values, encoded = np.unique(np.concatenate(labels), return_inverse=True)
+    if len(encoded) != len(pixels):
+        raise ValueError(f"{source} must have {len(pixels)} labels; got {len(encoded)}")
+    if names and (values[0] < 0 or values[-1] >= len(names)):
+        least, most = int(values[0]), int(values[-1])
         raise ValueError(
-            f"{place}: pictures of shape {stack.shape[1:]}; wanted pixels of 1 or 3 channels"
+            f"{source}: labels must be in 0 to {len(names) - 1}, the class names; "
+            f"got {least} to {most}"
         )
-    scaled = _SCALES.get(grey.dtype.kind, _refused)(grey, place)
+    class_names = tuple(str(names[value]) if names else str(value) for value in values.tolist())
+    return ImageArrays(resized, torch.from_numpy(encoded).long(), class_names)
+
+
+def _to_uint8_images(stack: np.ndarray, name: str) -> Tensor:
+    """Convert an array (N, H, W[, C]) or (N, C, H, W) to (N, C, H, W) uint8, C 1 or 3."""
+    images = stack[:, :, :, None] if stack.ndim == 3 else stack
+    if images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
+        images = images.transpose(0, 2, 3, 1)  # (N, H, W, C)
+    if images.shape[3] not in (1, 3) or not images.size:
+        raise ValueError(
+            f"{name}: images must have 1 or 3 channels; got the shape {stack.shape[1:]}"
+        )
+    scaled = _SCALES.get(images.dtype.kind, _reject)(images, name)
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
 
 
-def _of_unsigned(stack: np.ndarray, place: str) -> np.ndarray:
-    """Bytes as they are; 16 bits by the fixed range, unless they hold bytes; more as signed."""
+def _of_unsigned(stack: np.ndarray, name: str) -> np.ndarray:
+    """Keep 8 bits; scale 16 bits by the fixed range, unless they hold bytes; else as signed."""
     if stack.dtype.itemsize > 2:
-        return _of_signed(stack, place)
+        return _of_signed(stack, name)
     if stack.dtype.itemsize == 1:
         return stack.astype(np.uint8)
     if 0 < (most := int(stack.max())) <= 255:
-        told = f"{place}: 16 bits of at most {most} are taken as 0 to 255, not as 0 to 65,535"
-        warnings.warn(told, stacklevel=4)
+        text = f"{name}: 16-bit values up to {most} are read as 0 to 255, not as 0 to 65,535"
+        warnings.warn(text, stacklevel=4)
         return stack.astype(np.uint8)
-    return (stack / WIDE).round().astype(np.uint8)
+    return (stack / RATIO_16_TO_8_BITS).round().astype(np.uint8)
 
 
-def _of_signed(stack: np.ndarray, place: str) -> np.ndarray:
-    """Whole numbers of 0 to 255."""
-    return _of_float(stack, place, ranges=RANGES[-1:])
+def _of_signed(stack: np.ndarray, name: str) -> np.ndarray:
+    """Convert integers in 0 to 255."""
+    return _of_float(stack, name, ranges=RANGES[-1:])
 
 
 def _of_float(
-    stack: np.ndarray, place: str, ranges: Sequence[tuple[int, int]] = RANGES
+    stack: np.ndarray, name: str, ranges: Sequence[tuple[int, int]] = RANGES
 ) -> np.ndarray:
-    """Numbers of one of the ranges, of the whole array: never of one picture."""
+    """Scale from the first range that contains the whole array, never from that of one image."""
     if not np.isfinite(stack).all():
-        raise ValueError(f"{place}: holds values that are not finite")
+        raise ValueError(f"{name}: values must be finite; got NaN or infinity")
     least, most = float(stack.min(initial=0)), float(stack.max(initial=0))
     for low, high in ranges:
         if low <= least and most <= high:
             return ((stack - low) * (255 / (high - low))).round().astype(np.uint8)
-    wanted = ", ".join(f"{low} to {high}" for low, high in ranges)
-    raise ValueError(f"{place}: values of {least:g} to {most:g}; wanted one of {wanted}")
+    allowed = ", ".join(f"{low} to {high}" for low, high in ranges)
+    raise ValueError(f"{name}: values must be in one of {allowed}; got {least:g} to {most:g}")
 
 
-def _of_bool(stack: np.ndarray, place: str) -> np.ndarray:
+def _of_bool(stack: np.ndarray, name: str) -> np.ndarray:
     return stack * np.uint8(255)
 
 
-def _refused(stack: np.ndarray, place: str) -> np.ndarray:
-    raise ValueError(f"{place}: an array of type {stack.dtype}; wanted numbers")
+def _reject(stack: np.ndarray, name: str) -> np.ndarray:
+    raise ValueError(f"{name}: arrays must be of numbers; got {stack.dtype}")
 
 
 _SCALES = {"u": _of_unsigned, "i": _of_signed, "f": _of_float, "b": _of_bool}

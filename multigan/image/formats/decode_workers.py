@@ -1,4 +1,4 @@
-"""The pictures of many files, decoded by several processes; a file that ends one is told."""
+"""Parallel image decoding. A file that crashes a worker is reported and skipped."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from multigan.image.formats.decode import FileResult, Size, decode_files_serially
+from multigan.image.formats.decode import FileResult, Size, decode_files
 
-ONE_WORKER = 250  # files: so few are not worth the start of another process
-MOST_WORKERS = 16
-MOST_CRASHES = 10  # of a share's files in a row, until it is no longer taken for their fault
+FILES_PER_WORKER = 250  # at least: fewer do not pay for the start of a process
+MAX_WORKERS = 16
+MAX_CONSECUTIVE_CRASHES = 10  # more are not the fault of the files
 CRASHED = "the decoder crashed on it"
-NOT_A_CRASH = (1, -signal.SIGINT, -signal.SIGTERM)  # Python's own error; an end that was asked for
+NOT_A_CRASH = (1, -signal.SIGINT, -signal.SIGTERM)  # an error of Python; a requested end
 
 
-def decode_files(source: str, files: Sequence[str], size: Size) -> list[tuple[FileResult, bytes]]:
-    """Each file's outcome and pixels, in order, from this process or from several.
+def decode_files_parallel(
+    source: str, files: Sequence[str], size: Size
+) -> list[tuple[FileResult, bytes]]:
+    """Decode files to results and pixels, in order, in this process or in several.
 
-    Raises OSError if processes cannot decode, or crash on file after file.
+    Raises OSError if the processes fail, or crash on consecutive files.
     """
-    workers = min(_cores(), MOST_WORKERS, math.ceil(len(files) / ONE_WORKER))
+    workers = min(_cores(), MAX_WORKERS, math.ceil(len(files) / FILES_PER_WORKER))
     if workers <= 1:
-        return list(decode_files_serially(source, list(files), size))
-    share = math.ceil(len(files) / workers)
+        return list(decode_files(source, list(files), size))
+    per_worker = math.ceil(len(files) / workers)
     with tempfile.TemporaryDirectory(prefix="multigan-") as folder:
         running: list[_Worker] = []
         try:
-            for k in range(0, len(files), share):
+            for k in range(0, len(files), per_worker):
                 place = Path(folder, str(k))
-                running.append(_Worker(source, list(files[k : k + share]), size, place))
+                running.append(_Worker(source, list(files[k : k + per_worker]), size, place))
             return [result for worker in running for result in worker.results()]
         finally:
             for worker in running:
@@ -44,24 +46,27 @@ def decode_files(source: str, files: Sequence[str], size: Size) -> list[tuple[Fi
 
 
 def _cores() -> int:
-    """Processors that this process may use."""
+    """Count the processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 class _Worker:
-    """A process that decodes some files, and the ones that go on where it ended."""
+    """A process that decodes some files, and its replacements after crashes."""
 
     def __init__(self, source: str, files: list[str], size: Size, place: Path) -> None:
         self.source, self.files, self.size = source, files, size
-        self.pixels, self.outcomes = place.with_suffix(".bytes"), place.with_suffix(".json")
-        self.process = self._started(files)
+        self.pixels_file, self.results_file = (
+            place.with_suffix(".bytes"),
+            place.with_suffix(".json"),
+        )
+        self.process = self._start(files)
 
-    def _started(self, files: list[str]) -> subprocess.Popen[bytes]:
-        """A process that decodes these files; it makes the file of outcomes anew."""
-        self.outcomes.unlink(missing_ok=True)
-        places = {"pixels": str(self.pixels), "outcomes": str(self.outcomes)}
+    def _start(self, files: list[str]) -> subprocess.Popen[bytes]:
+        """Start a process that decodes these files and creates the file of results."""
+        self.results_file.unlink(missing_ok=True)
+        outputs = {"pixels": str(self.pixels_file), "results": str(self.results_file)}
         task = {"source": str(Path(self.source).absolute()), "files": files, "size": self.size}
         process = subprocess.Popen(
             [sys.executable, "-m", "multigan.image.formats.decode"],
@@ -69,46 +74,46 @@ class _Worker:
             env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
         )
         assert process.stdin is not None
-        with suppress(BrokenPipeError), process.stdin as pipe:  # its status tells
-            pipe.write(json.dumps(task | places).encode())
+        with suppress(BrokenPipeError), process.stdin as pipe:  # the exit status is checked later
+            pipe.write(json.dumps(task | outputs).encode())
         return process
 
     def results(self) -> list[tuple[FileResult, bytes]]:
-        """Wait for the last file; after one that ends the process another goes on with the rest.
+        """Wait for the last file; after a crash another process continues with the rest.
 
-        Raises OSError if the process did not begin or ends by itself, or after MOST_CRASHES.
+        Raises OSError if the process fails without a crash, or after MAX_CONSECUTIVE_CRASHES.
         """
         done: list[tuple[FileResult, bytes]] = []
         crashes = 0  # in a row
         while len(done) < len(self.files):
             status = self.process.wait()
-            found = self._finished()
+            found = self._read_finished()
             done += found
             if len(done) == len(self.files):
                 break
-            if status in NOT_A_CRASH or not self.outcomes.exists():
-                raise OSError(f"a process that decodes pictures ended with status {status}")
+            if status in NOT_A_CRASH or not self.results_file.exists():
+                raise OSError(f"a decoding process ended with status {status}")
             file = self.files[len(done)]
             crashes = 1 if found else crashes + 1
-            if crashes == MOST_CRASHES:
-                told = f"the decoder crashed on {crashes} files in a row, the last of them {file}"
-                raise OSError(f"{self.source}: {told} (status {status}); is memory short?")
+            if crashes == MAX_CONSECUTIVE_CRASHES:
+                text = f"the decoder crashed on {crashes} consecutive files, the last is {file}"
+                raise OSError(f"{self.source}: {text} (status {status}); free some memory")
             done.append((FileResult(file, CRASHED, f"{file}: {CRASHED} (status {status})"), b""))
             if rest := self.files[len(done) :]:
-                self.process = self._started(rest)
+                self.process = self._start(rest)
         return done
 
-    def _finished(self) -> list[tuple[FileResult, bytes]]:
-        """What the process has written of whole files."""
-        if not self.outcomes.exists():
+    def _read_finished(self) -> list[tuple[FileResult, bytes]]:
+        """Read the results and pixels of the finished files."""
+        if not self.results_file.exists():
             return []
-        *lines, _ = self.outcomes.read_text(encoding="utf-8").split("\n")  # the last may be cut
-        outcomes = [FileResult(**json.loads(line)) for line in lines]
+        *lines, _ = self.results_file.read_text(encoding="utf-8").split("\n")  # last: partial
+        results = [FileResult(**json.loads(line)) for line in lines]
         area = self.size.height * self.size.width
-        with self.pixels.open("rb") as pixels:
-            return [(outcome, pixels.read(outcome.channels * area)) for outcome in outcomes]
+        with self.pixels_file.open("rb") as pixels:
+            return [(result, pixels.read(result.channels * area)) for result in results]
 
     def stop(self) -> None:
-        """End the process, if it runs still."""
+        """Kill the process if it is running."""
         self.process.kill()
         self.process.wait()

@@ -1,4 +1,4 @@
-"""What is taken as the classes of pictures: folders, and arrays or columns of labels."""
+"""Class labels of images from folder names, and from arrays or columns of labels."""
 
 from __future__ import annotations
 
@@ -11,35 +11,30 @@ import numpy as np
 import torch
 from torch import Tensor
 
-LABEL_COLUMNS = (
-    "label",
-    "labels",
-    "class",
-    "classes",
-)  # what holds labels, if only its name says so
-PARTS = ("train", "training", "test", "testing", "val", "valid", "validation")  # of a set
-EXACT = 2**53  # below it a floating-point number stands for one whole number
+LABEL_COLUMNS = ("label", "labels", "class", "classes")
+SPLIT_FOLDERS = ("train", "training", "test", "testing", "val", "valid", "validation")
+MAX_EXACT_FLOAT = 2**53  # below it every integer is a floating-point number
 
 
 def labels_from_folders(source: str, files: Sequence[str]) -> tuple[Tensor | None, tuple[str, ...]]:
-    """Labels (N,) and the names of the classes: the first folder in which the files differ.
+    """Derive labels (N,) and class names from the first folder in which the files differ.
 
-    Folders that are called like parts of a set, train and test, are joined, with a warning; the
-    classes are those below. No labels if all files lie in one folder; nor, with a warning, if some
-    lie beside such folders, or a part has classes that the largest one has not.
+    Folders with names of splits, as train and test, are joined, with a warning; the classes are the
+    folders below. There are no labels if all files are in one folder; nor, with a warning, if some
+    files are outside of the class folders, or a split has a class that the largest one lacks.
     """
     folders = _differing([file.split("/")[:-1] for file in files])
     firsts = [folder[:1] for folder in folders]
     if not any(firsts):
         return None, ()
     if not all(firsts):
-        beside = sum(not first for first in firsts)
+        outside = sum(not first for first in firsts)
         return _none(
-            f"{source}: {beside} of {len(files)} pictures lie beside the sub-folders, so these are "
-            "not taken as classes"
+            f"{source}: {outside} of {len(files)} images are outside of the subfolders, which are "
+            "therefore not used as classes"
         )
     parts = sorted({folder[0] for folder in folders})
-    if {part.lower() for part in parts} <= set(PARTS):
+    if {part.lower() for part in parts} <= set(SPLIT_FOLDERS):
         return _below(source, parts, folders)
     return _named([folder[0] for folder in folders])
 
@@ -47,27 +42,27 @@ def labels_from_folders(source: str, files: Sequence[str]) -> tuple[Tensor | Non
 def _below(
     source: str, parts: Sequence[str], folders: Sequence[list[str]]
 ) -> tuple[Tensor | None, tuple[str, ...]]:
-    """The classes below the folders of the parts, if these share them."""
+    """Return the classes below the folders of the splits, if these share them."""
     below = [folder[:1] for folder in _differing([folder[1:] for folder in folders])]
-    joined = f"{source}: {', '.join(parts)} are taken as parts of one set and joined"
+    joined = f"{source}: {', '.join(parts)} are splits of one dataset and are joined"
     if all(below):
         pairs = [(folder[0], b[0]) for folder, b in zip(folders, below, strict=True)]
         found = [{name for at, name in pairs if at == part} for part in parts]
         if max(found, key=len) == set().union(*found):
             warnings.warn(joined, stacklevel=4)
             return _named([folder[0] for folder in below])
-    return _none(f"{joined}; they share no sub-folders that could be classes")
+    return _none(f"{joined}; they share no subfolders that could be classes")
 
 
 def _differing(folders: Sequence[list[str]]) -> list[list[str]]:
-    """The folders of every file, without the first ones that all share."""
+    """Return the folders of every file without the common first ones."""
     ends = zip(min(folders, default=[]), max(folders, default=[]), strict=False)
-    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], ends)))  # of all: they are sorted
+    shared = len(list(takewhile(lambda pair: pair[0] == pair[1], ends)))  # by all files
     return [folder[shared:] for folder in folders]
 
 
-def _none(told: str) -> tuple[None, tuple[str, ...]]:
-    warnings.warn(told, stacklevel=4)
+def _none(message: str) -> tuple[None, tuple[str, ...]]:
+    warnings.warn(message, stacklevel=4)
     return None, ()
 
 
@@ -78,13 +73,13 @@ def _named(labels: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
 
 
 def integer_labels(array: np.ndarray) -> np.ndarray | None:
-    """Whole numbers (N,) int64 of an array (N,) or (N, 1), or of one-hot rows (N, K).
+    """Return integers (N,) int64 of an array (N,) or (N, 1), or of one-hot rows (N, K).
 
-    Floating-point numbers may stand for whole ones. None for any other array.
+    Floating-point integers are accepted. None for any other array.
     """
     if array.dtype.kind not in "iufb" or array.ndim not in (1, 2) or not array.size:
         return None
-    if array.dtype.kind == "f" and not (abs(array) < EXACT).all():
+    if array.dtype.kind == "f" and not (abs(array) < MAX_EXACT_FLOAT).all():
         return None
     if array.dtype.kind == "f" and (array % 1).any():
         return None
@@ -95,9 +90,9 @@ def integer_labels(array: np.ndarray) -> np.ndarray | None:
 
 
 def encode_labels(values: Sequence[Any]) -> tuple[np.ndarray, tuple[str, ...]] | None:
-    """Labels (N,) of numbers or texts, and the names of the classes if they are texts.
+    """Encode numbers or strings as labels (N,), with the class names if they are strings.
 
-    None for other values, and for texts that all differ, as those of single pictures do.
+    None for other values, and for strings that all differ.
     """
     try:
         array = np.asarray(values)

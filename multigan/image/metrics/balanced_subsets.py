@@ -1,4 +1,4 @@
-"""Which pictures of several sets are compared: equally many of every class."""
+"""Class-balanced subsets: equally many images of every class from several datasets."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from torch import Tensor
 
 from multigan.core.protocols import Batch, Dataset
 
-CHUNK = 256  # pictures that are looked at together
+CHUNK = 256  # images per forward pass
 
 
-def class_balanced_subsets(sets: Sequence[Dataset], most: int) -> list[Batch]:
-    """Equally many samples of every class from each set, class by class, about `most` at most.
+def class_balanced_subsets(sets: Sequence[Dataset], max_samples: int) -> list[Batch]:
+    """Take equally many samples of every class from each set, about `max_samples` at most.
 
-    Where class shares differ by chance, a Frechet distance measures the shares: two random subsets
-    of the digits are then twice as far apart as two with equal shares.
+    If class fractions differ by chance, they raise a Frechet distance: two random subsets of the
+    digits are twice as far apart as two with equal fractions.
     """
     members = [_by_class(data) for data in sets]
     counts = {label: min(len(m.get(label, ())) for m in members) for label in members[0]}
     total = sum(counts.values())
-    if total > most:
-        counts = {label: -(-count * most // total) for label, count in counts.items()}
+    if total > max_samples:
+        counts = {label: -(-count * max_samples // total) for label, count in counts.items()}
     none = torch.arange(0)
     return [
         data.batch(torch.cat([none, *(_spaced(m.get(k, none), n) for k, n in counts.items())]))
@@ -31,7 +31,7 @@ def class_balanced_subsets(sets: Sequence[Dataset], most: int) -> list[Batch]:
 
 
 def _by_class(data: Dataset) -> dict[int, Tensor]:
-    """The indices (n,) of each class, in order of the labels; all under 0 without labels."""
+    """Return the indices (n,) of each class, in order of the labels; all under 0 without labels."""
     indices = torch.arange(len(data))
     if not len(data) or data.batch(indices[:1]).condition is None:
         return {0: indices}
@@ -40,5 +40,5 @@ def _by_class(data: Dataset) -> dict[int, Tensor]:
 
 
 def _spaced(indices: Tensor, n: int) -> Tensor:
-    """`n` of the indices, evenly spaced."""
+    """Return `n` of the indices, evenly spaced."""
     return indices[torch.arange(n) * len(indices) // max(1, n)]

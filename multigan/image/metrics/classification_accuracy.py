@@ -1,4 +1,4 @@
-"""What generated pictures are worth: a classifier with and without them, judged on real ones."""
+"""Classification accuracy with synthetic training images, measured on real ones."""
 
 from __future__ import annotations
 
@@ -16,56 +16,66 @@ from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_cat
 from multigan.image.augmentation.geometric import bilinear_gather
 
-WIDTHS = (32, 64, 128, 128)  # channels of the classifier's stages, as many as the size asks for
+WIDTHS = (32, 64, 128, 128)  # channels of the classifier's stages, as many as the size allows
 POOLED = 4  # H and W of its last stage
 DROPOUT = 0.5
 STEPS, BATCH, LR, SMOOTHING = 400, 64, 1e-3, 0.1
-SHIFT = 1 / 8  # of a side, at most: usual augmentation
-TURN = math.pi / 12  # 15 degrees, at most
-REPEATS = 2  # classifiers of each kind, of which the mean accuracy counts
-CHUNK = 1024  # pictures judged together
+SHIFT = 1 / 8  # of a side, at most
+MAX_ROTATION = math.pi / 12  # 15 degrees
+REPEATS = 2  # classifiers of each kind; their mean accuracy counts
+CHUNK = 1024  # images per forward pass
 
 
 def synthetic_data_gain(
-    known: Batch, made: Mapping[str, Batch], held_out: Batch, classes: int, share: float, seed: int
+    train: Batch,
+    synthetic: Mapping[str, Batch],
+    held_out: Batch,
+    num_classes: int,
+    synthetic_fraction: float,
+    seed: int,
 ) -> dict[str, dict[str, float]]:
-    """Accuracies on `held_out` of classifiers trained on few pictures, with and without others.
+    """Compute accuracies on `held_out` of classifiers trained with and without synthetic images.
 
-    Rows: "real" (`known` alone), then one for each set of `made` pictures. Columns: "plain" and
-    "moved" (with usual augmentation: shifts and small rotations) of both together, `share` of every
-    batch being made ones; "alone" of the made ones without a real one; the gains are over "real".
-    Every classifier makes as many steps with as large batches, from the same initial weights.
+    Rows: "real" (`train` alone), then one for each set of `synthetic` images. Columns:
+    "no_augmentation" and "augmentation" (shifts and small rotations) of both together, with
+    `synthetic_fraction` of every batch synthetic; "synthetic_only" without a real image; the gains
+    are over "real". Every classifier is trained for the same number of steps from the same weights.
     """
-    judge = partial(accuracy, held_out=held_out, classes=classes, seed=seed)
-    real = {name: judge([(known, 1.0)], moved=moved) for name, moved in AUGMENTATION_MODES.items()}
+    evaluate = partial(accuracy, held_out=held_out, num_classes=num_classes, seed=seed)
+    real = {
+        name: evaluate([(train, 1.0)], augment=augment)
+        for name, augment in AUGMENTATION_MODES.items()
+    }
     rows = {"real": real}
-    for source, pictures in made.items():
-        both = [(known, 1 - share), (pictures, share)]
-        row = {name: judge(both, moved=moved) for name, moved in AUGMENTATION_MODES.items()}
-        row["alone"] = judge([(pictures, 1.0)], moved=False)
+    for source, images in synthetic.items():
+        both = [(train, 1 - synthetic_fraction), (images, synthetic_fraction)]
+        row = {
+            name: evaluate(both, augment=augment) for name, augment in AUGMENTATION_MODES.items()
+        }
+        row["synthetic_only"] = evaluate([(images, 1.0)], augment=False)
         rows[source] = row | {f"gain_{name}": row[name] - real[name] for name in AUGMENTATION_MODES}
     return rows
 
 
 def accuracy(
-    sets: list[tuple[Batch, float]], held_out: Batch, classes: int, moved: bool, seed: int
+    sets: list[tuple[Batch, float]], held_out: Batch, num_classes: int, augment: bool, seed: int
 ) -> float:
-    """The share of held-out pictures that is put into its class, averaged over REPEATS.
+    """Return the fraction of held-out images that are classified correctly, averaged over REPEATS.
 
-    `sets` are pictures and the share that they have of every batch.
+    `sets` are images and their fraction of every batch.
     """
     found = []
     for repeat in range(REPEATS):
         rng = keyed_rng(seed, "classifier", repeat)
-        build = partial(classifier, tuple(held_out.x.shape[1:]), classes)
+        build = partial(classifier, tuple(held_out.x.shape[1:]), num_classes)
         network = build_with_seed(build, rng)
-        fit(network, _loss, partial(_batch, sets, moved), STEPS, LR, rng)
-        found.append(_judged(network, held_out))
+        fit(network, _loss, partial(_batch, sets, augment), STEPS, LR, rng)
+        found.append(_accuracy_on(network, held_out))
     return sum(found) / REPEATS
 
 
-def classifier(shape: tuple[int, ...], classes: int) -> nn.Module:
-    """A small convolutional network: pictures (B, C, H, W) of one size -> logits (B, classes)."""
+def classifier(shape: tuple[int, ...], num_classes: int) -> nn.Module:
+    """Build a small convolutional network: images (B, C, H, W) -> logits (B, num_classes)."""
     channels, side = shape[0], min(shape[1:])
     stages = 1 + max(0, math.ceil(math.log2(side / POOLED)))
     layers: list[nn.Module] = []
@@ -74,34 +84,34 @@ def classifier(shape: tuple[int, ...], classes: int) -> nn.Module:
         layers += [nn.Conv2d(channels, width, kernel, stride, 1), nn.GroupNorm(1, width), nn.ReLU()]
         channels = width
     pooled = [nn.AdaptiveAvgPool2d(POOLED), nn.Flatten(), nn.Dropout(DROPOUT)]
-    return nn.Sequential(*layers, *pooled, nn.Linear(channels * POOLED**2, classes))
+    return nn.Sequential(*layers, *pooled, nn.Linear(channels * POOLED**2, num_classes))
 
 
 def random_affine(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Usual augmentation: each picture (B, C, H, W) turned by up to TURN and shifted by SHIFT.
+    """Rotate each image (B, C, H, W) by up to MAX_ROTATION and shift it by up to SHIFT.
 
-    What comes in at a border is the pixel on it.
+    Pixels beyond a border repeat the pixel on it.
     """
     n, (high, wide) = len(x), x.shape[2:]
-    turn, down, across = (2 * torch.rand(3, n, 1, 1, generator=rng) - 1).unbind()  # (B, 1, 1)
-    turn, down, across = TURN * turn, SHIFT * high * down, SHIFT * wide * across
+    angle, down, across = (2 * torch.rand(3, n, 1, 1, generator=rng) - 1).unbind()  # (B, 1, 1)
+    angle, down, across = MAX_ROTATION * angle, SHIFT * high * down, SHIFT * wide * across
     y, z = torch.meshgrid(
         torch.arange(high) - (high - 1) / 2, torch.arange(wide) - (wide - 1) / 2, indexing="ij"
     )
-    rows = turn.cos() * y - turn.sin() * z + down + (high - 1) / 2  # (B, H, W)
-    columns = turn.sin() * y + turn.cos() * z + across + (wide - 1) / 2
+    rows = angle.cos() * y - angle.sin() * z + down + (high - 1) / 2  # (B, H, W)
+    columns = angle.sin() * y + angle.cos() * z + across + (wide - 1) / 2
     return bilinear_gather(x, rows.clamp(0, high - 1), columns.clamp(0, wide - 1))
 
 
-def _batch(sets: list[tuple[Batch, float]], moved: bool, rng: torch.Generator) -> Batch:
-    """BATCH pictures, of each set its share."""
-    counts = [round(BATCH * share) for _, share in sets]
-    drawn = []
-    for (pictures, _), count in zip(sets, counts, strict=True):
-        pick = torch.randint(len(pictures.x), (count,), generator=rng)
-        drawn.append(Batch(pictures.x[pick], pictures.condition[pick]))
-    x, labels = tree_cat(drawn)
-    return Batch(random_affine(x, rng) if moved else x, labels)
+def _batch(sets: list[tuple[Batch, float]], augment: bool, rng: torch.Generator) -> Batch:
+    """Sample BATCH images, of each set its fraction."""
+    counts = [round(BATCH * fraction) for _, fraction in sets]
+    parts = []
+    for (images, _), count in zip(sets, counts, strict=True):
+        pick = torch.randint(len(images.x), (count,), generator=rng)
+        parts.append(Batch(images.x[pick], images.condition[pick]))
+    x, labels = tree_cat(parts)
+    return Batch(random_affine(x, rng) if augment else x, labels)
 
 
 def _loss(network: nn.Module, batch: Batch) -> Tensor:
@@ -109,9 +119,12 @@ def _loss(network: nn.Module, batch: Batch) -> Tensor:
 
 
 @torch.no_grad()
-def _judged(network: Callable[[Tensor], Tensor], pictures: Batch) -> float:
-    found = torch.cat([network(chunk).argmax(1) for chunk in pictures.x.split(CHUNK)])
-    return float((found == pictures.condition).double().mean())
+def _accuracy_on(network: Callable[[Tensor], Tensor], images: Batch) -> float:
+    found = torch.cat([network(chunk).argmax(1) for chunk in images.x.split(CHUNK)])
+    return float((found == images.condition).double().mean())
 
 
-AUGMENTATION_MODES = {"plain": False, "moved": True}  # without and with usual augmentation
+AUGMENTATION_MODES = {
+    "no_augmentation": False,
+    "augmentation": True,
+}  # column -> random_affine is applied

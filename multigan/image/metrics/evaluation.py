@@ -1,9 +1,9 @@
-"""The table of a picture generator: real pictures, a Gaussian that needs no network, the model."""
+"""Evaluation of an image generator against real images and a baseline without a network."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -25,195 +25,222 @@ from multigan.image.metrics.feature_extractors import (
 )
 from multigan.image.metrics.mode_coverage import mode_coverage
 from multigan.image.metrics.path_length import path_length
-from multigan.image.spec import quantize
+from multigan.image.spec import ImageSpec, quantize
 
-if TYPE_CHECKING:
-    from multigan.image.domain import ImageDomain
+NUM_EVAL_IMAGES = 1000  # images in each row of the table, about, at most
+SAMPLING_BATCH = 64  # images per forward pass of the generator
+COUNTING_BATCH = 512  # stacks per forward pass of the classifier
+ROW_TRAIN = "real (train)"
+ROW_HELD_OUT = "real (held out)"
+ROW_GENERATOR = "generator"
 
-COMPARED = 1000  # pictures measured in each row of the table, about, at most
-DRAWN_TOGETHER = 64  # pictures per forward pass while measuring
-COUNTED_TOGETHER = 512  # stacks whose classes are read together
-MODEL = "this model"
+
+@runtime_checkable
+class EvaluatesGenerators(Protocol):
+    """A dataset with an evaluation of its own, in place of the one of this module."""
+
+    def evaluate_generator(self, generator: Generator, rng: torch.Generator) -> ResultsTable:
+        """Evaluate a generator on this split."""
+        ...
+
+
+@runtime_checkable
+class HasGrayscaleSource(Protocol):
+    """A dataset of stacks of labeled grayscale images: the modes of a generator can be counted."""
+
+    grayscale_source: Any
 
 
 class FeatureExtractors(NamedTuple):
-    """What the pictures of a set are seen with."""
+    """The networks that an evaluation uses."""
 
     extractor: Any
-    classifier: Extractor | None  # of whole pictures
-    channels: PerChannelExtractor | None  # of every channel, where the data are stacks
+    classifier: Extractor | None  # of whole images
+    channels: PerChannelExtractor | None  # of every channel, if the data are stacks
 
 
 def evaluate(
-    domain: ImageDomain,
+    spec: ImageSpec,
     generator: Generator,
     data: Dataset,
     rng: torch.Generator,
     cache: Path,
     extractor: str = AUTO,
-    most: int = COMPARED,
+    max_images: int = NUM_EVAL_IMAGES,
 ) -> ResultsTable:
-    """Measure training pictures, other held-out ones, a Gaussian per class and this model.
+    """Compare training images, held-out images, a Gaussian baseline and the generator.
 
-    All rows are held against `data`, a held-out split, at one count, `most` at most. Helper
-    networks are kept in `cache`. Where the data are stacks (they have `layers`) their modes are
-    counted too, in as many stacks as `data` holds. Raises Unmeasurable if a split holds too few
-    pictures for the extractor's width. Data that `judge` generators themselves do so.
+    Every row is compared with `data`, a held-out split, at one count, `max_images` at most. Helper
+    networks are stored in `cache`. If the data are stacks their modes are counted too, in as many
+    stacks as `data` holds. A dataset with an evaluation of its own is evaluated by that.
+    Raises EvaluationSkipped if a split holds too few images for the width of the extractor.
     """
-    judge = getattr(data, "judge", None)
-    if judge is not None:
-        return judge(generator, rng)
+    if isinstance(data, EvaluatesGenerators):
+        return data.evaluate_generator(generator, rng)
     train = data.split("train")
-    real, other, known = class_balanced_subsets([data, _another_split(data), train], most)
+    real, held_out, of_train = class_balanced_subsets(
+        [data, _other_held_out_split(data), train], max_images
+    )
     n = len(real.x)
     if n <= FEATURES:
-        raise EvaluationSkipped(
-            f"{n} pictures to measure with; wanted more than {FEATURES} in each split"
-        )
-    (memory,) = class_balanced_subsets([train], image_metrics.REMEMBERED)
-    (remembered,) = class_balanced_subsets(
-        [getattr(train, "layers", train)], image_metrics.REMEMBERED
+        raise EvaluationSkipped(f"each split must have more than {FEATURES} images; got {n}")
+    most = image_metrics.MAX_TRAIN_IMAGES
+    (fitted,) = class_balanced_subsets([train], most)
+    source = train.grayscale_source if isinstance(train, HasGrayscaleSource) else train
+    (train_images,) = class_balanced_subsets([source], most)
+    networks = _open_extractors(spec, train, extractor, cache)
+    sets = {
+        ROW_TRAIN: of_train,
+        ROW_HELD_OUT: held_out,
+        _baseline_name(spec): image_metrics.gaussian_baseline(fitted, real.condition, n, rng),
+        ROW_GENERATOR: sample_images(generator, n, rng, real.condition),
+    }
+    reference = image_metrics.make_reference(
+        networks.extractor, real, train_images.x, networks.classifier
     )
-    eyes = _open_eyes(domain, train, extractor, cache)
-    drawn = {
-        "real (train)": known,
-        "real (held out)": other,
-        _baseline_name(domain): image_metrics.gaussian_baseline(memory, real.condition, n, rng),
-        MODEL: sample_images(generator, n, rng, real.condition),
-    }
-    reference = image_metrics.make_reference(eyes.extractor, real, remembered.x, eyes.classifier)
     rows = {
-        name: image_metrics.image_metrics(reference, quantize(row), rng)
-        for name, row in drawn.items()
+        name: image_metrics.image_metrics(reference, quantize(images), rng)
+        for name, images in sets.items()
     }
-    rows[MODEL] |= path_length(generator, eyes.extractor.features, real.condition, rng)
-    notes = _notes(domain, eyes, real, len(remembered.x))
-    if eyes.channels is not None:
-        _count_modes(rows, eyes.channels, generator, data, rng)
-        notes += _mode_notes(eyes.channels, data)
-    spreads = {name: row.pop("kernel_sd") for name, row in rows.items()}
-    intervals = {
-        name: {"kernel": (row["kernel"] - spreads[name], row["kernel"] + spreads[name])}
-        for name, row in rows.items()
-    }
-    return ResultsTable(rows, notes, intervals)
+    rows[ROW_GENERATOR] |= path_length(generator, networks.extractor.features, real.condition, rng)
+    notes = _notes(spec, networks, real, len(train_images.x))
+    if networks.channels is not None:
+        _count_modes(rows, networks.channels, generator, data, rng)
+        notes += _mode_notes(networks.channels, data)
+    return ResultsTable(rows, notes, _kernel_intervals(rows))
 
 
 def sample_images(
     generator: Generator, n: int, rng: torch.Generator, labels: Tensor | None
 ) -> Batch:
-    """`n` pictures (n, C, H, W) of a generator, of the classes `labels` (n,) if there are any.
+    """Sample `n` images (n, C, H, W), of the classes `labels` (n,) if there are any.
 
-    Raises ValueError for values that are not finite: as bytes they would pass for pictures.
+    Raises ValueError for values that are not finite, which quantization would hide.
     """
-    counts = torch.arange(n).split(DRAWN_TOGETHER)
-    wishes = [None] * len(counts) if labels is None else labels.split(DRAWN_TOGETHER)
-    runs = zip(counts, wishes, strict=True)
-    x = torch.cat([sample_batch(generator, len(count), rng, wish) for count, wish in runs])
+    counts = torch.arange(n).split(SAMPLING_BATCH)
+    conditions = [None] * len(counts) if labels is None else labels.split(SAMPLING_BATCH)
+    batches = zip(counts, conditions, strict=True)
+    x = torch.cat([sample_batch(generator, len(count), rng, c) for count, c in batches])
     if not x.isfinite().all():
-        raise ValueError("the generator draws values that are not finite; its training diverged")
+        raise ValueError("generated values must be finite; got NaN or infinity: training diverged")
     return Batch(x, labels)
 
 
-def _open_eyes(domain: ImageDomain, train: Any, wish: str, cache: Path) -> FeatureExtractors:
-    """The extractor that is wished for, and the classifiers that the data make possible."""
-    layers, shape, classes = getattr(train, "layers", None), domain.shape, len(domain.labels)
-    classifier = extractor_for(train, shape, classes, cache) if classes else None
-    if layers is None:
-        return FeatureExtractors(
-            get_extractor(wish, train, shape, classes, cache), classifier, None
-        )
-    grey = layers.domain
+def _kernel_intervals(
+    rows: dict[str, dict[str, float]],
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Take the standard deviation of the kernel distance out of the rows, as intervals."""
+    intervals = {}
+    for name, row in rows.items():
+        std, distance = row.pop("kernel_distance_std"), row["kernel_distance"]
+        intervals[name] = {"kernel_distance": (distance - std, distance + std)}
+    return intervals
+
+
+def _open_extractors(spec: ImageSpec, train: Any, name: str, cache: Path) -> FeatureExtractors:
+    """Open the extractor called `name`, and the classifiers that the data make possible."""
+    shape, num_classes = spec.shape, spec.num_classes
+    if not isinstance(train, HasGrayscaleSource):
+        classifier = extractor_for(train, shape, num_classes, cache) if num_classes else None
+        extractor = get_extractor(name, train, shape, num_classes, cache)
+        return FeatureExtractors(extractor, classifier, None)
+    source: Any = train.grayscale_source
+    gray: ImageSpec = source.domain
     channels = PerChannelExtractor(
-        extractor_for(layers, grey.shape, len(grey.labels), cache), domain.channels
+        extractor_for(source, gray.shape, gray.num_classes, cache), spec.channels
     )
-    if wish in (AUTO, CLASSIFIER):
+    if name in (AUTO, CLASSIFIER):
         return FeatureExtractors(channels, None, channels)
-    return FeatureExtractors(get_extractor(wish, train, shape, 0, cache), None, channels)
+    stacks: Any = train
+    return FeatureExtractors(get_extractor(name, stacks, shape, 0, cache), None, channels)
 
 
 def _count_modes(
     rows: dict[str, dict[str, float]],
-    eyes: PerChannelExtractor,
+    extractor: PerChannelExtractor,
     generator: Generator,
     data: Any,
     rng: torch.Generator,
 ) -> None:
-    """Add the modes of as many stacks as `data` holds: held-out, training and drawn ones."""
+    """Add mode coverage to the rows, of as many stacks as `data` holds."""
     n, train = len(data), data.split("train")
-    labels = train.layers.batch(torch.arange(len(train.layers))).condition
-    shares = labels.bincount() / len(labels)
+    labels = train.grayscale_source.batch(torch.arange(len(train.grayscale_source))).condition
+    fractions = labels.bincount() / len(labels)
     stacks = {
-        "real (train)": lambda run: train.batch(run % len(train)).x,
-        "real (held out)": lambda run: data.batch(run).x,
-        MODEL: lambda run: sample_images(generator, len(run), rng, None).x,
+        ROW_TRAIN: lambda indices: train.batch(indices % len(train)).x,
+        ROW_HELD_OUT: lambda indices: data.batch(indices).x,
+        ROW_GENERATOR: lambda indices: sample_images(generator, len(indices), rng, None).x,
     }
     for name, stack in stacks.items():
-        runs = torch.arange(n).split(COUNTED_TOGETHER)
-        seen = [
-            image_metrics.in_chunks(eyes.classes, quantize(Batch(stack(run))).x) for run in runs
+        classes = [
+            image_metrics.in_chunks(extractor.predict_classes, quantize(Batch(stack(indices))).x)
+            for indices in torch.arange(n).split(COUNTING_BATCH)
         ]
-        rows[name] |= mode_coverage(torch.cat(seen), shares)
+        rows[name] |= mode_coverage(torch.cat(classes), fractions)
 
 
-def _another_split(data: Dataset) -> Dataset:
-    """The held-out split that `data` is not: "test", unless it is that one."""
+def _other_held_out_split(data: Dataset) -> Dataset:
+    """Return the held-out split that `data` is not: "test", unless it is that one."""
     test = data.split("test")
     return data.split("valid") if test.fingerprint == data.fingerprint else test
 
 
-def _baseline_name(domain: ImageDomain) -> str:
-    return "Gaussian per class" if domain.labels else "one Gaussian"
+def _baseline_name(spec: ImageSpec) -> str:
+    return "Gaussian per class" if spec.class_names else "one Gaussian"
 
 
 def _notes(
-    domain: ImageDomain, eyes: FeatureExtractors, real: Batch, known: int
+    spec: ImageSpec, networks: FeatureExtractors, real: Batch, num_train: int
 ) -> tuple[str, ...]:
-    """What the rows and columns of the table are."""
-    n, k, wide = len(real.x), image_metrics.NEIGHBOURS, eyes.extractor.width
-    right = "" if eyes.classifier is None else _accuracy(eyes.classifier, real)
-    equal = "; of kernel below 0: the class shares are equal)" if domain.labels else ")"
+    """Describe the rows and columns of the table."""
+    n, k, wide = len(real.x), image_metrics.NEIGHBORS, networks.extractor.width
+    accuracy = "" if networks.classifier is None else _accuracy(networks.classifier, real)
+    equal = "; kernel_distance is below 0: class shares are equal)" if spec.class_names else ")"
     notes = [
-        f"{n} pictures in every row, against {n} held-out ones; k = {k}, where equal "
+        f"{n} images in every row, compared with {n} held-out ones; k = {k}, where equal "
         f"distributions have an expected coverage of {expected_coverage(n, n, k):.3f}",
-        f"extractor: {wide} features of {eyes.extractor.told}{right}; this is no FID",
-        "real (train): what memorising would score; real (held out): the floor of every column "
-        "(of frechet above 0: N is finite" + equal,
-        f"{_baseline_name(domain)}: drawn over pixels, with the training pictures' mean and "
-        "covariance: what needs no network",
-        f"kernel: of all pairs (KID's kernel); the interval is one sd over "
-        f"{image_metrics.SUBSETS} pairs of halves on either side",
-        "diversity: pixel sd within a class over that of real pictures; 1 is right, 0 collapse",
-        f"novelty: distance to the nearest of {known} training pictures over that of held-out "
-        "ones; about 1 is right, 0 is copying; novelty_auc: the chance that it is the larger one "
-        "of the two, .5 is right",
-        f"copied: nearer to a training picture, twins: nearer to each other, than all but "
-        f"{image_metrics.QUANTILE:.0%} of the held-out ones",
+        f"extractor: {wide} features of {networks.extractor.description}{accuracy}; not an FID",
+        f"{ROW_TRAIN}: the score of memorization; {ROW_HELD_OUT}: the floor of every column "
+        "(frechet_distance is above 0: N is finite" + equal,
+        f"{_baseline_name(spec)}: sampled over pixels, with the mean and covariance of the "
+        "training images: a baseline without a network",
+        f"kernel_distance: of all pairs (the kernel of KID); the interval is one standard "
+        f"deviation over {image_metrics.SUBSETS} pairs of halves on either side",
+        "intra_class_std_ratio: pixel standard deviation within a class over that of real images; "
+        "1 is ideal, 0 is mode collapse",
+        f"nn_distance_ratio: distance to the nearest of {num_train} training images over that of "
+        "held-out ones; about 1 is ideal, 0 is memorization; nn_distance_auc: the probability that "
+        "it is the larger one of the two, .5 is ideal",
+        "memorized_fraction: nearer to a training image, near_duplicate_fraction: nearer to each "
+        f"other, than all but {image_metrics.QUANTILE:.0%} of the held-out ones",
         "path_length: squared change of the features along a path between latents, in place of "
-        "LPIPS; path_ratio: over that of a straight line, whose 1 is the least",
+        "LPIPS; path_length_ratio: over that of a straight line, the minimum is 1",
     ]
     if n <= wide:
-        notes.append(f"{n} pictures for {wide} features: the Frechet distance says little")
-    if domain.labels:
+        notes.append(f"{n} images for {wide} features: the Frechet distance is unreliable")
+    if spec.class_names:
         least = int(real.condition.bincount().min())
-        notes.append(f"class_frechet: the mean over classes, of {least} pictures or more each")
+        notes.append(
+            f"intra_class_frechet_distance: the mean over classes, of {least} images or more each"
+        )
     return tuple(notes)
 
 
 def _accuracy(classifier: Extractor, real: Batch) -> str:
     accuracy = image_metrics.classifier_accuracy(classifier, real)
-    return f" (the classes' classifier is {accuracy:.2%} right)"
+    return f" (accuracy of the classifier of classes: {accuracy:.2%})"
 
 
-def _mode_notes(eyes: PerChannelExtractor, data: Any) -> tuple[str, ...]:
-    """What the counted modes are of."""
-    n, modes = len(data), len(data.layers.domain.labels) ** eyes.channels
-    grey = data.layers.batch(torch.arange(len(data.layers)))
-    right = image_metrics.classifier_accuracy(eyes.layer, grey)
+def _mode_notes(extractor: PerChannelExtractor, data: Any) -> tuple[str, ...]:
+    """Describe the columns of mode coverage."""
+    n, modes = len(data), data.grayscale_source.domain.num_classes**extractor.channels
+    gray = data.grayscale_source.batch(torch.arange(len(data.grayscale_source)))
+    accuracy = image_metrics.classifier_accuracy(extractor.extractor, gray)
     return (
-        f"modes: of {modes:,} triples, seen in {n:,} stacks of every row (real (held out): this "
-        f"split's); every channel is read by a classifier of the training pictures, {right:.2%} "
-        f"right on {len(grey.x)} held-out ones",
-        f"mode_kl: to equal shares, mode_kl_prior: to the shares of the training pictures' "
-        f"classes; a perfect sampler scores about {(modes - 1) / (2 * n):.4f} at this count",
+        f"modes_covered: of {modes:,} triples of classes, in {n:,} stacks of every row "
+        f"({ROW_HELD_OUT}: this split); every channel is classified by a classifier of the "
+        f"training images, with an accuracy of {accuracy:.2%} on {len(gray.x)} held-out ones",
+        f"kl_to_uniform: to equal fractions, kl_to_class_prior: to the class fractions of the "
+        f"training images; a perfect sampler scores about {(modes - 1) / (2 * n):.4f} at this "
+        "count",
     )

@@ -1,8 +1,8 @@
-"""What pictures are seen through: a network that turns each into a vector of features.
+"""Feature extractors for image metrics.
 
-Every extractor has `features(x) -> (B, F)` for pictures (B, C, H, W) in [-1, 1], its `width` F, and
-a line `told` that names it. Nothing is downloaded: the two of our own are made here, any other is a
-TorchScript file of the user's.
+Every extractor has `features(x) -> (B, F)` for images (B, C, H, W) in [-1, 1], its `width` F and a
+`description`. Nothing is downloaded: the built-in extractors are trained or initialized here, any
+other is a TorchScript file of the user.
 """
 
 from __future__ import annotations
@@ -27,28 +27,30 @@ from multigan.image.metrics.balanced_subsets import CHUNK, class_balanced_subset
 from multigan.image.spec import to_uint8
 from multigan.storage.files import write_atomically
 
-FEATURES = 32  # width of our own networks' penultimate layer; sets must be larger
+FEATURES = 32  # width of the penultimate layer of built-in extractors; sets must be larger
 FIRST_WIDTH, LAST_WIDTH = 16, 64  # channels of the extractor's stages
 POOLED = 4  # H and W of its last stage
 STEPS, BATCH, LR, SMOOTHING = 400, 64, 2e-3, 0.1  # of the classifier
-EXTRACTOR_VERSION = 1  # raise it when the same network would be trained otherwise
-STANDARDISED = 10_000  # training pictures that the scale of the features is taken from, at most
-AUTO, CLASSIFIER, RANDOM = "auto", "classifier", "random"  # what an extractor can be asked for
+CACHE_VERSION = 2  # raise it when training or the names of the tensors change
+MAX_STANDARDIZATION_IMAGES = 10_000  # training images for the scale of the features
+AUTO, CLASSIFIER, RANDOM = "auto", "classifier", "random"  # names of extractors
 
 
 class Extractor(nn.Module):
-    """A small convolutional network for pictures (B, C, H, W) of one size.
+    """A small convolutional network for images (B, C, H, W) of one size.
 
-    `features` are standardised: over the training split each has mean 0 and sd 1, so that distances
-    compare between data sets. Without classes there are no logits. The weights begin as drawn from
-    `seed`, which is kept to be told.
+    Features are standardized to mean 0 and standard deviation 1 over the training split, so that
+    distances are comparable between datasets. Without classes there are no logits. `seed` is that
+    of the initial weights, for the description.
     """
 
-    centre: Tensor
+    center: Tensor
     scale: Tensor
     width = FEATURES
 
-    def __init__(self, channels: int, height: int, width: int, classes: int, seed: int = 0) -> None:
+    def __init__(
+        self, channels: int, height: int, width: int, num_classes: int, seed: int = 0
+    ) -> None:
         super().__init__()
         self.seed = seed
         stages, wide = [], FIRST_WIDTH
@@ -62,155 +64,162 @@ class Extractor(nn.Module):
             nn.Flatten(),
             nn.Linear(LAST_WIDTH * POOLED**2, FEATURES),
         )
-        self.head = nn.Linear(FEATURES, classes) if classes else None
-        self.register_buffer("centre", torch.zeros(FEATURES))
+        self.head = nn.Linear(FEATURES, num_classes) if num_classes else None
+        self.register_buffer("center", torch.zeros(FEATURES))
         self.register_buffer("scale", torch.ones(FEATURES))
 
     @property
-    def told(self) -> str:
-        """What this is, for a person."""
+    def description(self) -> str:
+        """A phrase for the notes of a table."""
         if self.head is None:
             return f"an untrained convolutional network with the fixed weights of seed {self.seed}"
         return "a classifier of the training split"
 
     def forward(self, x: Tensor) -> Tensor:
-        """Class logits (B, classes)."""
+        """Return class logits (B, num_classes)."""
         assert self.head is not None
         return self.head(self.body(x).relu())
 
     def features(self, x: Tensor) -> Tensor:
-        """Standardised features (B, FEATURES), before the last nonlinearity."""
-        return (self.body(x) - self.centre) / self.scale
+        """Return standardized features (B, FEATURES), before the last nonlinearity."""
+        return (self.body(x) - self.center) / self.scale
 
     @torch.no_grad()
-    def standardise(self, x: Tensor) -> None:
-        """Take mean and sd of the features from pictures (N, C, H, W)."""
+    def fit_standardization(self, x: Tensor) -> None:
+        """Fit the mean and standard deviation of the features to images (N, C, H, W)."""
         raw = torch.cat([self.body(chunk) for chunk in x.split(CHUNK)])
-        self.centre.copy_(raw.mean(0))
+        self.center.copy_(raw.mean(0))
         self.scale.copy_(raw.std(0).clamp(min=1e-6))
 
 
 class PerChannelExtractor(nn.Module):
-    """A grey picture's extractor, applied to every channel of a stack of grey pictures."""
+    """An extractor of grayscale images, applied to every channel of a stack of such images."""
 
-    def __init__(self, layer: Extractor, channels: int) -> None:
+    def __init__(self, extractor: Extractor, channels: int) -> None:
         super().__init__()
-        self.layer, self.channels = layer, channels
-        self.width = channels * layer.width
+        self.extractor, self.channels = extractor, channels
+        self.width = channels * extractor.width
 
     @property
-    def told(self) -> str:
-        """What this is, for a person."""
-        return f"{self.layer.told}, applied to each of {self.channels} channels"
+    def description(self) -> str:
+        """A phrase for the notes of a table."""
+        return f"{self.extractor.description}, applied to each of {self.channels} channels"
 
     def features(self, x: Tensor) -> Tensor:
-        """The channels' features one after the other: (B, C, H, W) -> (B, C FEATURES)."""
-        return self.layer.features(x.flatten(0, 1)[:, None]).unflatten(0, x.shape[:2]).flatten(1)
+        """Concatenate the features of the channels: (B, C, H, W) -> (B, C FEATURES)."""
+        return (
+            self.extractor.features(x.flatten(0, 1)[:, None]).unflatten(0, x.shape[:2]).flatten(1)
+        )
 
-    def classes(self, x: Tensor) -> Tensor:
-        """The class of every channel: (B, C, H, W) -> (B, C) int64."""
-        return self.layer(x.flatten(0, 1)[:, None]).argmax(1).unflatten(0, x.shape[:2])
+    def predict_classes(self, x: Tensor) -> Tensor:
+        """Classify every channel: (B, C, H, W) -> (B, C) int64."""
+        return self.extractor(x.flatten(0, 1)[:, None]).argmax(1).unflatten(0, x.shape[:2])
 
 
 class TorchScriptExtractor(nn.Module):
-    """A network of the user's: a TorchScript file that takes colour pictures as bytes.
+    """A TorchScript file of the user that takes color images as bytes.
 
-    It is given uint8 (B, 3, H, W), grey repeated three times, at the size of the pictures, and
-    returns (B, F) or (B, F, 1, 1); a forward with an argument `return_features` is asked for them.
-    That is how the Inception network of published FIDs is passed on; it resizes by itself.
-    Raises ValueError for what is no such file.
+    It receives uint8 (B, 3, H, W), grayscale repeated three times, at the size of the images, and
+    returns (B, F) or (B, F, 1, 1). `return_features=True` is passed to a forward with this
+    argument. The Inception network of published FIDs is distributed in this form and resizes its
+    input itself. Raises ValueError for any other file.
     """
 
     def __init__(self, file: Path, shape: tuple[int, int, int]) -> None:
         super().__init__()
         self.body = _read_script(file)
         names = [argument.name for argument in self.body.forward.schema.arguments]
-        self.wishes = {"return_features": True} if "return_features" in names else {}
+        self.options = {"return_features": True} if "return_features" in names else {}
         digest = hashlib.blake2b(file.read_bytes(), digest_size=4).hexdigest()
         self.width = self.features(torch.zeros(2, *shape)).shape[1]
-        self.told = f"the TorchScript file {file.name} ({digest}), pictures given as RGB bytes"
+        self.description = f"the TorchScript file {file.name} ({digest}), images given as RGB bytes"
 
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, F). Raises ValueError if the network answers otherwise."""
+        """(B, C, H, W) -> (B, F). Raises ValueError for any other output of the network."""
         pixels = to_uint8(x).expand(-1, 3, -1, -1)
         try:
-            found = self.body(pixels, **self.wishes)
+            found = self.body(pixels, **self.options)
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[-1]
             raise ValueError(
-                f"the extractor refuses {tuple(pixels.shape)} bytes: {reason}"
+                f"the extractor fails on uint8 {tuple(pixels.shape)}: {reason}"
             ) from None
         if not isinstance(found, Tensor) or found.flatten(1).shape[0] != len(x):
-            raise ValueError(f"the extractor returns no features (B, F) but {type(found).__name__}")
+            raise ValueError(
+                f"the extractor must return features (B, F); got {type(found).__name__}"
+            )
         return found.flatten(1).float()
 
 
 def get_extractor(
-    wish: str, train: Dataset, shape: tuple[int, int, int], classes: int, cache: Path
+    name: str, train: Dataset, shape: tuple[int, int, int], num_classes: int, cache: Path
 ) -> Extractor | TorchScriptExtractor:
-    """The extractor that `wish` names: auto, classifier, random, random:SEED, or a file.
+    """Return the extractor called `name`: auto, classifier, random, random:SEED, or a file.
 
-    auto is the classifier of the training split where that has classes, else the random network.
-    Raises ValueError for another wish, or a classifier of pictures without classes.
+    auto is the classifier of the training split if that has classes, else the random network.
+    Raises ValueError for another name, or a classifier of images without classes.
     """
-    if wish == CLASSIFIER and not classes:
-        raise ValueError("extractor classifier: these pictures have no classes to train one on")
-    if wish in (AUTO, CLASSIFIER):
-        return extractor_for(train, shape, classes, cache)
-    kind, _, seed = wish.partition(":")
-    if kind == RANDOM and (seed.isdecimal() or wish == RANDOM):
+    if name == CLASSIFIER and not num_classes:
+        raise ValueError("extractor must not be classifier for images without classes; use random")
+    if name in (AUTO, CLASSIFIER):
+        return extractor_for(train, shape, num_classes, cache)
+    kind, _, seed = name.partition(":")
+    if kind == RANDOM and (seed.isdecimal() or name == RANDOM):
         return extractor_for(train, shape, 0, cache, int(seed or 0))
-    file = Path(wish)
+    file = Path(name)
     if not file.is_file():
         raise ValueError(
-            f"no extractor {wish!r}; known: auto, classifier, random, random:SEED, a file"
+            f"extractor must be auto, classifier, random, random:SEED or a file; got {name!r}"
         )
     return TorchScriptExtractor(file, shape)
 
 
 def extractor_for(
-    train: Dataset, shape: tuple[int, int, int], classes: int, cache: Path, seed: int = 0
+    train: Dataset, shape: tuple[int, int, int], num_classes: int, cache: Path, seed: int = 0
 ) -> Extractor:
-    """The extractor of a training split of (C, H, W) pictures, from `cache` or made and kept there.
+    """Return the extractor of a training split of (C, H, W) images, from `cache` or stored there.
 
-    Without classes it stays untrained, with the weights of `seed`. It depends on these and on the
-    split's bytes only, never on the caller's random state. A file that cannot be read is replaced.
+    Without classes it stays untrained, with the weights of `seed`. It depends on the arguments and
+    the bytes of the split, never on the random state of the caller. A file that cannot be read is
+    replaced.
     """
     rng = keyed_rng("image extractor", *([seed] if seed else []))
-    extractor = build_with_seed(lambda: Extractor(*shape, classes, seed), rng)
+    extractor = build_with_seed(lambda: Extractor(*shape, num_classes, seed), rng)
     file = cache / f"image-extractor-{_key(extractor, train, seed)}.safetensors"
     try:
         extractor.load_state_dict(load_file(file))
     except (FileNotFoundError, SafetensorError):
-        if classes:
+        if num_classes:
             _train(extractor, train, rng)
-        extractor.standardise(class_balanced_subsets([train], STANDARDISED)[0].x)
+        extractor.fit_standardization(
+            class_balanced_subsets([train], MAX_STANDARDIZATION_IMAGES)[0].x
+        )
         _store(extractor, file)
     return extractor.eval()
 
 
 def _read_script(file: Path) -> Any:
-    """The network of a TorchScript file, on the CPU, in eval mode."""
+    """Read a TorchScript file, on the CPU, in eval mode."""
     try:
-        with warnings.catch_warnings():  # torch would rather have its own newer format
+        with warnings.catch_warnings():  # torch recommends its newer format
             warnings.simplefilter("ignore", DeprecationWarning)
             return torch.jit.load(str(file), map_location="cpu").eval()
     except RuntimeError as error:
         reason = str(error).strip().splitlines()[0]
-        raise ValueError(f"{file} is no TorchScript file: {reason}") from None
+        raise ValueError(f"{file} must be a TorchScript file; got: {reason}") from None
 
 
 def _stage(channels: int, wide: int, kernel: int, stride: int) -> nn.Module:
-    """Convolution, normalisation over each picture, nonlinearity."""
+    """Build a convolution, a normalization over each image and a nonlinearity."""
     convolution = nn.Conv2d(channels, wide, kernel, stride, padding=1)
     return nn.Sequential(convolution, nn.GroupNorm(1, wide), nn.ReLU())
 
 
 def _key(extractor: Extractor, train: Dataset, seed: int) -> str:
-    """24 hex digits of all that decides the weights."""
-    made_of = [train.fingerprint, str(extractor), STEPS, BATCH, LR, SMOOTHING, EXTRACTOR_VERSION]
-    content = json.dumps([*made_of, *([seed] if seed else [])])
+    """Hash all that determines the weights to 24 hex digits."""
+    content_of = [train.fingerprint, str(extractor), STEPS, BATCH, LR, SMOOTHING, CACHE_VERSION]
+    content = json.dumps([*content_of, *([seed] if seed else [])])
     return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
 
 
@@ -227,6 +236,6 @@ def _train(extractor: Extractor, train: Dataset, rng: torch.Generator) -> None:
 
 
 def _store(extractor: Extractor, file: Path) -> None:
-    """Keep the weights; readers never see half a file."""
+    """Store the weights atomically."""
     file.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(file, save(extractor.state_dict()))

@@ -1,8 +1,8 @@
-"""How evenly pictures change along a path between two latents.
+"""Perceptual path length: the smoothness of images along a path between two latents.
 
 Source: Karras et al. 2019 (StyleGAN), section 4.1: perceptual path length. Its distance is LPIPS,
 which needs downloaded weights; here it is the squared distance of the extractor's features, and no
-extreme value is left out. Its steps are so small that pictures of fewer bits than float32's would
+extreme value is excluded. The steps are so small that images of less precision than float32 would
 differ by their rounding alone.
 """
 
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor
 
 from multigan.core.modules import device_of, eval_mode
-from multigan.core.protocols import Condition
+from multigan.core.protocols import Condition, SupportsInterpolation
 from multigan.core.trees import tree_map
 
-STEP = 1e-4  # of t in [0, 1], between the two pictures that are compared
-PLACES, NUM_PATHS = 16, 32  # values of t, and paths at each
+STEP = 1e-4  # of t in [0, 1], between the two compared images
+NUM_POSITIONS, NUM_PATHS = 16, 32  # values of t, and paths at each
 
 
 @torch.no_grad()
@@ -30,28 +30,31 @@ def path_length(
     labels: Tensor | None,
     rng: torch.Generator,
 ) -> dict[str, float]:
-    """The path length, and its ratio to the squared distance of its ends; nothing without paths.
+    """Compute the path length and its ratio to the squared distance of its ends.
 
-    path_length: E |f(G(z_t)) - f(G(z_{t+e}))|^2 / e^2 over latents z_t between two drawn ones, t
-    even over [0, 1], labels (n,) kept along a path. path_ratio: that over E |f(G(z_0)) -
-    f(G(z_1))|^2. No path is shorter than the straight line: 1 is the least, and larger values are
-    sudden changes (Cauchy-Schwarz).
+    path_length: E |f(G(z_t)) - f(G(z_{t+e}))|^2 / e^2 over latents z_t between two sampled ones, t
+    uniform over [0, 1], labels (n,) constant along a path. path_length_ratio: that over
+    E |f(G(z_0)) - f(G(z_1))|^2. No path is shorter than the straight line: the minimum is 1, and
+    larger values are sudden changes (Cauchy-Schwarz). Empty without `interpolate`.
     """
-    if not hasattr(generator, "interpolate"):
+    if not isinstance(generator, SupportsInterpolation):
         return {}
-    moved, apart = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    length, distance = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
     with eval_mode(generator), no_tf32():
-        for place in range(PLACES):
-            t = (place + float(torch.rand((), generator=rng))) / PLACES * (1 - STEP)
-            walk = _walk(generator, features, _labels(labels, place), rng)
-            moved += _squared(walk(t + STEP), walk(t)) / STEP**2
-            apart += _squared(walk(1.0), walk(0.0))
-    return {"path_length": float(moved) / PLACES, "path_ratio": float(moved / apart)}
+        for position in range(NUM_POSITIONS):
+            t = (position + float(torch.rand((), generator=rng))) / NUM_POSITIONS * (1 - STEP)
+            path = _path(generator, features, _labels(labels, position), rng)
+            length += _mean_squared(path(t + STEP), path(t)) / STEP**2
+            distance += _mean_squared(path(1.0), path(0.0))
+    return {
+        "path_length": float(length) / NUM_POSITIONS,
+        "path_length_ratio": float(length / distance),
+    }
 
 
 @contextmanager
 def no_tf32() -> Iterator[None]:
-    """A block in which no convolution on a GPU shortens its float32 inputs (to TF32's 10 bits)."""
+    """Disable TF32 convolutions, which round float32 inputs to 10 bits, inside a block."""
     before = torch.backends.cudnn.allow_tf32
     torch.backends.cudnn.allow_tf32 = False
     try:
@@ -60,10 +63,10 @@ def no_tf32() -> Iterator[None]:
         torch.backends.cudnn.allow_tf32 = before
 
 
-def _walk(
+def _path(
     generator: Any, features: Callable[[Tensor], Tensor], labels: Condition, rng: torch.Generator
 ) -> Callable[[float], Tensor]:
-    """The function t -> features (WALKS, F) along WALKS paths between drawn latents."""
+    """Return the function t -> features (NUM_PATHS, F) along paths between sampled latents."""
     device = device_of(generator)
 
     def to_device(leaf: Tensor) -> Tensor:
@@ -78,13 +81,13 @@ def _walk(
     return at
 
 
-def _labels(labels: Tensor | None, place: int) -> Tensor | None:
-    """WALKS of the labels, others for each place."""
+def _labels(labels: Tensor | None, position: int) -> Tensor | None:
+    """Return NUM_PATHS of the labels, different ones for each position."""
     if labels is None:
         return None
-    return labels[(torch.arange(NUM_PATHS) * len(labels) // NUM_PATHS + place) % len(labels)]
+    return labels[(torch.arange(NUM_PATHS) * len(labels) // NUM_PATHS + position) % len(labels)]
 
 
-def _squared(ends: Tensor, starts: Tensor) -> Tensor:
-    """The mean squared distance of two runs of rows (n, F): a float64 scalar."""
+def _mean_squared(ends: Tensor, starts: Tensor) -> Tensor:
+    """Return the mean squared distance of rows (n, F), a float64 scalar."""
     return (ends - starts).double().square().sum(1).mean()

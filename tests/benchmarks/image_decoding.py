@@ -1,10 +1,10 @@
-"""How long a folder of pictures takes to be ready for training: decoded first, then from the cache.
+"""Time to load a folder of images: decoded, then from the cache.
 
-    python -m tests.benchmarks.pictures [--files 10000]
+    python -m tests.benchmarks.image_decoding [--files 10000]
 
-Files of 64x64 pixels in colour, half PNG and half JPEG, are written here; the command that reads
-them runs in a process of its own with its own cache, the import of torch included. The target is
-30 s for 10,000 with two cores to itself. The last line is JSON.
+Files of 64x64 color pixels, half PNG and half JPEG, are generated. The command that reads them runs
+in its own process with an empty cache, the import of torch included. The target is 30 s for 10,000
+on two free cores. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ FILES, SIDE, TARGET_S = 10_000, 64, 30
 
 
 def write_folder(folder: Path, files: int) -> None:
-    """Smooth noise, no two alike, in two classes."""
+    """Write smooth noise, all images distinct, in two classes."""
     rng = np.random.default_rng(0)
     for number in range(files):
         noise = Image.fromarray(rng.integers(0, 256, (16, 16, 3)).astype(np.uint8))
@@ -35,24 +35,24 @@ def write_folder(folder: Path, files: int) -> None:
         noise.resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(place / f"{number:05d}.{kind}")
 
 
-def reading(files: int) -> dict[str, float]:
-    """Wall and CPU seconds of reading the folder, without and with the cache."""
+def loading_times(files: int) -> dict[str, float]:
+    """Measure wall and CPU seconds without and with the cache."""
     with tempfile.TemporaryDirectory() as folder:
-        source, found = Path(folder, "pictures"), {}
+        source, found = Path(folder, "images"), {}
         write_folder(source, files)
-        command = [sys.executable, "-m", "multigan", "image", "check", str(source)]
+        command = [sys.executable, "-m", "multigan", "image", "inspect", str(source)]
         for name in ("decoded", "cached"):
             start, before = time.perf_counter(), _cpu_seconds()
             env = os.environ | {"XDG_CACHE_HOME": str(Path(folder, "cache"))}
-            said = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
-            assert f"{files:,} colour pictures" in said.stdout, said.stdout
+            result = subprocess.run(command, check=True, capture_output=True, text=True, env=env)
+            assert f"{files:,} color images" in result.stdout, result.stdout
             found[f"{name}_s"] = time.perf_counter() - start
             found[f"{name}_cpu_s"] = _cpu_seconds() - before
     return found
 
 
 def _cpu_seconds() -> float:
-    """Of the processes that this one started and that have ended."""
+    """Return the CPU seconds of finished child processes."""
     spent = os.times()
     return spent.children_user + spent.children_system
 
@@ -61,13 +61,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=FILES)
     files = parser.parse_known_args()[0].files
-    found = reading(files)
+    found = loading_times(files)
     print(
-        f"pictures: {files:,} files of {SIDE}x{SIDE} ready in {found['decoded_s']:.1f} s "
+        f"images: {files:,} files of {SIDE}x{SIDE} ready in {found['decoded_s']:.1f} s "
         f"({found['decoded_cpu_s']:.1f} s of CPU), from the cache in {found['cached_s']:.1f} s "
         f"(target for {FILES:,}: {TARGET_S} s on two free cores)"
     )
-    print(json.dumps({"pictures": found | {"files": files}}))
+    print(json.dumps({"images": found | {"files": files}}))
 
 
 if __name__ == "__main__":
