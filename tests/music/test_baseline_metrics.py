@@ -94,7 +94,7 @@ def test_frechet_distances_equal_the_known_ones(rows, row):
 
 
 @needs_chorales
-def test_empty_bars_of_the_chorales_equal_the_known_ones(pieces):
+def test_empty_bar_rate_of_the_chorales_equal_the_known_ones(pieces):
     shares = {
         split: m.empty_bar_rate(sliding_windows(found, 16, 16)).mean(0)
         for split, found in pieces.items()
@@ -150,12 +150,12 @@ def test_the_verb_prints_a_table_and_one_json_object(tmp_path, capsys, monkeypat
         lambda path: dict.fromkeys(["train", "valid", "test"], random_chorales()),
     )
     command = domain_command(
-        "reference", import_attribute(COMMANDS["reference"]), load=lambda path: None
+        "baseline-metrics", import_attribute(COMMANDS["baseline-metrics"]), load=lambda path: None
     )
     command.main(["--data", "chorales.json", "--json"], standalone_mode=False)
     printed = capsys.readouterr().out
     assert "| | train | valid | test | voices shuffled | Markov | random quarters |" in printed
-    assert "| frechet_clipped |" in printed and "| empty_bars_bass |" in printed
+    assert "| frechet_clipped |" in printed and "| empty_bar_rate_bass |" in printed
     rows = json.loads(printed.splitlines()[-1])
     assert list(rows) == ["train", "valid", "test", *SAMPLED]
     wanted = set(m.FEATURES) - {"mean_note_length"} | {"feature_frechet_distance"}

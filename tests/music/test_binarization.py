@@ -127,7 +127,7 @@ def test_an_unknown_head_is_refused_with_the_known_ones():
 
 def test_the_first_row_of_the_benchmark_is_the_default_recipe_bit_by_bit():
     made = []
-    for name in ("music", "benchmarks/music_heads"):
+    for name in ("music", "benchmarks/music_binarization"):
         file = read_recipe(name)
         made.append(
             build_recipe(file, resolve_hyperparameters(file, {"data": "composed"}, tiny=False), 0)

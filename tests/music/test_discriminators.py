@@ -143,7 +143,7 @@ def test_the_score_depends_on_what_is_given(family):
     network, x = made(family), music()
     given = some_given(x)
     assert ((network(x, given) - network(x)).abs() > 1e-5).all()
-    mask_only = given._replace(known=0 * given.values)
+    mask_only = given._replace(values=0 * given.values)
     assert ((network(x, given) - network(x, mask_only)).abs() > 1e-6).all()
     nothing = conditioning.unconditional(N, STEPS, VOICES)
     assert torch.equal(network(x), network(x, nothing))

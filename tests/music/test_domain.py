@@ -31,7 +31,7 @@ BAR = 1920
 
 
 def sampler(domain=DOMAIN, **settings):
-    return Sampler(domain, Tiny(domain.voices, domain.frame.steps, **settings))
+    return Sampler(domain, Tiny(domain.voices, domain.grid.steps, **settings))
 
 
 @pytest.fixture
@@ -160,7 +160,7 @@ def test_a_domain_survives_json():
     domain = MusicDomain(BAND, 4, "6/8", 4, 120.0)
     again = from_config(json.loads(json.dumps(to_config(domain))))
     assert again == domain and hash(again) == hash(domain)
-    assert again.frame == (4, 12, 6, 4) and again.frame.steps == 48
+    assert again.grid == (12, 6, 4, 4) and again.grid.steps == 48
 
 
 @pytest.mark.parametrize("time_signature", ["3/4", "6/8", "2/2", "5/4", "12/8", "7/8"])

@@ -162,7 +162,7 @@ def test_one_voice_alone_is_refused(metric):
 
 
 @pytest.mark.parametrize("metric", [voice_crossing_rate, dissonance_rate, parallel_motion_rate])
-def test_silence_scores_a_perfect_zero_which_is_why_empty_bars_stand_beside(metric):
+def test_silence_scores_a_perfect_zero_which_is_why_empty_bar_rate_stand_beside(metric):
     silence = torch.full((3, 32, 4), REST)
     assert metric(silence).tolist() == [0, 0, 0]
     assert all(math.isnan(v) for v in tonal_distance(silence).tolist())

@@ -44,8 +44,8 @@ def test_notes_are_what_the_roll_says_in_every_kind_of_voice():
 
 
 @pytest.mark.parametrize("lowest", [36, 43, 60])
-def test_chroma_folds_by_pitch_class_whatever_the_lowest_pitch(min_pitch):
-    fold = pitch_class_matrix(Voice("v", min_pitch=min_pitch, num_pitches=31))
+def test_chroma_folds_by_pitch_class_whatever_the_lowest_pitch(lowest):
+    fold = pitch_class_matrix(Voice("v", min_pitch=lowest, num_pitches=31))
     for p in range(31):
         assert fold[p].tolist() == [float(pc == (min_pitch + p) % 12) for pc in range(12)]
 

@@ -84,7 +84,7 @@ def test_metric_equals_the_hand_value(metric, window, value):
     assert figure.item() == pytest.approx(value, abs=5e-5, nan_ok=True)
 
 
-def test_empty_bars_can_be_skipped_as_muse_gan_does():
+def test_empty_bar_rate_can_be_skipped_as_muse_gan_does():
     x = torch.cat([voices([(60, 16), (REST, 16)]), held(REST, steps=32)])
     counted, skipped = m.n_pitch_classes_used(x), m.n_pitch_classes_used(x, skip_empty=True)
     assert counted.tolist() == [0.5, 0]
@@ -99,7 +99,7 @@ def test_bars_of_another_metre_have_other_lengths():
         m.notes_per_bar(waltz)
 
 
-def test_empty_bars_are_counted_for_each_voice():
+def test_empty_bar_rate_are_counted_for_each_voice():
     assert m.empty_bar_rate(held(60, REST)).tolist() == [[0, 1]]  # pypianoroll: 1 where full
     quarter = voices([(60, 48), (REST, 16)], [(REST, 15), (48, 49)])
     assert m.empty_bar_rate(quarter).tolist() == [[0.25, 0]]  # MusPy: 0; MuseGAN v3: .75
@@ -285,8 +285,8 @@ def test_measure_counts_what_silence_hides():
     x[10:, :16, 3] = REST
     found = m.window_metrics(x, m.features(random_windows()), "SATB")
     assert found["excluded_fraction"] == 0.25
-    assert found["empty_bars_S"] == pytest.approx(0.25, abs=0.01)
-    assert found["empty_bars_B"] == pytest.approx(0.625, abs=0.01)
+    assert found["empty_bar_rate_S"] == pytest.approx(0.25, abs=0.01)
+    assert found["empty_bar_rate_B"] == pytest.approx(0.625, abs=0.01)
     assert found["scale_consistency"] == pytest.approx(m.scale_consistency(x[10:]).mean().item())
     assert list(found)[:13] == list(m.FEATURES)
     assert found["feature_frechet_distance"] > 1 and found["feature_frechet_distance_clipped"] > 1
@@ -295,4 +295,4 @@ def test_measure_counts_what_silence_hides():
 def test_measure_of_silence_alone_has_no_distance():
     found = m.window_metrics(torch.full((3, 32, 4), REST), m.features(random_windows()), "SATB")
     assert math.isnan(found["feature_frechet_distance"]) and math.isnan(found["tonal_distance"])
-    assert found["excluded_fraction"] == found["empty_bars_A"] == 1
+    assert found["excluded_fraction"] == found["empty_bar_rate_A"] == 1

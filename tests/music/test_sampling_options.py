@@ -151,11 +151,11 @@ def test_drums_are_given_to_drums(tmp_path):
         (SamplingOptions(infill_bars="1"), "need a file: --given FILE"),
         (
             SamplingOptions(retrigger=True),
-            "--lock-ends needs a file: --given FILE or --extend FILE",
+            "--retrigger needs a file: --given FILE or --continue-from FILE",
         ),
         (
             SamplingOptions(given="FILE", continue_from="FILE"),
-            "--given and --extend name two files",
+            "--given and --continue-from name two files",
         ),
         (
             SamplingOptions(given="FILE", bars=4, keep="alto"),
@@ -168,13 +168,13 @@ def test_drums_are_given_to_drums(tmp_path):
         ),
         (
             SamplingOptions(given="FILE", infill_tracks="x"),
-            "--fill-tracks: no voice x; known: soprano",
+            "--infill-tracks: no voice x; known: soprano",
         ),
-        (SamplingOptions(given="FILE", infill_bars="4"), "--fill-bars 4: wanted bars of 1 to 3"),
-        (SamplingOptions(given="FILE", infill_bars="0"), "--fill-bars 0: wanted bars of 1 to 3"),
+        (SamplingOptions(given="FILE", infill_bars="4"), "--infill-bars 4: wanted bars of 1 to 3"),
+        (SamplingOptions(given="FILE", infill_bars="0"), "--infill-bars 0: wanted bars of 1 to 3"),
         (
             SamplingOptions(given="FILE", infill_bars="two"),
-            "--fill-bars two: wanted bars of 1 to 3",
+            "--infill-bars two: wanted bars of 1 to 3",
         ),
     ],
 )

@@ -148,7 +148,7 @@ def test_songs_by_rule_are_a_source(monkeypatch, voices, name):
     batch = everything(data, keyed_rng(0))
     assert len(data) == 3 * 7 and len(decode(batch.x, voices)) == 21
     waltz = SongWindowDataset(name, voices=voices, time_signature="3/4")
-    assert waltz.domain.frame.steps == 24
+    assert waltz.domain.grid.steps == 24
 
 
 def test_an_imported_folder_is_a_source(tmp_path, source):

@@ -5,7 +5,7 @@ import torch
 
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets.chord_progressions import Chord, draw_progression, scale, triad
-from multigan.music.datasets.synthetic_chorales import METRES, generate_songs
+from multigan.music.datasets.synthetic_chorales import TIME_SIGNATURES, generate_songs
 from multigan.music.formats.song import KeySignature
 from multigan.music.representations.pianoroll import from_pianoroll, to_pianoroll
 from multigan.music.representations.voices import TRACK_LAYOUTS
@@ -21,7 +21,7 @@ def composed(preset="satb", n=6, seed=0, **wishes):
 def every(preset):
     return [
         piece
-        for time_signature in METRES
+        for time_signature in TIME_SIGNATURES
         for piece in composed(preset, time_signature=time_signature)
     ]
 

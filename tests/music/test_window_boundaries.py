@@ -57,12 +57,12 @@ def test_continued_windows_are_those_the_generator_wrote_one_after_the_other(
 ):
     monkeypatch.setattr(window_boundaries, "PIECES", 3)
     domain = MusicDomain(bars=bars)
-    generator = Tiny(SATB, domain.frame.steps)
+    generator = Tiny(SATB, domain.grid.steps)
     x = sample_continuations(domain, generator, keyed_rng("seams"))
-    assert x.shape == (3 * window_boundaries.SEAMS, domain.frame.steps, 132)
-    assert torch.equal(x, binarize(x, SATB)) and boundary_step(domain) == domain.frame.steps - hop
-    pieces = x.unflatten(0, (3, window_boundaries.SEAMS))
+    assert x.shape == (3 * window_boundaries.BOUNDARIES, domain.grid.steps, 132)
+    assert torch.equal(x, binarize(x, SATB)) and boundary_step(domain) == domain.grid.steps - hop
+    pieces = x.unflatten(0, (3, window_boundaries.BOUNDARIES))
     later, earlier = pieces[:, 1:, 1 : boundary_step(domain)], pieces[:, :-1, hop + 1 :]
     assert torch.equal(later, earlier)  # but for the first step, on which a held note is struck
-    assert len(generator.seen) == 1 + window_boundaries.SEAMS
+    assert len(generator.seen) == 1 + window_boundaries.BOUNDARIES
     assert generator.seen[-1].mask[0, :, 0].tolist() == [1] * boundary_step(domain) + [0] * hop
