@@ -1,4 +1,4 @@
-"""Two bars of four-part chorale, free or around given voices and bars.
+"""Two bars of four-part chorale, unconditional or conditioned on voices and bars.
 
     multigan train music
     multigan sample runs/music-0001 -n 4 --given melody.mid --keep soprano
@@ -7,7 +7,7 @@ Result, seeds 0, 1, 2, one thread of 2 busy cores, 11 to 12 minutes, then `multi
 brackets held-out pieces and voices shuffled: Frechet distance 4.2, 2.4, 4.5 (.4, 88), scale .953,
 .926, .928 (.943, .832), dissonance .099, .113, .088 (.108, .386), tonal distance 1.54, 1.60, 1.63
 (1.55, 1.81), parallels .035, .021, .016 (.014, .048). `--data Jsb16thSeparated.json`: README.
-Try: `multigan train music --coupling hybrid`, where every voice has latents of its own.
+Try: `multigan train music --coupling hybrid`, where every voice has private latents.
 """
 
 from multigan.core.auto_gamma import resolve_gamma
@@ -23,7 +23,7 @@ def recipe(
     *,
     data: str = "chorales",
     bars: int = 2,
-    metre: str = "4/4",
+    time_signature: str = "4/4",
     steps: int = 1200,
     batch_size: int = 32,
     width: int = 96,
@@ -34,34 +34,39 @@ def recipe(
     gamma: str = "0.2",
     dropout: float = 0.1,
     lookahead_interval: int = 5,
-    noise: float = 0.15,
+    final_noise: float = 0.15,
     ema_halflife_samples: int = 6000,
 ) -> Recipe:
     """Windows of songs in four voices.
 
     data: chorales (music21's), composed, the path of the JSB json, or an imported folder
     bars: bars of one window
-    metre: of the songs that are learnt from, such as 3/4 or 6/8; others are left out
+    time_signature: of the songs, such as 3/4 or 6/8; songs in others are left out
     steps: updates of the generator
     batch_size: real windows in one update
-    width: channels of a beat where all voices are together; in the generator a third more
-    voice_width: channels of a beat in one voice, in both networks
+    width: channels of a beat in the joint trunk; in the generator a third more
+    voice_width: channels of a beat of one voice, in both networks
     coupling: composer (shared latents), jamming (a voice's own) or hybrid (both)
     lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
-    loss: the game, a name of multigan.engine.losses.LOSSES
+    loss: adversarial loss, a name of multigan.engine.losses.LOSSES
     gamma: weight of both gradient penalties, or auto
-    dropout: share of what the discriminator hears that it forgets
-    lookahead_every: steps after which both networks come half the way back; 0: never
-    noise: scale of the noise on the generator's choices at the end; twice that at the start
-    ema_halflife_samples: half-life of the averaged generator that is sampled, in windows seen
+    dropout: dropout rate of the discriminator
+    lookahead_interval: steps between lookahead averages of both networks; 0: none
+    final_noise: scale of the noise on the generator's logits at the end; twice that at the start
+    ema_halflife_samples: half-life of the averaged generator that is sampled, in windows
     """
-    songs = SongWindowDataset(data, bars=bars, metre=metre)
-    voices, frame = songs.domain.voices, songs.domain.frame
-    sizes = (frame.steps, frame.bar_steps, frame.beat_steps)
-    listens = {"width": width, "voice_width": voice_width, "dropout": dropout}
-    discriminator = MusicDiscriminator(voices, *sizes, **listens)
+    songs = SongWindowDataset(data, bars=bars, time_signature=time_signature)
+    voices, grid = songs.domain.voices, songs.domain.grid
+    sizes = (grid.steps, grid.bar_steps, grid.beat_steps)
+    of_discriminator = {"width": width, "voice_width": voice_width, "dropout": dropout}
+    discriminator = MusicDiscriminator(voices, *sizes, **of_discriminator)
     weight = resolve_gamma(gamma, songs, discriminator)
-    more = {"coupling": coupling, "beat_size": 48, "noise": 2 * noise, "last_noise": noise}
+    more = {
+        "coupling": coupling,
+        "beat_latent_dim": 48,
+        "initial_noise": 2 * final_noise,
+        "final_noise": final_noise,
+    }
     return Recipe(
         data=songs,
         generator=MusicGenerator(

@@ -2,7 +2,7 @@
 
     multigan train music_large --device cuda
 
-Goal: every figure inside the interval of held-out pieces, or a Frechet distance of 3 at most. Not
+Goal: every metric inside the interval of held-out pieces, or a Frechet distance of 3 at most. Not
 run: no GPU was at hand. Try: the data of the published tables, `--data Jsb16thSeparated.json`.
 """
 
@@ -18,7 +18,7 @@ def recipe(
     *,
     data: str = "chorales",
     bars: int = 2,
-    metre: str = "4/4",
+    time_signature: str = "4/4",
     steps: int = 60_000,
     batch_size: int = 256,
     width: int = 384,
@@ -30,19 +30,26 @@ def recipe(
 
     data: chorales (music21's), composed, the path of the JSB json, or an imported folder
     bars: bars of one window
-    metre: of the songs that are learnt from, such as 3/4 or 6/8; others are left out
+    time_signature: of the songs, such as 3/4 or 6/8; songs in others are left out
     steps: updates of the generator
     batch_size: real windows in one update
-    width: channels of a beat where all voices are together, in both networks
-    voice_width: channels of a beat in one voice, in both networks
+    width: channels of a beat in the joint trunks of both networks
+    voice_width: channels of a beat of one voice, in both networks
     lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
     gamma: weight of both gradient penalties
     """
-    songs = SongWindowDataset(data, bars=bars, metre=metre)
-    voices, frame = songs.domain.voices, songs.domain.frame
-    sizes = (frame.steps, frame.bar_steps, frame.beat_steps)
+    songs = SongWindowDataset(data, bars=bars, time_signature=time_signature)
+    voices, grid = songs.domain.voices, songs.domain.grid
+    sizes = (grid.steps, grid.bar_steps, grid.beat_steps)
     generator = MusicGenerator(
-        voices, *sizes, "composer", width, voice_width, depth=6, beat_size=48, last_noise=0.15
+        voices,
+        *sizes,
+        "composer",
+        width,
+        voice_width,
+        depth=6,
+        beat_latent_dim=48,
+        final_noise=0.15,
     )
     return Recipe(
         data=songs,

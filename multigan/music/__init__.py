@@ -1,7 +1,4 @@
-"""The domain of polyphonic music: voices and tracks on a grid of sixteenths.
-
-Importing it imports no torch.
-"""
+"""The music domain: voices and tracks on a time grid. Importing it imports no torch."""
 
 from __future__ import annotations
 
@@ -24,9 +21,9 @@ COMPONENTS = {
 
 COMMANDS = {
     "import": "multigan.music.datasets.midi_folder:import_midi_folder",
-    "reference": "multigan.music.commands:jsb_reference",
+    "baseline-metrics": "multigan.music.commands:jsb_reference",
     "render": "multigan.music.commands:render_songs",
-    "sound": "multigan.music.rendering.mel_spectrogram:compare_spectrograms",
+    "spectrogram": "multigan.music.rendering.mel_spectrogram:compare_spectrograms",
 }
 
 REQUIREMENTS = {

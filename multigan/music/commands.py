@@ -7,42 +7,44 @@ from itertools import islice
 from json import dumps
 from pathlib import Path
 
+import torch
 from torch import Tensor
 
 from multigan.core.results_table import ResultsTable, finite_or_none
+from multigan.core.rng import keyed_rng
 from multigan.music.datasets.jsb_chorales import VOICES, read_jsb, sliding_windows
 from multigan.music.datasets.midi_folder import SUFFIXES
 from multigan.music.datasets.sources import read_songs
+from multigan.music.formats.midi import read_midi
 from multigan.music.formats.song import Song
 from multigan.music.metrics import note_statistics
 from multigan.music.metrics.baselines import (
-    _rng,
     markov_voices,
     random_quarter_notes,
     shuffled_voices,
 )
 from multigan.music.rendering.song_files import write_song_files
 
-SAMPLED = 1000  # windows in each imitation
+SAMPLED = 1000  # windows in each baseline
 REPORTED = (
-    "used_pitch_classes",
-    "mix_used_pitch_classes",
+    "n_pitch_classes_used",
+    "n_pitch_classes_used_joint",
     "pitch_class_entropy",
     "scale_consistency",
-    "groove",
-    "qualified_notes",
+    "groove_consistency",
+    "qualified_note_rate",
     "notes_per_bar",
-    "mean_leap",
+    "mean_abs_interval",
     "tonal_distance",
-    "voice_crossing",
-    "dissonance",
-    "parallels",
-    "frechet",
+    "voice_crossing_rate",
+    "dissonance_rate",
+    "parallel_motion_rate",
+    "feature_frechet_distance",
 )  # the keys of a row in the JSON line
 
 
 def jsb_reference(*, data: str, json: bool = False) -> None:
-    """Print what every metric says of Bach's chorales, and of three poor imitations of them.
+    """Print every metric of Bach's chorales and of three baselines.
 
     data: Jsb16thSeparated.json, the chorales on a grid of sixteenths
     json: also print, as the last line, one JSON object: row -> metric -> value
@@ -54,10 +56,10 @@ def jsb_reference(*, data: str, json: bool = False) -> None:
 
 
 def reference_rows(pieces: Mapping[str, Sequence[Tensor]]) -> dict[str, dict[str, float]]:
-    """Row -> metric -> value, against all training windows, of pieces (T, 4) in three splits.
+    """Return row -> metric -> value, against all training windows, of pieces (T, 4) in splits.
 
-    "train", "valid" and "test" measure all complete two-bar windows; the imitations are SAMPLED
-    windows each, the same on every call.
+    "train", "valid" and "test" are all complete two-bar windows; the baselines are SAMPLED windows
+    each, the same on every call.
     """
     windows = {split: sliding_windows(chorales) for split, chorales in pieces.items()}
     train = windows["train"]
@@ -66,11 +68,15 @@ def reference_rows(pieces: Mapping[str, Sequence[Tensor]]) -> dict[str, dict[str
         "Markov": markov_voices(train, SAMPLED, _rng("Markov")),
         "random quarters": random_quarter_notes(SAMPLED, _rng("random quarters")),
     }
-    known = note_statistics.features(train)
+    reference = note_statistics.features(train)
     return {
-        name: {"windows": float(len(x)), **note_statistics.window_metrics(x, known, VOICES)}
+        name: {"windows": float(len(x)), **note_statistics.window_metrics(x, reference, VOICES)}
         for name, x in sets.items()
     }
+
+
+def _rng(row: str) -> torch.Generator:
+    return keyed_rng(0, "music reference", row)
 
 
 def _reported(row: Mapping[str, float]) -> dict[str, float]:
@@ -78,21 +84,23 @@ def _reported(row: Mapping[str, float]) -> dict[str, float]:
 
 
 def _table(rows: Mapping[str, Mapping[str, float]]) -> ResultsTable:
-    """The rows as columns, which fits a terminal, with what they are made of."""
-    turned = {metric: {name: row[metric] for name, row in rows.items()} for metric in rows["train"]}
+    """Transpose the rows to columns, which fits a terminal, and explain them."""
+    transposed = {
+        metric: {name: row[metric] for name, row in rows.items()} for metric in rows["train"]
+    }
     return ResultsTable(
-        turned,
+        transposed,
         (
             "windows of 32 sixteenths: all complete ones every 16 steps of a piece in train, valid "
-            f"and test; {SAMPLED:,} of each imitation; a figure is the mean over windows",
-            "a note begins where the pitch changes: repeated notes cannot be told in this format",
-            "used_pitch_classes counts an empty bar of a voice as 0",
-            "frechet: between 13 standardised figures of these windows and of all train windows; "
-            f"frechet_clipped: with those beyond {note_statistics.CLIP:g} sd set to that. "
-            "The 0 of train is no floor: it is measured against itself, and 1,000 of its windows "
-            "score about .05",
-            "voices shuffled: each voice from another train window; Markov: each voice a chain of "
-            "sixteenths of its own; random quarters: uniform pitches",
+            f"and test; {SAMPLED:,} of each baseline; a value is the mean over windows",
+            "a note begins where the pitch changes: this format does not mark repeated notes",
+            "n_pitch_classes_used counts an empty bar of a voice as 0",
+            "feature_frechet_distance: between 13 standardized features of these windows and of "
+            "all train windows; feature_frechet_distance_clipped: with those beyond "
+            f"{note_statistics.CLIP:g} sd set to that. The 0 of train is no floor: it is compared "
+            "with itself, and 1,000 of its windows score about .05",
+            "voices shuffled: each voice from another train window; Markov: each voice an "
+            "independent chain of sixteenths; random quarters: uniform pitches",
         ),
     )
 
@@ -103,20 +111,20 @@ def render_songs(
     """Write songs of a data set, or one MIDI file, as MIDI, WAV and PNG files.
 
     out: the folder to write to
-    n: how many songs at most
+    n: maximum number of songs
     split: train, valid or test
-    bars: only so many bars of each song, from its first bar line on; 0: all
+    bars: number of bars of each song, from its first bar line on; 0: all
     """
     if n < 1 or bars < 0:
-        raise ValueError(f"n is {n} and bars {bars}; wanted 1 or more, and 0 or more")
+        raise ValueError(f"n must be 1 or more and bars 0 or more; got {n} and {bars}")
     songs = list(islice(_songs(source, split, bars), n))
     if not songs:
-        raise ValueError(f"{source}: no song of {bars} bars in {split}; wanted fewer bars")
+        raise ValueError(f"{source}: {split} has no song of {bars} bars; set fewer --bars")
     print(f"{len(songs)} songs: {len(write_song_files(songs, Path(out)))} files in {out}")
 
 
 def _songs(source: str, split: str, bars: int) -> Iterator[Song]:
-    """The songs, cut to their first bars if so many are wished; shorter ones are left out."""
+    """Yield the songs, cut to their first `bars` bars unless 0; shorter ones are skipped."""
     for song in _whole_songs(source, split):
         if not bars:
             yield song
@@ -125,10 +133,10 @@ def _songs(source: str, split: str, bars: int) -> Iterator[Song]:
 
 
 def _whole_songs(source: str, split: str) -> list[Song]:
-    """A MIDI file's song, or those of a split of a data set; ValueError if there is none."""
+    """Return a MIDI file's song, or those of a split; ValueError if there is none."""
     if Path(source).suffix.lower() in SUFFIXES:
-        return [Song.from_midi(source)]
+        return [read_midi(source)]
     splits = read_songs(source, "4/4")
     if split not in splits:
-        raise ValueError(f"no split called {split!r}; known: {', '.join(splits)}")
+        raise ValueError(f"split must be one of {', '.join(splits)}; got {split!r}")
     return list(splits[split].values())

@@ -25,6 +25,7 @@ import torch
 
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.formats.midi import write_midi
 from multigan.music.formats.song import Note, Song, Track, concatenate
 from multigan.music.rendering import audio
 
@@ -41,7 +42,7 @@ def write_folder(folder: Path, files: int, notes: int = NOTES_PER_FILE) -> None:
     for number in range(files):
         tracks = [_wandering(name, home, notes // 4, rng) for name, home in HOMES.items()]
         end = max(track.end_tick for track in tracks)
-        Song(tuple(tracks), -(-end // 1920) * 1920).to_midi(folder / f"{number:05d}.mid")
+        write_midi(Song(tuple(tracks), -(-end // 1920) * 1920), folder / f"{number:05d}.mid")
 
 
 def _wandering(name: str, home: int, notes: int, rng: torch.Generator) -> Track:

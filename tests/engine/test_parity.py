@@ -75,7 +75,7 @@ JUDGES = [
     ("image", {}),
     ("image", {"network": "r3gan", "resolution": 8}),
     ("music", {}),
-    ("benchmarks/music_heads", {}),
+    ("benchmarks/music_binarization", {}),
     ("text", {}),
     ("text", {"discriminator": "position"}),
     ("text", {"discriminator": "sentence"}),

@@ -18,21 +18,23 @@ def _song() -> Any:
     return chorale(
         2,
         tempo_bpm=90.0,
-        metres=(TimeSignature(0, 4, 4), TimeSignature(1920, 4, 4)),
+        time_signatures=(TimeSignature(0, 4, 4), TimeSignature(1920, 4, 4)),
         key=KeySignature(9, True),
     )
 
 
 def _midi(folder: Path) -> list[bytes]:
     """A song of ours, with its tag, and one without."""
-    whole = _song().to_midi(folder / "good.mid").read_bytes()
+    from multigan.music.formats.midi import write_midi
+
+    whole = write_midi(_song(), folder / "good.mid").read_bytes()
     return [whole, whole.replace(b'{"multigan"', b'{"somebody"')]
 
 
 def _read_midi(path: Path) -> None:
-    from multigan.music.formats.song import Song
+    from multigan.music.formats.midi import read_midi
 
-    Song.from_midi(path)
+    read_midi(path)
 
 
 def _read_given(path: Path) -> None:

@@ -16,8 +16,8 @@ from multigan.image.formats.decode import Size, SkippedFile, decode, decode_one
 from multigan.image.formats.hf_tables import _content
 from multigan.music.datasets.jsb_chorales import read_pieces
 from multigan.music.formats import musicxml
+from multigan.music.formats.midi import read_midi
 from multigan.music.formats.musicxml import read_musicxml
-from multigan.music.formats.song import Song
 from multigan.runs.directory import RunDirectory, read_jsonl
 from multigan.storage import files
 from multigan.storage.checkpoint_files import find_corruption
@@ -71,7 +71,7 @@ def sparse(path, size):
 def test_a_giant_file_is_not_read(tmp_path):
     sparse(tmp_path / "x.png", 2**30)
     assert decode_one(str(tmp_path), None, "x.png", SIZE)[0].reason == "too large"
-    for name, read in {"x.mid": Song.from_midi, "x.json": read_pieces}.items():
+    for name, read in {"x.mid": read_midi, "x.json": read_pieces}.items():
         with pytest.raises(ValueError, match=r"1,073,741,824 bytes"):
             read(sparse(tmp_path / name, 2**30))
     with pytest.raises(ValueError, match=r"1,073,741,824 bytes"):
@@ -151,7 +151,7 @@ def test_a_note_after_two_thousand_million_ticks_is_refused(tmp_path):
     note = b"\x90\x3c\x40" + b"\x88\x80\x80\x80\x00" + b"\x80\x3c\x40" + b"\0\xff\x2f\0"
     (tmp_path / "x.mid").write_bytes(track(b"\0" + note))
     with pytest.raises(ValueError, match="is impossibly long"):
-        Song.from_midi(tmp_path / "x.mid")
+        read_midi(tmp_path / "x.mid")
 
 
 def laughs(levels=12):

@@ -121,7 +121,7 @@ def test_what_is_no_sound_is_one_line(tmp_path, content):
 
 
 def test_songs_are_joined_on_bar_lines_with_a_bar_between_them():
-    pickup = Song((line("a", 60),), 1920, pickup_ticks=480)
+    pickup = Song((line("a", 60),), 1920, anacrusis_ticks=480)
     song = concatenate([Song((line("a", 64),), 1920), pickup, pickup])
     starts = [note.start_tick for note in song.tracks[0].notes]
     assert starts[0] == 0 and starts[2] == 2 * 1920 - 480 + 1920 * 0

@@ -33,11 +33,11 @@ def together(change=None, n=64, given=None):
         for logits in generator.to_logits:  # lively: many different notes
             logits.linear.weight *= 10
         if change is not None:
-            change(generator.choir.counterpoint)
+            change(generator.autoregressive.voice_leading)
     x = generator(latent_of(generator, n), given)
     return torch.stack(
         [
-            torch.where(sounds.sum(-1) == 0, -1, voice.lowest + sounds.argmax(-1))
+            torch.where(sounds.sum(-1) == 0, -1, voice.min_pitch + sounds.argmax(-1))
             for voice, sounds in zip(SINGERS, tensors.active_cells(x, SINGERS), strict=True)
         ],
         dim=2,
@@ -51,7 +51,7 @@ def share(pitches, i, j, interval):
     return (apart & both).float().mean().item()
 
 
-def parallels(pitches, i, j, interval):
+def parallel_motion_rate(pitches, i, j, interval):
     """How often the voices i and j keep an interval while both move."""
     kept = (pitches[..., i] - pitches[..., j]) % 12 == interval
     moved = (pitches.diff(dim=1) != 0) & (pitches[:, 1:] >= 0) & (pitches[:, :-1] >= 0)
@@ -61,9 +61,9 @@ def parallels(pitches, i, j, interval):
 def forbid(interval):
     """A change after which no voice strikes or holds an interval, up to octaves."""
 
-    def change(counterpoint):
+    def change(voice_leading):
         places = (torch.arange(2 * REACH + 1) - REACH) % 12
-        for table in (counterpoint.struck, counterpoint.held):
+        for table in (voice_leading.onset_bias, voice_leading.hold_bias):
             table[..., (places == interval) | (places == -interval % 12)] = NEVER
 
     return change
@@ -71,7 +71,7 @@ def forbid(interval):
 
 def test_the_outer_voices_are_written_first():
     assert outer_voices_first(SINGERS) == [0, 3, 1, 2]
-    low_first = (Voice("a", lowest=30), Voice("b", lowest=50), Voice("c", lowest=40))
+    low_first = (Voice("a", min_pitch=30), Voice("b", min_pitch=50), Voice("c", min_pitch=40))
     assert outer_voices_first(low_first) == [1, 0, 2]
 
 
@@ -85,44 +85,50 @@ def test_an_interval_that_is_worth_nothing_good_is_not_sung():
 
 
 def test_an_interval_can_be_forbidden_on_beats_alone():
-    def change(counterpoint):
-        between = [table[1].clone() for table in (counterpoint.struck, counterpoint.held)]
-        forbid(1)(counterpoint)
-        counterpoint.struck[1], counterpoint.held[1] = between
+    def change(voice_leading):
+        between = [
+            table[1].clone() for table in (voice_leading.onset_bias, voice_leading.hold_bias)
+        ]
+        forbid(1)(voice_leading)
+        voice_leading.onset_bias[1], voice_leading.hold_bias[1] = between
 
     pitches = together(change)
     assert share(pitches[:, ::4], 0, 3, 11) == 0 < share(pitches, 0, 3, 11)
 
 
 def test_parallels_that_are_worth_nothing_good_are_not_sung():
-    def change(counterpoint):
-        counterpoint.kept[STEP, ..., 7] = counterpoint.kept[STEP, ..., 5] = NEVER
+    def change(voice_leading):
+        voice_leading.parallel_bias[STEP, ..., 7] = voice_leading.parallel_bias[STEP, ..., 5] = (
+            NEVER
+        )
 
     pairs = [(i, j) for i in range(4) for j in range(i + 1, 4)]
-    assert sum(parallels(together(), i, j, 7) for i, j in pairs) > 10
-    assert sum(parallels(together(change), i, j, 7) for i, j in pairs) == 0
+    assert sum(parallel_motion_rate(together(), i, j, 7) for i, j in pairs) > 10
+    assert sum(parallel_motion_rate(together(change), i, j, 7) for i, j in pairs) == 0
 
 
 def test_parallels_from_beat_to_beat_can_be_forbidden_too():
-    def strike_on_beats(counterpoint):
-        counterpoint.held[0] = NEVER  # nothing that was struck between beats lasts
+    def strike_on_beats(voice_leading):
+        voice_leading.hold_bias[0] = NEVER  # nothing that was struck between beats lasts
 
-    def change(counterpoint):
-        strike_on_beats(counterpoint)
-        counterpoint.kept[BEAT] = NEVER
+    def change(voice_leading):
+        strike_on_beats(voice_leading)
+        voice_leading.parallel_bias[BEAT] = NEVER
 
     def count(pitches):
         pairs = [(i, j) for i in range(4) for j in range(i + 1, 4)]
         beats = pitches[:, ::4]
-        return sum(parallels(beats, i, j, apart) for i, j in pairs for apart in range(12))
+        return sum(
+            parallel_motion_rate(beats, i, j, apart) for i, j in pairs for apart in range(12)
+        )
 
     assert count(together(strike_on_beats)) > 10
     assert count(together(change)) == 0
 
 
 def test_voices_can_be_kept_from_going_the_same_way():
-    def change(counterpoint):
-        counterpoint.similar[:] = NEVER
+    def change(voice_leading):
+        voice_leading.direction_bias[:] = NEVER
 
     def ways(pitches):
         sings = (pitches[:, 1:] >= 0) & (pitches[:, :-1] >= 0)
@@ -159,37 +165,39 @@ def test_what_is_found_step_by_step_is_what_the_cells_say(coupling, monkeypatch)
     for voices in (VOICES, SINGERS):
         generator = made("music", coupling, voices).eval()
         x = tensors.binarize(generator(latent_of(generator)), voices)
-        assert (generator.choir.counterpoint is not None) == (coupling == "composer")
-        for place, k in enumerate(generator.choir.places):
+        assert (generator.autoregressive.voice_leading is not None) == (coupling == "composer")
+        for place, k in enumerate(generator.autoregressive.places):
             sounds = tensors.active_cells(x, voices)[k]
             silent = sounds.sum(-1) == 0
-            heard = torch.where(silent, generator.choir.most, sounds.argmax(-1))
+            heard = torch.where(silent, generator.autoregressive.most, sounds.argmax(-1))
             assert torch.equal(told[-1].now[..., place], heard)
             assert torch.equal(told[-1].before[:, 1:, place], heard[:, :-1])
-            assert (told[-1].before[:, 0] == generator.choir.most).all()
+            assert (told[-1].before[:, 0] == generator.autoregressive.most).all()
 
 
 def test_what_is_added_is_the_sum_over_the_voices_that_are_heard():
-    voices = (Voice("high", lowest=10, pitches=5), Voice("low", lowest=4, pitches=7))
-    counterpoint = VoiceLeading(voices).double()
-    for table in counterpoint.parameters():
+    voices = (Voice("high", min_pitch=10, num_pitches=5), Voice("low", min_pitch=4, num_pitches=7))
+    voice_leading = VoiceLeading(voices).double()
+    for table in voice_leading.parameters():
         torch.nn.init.normal_(table)
-    worths = counterpoint.worths()
+    bias = voice_leading.bias_tables()
     voice, place, own = torch.tensor([0]), torch.tensor([1]), torch.tensor([2])
-    before, now = torch.tensor([[2, 3]]), torch.tensor([[counterpoint.pitches, 4]])
-    first = counterpoint.first_rows(voice, place)
-    strike, hold = counterpoint.intervals(worths, first, own, now)
-    kept = counterpoint.parallels(worths, BEAT, voice, before, now)
-    going = counterpoint.directions(worths, voice, before, now)
-    reach = counterpoint.struck.shape[-1] // 2
+    before, now = torch.tensor([[2, 3]]), torch.tensor([[voice_leading.num_pitches, 4]])
+    first = voice_leading.first_rows(voice, place)
+    strike, hold = voice_leading.intervals(bias, first, own, now)
+    kept = voice_leading.parallel_motion_rate(bias, BEAT, voice, before, now)
+    going = voice_leading.directions(bias, voice, before, now)
+    reach = voice_leading.onset_bias.shape[-1] // 2
     for p in range(5):  # the low voice went from 7 to 8; the high one, at 12, would go to 10 + p
-        wanted = LR_SCALE * counterpoint.struck[1, 0, 1, reach + 2 + p]
+        wanted = LR_SCALE * voice_leading.onset_bias[1, 0, 1, reach + 2 + p]
         torch.testing.assert_close(strike[0, p], wanted)
-        wanted = PARALLELS_LR_SCALE * counterpoint.kept[BEAT, 0, 1, 5] * (p == 3)
+        wanted = PARALLELS_LR_SCALE * voice_leading.parallel_bias[BEAT, 0, 1, 5] * (p == 3)
         torch.testing.assert_close(kept[0, p], wanted)
-        wanted = LR_SCALE * counterpoint.similar[0, 1] * ((p > 2) - (p < 2))
+        wanted = LR_SCALE * voice_leading.direction_bias[0, 1] * ((p > 2) - (p < 2))
         torch.testing.assert_close(going[0, p], wanted)
-    torch.testing.assert_close(hold[0], LR_SCALE * counterpoint.held[1, 0, 1, reach + 4])
+    torch.testing.assert_close(hold[0], LR_SCALE * voice_leading.hold_bias[1, 0, 1, reach + 4])
     (strike.sum() + hold.sum()).backward()
-    assert counterpoint.struck.grad.count_nonzero() == 7  # also beside pitches it does not have
-    assert counterpoint.held.grad.count_nonzero() == 1
+    assert (
+        voice_leading.onset_bias.grad.count_nonzero() == 7
+    )  # also beside pitches it does not have
+    assert voice_leading.hold_bias.grad.count_nonzero() == 1

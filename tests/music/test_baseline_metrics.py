@@ -58,7 +58,7 @@ def rows(pieces):
 @pytest.mark.parametrize("row", ALL_WINDOWS)
 def test_rows_of_all_windows_equal_the_known_ones(rows, row):
     for metric, known in zip(m.FEATURES, ALL_WINDOWS[row], strict=True):
-        rounding = 5e-4 if known > 4 and metric != "mix_used_pitch_classes" else 5e-5
+        rounding = 5e-4 if known > 4 and metric != "n_pitch_classes_used_joint" else 5e-5
         assert rows[row][metric] == pytest.approx(known, abs=1.01 * rounding), metric
 
 
@@ -89,14 +89,14 @@ def test_sampled_rows_equal_the_known_ones_within_sampling_noise(pieces, rows, r
 def test_frechet_distances_equal_the_known_ones(rows, row):
     raw, clipped = FRECHET[row]
     within = {"abs": 5.1e-3} if row in ALL_WINDOWS else {"rel": 0.06}
-    assert rows[row]["frechet"] == pytest.approx(raw, **within)
-    assert rows[row]["frechet_clipped"] == pytest.approx(clipped, **within)
+    assert rows[row]["feature_frechet_distance"] == pytest.approx(raw, **within)
+    assert rows[row]["feature_frechet_distance_clipped"] == pytest.approx(clipped, **within)
 
 
 @needs_chorales
-def test_empty_bars_of_the_chorales_equal_the_known_ones(pieces):
+def test_empty_bar_rate_of_the_chorales_equal_the_known_ones(pieces):
     shares = {
-        split: m.empty_bars(sliding_windows(found, 16, 16)).mean(0)
+        split: m.empty_bar_rate(sliding_windows(found, 16, 16)).mean(0)
         for split, found in pieces.items()
     }
     assert [round(100 * share, 2) for share in shares["train"].tolist()] == [0.03, 0.06, 0.06, 0.09]
@@ -150,15 +150,15 @@ def test_the_verb_prints_a_table_and_one_json_object(tmp_path, capsys, monkeypat
         lambda path: dict.fromkeys(["train", "valid", "test"], random_chorales()),
     )
     command = domain_command(
-        "reference", import_attribute(COMMANDS["reference"]), load=lambda path: None
+        "baseline-metrics", import_attribute(COMMANDS["baseline-metrics"]), load=lambda path: None
     )
     command.main(["--data", "chorales.json", "--json"], standalone_mode=False)
     printed = capsys.readouterr().out
     assert "| | train | valid | test | voices shuffled | Markov | random quarters |" in printed
-    assert "| frechet_clipped |" in printed and "| empty_bars_bass |" in printed
+    assert "| frechet_clipped |" in printed and "| empty_bar_rate_bass |" in printed
     rows = json.loads(printed.splitlines()[-1])
     assert list(rows) == ["train", "valid", "test", *SAMPLED]
-    wanted = set(m.FEATURES) - {"mean_note_length"} | {"frechet"}
+    wanted = set(m.FEATURES) - {"mean_note_length"} | {"feature_frechet_distance"}
     assert all(set(row) == wanted for row in rows.values())
     assert rows["train"] == rows["test"]
 

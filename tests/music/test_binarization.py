@@ -18,8 +18,8 @@ from multigan.music.models.binarization import (
 from multigan.music.representations.tensors import num_channels
 from multigan.music.representations.voices import BAND, Voice
 
-LEAD = Voice("lead", lowest=60, pitches=5)
-CHORDS = Voice("chords", kind="polyphonic", lowest=60, pitches=4)
+LEAD = Voice("lead", min_pitch=60, num_pitches=5)
+CHORDS = Voice("chords", kind="polyphonic", min_pitch=60, num_pitches=4)
 DRUMS = Voice("drums", kind="drums")
 VOICES = (LEAD, CHORDS, DRUMS)
 every_voice = pytest.mark.parametrize("voice", VOICES, ids=lambda voice: voice.kind)
@@ -62,9 +62,9 @@ def test_straight_through_is_exact_where_adding_first_would_not_be():
 @pytest.mark.parametrize("name", BINARIZERS)
 def test_the_gradient_is_that_of_the_shares(voice, name):
     logits, noise = logits_of(voice).double().requires_grad_(), noise_of(voice).double()
-    head, weight = get_binarizer(name), torch.randn_like(logits)
+    binarizer, weight = get_binarizer(name), torch.randn_like(logits)
     (got,) = torch.autograd.grad(
-        (binarize_logits(head, voice, logits, noise, training=True) * weight).sum(), logits
+        (binarize_logits(binarizer, voice, logits, noise, training=True) * weight).sum(), logits
     )
     seen = (logits + noise) / STRAIGHT_THROUGH_TEMPERATURE if name == "straight_through" else logits
     share = seen.softmax(-1) if voice.kind == "monophonic" else seen.sigmoid()
@@ -98,10 +98,10 @@ def test_noise_of_scale_one_draws_the_shares(voice):
 @every_voice
 def test_only_heads_with_noise_look_at_it(voice):
     logits, noise = logits_of(voice), noise_of(voice)
-    for name, head in BINARIZERS.items():
-        scale = 1.0 if head.scale is None else head.scale
-        drawn = binarize_logits(head, voice, logits, scale * noise, training=False)
-        still = binarize_logits(head, voice, logits, 0 * noise, training=False)
+    for name, binarizer in BINARIZERS.items():
+        scale = 1.0 if binarizer.scale is None else binarizer.scale
+        drawn = binarize_logits(binarizer, voice, logits, scale * noise, training=False)
+        still = binarize_logits(binarizer, voice, logits, 0 * noise, training=False)
         assert torch.equal(drawn, still) == (name in ("deterministic", "threshold"))
 
 
@@ -127,7 +127,7 @@ def test_an_unknown_head_is_refused_with_the_known_ones():
 
 def test_the_first_row_of_the_benchmark_is_the_default_recipe_bit_by_bit():
     made = []
-    for name in ("music", "benchmarks/music_heads"):
+    for name in ("music", "benchmarks/music_binarization"):
         file = read_recipe(name)
         made.append(
             build_recipe(file, resolve_hyperparameters(file, {"data": "composed"}, tiny=False), 0)

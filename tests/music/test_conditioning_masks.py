@@ -5,13 +5,14 @@ import torch
 
 from multigan.core.rng import keyed_rng
 from multigan.music.representations import conditioning
-from multigan.music.representations.time_grid import WindowGrid
+from multigan.music.representations.time_grid import TimeGrid
 
-FRAME = WindowGrid(bars=4, bar_steps=16, beat_steps=4, voices=4)
+GRID = TimeGrid(bars=4, bar_steps=16, beat_steps=4)
+VOICE_COUNT = 4
 
 
-def many(draw, frame=FRAME, n=200):
-    return [draw(frame, keyed_rng("mask", i)) for i in range(n)]
+def many(sample, grid=GRID, n=200, voices=VOICE_COUNT):
+    return [sample(grid, voices, keyed_rng("mask", i)) for i in range(n)]
 
 
 def test_the_shares_of_the_mixture_sum_to_one():
@@ -20,14 +21,15 @@ def test_the_shares_of_the_mixture_sum_to_one():
 
 def test_a_mask_is_a_function_of_the_rng():
     assert torch.equal(
-        conditioning.draw_mask(FRAME, keyed_rng(1)), conditioning.draw_mask(FRAME, keyed_rng(1))
+        conditioning.sample_mask(GRID, VOICE_COUNT, keyed_rng(1)),
+        conditioning.sample_mask(GRID, VOICE_COUNT, keyed_rng(1)),
     )
-    shares = [float(mask.mean()) for mask in many(conditioning.draw_mask, n=1000)]
+    shares = [float(mask.mean()) for mask in many(conditioning.sample_mask, n=1000)]
     assert 0.36 < Counter(shares)[0.0] / 1000 < 0.44
     assert 0.25 < sum(shares) / 1000 < 0.4
 
 
-def test_every_mask_is_of_zeros_and_ones_in_the_shape_of_the_frame():
+def test_every_mask_is_of_zeros_and_ones_in_the_shape_of_the_grid():
     for _, draw in conditioning.MASKS:
         for mask in many(draw, n=10):
             assert mask.shape == (64, 4) and set(mask.unique().tolist()) <= {0.0, 1.0}
@@ -65,7 +67,7 @@ def test_scattered_beats_are_whole_beats():
 
 
 def test_a_single_bar_of_a_single_voice_still_has_masks():
-    frame = WindowGrid(bars=1, bar_steps=12, beat_steps=4, voices=1)
+    grid = TimeGrid(bars=1, bar_steps=12, beat_steps=4)
     for _, draw in conditioning.MASKS:
-        assert all(mask.shape == (12, 1) for mask in many(draw, frame, n=5))
-    assert not any(mask.any() for mask in many(conditioning.whole_tracks, frame, n=5))
+        assert all(mask.shape == (12, 1) for mask in many(draw, grid, n=5, voices=1))
+    assert not any(mask.any() for mask in many(conditioning.whole_tracks, grid, n=5, voices=1))

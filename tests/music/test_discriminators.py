@@ -18,8 +18,8 @@ SMALL = {
     "musegan": lambda voices=VOICES: MuseGANDiscriminator(voices, STEPS, BAR, width=4),
 }
 TINY_VOICES = (
-    Voice("lead", lowest=60, pitches=2),
-    Voice("chords", kind="polyphonic", lowest=50, pitches=1),
+    Voice("lead", min_pitch=60, num_pitches=2),
+    Voice("chords", kind="polyphonic", min_pitch=50, num_pitches=1),
 )
 every_family = pytest.mark.parametrize("family", SMALL)
 
@@ -59,7 +59,7 @@ def with_repeat(x):
     block, windows = tensors.slices(VOICES)[0], []
     for tokens in (lead, again):
         window = x[:1].clone()
-        window[..., block] = torch.nn.functional.one_hot(tokens, VOICES[0].pitches + 2).float()
+        window[..., block] = torch.nn.functional.one_hot(tokens, VOICES[0].num_pitches + 2).float()
         windows.append(window)
     return windows
 
@@ -110,19 +110,19 @@ def test_a_bar_of_musegan_changes_its_own_vector_only():
 
 def test_a_voice_trunk_is_blind_to_the_other_voices():
     network, x, other = made("music"), music(), music(seed=9)
-    trunks = network.voice_trunks(x)
+    trunks = network.voice_features(x)
     assert trunks.shape == (4, N, STEPS // 4, 8)
     for k, block in enumerate(tensors.slices(VOICES)):
         y = x.clone()
         y[..., block] = other[..., block]
-        changed = (network.voice_trunks(y) != trunks).flatten(1).any(1)
+        changed = (network.voice_features(y) != trunks).flatten(1).any(1)
         assert changed.tolist() == [j == k for j in range(4)]
 
 
 @every_family
-@pytest.mark.parametrize("streams", [True, False])
-def test_a_repeated_note_is_heard(family, streams):
-    more = {"streams": streams} if family == "music" else {}
+@pytest.mark.parametrize("interval_features", [True, False])
+def test_a_repeated_note_is_heard(family, interval_features):
+    more = {"interval_features": interval_features} if family == "music" else {}
     network = made(family, **more)
     held, again = with_repeat(music())
     assert (network(held) - network(again)).abs() > 1e-5
@@ -143,7 +143,7 @@ def test_the_score_depends_on_what_is_given(family):
     network, x = made(family), music()
     given = some_given(x)
     assert ((network(x, given) - network(x)).abs() > 1e-5).all()
-    mask_only = given._replace(known=0 * given.known)
+    mask_only = given._replace(values=0 * given.values)
     assert ((network(x, given) - network(x, mask_only)).abs() > 1e-6).all()
     nothing = conditioning.unconditional(N, STEPS, VOICES)
     assert torch.equal(network(x), network(x, nothing))

@@ -12,6 +12,7 @@ from multigan.core.rng import keyed_rng
 from multigan.core.serialization import from_config, to_config
 from multigan.core.signature import options_of
 from multigan.music.domain import MusicDomain
+from multigan.music.formats.midi import read_midi, write_midi
 from multigan.music.formats.song import (
     CompletedSong,
     GivenSpan,
@@ -21,6 +22,7 @@ from multigan.music.formats.song import (
     TimeSignature,
     Track,
 )
+from multigan.music.representations.pianoroll import to_pianoroll
 from multigan.music.representations.voices import BAND
 from tests.music.tiny import Tiny
 
@@ -29,7 +31,7 @@ BAR = 1920
 
 
 def sampler(domain=DOMAIN, **settings):
-    return Sampler(domain, Tiny(domain.voices, domain.frame.steps, **settings))
+    return Sampler(domain, Tiny(domain.voices, domain.grid.steps, **settings))
 
 
 @pytest.fixture
@@ -38,15 +40,15 @@ def melody(tmp_path):
     pitches = (69, 71, 72, 74, 76, 76, 74, 72, 71, 69, 69, 64)
     notes = tuple(Note(480 * i, 480 * i + 480, p) for i, p in enumerate(pitches))
     track = Track("soprano", notes, 52)
-    header = {"tempo_bpm": 97.0, "pickup_ticks": 480, "key": KeySignature(9, minor=True)}
-    return Song((track,), 5760, **header).to_midi(tmp_path / "melody.mid")
+    header = {"tempo_bpm": 97.0, "anacrusis_ticks": 480, "key": KeySignature(9, minor=True)}
+    return write_midi(Song((track,), 5760, **header), tmp_path / "melody.mid")
 
 
 def test_a_song_is_one_window_in_the_voices_of_the_domain():
     for song in sampler().sample(3):
         assert [track.name for track in song.tracks] == ["soprano", "alto", "tenor", "bass"]
         assert song.length_ticks == 2 * BAR and song.tempo_bpm == 240
-        assert song.metres == (TimeSignature(0, 4, 4),) and type(song) is Song
+        assert song.time_signatures == (TimeSignature(0, 4, 4),) and type(song) is Song
 
 
 def test_samples_depend_on_the_seed_and_not_on_their_number():
@@ -62,10 +64,10 @@ def test_wishes_for_length_and_tempo_are_kept():
 
 def test_a_melody_is_harmonised_note_for_note(melody):
     for song in sampler().sample(2, given=melody, keep="soprano"):
-        source = Song.from_midi(melody)
+        source = read_midi(melody)
         assert song.track("soprano").notes == source.track("soprano").notes
         assert all(song.track(name).notes for name in ("alto", "tenor", "bass"))
-        assert (song.pickup_ticks, song.length_ticks) == (480, 5760)
+        assert (song.anacrusis_ticks, song.length_ticks) == (480, 5760)
         assert (song.tempo_bpm, song.key) == (97.0, KeySignature(9, minor=True))
         assert song.given == (GivenSpan("soprano", 0, 5760),)
     (slow,) = sampler().sample(1, given=melody, keep="soprano", tempo=60.0)
@@ -79,8 +81,8 @@ def test_other_voices_differ_from_sample_to_sample(melody):
 
 def test_a_song_is_continued_from_its_last_note(tmp_path):
     (start,) = sampler().sample(1, seed=1, bars=3)
-    file = start.to_midi(tmp_path / "start.mid")
-    for song in sampler().sample(2, seed=2, extend=file, bars=4):
+    file = write_midi(start, tmp_path / "start.mid")
+    for song in sampler().sample(2, seed=2, continue_from=file, bars=4):
         assert song.length_ticks == 7 * BAR
         there = song.window(0, 3 * BAR)
         assert [track.notes for track in there.tracks] == [track.notes for track in start.tracks]
@@ -89,10 +91,10 @@ def test_a_song_is_continued_from_its_last_note(tmp_path):
 def test_the_last_given_notes_ring_on_unless_their_ends_are_locked(tmp_path):
     notes = {"soprano": 72, "alto": 65, "tenor": 58, "bass": 48}
     tracks = tuple(Track(name, (Note(0, BAR, p),), 52) for name, p in notes.items())
-    file = Song(tracks, BAR).to_midi(tmp_path / "chord.mid")
-    wishes = {"extend": file, "bars": 1, "seed": 4}
+    file = write_midi(Song(tracks, BAR), tmp_path / "chord.mid")
+    wishes = {"continue_from": file, "bars": 1, "seed": 4}
     (free,) = sampler(holds=5.0).sample(1, **wishes)
-    (locked,) = sampler(holds=5.0).sample(1, lock_ends=True, **wishes)
+    (locked,) = sampler(holds=5.0).sample(1, retrigger=True, **wishes)
     assert [track.notes[0].end_tick for track in free.tracks] == [2 * BAR] * 4
     assert [track.notes[0].end_tick for track in locked.tracks] == [BAR] * 4
     assert [track.notes[1].start_tick for track in locked.tracks] == [BAR] * 4
@@ -100,11 +102,11 @@ def test_the_last_given_notes_ring_on_unless_their_ends_are_locked(tmp_path):
 
 def test_a_box_is_filled_in_and_the_rest_stays(tmp_path):
     (start,) = sampler().sample(1, seed=1, bars=4)
-    file = start.to_midi(tmp_path / "start.mid")
-    (song,) = sampler().sample(1, seed=2, given=file, fill_bars="2-3", fill_tracks="bass")
+    file = write_midi(start, tmp_path / "start.mid")
+    (song,) = sampler().sample(1, seed=2, given=file, infill_bars="2-3", infill_tracks="bass")
     for name in ("soprano", "alto", "tenor"):
         assert song.track(name).notes == start.track(name).notes
-    old, new = (s.to_roll(DOMAIN.voices)[3].tolist() for s in (start, song))
+    old, new = (to_pianoroll(s, DOMAIN.voices)[3].tolist() for s in (start, song))
     assert new[:16] == old[:16] and new[49:] == old[49:]  # what is held into bar 4 is struck there
     assert song.track("bass").notes != start.track("bass").notes
 
@@ -117,8 +119,8 @@ def test_a_window_of_a_completed_song_forgets_what_was_given(melody):
 def test_every_wish_is_an_option_with_a_help_line():
     options = {option.name: option for option in options_of(MusicDomain.sample)}
     assert list(options) == [
-        "bars", "tempo", "given", "keep", "fill_bars", "fill_tracks", "extend",
-        "lock_ends"]  # fmt: skip
+        "bars", "tempo", "given", "keep", "infill_bars", "infill_tracks", "continue_from",
+        "retrigger"]  # fmt: skip
     assert all(option.help for option in options.values())
     assert options["bars"].type is int and options["tempo"].type is float
 
@@ -149,7 +151,7 @@ def test_a_preview_shows_and_plays_the_first_songs(tmp_path, columns, count):
     files = DOMAIN.preview(songs, tmp_path / "step-7", columns=columns)
     assert [file.name for file in files] == ["step-7.png", "step-7.wav", "step-7.mid"]
     heard = min(4, count)
-    joined = Song.from_midi(files[2])
+    joined = read_midi(files[2])
     assert joined.length_ticks == (2 * heard + heard - 1) * BAR
     assert [t.notes for t in joined.window(0, 2 * BAR).tracks] == [t.notes for t in songs[0].tracks]
 
@@ -158,24 +160,24 @@ def test_a_domain_survives_json():
     domain = MusicDomain(BAND, 4, "6/8", 4, 120.0)
     again = from_config(json.loads(json.dumps(to_config(domain))))
     assert again == domain and hash(again) == hash(domain)
-    assert again.frame == (4, 12, 6, 4) and again.frame.steps == 48
+    assert again.grid == (12, 6, 4, 4) and again.grid.steps == 48
 
 
-@pytest.mark.parametrize("metre", ["3/4", "6/8", "2/2", "5/4", "12/8", "7/8"])
-def test_other_metres_are_drawn_and_written(metre, tmp_path):
-    domain = MusicDomain(metre=metre)
+@pytest.mark.parametrize("time_signature", ["3/4", "6/8", "2/2", "5/4", "12/8", "7/8"])
+def test_other_metres_are_drawn_and_written(time_signature, tmp_path):
+    domain = MusicDomain(time_signature=time_signature)
     (song,) = sampler(domain).sample(1, bars=3)
-    assert f"{song.metres[0].counts}/{song.metres[0].unit}" == metre
+    assert f"{song.time_signatures[0].counts}/{song.time_signatures[0].unit}" == time_signature
     assert len(song.bar_lines()) == 3
-    assert Song.from_midi(song.to_midi(tmp_path / "song.mid")) == song
+    assert read_midi(write_midi(song, tmp_path / "song.mid")) == song
 
 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"metre": "four"}, "metre is 'four'; wanted one such as 4/4 or 6/8"),
-        ({"metre": "4/5"}, "metre is '4/5'"),
-        ({"metre": "3/16", "steps_per_quarter": 3}, "no whole steps of 3 a quarter"),
+        ({"time_signature": "four"}, "metre is 'four'; wanted one such as 4/4 or 6/8"),
+        ({"time_signature": "4/5"}, "metre is '4/5'"),
+        ({"time_signature": "3/16", "steps_per_quarter": 3}, "no whole steps of 3 a quarter"),
         ({"steps_per_quarter": 7}, "no whole steps of 7 a quarter"),
         ({"bars": 0}, "0 bars"),
         ({"tempo_bpm": 0.0}, "0.0 quarters per minute"),

@@ -15,7 +15,7 @@ from multigan.music.representations.voices import BAND, SATB, Voice
 from tests.music.tiny import Tiny, write_pieces, write_songs
 
 ROWS = ["real (train)", "real (held out)", "voices shuffled", "Markov", "random quarters",
-        "this model, soprano given", "this model, continued", "this model"]  # fmt: skip
+        "generator, given soprano", "generator, continued", "generator"]  # fmt: skip
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def data(tmp_path, monkeypatch):
 
 def evaluate(data, cache, **settings):
     domain = data.domain
-    sampler = Sampler(domain, Tiny(domain.voices, domain.frame.steps, **settings))
+    sampler = Sampler(domain, Tiny(domain.voices, domain.grid.steps, **settings))
     return domain.evaluate(sampler, data.split("valid"), keyed_rng("e"), cache)
 
 
@@ -36,13 +36,19 @@ def test_the_table_holds_the_model_against_real_music_and_imitations(data, tmp_p
     table = evaluate(data, tmp_path)
     assert list(table.rows) == ROWS and data.domain.selection_metric in table.model
     assert table.model["windows"] == 48 and table.rows["real (train)"]["windows"] == 50
-    frechet = {name: row["frechet"] for name, row in table.rows.items()}
-    assert frechet["real (train)"] == pytest.approx(0, abs=1e-6)
-    assert frechet["real (held out)"] < min(frechet["Markov"], frechet["this model"])
-    assert frechet["this model, soprano given"] < frechet["this model"]
-    assert 0 < table.model["nearest_train"] <= 1 and table.model["distinct"] == 1
-    assert "nearest_train" not in table.rows["real (train)"]
-    assert table.model["empty_bars_bass"] == 0
+    feature_frechet_distance = {
+        name: row["feature_frechet_distance"] for name, row in table.rows.items()
+    }
+    assert feature_frechet_distance["real (train)"] == pytest.approx(0, abs=1e-6)
+    assert feature_frechet_distance["real (held out)"] < min(
+        feature_frechet_distance["Markov"], feature_frechet_distance["generator"]
+    )
+    assert (
+        feature_frechet_distance["generator, given soprano"] < feature_frechet_distance["generator"]
+    )
+    assert 0 < table.model["nn_train_distance"] <= 1 and table.model["unique_fraction"] == 1
+    assert "nn_train_distance" not in table.rows["real (train)"]
+    assert table.model["empty_bar_rate_bass"] == 0
     assert table.json() and table.markdown()
 
 
@@ -70,7 +76,7 @@ def test_a_collapsed_model_is_shown_as_one(data, tmp_path):
 
     sampler = Sampler(domain, Stuck(domain.voices))
     table = domain.evaluate(sampler, data.split("valid"), keyed_rng(0), tmp_path)
-    assert table.model["distinct"] == pytest.approx(1 / 48)
+    assert table.model["unique_fraction"] == pytest.approx(1 / 48)
 
 
 def test_a_model_that_diverged_is_said_to_have(data, tmp_path):
@@ -92,37 +98,41 @@ def test_one_voice_alone_is_refused(data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("bars", "metre", "steps_per_quarter"),
+    ("bars", "time_signature", "steps_per_quarter"),
     [(2, "3/4", 4), (2, "6/8", 4), (4, "5/4", 2), (2, "4/4", 12), (2, "3/4", 3), (1, "4/4", 4)],
 )
 def test_songs_in_any_metre_and_on_any_grid_are_measured(
-    tmp_path, monkeypatch, bars, metre, steps_per_quarter
+    tmp_path, monkeypatch, bars, time_signature, steps_per_quarter
 ):
     monkeypatch.setattr(evaluation, "SAMPLED", 40)
     monkeypatch.setattr(evaluation, "COMPARED", 4)
     monkeypatch.setattr(window_boundaries, "PIECES", 4)
-    source = write_songs(tmp_path / "songs", metre)
-    data = SongWindowDataset(source, bars=bars, metre=metre, steps_per_quarter=steps_per_quarter)
+    source = write_songs(tmp_path / "songs", time_signature)
+    data = SongWindowDataset(
+        source, bars=bars, time_signature=time_signature, steps_per_quarter=steps_per_quarter
+    )
     table = evaluate(data, tmp_path)
-    assert list(table.rows) == [row for row in ROWS if bars > 1 or row != "this model, continued"]
+    assert list(table.rows) == [row for row in ROWS if bars > 1 or row != "generator, continued"]
     real, model = table.rows["real (held out)"], table.model
-    assert real["frechet"] < model["frechet"] < math.inf
-    quarters = {"3/4": 3, "6/8": 3, "5/4": 5, "4/4": 4}[metre]
+    assert real["feature_frechet_distance"] < model["feature_frechet_distance"] < math.inf
+    quarters = {"3/4": 3, "6/8": 3, "5/4": 5, "4/4": 4}[time_signature]
     assert real["notes_per_bar"] == pytest.approx(4 * quarters, rel=0.1)  # minus repeated ones
     assert real["mean_note_length"] == pytest.approx(4, rel=0.15)  # sixteenths
     assert table.rows["random quarters"]["mean_note_length"] == pytest.approx(4, rel=0.15)
-    assert set(table.intervals["this model"]) >= {"frechet", "dissonance"}
+    assert set(table.intervals["generator"]) >= {"feature_frechet_distance", "dissonance_rate"}
 
 
 def test_intervals_hold_their_figures_and_are_of_the_model_and_of_held_out_music(data, tmp_path):
     table = evaluate(data, tmp_path)
-    assert set(table.intervals) == {name for name in ROWS if name.startswith("this model")} | {
+    assert set(table.intervals) == {name for name in ROWS if name.startswith("generator")} | {
         "real (held out)"
     }
     for name, ends in table.intervals.items():
-        assert "frechet" in ends
+        assert "feature_frechet_distance" in ends
         for metric, (low, high) in ends.items():
-            assert low <= table.rows[name][metric] <= high or metric.startswith("frechet")
+            assert low <= table.rows[name][metric] <= high or metric.startswith(
+                "feature_frechet_distance"
+            )
     assert "[" in table.markdown() and evaluate(data, tmp_path) == table
 
 
@@ -135,8 +145,10 @@ def test_a_model_that_ignores_the_melody_is_shown_as_one(data, tmp_path):
             return x if condition is None else apply_conditioning(x, condition, self.voices)
 
     table = evaluate(data, tmp_path)
-    row = table.rows["this model, soprano given"]
-    assert row["given_exact"] == 1 and row["changed_by_melody"] == 0  # Tiny is deaf, too
+    row = table.rows["generator, given soprano"]
+    assert (
+        row["conditioning_exact_rate"] == 1 and row["melody_sensitivity"] == 0
+    )  # Tiny is deaf, too
     domain = data.domain
 
     class Listening(Tiny):
@@ -144,25 +156,25 @@ def test_a_model_that_ignores_the_melody_is_shown_as_one(data, tmp_path):
 
         def forward(self, latent, condition=None):
             x = super().forward(latent, condition)
-            melody = condition.known[..., :33]
+            melody = condition.values[..., :33]
             blocks = [torch.where(condition.mask[..., :1] > 0, melody, x[..., :33])] * 4
             return apply_conditioning(torch.cat(blocks, -1), condition, self.voices)
 
     sampler = Sampler(domain, Listening(domain.voices))
     table = domain.evaluate(sampler, data.split("valid"), keyed_rng("e"), tmp_path)
-    row = table.rows["this model, soprano given"]
-    assert row["given_exact"] == 1 and row["changed_by_melody"] > 0.5
-    assert row["dissonance_to_melody"] in (0, 1)  # one interval all the time
+    row = table.rows["generator, given soprano"]
+    assert row["conditioning_exact_rate"] == 1 and row["melody_sensitivity"] > 0.5
+    assert row["dissonance_rate_to_melody"] in (0, 1)  # one interval all the time
 
 
 def test_a_generator_that_loses_what_is_given_is_shown_as_one(data, tmp_path):
     table = evaluate(data, tmp_path, listens=False)
-    assert table.rows["this model, soprano given"]["given_exact"] == 0
+    assert table.rows["generator, given soprano"]["conditioning_exact_rate"] == 0
 
 
 def test_a_polyphonic_voice_has_a_top_and_a_bottom_line_and_drums_have_none():
     assert line_names(BAND) == ["lead", "chords_top", "chords_bottom", "bass"]
-    voices = (Voice("chords", kind="polyphonic", lowest=60, pitches=8),)
+    voices = (Voice("chords", kind="polyphonic", min_pitch=60, num_pitches=8),)
     onset = torch.zeros(4, 8, dtype=torch.bool)
     sustain = torch.zeros(4, 8, dtype=torch.bool)
     onset[0, [1, 3, 6]] = sustain[1, [1, 3]] = onset[3, 5] = True
@@ -172,9 +184,9 @@ def test_a_polyphonic_voice_has_a_top_and_a_bottom_line_and_drums_have_none():
 
 
 def test_a_note_that_strikes_what_sounds_is_a_repeated_one():
-    voice = (Voice("lead", lowest=60, pitches=4),)
+    voice = (Voice("lead", min_pitch=60, num_pitches=4),)
     tokens = torch.tensor([1, voice[0].hold, 1, 2, voice[0].rest, 2])
-    assert track_metrics(encode((tokens,), voice)[None], voice) == {"repeated_notes": 1 / 4}
+    assert track_metrics(encode((tokens,), voice)[None], voice) == {"repeated_note_rate": 1 / 4}
 
 
 def test_drums_are_counted():

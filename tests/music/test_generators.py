@@ -12,13 +12,15 @@ from multigan.music.representations import conditioning, tensors
 from multigan.music.representations.voices import Voice
 from tests.music.pianoroll_factory import VOICES, random_roll
 
-SINGERS = tuple(Voice(f"from {lowest}", lowest=lowest, pitches=20) for lowest in (60, 55, 48, 40))
+SINGERS = tuple(
+    Voice(f"from {lowest}", min_pitch=lowest, num_pitches=20) for lowest in (60, 55, 48, 40)
+)
 SMALL = {
     "music": lambda coupling="hybrid", voices=VOICES, **more: MusicGenerator(
         voices, 16, 8, 4, coupling, width=16, voice_width=8, depth=1, **more
     ),
     "musegan": lambda coupling="hybrid", voices=VOICES, **more: MuseGANGenerator(
-        voices, 16, 8, coupling, width=4, latent_size=16, **more
+        voices, 16, 8, coupling, width=4, latent_dim=16, **more
     ),
 }
 STEPS, N = 16, 6
@@ -75,7 +77,7 @@ def test_cells_are_exactly_zero_or_one_with_one_event_per_step(family, coupling)
                 assert (x[..., block].sum(-1) == 1).all()
                 assert not x[:, 0, block][:, voice.hold].any()
             elif voice.kind == "polyphonic":
-                assert not x[:, 0, block][:, voice.pitches :].any()
+                assert not x[:, 0, block][:, voice.num_pitches :].any()
 
 
 @every_family
@@ -96,7 +98,7 @@ def test_given_cells_come_back_bit_by_bit_and_sound_as_they_did(family, coupling
     cells = conditioning.expand_mask(given.mask, VOICES) > 0
     for module in (generator.train(), generator.eval()):
         out = module(latent_of(generator), given)
-        assert torch.equal(out[cells], given.known[cells])
+        assert torch.equal(out[cells], given.values[cells])
         said = tensors.binarize(out, VOICES)
         for a, b, m in zip(
             *(tensors.active_cells(y, VOICES) for y in (x, said)), range(4), strict=True
@@ -200,9 +202,9 @@ def test_every_parameter_has_a_gradient_and_moves_within_three_steps(family, cou
 
 
 def test_a_key_turns_the_music_of_a_fresh_generator():
-    generator = SMALL["music"]("composer", SINGERS, revisions=0).eval()
-    for melody in generator.choir.melodies:  # ranges end at other degrees
-        torch.nn.init.zeros_(melody.worth)
+    generator = SMALL["music"]("composer", SINGERS, refinement_steps=0).eval()
+    for melody in generator.autoregressive.melodies:  # ranges end at other degrees
+        torch.nn.init.zeros_(melody.interval_bias)
     for logits in generator.to_logits:  # say it by degrees alone
         with torch.no_grad():
             logits.linear.weight[12:].zero_()
@@ -223,14 +225,14 @@ def test_a_key_turns_the_music_of_a_fresh_generator():
 
 
 def test_noise_is_annealed_and_its_scale_travels_with_the_weights():
-    generator = made("music", noise=0.4, last_noise=0.1)
+    generator = made("music", noise=0.4, final_noise=0.1)
     assert [generator.anneal(p)["noise"] for p in (0.0, 0.5, 1.0)] == pytest.approx(
         [0.4, 0.25, 0.1]
     )
     other = made("music")
     other.load_state_dict(generator.state_dict())
     assert other.noise_scale.item() == pytest.approx(0.1)
-    assert made("music", head="stochastic").anneal(1.0) == {"noise": 1.0}
+    assert made("music", binarization="stochastic").anneal(1.0) == {"noise": 1.0}
 
 
 def test_the_plain_head_knows_no_key():
@@ -241,9 +243,9 @@ def test_the_plain_head_knows_no_key():
 
 
 @every_family
-@pytest.mark.parametrize("head", ["threshold", "bernoulli"])
-def test_soft_heads_are_soft_in_training_only(family, head):
-    generator = made(family, head=head)
+@pytest.mark.parametrize("binarization", ["threshold", "bernoulli"])
+def test_soft_heads_are_soft_in_training_only(family, binarization):
+    generator = made(family, binarization=binarization)
     latent = latent_of(generator)
     assert ((generator(latent) % 1) != 0).any()
     assert ((generator.eval()(latent) % 1) == 0).all()
@@ -255,10 +257,10 @@ def test_soft_heads_are_soft_in_training_only(family, head):
         (lambda: MusicGenerator(VOICES, coupling="solo"), "no coupling 'solo'; known: composer"),
         (lambda: MusicGenerator(VOICES, steps=40), "whole bars in a window"),
         (lambda: MusicGenerator(VOICES, steps_per_beat=5), "whole beats in a bar"),
-        (lambda: MusicGenerator(VOICES, head="tanh"), "head 'tanh' is unknown"),
+        (lambda: MusicGenerator(VOICES, binarization="tanh"), "head 'tanh' is unknown"),
         (lambda: MuseGANGenerator(VOICES, coupling="solo"), "no coupling 'solo'"),
         (lambda: MuseGANGenerator(VOICES, steps=20), "whole bars in a window"),
-        (lambda: MuseGANGenerator(VOICES, latent_size=10), "latent_size is 10; wanted a multiple"),
+        (lambda: MuseGANGenerator(VOICES, latent_dim=10), "latent_size is 10; wanted a multiple"),
     ],
 )
 def test_sizes_and_names_that_do_not_fit_are_refused_in_one_line(build, message):

@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from multigan.music.metrics.harmony import (
-    dissonance,
-    dissonance_with,
-    parallels,
+    dissonance_rate,
+    dissonance_rate_to,
+    parallel_motion_rate,
     tonal_distance,
-    voice_crossing,
+    voice_crossing_rate,
 )
 from tests.music.song_factory import REST, held, voices
 
@@ -69,47 +69,49 @@ def test_tonal_distance_needs_whole_beats():
 
 
 def test_crossing_is_the_share_of_steps_with_the_lower_voice_above():
-    assert voice_crossing(voices([(60, 4)], [(55, 3), (62, 1)])).item() == 0.25
-    assert voice_crossing(held(60, 60)).item() == 0
-    assert voice_crossing(held(60, 61)).item() == 1
+    assert voice_crossing_rate(voices([(60, 4)], [(55, 3), (62, 1)])).item() == 0.25
+    assert voice_crossing_rate(held(60, 60)).item() == 0
+    assert voice_crossing_rate(held(60, 61)).item() == 1
 
 
 def test_crossing_counts_only_steps_at_which_both_voices_sound():
-    assert voice_crossing(voices([(60, 8)], [(62, 4), (REST, 4)])).item() == 1
-    assert voice_crossing(voices([(60, 8)], [(62, 2), (55, 2), (REST, 4)])).item() == 0.5
+    assert voice_crossing_rate(voices([(60, 8)], [(62, 4), (REST, 4)])).item() == 1
+    assert voice_crossing_rate(voices([(60, 8)], [(62, 2), (55, 2), (REST, 4)])).item() == 0.5
 
 
 def test_crossing_averages_neighbours_and_a_silent_voice_crosses_nothing():
-    assert voice_crossing(held(48, 60, 60, REST)).item() == pytest.approx(1 / 3)
-    assert voice_crossing(held(55, 60, 50)).item() == 0.5  # the outer pair is not looked at
-    assert voice_crossing(held(REST, REST)).item() == 0
+    assert voice_crossing_rate(held(48, 60, 60, REST)).item() == pytest.approx(1 / 3)
+    assert voice_crossing_rate(held(55, 60, 50)).item() == 0.5  # the outer pair is not looked at
+    assert voice_crossing_rate(held(REST, REST)).item() == 0
 
 
 def test_seconds_sevenths_and_tritones_are_dissonant_at_any_distance():
-    harsh = [k for k in range(40) if dissonance(held(48 + k, 48, steps=4)).item() == 1]
+    harsh = [k for k in range(40) if dissonance_rate(held(48 + k, 48, steps=4)).item() == 1]
     assert harsh == [1, 2, 6, 10, 11, 13, 14, 18, 22, 23, 25, 26, 30, 34, 35, 37, 38]
-    soft = [k for k in range(40) if dissonance(held(48 + k, 48, steps=4)).item() == 0]
+    soft = [k for k in range(40) if dissonance_rate(held(48 + k, 48, steps=4)).item() == 0]
     assert sorted(harsh + soft) == list(range(40))
 
 
 def test_dissonance_averages_all_pairs():
-    assert dissonance(held(64, 62, 60)).item() == pytest.approx(2 / 3)
-    assert dissonance(held(67, 64, 60, 58)).item() == pytest.approx(2 / 6)  # B flat: 58-60, 58-64
-    assert dissonance(held(70, 60, REST, REST)).item() == pytest.approx(1 / 6)
+    assert dissonance_rate(held(64, 62, 60)).item() == pytest.approx(2 / 3)
+    assert dissonance_rate(held(67, 64, 60, 58)).item() == pytest.approx(
+        2 / 6
+    )  # B flat: 58-60, 58-64
+    assert dissonance_rate(held(70, 60, REST, REST)).item() == pytest.approx(1 / 6)
 
 
 def test_dissonance_with_a_voice_takes_its_own_pairs_only():
     x = voices([(60, 8)], [(53, 4), (54, 4)], [(47, 8)])  # 7 then 6; 13; 6 then 7 in between
-    assert dissonance_with(x, 0).item() == (0.5 + 1) / 2
-    assert dissonance_with(x, 1).item() == (0.5 + 0.5) / 2
-    assert dissonance_with(x, 2).item() == (1 + 0.5) / 2
-    assert dissonance(x).item() == (0.5 + 1 + 0.5) / 3
+    assert dissonance_rate_to(x, 0).item() == (0.5 + 1) / 2
+    assert dissonance_rate_to(x, 1).item() == (0.5 + 0.5) / 2
+    assert dissonance_rate_to(x, 2).item() == (1 + 0.5) / 2
+    assert dissonance_rate(x).item() == (0.5 + 1 + 0.5) / 3
 
 
 def test_dissonance_counts_only_steps_at_which_both_voices_sound():
-    assert dissonance(voices([(61, 4), (64, 4)], [(60, 8)])).item() == 0.5
-    assert dissonance(voices([(61, 4), (REST, 4)], [(60, 8)])).item() == 1
-    assert dissonance(held(REST, 60)).item() == 0
+    assert dissonance_rate(voices([(61, 4), (64, 4)], [(60, 8)])).item() == 0.5
+    assert dissonance_rate(voices([(61, 4), (REST, 4)], [(60, 8)])).item() == 1
+    assert dissonance_rate(held(REST, 60)).item() == 0
 
 
 @pytest.mark.parametrize(
@@ -133,27 +135,34 @@ def test_dissonance_counts_only_steps_at_which_both_voices_sound():
 )
 def test_parallels_are_the_share_of_similar_motions_in_fifths_and_octaves(upper, lower, share):
     x = voices([(pitch, 4) for pitch in upper], [(pitch, 4) for pitch in lower])
-    assert parallels(x).item() == share
+    assert parallel_motion_rate(x).item() == share
 
 
 def test_parallels_are_seen_on_beats_only():
-    assert parallels(voices([(67, 1), (69, 3), (67, 4)], [(60, 1), (62, 3), (60, 4)])).item() == 0
+    assert (
+        parallel_motion_rate(
+            voices([(67, 1), (69, 3), (67, 4)], [(60, 1), (62, 3), (60, 4)])
+        ).item()
+        == 0
+    )
 
 
 def test_parallels_pool_the_motions_of_all_pairs():
     # Soprano and bass in octaves, the alto a third and a sixth between: 1 hit of 3 motions.
     x = voices([(72, 4), (74, 4)], [(64, 4), (65, 4)], [(60, 4), (62, 4)])
-    assert parallels(x).item() == pytest.approx(1 / 3)
+    assert parallel_motion_rate(x).item() == pytest.approx(1 / 3)
 
 
-@pytest.mark.parametrize("metric", [tonal_distance, voice_crossing, dissonance, parallels])
+@pytest.mark.parametrize(
+    "metric", [tonal_distance, voice_crossing_rate, dissonance_rate, parallel_motion_rate]
+)
 def test_one_voice_alone_is_refused(metric):
     with pytest.raises(ValueError, match="2 voices or more"):
         metric(held(60))
 
 
-@pytest.mark.parametrize("metric", [voice_crossing, dissonance, parallels])
-def test_silence_scores_a_perfect_zero_which_is_why_empty_bars_stand_beside(metric):
+@pytest.mark.parametrize("metric", [voice_crossing_rate, dissonance_rate, parallel_motion_rate])
+def test_silence_scores_a_perfect_zero_which_is_why_empty_bar_rate_stand_beside(metric):
     silence = torch.full((3, 32, 4), REST)
     assert metric(silence).tolist() == [0, 0, 0]
     assert all(math.isnan(v) for v in tonal_distance(silence).tolist())

@@ -18,7 +18,7 @@ from multigan.music.representations import tensors
 from multigan.music.representations.voices import Voice
 from tests.music.pianoroll_factory import VOICES, random_roll
 
-PAIR = (Voice("high", lowest=55, pitches=31), Voice("low", lowest=37, pitches=31))
+PAIR = (Voice("high", min_pitch=55, num_pitches=31), Voice("low", min_pitch=37, num_pitches=31))
 REST, HOLD = 31, 32
 
 
@@ -28,8 +28,8 @@ def music(high, low):
     return torch.nn.functional.one_hot(tokens, 33).flatten(1)[None].float()
 
 
-def heard(x, voices=PAIR, absolute=True):
-    return IntervalFeatures(voices, 2, absolute)(*onsets_and_active(x, voices))
+def heard(x, voices=PAIR, absolute_pitch=True):
+    return IntervalFeatures(voices, 2, absolute_pitch)(*onsets_and_active(x, voices))
 
 
 def test_notes_are_what_the_roll_says_in_every_kind_of_voice():
@@ -45,9 +45,9 @@ def test_notes_are_what_the_roll_says_in_every_kind_of_voice():
 
 @pytest.mark.parametrize("lowest", [36, 43, 60])
 def test_chroma_folds_by_pitch_class_whatever_the_lowest_pitch(lowest):
-    fold = pitch_class_matrix(Voice("v", lowest=lowest, pitches=31))
+    fold = pitch_class_matrix(Voice("v", min_pitch=lowest, num_pitches=31))
     for p in range(31):
-        assert fold[p].tolist() == [float(pc == (lowest + p) % 12) for pc in range(12)]
+        assert fold[p].tolist() == [float(pc == (min_pitch + p) % 12) for pc in range(12)]
 
 
 def test_intervals_are_the_circular_correlation_written_out():
@@ -65,7 +65,7 @@ def pairs_of(high, low):
 
 
 def test_pairs_are_ordered_and_count_semitones_upwards():
-    voices = [Voice(name, lowest=60, pitches=31) for name in "CEG"]
+    voices = [Voice(name, min_pitch=60, num_pitches=31) for name in "CEG"]
     x = torch.cat([music([p, p], [p, p])[..., :33] for p in (0, 4, 7)], dim=-1)
     pairs = heard(x, voices).pairs[0, 0].view(3, 19)[:, :12]
     assert pairs.argmax(1).tolist() == [4, 7, 3]
@@ -166,7 +166,7 @@ def test_drums_have_no_pitch_streams_and_a_single_voice_no_pairs():
 def test_relative_streams_tell_no_key_from_another_but_by_height():
     high, low = [0, HOLD, 4, 4], [0, 2, 9, HOLD]
     shift = [[t if t >= REST else t + 5 for t in tokens] for tokens in (high, low)]
-    one, other = (heard(music(*both), absolute=False) for both in ((high, low), shift))
+    one, other = (heard(music(*both), absolute_pitch=False) for both in ((high, low), shift))
     torch.testing.assert_close(one.voice[..., :27], other.voice[..., :27])
     torch.testing.assert_close(one.pairs, other.pairs)
     torch.testing.assert_close(one.window, other.window)
@@ -188,8 +188,11 @@ def test_a_window_counts_its_notes():
 
 
 def test_streams_have_second_derivatives():
-    voices = (Voice("a", lowest=60, pitches=2), Voice("b", kind="polyphonic", lowest=50, pitches=1))
-    listen = IntervalFeatures(voices, 1, absolute=True).double()
+    voices = (
+        Voice("a", min_pitch=60, num_pitches=2),
+        Voice("b", kind="polyphonic", min_pitch=50, num_pitches=1),
+    )
+    listen = IntervalFeatures(voices, 1, absolute_pitch=True).double()
     x = torch.rand(1, 2, 6, dtype=torch.float64, requires_grad=True)
     weights = [torch.rand_like(stream) for stream in listen(*onsets_and_active(x, voices))]
 

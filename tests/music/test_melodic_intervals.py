@@ -14,7 +14,7 @@ def _same_weights_every_time():
 
 def test_voices_sing_as_their_melody_wishes():
     generator = SMALL["music"]("composer", SINGERS).eval()
-    for melody in generator.choir.melodies:
+    for melody in generator.autoregressive.melodies:
         with torch.no_grad():
             melody.worth.fill_(-1000)
             melody.worth[len(melody.worth) // 2 + 3] = 0  # three semitones up, or hold
@@ -27,7 +27,7 @@ def test_voices_sing_as_their_melody_wishes():
 
 def test_a_melody_goes_on_from_given_notes():
     generator = SMALL["music"]("composer", SINGERS).eval()
-    for melody in generator.choir.melodies:
+    for melody in generator.autoregressive.melodies:
         with torch.no_grad():
             melody.worth.fill_(-1000)
             melody.worth[len(melody.worth) // 2 - 2] = 1000  # two semitones down, always

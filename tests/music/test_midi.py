@@ -6,8 +6,9 @@ import numpy as np
 import pretty_midi
 import pytest
 
-from multigan.music.formats.midi import UnreadableMidi
+from multigan.music.formats.midi import UnreadableMidi, read_midi, write_midi
 from multigan.music.formats.song import KeySignature, Note, Song, TimeSignature, Track
+from multigan.music.representations.pianoroll import from_pianoroll, to_pianoroll
 from tests.music.midi_corruption import DAMAGED, GOOD, NOTES, midi_bytes
 from tests.music.pianoroll_factory import VOICES, random_header, random_roll
 
@@ -19,13 +20,13 @@ def song(*notes, length=1920, **fields):
 
 
 def written(song, folder):
-    return Song.from_midi(song.to_midi(folder / "song.mid"))
+    return read_midi(write_midi(song, folder / "song.mid"))
 
 
 def read(tmp_path, *tracks, **header):
     path = tmp_path / "read.mid"
     path.write_bytes(midi_bytes(*tracks, **header))
-    return Song.from_midi(path)
+    return read_midi(path)
 
 
 def on(note, time=0, **fields):
@@ -42,10 +43,10 @@ def test_200_random_rolls_become_midi_files_and_come_back(tmp_path):
         steps_per_quarter = GRIDS[seed % len(GRIDS)]
         roll = random_roll(rng, steps=int(rng.integers(1, 50)))
         header = random_header(rng, 480 // steps_per_quarter)
-        first = Song.from_roll(roll, VOICES, steps_per_quarter, **header)
+        first = from_pianoroll(roll, VOICES, steps_per_quarter, **header)
         back = written(first, tmp_path)
         assert back == first
-        cells = back.to_roll(VOICES, steps_per_quarter)
+        cells = to_pianoroll(back, VOICES, steps_per_quarter)
         assert all(np.array_equal(a, b) for a, b in zip(roll, cells, strict=True))
 
 
@@ -61,22 +62,22 @@ def test_names_of_any_script_and_tracks_of_one_name_come_back(tmp_path):
 
 
 def test_changes_of_metre_come_back(tmp_path):
-    metres = (
+    time_signatures = (
         TimeSignature(0, 3, 4),
         TimeSignature(480 + 2880, 6, 8),
         TimeSignature(480 + 5760, 4, 4),
     )
-    mixed = song((0, 480, 60), length=9600, metres=metres, pickup_ticks=480)
+    mixed = song((0, 480, 60), length=9600, time_signatures=time_signatures, anacrusis_ticks=480)
     assert written(mixed, tmp_path) == mixed
 
 
 def test_a_first_bar_that_is_no_pickup_stays_a_bar(tmp_path):
-    short = song((0, 480, 60), metres=(TimeSignature(0, 1, 4), TimeSignature(480, 4, 4)))
+    short = song((0, 480, 60), time_signatures=(TimeSignature(0, 1, 4), TimeSignature(480, 4, 4)))
     assert written(short, tmp_path) == short
 
 
 def test_others_see_a_pickup_as_a_short_bar(tmp_path):
-    path = song((0, 480, 60), pickup_ticks=480).to_midi(tmp_path / "a.mid")
+    path = write_midi(song((0, 480, 60), anacrusis_ticks=480), tmp_path / "a.mid")
     signatures = pretty_midi.PrettyMIDI(str(path)).time_signature_changes
     assert [(s.numerator, s.denominator) for s in signatures] == [(1, 4), (4, 4)]
 
@@ -95,7 +96,7 @@ def test_the_key_comes_back(tmp_path, tonic, minor):
 def test_the_file_is_what_others_expect(tmp_path):
     drums = Track("kit", (Note(0, 120, 36),), is_drum=True)
     lead = Track("lead", (Note(0, 240, 60), Note(240, 480, 60)), program=73)
-    path = Song((drums, lead), 480).to_midi(tmp_path / "a.mid")
+    path = write_midi(Song((drums, lead), 480), tmp_path / "a.mid")
     file = mido.MidiFile(str(path))
     assert file.type == 1 and file.ticks_per_beat == 480
     assert {m.channel for m in file.tracks[2] if m.type == "note_on"} == {9}
@@ -105,7 +106,9 @@ def test_the_file_is_what_others_expect(tmp_path):
 
 def test_the_same_song_makes_the_same_bytes(tmp_path):
     roll = random_roll(np.random.default_rng(3), 64)
-    paths = [Song.from_roll(roll, VOICES).to_midi(tmp_path / name) for name in ("a.mid", "b.mid")]
+    paths = [
+        write_midi(from_pianoroll(roll, VOICES), tmp_path / name) for name in ("a.mid", "b.mid")
+    ]
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
@@ -118,13 +121,13 @@ def test_programs_are_plain_numbers_that_json_takes(tmp_path):
 def test_more_tracks_than_channels_are_refused(tmp_path):
     many = Song(tuple(Track(str(k)) for k in range(16)), 480)
     with pytest.raises(ValueError, match="16 pitched tracks"):
-        many.to_midi(tmp_path / "a.mid")
+        write_midi(many, tmp_path / "a.mid")
 
 
 def test_fifteen_pitched_tracks_and_drums_keep_their_channels(tmp_path):
     tracks = [Track(str(k), (Note(0, 480, 60),), program=k) for k in range(15)]
     full = Song((Track("kit", (Note(0, 480, 36),), is_drum=True), *tracks), 480)
-    file = mido.MidiFile(str(full.to_midi(tmp_path / "a.mid")))
+    file = mido.MidiFile(str(write_midi(full, tmp_path / "a.mid")))
     channels = {m.channel for track in file.tracks for m in track if m.type == "note_on"}
     assert channels == set(range(16)) and written(full, tmp_path) == full
 
@@ -146,7 +149,7 @@ def test_without_our_tag_a_short_first_bar_is_a_pickup(tmp_path):
     one = mido.MetaMessage("time_signature", numerator=1, denominator=4)
     four = mido.MetaMessage("time_signature", numerator=4, denominator=4, time=480)
     found = read(tmp_path, [one, four, on(60, 1920), off(60, 480)])
-    assert found.metres == (TimeSignature(0, 4, 4),) and found.pickup_ticks == 480
+    assert found.time_signatures == (TimeSignature(0, 4, 4),) and found.anacrusis_ticks == 480
     assert found.bar_lines() == [480, 2400]
 
 
@@ -159,7 +162,7 @@ def test_signatures_and_tempo_on_later_tracks_are_read(tmp_path):
     ]
     found = read(tmp_path, NOTES, [*meta, on(62), off(62, 480)])
     assert found.tempo_bpm == 60 and found.key == KeySignature(6, minor=True)
-    assert found.metres == (TimeSignature(0, 3, 4), TimeSignature(1440, 2, 4))
+    assert found.time_signatures == (TimeSignature(0, 3, 4), TimeSignature(1440, 2, 4))
     assert found.tracks[1].notes == (Note(1440, 1920, 62),)
 
 
@@ -171,7 +174,7 @@ def test_a_tempo_change_moves_no_note_in_the_bar(tmp_path):
 
 def test_a_signature_said_again_on_a_bar_line_changes_nothing(tmp_path):
     again = mido.MetaMessage("time_signature", numerator=4, denominator=4, time=1920)
-    assert read(tmp_path, [again, *NOTES]).metres == (TimeSignature(0, 4, 4),)
+    assert read(tmp_path, [again, *NOTES]).time_signatures == (TimeSignature(0, 4, 4),)
 
 
 def test_overlapping_notes_of_one_pitch_become_two(tmp_path):
@@ -180,11 +183,11 @@ def test_overlapping_notes_of_one_pitch_become_two(tmp_path):
 
 
 def test_a_file_edited_elsewhere_keeps_its_new_tracks_and_notes(tmp_path):
-    path = song((0, 480, 60), length=480).to_midi(tmp_path / "a.mid")
+    path = write_midi(song((0, 480, 60), length=480), tmp_path / "a.mid")
     file = mido.MidiFile(str(path))
     file.tracks.append(mido.MidiTrack([on(40, 0, channel=5), off(40, 4000, channel=5)]))
     file.save(str(path))
-    found = Song.from_midi(path)
+    found = read_midi(path)
     assert [track.name for track in found.tracks] == ["lead", ""] and found.length_ticks == 4000
 
 
@@ -194,7 +197,7 @@ def test_a_damaged_file_gets_one_line_that_names_it(tmp_path, name):
     path = tmp_path / f"{name}.mid"
     path.write_bytes(content)
     with pytest.raises(UnreadableMidi) as caught:
-        Song.from_midi(path)
+        read_midi(path)
     line = str(caught.value)
     assert line.startswith(f"{path}: {said}") and "; " in line and "\n" not in line
     assert caught.value.reason == said
@@ -203,14 +206,14 @@ def test_a_damaged_file_gets_one_line_that_names_it(tmp_path, name):
 def test_a_missing_file_and_a_folder_get_one_line(tmp_path):
     for path in (tmp_path / "none.mid", tmp_path):
         with pytest.raises(UnreadableMidi, match="cannot be read"):
-            Song.from_midi(path)
+            read_midi(path)
 
 
 def test_noise_in_a_file_never_gets_past_the_one_error(tmp_path):
     rng, path = np.random.default_rng(0), tmp_path / "noise.mid"
-    whole = song(
-        *((k * 240, k * 240 + 200, 60 + k) for k in range(8)), key=KeySignature(3)
-    ).to_midi(path)
+    whole = write_midi(
+        song(*((k * 240, k * 240 + 200, 60 + k) for k in range(8)), key=KeySignature(3)), path
+    )
     content = np.frombuffer(whole.read_bytes(), np.uint8)
     for source in (content, np.frombuffer(GOOD, np.uint8)):
         for _ in range(300):
@@ -218,6 +221,6 @@ def test_noise_in_a_file_never_gets_past_the_one_error(tmp_path):
             noisy[rng.integers(8, len(noisy), rng.integers(1, 5))] = rng.integers(256)
             Path(path).write_bytes(noisy.tobytes()[: rng.integers(8, len(noisy) + 1)])
             try:
-                Song.from_midi(path)
+                read_midi(path)
             except UnreadableMidi as error:
                 assert "\n" not in str(error)

@@ -7,7 +7,9 @@ from multigan.music.datasets import midi_folder
 from multigan.music.datasets.midi_folder import import_midi_folder, load_folder
 from multigan.music.datasets.synthetic_chorales import generate_songs
 from multigan.music.datasets.track_assignment import UnsuitableSong, assign_tracks
+from multigan.music.formats.midi import read_midi, write_midi
 from multigan.music.formats.song import Note, Song, TimeSignature, Track
+from multigan.music.representations.pianoroll import to_pianoroll
 from multigan.music.representations.voices import TRACK_LAYOUTS
 from tests.benchmarks.music import importing, write_folder
 from tests.music.midi_corruption import DAMAGED
@@ -31,7 +33,7 @@ def choir(*names):
 def fill(root, n=6, preset="satb", **wishes):
     root.mkdir(exist_ok=True)
     for k, piece in enumerate(generate_songs(preset, n, keyed_rng(3, preset), **wishes)):
-        piece.song.to_midi(root / f"{preset}-{k}.mid")
+        write_midi(piece.song, root / f"{preset}-{k}.mid")
 
 
 def imported(tmp_path, **wishes):
@@ -50,7 +52,7 @@ def test_a_folder_becomes_a_data_set_that_holds_the_songs(tmp_path):
     songs = {name: song for part in splits.values() for name, song in part.items()}
     assert set(songs) == {f"satb-{k}.mid" for k in range(6)}
     for name, found in songs.items():
-        assert found == Song.from_midi(tmp_path / "in" / name)
+        assert found == read_midi(tmp_path / "in" / name)
 
 
 def test_twelve_kinds_of_damage_and_more_are_named_and_the_rest_is_used(tmp_path, capsys):
@@ -74,8 +76,8 @@ def test_songs_that_do_not_fit_the_wish_are_skipped_with_the_reason(tmp_path):
     root = tmp_path / "in"
     fill(root, n=1)
     short = Song(choir().tracks, 1920)
-    short.to_midi(root / "short.mid")
-    song(line(60, 62), bars=8).to_midi(root / "alone.mid")
+    write_midi(short, root / "short.mid")
+    write_midi(song(line(60, 62), bars=8), root / "alone.mid")
     fill(root, n=1, preset="band")
     (root / "copy.mid").write_bytes((root / "satb-0.mid").read_bytes())
     found = reasons(imported(tmp_path))
@@ -88,14 +90,14 @@ def test_songs_that_do_not_fit_the_wish_are_skipped_with_the_reason(tmp_path):
 
 
 def test_windows_never_cross_a_change_of_metre(tmp_path):
-    metres = (TimeSignature(0, 4, 4), TimeSignature(3 * 1920, 3, 4))
-    mixed = Song(choir().tracks, 3 * 1920 + 5 * 1440, metres=metres)
+    time_signatures = (TimeSignature(0, 4, 4), TimeSignature(3 * 1920, 3, 4))
+    mixed = Song(choir().tracks, 3 * 1920 + 5 * 1440, time_signatures=time_signatures)
     (tmp_path / "in").mkdir()
-    mixed.to_midi(tmp_path / "in" / "mixed.mid")
+    write_midi(mixed, tmp_path / "in" / "mixed.mid")
     assert [o.windows for o in imported(tmp_path, bars=3)] == [1 + 3]
-    assert [o.windows for o in imported(tmp_path, bars=3, metre="3/4")] == [3]
+    assert [o.windows for o in imported(tmp_path, bars=3, time_signature="3/4")] == [3]
     with pytest.raises(ValueError, match="no file can be used"):
-        imported(tmp_path, bars=2, metre="6/8")
+        imported(tmp_path, bars=2, time_signature="6/8")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["skipped"] == {"is in another metre": 1}
     assert report["files"][0]["line"].endswith("is in another metre (3/4, 4/4)")
@@ -120,13 +122,13 @@ def test_two_processes_find_what_one_finds(tmp_path):
     one = imported(tmp_path)
     whole = (tmp_path / "out" / "songs.npz").read_bytes()
     (tmp_path / "out" / "report.json").unlink()
-    assert imported(tmp_path, workers=2) == one
+    assert imported(tmp_path, num_workers=2) == one
     assert (tmp_path / "out" / "songs.npz").read_bytes() == whole
 
 
 def test_the_files_of_the_benchmark_have_500_notes_and_differ(tmp_path):
     write_folder(tmp_path, 3)
-    songs = [Song.from_midi(file) for file in sorted(tmp_path.iterdir())]
+    songs = [read_midi(file) for file in sorted(tmp_path.iterdir())]
     assert [sum(len(track.notes) for track in song.tracks) for song in songs] == [500] * 3
     assert songs[0] != songs[1] != songs[2]
 
@@ -150,12 +152,12 @@ def test_folders_below_and_suffixes_of_any_case_are_read(tmp_path):
 
 @pytest.mark.parametrize("preset", ["band", "piano"])
 def test_other_layouts_are_imported_too(tmp_path, preset):
-    fill(tmp_path / "in", n=2, preset="band", metre="3/4")
+    fill(tmp_path / "in", n=2, preset="band", time_signature="3/4")
     outcomes = imported(tmp_path, layout=preset)
     assert not reasons(outcomes)
     for part in load_folder(tmp_path / "out").values():
         for found in part.values():
-            assert len(found.to_roll(TRACK_LAYOUTS[preset])) == len(TRACK_LAYOUTS[preset])
+            assert len(to_pianoroll(found, TRACK_LAYOUTS[preset])) == len(TRACK_LAYOUTS[preset])
 
 
 @pytest.mark.parametrize(
@@ -163,7 +165,7 @@ def test_other_layouts_are_imported_too(tmp_path, preset):
     [
         ({"layout": "choir"}, "unknown layout 'choir'; known: satb, band, piano"),
         ({"bars": 0}, "bars is 0"),
-        ({"metre": "waltz"}, "metre is 'waltz'"),
+        ({"time_signature": "waltz"}, "metre is 'waltz'"),
         ({}, "no such folder"),
     ],
 )
@@ -179,20 +181,20 @@ def test_a_folder_without_midi_files_is_named(tmp_path):
         imported(tmp_path)
 
 
-def players(song, layout):
-    return assign_tracks(song, layout).players
+def assigned_tracks(song, layout):
+    return assign_tracks(song, layout).assigned_tracks
 
 
 def test_singers_are_found_by_name_in_any_order():
     named = choir("Bass", "Tenore", "Soprano I", "Alt")
-    assert players(named, "satb") == {
+    assert assigned_tracks(named, "satb") == {
         "soprano": ["Soprano I"], "alto": ["Alt"], "tenor": ["Tenore"], "bass": ["Bass"],
     }  # fmt: skip
 
 
 def test_four_nameless_tracks_are_singers_by_their_height():
     low_first = song(*reversed(choir("a1", "b2", "c3", "d4").tracks))
-    assert list(players(low_first, "satb").values()) == [["a1"], ["b2"], ["c3"], ["d4"]]
+    assert list(assigned_tracks(low_first, "satb").values()) == [["a1"], ["b2"], ["c3"], ["d4"]]
 
 
 def test_a_band_is_cast_by_name_then_program_then_pitch():
@@ -204,7 +206,7 @@ def test_a_band_is_cast_by_name_then_program_then_pitch():
         line(36, 38, name="", is_drum=True),
     )
     found = assign_tracks(song(*tracks), "band")
-    assert found.players == {
+    assert found.assigned_tracks == {
         "bass": [""], "lead": ["Melody"], "chords": ["", "Strings"], "drums": [""],
     }  # fmt: skip
     assert [t.name for t in found.song.tracks] == ["bass", "drums", "chords", "lead"]
@@ -264,11 +266,11 @@ def test_a_missing_voice_is_named():
 def test_a_folder_of_drums_or_of_another_metre_gets_clear_lines(tmp_path, capsys):
     root = tmp_path / "in"
     root.mkdir()
-    song(line(36, 38, is_drum=True, name="Kit")).to_midi(root / "drums.mid")
-    jig = Song(choir().tracks, 1920, metres=(TimeSignature(0, 6, 8),))
-    jig.to_midi(root / "jig.mid")
+    write_midi(song(line(36, 38, is_drum=True, name="Kit")), root / "drums.mid")
+    jig = Song(choir().tracks, 1920, time_signatures=(TimeSignature(0, 6, 8),))
+    write_midi(jig, root / "jig.mid")
     with pytest.raises(ValueError, match=r"no file can be used as satb; see .*report\.json"):
-        imported(tmp_path, bars=1, metre="4/4")
+        imported(tmp_path, bars=1, time_signature="4/4")
     printed = capsys.readouterr().out
     assert f"{root / 'drums.mid'}: has drums only (Kit)" in printed
     assert f"{root / 'jig.mid'}: is in another metre (6/8)" in printed

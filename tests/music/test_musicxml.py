@@ -107,21 +107,27 @@ def test_a_tie_holds_for_its_own_pitch(tmp_path):
 
 def test_a_short_first_measure_is_a_pickup(tmp_path):
     song = read(tmp_path, [attributes(time="4/4") + note(), note(duration=16), note(duration=12)])
-    assert song.pickup_ticks == 480 and song.bar_lines() == [480, 2400]
-    assert song.metres == (TimeSignature(0, 4, 4),) and song.length_ticks == 480 + BAR + 1440
+    assert song.anacrusis_ticks == 480 and song.bar_lines() == [480, 2400]
+    assert (
+        song.time_signatures == (TimeSignature(0, 4, 4),) and song.length_ticks == 480 + BAR + 1440
+    )
 
 
 def test_two_measures_that_complete_each_other_are_one_bar(tmp_path):
     measures = [attributes(time="4/4") + note(duration=16), note(duration=12), note(duration=4)]
     song = read(tmp_path, [*measures, note(duration=16)])
-    assert song.metres == (TimeSignature(0, 4, 4),) and song.bar_lines() == [0, BAR, 2 * BAR]
+    assert song.time_signatures == (TimeSignature(0, 4, 4),) and song.bar_lines() == [
+        0,
+        BAR,
+        2 * BAR,
+    ]
 
 
 def test_an_irregular_measure_gets_a_metre_of_its_own(tmp_path):
     measures = [attributes(time="4/4") + note(duration=16), note(duration=12), note(duration=16)]
     song = read(tmp_path, [*measures, note(duration=20)])
     later = 2 * BAR + 1440
-    assert song.metres == (
+    assert song.time_signatures == (
         TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4), TimeSignature(BAR + 1440, 4, 4),
         TimeSignature(later, 5, 4),
     )  # fmt: skip
@@ -130,7 +136,7 @@ def test_an_irregular_measure_gets_a_metre_of_its_own(tmp_path):
 def test_changes_of_metre_start_their_bars(tmp_path):
     changed = attributes(time="3/4") + note(duration=12)
     song = read(tmp_path, [attributes(time="4/4") + note(duration=16), changed, note(duration=12)])
-    assert song.metres == (TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4))
+    assert song.time_signatures == (TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4))
     assert song.bar_lines() == [0, BAR, BAR + 1440]
 
 

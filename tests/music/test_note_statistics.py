@@ -16,16 +16,16 @@ CHROMATIC = voices([(60 + k, 1) for k in range(11)] + [(71, 5)])
 @pytest.mark.parametrize(
     ("metric", "window", "value"),
     [
-        (m.used_pitch_classes, voices([(60, 16), (62, 8), (64, 8)]), 1.5),
-        (m.used_pitch_classes, voices([(60, 4), (72, 4), (84, 8)]), 1),  # pypianoroll: 3
-        (m.used_pitch_classes, voices([(60, 4), (61, 4), (62, 8)]), 3),  # pypianoroll: 1
-        (m.used_pitch_classes, voices([(60, 16), (REST, 16)]), 0.5),
-        (m.used_pitch_classes, voices([(60, 4), (64, 12)], [(48, 16)]), 1.5),
-        (m.used_pitch_classes, CHROMATIC, 12),
-        (m.mix_used_pitch_classes, held(72, 60), 1),
-        (m.mix_used_pitch_classes, voices([(64, 32)], [(60, 16), (59, 8), (60, 8)]), 2.5),
-        (m.mix_used_pitch_classes, held(REST, 61, 60, 59), 3),
-        (m.mix_used_pitch_classes, held(REST, REST), 0),
+        (m.n_pitch_classes_used, voices([(60, 16), (62, 8), (64, 8)]), 1.5),
+        (m.n_pitch_classes_used, voices([(60, 4), (72, 4), (84, 8)]), 1),  # pypianoroll: 3
+        (m.n_pitch_classes_used, voices([(60, 4), (61, 4), (62, 8)]), 3),  # pypianoroll: 1
+        (m.n_pitch_classes_used, voices([(60, 16), (REST, 16)]), 0.5),
+        (m.n_pitch_classes_used, voices([(60, 4), (64, 12)], [(48, 16)]), 1.5),
+        (m.n_pitch_classes_used, CHROMATIC, 12),
+        (m.n_pitch_classes_used_joint, held(72, 60), 1),
+        (m.n_pitch_classes_used_joint, voices([(64, 32)], [(60, 16), (59, 8), (60, 8)]), 2.5),
+        (m.n_pitch_classes_used_joint, held(REST, 61, 60, 59), 3),
+        (m.n_pitch_classes_used_joint, held(REST, REST), 0),
         (m.pitch_class_entropy, held(67, 64, 60), math.log2(3)),
         (m.pitch_class_entropy, CHROMATIC, math.log2(12)),
         (m.pitch_class_entropy, held(72, 60, 48), 0),
@@ -51,12 +51,16 @@ CHROMATIC = voices([(60 + k, 1) for k in range(11)] + [(71, 5)])
         ),  # any voice counts
         (m.groove_consistency, held(REST, steps=32), 1),
         (m.groove_consistency, held(60, steps=16), NAN),
-        (m.qualified_notes, voices([(60, 1), (62, 1), (64, 2), (65, 12)]), 0.5),
-        (m.qualified_notes, voices([(60, 1), (62, 1)] * 8), 0),  # pypianoroll on int16: 1
-        (m.qualified_notes, voices([(60, 15), (62, 2), (64, 15)]), 1),  # cut at the bar: 1/2
-        (m.qualified_notes, voices([(60, 1), (REST, 1), (62, 13), (60, 1)]), 2 / 3),
-        (m.qualified_notes, voices([(60, 1), (62, 1)] * 8, [(48, 16)]), 1 / 17),  # MuseGAN v3: ~1
-        (m.qualified_notes, held(REST), NAN),
+        (m.qualified_note_rate, voices([(60, 1), (62, 1), (64, 2), (65, 12)]), 0.5),
+        (m.qualified_note_rate, voices([(60, 1), (62, 1)] * 8), 0),  # pypianoroll on int16: 1
+        (m.qualified_note_rate, voices([(60, 15), (62, 2), (64, 15)]), 1),  # cut at the bar: 1/2
+        (m.qualified_note_rate, voices([(60, 1), (REST, 1), (62, 13), (60, 1)]), 2 / 3),
+        (
+            m.qualified_note_rate,
+            voices([(60, 1), (62, 1)] * 8, [(48, 16)]),
+            1 / 17,
+        ),  # MuseGAN v3: ~1
+        (m.qualified_note_rate, held(REST), NAN),
         (m.notes_per_bar, held(60), 1),
         (m.notes_per_bar, voices([(60, 32)]), 0.5),
         (m.notes_per_bar, voices([(60, 4), (REST, 4), (60, 8)]), 2),
@@ -67,11 +71,11 @@ CHROMATIC = voices([(60 + k, 1) for k in range(11)] + [(71, 5)])
         (m.mean_note_length, voices([(60, 4), (REST, 4), (62, 8)], [(48, 16)]), 32 / 3),
         (m.mean_note_length, CHROMATIC, 16 / 12),
         (m.mean_note_length, held(REST), NAN),
-        (m.mean_leap, voices([(60, 4), (62, 4), (59, 8)]), 2.5),
-        (m.mean_leap, voices([(60, 4), (REST, 4), (64, 8)]), 4),
-        (m.mean_leap, voices([(60, 8), (67, 8)], [(48, 4), (50, 4), (52, 4), (53, 4)]), 3),
-        (m.mean_leap, voices([(REST, 8), (67, 8)], [(48, 16)]), 0),
-        (m.mean_leap, held(REST), 0),
+        (m.mean_abs_interval, voices([(60, 4), (62, 4), (59, 8)]), 2.5),
+        (m.mean_abs_interval, voices([(60, 4), (REST, 4), (64, 8)]), 4),
+        (m.mean_abs_interval, voices([(60, 8), (67, 8)], [(48, 4), (50, 4), (52, 4), (53, 4)]), 3),
+        (m.mean_abs_interval, voices([(REST, 8), (67, 8)], [(48, 16)]), 0),
+        (m.mean_abs_interval, held(REST), 0),
     ],
 )
 def test_metric_equals_the_hand_value(metric, window, value):
@@ -80,9 +84,9 @@ def test_metric_equals_the_hand_value(metric, window, value):
     assert figure.item() == pytest.approx(value, abs=5e-5, nan_ok=True)
 
 
-def test_empty_bars_can_be_skipped_as_muse_gan_does():
+def test_empty_bar_rate_can_be_skipped_as_muse_gan_does():
     x = torch.cat([voices([(60, 16), (REST, 16)]), held(REST, steps=32)])
-    counted, skipped = m.used_pitch_classes(x), m.used_pitch_classes(x, skip_empty=True)
+    counted, skipped = m.n_pitch_classes_used(x), m.n_pitch_classes_used(x, skip_empty=True)
     assert counted.tolist() == [0.5, 0]
     assert skipped[0] == 1 and skipped[1].isnan()
 
@@ -95,20 +99,20 @@ def test_bars_of_another_metre_have_other_lengths():
         m.notes_per_bar(waltz)
 
 
-def test_empty_bars_are_counted_for_each_voice():
-    assert m.empty_bars(held(60, REST)).tolist() == [[0, 1]]  # pypianoroll: 1 where full
+def test_empty_bar_rate_are_counted_for_each_voice():
+    assert m.empty_bar_rate(held(60, REST)).tolist() == [[0, 1]]  # pypianoroll: 1 where full
     quarter = voices([(60, 48), (REST, 16)], [(REST, 15), (48, 49)])
-    assert m.empty_bars(quarter).tolist() == [[0.25, 0]]  # MusPy: 0; MuseGAN v3: .75
-    assert m.empty_bars(held(REST, REST, steps=32)).tolist() == [[1, 1]]
+    assert m.empty_bar_rate(quarter).tolist() == [[0.25, 0]]  # MusPy: 0; MuseGAN v3: .75
+    assert m.empty_bar_rate(held(REST, REST, steps=32)).tolist() == [[1, 1]]
 
 
 def test_polyphonicity_counts_distinct_pitches_per_step():
     roll = piano_roll(voices([(64, 2), (60, 2)], [(62, 2), (60, 1), (REST, 1)], [(60, 4)]))
-    assert m.polyphonicity(roll, 3).item() == 0.5
-    assert m.polyphonicity(roll, 2).item() == 0.5
-    assert m.polyphonicity(roll, 1).item() == 1
+    assert m.polyphony_rate(roll, 3).item() == 0.5
+    assert m.polyphony_rate(roll, 2).item() == 0.5
+    assert m.polyphony_rate(roll, 1).item() == 1
     assert m.mean_pitches(roll).item() == 2
-    assert m.polyphonicity(torch.zeros(1, 4, 128), 1).item() == 0
+    assert m.polyphony_rate(torch.zeros(1, 4, 128), 1).item() == 0
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,7 @@ def test_drum_pattern_equals_the_hand_value(steps, share):
     drums = torch.zeros(1, 96, 3)
     for row, step in enumerate(steps):
         drums[0, step, row % 3] = 1
-    assert m.drum_pattern(drums).item() == pytest.approx(share, nan_ok=True)
+    assert m.drum_in_pattern_rate(drums).item() == pytest.approx(share, nan_ok=True)
 
 
 @pytest.mark.parametrize(
@@ -135,27 +139,27 @@ def test_drum_pattern_equals_the_hand_value(steps, share):
 def test_drum_pattern_on_eighths_equals_the_hand_value(steps, share):
     drums = torch.zeros(1, 16, 2, dtype=torch.bool)
     drums[0, steps, 0] = True
-    assert m.drum_pattern_8th(drums).item() == share
+    assert m.drum_in_pattern_rate_8th(drums).item() == share
 
 
 def test_drum_pattern_cannot_see_what_lies_on_sixteenths():
     drums = torch.zeros(5, 96, 4)
     drums[:, ::6] = (torch.rand(5, 16, 4, generator=torch.Generator().manual_seed(0)) < 0.5).float()
-    torch.testing.assert_close(m.drum_pattern(drums), torch.ones(5).double())
+    torch.testing.assert_close(m.drum_in_pattern_rate(drums), torch.ones(5).double())
 
 
 @pytest.mark.parametrize("kind", [torch.bool, torch.uint8, torch.int16, torch.int64, torch.float32])
 def test_rolls_of_any_kind_measure_the_same(kind):
     roll = torch.rand(3, 96, 5, generator=torch.Generator().manual_seed(0)) < 0.3
-    for metric in (m.mean_pitches, m.drum_pattern, m.drum_pattern_8th):
+    for metric in (m.mean_pitches, m.drum_in_pattern_rate, m.drum_in_pattern_rate_8th):
         assert torch.equal(metric(roll.to(kind)), metric(roll))
-    assert torch.equal(m.polyphonicity(roll.to(kind), 2), m.polyphonicity(roll, 2))
-    assert torch.equal(m.drum_pattern(roll.numpy()), m.drum_pattern(roll))
+    assert torch.equal(m.polyphony_rate(roll.to(kind), 2), m.polyphony_rate(roll, 2))
+    assert torch.equal(m.drum_in_pattern_rate(roll.numpy()), m.drum_in_pattern_rate(roll))
 
 
 def test_a_roll_of_another_shape_is_refused():
     with pytest.raises(ValueError, match=r"roll of shape \(96, 5\)"):
-        m.drum_pattern(torch.zeros(96, 5))
+        m.drum_in_pattern_rate(torch.zeros(96, 5))
 
 
 @pytest.mark.parametrize("name", m.FEATURES)
@@ -191,11 +195,11 @@ def test_silence_has_no_notes_to_measure():
     assert undefined == {
         "pitch_class_entropy",
         "scale_consistency",
-        "qualified_notes",
+        "qualified_note_rate",
         "mean_note_length",
         "tonal_distance",
     }
-    assert found["groove"] == 1  # perfect, which is why empty bars stand beside it
+    assert found["groove_consistency"] == 1  # perfect, which is why empty bars stand beside it
 
 
 def test_novelty_is_the_share_of_other_cells_in_the_nearest_window_and_key():
@@ -233,32 +237,34 @@ def test_frechet_is_zero_for_equal_sets_and_counts_shifts_in_standard_deviations
     reference = 5 + 3 * rows()
     shifted = reference.clone()
     shifted[:, 4] += 2 * reference[:, 4].std(correction=0)
-    assert m.frechet(reference, reference) == pytest.approx(0, abs=1e-9)
-    assert m.frechet(reference, shifted) == pytest.approx(4)
+    assert m.feature_frechet_distance(reference, reference) == pytest.approx(0, abs=1e-9)
+    assert m.feature_frechet_distance(reference, shifted) == pytest.approx(4)
 
 
 def test_frechet_standardises_by_the_population_and_compares_unbiased_covariances():
     reference = torch.zeros(20, 13, dtype=torch.float64)
     reference[:, 7] = torch.arange(20)
-    assert m.frechet(reference, 3 * reference + 100) > 100
+    assert m.feature_frechet_distance(reference, 3 * reference + 100) > 100
     wider = 3 * (reference - reference.mean(0)) + reference.mean(0)
-    assert m.frechet(reference, wider) == pytest.approx((3 - 1) ** 2 * 20 / 19)
+    assert m.feature_frechet_distance(reference, wider) == pytest.approx((3 - 1) ** 2 * 20 / 19)
 
 
 def test_frechet_clipped_bounds_what_few_windows_can_do():
     reference, wild = rows(), rows()
     wild[0] = 1000
-    assert m.frechet(reference, wild) > 1000
-    assert m.frechet(reference, wild, clip=m.CLIP) < 1
+    assert m.feature_frechet_distance(reference, wild) > 1000
+    assert m.feature_frechet_distance(reference, wild, clip=m.CLIP) < 1
 
 
 def test_frechet_leaves_out_windows_without_a_figure():
     reference, fake = rows(), rows(seed=1)
     holes = torch.cat([fake, torch.full((3, 13), NAN, dtype=torch.float64)])
     holes[-1, 1:] = 0
-    assert m.frechet(reference, holes) == m.frechet(reference, fake)
-    assert math.isnan(m.frechet(reference, holes[-3:]))
-    assert math.isnan(m.frechet(reference, fake[:1]))
+    assert m.feature_frechet_distance(reference, holes) == m.feature_frechet_distance(
+        reference, fake
+    )
+    assert math.isnan(m.feature_frechet_distance(reference, holes[-3:]))
+    assert math.isnan(m.feature_frechet_distance(reference, fake[:1]))
 
 
 def test_frechet_leaves_out_a_figure_that_the_reference_never_has():
@@ -266,9 +272,11 @@ def test_frechet_leaves_out_a_figure_that_the_reference_never_has():
     bare, without = (x.clone() for x in (reference, fake))
     bare[:, 4] = without[:, 4] = NAN
     kept = [k for k in range(13) if k != 4]
-    assert m.frechet(bare, without) == m.frechet(reference[:, kept], fake[:, kept])
-    assert m.aggregate_metrics(without, bare)["undefined_windows"] == 0
-    assert m.aggregate_metrics(without, reference)["undefined_windows"] == 1
+    assert m.feature_frechet_distance(bare, without) == m.feature_frechet_distance(
+        reference[:, kept], fake[:, kept]
+    )
+    assert m.aggregate_metrics(without, bare)["excluded_fraction"] == 0
+    assert m.aggregate_metrics(without, reference)["excluded_fraction"] == 1
 
 
 def test_measure_counts_what_silence_hides():
@@ -276,15 +284,15 @@ def test_measure_counts_what_silence_hides():
     x[:10] = REST
     x[10:, :16, 3] = REST
     found = m.window_metrics(x, m.features(random_windows()), "SATB")
-    assert found["undefined_windows"] == 0.25
-    assert found["empty_bars_S"] == pytest.approx(0.25, abs=0.01)
-    assert found["empty_bars_B"] == pytest.approx(0.625, abs=0.01)
+    assert found["excluded_fraction"] == 0.25
+    assert found["empty_bar_rate_S"] == pytest.approx(0.25, abs=0.01)
+    assert found["empty_bar_rate_B"] == pytest.approx(0.625, abs=0.01)
     assert found["scale_consistency"] == pytest.approx(m.scale_consistency(x[10:]).mean().item())
     assert list(found)[:13] == list(m.FEATURES)
-    assert found["frechet"] > 1 and found["frechet_clipped"] > 1
+    assert found["feature_frechet_distance"] > 1 and found["feature_frechet_distance_clipped"] > 1
 
 
 def test_measure_of_silence_alone_has_no_distance():
     found = m.window_metrics(torch.full((3, 32, 4), REST), m.features(random_windows()), "SATB")
-    assert math.isnan(found["frechet"]) and math.isnan(found["tonal_distance"])
-    assert found["undefined_windows"] == found["empty_bars_A"] == 1
+    assert math.isnan(found["feature_frechet_distance"]) and math.isnan(found["tonal_distance"])
+    assert found["excluded_fraction"] == found["empty_bar_rate_A"] == 1

@@ -5,6 +5,7 @@ import pytest
 
 from multigan.music.formats.npz import load_songs, save_songs
 from multigan.music.formats.song import KeySignature, Song, TimeSignature, Track
+from multigan.music.representations.pianoroll import from_pianoroll
 from tests.music.pianoroll_factory import VOICES, random_header, random_roll
 
 
@@ -12,7 +13,7 @@ def songs(count=5):
     made = {}
     for seed in range(count):
         rng = np.random.default_rng(seed)
-        made[f"song {seed}"] = Song.from_roll(
+        made[f"song {seed}"] = from_pianoroll(
             random_roll(rng, 40), VOICES, **random_header(rng, 120)
         )
     return made

@@ -4,7 +4,12 @@ import torch
 
 from multigan.music.formats.song import Note, Song, Track
 from multigan.music.representations.pianoroll import REST as SILENT
-from multigan.music.representations.pianoroll import active_pitches, slice_tokens
+from multigan.music.representations.pianoroll import (
+    active_pitches,
+    from_pianoroll,
+    slice_tokens,
+    to_pianoroll,
+)
 from multigan.music.representations.voices import (
     BAND,
     DRUM_CLASSES,
@@ -16,7 +21,7 @@ from multigan.music.representations.voices import (
 )
 from tests.music.pianoroll_factory import VOICES, random_roll, random_tokens
 
-MONO = Voice("lead", lowest=60, pitches=10)
+MONO = Voice("lead", min_pitch=60, num_pitches=10)
 REST, HOLD = MONO.rest, MONO.hold
 
 
@@ -25,7 +30,7 @@ def song(*notes, length=1920, drums=False):
 
 
 def tokens(*notes, length=1920, voice=MONO, steps_per_quarter=4):
-    return song(*notes, length=length).to_roll((voice,), steps_per_quarter)[0].tolist()
+    return to_pianoroll(song(*notes, length=length), (voice,), steps_per_quarter)[0].tolist()
 
 
 @pytest.mark.parametrize("steps_per_quarter", [3, 4, 6, 12, 24])
@@ -33,14 +38,16 @@ def test_a_roll_becomes_a_song_and_comes_back(steps_per_quarter):
     for seed in range(8):
         rng = np.random.default_rng(seed)
         roll = random_roll(rng, steps=int(rng.integers(1, 200)))
-        back = Song.from_roll(roll, VOICES, steps_per_quarter).to_roll(VOICES, steps_per_quarter)
+        back = to_pianoroll(
+            from_pianoroll(roll, VOICES, steps_per_quarter), VOICES, steps_per_quarter
+        )
         assert all(np.array_equal(a, b) for a, b in zip(roll, back, strict=True))
 
 
 def test_tensors_are_taken_as_arrays_are():
     roll = random_roll(np.random.default_rng(0), 32)
     tensors = tuple(torch.from_numpy(np.ascontiguousarray(array)) for array in roll)
-    assert Song.from_roll(tensors, VOICES) == Song.from_roll(roll, VOICES)
+    assert from_pianoroll(tensors, VOICES) == from_pianoroll(roll, VOICES)
 
 
 def test_held_and_repeated_notes_differ():
@@ -82,15 +89,15 @@ def test_the_next_note_ends_the_one_before():
 def test_a_hold_after_a_rest_or_at_the_start_is_silence():
     start = np.array([HOLD, 3, REST, HOLD, HOLD, 4])
     canonical = np.array([REST, 3, REST, REST, REST, 4])
-    assert Song.from_roll((start,), (MONO,)) == Song.from_roll((canonical,), (MONO,))
+    assert from_pianoroll((start,), (MONO,)) == from_pianoroll((canonical,), (MONO,))
     assert active_pitches(start, MONO).tolist() == [SILENT, 63, SILENT, SILENT, SILENT, 64]
 
 
 def test_a_sustain_after_silence_is_silent():
-    voice = Voice("chords", kind="polyphonic", lowest=60, pitches=2)
+    voice = Voice("chords", kind="polyphonic", min_pitch=60, num_pitches=2)
     planes = np.zeros((2, 4, 2), bool)
     planes[0, 1, 0] = planes[1, :, 0] = planes[1, :, 1] = True
-    notes = Song.from_roll((planes,), (voice,)).tracks[0].notes
+    notes = from_pianoroll((planes,), (voice,)).tracks[0].notes
     assert notes == (Note(120, 480, 60),)
 
 
@@ -98,7 +105,7 @@ def test_sounding_pitches_are_those_of_the_notes():
     for seed in range(20):
         line = random_tokens(np.random.default_rng(seed), MONO, 64)
         expected = np.full(64, SILENT)
-        for start, end, pitch in Song.from_roll((line,), (MONO,)).tracks[0].notes:
+        for start, end, pitch in from_pianoroll((line,), (MONO,)).tracks[0].notes:
             expected[start // 120 : end // 120] = pitch
         assert active_pitches(line, MONO).tolist() == expected.tolist()
     many = np.stack([random_tokens(np.random.default_rng(s), MONO, 64) for s in range(3)])
@@ -126,14 +133,14 @@ def test_cuts_sound_as_the_whole_does():
 
 def test_every_drum_of_the_kit_has_a_row_and_rows_stand_for_themselves():
     assert all(ROW_OF_DRUM[pitch] == row for row, pitch in enumerate(DRUM_CLASSES.values()))
-    hits = song((0, 120, 35), (0, 120, 75), (120, 240, 40), drums=True).to_roll(
-        (Voice("lead", kind="drums"),)
+    hits = to_pianoroll(
+        song((0, 120, 35), (0, 120, 75), (120, 240, 40), drums=True), (Voice("lead", kind="drums"),)
     )[0]
     assert np.argwhere(hits).tolist() == [[0, 0], [1, 1]]  # 75, claves, has none
 
 
 def test_the_four_voices_stack_and_the_layouts_are_named():
-    assert len({voice.pitches for voice in SATB}) == 1
+    assert len({voice.num_pitches for voice in SATB}) == 1
     assert TRACK_LAYOUTS == {"satb": SATB, "band": BAND, "piano": PIANO}
 
 
@@ -141,17 +148,17 @@ def test_the_four_voices_stack_and_the_layouts_are_named():
     "wrong, said",
     [
         (lambda: Voice("x", kind="mono"), "no voice of kind 'mono'; known: monophonic"),
-        (lambda: Voice("x", lowest=120, pitches=10), r"wanted 0\.\.127"),
+        (lambda: Voice("x", min_pitch=120, num_pitches=10), r"wanted 0\.\.127"),
         (lambda: tokens((0, 480, 59)), r"pitch 59 is outside its voice's range 60\.\.69"),
         (lambda: tokens(voice=Voice("alto")), "no track called 'alto'; known: lead"),
         (lambda: tokens(steps_per_quarter=7), "7 steps per quarter; wanted a divisor of 480"),
-        (lambda: Song.from_roll((), (MONO,)), "a roll of 0 arrays; wanted 1"),
-        (lambda: Song.from_roll((np.array([12]),), (MONO,)), r"outside 0\.\.11"),
-        (lambda: Song.from_roll((np.zeros(4),), (MONO,)), "float64; wanted"),
-        (lambda: Song.from_roll((np.zeros((4, 8), bool),), (BAND[1],)), r"wanted \(steps, 9\)"),
-        (lambda: Song.from_roll((np.zeros((2, 4, 8)),), (BAND[2],)), r"wanted \(2, steps, 36\)"),
+        (lambda: from_pianoroll((), (MONO,)), "a roll of 0 arrays; wanted 1"),
+        (lambda: from_pianoroll((np.array([12]),), (MONO,)), r"outside 0\.\.11"),
+        (lambda: from_pianoroll((np.zeros(4),), (MONO,)), "float64; wanted"),
+        (lambda: from_pianoroll((np.zeros((4, 8), bool),), (BAND[1],)), r"wanted \(steps, 9\)"),
+        (lambda: from_pianoroll((np.zeros((2, 4, 8)),), (BAND[2],)), r"wanted \(2, steps, 36\)"),
         (
-            lambda: Song.from_roll((np.array([0]), np.array([0, 1])), (MONO, MONO)),
+            lambda: from_pianoroll((np.array([0]), np.array([0, 1])), (MONO, MONO)),
             r"arrays of \[1, 2\] steps; wanted one length",
         ),
     ],

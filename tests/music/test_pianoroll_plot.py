@@ -54,12 +54,12 @@ def test_given_cells_are_shaded(tmp_path):
 
 def test_more_bars_are_a_wider_picture(tmp_path):
     short = pixels(plot_song(song(line("a", 60)), tmp_path / "short.png"))
-    long = Song((line("a", 60),), 16 * 1920, metres=(TimeSignature(0, 4, 4),))
+    long = Song((line("a", 60),), 16 * 1920, time_signatures=(TimeSignature(0, 4, 4),))
     assert pixels(plot_song(long, tmp_path / "long.png")).shape[1] > 2 * short.shape[1]
 
 
 @pytest.mark.parametrize(
-    "drawn", [song(), song(Track("a")), song(DRUMS), song(line("a", 60), pickup_ticks=480)]
+    "drawn", [song(), song(Track("a")), song(DRUMS), song(line("a", 60), anacrusis_ticks=480)]
 )
 def test_a_song_with_little_in_it_is_drawn(tmp_path, drawn):
     assert plot_song(drawn, tmp_path / "song.png").stat().st_size > 500

@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from multigan.music.domain import MusicDomain
+from multigan.music.formats.midi import write_midi
 from multigan.music.formats.song import Note, Song, TimeSignature, Track
 from multigan.music.representations.tensors import total_channels
 from multigan.music.representations.voices import BAND, SATB
@@ -31,7 +32,7 @@ def trio():
 
 
 def saved(song, tmp_path):
-    return song.to_midi(tmp_path / "song.mid")
+    return write_midi(song, tmp_path / "song.mid")
 
 
 def rows(plan):
@@ -49,14 +50,14 @@ def test_nothing_wished_is_one_window_of_which_nothing_is_given():
 def test_bars_are_the_length_and_a_window_is_the_least_that_is_drawn(bars, steps):
     free = plan_sampling(DOMAIN, SamplingOptions(bars=bars))
     assert (
-        free.given.known.shape == (1, steps, total_channels(SATB)) and free.end_tick == bars * BAR
+        free.given.values.shape == (1, steps, total_channels(SATB)) and free.end_tick == bars * BAR
     )
 
 
 def test_a_kept_voice_is_given_and_the_others_are_not(tmp_path):
     kept = plan_sampling(DOMAIN, SamplingOptions(given=saved(chorale(), tmp_path), keep="Soprano"))
     assert rows(kept)[0].all() and not rows(kept)[1:].any()
-    assert kept.given.known[0, 0].nonzero().tolist() == [[72 - 55]]
+    assert kept.given.values[0, 0].nonzero().tolist() == [[72 - 55]]
     assert [(s.track, s.start_tick, s.end_tick) for s in kept.stretches] == [
         ("soprano", 0, 3 * BAR)
     ]
@@ -64,10 +65,10 @@ def test_a_kept_voice_is_given_and_the_others_are_not(tmp_path):
 
 def test_a_song_is_extended_by_as_many_bars_as_are_wished(tmp_path):
     file = saved(chorale(), tmp_path)
-    longer = plan_sampling(DOMAIN, SamplingOptions(extend=file, bars=5))
+    longer = plan_sampling(DOMAIN, SamplingOptions(continue_from=file, bars=5))
     assert longer.end_tick == 8 * BAR and longer.given.mask.shape[1] == 128
     assert rows(longer)[:, :48].all() and not rows(longer)[:, 48:].any()
-    assert plan_sampling(DOMAIN, SamplingOptions(extend=file)).end_tick == 5 * BAR
+    assert plan_sampling(DOMAIN, SamplingOptions(continue_from=file)).end_tick == 5 * BAR
 
 
 @pytest.mark.parametrize(
@@ -75,7 +76,7 @@ def test_a_song_is_extended_by_as_many_bars_as_are_wished(tmp_path):
 )
 def test_bars_are_filled_in_in_all_voices(tmp_path, wished, hidden):
     filled = plan_sampling(
-        DOMAIN, SamplingOptions(given=saved(chorale(), tmp_path), fill_bars=wished)
+        DOMAIN, SamplingOptions(given=saved(chorale(), tmp_path), infill_bars=wished)
     )
     known = rows(filled).unflatten(1, (3, 16)).bool()  # (K, bars, steps)
     for bar in range(3):
@@ -84,19 +85,19 @@ def test_bars_are_filled_in_in_all_voices(tmp_path, wished, hidden):
 
 def test_a_box_of_bars_and_voices_is_filled_in(tmp_path):
     wishes = SamplingOptions(
-        given=saved(chorale(), tmp_path), fill_bars="2", fill_tracks="bass, alto"
+        given=saved(chorale(), tmp_path), infill_bars="2", infill_tracks="bass, alto"
     )
     mask = rows(plan_sampling(DOMAIN, wishes))
     assert not mask[[1, 3], 16:32].any() and mask.sum() == 4 * 48 - 2 * 16
 
 
 def test_a_pickup_is_bar_0_and_what_fills_it_up_is_not_given(tmp_path):
-    song = chorale(pickup_ticks=480)  # 1 + 2 full bars + 3 quarters
+    song = chorale(anacrusis_ticks=480)  # 1 + 2 full bars + 3 quarters
     kept = plan_sampling(DOMAIN, SamplingOptions(given=saved(song, tmp_path), keep="bass"))
     assert (kept.start_tick, kept.end_tick) == (1440, 1440 + 3 * BAR)
     assert kept.given.mask.shape[1] == 64
     assert rows(kept)[3].nonzero().flatten().tolist() == list(range(12, 60))
-    filled = plan_sampling(DOMAIN, SamplingOptions(given=saved(song, tmp_path), fill_bars="0"))
+    filled = plan_sampling(DOMAIN, SamplingOptions(given=saved(song, tmp_path), infill_bars="0"))
     assert rows(filled)[0].nonzero().flatten().tolist() == list(range(16, 60))
 
 
@@ -109,8 +110,8 @@ def test_a_nameless_melody_is_taken_for_the_voice_that_is_kept(tmp_path):
 def test_four_nameless_tracks_are_taken_from_the_highest_to_the_lowest(tmp_path):
     song = chorale(names=("d", "c", "b", "a"))
     shuffled = Song(song.tracks[::-1], song.length_ticks)
-    longer = plan_sampling(DOMAIN, SamplingOptions(extend=saved(shuffled, tmp_path)))
-    first = longer.given.known[0, 0].nonzero().flatten().tolist()
+    longer = plan_sampling(DOMAIN, SamplingOptions(continue_from=saved(shuffled, tmp_path)))
+    first = longer.given.values[0, 0].nonzero().flatten().tolist()
     assert first == [72 - 55, 33 + 65 - 48, 66 + 58 - 43, 99 + 48 - 36]
 
 
@@ -118,7 +119,7 @@ def test_a_voice_that_the_file_lacks_is_written_anew_and_said_so(tmp_path):
     song = chorale()
     duet = Song(song.tracks[:2], song.length_ticks)
     with pytest.warns(UserWarning, match="no track for tenor, bass"):
-        longer = plan_sampling(DOMAIN, SamplingOptions(extend=saved(duet, tmp_path)))
+        longer = plan_sampling(DOMAIN, SamplingOptions(continue_from=saved(duet, tmp_path)))
     assert rows(longer)[:2, :48].all() and not rows(longer)[2:].any()
 
 
@@ -147,12 +148,15 @@ def test_drums_are_given_to_drums(tmp_path):
     [
         (SamplingOptions(bars=0), "bars is 0; wanted 1 or more"),
         (SamplingOptions(keep="soprano"), "need a file: --given FILE"),
-        (SamplingOptions(fill_bars="1"), "need a file: --given FILE"),
+        (SamplingOptions(infill_bars="1"), "need a file: --given FILE"),
         (
-            SamplingOptions(lock_ends=True),
-            "--lock-ends needs a file: --given FILE or --extend FILE",
+            SamplingOptions(retrigger=True),
+            "--retrigger needs a file: --given FILE or --continue-from FILE",
         ),
-        (SamplingOptions(given="FILE", extend="FILE"), "--given and --extend name two files"),
+        (
+            SamplingOptions(given="FILE", continue_from="FILE"),
+            "--given and --continue-from name two files",
+        ),
         (
             SamplingOptions(given="FILE", bars=4, keep="alto"),
             "--bars: a song written around --given",
@@ -163,17 +167,20 @@ def test_drums_are_given_to_drums(tmp_path):
             "--keep: no voice oboe; known: soprano, alto, tenor",
         ),
         (
-            SamplingOptions(given="FILE", fill_tracks="x"),
-            "--fill-tracks: no voice x; known: soprano",
+            SamplingOptions(given="FILE", infill_tracks="x"),
+            "--infill-tracks: no voice x; known: soprano",
         ),
-        (SamplingOptions(given="FILE", fill_bars="4"), "--fill-bars 4: wanted bars of 1 to 3"),
-        (SamplingOptions(given="FILE", fill_bars="0"), "--fill-bars 0: wanted bars of 1 to 3"),
-        (SamplingOptions(given="FILE", fill_bars="two"), "--fill-bars two: wanted bars of 1 to 3"),
+        (SamplingOptions(given="FILE", infill_bars="4"), "--infill-bars 4: wanted bars of 1 to 3"),
+        (SamplingOptions(given="FILE", infill_bars="0"), "--infill-bars 0: wanted bars of 1 to 3"),
+        (
+            SamplingOptions(given="FILE", infill_bars="two"),
+            "--infill-bars two: wanted bars of 1 to 3",
+        ),
     ],
 )
 def test_a_wish_that_makes_no_sense_is_one_line(tmp_path, wishes, said):
     file = saved(chorale(), tmp_path)
-    named = {key: file for key in ("given", "extend") if getattr(wishes, key) == "FILE"}
+    named = {key: file for key in ("given", "continue_from") if getattr(wishes, key) == "FILE"}
     with pytest.raises(ValueError) as caught:
         plan_sampling(DOMAIN, wishes._replace(**named))
     assert said in str(caught.value) and "\n" not in str(caught.value)
@@ -182,9 +189,9 @@ def test_a_wish_that_makes_no_sense_is_one_line(tmp_path, wishes, said):
 @pytest.mark.parametrize(
     ("song", "said"),
     [
-        (chorale(metres=(TimeSignature(0, 6, 8),)), "is in 6/8; this model writes 4/4"),
+        (chorale(time_signatures=(TimeSignature(0, 6, 8),)), "is in 6/8; this model writes 4/4"),
         (
-            chorale(metres=(TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4))),
+            chorale(time_signatures=(TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4))),
             "is in 3/4, 4/4; this model",
         ),
         (trio(), "no track for soprano; its tracks: 'a', 'b', 'alto'; rename"),
@@ -201,7 +208,7 @@ def test_a_file_that_does_not_fit_is_named_in_one_line(tmp_path, song, said):
 
 def test_a_missing_file_is_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"none\.mid: cannot be read"):
-        plan_sampling(DOMAIN, SamplingOptions(extend=tmp_path / "none.mid"))
+        plan_sampling(DOMAIN, SamplingOptions(continue_from=tmp_path / "none.mid"))
 
 
 def test_a_given_song_is_longer_than_a_window_only_if_it_is(tmp_path):

@@ -37,9 +37,9 @@ def test_each_window_knows_what_the_one_before_wrote():
     for number, seen in enumerate(later, start=1):
         assert seen.mask[:, :16].all() and not seen.mask[:, 16:].any()
         there = x[:, number * 16 : number * 16 + 16]
-        assert torch.equal(seen.known[:, 1:16], there[:, 1:])
+        assert torch.equal(seen.values[:, 1:16], there[:, 1:])
         heard = active_cells(x, SATB)[0][:, number * 16]
-        assert torch.equal(seen.known[:, 0, :31], heard)  # struck, where the piece may hold
+        assert torch.equal(seen.values[:, 0, :31], heard)  # struck, where the piece may hold
 
 
 def test_notes_are_held_over_the_seams():
@@ -56,7 +56,7 @@ def test_given_cells_come_back_bit_by_bit(listens):
     mask = torch.from_numpy(rng.random((1, 80, len(VOICES))) < 0.4)
     given = make_conditioning(x, mask, VOICES)
     drawn = draw(Tiny(VOICES, listens=listens), given, voices=VOICES)
-    assert torch.equal(drawn * expand_mask(given.mask, VOICES), given.known.expand(3, -1, -1))
+    assert torch.equal(drawn * expand_mask(given.mask, VOICES), given.values.expand(3, -1, -1))
     assert not torch.equal(drawn[0], drawn[1])
     for before, after, known in zip(
         active_cells(x, VOICES), active_cells(drawn, VOICES), mask[0].T, strict=True
@@ -72,11 +72,11 @@ def test_locked_ends_keep_the_length_of_given_notes_and_the_harmony(hop):
     given = make_conditioning(x, mask, VOICES)
     free, locked = (
         sample_long(Tiny(VOICES, holds=5.0), 2, keyed_rng("p"), given, VOICES,
-                   window_steps=32, hop_steps=hop, lock_ends=lock)
+                   window_steps=32, hop_steps=hop, retrigger=lock)
         for lock in (False, True)
     )  # fmt: skip
     assert torch.equal(locked, binarize(locked, VOICES)) and not torch.equal(free, locked)
-    assert torch.equal(locked * expand_mask(given.mask, VOICES), given.known.expand(2, -1, -1))
+    assert torch.equal(locked * expand_mask(given.mask, VOICES), given.values.expand(2, -1, -1))
     for one, other in zip(active_cells(free, VOICES), active_cells(locked, VOICES), strict=True):
         assert torch.equal(one, other) or hop == 16  # later windows see what was struck
     lead, _, chords, _ = slices(VOICES)

@@ -73,7 +73,7 @@ def test_a_window_cuts_notes_at_its_edges_and_moves_them():
 
 def test_a_window_keeps_the_bar_lines():
     mixed = (TimeSignature(0, 3, 4), TimeSignature(480 + 3 * 1440, 4, 4))
-    start = song(length=480 + 3 * 1440 + 2 * BAR, metres=mixed, pickup_ticks=480)
+    start = song(length=480 + 3 * 1440 + 2 * BAR, time_signatures=mixed, anacrusis_ticks=480)
     lines = start.bar_lines()
     assert lines == [480, 1920, 3360, 4800, 6720]
     for begin in (0, 240, 480, 1000, 4799, 4800, 5000):
@@ -88,8 +88,10 @@ def test_a_window_outside_the_song_is_refused(edges):
 
 
 def test_windows_of_bars_hold_no_pickup_no_rest_of_a_bar_and_no_change_of_metre():
-    metres = (TimeSignature(0, 4, 4), TimeSignature(480 + 3 * BAR, 3, 4))
-    start = song(length=480 + 3 * BAR + 2 * 1440 + 700, metres=metres, pickup_ticks=480)
+    time_signatures = (TimeSignature(0, 4, 4), TimeSignature(480 + 3 * BAR, 3, 4))
+    start = song(
+        length=480 + 3 * BAR + 2 * 1440 + 700, time_signatures=time_signatures, anacrusis_ticks=480
+    )
     third = 480 + 3 * BAR
     assert start.bar_windows(2) == [
         (480, 480 + 2 * BAR),
@@ -107,19 +109,23 @@ def test_windows_of_no_bars_are_refused(bars, hop):
 
 
 def test_loudness_follows_the_metre():
-    four = song(pickup_ticks=480)
+    four = song(anacrusis_ticks=480)
     assert [four.velocity_at(t) for t in (0, 240, 480, 600, 960, 480 + BAR)] == [
         88, 72, 104, 72, 88, 104,
     ]  # fmt: skip
-    six_eight = song(metres=(TimeSignature(0, 6, 8),))
+    six_eight = song(time_signatures=(TimeSignature(0, 6, 8),))
     assert [six_eight.velocity_at(240 * k) for k in range(7)] == [104, 72, 72, 88, 72, 72, 104]
-    three_eight = song(metres=(TimeSignature(0, 3, 8),))
+    three_eight = song(time_signatures=(TimeSignature(0, 3, 8),))
     assert [three_eight.velocity_at(240 * k) for k in range(3)] == [104, 88, 88]
 
 
 def test_the_metres_of_a_song_have_names():
-    metres = (TimeSignature(0, 4, 4), TimeSignature(1920, 12, 8), TimeSignature(4800, 4, 4))
-    assert Song((), 9600, metres=metres).signatures == ["12/8", "4/4"]
+    time_signatures = (
+        TimeSignature(0, 4, 4),
+        TimeSignature(1920, 12, 8),
+        TimeSignature(4800, 4, 4),
+    )
+    assert Song((), 9600, time_signatures=time_signatures).time_signature_names == ["12/8", "4/4"]
 
 
 def test_a_track_is_found_by_name_or_the_known_ones_are_listed():
@@ -136,10 +142,13 @@ def test_a_track_is_found_by_name_or_the_known_ones_are_listed():
         (lambda: song((480, 480, 60)), "start < end"),
         (lambda: song(tempo_bpm=0.0), "tempo is 0.0"),
         (lambda: song(tempo_bpm=float("nan")), "tempo is nan"),
-        (lambda: song(metres=()), "must start at tick 0"),
-        (lambda: song(metres=(TimeSignature(0, 4, 3),)), "no such metre: 4/3"),
-        (lambda: song(metres=(TimeSignature(0, 4, 4), TimeSignature(0, 3, 4))), "in order"),
-        (lambda: song(pickup_ticks=BAR), "the pickup has 1920"),
+        (lambda: song(time_signatures=()), "must start at tick 0"),
+        (lambda: song(time_signatures=(TimeSignature(0, 4, 3),)), "no such metre: 4/3"),
+        (
+            lambda: song(time_signatures=(TimeSignature(0, 4, 4), TimeSignature(0, 3, 4))),
+            "in order",
+        ),
+        (lambda: song(anacrusis_ticks=BAR), "the pickup has 1920"),
         (lambda: song(key=KeySignature(12)), "the tonic is 12"),
         (lambda: Track("x", program=128), "program is 128"),
     ],

@@ -4,7 +4,7 @@ from multigan.cli.dynamic_options import domain_command
 from multigan.core.serialization import import_attribute
 from multigan.music import COMMANDS
 from multigan.music.commands import render_songs
-from multigan.music.formats.song import Song
+from multigan.music.formats.midi import read_midi
 from multigan.music.rendering.audio import synthesizer_state
 from tests.music.tiny import write_songs
 
@@ -18,15 +18,15 @@ def test_real_songs_become_files_and_what_played_them_is_said(tmp_path, capsys):
     assert said == [synthesizer_state(), f"2 songs: 6 files in {out}"]
     assert len(list(out.glob("*.wav"))) == len(list(out.glob("*.png"))) == 2
     for number in range(2):
-        song = Song.from_midi(out / f"{number:06d}.mid")
-        assert song.length_ticks == 2 * 1440 and song.signatures == ["3/4"]
+        song = read_midi(out / f"{number:06d}.mid")
+        assert song.length_ticks == 2 * 1440 and song.time_signature_names == ["3/4"]
 
 
 def test_one_midi_file_is_a_song_too(tmp_path):
     write_songs(tmp_path / "songs", songs=3)
     render_songs(str(tmp_path / "songs"), out=str(tmp_path / "a"), n=1, bars=1)
     render_songs(str(tmp_path / "a" / "000000.mid"), out=str(tmp_path / "b"))
-    one, other = (Song.from_midi(tmp_path / name / "000000.mid") for name in "ab")
+    one, other = (read_midi(tmp_path / name / "000000.mid") for name in "ab")
     assert one == other
 
 

@@ -33,7 +33,8 @@ def everything(data, rng=None):
 def pitches(x):
     """(N, T, K): the MIDI pitch that each voice sounds."""
     heard = [
-        sounds.argmax(-1) + v.lowest for v, sounds in zip(SATB, active_cells(x, SATB), strict=True)
+        sounds.argmax(-1) + v.min_pitch
+        for v, sounds in zip(SATB, active_cells(x, SATB), strict=True)
     ]
     return torch.stack(heard, dim=-1)
 
@@ -49,7 +50,7 @@ def test_windows_are_the_bars_of_the_pieces_in_order(source, data):
 
 def test_without_an_rng_nothing_is_known_and_nothing_moves(data):
     one, other = everything(data), everything(data)
-    assert not one.condition.mask.any() and not one.condition.known.any()
+    assert not one.condition.mask.any() and not one.condition.values.any()
     assert torch.equal(one.x, other.x)
 
 
@@ -65,7 +66,7 @@ def test_the_same_rng_gives_the_same_sample_whatever_came_before(data):
     data.batch(torch.tensor([1]), keyed_rng("b"))
     again = data.batch(index, keyed_rng("a"))
     assert torch.equal(one.x, again.x)
-    assert torch.equal(one.condition.known, again.condition.known)
+    assert torch.equal(one.condition.values, again.condition.values)
     others = [data.batch(index, keyed_rng(i)).x for i in range(10)]
     assert any(not torch.equal(one.x, other) for other in others)
 
@@ -118,7 +119,7 @@ def test_splits_differ_and_lead_to_each_other(data):
 
 def test_the_hop_and_the_bars_are_those_that_are_wished(source):
     assert len(SongWindowDataset(source, bars=4)) == PIECES * 3
-    assert len(SongWindowDataset(source, bars=2, hop_bars=2)) == PIECES * 3
+    assert len(SongWindowDataset(source, bars=2, stride_bars=2)) == PIECES * 3
 
 
 def test_a_transposition_moves_all_that_has_pitches():
@@ -146,8 +147,8 @@ def test_songs_by_rule_are_a_source(monkeypatch, voices, name):
     data = SongWindowDataset(name, voices=voices)
     batch = everything(data, keyed_rng(0))
     assert len(data) == 3 * 7 and len(decode(batch.x, voices)) == 21
-    waltz = SongWindowDataset(name, voices=voices, metre="3/4")
-    assert waltz.domain.frame.steps == 24
+    waltz = SongWindowDataset(name, voices=voices, time_signature="3/4")
+    assert waltz.domain.grid.steps == 24
 
 
 def test_an_imported_folder_is_a_source(tmp_path, source):
@@ -185,11 +186,11 @@ def test_a_source_that_does_not_fit_is_one_line(tmp_path, source):
             SongWindowDataset(name)
         assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="no 2 bars of 3/4 in a split, whose songs are in 4/4; w"):
-        SongWindowDataset(source, metre="3/4")
+        SongWindowDataset(source, time_signature="3/4")
     jigs = write_songs(tmp_path / "jigs", "6/8")
     with pytest.raises(ValueError, match="no 2 bars of 4/4 in a split, whose songs are in 6/8; w"):
         SongWindowDataset(jigs)
     with pytest.raises(ValueError, match="hop_bars is 0"):
-        SongWindowDataset(source, hop_bars=0)
+        SongWindowDataset(source, stride_bars=0)
     with pytest.raises(ValueError, match="no track called 'drums'"):
         SongWindowDataset(source, voices=BAND)

@@ -5,8 +5,9 @@ import torch
 
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets.chord_progressions import Chord, draw_progression, scale, triad
-from multigan.music.datasets.synthetic_chorales import METRES, generate_songs
-from multigan.music.formats.song import KeySignature, Song
+from multigan.music.datasets.synthetic_chorales import TIME_SIGNATURES, generate_songs
+from multigan.music.formats.song import KeySignature
+from multigan.music.representations.pianoroll import from_pianoroll, to_pianoroll
 from multigan.music.representations.voices import TRACK_LAYOUTS
 
 BEAT = 480
@@ -18,7 +19,11 @@ def composed(preset="satb", n=6, seed=0, **wishes):
 
 
 def every(preset):
-    return [piece for metre in METRES for piece in composed(preset, metre=metre)]
+    return [
+        piece
+        for time_signature in TIME_SIGNATURES
+        for piece in composed(preset, time_signature=time_signature)
+    ]
 
 
 def pitched(piece):
@@ -46,13 +51,17 @@ def test_nothing_is_drawn_from_the_global_generator():
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_songs_have_the_wished_bars_and_metre_and_fit_the_layout(preset):
-    for metre, counts in (("4/4", 4), ("3/4", 3)):
-        for piece in composed(preset, bars=5, metre=metre):
+    for time_signature, counts in (("4/4", 4), ("3/4", 3)):
+        for piece in composed(preset, bars=5, time_signature=time_signature):
             song = piece.song
-            assert song.metres[0].counts == counts and len(song.bar_lines()) == 5
-            roll = song.to_roll(TRACK_LAYOUTS[preset], 4)
-            fields = {"tempo_bpm": song.tempo_bpm, "metres": song.metres, "key": song.key}
-            back = Song.from_roll(roll, TRACK_LAYOUTS[preset], 4, **fields)
+            assert song.time_signatures[0].counts == counts and len(song.bar_lines()) == 5
+            roll = to_pianoroll(song, TRACK_LAYOUTS[preset], 4)
+            fields = {
+                "tempo_bpm": song.tempo_bpm,
+                "time_signatures": song.time_signatures,
+                "key": song.key,
+            }
+            back = from_pianoroll(roll, TRACK_LAYOUTS[preset], 4, **fields)
             lengths = [t for t in song.tracks if not t.is_drum]
             assert lengths == [t for t in back.tracks if not t.is_drum]
 
@@ -150,7 +159,7 @@ def test_the_dominant_of_a_minor_key_has_its_leading_tone():
     "wrong, said",
     [
         (lambda: composed("choir"), "unknown preset 'choir'; known: satb, band"),
-        (lambda: composed(metre="5/4"), "unknown metre '5/4'; known: 4/4, 3/4"),
+        (lambda: composed(time_signature="5/4"), "unknown metre '5/4'; known: 4/4, 3/4"),
         (lambda: composed(bars=1), "bars is 1; wanted 2 or more"),
         (lambda: draw_progression(KeySignature(0), [0, 480], keyed_rng(0)), "1 chords; wanted 2"),
     ],

@@ -7,7 +7,7 @@ from multigan.music.representations.pianoroll import active_pitches
 from multigan.music.representations.voices import BAND, SATB, Voice
 from tests.music.pianoroll_factory import VOICES, random_roll, random_tokens
 
-MONO = (Voice("lead", lowest=60, pitches=3),)
+MONO = (Voice("lead", min_pitch=60, num_pitches=3),)
 REST, HOLD = MONO[0].rest, MONO[0].hold
 
 
@@ -44,7 +44,7 @@ def test_a_hold_in_silence_becomes_a_rest_and_a_first_cell_is_never_a_hold():
 
 
 def test_a_sustain_in_silence_is_silent():
-    voice = (Voice("chords", kind="polyphonic", lowest=60, pitches=2),)
+    voice = (Voice("chords", kind="polyphonic", min_pitch=60, num_pitches=2),)
     onset = [[0, 0], [1, 0], [0, 0], [0, 0], [1, 1]]
     sustain = [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
     x = torch.cat([torch.tensor(onset), torch.tensor(sustain)], dim=1)[None].float()
@@ -67,7 +67,7 @@ def test_what_sounds_is_what_the_roll_says():
     tokens = random_tokens(rng, voice, 33)
     (sounds,) = tensors.active_cells(tensors.encode((tokens,), (voice,)), (voice,))  # (33, P)
     pitches = active_pitches(tokens, voice)
-    said = torch.where(sounds.sum(1) > 0, sounds.argmax(1) + voice.lowest, -1)
+    said = torch.where(sounds.sum(1) > 0, sounds.argmax(1) + voice.min_pitch, -1)
     assert said.tolist() == pitches.tolist()
 
 
@@ -93,8 +93,8 @@ def test_a_given_note_is_struck_after_an_unknown_cell_and_keeps_its_pitch():
     x = one_voice(2, HOLD, HOLD, HOLD, 1)
     mask = torch.tensor([0, 0, 1, 1, 0])[None, :, None]
     given = conditioning.make_conditioning(x, mask, MONO)
-    assert given.mask.dtype == x.dtype and given.known[0, 2:4].argmax(-1).tolist() == [2, HOLD]
-    assert given.known[0, [0, 1, 4]].sum() == 0
+    assert given.mask.dtype == x.dtype and given.values[0, 2:4].argmax(-1).tolist() == [2, HOLD]
+    assert given.values[0, [0, 1, 4]].sum() == 0
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -105,9 +105,9 @@ def test_given_cells_sound_the_same_whatever_is_generated_around_them(seed):
     mask = torch.from_numpy(rng.random((1, 24, len(VOICES))) < 0.5)
     given = conditioning.make_conditioning(x, mask, VOICES)
     filled = conditioning.apply_conditioning(other, given, VOICES)
-    assert torch.equal(filled * conditioning.expand_mask(given.mask, VOICES), given.known)
+    assert torch.equal(filled * conditioning.expand_mask(given.mask, VOICES), given.values)
     said = tensors.binarize(filled, VOICES)
-    assert torch.equal(said * conditioning.expand_mask(given.mask, VOICES), given.known)
+    assert torch.equal(said * conditioning.expand_mask(given.mask, VOICES), given.values)
     before, after = tensors.active_cells(x, VOICES), tensors.active_cells(said, VOICES)
     for k in range(len(VOICES)):
         assert torch.equal(before[k][mask[..., k]], after[k][mask[..., k]])
@@ -115,7 +115,7 @@ def test_given_cells_sound_the_same_whatever_is_generated_around_them(seed):
 
 def test_nothing_given_leaves_everything_to_the_generator():
     given = conditioning.unconditional(3, 8, BAND)
-    assert given.known.shape == (3, 8, 152) and given.mask.shape == (3, 8, 4)
+    assert given.values.shape == (3, 8, 152) and given.mask.shape == (3, 8, 4)
     x = torch.rand(3, 8, 152)
     assert torch.equal(conditioning.apply_conditioning(x, given, BAND), x)
 

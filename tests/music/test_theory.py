@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from multigan.music.theory import DISSONANT_INTERVALS, interval_mask, scale_masks, tonal_space
+from multigan.music.metrics.harmony import interval_mask, scale_masks, tonal_space
+from multigan.music.theory import DISSONANT_INTERVALS
 
 
 def test_there_are_twelve_distinct_scales_of_seven_pitch_classes():

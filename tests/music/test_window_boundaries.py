@@ -13,7 +13,7 @@ from multigan.music.representations.tensors import binarize, encode, slices, tot
 from multigan.music.representations.voices import BAND, SATB, Voice
 from tests.music.tiny import Tiny
 
-DUET = (Voice("high", lowest=60, pitches=12), Voice("low", lowest=48, pitches=12))
+DUET = (Voice("high", min_pitch=60, num_pitches=12), Voice("low", min_pitch=48, num_pitches=12))
 
 
 def window(*lines):
@@ -26,15 +26,19 @@ def test_leap_dissonance_and_silence_at_the_seam_equal_the_hand_values():
     domain = MusicDomain(voices=DUET)
     assert boundary_step(domain) == 16
     found = boundary_metrics(domain, window([0, 5], [0, 3]))
-    assert found == {"seam_leap": 4, "seam_dissonance": 0.5 * 0 + 0.5 * 1, "seam_silent_bars": 0}
+    assert found == {
+        "boundary_interval": 4,
+        "boundary_dissonance_rate": 0.5 * 0 + 0.5 * 1,
+        "boundary_silent_bar_rate": 0,
+    }
     rest = DUET[0].rest
     found = boundary_metrics(domain, window([0, rest], [7, rest]))
-    assert found["seam_silent_bars"] == 0.5 and found["seam_dissonance"] == 0
+    assert found["boundary_silent_bar_rate"] == 0.5 and found["boundary_dissonance_rate"] == 0
 
 
 def test_a_held_note_makes_no_leap():
     domain = MusicDomain(voices=DUET)
-    assert boundary_metrics(domain, window([4, 13], [2, 13]))["seam_leap"] == 0
+    assert boundary_metrics(domain, window([4, 13], [2, 13]))["boundary_interval"] == 0
 
 
 def test_drums_alone_are_no_silence():
@@ -42,9 +46,9 @@ def test_drums_alone_are_no_silence():
     x = torch.zeros(1, 32, total_channels(BAND))
     bass, drums, _, lead = slices(BAND)
     x[..., [bass.stop - 2, lead.stop - 2]] = 1  # rests
-    assert boundary_metrics(domain, x)["seam_silent_bars"] == 1
+    assert boundary_metrics(domain, x)["boundary_silent_bar_rate"] == 1
     x[0, [3, 20], drums.start] = 1  # the kick
-    assert boundary_metrics(domain, x)["seam_silent_bars"] == 0
+    assert boundary_metrics(domain, x)["boundary_silent_bar_rate"] == 0
 
 
 @pytest.mark.parametrize(("bars", "hop"), [(2, 16), (4, 32)])
@@ -53,12 +57,12 @@ def test_continued_windows_are_those_the_generator_wrote_one_after_the_other(
 ):
     monkeypatch.setattr(window_boundaries, "PIECES", 3)
     domain = MusicDomain(bars=bars)
-    generator = Tiny(SATB, domain.frame.steps)
+    generator = Tiny(SATB, domain.grid.steps)
     x = sample_continuations(domain, generator, keyed_rng("seams"))
-    assert x.shape == (3 * window_boundaries.SEAMS, domain.frame.steps, 132)
-    assert torch.equal(x, binarize(x, SATB)) and boundary_step(domain) == domain.frame.steps - hop
-    pieces = x.unflatten(0, (3, window_boundaries.SEAMS))
+    assert x.shape == (3 * window_boundaries.BOUNDARIES, domain.grid.steps, 132)
+    assert torch.equal(x, binarize(x, SATB)) and boundary_step(domain) == domain.grid.steps - hop
+    pieces = x.unflatten(0, (3, window_boundaries.BOUNDARIES))
     later, earlier = pieces[:, 1:, 1 : boundary_step(domain)], pieces[:, :-1, hop + 1 :]
     assert torch.equal(later, earlier)  # but for the first step, on which a held note is struck
-    assert len(generator.seen) == 1 + window_boundaries.SEAMS
+    assert len(generator.seen) == 1 + window_boundaries.BOUNDARIES
     assert generator.seen[-1].mask[0, :, 0].tolist() == [1] * boundary_step(domain) + [0] * hop

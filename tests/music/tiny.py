@@ -61,10 +61,10 @@ def write_pieces(file, pieces=3, bars=6):
     return str(file)
 
 
-def write_songs(folder, metre="4/4", songs=20, bars=6):
+def write_songs(folder, time_signature="4/4", songs=20, bars=6):
     """An imported folder of songs in any metre: four voices leap about in quarters."""
     rng = torch.Generator().manual_seed(1)
-    counts, unit = map(int, metre.split("/"))
+    counts, unit = map(int, time_signature.split("/"))
     signature = TimeSignature(0, counts, unit)
     quarters = bars * signature.bar_ticks // 480
     made = {}
@@ -75,6 +75,6 @@ def write_songs(folder, metre="4/4", songs=20, bars=6):
             notes = tuple(Note(480 * k, 480 * k + 480, pitch) for k, pitch in enumerate(pitches))
             tracks.append(Track(voice.name, notes, voice.program))
         length = bars * signature.bar_ticks
-        made[f"{number}.mid"] = Song(tuple(tracks), length, metres=(signature,))
+        made[f"{number}.mid"] = Song(tuple(tracks), length, time_signatures=(signature,))
     save_songs(made, folder / "songs.npz")
     return str(folder)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from multigan.music.datasets.track_assignment import UnsuitableSong, assign_tracks
-from multigan.music.formats.midi import UnreadableMidi
+from multigan.music.formats.midi import UnreadableMidi, read_midi
 from multigan.music.formats.npz import load_songs, save_songs, split_by_hash
 from multigan.music.formats.song import Song
 from multigan.music.representations.voices import TRACK_LAYOUTS
@@ -33,7 +33,7 @@ class FileResult:
 
     file: str  # relative to the folder
     windows: int = 0
-    players: dict[str, list[str]] | None = None  # voice -> the names of its tracks
+    assigned_tracks: dict[str, list[str]] | None = None  # voice -> the names of its tracks
     reason: str = ""  # one of few, to be counted; empty for a used file
     line: str = ""  # the whole explanation
 
@@ -44,7 +44,7 @@ class ImportOptions:
 
     layout: str
     bars: int
-    metre: tuple[int, int] | None  # counts and unit; None takes all
+    time_signature: tuple[int, int] | None  # counts and unit; None takes all
 
 
 def import_midi_folder(
@@ -53,8 +53,8 @@ def import_midi_folder(
     out: str = "data/music",
     layout: str = "satb",
     bars: int = 4,
-    metre: str = "any",
-    workers: int = 1,
+    time_signature: str = "any",
+    num_workers: int = 1,
 ) -> list[FileResult]:
     """Read a folder of MIDI files into a data set, and say which files were skipped and why.
 
@@ -64,13 +64,13 @@ def import_midi_folder(
     metre: a time signature such as 3/4, or any
     workers: processes that read files
     """
-    wanted = _wanted(layout, bars, metre)
+    wanted = _wanted(layout, bars, time_signature)
     root, target = Path(folder), Path(out)
     files = _files(root)
     stated = _fingerprint(files, root, wanted)
     if (outcomes := _known(target, stated)) is None:
         target.mkdir(parents=True, exist_ok=True)
-        songs, outcomes = _read(files, root, wanted, workers)
+        songs, outcomes = _read(files, root, wanted, num_workers)
         save_songs(songs, target / SONGS)
         _write_report(target, folder, stated, wanted, outcomes)
     _say(outcomes, target)
@@ -89,16 +89,18 @@ def load_folder(out: str | Path) -> dict[str, dict[str, Song]]:
     return {split: {n: songs[n] for n in songs if n in names} for split, names in splits.items()}
 
 
-def _wanted(layout: str, bars: int, metre: str) -> ImportOptions:
+def _wanted(layout: str, bars: int, time_signature: str) -> ImportOptions:
     """The wishes as values; ValueError for one that makes no sense."""
     if layout not in TRACK_LAYOUTS:
         raise ValueError(f"unknown layout {layout!r}; known: {', '.join(TRACK_LAYOUTS)}")
     if bars < 1:
         raise ValueError(f"bars is {bars}; wanted 1 or more")
-    counts, _, unit = metre.partition("/")
-    if metre != "any" and not (counts.isdecimal() and unit.isdecimal()):
-        raise ValueError(f"metre is {metre!r}; wanted any, or one such as 4/4 or 6/8")
-    return ImportOptions(layout, bars, None if metre == "any" else (int(counts), int(unit)))
+    counts, _, unit = time_signature.partition("/")
+    if time_signature != "any" and not (counts.isdecimal() and unit.isdecimal()):
+        raise ValueError(f"metre is {time_signature!r}; wanted any, or one such as 4/4 or 6/8")
+    return ImportOptions(
+        layout, bars, None if time_signature == "any" else (int(counts), int(unit))
+    )
 
 
 def _files(root: Path) -> list[Path]:
@@ -112,13 +114,13 @@ def _files(root: Path) -> list[Path]:
 
 
 def _read(
-    files: Sequence[Path], root: Path, wanted: ImportOptions, workers: int
+    files: Sequence[Path], root: Path, wanted: ImportOptions, num_workers: int
 ) -> tuple[dict[str, Song], list[FileResult]]:
     """The songs that can be used, by file, and what became of every file."""
     songs: dict[str, Song] = {}
     outcomes = []
     seen: dict[bytes, str] = {}  # digest of a song -> the file that had it first
-    for outcome, song in _map(partial(_read_file, root=root, wanted=wanted), files, workers):
+    for outcome, song in _map(partial(_read_file, root=root, wanted=wanted), files, num_workers):
         first = outcome.file if song is None else seen.setdefault(_digest(song), outcome.file)
         if first != outcome.file:
             reason = "repeats another file"
@@ -131,13 +133,13 @@ def _read(
 
 
 def _map(
-    read: Callable[[Path], tuple[FileResult, Song | None]], files: Sequence[Path], workers: int
+    read: Callable[[Path], tuple[FileResult, Song | None]], files: Sequence[Path], num_workers: int
 ) -> Iterator[tuple[FileResult, Song | None]]:
     """Read the files in order, in this process or in several."""
-    if workers <= 1:
+    if num_workers <= 1:
         yield from map(read, files)
         return
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
         yield from pool.map(read, files, chunksize=BATCH)
 
 
@@ -145,11 +147,11 @@ def _read_file(path: Path, root: Path, wanted: ImportOptions) -> tuple[FileResul
     """What becomes of one file, and its song where it is used."""
     name = path.relative_to(root).as_posix()
     try:
-        song, players = assign_tracks(Song.from_midi(path), wanted.layout)
-        windows = len(song.bar_windows(wanted.bars, metre=wanted.metre))
+        song, assigned_tracks = assign_tracks(read_midi(path), wanted.layout)
+        windows = len(song.bar_windows(wanted.bars, time_signature=wanted.time_signature))
         if not windows:
             _refuse(song, wanted)
-        return FileResult(name, windows, players), song
+        return FileResult(name, windows, assigned_tracks), song
     except UnreadableMidi as error:
         return FileResult(name, reason=error.reason, line=str(error)), None
     except UnsuitableSong as error:
@@ -159,7 +161,7 @@ def _read_file(path: Path, root: Path, wanted: ImportOptions) -> tuple[FileResul
 def _refuse(song: Song, wanted: ImportOptions) -> None:
     """Say why a song has no window."""
     if song.bar_windows(wanted.bars):
-        raise UnsuitableSong("is in another metre", ", ".join(song.signatures))
+        raise UnsuitableSong("is in another metre", ", ".join(song.time_signature_names))
     raise UnsuitableSong("is too short", f"no {wanted.bars} bars of one metre")
 
 

@@ -19,9 +19,10 @@ from multigan.music.formats.song import Song
 from multigan.music.representations.conditioning import (
     Conditioning,
     apply_conditioning,
-    draw_mask,
     make_conditioning,
+    sample_mask,
 )
+from multigan.music.representations.pianoroll import to_pianoroll
 from multigan.music.representations.tensors import encode, restrike, slices, total_channels
 from multigan.music.representations.voices import SATB, Voice
 
@@ -59,10 +60,10 @@ class SongWindowDataset:
         source: str = "chorales",
         voices: Sequence[Voice] = SATB,
         bars: int = 2,
-        metre: str = "4/4",
+        time_signature: str = "4/4",
         steps_per_quarter: int = 4,
         tempo_bpm: float = 84.0,
-        hop_bars: int = 1,
+        stride_bars: int = 1,
         transpose: bool = True,
         masks: bool = True,
         subset: str = "train",
@@ -71,15 +72,14 @@ class SongWindowDataset:
         if subset not in SPLITS:
             raise ValueError(f"no split called {subset!r}; known: {', '.join(SPLITS)}")
         voices = tuple(voices)
-        self.domain = MusicDomain(voices, bars, metre, steps_per_quarter, tempo_bpm)
+        self.domain = MusicDomain(voices, bars, time_signature, steps_per_quarter, tempo_bpm)
         self.is_stochastic = transpose or masks
         self.subset, self.transpose, self.masks = subset, transpose, masks
-        self._steps = load_splits(source, self.domain, hop_bars)[subset]
+        self._steps = load_splits(source, self.domain, stride_bars)[subset]
         self.fingerprint = _fingerprint(self._steps)
-        self._frame = self.domain.frame
         self._orders: dict[int, Tensor] = {}  # semitones -> where each channel comes from
-        self._arguments = (source, voices, bars, metre, steps_per_quarter, tempo_bpm, hop_bars,
-                           transpose, masks)  # fmt: skip
+        self._arguments = (source, voices, bars, time_signature, steps_per_quarter, tempo_bpm,
+                           stride_bars, transpose, masks)  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._steps.starts)
@@ -92,19 +92,21 @@ class SongWindowDataset:
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         """The windows at `indices` (B,), on their device."""
         self._keep_on(indices.device)
-        steps, frame = self._steps, self._frame
-        places = steps.starts[indices, None] + torch.arange(frame.steps, device=indices.device)
+        steps, grid = self._steps, self.domain.grid
+        places = steps.starts[indices, None] + torch.arange(grid.steps, device=indices.device)
         cells = steps.cells[:, places]  # (2, B, T, C)
         cells[0, :, 0] = cells[1, :, 0]
-        mask = torch.zeros(len(indices), frame.steps, frame.voices, device=indices.device)
+        mask = torch.zeros(len(indices), grid.steps, len(self.domain.voices), device=indices.device)
         if rng is not None and self.transpose:
             cells = self._transposed(cells, indices.tolist(), rng)
         if rng is not None and self.masks:
-            mask = torch.stack([draw_mask(frame, rng) for _ in indices]).to(indices.device)
-        x, anew = cells.float()
+            mask = torch.stack(
+                [sample_mask(grid, len(self.domain.voices), rng) for _ in indices]
+            ).to(indices.device)
+        x, restruck = cells.float()
         if not mask.any():
             return Batch(x, Conditioning(torch.zeros_like(x), mask))
-        given = make_conditioning(x, mask, self.domain.voices, anew)
+        given = make_conditioning(x, mask, self.domain.voices, restruck)
         return Batch(
             apply_conditioning(x, given, self.domain.voices), given
         )  # given cells look as in fakes
@@ -139,21 +141,21 @@ class SongWindowDataset:
 
 
 @lru_cache(maxsize=1)  # the splits of one source are cut from one reading
-def load_splits(source: str, domain: MusicDomain, hop_bars: int) -> dict[str, SplitTensors]:
+def load_splits(source: str, domain: MusicDomain, stride_bars: int) -> dict[str, SplitTensors]:
     """The three splits of a source; their tensors are not to be written to.
 
     Raises ValueError if the source is unknown or a split has no window of this kind, a song lacks
     a voice, or `hop_bars` is not positive.
     """
-    if hop_bars < 1:
-        raise ValueError(f"hop_bars is {hop_bars}; wanted 1 or more")
-    songs = read_songs(source, domain.metre)
+    if stride_bars < 1:
+        raise ValueError(f"hop_bars is {stride_bars}; wanted 1 or more")
+    songs = read_songs(source, domain.time_signature)
     count = sum(len(songs[split]) for split in SPLITS)
     if not all(songs[split] for split in SPLITS):
         raise ValueError(f"{source}: {count} songs; wanted 3 or more: to train, to choose, to test")
     pieces = {split: _pieces(source, songs[split], domain) for split in SPLITS}
     ranges = _ranges(torch.cat(pieces["train"]), domain.voices)
-    return {split: _laid(pieces[split], ranges, domain, hop_bars) for split in SPLITS}
+    return {split: _laid(pieces[split], ranges, domain, stride_bars) for split in SPLITS}
 
 
 def transposition_permutation(voices: Sequence[Voice], shift: int) -> Tensor:
@@ -164,8 +166,8 @@ def transposition_permutation(voices: Sequence[Voice], shift: int) -> Tensor:
     order = torch.arange(total_channels(voices))
     for voice, block in zip(voices, slices(voices), strict=True):
         for plane in range(PITCH_PLANES[voice.kind]):
-            first = block.start + plane * voice.pitches
-            pitches = slice(first, first + voice.pitches)
+            first = block.start + plane * voice.num_pitches
+            pitches = slice(first, first + voice.num_pitches)
             order[pitches] = order[pitches].roll(shift)
     return order
 
@@ -179,15 +181,19 @@ def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list
     for name, song in songs.items():
         for start, end in _stretches(song, domain):
             try:
-                roll = song.window(start, end).to_roll(domain.voices, domain.steps_per_quarter)
+                roll = to_pianoroll(
+                    song.window(start, end), domain.voices, domain.steps_per_quarter
+                )
             except ValueError as error:
                 raise ValueError(f"{source}, {name}: {error}") from error
             found.append(encode(roll, domain.voices).byte())
     if not found:
-        signed = ", ".join(sorted({name for song in songs.values() for name in song.signatures}))
+        signed = ", ".join(
+            sorted({name for song in songs.values() for name in song.time_signature_names})
+        )
         raise ValueError(
-            f"{source}: no {domain.bars} bars of {domain.metre} in a split, whose songs are in "
-            f"{signed}; wanted more songs, fewer bars or another metre"
+            f"{source}: a split has no {domain.bars} bars of {domain.time_signature}; its songs are "
+            f"in {signed}; use more songs, fewer bars or another time signature"
         )
     return found
 
@@ -195,7 +201,7 @@ def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list
 def _stretches(song: Song, domain: MusicDomain) -> list[tuple[int, int]]:
     """Neighbouring full bars in the domain's metre as (start, end) ticks, a window or longer."""
     stretches: list[tuple[int, int]] = []
-    for start, end in song.bar_windows(1, metre=domain.signature[1:]):
+    for start, end in song.bar_windows(1, time_signature=domain.signature[1:]):
         goes_on = bool(stretches) and stretches[-1][1] == start
         stretches = (
             [*stretches[:-1], (stretches[-1][0], end)] if goes_on else [*stretches, (start, end)]
@@ -205,10 +211,10 @@ def _stretches(song: Song, domain: MusicDomain) -> list[tuple[int, int]]:
 
 
 def _laid(
-    pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, hop_bars: int
+    pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, stride_bars: int
 ) -> SplitTensors:
     """The pieces end to end, and where their windows begin and may be transposed to."""
-    window, hop = domain.frame.steps, hop_bars * domain.frame.bar_steps
+    window, hop = domain.grid.steps, stride_bars * domain.grid.bar_steps
     starts: list[int] = []
     shifts: list[tuple[int, int]] = []
     numbers: list[int] = []
@@ -227,14 +233,14 @@ def _laid(
     return SplitTensors(both, torch.tensor(starts)[sounds], chosen, torch.tensor(numbers)[sounds])
 
 
-def _audible(anew: Tensor, domain: MusicDomain, starts: Tensor) -> Tensor:
+def _audible(restruck: Tensor, domain: MusicDomain, starts: Tensor) -> Tensor:
     """Whether every bar of each window sounds: (N,) bool. Music (S, C) is struck at every step."""
     blocks = zip(domain.voices, slices(domain.voices), strict=True)
     sounds = torch.stack(
-        [(anew[:, own][:, : voice.pitches] > 0).any(1) for voice, own in blocks]
+        [(restruck[:, own][:, : voice.num_pitches] > 0).any(1) for voice, own in blocks]
     ).any(0)
-    frame = domain.frame
-    bars = sounds[starts[:, None] + torch.arange(frame.steps)].unflatten(1, (frame.bars, -1))
+    grid = domain.grid
+    bars = sounds[starts[:, None] + torch.arange(grid.steps)].unflatten(1, (grid.bars, -1))
     return bars.any(2).all(1)
 
 
@@ -242,7 +248,7 @@ def _ranges(cells: Tensor, voices: Sequence[Voice]) -> Tensor:
     """The lowest and highest pitch (K, 2), from `lowest` on, of music (S, C); drums have none."""
     found = []
     for voice, block in zip(voices, slices(voices), strict=True):
-        begins = cells[:, block][:, : voice.pitches].any(0)
+        begins = cells[:, block][:, : voice.num_pitches].any(0)
         used = begins.nonzero().flatten().tolist() if PITCH_PLANES[voice.kind] else []
         found.append((used[0], used[-1]) if used else SILENT_RANGE)
     return torch.tensor(found)

@@ -17,7 +17,7 @@ from multigan.music.datasets.jsb_chorales import read_pieces
 from multigan.music.datasets.midi_folder import SONGS, SUFFIXES, load_folder
 from multigan.music.datasets.synthetic_chorales import generate_songs
 from multigan.music.formats.song import Song
-from multigan.music.representations.pianoroll import REST
+from multigan.music.representations.pianoroll import REST, from_pianoroll
 from multigan.music.representations.voices import SATB
 
 COMPOSED = {"train": 384, "valid": 128, "test": 128}  # songs by rule in each split
@@ -26,14 +26,14 @@ COMPOSED_BARS = 8  # of each
 Splits = Mapping[str, Mapping[str, Song]]
 
 
-def read_songs(source: str, metre: str) -> Splits:
+def read_songs(source: str, time_signature: str) -> Splits:
     """The songs of a key of SOURCES, of Jsb16thSeparated.json, or of a folder of imported MIDI.
 
     `metre` matters only to songs that are made for it: the others keep their own.
     Raises ValueError in one line for an unknown source, or one that is missing or damaged.
     """
     if source in SOURCES:
-        return SOURCES[source](metre)
+        return SOURCES[source](time_signature)
     path = Path(source)
     if path.suffix == ".json":
         return _read_jsb(path)
@@ -48,7 +48,7 @@ def read_songs(source: str, metre: str) -> Splits:
     )
 
 
-def _read_chorales(metre: str) -> Splits:
+def _read_chorales(time_signature: str) -> Splits:
     return split_chorales(read_chorales())
 
 
@@ -70,17 +70,19 @@ def _song(pitches: np.ndarray) -> Song:
     tokens = []
     for voice, line in zip(SATB, pitches.T.astype(np.int16), strict=True):
         begins = np.diff(line, prepend=np.int16(REST - 1)) != 0
-        events = np.where(line == REST, voice.rest, line - voice.lowest)
+        events = np.where(line == REST, voice.rest, line - voice.min_pitch)
         tokens.append(np.where(begins | (line == REST), events, voice.hold))
-    return Song.from_roll(tuple(tokens), SATB)
+    return from_pianoroll(tuple(tokens), SATB)
 
 
 def _compose(preset: str) -> Callable[[str], Splits]:
-    def read(metre: str) -> Splits:
+    def read(time_signature: str) -> Splits:
         made = {}
         for split, count in COMPOSED.items():
-            rng = keyed_rng(0, "composed", preset, metre, split)
-            songs = generate_songs(preset, count, rng, bars=COMPOSED_BARS, metre=metre)
+            rng = keyed_rng(0, "composed", preset, time_signature, split)
+            songs = generate_songs(
+                preset, count, rng, bars=COMPOSED_BARS, time_signature=time_signature
+            )
             made[split] = {f"{split} {i}": found.song for i, found in enumerate(songs)}
         return made
 

@@ -67,10 +67,10 @@ FILL: dict[int, dict[str, str]] = {
 
 
 def generate_band(
-    key: KeySignature, chords: Sequence[Chord], metre: TimeSignature, rng: torch.Generator
+    key: KeySignature, chords: Sequence[Chord], signature: TimeSignature, rng: torch.Generator
 ) -> list[Track]:
     """The four tracks of `roll.BAND`, in its order, over one chord for each bar."""
-    eighths = metre.bar_ticks // EIGHTH
+    eighths = signature.bar_ticks // EIGHTH
     parts = (
         _bass(chords, eighths, rng),
         _drums(chords, eighths, rng),

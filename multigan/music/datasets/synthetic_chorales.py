@@ -29,7 +29,7 @@ from multigan.music.formats.song import KeySignature, Note, Song, TimeSignature,
 from multigan.music.representations.voices import SATB
 from multigan.music.theory import OCTAVE, PERFECT_INTERVALS
 
-METRES = {"4/4": TimeSignature(0, 4, 4), "3/4": TimeSignature(0, 3, 4)}
+TIME_SIGNATURES = {"4/4": TimeSignature(0, 4, 4), "3/4": TimeSignature(0, 3, 4)}
 PHRASE_BARS = 4  # the singers may breathe after each
 TEMPOS_BPM = range(72, 133, 4)
 
@@ -51,7 +51,7 @@ class Composition:
 
 
 def generate_songs(
-    preset: str, n: int, rng: torch.Generator, *, bars: int = 8, metre: str = "4/4"
+    preset: str, n: int, rng: torch.Generator, *, bars: int = 8, time_signature: str = "4/4"
 ) -> list[Composition]:
     """Draw `n` songs: "satb" for four voices, "band" for bass, drums, chords and lead.
 
@@ -60,24 +60,26 @@ def generate_songs(
     """
     if preset not in PRESETS:
         raise ValueError(f"unknown preset {preset!r}; known: {', '.join(PRESETS)}")
-    if metre not in METRES:
-        raise ValueError(f"unknown metre {metre!r}; known: {', '.join(METRES)}")
+    if time_signature not in TIME_SIGNATURES:
+        raise ValueError(
+            f"time_signature must be one of: {', '.join(TIME_SIGNATURES)}; got {time_signature!r}"
+        )
     if bars < 2:
         raise ValueError(f"bars is {bars}; wanted 2 or more, for a cadence")
-    return [_compose(preset, rng, bars, METRES[metre]) for _ in range(n)]
+    return [_compose(preset, rng, bars, TIME_SIGNATURES[time_signature]) for _ in range(n)]
 
 
-def _compose(preset: str, rng: torch.Generator, bars: int, metre: TimeSignature) -> Composition:
-    key, length = draw_key(rng), bars * metre.bar_ticks
-    chord_ticks = PRESETS[preset].chord_ticks(metre)
+def _compose(preset: str, rng: torch.Generator, bars: int, signature: TimeSignature) -> Composition:
+    key, length = draw_key(rng), bars * signature.bar_ticks
+    chord_ticks = PRESETS[preset].chord_ticks(signature)
     chords = draw_progression(key, range(0, length + 1, chord_ticks), rng)
-    tracks = PRESETS[preset].play(key, chords, metre, rng)
+    tracks = PRESETS[preset].play(key, chords, signature, rng)
     tempo = float(choose(TEMPOS_BPM, rng))
-    return Composition(Song(tuple(tracks), length, tempo, (metre,), key=key), tuple(chords))
+    return Composition(Song(tuple(tracks), length, tempo, (signature,), key=key), tuple(chords))
 
 
 def harmonize(
-    key: KeySignature, chords: Sequence[Chord], metre: TimeSignature, rng: torch.Generator
+    key: KeySignature, chords: Sequence[Chord], signature: TimeSignature, rng: torch.Generator
 ) -> list[Track]:
     """The four voices of a chorale over the chords."""
     voicings = draw_voicings(chords, rng)
@@ -88,7 +90,7 @@ def harmonize(
         for voice, line in enumerate(lines):
             passing = _between(now[voice], following[voice], scale(key, chord))
             passing = passing if voice == moving and bernoulli(PASS, rng) else None
-            breathes = chord.end_tick % (PHRASE_BARS * metre.bar_ticks) == 0
+            breathes = chord.end_tick % (PHRASE_BARS * signature.bar_ticks) == 0
             end = chord.end_tick - BEAT * (breathes and bernoulli(BREATHE, rng))
             line += _sung(chord.start_tick, end, now[voice], bernoulli(REPEAT, rng))
             if passing is not None and end == chord.end_tick:
@@ -180,12 +182,12 @@ class _Preset(NamedTuple):
     play: Callable[[KeySignature, Sequence[Chord], TimeSignature, torch.Generator], list[Track]]
 
 
-def _half_bars(metre: TimeSignature) -> int:
+def _half_bars(signature: TimeSignature) -> int:
     """Two chords in a bar of 4/4, one in a bar of 3/4."""
-    return metre.bar_ticks // 2 if metre.counts % 2 == 0 else metre.bar_ticks
+    return signature.bar_ticks // 2 if signature.counts % 2 == 0 else signature.bar_ticks
 
 
 PRESETS = {
     "satb": _Preset(_half_bars, harmonize),
-    "band": _Preset(lambda metre: metre.bar_ticks, generate_band),
+    "band": _Preset(lambda signature: signature.bar_ticks, generate_band),
 }

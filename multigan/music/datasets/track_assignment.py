@@ -28,7 +28,7 @@ class TrackAssignment(NamedTuple):
     """A song whose tracks are a layout's voices, and the names of the tracks that play each."""
 
     song: Song
-    players: dict[str, list[str]]
+    assigned_tracks: dict[str, list[str]]
 
 
 def assign_tracks(song: Song, layout: str) -> TrackAssignment:
@@ -47,8 +47,8 @@ def assign_tracks(song: Song, layout: str) -> TrackAssignment:
         playing = [replace(track, name="") for track in playing]
     chosen = ASSIGNERS[layout](playing)
     tracks = tuple(_voiced(voice, chosen.get(voice.name, ())) for voice in TRACK_LAYOUTS[layout])
-    players = {name: [track.name for track in played] for name, played in chosen.items()}
-    return TrackAssignment(replace(song, tracks=tracks), players)
+    assigned_tracks = {name: [track.name for track in played] for name, played in chosen.items()}
+    return TrackAssignment(replace(song, tracks=tracks), assigned_tracks)
 
 
 def _voiced(voice: Voice, tracks: Sequence[Track]) -> Track:
@@ -66,7 +66,7 @@ def _fitted(voice: Voice, notes: Sequence[Note]) -> list[Note]:
     """The notes inside the voice's range: all moved by one number of octaves, strays by more."""
 
     def outside(shift: int) -> int:
-        fits = range(voice.lowest - shift, voice.lowest + voice.pitches - shift)
+        fits = range(voice.min_pitch - shift, voice.min_pitch + voice.num_pitches - shift)
         return sum(note.pitch_midi not in fits for note in notes)
 
     shift = min((0, 12, -12, 24, -24), key=outside)
@@ -77,9 +77,11 @@ def _fitted(voice: Voice, notes: Sequence[Note]) -> list[Note]:
 
 def _into(voice: Voice, pitch: int) -> int:
     """The pitch, or the nearest octave of it inside the voice's range."""
-    highest = voice.lowest + voice.pitches - 1
+    highest = voice.min_pitch + voice.num_pitches - 1
     octaves = range(pitch % 12, 128, 12)
-    return min((p for p in octaves if voice.lowest <= p <= highest), key=lambda p: abs(p - pitch))
+    return min(
+        (p for p in octaves if voice.min_pitch <= p <= highest), key=lambda p: abs(p - pitch)
+    )
 
 
 def _singers(tracks: Sequence[Track]) -> dict[str, list[Track]]:

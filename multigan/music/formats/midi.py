@@ -49,7 +49,7 @@ class UnreadableMidi(ValueError):
         self.reason = reason
 
 
-def read_midi(path: Path) -> Song:
+def read_midi(source: str | Path) -> Song:
     """The song in a MIDI file, at 480 ticks per quarter; other resolutions are rounded to it.
 
     Tempo and key are the first ones; where notes of one pitch overlap, the older ends at the newer.
@@ -58,6 +58,7 @@ def read_midi(path: Path) -> Song:
     Raises UnreadableMidi, a ValueError of one line, for a file that is missing, empty, truncated,
     damaged, of SMPTE timing or type 2, oversized, or without notes.
     """
+    path = Path(source)
     file = _parsed(path)
     _conduct_from_first_track(file)
     try:
@@ -72,7 +73,7 @@ def read_midi(path: Path) -> Song:
     return song
 
 
-def write_midi(song: Song, path: Path) -> Path:
+def write_midi(song: Song, path: str | Path) -> Path:
     """Write a type 1 file of 480 ticks per quarter: drums on channel 10, loudness by the metre.
 
     Raises ValueError for more than 15 pitched tracks: they would share channels and so programs.
@@ -98,7 +99,7 @@ def write_midi(song: Song, path: Path) -> Path:
     drums_last = sorted(song.tracks, key=lambda track: track.is_drum)
     midi.instruments = [_instrument(song, track, seconds) for track in drums_last]
     midi.write(str(path))
-    return path
+    return Path(path)
 
 
 def _parsed(path: Path) -> mido.MidiFile:
@@ -159,16 +160,16 @@ def _conduct_from_first_track(file: mido.MidiFile) -> None:
 def _song(midi: pretty_midi.PrettyMIDI, tag: dict[str, Any] | None) -> Song:
     """The song of what pretty_midi read."""
     tracks = _tracks(midi, tag)
-    metres, pickup = _metres(midi, None if tag is None else tag["pickup_ticks"])
+    time_signatures, pickup = _metres(midi, None if tag is None else tag["anacrusis_ticks"])
     last = max((track.end_tick for track in tracks), default=0)
-    length = _next_bar_line(metres, pickup, last) if tag is None else tag["length_ticks"]
+    length = _next_bar_line(time_signatures, pickup, last) if tag is None else tag["length_ticks"]
     key = next(iter(midi.key_signature_changes), None)
     return Song(
         tracks,
         max(length, last),
         tempo_bpm=round(float(midi.get_tempo_changes()[1][0]), TEMPO_DIGITS),
-        metres=metres,
-        pickup_ticks=pickup,
+        time_signatures=time_signatures,
+        anacrusis_ticks=pickup,
         key=None
         if key is None
         else KeySignature(int(key.key_number) % 12, bool(key.key_number >= 12)),
@@ -205,29 +206,40 @@ def _metres(
     A `pickup` of None is not known: a first bar that is shorter than the next metre's is one then.
     """
     signed = {_ticks(midi, s.time): s for s in midi.time_signature_changes}  # the last one counts
-    metres = [TimeSignature(0, 4, 4)] if 0 not in signed else []
+    time_signatures = [TimeSignature(0, 4, 4)] if 0 not in signed else []
     for tick in sorted(signed):
-        metre = TimeSignature(tick, int(signed[tick].numerator), int(signed[tick].denominator))
-        before = metres[-1] if metres else metre
-        repeats = metre[1:] == before[1:] and (tick - before.start_tick) % metre.bar_ticks == 0
-        if not metres or not repeats:
-            metres.append(metre)
-    short = len(metres) > 1 and metres[1].start_tick == metres[0].bar_ticks < metres[1].bar_ticks
-    if short and pickup in (None, metres[0].bar_ticks):
-        return (metres[1]._replace(start_tick=0), *metres[2:]), metres[0].bar_ticks
-    return tuple(metres), pickup or 0
+        signature = TimeSignature(tick, int(signed[tick].numerator), int(signed[tick].denominator))
+        before = time_signatures[-1] if time_signatures else signature
+        repeats = (
+            signature[1:] == before[1:] and (tick - before.start_tick) % signature.bar_ticks == 0
+        )
+        if not time_signatures or not repeats:
+            time_signatures.append(signature)
+    short = (
+        len(time_signatures) > 1
+        and time_signatures[1].start_tick
+        == time_signatures[0].bar_ticks
+        < time_signatures[1].bar_ticks
+    )
+    if short and pickup in (None, time_signatures[0].bar_ticks):
+        return (time_signatures[1]._replace(start_tick=0), *time_signatures[2:]), time_signatures[
+            0
+        ].bar_ticks
+    return tuple(time_signatures), pickup or 0
 
 
 def _signatures(song: Song) -> Iterator[TimeSignature]:
     """The time signatures to write: a pickup gets one of its own, where notation has one."""
-    first, *others = song.metres
-    unit = next((u for u in NOTE_VALUES if u >= first.unit and _is_whole(song.pickup_ticks, u)), 0)
-    crowded = bool(others) and others[0].start_tick <= song.pickup_ticks
-    if not song.pickup_ticks or not unit or crowded:
-        yield from song.metres
+    first, *others = song.time_signatures
+    unit = next(
+        (u for u in NOTE_VALUES if u >= first.unit and _is_whole(song.anacrusis_ticks, u)), 0
+    )
+    crowded = bool(others) and others[0].start_tick <= song.anacrusis_ticks
+    if not song.anacrusis_ticks or not unit or crowded:
+        yield from song.time_signatures
         return
-    yield TimeSignature(0, song.pickup_ticks * unit // TICKS_PER_WHOLE, unit)
-    yield first._replace(start_tick=song.pickup_ticks)
+    yield TimeSignature(0, song.anacrusis_ticks * unit // TICKS_PER_WHOLE, unit)
+    yield first._replace(start_tick=song.anacrusis_ticks)
     yield from others
 
 
@@ -235,11 +247,11 @@ def _is_whole(ticks: int, unit: int) -> bool:
     return ticks * unit % TICKS_PER_WHOLE == 0
 
 
-def _next_bar_line(metres: tuple[TimeSignature, ...], pickup: int, tick: int) -> int:
+def _next_bar_line(time_signatures: tuple[TimeSignature, ...], pickup: int, tick: int) -> int:
     """The first bar line at `tick` or after it."""
-    metre = [m for m in metres if m.start_tick <= tick][-1]
-    first = pickup if metre.start_tick == 0 else metre.start_tick
-    return tick + (first - tick) % metre.bar_ticks
+    signature = [m for m in time_signatures if m.start_tick <= tick][-1]
+    first = pickup if signature.start_tick == 0 else signature.start_tick
+    return tick + (first - tick) % signature.bar_ticks
 
 
 def _ticks(midi: pretty_midi.PrettyMIDI, seconds: float) -> int:
@@ -265,7 +277,11 @@ def _latin(name: str) -> str:
 
 def _tag_of(song: Song) -> str:
     tracks = [[track.name, track.program, track.is_drum] for track in song.tracks]
-    said = {"length_ticks": song.length_ticks, "pickup_ticks": song.pickup_ticks, "tracks": tracks}
+    said = {
+        "length_ticks": song.length_ticks,
+        "anacrusis_ticks": song.anacrusis_ticks,
+        "tracks": tracks,
+    }
     return json.dumps({TAG: said})
 
 

@@ -119,7 +119,7 @@ def _song(score: Element) -> Song:
     parts = score.findall("part")
     measures = [list(_measures(part)) for part in parts]
     bars = list(_bars(measures))
-    metres, pickup = _metres(_joined(bars))
+    time_signatures, pickup = _metres(_joined(bars))
     tempo = next((sound.get("tempo") for sound in score.iter("sound") if sound.get("tempo")), None)
     return Song(
         tuple(
@@ -128,8 +128,8 @@ def _song(score: Element) -> Song:
         ),
         length_ticks=bars[-1].start + bars[-1].ticks,
         tempo_bpm=DEFAULT_TEMPO_BPM if tempo is None else float(tempo),
-        metres=metres,
-        pickup_ticks=pickup,
+        time_signatures=time_signatures,
+        anacrusis_ticks=pickup,
         key=_key(score.find(".//key")),
     )
 
@@ -240,13 +240,13 @@ def _joined(bars: list[_Bar]) -> list[_Bar]:
 def _metres(bars: list[_Bar]) -> tuple[tuple[TimeSignature, ...], int]:
     """The metres whose bar lines are those of the bars, and the ticks of the pickup."""
     pickup = bars[0].ticks if bars[0].missing > 0 and len(bars) > 1 else 0
-    metres = [TimeSignature(0, *bars[0][2:])] if pickup else []
+    time_signatures = [TimeSignature(0, *bars[0][2:])] if pickup else []
     for bar in bars[1 if pickup else 0 :]:
         ends_early = bar is bars[-1] and bar.missing > 0
         signature = (bar.counts, bar.unit) if ends_early else _own_signature(bar)
-        if not metres or signature != metres[-1][1:]:
-            metres.append(TimeSignature(bar.start, *signature))
-    return tuple(metres), pickup
+        if not time_signatures or signature != time_signatures[-1][1:]:
+            time_signatures.append(TimeSignature(bar.start, *signature))
+    return tuple(time_signatures), pickup
 
 
 def _own_signature(bar: _Bar) -> tuple[int, int]:

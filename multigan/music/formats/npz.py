@@ -86,8 +86,8 @@ def _header(name: str, song: Song) -> dict[str, Any]:
         "tracks": [[track.name, track.program, track.is_drum] for track in song.tracks],
         "length_ticks": song.length_ticks,
         "tempo_bpm": song.tempo_bpm,
-        "metres": song.metres,
-        "pickup_ticks": song.pickup_ticks,
+        "time_signatures": song.time_signatures,
+        "anacrusis_ticks": song.anacrusis_ticks,
         "key": song.key,
     }
 
@@ -98,7 +98,7 @@ def _song(header: dict[str, Any], notes: list[list[Note]]) -> Song:
         tuple(Track(name, tuple(n), program, drum) for (name, program, drum), n in tracks),
         header["length_ticks"],
         header["tempo_bpm"],
-        tuple(TimeSignature(*metre) for metre in header["metres"]),
-        header["pickup_ticks"],
+        tuple(TimeSignature(*time_signature) for time_signature in header["time_signatures"]),
+        header["anacrusis_ticks"],
         None if header["key"] is None else KeySignature(*header["key"]),
     )

@@ -32,7 +32,10 @@ def bootstrap_intervals(
     ends = torch.tensor([tail, 1 - tail], dtype=torch.float64)
     bounds = _means(found, counts).nanquantile(ends, dim=0).T.tolist()  # 13 x [low, high]
     measured = {name: (low, high) for name, (low, high) in zip(FEATURES, bounds, strict=True)}
-    for name, clip in (("frechet", None), ("frechet_clipped", CLIP)):
+    for name, clip in (
+        ("feature_frechet_distance", None),
+        ("feature_frechet_distance_clipped", CLIP),
+    ):
         whole = _frechets(found, reference, torch.ones_like(counts[:1]), clip)
         again = _frechets(found, reference, counts, clip).nanquantile(ends)
         low, high = (2 * whole - again.flip(0)).clamp(min=0).tolist()

@@ -1,8 +1,6 @@
-"""Whether a model listens: what it does with a melody that it is given."""
+"""Adherence of samples to a conditioning melody."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -17,62 +15,63 @@ from multigan.music.representations.conditioning import (
     make_conditioning,
 )
 from multigan.music.representations.tensors import binarize
+from multigan.music.spec import MusicSpec
 
-if TYPE_CHECKING:
-    from multigan.music.domain import MusicDomain
-
-MAX_MELODIES = 256  # melodies
-ASKED_TOGETHER = 64  # per forward pass
+MAX_MELODIES = 256
+BATCH_SIZE = 64  # melodies per forward pass
 
 
-def melody_voice(domain: MusicDomain) -> int | None:
-    """The highest single voice, if it has company: the one that is given to be harmonised."""
-    single = [k for k, voice in enumerate(domain.voices) if voice.kind == "monophonic"]
-    if len(domain.voices) < 2 or not single:
+def melody_voice(spec: MusicSpec) -> int | None:
+    """Return the index of the highest monophonic voice; None without one or another voice."""
+    monophonic = [k for k, voice in enumerate(spec.voices) if voice.kind == "monophonic"]
+    if len(spec.voices) < 2 or not monophonic:
         return None
-    return max(single, key=lambda k: domain.voices[k].lowest)
+    return max(monophonic, key=lambda k: spec.voices[k].min_pitch)
 
 
-def melody_line(domain: MusicDomain) -> int | None:
-    """The place of that voice among the lines."""
-    voice = melody_voice(domain)
-    return None if voice is None else line_names(domain.voices).index(domain.voices[voice].name)
+def melody_line(spec: MusicSpec) -> int | None:
+    """Return the index of the melody voice among the lines."""
+    voice = melody_voice(spec)
+    return None if voice is None else line_names(spec.voices).index(spec.voices[voice].name)
 
 
-def melody_conditioning(domain: MusicDomain, x: Tensor) -> Conditioning:
-    """The melodies of canonical windows (N, T, C) as what is given."""
-    mask = torch.zeros(*x.shape[:2], len(domain.voices))
-    mask[..., melody_voice(domain)] = 1
-    return make_conditioning(x, mask, domain.voices)
+def melody_conditioning(spec: MusicSpec, x: Tensor) -> Conditioning:
+    """Condition on the melodies of canonical windows (N, T, C)."""
+    mask = torch.zeros(*x.shape[:2], len(spec.voices))
+    mask[..., melody_voice(spec)] = 1
+    return make_conditioning(x, mask, spec.voices)
 
 
 def conditioning_metrics(
-    domain: MusicDomain, generator: Generator, given: Conditioning, rng: torch.Generator
+    spec: MusicSpec, generator: Generator, conditioning: Conditioning, rng: torch.Generator
 ) -> dict[str, float]:
-    """What becomes of the other lines when a melody is exchanged, the latent staying as it is.
+    """Compare samples of the same latents under two melodies.
 
-    given_exact: the share of windows in which the generator itself returns every given cell bit by
-    bit; changed_by_melody: the share of steps of the other lines whose pitch is another one.
+    conditioning_exact_rate: fraction of windows in which the generator itself returns every
+    observed cell exactly. melody_sensitivity: fraction of steps of the other lines whose pitch
+    changes with the melody.
     """
-    chosen = torch.linspace(0, len(given.mask) - 1, min(MAX_MELODIES, len(given.mask))).long()
-    one = Conditioning(given.known[chosen], given.mask[chosen])
-    far = len(chosen) // 2  # neighbours may be of one piece
-    other = Conditioning(one.known.roll(far, 0), one.mask.roll(far, 0))
-    drawn: list[Tensor] = []
-    exchanged: list[Tensor] = []
+    indices = torch.linspace(
+        0, len(conditioning.mask) - 1, min(MAX_MELODIES, len(conditioning.mask))
+    ).long()
+    one = Conditioning(conditioning.values[indices], conditioning.mask[indices])
+    far = len(indices) // 2  # neighbors may be of one piece
+    other = Conditioning(one.values.roll(far, 0), one.mask.roll(far, 0))
+    with_one: list[Tensor] = []
+    with_other: list[Tensor] = []
     exact = 0
-    for part in torch.arange(len(chosen)).split(ASKED_TOGETHER):
-        again = rng.clone_state()
-        for seen, kept, source in ((one, drawn, rng), (other, exchanged, again)):
-            asked = Conditioning(seen.known[part], seen.mask[part])
-            x = sample_batch(generator, len(part), source, asked)
-            there = expand_mask(asked.mask, domain.voices) > 0
-            exact += int(((x == asked.known) | ~there).flatten(1).all(1).sum())
-            kept.append(binarize(apply_conditioning(x, asked, domain.voices), domain.voices))
-    lines = [voice_lines(torch.cat(x), domain.voices) for x in (drawn, exchanged)]
-    others = [k for k in range(lines[0].shape[2]) if k != melody_line(domain)]
+    for batch in torch.arange(len(indices)).split(BATCH_SIZE):
+        same_latents = rng.clone_state()
+        for melodies, samples, source in ((one, with_one, rng), (other, with_other, same_latents)):
+            condition = Conditioning(melodies.values[batch], melodies.mask[batch])
+            x = sample_batch(generator, len(batch), source, condition)
+            observed = expand_mask(condition.mask, spec.voices) > 0
+            exact += int(((x == condition.values) | ~observed).flatten(1).all(1).sum())
+            samples.append(binarize(apply_conditioning(x, condition, spec.voices), spec.voices))
+    lines = [voice_lines(torch.cat(x), spec.voices) for x in (with_one, with_other)]
+    others = [k for k in range(lines[0].shape[2]) if k != melody_line(spec)]
     changed = (lines[0] != lines[1])[:, :, others]
     return {
-        "given_exact": exact / (2 * len(chosen)),
-        "changed_by_melody": float(changed.double().mean()),
+        "conditioning_exact_rate": exact / (2 * len(indices)),
+        "melody_sensitivity": float(changed.double().mean()),
     }

@@ -9,6 +9,7 @@ fewer than two voices.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -18,12 +19,45 @@ from multigan.music.metrics.note_events import group_by_unit, pitch_classes, val
 from multigan.music.representations.time_grid import STEPS_PER_BEAT
 from multigan.music.theory import (
     DISSONANT_INTERVALS,
+    MAJOR,
+    NATURAL_MINOR,
     OCTAVE,
     PERFECT_INTERVALS,
     REST,
-    interval_mask,
-    tonal_space,
 )
+
+
+def scale_masks() -> Tensor:
+    """Return the pitch classes of the 24 scales (24, 12), float64 0 or 1: 12 major, 12 minor.
+
+    Each natural-minor scale has the pitch classes of its relative major: 12 of the 24 rows differ.
+    """
+    tonics = torch.arange(OCTAVE)[:, None]
+    scales = torch.cat(
+        [(tonics + torch.tensor(steps)) % OCTAVE for steps in (MAJOR, NATURAL_MINOR)]
+    )
+    return torch.zeros(2 * OCTAVE, OCTAVE, dtype=torch.float64).scatter(1, scales, 1.0)  # (24, 12)
+
+
+def interval_mask(intervals: tuple[int, ...]) -> Tensor:
+    """Return a mask (12,) bool that is True at `intervals` mod 12."""
+    mask = torch.zeros(OCTAVE, dtype=torch.bool)
+    mask[list(intervals)] = True
+    return mask
+
+
+def tonal_space() -> Tensor:
+    """Return the matrix (6, 12), float64, whose column k places pitch class k in tonal space.
+
+    Three circles of radius 1, 1 and 1/2: of fifths, of minor thirds, of major thirds. Two tonal
+    centroids (convex combinations of columns) are at most 3 apart.
+
+    Source: Harte, Sandler and Gasser 2006, "Detecting harmonic change in musical audio".
+    """
+    k = torch.arange(OCTAVE, dtype=torch.float64)
+    circles = ((1.0, 7 / 6), (1.0, 3 / 2), (0.5, 2 / 3))  # radius, half turns per semitone
+    rows = [r * f(turns * math.pi * k) for r, turns in circles for f in (torch.sin, torch.cos)]
+    return torch.stack(rows)  # (6, 12)
 
 
 def tonal_distance(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
@@ -47,7 +81,7 @@ def tonal_distance(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor
     return apart.nanmean((1, 2))
 
 
-def voice_crossing(windows: Any) -> Tensor:
+def voice_crossing_rate(windows: Any) -> Tensor:
     """The share of steps at which a voice lies below its lower neighbour, in [0, 1].
 
     Of the steps at which both sound; averaged over neighbouring voices. Unisons do not cross.
@@ -57,7 +91,7 @@ def voice_crossing(windows: Any) -> Tensor:
     return _share(upper < lower, _both_sound(upper, lower))
 
 
-def dissonance(windows: Any) -> Tensor:
+def dissonance_rate(windows: Any) -> Tensor:
     """The share of steps at which a pair of voices forms a second, seventh or tritone, in [0, 1].
 
     Octaves apart or not; of the steps at which both sound; averaged over all pairs of voices.
@@ -67,14 +101,14 @@ def dissonance(windows: Any) -> Tensor:
     return _dissonance(upper, lower)
 
 
-def dissonance_with(windows: Any, voice: int) -> Tensor:
+def dissonance_rate_to(windows: Any, voice: int) -> Tensor:
     """`dissonance` between the voice of that number and each other one: (N,), in [0, 1]."""
     x = validate_windows(windows, least_voices=2)
     others = [k for k in range(x.shape[2]) if k != voice]
     return _dissonance(x[:, :, voice, None], x[:, :, others])
 
 
-def parallels(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
+def parallel_motion_rate(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
     """The share of similar motions that move in parallel unisons, octaves or fifths, in [0, 1].
 
     Seen on the first step of each beat: two voices are in similar motion if both move, in the same

@@ -19,7 +19,13 @@ import torch
 from torch import Tensor
 
 from multigan.core import fidelity
-from multigan.music.metrics.harmony import dissonance, parallels, tonal_distance, voice_crossing
+from multigan.music.metrics.harmony import (
+    dissonance_rate,
+    parallel_motion_rate,
+    scale_masks,
+    tonal_distance,
+    voice_crossing_rate,
+)
 from multigan.music.metrics.note_events import (
     group_by_unit,
     note_lengths,
@@ -34,7 +40,7 @@ from multigan.music.representations.time_grid import (
     STEPS_PER_BAR,
     TimeGrid,
 )
-from multigan.music.theory import REST, scale_masks
+from multigan.music.theory import REST
 
 QUALIFIED_STEPS = 2  # a note of an eighth or longer
 CLIP = 5.0  # standard deviations: bounds the say of a few extreme windows
@@ -44,7 +50,7 @@ NEAREST_CHUNK = 64  # windows that are held against the training windows togethe
 DRUM_MASK_24 = (1.0, 0.3, 0.0, 0.0, 0.0, 0.3)  # 24 steps per beat: 16ths, and a step beside them
 
 
-def used_pitch_classes(
+def n_pitch_classes_used(
     windows: Any, steps_per_bar: int = STEPS_PER_BAR, skip_empty: bool = False
 ) -> Tensor:
     """The number of distinct pitch classes of a voice in a bar, 0 to 12, over voices and bars.
@@ -58,7 +64,7 @@ def used_pitch_classes(
     return used.where((used > 0) | (not skip_empty), math.nan).nanmean((1, 2))
 
 
-def mix_used_pitch_classes(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
+def n_pitch_classes_used_joint(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The number of distinct pitch classes of all voices in a bar, 0 to 12, over bars."""
     used = _used(pitch_classes(validate_windows(windows)), steps_per_bar).any(2)  # (N, bars, 12)
     return used.sum(-1).double().mean(1)
@@ -93,7 +99,7 @@ def groove_consistency(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tens
     return 1 - (bars[:, 1:] != bars[:, :-1]).double().mean((1, 2))
 
 
-def qualified_notes(windows: Any, least_steps: int = QUALIFIED_STEPS) -> Tensor:
+def qualified_note_rate(windows: Any, least_steps: int = QUALIFIED_STEPS) -> Tensor:
     """The share of notes that last `least_steps` or more, in [0, 1]; NaN without a note.
 
     A note may cross a bar line, and a rest after it counts to it.
@@ -117,7 +123,7 @@ def mean_note_length(windows: Any, steps_per_quarter: int = SIXTEENTHS_PER_QUART
     return steps * (SIXTEENTHS_PER_QUARTER / steps_per_quarter)
 
 
-def mean_leap(windows: Any) -> Tensor:
+def mean_abs_interval(windows: Any) -> Tensor:
     """The mean absolute interval in semitones from a note to the next of its voice.
 
     Across rests; pooled over voices; 0 if no voice has two notes.
@@ -131,7 +137,7 @@ def mean_leap(windows: Any) -> Tensor:
     return (intervals * moves).sum((1, 2)).double() / moves.sum((1, 2)).clamp(min=1)
 
 
-def empty_bars(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
+def empty_bar_rate(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The share of each voice's bars in which it is silent throughout: (N, K), float64."""
     silent = group_by_unit(validate_windows(windows) == REST, steps_per_bar, "bar").all(
         2
@@ -139,7 +145,7 @@ def empty_bars(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     return silent.double().mean(1)
 
 
-def polyphonicity(roll: Any, least_pitches: int) -> Tensor:
+def polyphony_rate(roll: Any, least_pitches: int) -> Tensor:
     """The share of steps of a piano-roll (N, T, P) at which `least_pitches` or more sound.
 
     What is not 0 sounds. For the mix of several voices take `windows.piano_roll`, which counts a
@@ -153,7 +159,7 @@ def mean_pitches(roll: Any) -> Tensor:
     return _cells(roll).sum(2).double().mean(1)
 
 
-def drum_pattern(drum_onsets: Any, mask: Sequence[float] = DRUM_MASK_24) -> Tensor:
+def drum_in_pattern_rate(drum_onsets: Any, mask: Sequence[float] = DRUM_MASK_24) -> Tensor:
     """DP: the share of drum onsets that fall on a regular grid, in [0, 1]; NaN without an onset.
 
     Onsets (N, T, D), what is not 0 being one, are weighted by `mask`, repeated over the window and
@@ -167,9 +173,9 @@ def drum_pattern(drum_onsets: Any, mask: Sequence[float] = DRUM_MASK_24) -> Tens
     return (counts @ shifted.T).amax(1) / counts.sum(1)
 
 
-def drum_pattern_8th(drum_onsets: Any, eighth_steps: int = QUALIFIED_STEPS) -> Tensor:
+def drum_in_pattern_rate_8th(drum_onsets: Any, eighth_steps: int = QUALIFIED_STEPS) -> Tensor:
     """DP8: `drum_pattern` of onsets (N, T, D) on the grid of eighths, each of so many steps."""
-    return drum_pattern(drum_onsets, (1.0,) + (0.0,) * (eighth_steps - 1))
+    return drum_in_pattern_rate(drum_onsets, (1.0,) + (0.0,) * (eighth_steps - 1))
 
 
 def nn_train_distance(
@@ -204,7 +210,9 @@ def features(windows: Any, grid: TimeGrid = SIXTEENTHS) -> Tensor:
     return torch.stack([metric(x, *units.get(k, ())) for k, metric in FEATURES.items()], dim=1)
 
 
-def frechet(reference: Tensor, generated: Tensor, clip: float | None = None) -> float:
+def feature_frechet_distance(
+    reference: Tensor, generated: Tensor, clip: float | None = None
+) -> float:
     """The Frechet distance between two sets of `features`, (R, 13) and (N, 13).
 
     Standardised by mean and population sd of the reference (all training windows, not a sample of
@@ -239,7 +247,7 @@ def window_metrics(
 
     What `summary` says of their features, and the share of empty bars of each of the `voices` (K,).
     """
-    empty = empty_bars(windows, grid.bar_steps).mean(0).tolist()
+    empty = empty_bar_rate(windows, grid.bar_steps).mean(0).tolist()
     return {
         **aggregate_metrics(features(windows, grid), reference),
         **{f"empty_bars_{voice}": e for voice, e in zip(voices, empty, strict=True)},
@@ -255,9 +263,9 @@ def aggregate_metrics(found: Tensor, reference: Tensor) -> dict[str, float]:
     undefined = found[:, ~reference.isnan().all(0)].isnan().any(1)
     return {
         **dict(zip(FEATURES, found.nanmean(0).tolist(), strict=True)),
-        "frechet": frechet(reference, found),
-        "frechet_clipped": frechet(reference, found, CLIP),
-        "undefined_windows": float(undefined.double().mean()),
+        "feature_frechet_distance": feature_frechet_distance(reference, found),
+        "feature_frechet_distance_clipped": feature_frechet_distance(reference, found, CLIP),
+        "excluded_fraction": float(undefined.double().mean()),
     }
 
 
@@ -280,29 +288,29 @@ def _defined(found: Tensor) -> Tensor:
 
 
 FEATURES: dict[str, Callable[..., Tensor]] = {
-    "used_pitch_classes": used_pitch_classes,
-    "mix_used_pitch_classes": mix_used_pitch_classes,
+    "n_pitch_classes_used": n_pitch_classes_used,
+    "n_pitch_classes_used_joint": n_pitch_classes_used_joint,
     "pitch_class_entropy": pitch_class_entropy,
     "scale_consistency": scale_consistency,
-    "groove": groove_consistency,
-    "qualified_notes": qualified_notes,
+    "groove_consistency": groove_consistency,
+    "qualified_note_rate": qualified_note_rate,
     "notes_per_bar": notes_per_bar,
     "mean_note_length": mean_note_length,
-    "mean_leap": mean_leap,
+    "mean_abs_interval": mean_abs_interval,
     "tonal_distance": tonal_distance,
-    "voice_crossing": voice_crossing,
-    "dissonance": dissonance,
-    "parallels": parallels,
+    "voice_crossing_rate": voice_crossing_rate,
+    "dissonance_rate": dissonance_rate,
+    "parallel_motion_rate": parallel_motion_rate,
 }
 
 # What a metric counts in, other than steps: its second argument on a grid.
 UNITS: dict[str, Callable[[TimeGrid], tuple[int]]] = {
-    "used_pitch_classes": lambda grid: (grid.bar_steps,),
-    "mix_used_pitch_classes": lambda grid: (grid.bar_steps,),
-    "groove": lambda grid: (grid.bar_steps,),
-    "qualified_notes": lambda grid: (grid.eighth_steps,),
+    "n_pitch_classes_used": lambda grid: (grid.bar_steps,),
+    "n_pitch_classes_used_joint": lambda grid: (grid.bar_steps,),
+    "groove_consistency": lambda grid: (grid.bar_steps,),
+    "qualified_note_rate": lambda grid: (grid.eighth_steps,),
     "notes_per_bar": lambda grid: (grid.bar_steps,),
     "mean_note_length": lambda grid: (grid.quarter_steps,),
     "tonal_distance": lambda grid: (grid.beat_steps,),
-    "parallels": lambda grid: (grid.beat_steps,),
+    "parallel_motion_rate": lambda grid: (grid.beat_steps,),
 }

@@ -47,7 +47,7 @@ def track_metrics(
         if voice.kind == "drums":
             figures |= _drum_figures(own, voice, grid)
             continue
-        begins = own[..., : voice.pitches]  # (N, T, P)
+        begins = own[..., : voice.num_pitches]  # (N, T, P)
         notes += float(begins.sum())
         if voice.kind == "monophonic":
             line = _tokens_line(own, voice)  # (N, T)
@@ -57,7 +57,7 @@ def track_metrics(
             sounds = active_cells(own, (voice,))[0]
             repeated += float((begins[:, 1:] * sounds[:, :-1]).sum())
             figures[f"{voice.name}_pitches"] = float(sounds.sum(-1).mean())
-    return {"repeated_notes": repeated / notes if notes else float("nan"), **figures}
+    return {"repeated_note_rate": repeated / notes if notes else float("nan"), **figures}
 
 
 def _drum_figures(strokes: Tensor, voice: Voice, grid: TimeGrid) -> dict[str, float]:
@@ -65,7 +65,7 @@ def _drum_figures(strokes: Tensor, voice: Voice, grid: TimeGrid) -> dict[str, fl
     per_bar = strokes.sum((1, 2)).mean() / strokes.shape[1] * grid.bar_steps
     figures = {f"{voice.name}_strokes_per_bar": float(per_bar)}
     if grid.quarter_steps % 2 == 0 and strokes.shape[1] % grid.eighth_steps == 0:
-        pattern = note_statistics.drum_pattern_8th(strokes, grid.eighth_steps)
+        pattern = note_statistics.drum_in_pattern_rate_8th(strokes, grid.eighth_steps)
         figures[f"{voice.name}_pattern_8th"] = float(pattern.nanmean())
     return figures
 
@@ -73,7 +73,7 @@ def _drum_figures(strokes: Tensor, voice: Voice, grid: TimeGrid) -> dict[str, fl
 def _ordered(voices: Sequence[Voice]) -> list[Voice]:
     """The pitched voices, the highest first."""
     pitched = [voice for voice in voices if voice.kind != "drums"]
-    return sorted(pitched, key=lambda voice: -voice.lowest)
+    return sorted(pitched, key=lambda voice: -voice.min_pitch)
 
 
 def _names(voice: Voice) -> list[str]:
@@ -103,9 +103,9 @@ def _outer_lines(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
     """The highest and the lowest line, (N, T) each, of a polyphonic voice (N, T, 2 P)."""
     heard = active_cells(block, (voice,))[0] > 0  # (N, T, P)
     silent = ~heard.any(-1)
-    top = voice.pitches - 1 - heard.flip(-1).int().argmax(-1)  # the first of equals is found
+    top = voice.num_pitches - 1 - heard.flip(-1).int().argmax(-1)  # the first of equals is found
     bottom = heard.int().argmax(-1)
     return (
-        torch.where(silent, REST, top + voice.lowest),
-        torch.where(silent, REST, bottom + voice.lowest),
+        torch.where(silent, REST, top + voice.min_pitch),
+        torch.where(silent, REST, bottom + voice.min_pitch),
     )

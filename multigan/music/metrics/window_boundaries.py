@@ -1,64 +1,60 @@
-"""Where one window of a long piece ends and the next goes on: what can go wrong there, measured."""
+"""Metrics at the boundaries between the windows of long songs."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from multigan.core.protocols import Generator
-from multigan.music.metrics.harmony import dissonance
+from multigan.music.metrics.harmony import dissonance_rate
 from multigan.music.metrics.voice_lines import voice_lines
 from multigan.music.representations.conditioning import unconditional
 from multigan.music.representations.tensors import active_cells, binarize, slice_window
 from multigan.music.sampling.sliding_window import sample_long
+from multigan.music.spec import MusicSpec
 from multigan.music.theory import REST
 
-if TYPE_CHECKING:
-    from multigan.music.domain import MusicDomain
-
-PIECES, SEAMS = 128, 8  # pieces that are drawn, and windows in each after its first
-DRAWN_TOGETHER = 64  # pieces per forward pass
+PIECES, BOUNDARIES = 128, 8  # songs sampled, and windows in each after its first
+BATCH_SIZE = 64  # songs per forward pass
 
 
-def sample_continuations(domain: MusicDomain, generator: Generator, rng: torch.Generator) -> Tensor:
-    """The later windows (PIECES x SEAMS, T, C) of long pieces, those of one piece in a row.
+def sample_continuations(spec: MusicSpec, generator: Generator, rng: torch.Generator) -> Tensor:
+    """Sample the later windows (PIECES x BOUNDARIES, T, C) of long songs, song by song.
 
-    Each begins with bars that the window before wrote; the seam is at `seam_step`.
+    Each begins with bars that the window before generated; new music begins at `boundary_step`.
     """
-    steps, hop = domain.frame.steps, domain.hop_steps
-    starts = [hop * (k + 1) for k in range(SEAMS)]
-    free = unconditional(1, starts[-1] + steps, domain.voices)
+    steps, hop = spec.grid.steps, spec.hop_steps
+    starts = [hop * (k + 1) for k in range(BOUNDARIES)]
+    free = unconditional(1, starts[-1] + steps, spec.voices)
     windows = []
-    for first in range(0, PIECES, DRAWN_TOGETHER):
-        n = min(DRAWN_TOGETHER, PIECES - first)
-        x = sample_long(generator, n, rng, free, domain.voices, window_steps=steps, hop_steps=hop)
-        cuts = [slice_window(x, start, start + steps, domain.voices) for start in starts]
-        windows.append(torch.stack(cuts, dim=1).flatten(0, 1))  # (n x SEAMS, T, C)
-    return binarize(torch.cat(windows), domain.voices)
+    for first in range(0, PIECES, BATCH_SIZE):
+        n = min(BATCH_SIZE, PIECES - first)
+        x = sample_long(generator, n, rng, free, spec.voices, window_steps=steps, hop_steps=hop)
+        slices = [slice_window(x, start, start + steps, spec.voices) for start in starts]
+        windows.append(torch.stack(slices, dim=1).flatten(0, 1))  # (n x BOUNDARIES, T, C)
+    return binarize(torch.cat(windows), spec.voices)
 
 
-def boundary_step(domain: MusicDomain) -> int:
-    """The step of a later window at which new music begins."""
-    return domain.frame.steps - domain.hop_steps
+def boundary_step(spec: MusicSpec) -> int:
+    """Return the step of a later window at which new music begins."""
+    return spec.grid.steps - spec.hop_steps
 
 
-def boundary_metrics(domain: MusicDomain, x: Tensor) -> dict[str, float]:
-    """What happens at the seam of canonical windows (N, T, C); of real ones, at the same bar line.
+def boundary_metrics(spec: MusicSpec, x: Tensor) -> dict[str, float]:
+    """Compute metrics at the boundary in canonical windows (N, T, C); in real ones at a bar line.
 
-    seam_leap: the mean distance in semitones from the step before to the step after, of the lines
-    that sound at both (0 for a held note); seam_dissonance: dissonance on these two steps;
-    seam_silent_bars: the share of the bars before and after it in which nothing sounds at all.
+    boundary_interval: mean interval in semitones from the step before to the step after, over the
+    lines that sound at both (0 for a held note). boundary_dissonance_rate: dissonance on these two
+    steps. boundary_silent_bar_rate: fraction of the bars before and after without any note.
     """
-    seam, bar = boundary_step(domain), domain.frame.bar_steps
-    lines = voice_lines(x[:, : seam + 1], domain.voices)[:, -2:]  # (N, 2, L)
+    boundary, bar = boundary_step(spec), spec.grid.bar_steps
+    lines = voice_lines(x[:, : boundary + 1], spec.voices)[:, -2:]  # (N, 2, L)
     both = (lines > REST).all(1)
-    leaps = (lines[:, 1] - lines[:, 0]).abs()[both].double()
-    heard = torch.stack([s.any(-1) for s in active_cells(x, domain.voices)]).any(0)  # (N, T)
-    around = heard[:, seam - bar : seam + bar].unflatten(1, (2, bar)).any(2)
+    intervals = (lines[:, 1] - lines[:, 0]).abs()[both].double()
+    active = torch.stack([s.any(-1) for s in active_cells(x, spec.voices)]).any(0)  # (N, T)
+    around = active[:, boundary - bar : boundary + bar].unflatten(1, (2, bar)).any(2)
     return {
-        "seam_leap": float(leaps.mean()),
-        "seam_dissonance": float(dissonance(lines).mean()),
-        "seam_silent_bars": float((~around).double().mean()),
+        "boundary_interval": float(intervals.mean()),
+        "boundary_dissonance_rate": float(dissonance_rate(lines).mean()),
+        "boundary_silent_bar_rate": float((~around).double().mean()),
     }

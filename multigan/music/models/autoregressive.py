@@ -1,4 +1,4 @@
-"""Autoregressive voices: each is sampled given those before it."""
+"""Autoregressive voices: each is sampled conditioned on those before it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.music.models.interval_features import CLASSES
 from multigan.music.models.voice_leading import (
     BEAT,
     STEP,
@@ -19,234 +18,249 @@ from multigan.music.models.voice_leading import (
     VoiceLeadingBias,
 )
 from multigan.music.representations.voices import Voice
+from multigan.music.theory import OCTAVE
 
 
 class VoiceLeadingArrays(NamedTuple):
-    """The tables of `counterpoint.Worths`, and what their rows and columns stand for."""
+    """The tables of `VoiceLeadingBias` and the constants that index them, in numpy."""
 
-    notes: np.ndarray  # (2 K K (P + 1), 2 P + 1)
-    kept: np.ndarray  # (2 K K 12)
-    similar: np.ndarray  # (K, K)
-    apart: np.ndarray  # (K, K)
-    octaves: np.ndarray  # (12, P)
-    side: np.ndarray  # (P + 1, P)
+    note_bias: np.ndarray  # (2 K K (P + 1), 2 P + 1)
+    parallel_bias: np.ndarray  # (2 K K 12)
+    direction_bias: np.ndarray  # (K, K)
+    range_offset: np.ndarray  # (K, K)
+    pitch_class_mask: np.ndarray  # (12, P)
+    direction: np.ndarray  # (P + 1, P)
 
 
 def to_numpy(x: Tensor) -> np.ndarray:
-    """The values of a tensor; those of half precision in single precision, numpy's smallest."""
+    """Return the values of a tensor; half precision becomes single precision."""
     wide = x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
     return wide.detach().cpu().numpy()
 
 
 def sample_voices(
-    chances: np.ndarray,
+    noisy_logits: np.ndarray,
     free: np.ndarray,
     tokens: np.ndarray,
     melodies: np.ndarray,
-    beside: VoiceLeadingArrays | None,
+    arrays: VoiceLeadingArrays | None,
     order: Sequence[int],
     steps_per_beat: int,
 ) -> np.ndarray:
-    """What sounds of K voices at each step: (B, T, K) int64, P for silence.
+    """Sample the sounding pitch of K voices step by step: (B, T, K) int64, P for silence.
 
-    `chances` (K, B, T, P + 2): logits and noise of pitches, rest and hold, without what the notes
-    around are worth. `free` (B, T, K) is False where a token of `tokens` is given. `melodies`
-    (K, P + 1, P): what each pitch is worth after each.
+    `noisy_logits` (K, B, T, P + 2): logits plus noise of pitches, rest and hold, without the biases
+    of surrounding notes. `free` (B, T, K) is False where a token of `tokens` is observed.
+    `melodies` (K, P + 1, P): the bias of each pitch after each pitch.
     """
     silence = melodies.shape[2]
-    sounds = np.full_like(tokens[:, 0], silence)
-    sung = np.empty_like(tokens)
+    before = np.full_like(tokens[:, 0], silence)
+    sampled = np.empty_like(tokens)
     for t in range(tokens.shape[1]):
-        now = np.where(free[:, t], silence, _sounding(tokens[:, t], sounds, silence))
-        hear = None
-        if beside is not None:
+        now = np.where(free[:, t], silence, _sounding(tokens[:, t], before, silence))
+        state = None
+        if arrays is not None:
             on_beat = t % steps_per_beat == 0
-            last = sung[:, t - steps_per_beat] if on_beat and t > 0 else None
-            hear = _VoiceLeadingState(beside, sounds, last, not on_beat)
+            last = sampled[:, t - steps_per_beat] if on_beat and t > 0 else None
+            state = _VoiceLeadingState(arrays, before, last, not on_beat)
         for k in order:
-            own = sounds[:, k]
-            logits = chances[k, :, t].copy()
+            own = before[:, k]
+            logits = noisy_logits[k, :, t].copy()
             logits[:, :silence] += melodies[k][own]
-            if hear is not None:
-                hear.add(logits, k, now)
+            if state is not None:
+                state.add(logits, k, now)
             chosen = _sounding(logits.argmax(1), own, silence)
             now[:, k] = np.where(free[:, t, k], chosen, now[:, k])
-        sung[:, t] = sounds = now
-    return sung
+        sampled[:, t] = before = now
+    return sampled
 
 
 def _sounding(token: np.ndarray, before: np.ndarray, silence: int) -> np.ndarray:
-    """What sounds at a token after what sounded before: `silence` is a rest, one more a hold."""
+    """Return the pitch after a token: `silence` is a rest, one more holds the pitch `before`."""
     return np.where(token <= silence, token, before)
 
 
 class _VoiceLeadingState:
-    """What voices make of each other at one step, after all sang `before` (B, K).
+    """Voice-leading biases at one step, after all voices had the pitches `before` (B, K).
 
-    `last` (B, K) is what they sang on the beat before, None between beats and on the first.
+    `last` (B, K) holds the pitches on the beat before; None between beats and on the first.
     """
 
     def __init__(
         self,
-        beside: VoiceLeadingArrays,
+        arrays: VoiceLeadingArrays,
         before: np.ndarray,
         last: np.ndarray | None,
         between_beats: bool,
     ) -> None:
-        self.beside, self.before, self.silence = beside, before, beside.octaves.shape[1]
-        count = len(beside.apart)
+        self.arrays, self.before = arrays, before
+        self.silence = arrays.pitch_class_mask.shape[1]
+        count = len(arrays.range_offset)
         self.pair = np.arange(count * count).reshape(count, count)
         self.first = (between_beats * count**2 + self.pair) * (self.silence + 1)  # (K, K)
-        self.pasts = [self._kept(STEP, before)]
+        self.pasts = [self._parallels(STEP, before)]
         if last is not None:
-            self.pasts.append(self._kept(BEAT, last))
+            self.pasts.append(self._parallels(BEAT, last))
 
-    def _kept(self, since: int, before: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """What was sung (B, K), and by voice and other: how far apart, and what that is worth."""
+    def _parallels(
+        self, since: int, before: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return pitches (B, K) and, by voice and other, offset and bias of a kept interval."""
         shift = before[:, :, None] - before[:, None]  # (B, K, K)
         row = since * self.pair.size + self.pair
-        worth = self.beside.kept[row * CLASSES + (self.beside.apart + shift) % CLASSES]
-        sang = before < self.silence
-        return before, shift, worth * (sang[:, :, None] & sang[:, None])
+        interval = (self.arrays.range_offset + shift) % OCTAVE
+        bias = self.arrays.parallel_bias[row * OCTAVE + interval]
+        active = before < self.silence
+        return before, shift, bias * (active[:, :, None] & active[:, None])
 
     def add(self, logits: np.ndarray, k: int, now: np.ndarray) -> None:
-        """Add to the logits (B, P + 2) of voice k what others are worth that sing `now` (B, K)."""
-        added = self.beside.notes[self.first[k] + now].sum(1)  # (B, 2 P + 1)
-        strikes, sings = logits[:, : self.silence], now < self.silence
-        strikes += added[:, : self.silence]
+        """Add to the logits (B, P + 2) of voice k the biases of other voices `now` (B, K)."""
+        added = self.arrays.note_bias[self.first[k] + now].sum(1)  # (B, 2 P + 1)
+        onsets, active = logits[:, : self.silence], now < self.silence
+        onsets += added[:, : self.silence]
         logits[:, -1] += added[np.arange(len(now)), self.silence + self.before[:, k]]
-        for before, shift, worth in self.pasts:
-            moving = worth[:, k] * ((before != now) & sings)  # (B, K)
-            octaves = self.beside.octaves[(shift[:, k] + now) % CLASSES]  # (B, K, P)
-            strikes += np.einsum("bk,bkp->bp", moving, octaves)
-        moved = np.sign(now - self.before) * (sings & (self.before < self.silence))
-        strikes += (moved @ self.beside.similar[k])[:, None] * self.beside.side[self.before[:, k]]
+        for before, shift, bias in self.pasts:
+            moving = bias[:, k] * ((before != now) & active)  # (B, K)
+            classes = self.arrays.pitch_class_mask[(shift[:, k] + now) % OCTAVE]  # (B, K, P)
+            onsets += np.einsum("bk,bkp->bp", moving, classes)
+        moved = np.sign(now - self.before) * (active & (self.before < self.silence))
+        direction = self.arrays.direction[self.before[:, k]]
+        onsets += (moved @ self.arrays.direction_bias[k])[:, None] * direction
 
 
 class SampledPitches(NamedTuple):
-    """What sounds, by pitch from the lowest of each voice, `most` for silence: int64."""
+    """Sounding pitches, counted from the lowest of each voice, `max_pitches` for silence: int64."""
 
     before: Tensor  # (B, T, K) a step before
     now: Tensor  # (B, T, K)
 
 
 class AutoregressiveVoices(nn.Module):
-    """The monophonic ones among `voices`; `together`: they hear each other.
+    """Add the biases of surrounding notes to the logits of monophonic voices.
 
     Args:
-        voices: all of them, as in the domain.
-        steps_per_beat: steps of a beat, on which other intervals are worth something.
-        together: whether voices hear each other.
+        voices: all voices, as in the domain.
+        steps_per_beat: steps of a beat, on which other intervals are biased.
+        coupled: whether a voice is conditioned on the voices before it, in `outer_voices_first`.
     """
 
-    def __init__(self, voices: Sequence[Voice], steps_per_beat: int, together: bool) -> None:
+    def __init__(self, voices: Sequence[Voice], steps_per_beat: int, coupled: bool) -> None:
         super().__init__()
-        self.places = [k for k, voice in enumerate(voices) if voice.kind == "monophonic"]
-        sung = [voices[k] for k in self.places]
+        self.voice_indices = [k for k, voice in enumerate(voices) if voice.kind == "monophonic"]
+        own = [voices[k] for k in self.voice_indices]
         self.steps_per_beat = steps_per_beat
-        self.most = max((voice.pitches for voice in sung), default=0)
-        self.melodies = nn.ModuleList(MelodicIntervals(voice.pitches) for voice in sung)
-        self.counterpoint = VoiceLeading(sung) if together and len(sung) > 1 else None
-        self.order = outer_voices_first(sung)
+        self.max_pitches = max((voice.num_pitches for voice in own), default=0)
+        self.melodies = nn.ModuleList(MelodicIntervals(voice.num_pitches) for voice in own)
+        self.voice_leading = VoiceLeading(own) if coupled and len(own) > 1 else None
+        self.order = outer_voices_first(own)
         rank = torch.tensor(self.order).argsort()
-        self.register_buffer("hears", rank < rank[:, None], persistent=False)
+        self.register_buffer("conditioned_on", rank < rank[:, None], persistent=False)
 
-    hears: Tensor  # (K, K): whether the voice of a row is written after that of a column
+    conditioned_on: Tensor  # (K, K): whether the row's voice is sampled after the column's
 
     def forward(
-        self, logits: Sequence[Tensor], noise: Sequence[Tensor], given: Sequence[Tensor]
+        self, logits: Sequence[Tensor], noise: Sequence[Tensor], observed: Sequence[Tensor]
     ) -> list[Tensor]:
-        """Logits of each voice's cells (B, T, width) with what the notes around are worth.
+        """Return the logits of each voice (B, T, channels) plus the biases of surrounding notes.
 
-        `noise` is what will be added before the choice, `given` the known cells, 0 where free.
+        `noise` is the noise of the choice that follows, `observed` the observed cells, 0 where
+        free.
         """
-        if not self.places:
+        if not self.voice_indices:
             return list(logits)
-        mine = [[x[k] for k in self.places] for x in (logits, noise, given)]
-        tables = torch.stack([self._melody(k) for k in range(len(self.places))])
-        worths = None if self.counterpoint is None else self.counterpoint.worths()
-        free, tokens = _tokens(mine[2], self.most)
-        chances = [_widened(a + b, self.most) for a, b in zip(*mine[:2], strict=True)]
-        sung = self._sing(chances, free, tokens, tables, worths)
-        strike = torch.stack(
-            [table[pitch] for table, pitch in zip(tables, sung.before.unbind(2), strict=True)], 2
-        )  # (B, T, K, most)
+        mine = [[x[k] for k in self.voice_indices] for x in (logits, noise, observed)]
+        tables = torch.stack([self._melody(k) for k in range(len(self.voice_indices))])
+        bias = None if self.voice_leading is None else self.voice_leading.bias_tables()
+        free, tokens = _tokens(mine[2], self.max_pitches)
+        noisy = [_widened(a + b, self.max_pitches) for a, b in zip(*mine[:2], strict=True)]
+        sampled = self._sample(noisy, free, tokens, tables, bias)
+        onset = torch.stack(
+            [table[pitch] for table, pitch in zip(tables, sampled.before.unbind(2), strict=True)], 2
+        )  # (B, T, K, max_pitches)
         hold = None
-        if self.counterpoint is not None and worths is not None:
-            added, hold = self._hear(worths, free, sung)
-            strike = strike + added
-        written = list(logits)
-        for i, k in enumerate(self.places):
-            others = F.pad(hold[:, :, i, None], (1, 0)) if hold is not None else 0.0
-            struck, other = logits[k][..., :-2], logits[k][..., -2:]
-            sum_ = struck + strike[:, :, i, : struck.shape[-1]]
-            written[k] = torch.cat([sum_, other + others], dim=-1)
-        return written
+        if self.voice_leading is not None and bias is not None:
+            added, hold = self._voice_leading_logits(bias, free, sampled)
+            onset = onset + added
+        out = list(logits)
+        for i, k in enumerate(self.voice_indices):
+            of_hold = F.pad(hold[:, :, i, None], (1, 0)) if hold is not None else 0.0
+            pitches, others = logits[k][..., :-2], logits[k][..., -2:]
+            biased = pitches + onset[:, :, i, : pitches.shape[-1]]
+            out[k] = torch.cat([biased, others + of_hold], dim=-1)
+        return out
 
     @torch.no_grad()
-    def _sing(
+    def _sample(
         self,
-        chances: Sequence[Tensor],
+        noisy_logits: Sequence[Tensor],
         free: Tensor,
         tokens: Tensor,
         tables: Tensor,
-        worths: VoiceLeadingBias | None,
+        bias: VoiceLeadingBias | None,
     ) -> SampledPitches:
-        """What all voices sing, found step by step on the CPU."""
-        beside = None
-        if self.counterpoint is not None and worths is not None:
-            fixed = (self.counterpoint.apart, self.counterpoint.octaves, self.counterpoint.side)
-            beside = VoiceLeadingArrays(*map(to_numpy, (*worths, *fixed)))
-        arrays = (
-            to_numpy(torch.stack(list(chances))),
+        """Sample all voices step by step on the CPU."""
+        leading = None
+        if self.voice_leading is not None and bias is not None:
+            fixed = (
+                self.voice_leading.range_offset,
+                self.voice_leading.pitch_class_mask,
+                self.voice_leading.direction,
+            )
+            leading = VoiceLeadingArrays(*map(to_numpy, (*bias, *fixed)))
+        pitches = sample_voices(
+            to_numpy(torch.stack(list(noisy_logits))),
             to_numpy(free),
             to_numpy(tokens),
             to_numpy(tables),
+            leading,
+            self.order,
+            self.steps_per_beat,
         )
-        now = torch.from_numpy(sample_voices(*arrays, beside, self.order, self.steps_per_beat))
-        now = now.to(free.device)
-        silence = torch.full_like(now[:, :1], self.most)
+        now = torch.from_numpy(pitches).to(free.device)
+        silence = torch.full_like(now[:, :1], self.max_pitches)
         return SampledPitches(torch.cat([silence, now[:, :-1]], dim=1), now)
 
     def _melody(self, k: int) -> Tensor:
-        """The table of a melody for a voice of `most` pitches: (most + 1, most)."""
+        """Return a voice's table of melodic intervals, padded: (max_pitches + 1, max_pitches)."""
         table = cast(MelodicIntervals, self.melodies[k]).table()
-        more = self.most - table.shape[1]
+        more = self.max_pitches - table.shape[1]
         return F.pad(table, (0, more, 0, more))
 
-    def _hear(
-        self, worths: VoiceLeadingBias, free: Tensor, sung: SampledPitches
+    def _voice_leading_logits(
+        self, bias: VoiceLeadingBias, free: Tensor, sampled: SampledPitches
     ) -> tuple[Tensor, Tensor]:
-        """What counterpoint adds to all steps: to strikes (B, T, K, most), to holds (B, T, K)."""
-        (steps, count), at = sung.now.shape[1:], sung.now.device
-        heard = self.hears | ~free[:, :, None]  # (B, T, K, K)
-        heard = heard & ~torch.eye(count, dtype=torch.bool, device=at)
-        now = torch.where(heard, sung.now[:, :, None], self.most)
-        place = (torch.arange(steps, device=at) % self.steps_per_beat > 0).long()[:, None]
-        counterpoint, voice = cast(VoiceLeading, self.counterpoint), torch.arange(count, device=at)
-        first = counterpoint.first_rows(voice, place).expand_as(now).flatten(0, 2)
-        own = sung.before.flatten()
-        strike, hold = counterpoint.intervals(worths, first, own, now.flatten(0, 2))
-        moves = self._moves(sung.before, now)
-        strike = strike + counterpoint.parallels(worths, STEP, *moves)
-        strike = strike + counterpoint.directions(worths, *moves)
-        strike = strike.unflatten(0, sung.now.shape)
-        beats = sung.now[:, :: self.steps_per_beat]
-        last = F.pad(beats[:, :-1], (0, 0, 1, 0), value=self.most)
+        """Return the biases of other voices: onsets (B, T, K, max_pitches), holds (B, T, K)."""
+        (steps, count), at = sampled.now.shape[1:], sampled.now.device
+        visible = self.conditioned_on | ~free[:, :, None]  # (B, T, K, K)
+        visible = visible & ~torch.eye(count, dtype=torch.bool, device=at)
+        now = torch.where(visible, sampled.now[:, :, None], self.max_pitches)
+        position = (torch.arange(steps, device=at) % self.steps_per_beat > 0).long()[:, None]
+        leading, voice = cast(VoiceLeading, self.voice_leading), torch.arange(count, device=at)
+        first = leading.first_rows(voice, position).expand_as(now).flatten(0, 2)
+        own = sampled.before.flatten()
+        onset, hold = leading.intervals(bias, first, own, now.flatten(0, 2))
+        moves = self._moves(sampled.before, now)
+        onset = onset + leading.parallels(bias, STEP, *moves)
+        onset = onset + leading.directions(bias, *moves)
+        onset = onset.unflatten(0, sampled.now.shape)
+        beats = sampled.now[:, :: self.steps_per_beat]
+        last = F.pad(beats[:, :-1], (0, 0, 1, 0), value=self.max_pitches)
         moves = self._moves(last, now[:, :: self.steps_per_beat])
-        kept = counterpoint.parallels(worths, BEAT, *moves).unflatten(0, beats.shape)
-        strike[:, :: self.steps_per_beat] += kept
-        return strike, hold.unflatten(0, sung.now.shape)
+        parallels = leading.parallels(bias, BEAT, *moves).unflatten(0, beats.shape)
+        onset[:, :: self.steps_per_beat] += parallels
+        return onset, hold.unflatten(0, sampled.now.shape)
 
     def _moves(self, before: Tensor, now: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Before (B, T, K), heard now (B, T, K, K) -> voice (N,), before (N, K), now (N, K)."""
+        """Pitches before (B, T, K), visible now (B, T, K, K) -> voice (N,), (N, K), (N, K)."""
         voice = torch.arange(now.shape[2], device=now.device).expand(now.shape[:3])
         return voice.flatten(), before[:, :, None].expand_as(now).flatten(0, 2), now.flatten(0, 2)
 
 
 def outer_voices_first(voices: Sequence[Voice]) -> list[int]:
-    """The places of voices: the highest, the lowest, the second highest, and so on."""
-    left = sorted(range(len(voices)), key=lambda k: -(2 * voices[k].lowest + voices[k].pitches))
+    """Return the indices of voices: the highest, the lowest, the second highest, and so on."""
+    left = sorted(
+        range(len(voices)), key=lambda k: -(2 * voices[k].min_pitch + voices[k].num_pitches)
+    )
     order = []
     while left:
         order.append(left.pop(0))
@@ -254,13 +268,13 @@ def outer_voices_first(voices: Sequence[Voice]) -> list[int]:
     return order
 
 
-def _widened(x: Tensor, most: int, value: float = -torch.inf) -> Tensor:
-    """Cells (..., P + 2) of a voice as those of one with `most` pitches, `value` in new ones."""
-    pitches = F.pad(x[..., :-2], (0, most + 2 - x.shape[-1]), value=value)
+def _widened(x: Tensor, num_pitches: int, value: float = -torch.inf) -> Tensor:
+    """Pad the pitches of cells (..., P + 2) with `value` up to `num_pitches`."""
+    pitches = F.pad(x[..., :-2], (0, num_pitches + 2 - x.shape[-1]), value=value)
     return torch.cat([pitches, x[..., -2:]], dim=-1)
 
 
-def _tokens(given: Sequence[Tensor], most: int) -> tuple[Tensor, Tensor]:
-    """Which steps are free (B, T, K), and the known tokens there: `most` a rest, then a hold."""
-    cells = torch.stack([_widened(x, most, 0.0) for x in given], dim=2)
+def _tokens(observed: Sequence[Tensor], num_pitches: int) -> tuple[Tensor, Tensor]:
+    """Return free steps (B, T, K) and observed tokens: `num_pitches` a rest, then a hold."""
+    cells = torch.stack([_widened(x, num_pitches, 0.0) for x in observed], dim=2)
     return cells.sum(-1) == 0, cells.argmax(-1)

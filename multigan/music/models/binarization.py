@@ -79,20 +79,20 @@ def get_binarizer(name: str) -> Binarizer:
 
 def forbid_initial_holds(voice: Voice, logits: Tensor) -> Tensor:
     """Logits (B, T, width) with which nothing is held into the first step."""
-    holds = {"monophonic": 1, "polyphonic": voice.pitches, "drums": 0}[voice.kind]
+    holds = {"monophonic": 1, "polyphonic": voice.num_pitches, "drums": 0}[voice.kind]
     strike, hold = logits.split([logits.shape[-1] - holds, holds], dim=-1)
     hold = F.pad(hold[:, 1:], (0, 0, 1, 0), value=-math.inf)
     return torch.cat([strike, hold], dim=-1)
 
 
 def binarize_logits(
-    head: Binarizer, voice: Voice, logits: Tensor, noise: Tensor, training: bool
+    binarizer: Binarizer, voice: Voice, logits: Tensor, noise: Tensor, training: bool
 ) -> Tensor:
     """The cells (B, T, width) of a voice from its logits and noise of the same shape.
 
     What is held into the first step is the logits' affair: see `start_anew`.
     """
-    return head.make(CHOICES[voice.kind], logits, noise, training)
+    return binarizer.make(CHOICES[voice.kind], logits, noise, training)
 
 
 def _one_hot(logits: Tensor) -> Tensor:

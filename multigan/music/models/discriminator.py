@@ -71,8 +71,8 @@ class MusicDiscriminator(nn.Module):
         voice_width: int = 48,
         step_width: int = 24,
         depth: int = 2,
-        streams: bool = True,
-        absolute: bool = False,
+        interval_features: bool = True,
+        absolute_pitch: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -81,8 +81,8 @@ class MusicDiscriminator(nn.Module):
         self.steps_per_beat, self.beats_per_bar = steps_per_beat, steps_per_bar // steps_per_beat
         self.step_width = step_width
         count = len(self.voices)
-        plain = absolute or not streams
-        self.hear = nn.ModuleDict(
+        plain = absolute_pitch or not interval_features
+        self.embed_notes = nn.ModuleDict(
             {
                 str(k): linear(2 * num_rows(voice), step_width, AT_ONCE)
                 for k, voice in enumerate(self.voices)
@@ -90,27 +90,31 @@ class MusicDiscriminator(nn.Module):
             }
         )
         self.to_beats = GroupLinear(count, steps_per_beat * step_width, voice_width)
-        self.alone = blocks(1, count, voice_width)
+        self.voice_blocks = blocks(1, count, voice_width)
         pitched = any(voice.kind != "drums" for voice in self.voices)
-        self.streams = (
-            IntervalFeatures(self.voices, steps_per_beat, absolute) if streams and pitched else None
+        self.interval_features = (
+            IntervalFeatures(self.voices, steps_per_beat, absolute_pitch)
+            if interval_features and pitched
+            else None
         )
         pairs_width = window_width = 0
-        if self.streams is not None:
-            self.hear_streams = GroupLinear(
-                len(self.streams.pitched), self.streams.voice_width, step_width
+        if self.interval_features is not None:
+            self.embed_intervals = GroupLinear(
+                len(self.interval_features.pitched), self.interval_features.voice_width, step_width
             )
             window_width = width // 2
-            self.hear_window = linear(self.streams.window_width, window_width)
-            if self.streams.pairs_width:
+            self.embed_window = linear(self.interval_features.window_width, window_width)
+            if self.interval_features.pairs_width:
                 pairs_width = 2 * step_width
-                self.hear_pairs = linear(self.streams.pairs_width, pairs_width, AT_ONCE)
-        self.hear_given = linear(steps_per_beat * (total_channels(voices) + count), 2 * width)
+                self.embed_pairs = linear(self.interval_features.pairs_width, pairs_width, AT_ONCE)
+        self.embed_conditioning = linear(
+            steps_per_beat * (total_channels(voices) + count), 2 * width
+        )
         self.join = linear(count * voice_width + steps_per_beat * pairs_width, width)
-        self.together = blocks(depth, 1, width)
+        self.joint_blocks = blocks(depth, 1, width)
         self.to_bars = linear(self.beats_per_bar * width, width)
-        self.compare = blocks(depth, 1, width)
-        self.forget = nn.Dropout(dropout)
+        self.bar_blocks = blocks(depth, 1, width)
+        self.dropout_layer = nn.Dropout(dropout)
         self.last = linear(steps // steps_per_bar * width + window_width, 1)
 
     def forward(self, x: Tensor, condition: Conditioning | None = None) -> Tensor:
@@ -127,7 +131,7 @@ class MusicDiscriminator(nn.Module):
 
     def score(self, heard: Tensor, condition: Conditioning | None = None) -> Tensor:
         """What `embed` returns, given cells -> logits (B,)."""
-        h = self.forget(self._features(heard, condition))
+        h = self.dropout_layer(self._features(heard, condition))
         return in_float32(self.last, h).squeeze(1)
 
     def squared_input_norm(self, slope: Tensor) -> Tensor:
@@ -142,16 +146,16 @@ class MusicDiscriminator(nn.Module):
         trunks, pairs, window = self._listen(heard)
         known = torch.cat(list(self._given(heard, condition)), dim=-1)  # (B, T, C + K)
         beats = torch.cat([trunks.permute(1, 2, 0, 3).flatten(2), *pairs], dim=-1)
-        scale, shift = self.hear_given(group_steps(known, self.steps_per_beat)).chunk(
+        scale, shift = self.embed_conditioning(group_steps(known, self.steps_per_beat)).chunk(
             2, dim=-1
         )  # nothing given: at first 0
-        h = self.forget(activation(self.join(beats) * (1 + scale) + shift))
-        h = self.together(h[None])[0]  # (B, beats, width)
+        h = self.dropout_layer(activation(self.join(beats) * (1 + scale) + shift))
+        h = self.joint_blocks(h[None])[0]  # (B, beats, width)
         h = activation(self.to_bars(group_steps(h, self.beats_per_bar)))
-        h = self.compare(h[None])[0]  # (B, bars, width)
+        h = self.bar_blocks(h[None])[0]  # (B, bars, width)
         return torch.cat([h.flatten(1), *window], dim=1)
 
-    def voice_trunks(self, x: Tensor) -> Tensor:
+    def voice_features(self, x: Tensor) -> Tensor:
         """What is heard of each voice alone: (B, T, C) -> (K, B, beats, voice_width)."""
         return self._listen(self.embed(x))[0]
 
@@ -165,22 +169,22 @@ class MusicDiscriminator(nn.Module):
         sounds = both[len(self.voices) :]
         silence = heard.new_zeros(*heard.shape[:2], self.step_width)
         steps = [silence] * len(self.voices)
-        for name, hear in self.hear.items():
+        for name, hear in self.embed_notes.items():
             steps[int(name)] = hear(torch.cat([struck[int(name)], sounds[int(name)]], dim=-1))
         pairs: list[Tensor] = []
         window: list[Tensor] = []
-        if self.streams is not None:
-            streams = self.streams(struck, sounds)
-            own = self.hear_streams(streams.voice)  # (K', B, T, C)
-            for k, stream in zip(self.streams.pitched, own, strict=True):
+        if self.interval_features is not None:
+            streams = self.interval_features(struck, sounds)
+            own = self.embed_intervals(streams.voice)  # (K', B, T, C)
+            for k, stream in zip(self.interval_features.pitched, own, strict=True):
                 steps[k] = steps[k] + stream
-            window = [activation(self.hear_window(streams.window))]
-            if self.streams.pairs_width:
+            window = [activation(self.embed_window(streams.window))]
+            if self.interval_features.pairs_width:
                 pairs = [
-                    group_steps(activation(self.hear_pairs(streams.pairs)), self.steps_per_beat)
+                    group_steps(activation(self.embed_pairs(streams.pairs)), self.steps_per_beat)
                 ]
         beats = self.to_beats(group_steps(activation(torch.stack(steps)), self.steps_per_beat))
-        return self.alone(activation(beats)), pairs, window
+        return self.voice_blocks(activation(beats)), pairs, window
 
     def _given(self, x: Tensor, condition: Conditioning | None) -> Conditioning:
         if condition is None:

@@ -18,18 +18,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.music.representations.tensors import linear_recurrence, num_channels
+from multigan.music.representations.tensors import linear_recurrence, num_channels, shift_time
 from multigan.music.representations.voices import DRUM_CLASSES, Voice
+from multigan.music.theory import OCTAVE
 
-CLASSES = 12  # pitch classes
 HEIGHT_UNIT = 5.0  # semitones: of heights and leaps
-PERFECT_INTERVALS = [0, 5, 7]  # semitones: octaves and fifths, whichever voice is the upper one
-FREQUENCIES = CLASSES // 2 + 1  # of their real Fourier transform
+PERFECT_CLASSES = [0, 5, 7]  # semitones: octaves and fifths, whichever voice is the upper one
+FREQUENCIES = OCTAVE // 2 + 1  # of their real Fourier transform
 
 
 def num_rows(voice: Voice) -> int:
     """How many pitches, or drums, a voice can strike."""
-    return len(DRUM_CLASSES) if voice.kind == "drums" else voice.pitches
+    return len(DRUM_CLASSES) if voice.kind == "drums" else voice.num_pitches
 
 
 def onsets_and_active(x: Tensor, voices: Sequence[Voice]) -> tuple[list[Tensor], list[Tensor]]:
@@ -44,7 +44,7 @@ def onsets_and_active(x: Tensor, voices: Sequence[Voice]) -> tuple[list[Tensor],
             onset, sustain = block.chunk(2, dim=-1)
             sounding = apply_sustain(onset, (1 - onset) * sustain)
         else:
-            onset, _, hold = block.split([voice.pitches, 1, 1], dim=-1)
+            onset, _, hold = block.split([voice.num_pitches, 1, 1], dim=-1)
             sounding = apply_sustain(onset, hold)
         struck.append(onset)
         sounds.append(sounding)
@@ -92,25 +92,20 @@ def _loop(struck: Tensor, holds: Tensor) -> Tensor:
 
 def pitch_class_matrix(voice: Voice) -> Tensor:
     """FOLD (pitches, 12): row p has its 1 at the pitch class of the voice's p-th pitch."""
-    pitches = torch.arange(voice.lowest, voice.lowest + voice.pitches)
-    return F.one_hot(pitches % CLASSES, CLASSES).float()
+    pitches = torch.arange(voice.min_pitch, voice.min_pitch + voice.num_pitches)
+    return F.one_hot(pitches % OCTAVE, OCTAVE).float()
 
 
 def middle_pitch(voice: Voice) -> float:
     """The middle of the range of a voice, a MIDI pitch."""
-    return voice.lowest + (voice.pitches - 1) / 2
+    return voice.min_pitch + (voice.num_pitches - 1) / 2
 
 
 def pitch_summary_matrix(voice: Voice) -> Tensor:
     """(pitches, 14): FOLD, then the height of each pitch above the voice's middle, then 1."""
-    pitches = torch.arange(voice.lowest, voice.lowest + voice.pitches)[:, None]
+    pitches = torch.arange(voice.min_pitch, voice.min_pitch + voice.num_pitches)[:, None]
     height = (pitches - middle_pitch(voice)) / HEIGHT_UNIT
     return torch.cat([pitch_class_matrix(voice), height, torch.ones_like(height)], dim=1)
-
-
-def shift_time(x: Tensor, steps: int = 1) -> Tensor:
-    """What stood `steps` before: (..., T, C) -> (..., T, C), 0 at the start."""
-    return F.pad(x[..., :-steps, :], (0, 0, steps, 0))
 
 
 class Intervals(nn.Module):
@@ -125,11 +120,11 @@ class Intervals(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         frequency = torch.arange(FREQUENCIES, dtype=torch.float64)
-        turn = 2 * math.pi / CLASSES * torch.arange(CLASSES, dtype=torch.float64)
+        turn = 2 * math.pi / OCTAVE * torch.arange(OCTAVE, dtype=torch.float64)
         phase = turn[:, None] * frequency  # (12, 7), of pitch classes and of intervals alike
         waves = torch.cat([phase.cos(), phase.sin()], dim=1)  # (12, 14)
-        once = (frequency == 0) | (2 * frequency == CLASSES)
-        weight = torch.where(once, 1.0, 2.0).repeat(2) / CLASSES
+        once = (frequency == 0) | (2 * frequency == OCTAVE)
+        weight = torch.where(once, 1.0, 2.0).repeat(2) / OCTAVE
         self.register_buffer("analysis", waves.float(), persistent=False)
         self.register_buffer("synthesis", (waves * weight).T.float(), persistent=False)
 
@@ -174,17 +169,17 @@ class IntervalFeatures(nn.Module):
     """
 
     def __init__(
-        self, voices: Sequence[Voice], steps_per_beat: int = 4, absolute: bool = False
+        self, voices: Sequence[Voice], steps_per_beat: int = 4, absolute_pitch: bool = False
     ) -> None:
         super().__init__()
-        self.steps_per_beat, self.absolute = steps_per_beat, absolute
+        self.steps_per_beat, self.absolute_pitch = steps_per_beat, absolute_pitch
         self.pitched = [k for k, voice in enumerate(voices) if voice.kind != "drums"]
         pairs = list(combinations(range(len(self.pitched)), 2))
         self.one, self.other = [i for i, _ in pairs], [j for _, j in pairs]
-        self.voice_width = CLASSES * (2 + absolute) + 4
-        self.pairs_width = (CLASSES + 1 + 2 * len(PERFECT_INTERVALS)) * len(pairs)
+        self.voice_width = OCTAVE * (2 + absolute_pitch) + 4
+        self.pairs_width = (OCTAVE + 1 + 2 * len(PERFECT_CLASSES)) * len(pairs)
         self.window_width = (
-            CLASSES * (2 + absolute) + 2 * len(PERFECT_INTERVALS) + len(self.pitched)
+            OCTAVE * (2 + absolute_pitch) + 2 * len(PERFECT_CLASSES) + len(self.pitched)
         )
         self.intervals = Intervals()
         for k in self.pitched:
@@ -215,10 +210,10 @@ class IntervalFeatures(nn.Module):
         )  # (pairs, B, T, 6)
         voice = [begins, melody, of_beats, leap, leap.square(), height]
         touched = self.intervals.spectrum(1 - (-begun.sum((0, 2))).exp())  # of (B, 12)
-        scale = self.intervals.between(touched, touched) / CLASSES
+        scale = self.intervals.between(touched, touched) / OCTAVE
         busy = self.steps_per_beat * begins.mean(2).squeeze(-1).T  # (B, K')
         window = [self.intervals.between(key, key), scale, kept.sum((0, 2)), busy]
-        if self.absolute:
+        if self.absolute_pitch:
             voice, window = [chroma, *voice], [classes, *window]
         return DiscriminatorFeatures(
             torch.cat(voice, dim=-1),
@@ -229,7 +224,7 @@ class IntervalFeatures(nn.Module):
     def _outlines(self, played: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Chroma, summed height and number of notes: (K', B, T, 12 and 1 and 1)."""
         outlines = [played[k] @ self.get_buffer(f"outline_{k}") for k in self.pitched]
-        return torch.stack(outlines).split([CLASSES, 1, 1], dim=-1)
+        return torch.stack(outlines).split([OCTAVE, 1, 1], dim=-1)
 
     def _between(self, spectrum: Tensor, pitch: Tensor, number: Tensor) -> Tensor:
         """12 intervals of each pair, and how much higher the first is: (pairs, B, T, 13).
@@ -246,5 +241,5 @@ class IntervalFeatures(nn.Module):
 
         What is between them (pairs, B, T, 13), how often each moved (K', B, T, 1).
         """
-        intervals = between[..., PERFECT_INTERVALS]
+        intervals = between[..., PERFECT_CLASSES]
         return intervals * shift_time(intervals, steps) * moves[self.one] * moves[self.other]

@@ -16,16 +16,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multigan.music.models.interval_features import (
-    CLASSES,
     num_rows,
     onsets_and_active,
     pitch_class_matrix,
     pitch_summary_matrix,
 )
 from multigan.music.representations.voices import Voice
+from multigan.music.theory import MAJOR, OCTAVE
 
-MAJOR = (0, 2, 4, 5, 7, 9, 11)  # semitones above the key; a minor scale is its relative major's
-VOICE_FEATURES = CLASSES + 3  # numbers in which a step of one voice is heard
+VOICE_FEATURES = OCTAVE + 3  # numbers in which a step of one voice is heard
 IN_SCALE = 0.95  # chance that a note belongs to the scale of its key (.942 in Bach's chorales)
 # Before training, the logits say: about three of four steps go on, and a rest is rare.
 FIRST_HOLD, FIRST_REST = 1.5, -1.0  # of a monophonic voice, beside its pitches' 0 and less
@@ -48,7 +47,7 @@ def sample_key(noise: Tensor, known: Tensor, voices: Sequence[Voice]) -> Tensor:
     if counts:
         evidence = torch.stack(counts).sum(0) @ _log_likelihood().to(noise)  # (B, 12)
         noise = noise + evidence[:, None]
-    return F.one_hot(noise.argmax(-1), CLASSES).to(noise).transpose(0, 1)
+    return F.one_hot(noise.argmax(-1), OCTAVE).to(noise).transpose(0, 1)
 
 
 def key_relative_chroma(known: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
@@ -76,7 +75,7 @@ def voice_features(x: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
             own = struck
         else:
             chroma, outline = (sounds @ pitch_summary_matrix(voice).to(x)).split(
-                [CLASSES, 2], dim=-1
+                [OCTAVE, 2], dim=-1
             )
             relative = chroma @ _turn(key)  # (B, T, 12)
             own = torch.cat([relative, outline, struck.sum(-1, keepdim=True)], dim=-1)
@@ -86,8 +85,8 @@ def voice_features(x: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
 
 def _turn(keys: Tensor) -> Tensor:
     """The matrix (..., 12, 12) that turns pitch classes into degrees above keys (..., 12)."""
-    pitch_class, degree = torch.arange(CLASSES)[:, None], torch.arange(CLASSES)
-    return keys[..., (pitch_class - degree) % CLASSES]
+    pitch_class, degree = torch.arange(OCTAVE)[:, None], torch.arange(OCTAVE)
+    return keys[..., (pitch_class - degree) % OCTAVE]
 
 
 class SharedLogits(NamedTuple):
@@ -102,13 +101,13 @@ class SharedHarmony(nn.Module):
 
     def __init__(self, inputs: int) -> None:
         super().__init__()
-        self.linear = nn.Linear(inputs, CLASSES + 1)
+        self.linear = nn.Linear(inputs, OCTAVE + 1)
         nn.init.normal_(self.linear.weight, std=FIRST_GAIN / math.sqrt(inputs))
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, h: Tensor) -> SharedLogits:
         """(B, T, C) -> Agreed."""
-        return SharedLogits(*self.linear(h).split([CLASSES, 1], dim=-1))
+        return SharedLogits(*self.linear(h).split([OCTAVE, 1], dim=-1))
 
 
 class VoiceLogits(nn.Module):
@@ -125,7 +124,7 @@ class VoiceLogits(nn.Module):
         super().__init__()
         self.kind, pitches = voice.kind, num_rows(voice)
         self.key_relative = key_relative and voice.kind != "drums"
-        degrees = CLASSES if self.key_relative else 0
+        degrees = OCTAVE if self.key_relative else 0
         register = 0 if voice.kind == "drums" else 2
         others = {"monophonic": 2, "polyphonic": pitches, "drums": 0}[voice.kind]
         self.fixed = nn.Parameter(torch.zeros(pitches)) if self._is_fixed() else None
@@ -145,8 +144,8 @@ class VoiceLogits(nn.Module):
         height = torch.linspace(-1, 1, pitches) if register else torch.zeros(0)
         parabola = torch.stack([2 * height, -(height**2)])
         self.register_buffer("parabola", parabola, persistent=False)
-        above = voice.lowest + torch.arange(pitches) - torch.arange(CLASSES)[:, None]
-        self.register_buffer("key_of", above % CLASSES, persistent=False)
+        above = voice.min_pitch + torch.arange(pitches) - torch.arange(OCTAVE)[:, None]
+        self.register_buffer("key_of", above % OCTAVE, persistent=False)
 
     def _is_fixed(self) -> bool:
         return self.kind == "monophonic" and self.key_relative
@@ -171,7 +170,7 @@ class VoiceLogits(nn.Module):
 
 def _log_likelihood() -> Tensor:
     """The log probability (12, 12) of a pitch class, row, in a key, column."""
-    scale = torch.full((CLASSES,), (1 - IN_SCALE) / (CLASSES - len(MAJOR)))
+    scale = torch.full((OCTAVE,), (1 - IN_SCALE) / (OCTAVE - len(MAJOR)))
     scale[list(MAJOR)] = IN_SCALE / len(MAJOR)
-    pitch_class, key = torch.arange(CLASSES)[:, None], torch.arange(CLASSES)
-    return scale.log()[(pitch_class - key) % CLASSES]
+    pitch_class, key = torch.arange(OCTAVE)[:, None], torch.arange(OCTAVE)
+    return scale.log()[(pitch_class - key) % OCTAVE]

@@ -35,8 +35,8 @@ from multigan.music.representations.conditioning import (
 )
 from multigan.music.representations.tensors import num_channels, slices, total_channels
 from multigan.music.representations.voices import Voice
+from multigan.music.theory import OCTAVE
 
-OCTAVE = 12  # rows of a plane that are written together
 GIVEN_WIDTH = 16  # channels of what is given at each level (as published)
 
 
@@ -76,30 +76,30 @@ class MuseGANGenerator(nn.Module):
         steps_per_bar: int = 16,
         coupling: str = "hybrid",
         width: int = 32,
-        latent_size: int = 128,
-        head: str = "deterministic",
+        latent_dim: int = 128,
+        binarization: str = "deterministic",
     ) -> None:
         super().__init__()
         check_steps(steps, steps_per_bar, 1)
         if coupling not in COUPLINGS:
             raise ValueError(f"no coupling {coupling!r}; known: {', '.join(COUPLINGS)}")
         kinds = 4 if coupling == "hybrid" else 2
-        if latent_size < kinds or latent_size % kinds:
-            raise ValueError(f"latent_size is {latent_size}; wanted a multiple of {kinds}")
+        if latent_dim < kinds or latent_dim % kinds:
+            raise ValueError(f"latent_size is {latent_dim}; wanted a multiple of {kinds}")
         self.voices, self.steps, self.bars = tuple(voices), steps, steps // steps_per_bar
-        self.head = get_binarizer(head)
-        size = latent_size // kinds
-        self.shared_size = 0 if coupling == "jamming" else size
-        self.private_size = 0 if coupling == "composer" else size
+        self.binarizer = get_binarizer(binarization)
+        size = latent_dim // kinds
+        self.shared_latent_dim = 0 if coupling == "jamming" else size
+        self.private_latent_dim = 0 if coupling == "composer" else size
         count = len(self.voices)
-        self.course = TemporalLatent(size, self.bars) if self.shared_size else None
+        self.course = TemporalLatent(size, self.bars) if self.shared_latent_dim else None
         self.voice_courses = nn.ModuleList(
-            TemporalLatent(size, self.bars) for _ in range(count if self.private_size else 0)
+            TemporalLatent(size, self.bars) for _ in range(count if self.private_latent_dim else 0)
         )
         given = total_channels(voices) + count
         planes = [count] if coupling == "composer" else [1] * count
         self.generators = nn.ModuleList(
-            BarGenerator(latent_size, given, plane, steps_per_bar, num_octaves(voices), width)
+            BarGenerator(latent_dim, given, plane, steps_per_bar, num_octaves(voices), width)
             for plane in planes
         )
 
@@ -107,10 +107,10 @@ class MuseGANGenerator(nn.Module):
         """Draw `n` latents on the CPU."""
         count = len(self.voices)
         return MuseGANLatent(
-            piece=torch.randn(n, self.shared_size, generator=rng),
-            course=torch.randn(n, self.shared_size, generator=rng),
-            voice=torch.randn(n, count, self.private_size, generator=rng),
-            voice_course=torch.randn(n, count, self.private_size, generator=rng),
+            piece=torch.randn(n, self.shared_latent_dim, generator=rng),
+            course=torch.randn(n, self.shared_latent_dim, generator=rng),
+            voice=torch.randn(n, count, self.private_latent_dim, generator=rng),
+            voice_course=torch.randn(n, count, self.private_latent_dim, generator=rng),
             noise=draw_noise(n, self.steps, self.voices, rng),
         )
 
@@ -131,10 +131,10 @@ class MuseGANGenerator(nn.Module):
         ]
         written = torch.cat(planes, dim=1).unflatten(0, (-1, self.bars))
         written = written.transpose(1, 2).flatten(2, 3)  # (B, K, T, 12 octaves)
-        scale = 0.0 if self.head.scale is None else self.head.scale
+        scale = 0.0 if self.binarizer.scale is None else self.binarizer.scale
         cells = [
             binarize_logits(
-                self.head,
+                self.binarizer,
                 voice,
                 forbid_initial_holds(voice, written[:, k, :, : num_channels(voice)]),
                 scale * latent.noise[..., block],
@@ -186,12 +186,12 @@ class BarGenerator(nn.Module):
     """z (N, Z), given cells (N, G, T) of a bar -> logits (N, planes, T, 12 octaves)."""
 
     def __init__(
-        self, latent_size: int, given: int, planes: int, steps: int, octaves: int, width: int
+        self, latent_dim: int, given: int, planes: int, steps: int, octaves: int, width: int
     ) -> None:
         super().__init__()
         self.levels = time_levels(steps)
         widths = [width * 2**k for k in reversed(range(len(self.levels)))]
-        self.start = nn.Linear(latent_size, widths[0] * self.levels[0], bias=False)
+        self.start = nn.Linear(latent_dim, widths[0] * self.levels[0], bias=False)
         self.start_norm = nn.BatchNorm1d(widths[0] * self.levels[0])
         self.see = nn.ModuleList(nn.Conv1d(given, GIVEN_WIDTH, 1) for _ in self.levels)
         self.grow = nn.ModuleList(
@@ -276,7 +276,7 @@ class MuseGANDiscriminator(nn.Module):
             nothing = unconditional(len(x), self.steps, self.voices)
             condition = tree_map(lambda leaf: leaf.to(x), nothing)
         masks = condition.mask.transpose(1, 2)[..., None].expand(-1, -1, -1, self.rows)
-        planes = torch.cat([self._planes(x), self._planes(condition.known), masks], dim=1)
+        planes = torch.cat([self._planes(x), self._planes(condition.values), masks], dim=1)
         bars = by_bar(planes.transpose(1, 2), self.bars)  # (B bars, steps, 3 K, rows)
         return self.read_bar(bars.transpose(1, 2)).unflatten(0, (-1, self.bars))
 

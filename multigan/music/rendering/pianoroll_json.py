@@ -26,7 +26,7 @@ def piano_roll(song: Song) -> bytes:
     shown = {
         "tempo_bpm": song.tempo_bpm,
         "length_beats": _beats(song.length_ticks),
-        "beats_per_bar": _beats(song.metres[0].bar_ticks),
+        "beats_per_bar": _beats(song.time_signatures[0].bar_ticks),
         "bar_lines": [_beats(tick) for tick in song.bar_lines()],
         "tracks": [_track(song, track, given.get(track.name, [])) for track in song.tracks],
     }

@@ -38,7 +38,7 @@ def pitch_name(pitch_midi: int) -> str:
 
 def plot_song(song: Song, path: Path) -> Path:
     """Write one song as a PNG file, as wide as its bars need, with the names of its tracks."""
-    bars = song.length_ticks / song.metres[0].bar_ticks
+    bars = song.length_ticks / song.time_signatures[0].bar_ticks
     low, high = _pitch_range([song])
     rows = high - low + (len(DRUM_CLASSES) + 2) * _has_drums(song)
     wanted = (1.6 + bars * INCHES_PER_BAR, 0.9 + rows * INCHES_PER_PITCH)
@@ -118,8 +118,10 @@ def _name_rows(axes: Axes, low: int, high: int, drums: bool) -> None:
 def _draw_lines(axes: Axes, song: Song, floor: int, ceiling: int) -> None:
     """Bar lines, and fainter ones for the beats."""
     bars = song.bar_lines()
-    beat = song.metres[0].beat_ticks
-    beats = [t for t in range(song.pickup_ticks % beat, song.length_ticks, beat) if t not in bars]
+    beat = song.time_signatures[0].beat_ticks
+    beats = [
+        t for t in range(song.anacrusis_ticks % beat, song.length_ticks, beat) if t not in bars
+    ]
     for ticks, colour, width in ((beats, BEAT_LINE, 0.5), (bars, BAR_LINE, 0.9)):
         lines = [((tick, floor), (tick, ceiling + 1)) for tick in ticks]
         axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, zorder=0.5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from multigan.music.formats.midi import write_midi
 from multigan.music.formats.song import Song
 from multigan.music.rendering.audio import synthesizer_state, write_wav
 from multigan.music.rendering.pianoroll_plot import plot_song
@@ -15,7 +16,7 @@ def write_song_files(songs: list[Song], folder: Path) -> list[Path]:
     files = []
     for number, song in enumerate(songs):
         mid, wav, png = (folder / f"{number:06d}{suffix}" for suffix in (".mid", ".wav", ".png"))
-        files += [song.to_midi(mid), write_wav(song, wav), plot_song(song, png)]
+        files += [write_midi(song, mid), write_wav(song, wav), plot_song(song, png)]
     if songs:
         print(synthesizer_state())
     return files

@@ -1,4 +1,4 @@
-"""Conversion between songs and piano-rolls of tokens."""
+"""Conversion between songs and piano-rolls."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from multigan.music.formats.song import TICKS_PER_QUARTER, Note, Song, Track
+from multigan.music.formats.song import (
+    TICKS_PER_QUARTER,
+    KeySignature,
+    Note,
+    Song,
+    TimeSignature,
+    Track,
+)
 from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM, Voice
+from multigan.music.theory import REST
 
 Roll: TypeAlias = tuple[np.ndarray, ...]  # one array per voice
-REST = -1  # what `sounding_pitches` says of a rest
 
 
 class _Span(NamedTuple):
@@ -24,11 +31,11 @@ class _Span(NamedTuple):
 
 
 def to_pianoroll(song: Song, voices: Sequence[Voice], steps_per_quarter: int = 4) -> Roll:
-    """One array per voice, in the form that `Voice` gives, read from the track of its name.
+    """Convert a song to one array per voice, as `Voice` describes, from the track of its name.
 
     A note moves to the nearest step (half a step up) and lasts at least one. A monophonic voice
-    cuts a note where the next begins; of notes that fall on one step the longest stays, then the
-    nearest, then the highest. Drums without a row are left out, as are tracks without a voice.
+    cuts a note where the next begins; of notes on one step the longest is kept, then the nearest,
+    then the highest. Drums without a row and tracks without a voice are left out.
     Raises ValueError if a track is missing, a pitch is outside the range of its voice, or
     `steps_per_quarter` does not divide 480.
     """
@@ -38,9 +45,16 @@ def to_pianoroll(song: Song, voices: Sequence[Voice], steps_per_quarter: int = 4
 
 
 def from_pianoroll(
-    roll: Sequence[Any], voices: Sequence[Voice], steps_per_quarter: int = 4
-) -> tuple[tuple[Track, ...], int]:
-    """The tracks that a roll says, one per voice, and its length in ticks; inverts `to_roll`.
+    roll: Sequence[Any],
+    voices: Sequence[Voice],
+    steps_per_quarter: int = 4,
+    *,
+    tempo_bpm: float = 100.0,
+    time_signatures: tuple[TimeSignature, ...] = (TimeSignature(0, 4, 4),),
+    anacrusis_ticks: int = 0,
+    key: KeySignature | None = None,
+) -> Song:
+    """Convert a piano-roll to a song, one track per voice; inverts `to_pianoroll`.
 
     Raises ValueError if an array is missing, has not the shape of its voice or the length of the
     others, or holds a token outside 0 .. hold.
@@ -48,19 +62,22 @@ def from_pianoroll(
     step = _step_ticks(steps_per_quarter)
     arrays = [np.asarray(array) for array in roll]
     if len(arrays) != len(voices):
-        raise ValueError(f"a roll of {len(arrays)} arrays; wanted {len(voices)}, one per voice")
+        raise ValueError(
+            f"a piano-roll must have {len(voices)} arrays, one per voice; got {len(arrays)}"
+        )
     lengths = {_KINDS[v.kind].check(a, v) for a, v in zip(arrays, voices, strict=True)}
     if len(lengths) != 1:
-        raise ValueError(f"arrays of {sorted(lengths)} steps; wanted one length")
+        raise ValueError(f"the arrays must have one length; got {sorted(lengths)} steps")
     tracks = [
         Track(v.name, tuple(_notes(_KINDS[v.kind].read(a, v), step)), v.program, v.kind == "drums")
         for a, v in zip(arrays, voices, strict=True)
     ]
-    return tuple(tracks), lengths.pop() * step
+    length = lengths.pop() * step
+    return Song(tuple(tracks), length, tempo_bpm, time_signatures, anacrusis_ticks, key)
 
 
 def active_pitches(tokens: Any, voice: Voice) -> np.ndarray:
-    """The MIDI pitch (T,) int16 that a monophonic voice sounds at each step, SILENT in rests.
+    """Return the MIDI pitch (T,) int16 of a monophonic voice at each step, REST in rests.
 
     Tokens (..., T) of several sequences give pitches (..., T). Held notes repeat their pitch.
     """
@@ -69,28 +86,29 @@ def active_pitches(tokens: Any, voice: Voice) -> np.ndarray:
     latest = np.maximum.accumulate(np.where(tokens != voice.hold, steps, -1), axis=-1)
     event = np.take_along_axis(tokens, np.maximum(latest, 0), axis=-1)  # (..., T)
     sounds = (latest >= 0) & (event < voice.rest)
-    return np.where(sounds, event + voice.lowest, REST).astype(np.int16)
+    return np.where(sounds, event + voice.min_pitch, REST).astype(np.int16)
 
 
 def slice_tokens(tokens: Any, voice: Voice, start: int, stop: int) -> tuple[np.ndarray, bool]:
-    """The steps `start` to `stop` of a monophonic voice (T,), and whether they begin tied.
+    """Slice a monophonic voice (T,) from `start` to `stop`; also return whether it begins tied.
 
-    A hold on the first step becomes the pitch that it holds; "tied" says so, so that windows that
-    are joined again need not strike the note again.
+    A hold on the first step becomes the pitch that it holds. Then the slice is tied: windows that
+    are joined again need no second onset.
     """
     tokens = np.asarray(tokens)
     window = tokens[start:stop].copy()  # (stop - start,)
     if not len(window) or window[0] != voice.hold:
         return window, False
     held = int(active_pitches(tokens[: start + 1], voice)[-1])
-    window[0] = voice.rest if held == REST else held - voice.lowest
+    window[0] = voice.rest if held == REST else held - voice.min_pitch
     return window, held != REST
 
 
 def _step_ticks(steps_per_quarter: int) -> int:
     if steps_per_quarter < 1 or TICKS_PER_QUARTER % steps_per_quarter:
         raise ValueError(
-            f"{steps_per_quarter} steps per quarter; wanted a divisor of {TICKS_PER_QUARTER}: 4, 12"
+            f"steps_per_quarter must divide {TICKS_PER_QUARTER}, such as 4 or 12; "
+            f"got {steps_per_quarter}"
         )
     return TICKS_PER_QUARTER // steps_per_quarter
 
@@ -104,20 +122,21 @@ def _nearest(tick: int, step: int) -> int:
 
 
 def _spans(track: Track, voice: Voice, length: int, step: int) -> Iterator[tuple[_Span, Note]]:
-    """The notes on the grid, in order, each with the note it stands for."""
+    """Yield the notes on the grid, in order, each with its note in ticks."""
     for note in track.notes:
-        pitch = note.pitch_midi - voice.lowest
-        if not 0 <= pitch < voice.pitches:
+        pitch = note.pitch_midi - voice.min_pitch
+        if not 0 <= pitch < voice.num_pitches:
             raise ValueError(
-                f"track {track.name!r}: pitch {note.pitch_midi} is outside its voice's range "
-                f"{voice.lowest}..{voice.lowest + voice.pitches - 1}"
+                f"track {track.name!r}: pitches must be {voice.min_pitch}.."
+                f"{voice.min_pitch + voice.num_pitches - 1}, the range of the voice; "
+                f"got {note.pitch_midi}"
             )
         start = min(_nearest(note.start_tick, step), length - 1)
         yield _Span(start, max(start + 1, _nearest(note.end_tick, step)), pitch), note
 
 
 def _write_monophonic(track: Track, voice: Voice, length: int, step: int) -> np.ndarray:
-    """Tokens (T,)."""
+    """Return tokens (T,)."""
     chosen: dict[int, tuple[tuple[int, int, int], _Span]] = {}
     for span, note in _spans(track, voice, length, step):
         distance = abs(note.start_tick - span.start * step)
@@ -136,21 +155,24 @@ def _read_monophonic(tokens: np.ndarray, voice: Voice) -> Iterator[_Span]:
     events = [*np.flatnonzero(tokens != voice.hold).tolist(), len(tokens)]
     for start, end in pairwise(events):
         if tokens[start] < voice.rest:
-            yield _Span(start, end, int(tokens[start]) + voice.lowest)
+            yield _Span(start, end, int(tokens[start]) + voice.min_pitch)
 
 
 def _check_monophonic(tokens: np.ndarray, voice: Voice) -> int:
-    """The number of steps."""
+    """Return the number of steps; raise ValueError for another form."""
     if tokens.ndim != 1 or tokens.dtype.kind not in "iu":
-        raise ValueError(f"voice {voice.name!r}: {_form(tokens)}; wanted (steps,) of whole numbers")
+        raise ValueError(f"voice {voice.name!r} must be (steps,) of integers; got {_form(tokens)}")
     if tokens.size and not 0 <= tokens.min() <= tokens.max() <= voice.hold:
-        raise ValueError(f"voice {voice.name!r}: a token is outside 0..{voice.hold}")
+        raise ValueError(
+            f"voice {voice.name!r}: tokens must be 0..{voice.hold}; "
+            f"got {tokens.min()}..{tokens.max()}"
+        )
     return len(tokens)
 
 
 def _write_polyphonic(track: Track, voice: Voice, length: int, step: int) -> np.ndarray:
-    """Onset and sustain (2, T, P)."""
-    planes = np.zeros((2, length, voice.pitches), bool)
+    """Return onset and sustain planes (2, T, P)."""
+    planes = np.zeros((2, length, voice.num_pitches), bool)
     for span, _ in _spans(track, voice, length, step):
         planes[0, span.start, span.pitch] = True
         planes[1, span.start, span.pitch] = False
@@ -163,20 +185,20 @@ def _read_polyphonic(planes: np.ndarray, voice: Voice) -> Iterator[_Span]:
     for start, pitch in np.argwhere(onset).tolist():
         goes_on = sustain[start + 1 :, pitch] & ~onset[start + 1 :, pitch]
         held = len(goes_on) if goes_on.all() else int(goes_on.argmin())
-        yield _Span(start, start + 1 + held, pitch + voice.lowest)
+        yield _Span(start, start + 1 + held, pitch + voice.min_pitch)
 
 
 def _check_polyphonic(planes: np.ndarray, voice: Voice) -> int:
-    """The number of steps."""
-    if planes.ndim != 3 or planes.shape[0] != 2 or planes.shape[2] != voice.pitches:
+    """Return the number of steps; raise ValueError for another form."""
+    if planes.ndim != 3 or planes.shape[0] != 2 or planes.shape[2] != voice.num_pitches:
         raise ValueError(
-            f"voice {voice.name!r}: {_form(planes)}; wanted (2, steps, {voice.pitches})"
+            f"voice {voice.name!r} must be (2, steps, {voice.num_pitches}); got {_form(planes)}"
         )
     return planes.shape[1]
 
 
 def _write_drums(track: Track, voice: Voice, length: int, step: int) -> np.ndarray:
-    """Onsets (T, 9)."""
+    """Return onsets (T, 9)."""
     onsets = np.zeros((length, len(DRUM_CLASSES)), bool)
     for note in track.notes:
         if note.pitch_midi in ROW_OF_DRUM:
@@ -192,10 +214,10 @@ def _read_drums(onsets: np.ndarray, voice: Voice) -> Iterator[_Span]:
 
 
 def _check_drums(onsets: np.ndarray, voice: Voice) -> int:
-    """The number of steps."""
+    """Return the number of steps; raise ValueError for another form."""
     if onsets.ndim != 2 or onsets.shape[1] != len(DRUM_CLASSES):
         raise ValueError(
-            f"voice {voice.name!r}: {_form(onsets)}; wanted (steps, {len(DRUM_CLASSES)})"
+            f"voice {voice.name!r} must be (steps, {len(DRUM_CLASSES)}); got {_form(onsets)}"
         )
     return len(onsets)
 
@@ -205,7 +227,7 @@ def _form(array: np.ndarray) -> str:
 
 
 class _Kind(NamedTuple):
-    """How voices of one kind are written to, read from and checked as arrays."""
+    """Conversion to and from arrays, and their check, for one kind of voice."""
 
     write: Any
     read: Any

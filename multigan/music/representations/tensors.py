@@ -1,8 +1,8 @@
-"""Rolls as the tensors that networks see: every voice a block of channels, every cell 0 or 1.
+"""Piano-rolls as network tensors: every voice a block of channels, every cell 0 or 1.
 
-`x` is (B, T, C), C the sum of `width(voice)`. The block of a monophonic voice is one-hot: its
-pitches, then rest, then hold; of a polyphonic one the onset plane, then the sustain plane; of drums
-the 9 onsets. A window never begins with a hold or a sustain: what sounds there is struck anew.
+`x` is (B, T, C), C the sum of `num_channels(voice)`. The block of a monophonic voice is one-hot:
+its pitches, then rest, then hold; of a polyphonic one the onset plane, then the sustain plane; of
+drums the 9 onsets. A window never begins with a hold or a sustain: what sounds there gets an onset.
 In a canonical tensor no rest is followed by a hold, and no silence by a sustain. All functions take
 any dtype and leading axes (..., T, C) in place of (B, T, C), except where they say otherwise.
 """
@@ -22,95 +22,93 @@ from torch.nn import functional as F
 from multigan.music.representations.pianoroll import Roll
 from multigan.music.representations.voices import DRUM_CLASSES, Voice
 
-THRESHOLD = 0.5  # above it a cell of a polyphonic or drum voice sounds
+THRESHOLD = 0.5  # above it a cell of a polyphonic or drum voice is on
 
 
 def num_channels(voice: Voice) -> int:
-    """The number of channels of a voice."""
+    """Return the number of channels of a voice."""
     return _KINDS[voice.kind].width(voice)
 
 
 def total_channels(voices: Sequence[Voice]) -> int:
-    """C, the number of channels of all voices."""
+    """Return C, the number of channels of all voices."""
     return sum(num_channels(voice) for voice in voices)
 
 
 def slices(voices: Sequence[Voice]) -> tuple[slice, ...]:
-    """Where the block of each voice stands among the C channels."""
+    """Return the slice of the C channels that belongs to each voice."""
     ends = list(accumulate(num_channels(voice) for voice in voices))
     return tuple(slice(a, b) for a, b in zip([0, *ends], ends, strict=False))
 
 
 def encode(roll: Roll, voices: Sequence[Voice]) -> Tensor:
-    """The tensor (T, C), float32, of a roll; it is canonical."""
+    """Encode a piano-roll as a canonical tensor (T, C), float32."""
     blocks = [_KINDS[v.kind].write(a, v) for a, v in zip(roll, voices, strict=True)]
     return binarize(torch.cat(blocks, dim=-1).float(), voices)
 
 
 def decode(x: Tensor, voices: Sequence[Voice]) -> list[Roll]:
-    """The rolls of (B, T, C), one array per voice: the inverse of `encode`.
+    """Decode (B, T, C) to piano-rolls, one array per voice; inverts `encode`.
 
     Raises ValueError for another number of channels, or values that are not finite.
     """
     if x.ndim != 3 or x.shape[2] != total_channels(voices):
-        raise ValueError(
-            f"music of shape {tuple(x.shape)}; wanted (B, T, {total_channels(voices)})"
-        )
+        raise ValueError(f"music must be (B, T, {total_channels(voices)}); got {tuple(x.shape)}")
     if not x.isfinite().all():
-        raise ValueError("the generator draws values that are not finite; its training diverged")
+        raise ValueError("samples must be finite; the training of this generator diverged")
     blocks = zip(voices, _blocks(binarize(x.detach().cpu(), voices), voices), strict=True)
     arrays = [_KINDS[v.kind].read(block, v) for v, block in blocks]  # K of (B, ...)
     return [tuple(array[b] for array in arrays) for b in range(len(x))]
 
 
 def binarize(x: Tensor, voices: Sequence[Voice]) -> Tensor:
-    """The music that x says, in cells of exactly 0 and 1: its largest or loud channels.
+    """Round x to canonical cells: the largest channel of monophonic voices, else a threshold.
 
-    A hold after a rest becomes a rest, a sustain after silence goes. No gradient passes.
+    A hold after a rest becomes a rest; a sustain after silence is dropped. No gradient passes.
     """
-    settled = [_KINDS[v.kind].settle(block, v) for v, block in _zip(x, voices)]
-    return torch.cat(settled, dim=-1).to(x.dtype)
+    cells = [_KINDS[v.kind].binarize(block, v) for v, block in _zip(x, voices)]
+    return torch.cat(cells, dim=-1).to(x.dtype)
 
 
 def restrike(x: Tensor, voices: Sequence[Voice]) -> Tensor:
-    """Canonical music (..., T, C) with every cell written as if its notes began there."""
-    return torch.cat([_KINDS[v.kind].join(s, s) for v, s in _sounding(x, voices)], dim=-1)
+    """Rewrite canonical music (..., T, C) as if every sounding note began at every step."""
+    return torch.cat([_KINDS[v.kind].join(s, s) for v, s in _active(x, voices)], dim=-1)
 
 
 def slice_window(x: Tensor, start: int, stop: int, voices: Sequence[Voice]) -> Tensor:
-    """The steps `start` to `stop` of canonical music (..., T, C): (..., stop - start, C).
+    """Slice the steps `start` to `stop` of canonical music (..., T, C): (..., stop - start, C).
 
-    What sounds at `start` is struck there, so that the window can be played by itself.
+    Notes held into `start` get an onset there, so that the window is complete by itself.
     """
     first = restrike(x[..., : start + 1, :], voices)[..., start : start + 1, :]
     return torch.cat([first, x[..., start + 1 : stop, :]], dim=-2)
 
 
 def active_cells(x: Tensor, voices: Sequence[Voice]) -> tuple[Tensor, ...]:
-    """Which pitches of each voice sound: K of (..., T, pitches), from `lowest` on; differentiable.
+    """Return the sounding pitches: K of (..., T, num_pitches), from `min_pitch` on; differentiable.
 
     Drums give their 9 onsets.
     """
-    return tuple(s for _, s in _sounding(x, voices))
+    return tuple(s for _, s in _active(x, voices))
 
 
-def linear_recurrence(attacks: Tensor, holds: Tensor) -> Tensor:
-    """s (..., T, P) with s[t] = attacks[t] + holds[t] s[t - 1] and silence before: by doubling.
+def linear_recurrence(onsets: Tensor, holds: Tensor) -> Tensor:
+    """Solve s[t] = onsets[t] + holds[t] s[t - 1] with s = 0 before, by recursive doubling.
 
-    `holds` is (..., T, P) or (..., T, 1). Costs log2 T products and twice differentiates as the
-    loop over steps would, several times faster.
+    `onsets` and s are (..., T, P), `holds` (..., T, P) or (..., T, 1). Costs log2 T products; twice
+    differentiable, and several times faster than a loop over steps.
     """
-    a, h, steps = attacks, holds, attacks.shape[-2]
+    a, h, steps = onsets, holds, onsets.shape[-2]
     reach = 1
     while reach < steps:
-        a, h = a + h * _later(a, reach), h * _later(h, reach)
+        a, h = a + h * shift_time(a, reach), h * shift_time(h, reach)
         reach *= 2
     return a
 
 
 @lru_cache
-def _owners(voices: tuple[Voice, ...]) -> Tensor:
-    """The index of the voice that each channel belongs to, (C,)."""
+def voice_of_channel(voices: tuple[Voice, ...]) -> Tensor:
+    """Return the index of the voice that each channel belongs to, (C,)."""
     widths = torch.tensor([num_channels(voice) for voice in voices])
     return torch.arange(len(voices)).repeat_interleave(widths)
 
@@ -123,18 +121,18 @@ def _zip(x: Tensor, voices: Sequence[Voice]) -> list[tuple[Voice, Tensor]]:
     return list(zip(voices, _blocks(x, voices), strict=True))
 
 
-def _sounding(x: Tensor, voices: Sequence[Voice]) -> list[tuple[Voice, Tensor]]:
+def _active(x: Tensor, voices: Sequence[Voice]) -> list[tuple[Voice, Tensor]]:
     return [(v, linear_recurrence(*_KINDS[v.kind].split(block, v))) for v, block in _zip(x, voices)]
 
 
-def _later(x: Tensor, steps: int) -> Tensor:
-    """x (..., T, P) moved `steps` later, 0 before."""
+def shift_time(x: Tensor, steps: int = 1) -> Tensor:
+    """Delay x (..., T, C) by `steps`; 0 at the start."""
     return F.pad(x[..., :-steps, :], (0, 0, steps, 0))
 
 
 def _write_monophonic(tokens: np.ndarray, voice: Voice) -> Tensor:
     """Tokens (T,) -> (T, pitches + 2)."""
-    return F.one_hot(torch.as_tensor(np.asarray(tokens)).long(), voice.pitches + 2)
+    return F.one_hot(torch.as_tensor(np.asarray(tokens)).long(), voice.num_pitches + 2)
 
 
 def _read_monophonic(block: Tensor, voice: Voice) -> np.ndarray:
@@ -142,25 +140,25 @@ def _read_monophonic(block: Tensor, voice: Voice) -> np.ndarray:
     return block.argmax(-1).to(torch.int16).numpy()
 
 
-def _settle_monophonic(block: Tensor, voice: Voice) -> Tensor:
+def _binarize_monophonic(block: Tensor, voice: Voice) -> Tensor:
     """Numbers (..., T, P + 2) -> canonical cells: the largest of each step; silent holds rest."""
     tokens = block.argmax(-1)  # (..., T)
     steps = torch.arange(tokens.shape[-1], device=tokens.device)
     latest = torch.where(tokens != voice.hold, steps, -1).cummax(-1).values
     event = tokens.gather(-1, latest.clamp(min=0))
     silent = (latest < 0) | (event == voice.rest)
-    return F.one_hot(tokens.masked_fill(silent, voice.rest), voice.pitches + 2)
+    return F.one_hot(tokens.masked_fill(silent, voice.rest), voice.num_pitches + 2)
 
 
 def _split_monophonic(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
-    """(..., T, P + 2) -> attacks (..., T, P), holds (..., T, 1)."""
-    return block[..., : voice.pitches], block[..., voice.hold :]
+    """(..., T, P + 2) -> onsets (..., T, P), holds (..., T, 1)."""
+    return block[..., : voice.num_pitches], block[..., voice.hold :]
 
 
-def _join_monophonic(attacks: Tensor, sounds: Tensor) -> Tensor:
+def _join_monophonic(onsets: Tensor, active: Tensor) -> Tensor:
     """(..., T, P) twice -> (..., T, P + 2)."""
-    begins, any_sound = attacks.sum(-1, keepdim=True), sounds.sum(-1, keepdim=True)
-    return torch.cat([attacks, 1 - any_sound, any_sound - begins], dim=-1).to(attacks.dtype)
+    begins, any_active = onsets.sum(-1, keepdim=True), active.sum(-1, keepdim=True)
+    return torch.cat([onsets, 1 - any_active, any_active - begins], dim=-1).to(onsets.dtype)
 
 
 def _write_polyphonic(planes: np.ndarray, voice: Voice) -> Tensor:
@@ -173,21 +171,21 @@ def _read_polyphonic(block: Tensor, voice: Voice) -> np.ndarray:
     return torch.stack(block.chunk(2, dim=-1), dim=1).bool().numpy()
 
 
-def _settle_polyphonic(block: Tensor, voice: Voice) -> Tensor:
+def _binarize_polyphonic(block: Tensor, voice: Voice) -> Tensor:
     """Numbers (..., T, 2 P) -> canonical cells."""
-    attacks, holds = _split_polyphonic((block > THRESHOLD).long(), voice)
-    return _join_polyphonic(attacks, linear_recurrence(attacks, holds))
+    onsets, holds = _split_polyphonic((block > THRESHOLD).long(), voice)
+    return _join_polyphonic(onsets, linear_recurrence(onsets, holds))
 
 
 def _split_polyphonic(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
-    """(..., T, 2 P) -> attacks, holds (..., T, P)."""
+    """(..., T, 2 P) -> onsets, holds (..., T, P)."""
     onset, sustain = block.chunk(2, dim=-1)
     return onset, (1 - onset) * sustain
 
 
-def _join_polyphonic(attacks: Tensor, sounds: Tensor) -> Tensor:
+def _join_polyphonic(onsets: Tensor, active: Tensor) -> Tensor:
     """(..., T, P) twice -> (..., T, 2 P)."""
-    return torch.cat([attacks, sounds - attacks], dim=-1)
+    return torch.cat([onsets, active - onsets], dim=-1)
 
 
 def _write_drums(onsets: np.ndarray, voice: Voice) -> Tensor:
@@ -204,39 +202,39 @@ def _split_drums(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
     return block, torch.zeros_like(block[..., :1])
 
 
-def _join_drums(attacks: Tensor, sounds: Tensor) -> Tensor:
-    return attacks
+def _join_drums(onsets: Tensor, active: Tensor) -> Tensor:
+    return onsets
 
 
-def _settle_drums(block: Tensor, voice: Voice) -> Tensor:
+def _binarize_drums(block: Tensor, voice: Voice) -> Tensor:
     return (block > THRESHOLD).long()
 
 
 class _Kind(NamedTuple):
-    """How the blocks of one kind of voice are written, read and taken apart."""
+    """Conversions of the block of one kind of voice."""
 
     width: Callable[[Voice], int]
     write: Callable[[Any, Voice], Tensor]  # array -> (T, width)
     read: Callable[[Tensor, Voice], np.ndarray]  # (B, T, width) -> arrays
-    settle: Callable[[Tensor, Voice], Tensor]  # numbers -> canonical cells
-    split: Callable[[Tensor, Voice], tuple[Tensor, Tensor]]  # block -> attacks, holds
-    join: Callable[[Tensor, Tensor], Tensor]  # attacks, what sounds -> canonical block
+    binarize: Callable[[Tensor, Voice], Tensor]  # numbers -> canonical cells
+    split: Callable[[Tensor, Voice], tuple[Tensor, Tensor]]  # block -> onsets, holds
+    join: Callable[[Tensor, Tensor], Tensor]  # onsets, active -> canonical block
 
 
 _KINDS = {
     "monophonic": _Kind(
-        lambda voice: voice.pitches + 2,
+        lambda voice: voice.num_pitches + 2,
         _write_monophonic,
         _read_monophonic,
-        _settle_monophonic,
+        _binarize_monophonic,
         _split_monophonic,
         _join_monophonic,
     ),
     "polyphonic": _Kind(
-        lambda voice: 2 * voice.pitches,
+        lambda voice: 2 * voice.num_pitches,
         _write_polyphonic,
         _read_polyphonic,
-        _settle_polyphonic,
+        _binarize_polyphonic,
         _split_polyphonic,
         _join_polyphonic,
     ),
@@ -244,7 +242,7 @@ _KINDS = {
         lambda voice: len(DRUM_CLASSES),
         _write_drums,
         _read_drums,
-        _settle_drums,
+        _binarize_drums,
         _split_drums,
         _join_drums,
     ),

@@ -1,4 +1,4 @@
-"""Time grids: steps a beat, beats a bar, bars a window."""
+"""Time grid: steps per quarter, beat and bar, and the bars of a window."""
 
 from __future__ import annotations
 
@@ -7,33 +7,29 @@ from typing import NamedTuple
 STEPS_PER_BEAT = 4  # sixteenths
 STEPS_PER_BAR = 16  # of 4/4
 SIXTEENTHS_PER_QUARTER = 4
+BARS_PER_WINDOW = 2
 
 
 class TimeGrid(NamedTuple):
-    """What a window's steps are: a beat of 6/8 on a grid of sixteenths has 6 of them."""
+    """Steps per bar, beat and quarter, and bars per window; beats divide bars.
+
+    A beat of 6/8 on a grid of sixteenths has 6 steps.
+    """
 
     bar_steps: int = STEPS_PER_BAR
     beat_steps: int = STEPS_PER_BEAT
     quarter_steps: int = SIXTEENTHS_PER_QUARTER
-
-    @property
-    def eighth_steps(self) -> int:
-        """The least number of steps that last an eighth."""
-        return -(-self.quarter_steps // 2)
-
-
-SIXTEENTHS = TimeGrid()  # of 4/4: what the published rows are measured on
-
-
-class WindowGrid(NamedTuple):
-    """The size of a window: T = bars x bar_steps steps of K voices; beats divide bars."""
-
-    bars: int
-    bar_steps: int
-    beat_steps: int
-    voices: int
+    bars: int = BARS_PER_WINDOW
 
     @property
     def steps(self) -> int:
-        """T."""
+        """Steps per window, T."""
         return self.bars * self.bar_steps
+
+    @property
+    def eighth_steps(self) -> int:
+        """Smallest number of steps that lasts an eighth note."""
+        return -(-self.quarter_steps // 2)
+
+
+SIXTEENTHS = TimeGrid()  # two bars of 4/4: the grid of the published tables

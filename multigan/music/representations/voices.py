@@ -12,61 +12,62 @@ KINDS = ("monophonic", "polyphonic", "drums")
 @component
 @dataclass(frozen=True)
 class Voice:
-    """How one track becomes an array of T steps; `kind` is a key of KINDS.
+    """Array form of one track over T steps; `kind` is one of KINDS.
 
-    "monophonic": tokens (T,) int16, 0 .. pitches - 1 for a note that begins, counted from `lowest`
+    "monophonic": tokens (T,) int16, 0 .. num_pitches - 1 for an onset, counted from `min_pitch`
     (a MIDI pitch), then `rest`, then `hold`; a hold after a rest is silence.
-    "polyphonic": planes (2, T, pitches) bool, onset and sustain; a sustain after silence is silent.
-    "drums": onsets (T, 9) bool, the rows of DRUM_ROWS.
+    "polyphonic": planes (2, T, num_pitches) bool, onset and sustain; no sustain follows silence.
+    "drums": onsets (T, 9) bool, the rows of DRUM_CLASSES.
     """
 
     name: str
     kind: str = "monophonic"
-    lowest: int = 36
-    pitches: int = 46
+    min_pitch: int = 36
+    num_pitches: int = 46
     program: int = 0
 
     def __post_init__(self) -> None:
         """Raises ValueError for an unknown kind, or pitches outside the MIDI range 0..127."""
         if self.kind not in KINDS:
-            raise ValueError(f"no voice of kind {self.kind!r}; known: {', '.join(KINDS)}")
-        if self.pitches < 1 or self.lowest < 0 or self.lowest + self.pitches > 128:
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {self.kind!r}")
+        if self.num_pitches < 1 or self.min_pitch < 0 or self.min_pitch + self.num_pitches > 128:
             raise ValueError(
-                f"voice {self.name!r}: {self.pitches} pitches from {self.lowest} on; wanted 0..127"
+                f"voice {self.name!r}: pitches must be within 0..127; "
+                f"got {self.num_pitches} from {self.min_pitch} on"
             )
 
     @property
     def rest(self) -> int:
-        """The token of a step at which a monophonic voice falls or stays silent."""
-        return self.pitches
+        """Token of a step at which a monophonic voice is silent."""
+        return self.num_pitches
 
     @property
     def hold(self) -> int:
-        """The token of a step at which a monophonic voice goes on as before."""
-        return self.pitches + 1
+        """Token of a step at which a monophonic voice continues as before."""
+        return self.num_pitches + 1
 
 
 # Row -> the General MIDI drum it is written as.
 DRUM_CLASSES = {"kick": 36, "snare": 38, "closed hat": 42, "open hat": 46, "low tom": 45,
              "mid tom": 48, "high tom": 50, "crash": 49, "ride": 51}  # fmt: skip
-# Which General MIDI drums each row stands for: the kit's share (22 to 59) of the nine types of
-# Magenta's note_seq, drums_encoder_decoder.DEFAULT_DRUM_TYPE_PITCHES; hand drums have no row.
+# General MIDI drums of each row: the drum kit's part (22 to 59) of the nine types of Magenta's
+# note_seq, drums_encoder_decoder.DEFAULT_DRUM_TYPE_PITCHES; hand drums have no row.
 _MEMBERS = {"kick": (35, 36), "snare": (37, 38, 39, 40), "closed hat": (22, 42, 44, 54),
             "open hat": (26, 46), "low tom": (41, 43, 45), "mid tom": (47, 48),
             "high tom": (50,), "crash": (49, 52, 55, 57), "ride": (51, 53, 59)}  # fmt: skip
 ROW_OF_DRUM = {pitch: row for row, name in enumerate(DRUM_CLASSES) for pitch in _MEMBERS[name]}
-# Four singers; 31 pitches each, so that their tokens stack. The chorales lie well inside.
+# Four voices of 31 pitches each, so that their tokens stack. The chorales lie well inside.
 SATB = (
-    Voice("soprano", lowest=55, pitches=31, program=52),
-    Voice("alto", lowest=48, pitches=31, program=52),
-    Voice("tenor", lowest=43, pitches=31, program=52),
-    Voice("bass", lowest=36, pitches=31, program=52),
+    Voice("soprano", min_pitch=55, num_pitches=31, program=52),
+    Voice("alto", min_pitch=48, num_pitches=31, program=52),
+    Voice("tenor", min_pitch=43, num_pitches=31, program=52),
+    Voice("bass", min_pitch=36, num_pitches=31, program=52),
 )
 BAND = (
-    Voice("bass", lowest=28, pitches=31, program=33),
+    Voice("bass", min_pitch=28, num_pitches=31, program=33),
     Voice("drums", kind="drums"),
-    Voice("chords", kind="polyphonic", lowest=45, pitches=36, program=0),
-    Voice("lead", lowest=55, pitches=36, program=65),
+    Voice("chords", kind="polyphonic", min_pitch=45, num_pitches=36, program=0),
+    Voice("lead", min_pitch=55, num_pitches=36, program=65),
 )
-PIANO = (Voice("piano", kind="polyphonic", lowest=21, pitches=88),)
+PIANO = (Voice("piano", kind="polyphonic", min_pitch=21, num_pitches=88),)
 TRACK_LAYOUTS = {"satb": SATB, "band": BAND, "piano": PIANO}

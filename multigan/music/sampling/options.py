@@ -1,4 +1,4 @@
-"""What a person wishes of a sample, as the cells that are given and the length that is wanted."""
+"""Sampling options resolved to conditioning tensors and a length."""
 
 from __future__ import annotations
 
@@ -9,50 +9,50 @@ from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 from statistics import mean
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from multigan.music.formats.midi import read_midi
 from multigan.music.formats.song import GivenSpan, Song, Track
 from multigan.music.representations.conditioning import (
     Conditioning,
     make_conditioning,
     unconditional,
 )
+from multigan.music.representations.pianoroll import to_pianoroll
 from multigan.music.representations.tensors import encode
 from multigan.music.representations.voices import Voice
-
-if TYPE_CHECKING:
-    from multigan.music.domain import MusicDomain
+from multigan.music.spec import MusicSpec
 
 BARS = re.compile(r"(\d+)(?:-(\d+))?")  # "3" or "3-4"
 
 
 class SamplingOptions(NamedTuple):
-    """The wishes of `MusicDomain.sample` for what is written, as they were typed."""
+    """The options of `MusicDomain.sample` that condition a song or set its length."""
 
     bars: int | None = None
     given: Path | None = None
     keep: str | None = None
-    fill_bars: str | None = None
-    fill_tracks: str | None = None
-    extend: Path | None = None
-    lock_ends: bool = False
+    infill_bars: str | None = None
+    infill_tracks: str | None = None
+    continue_from: Path | None = None
+    retrigger: bool = False
 
 
 class SamplingPlan(NamedTuple):
-    """What to draw: T steps of whole bars, and one window or more.
+    """Conditioning of T steps of whole bars: one window or more.
 
-    Only what lies from `start_tick` to `end_tick` is asked for: the rest fills up bars.
+    The requested song lies between `start_tick` and `end_tick`; the rest pads it to whole bars.
     """
 
-    given: Conditioning  # known (1, T, C), mask (1, T, K)
+    conditioning: Conditioning  # values (1, T, C), mask (1, T, K)
     start_tick: int
     end_tick: int
-    source: Song | None = None  # the file that gave something
-    stretches: tuple[GivenSpan, ...] = ()  # what it gave, in ticks from `start_tick`
+    source: Song | None = None  # the conditioning file
+    given_spans: tuple[GivenSpan, ...] = ()  # observed spans, in ticks from `start_tick`
 
 
 class _QuantizedFile(NamedTuple):
@@ -60,129 +60,133 @@ class _QuantizedFile(NamedTuple):
 
     file: Path
     song: Song
-    lead_ticks: int  # between that bar line and a pickup
+    lead_ticks: int  # between that bar line and an anacrusis
     x: Tensor  # (T, C), canonical; T fills the last bar
-    there: Tensor  # (T, K) bool: the steps of the voices that the file has
+    observed: Tensor  # (T, K) bool: the steps of the voices that the file has
 
 
-def plan_sampling(domain: MusicDomain, wishes: SamplingOptions) -> SamplingPlan:
-    """The plan that answers the wishes.
+def plan_sampling(spec: MusicSpec, options: SamplingOptions) -> SamplingPlan:
+    """Resolve sampling options to conditioning tensors.
 
-    Raises ValueError in one line for wishes that contradict each other, and for a file that is
-    unreadable, in another metre, or without the voices that it should give.
+    Raises ValueError for options that contradict each other, and for a file that is unreadable, in
+    another time signature, or without the voices to condition on.
     """
-    _check(wishes)
-    if wishes.extend is not None:
-        score = _score(domain, Path(wishes.extend), domain.voices)
-        return _planned(domain, score, score.there, wishes.bars or domain.bars)
-    if wishes.given is not None:
-        voices = _chosen(wishes.keep, domain.voices, "keep")
-        score = _score(domain, Path(wishes.given), voices, demanded=wishes.keep is not None)
-        kept = [voice in voices for voice in domain.voices]
-        mask = score.there & torch.tensor(kept) & ~_hidden(domain, score, wishes)
-        if not (_inside(domain, score) & ~mask).any():
+    _check(options)
+    if options.continue_from is not None:
+        source = _quantize(spec, Path(options.continue_from), spec.voices)
+        return _plan(spec, source, source.observed, options.bars or spec.bars)
+    if options.given is not None:
+        voices = _select_voices(options.keep, spec.voices, "keep")
+        source = _quantize(spec, Path(options.given), voices, required=options.keep is not None)
+        kept = torch.tensor([voice in voices for voice in spec.voices])
+        mask = source.observed & kept & ~_infill_mask(spec, source, options)
+        if not (_inside(spec, source) & ~mask).any():
             raise ValueError(
-                f"{score.file}: everything stays; say what to write anew: --keep the other voices, "
-                "--fill-bars or --fill-tracks"
+                f"{source.file}: nothing is left to generate; set --keep (the other voices are "
+                "generated), --infill-bars or --infill-tracks"
             )
-        return _planned(domain, score, mask, 0)
-    steps = (wishes.bars or domain.bars) * domain.frame.bar_steps
-    given = unconditional(1, max(steps, domain.frame.steps), domain.voices)
-    return SamplingPlan(given, 0, steps * domain.step_ticks)
+        return _plan(spec, source, mask, 0)
+    steps = (options.bars or spec.bars) * spec.grid.bar_steps
+    conditioning = unconditional(1, max(steps, spec.grid.steps), spec.voices)
+    return SamplingPlan(conditioning, 0, steps * spec.step_ticks)
 
 
-def _check(wishes: SamplingOptions) -> None:
-    """ValueError for wishes that contradict each other."""
-    if wishes.bars is not None and wishes.bars < 1:
-        raise ValueError(f"bars is {wishes.bars}; wanted 1 or more")
-    if wishes.given is not None and wishes.extend is not None:
-        raise ValueError("--given and --extend name two files; wanted one")
-    if wishes.given is not None and wishes.bars is not None:
-        raise ValueError("--bars: a song written around --given has the length of the file")
-    if wishes.given is None and any((wishes.keep, wishes.fill_bars, wishes.fill_tracks)):
-        raise ValueError("--keep, --fill-bars and --fill-tracks need a file: --given FILE")
-    if wishes.lock_ends and wishes.given is None and wishes.extend is None:
-        raise ValueError("--lock-ends needs a file: --given FILE or --extend FILE")
+def _check(options: SamplingOptions) -> None:
+    """Raise ValueError for options that contradict each other."""
+    if options.bars is not None and options.bars < 1:
+        raise ValueError(f"bars must be 1 or more; got {options.bars}")
+    if options.given is not None and options.continue_from is not None:
+        raise ValueError("--given and --continue-from must not be set together; drop one")
+    if options.given is not None and options.bars is not None:
+        raise ValueError("--bars must not be set with --given: the song keeps the file's length")
+    if options.given is None and any((options.keep, options.infill_bars, options.infill_tracks)):
+        raise ValueError("--keep, --infill-bars and --infill-tracks need a file: --given FILE")
+    if options.retrigger and options.given is None and options.continue_from is None:
+        raise ValueError("--retrigger needs a file: --given FILE or --continue-from FILE")
 
 
-def _planned(
-    domain: MusicDomain, score: _QuantizedFile, mask: Tensor, more_bars: int
-) -> SamplingPlan:
-    """The plan that keeps the cells `mask` (T, K) of a score and adds bars at its end."""
-    added = more_bars * domain.frame.bar_steps
-    end = (len(score.x) + added) * domain.step_ticks
+def _plan(spec: MusicSpec, source: _QuantizedFile, mask: Tensor, more_bars: int) -> SamplingPlan:
+    """Condition on the cells `mask` (T, K) of a file and append `more_bars` bars."""
+    added = more_bars * spec.grid.bar_steps
+    end = (len(source.x) + added) * spec.step_ticks
     if not more_bars:
-        end = score.lead_ticks + score.song.length_ticks
-    padding = (0, 0, 0, max(added, domain.frame.steps - len(score.x)))
-    x, cells = F.pad(score.x, padding), F.pad(mask.float(), padding)
-    given = make_conditioning(x[None], cells[None], domain.voices)
-    stretches = _stretches(mask, domain, score.lead_ticks)
-    return SamplingPlan(given, score.lead_ticks, end, score.song, stretches)
+        end = source.lead_ticks + source.song.length_ticks
+    padding = (0, 0, 0, max(added, spec.grid.steps - len(source.x)))
+    x, cells = F.pad(source.x, padding), F.pad(mask.float(), padding)
+    conditioning = make_conditioning(x[None], cells[None], spec.voices)
+    spans = _spans(mask, spec, source.lead_ticks)
+    return SamplingPlan(conditioning, source.lead_ticks, end, source.song, spans)
 
 
-def _stretches(mask: Tensor, domain: MusicDomain, lead_ticks: int) -> tuple[GivenSpan, ...]:
-    """The runs of given cells (T, K), voice by voice, in ticks after the lead."""
+def _spans(mask: Tensor, spec: MusicSpec, lead_ticks: int) -> tuple[GivenSpan, ...]:
+    """Runs of observed cells (T, K), voice by voice, in ticks after the lead."""
     found = []
-    for voice, cells in zip(domain.voices, mask.T, strict=True):
+    for voice, cells in zip(spec.voices, mask.T, strict=True):
         changes = F.pad(cells.int(), (1, 1)).diff().nonzero().flatten().tolist()
         for start, end in zip(changes[::2], changes[1::2], strict=True):
-            ticks = (step * domain.step_ticks - lead_ticks for step in (start, end))
+            ticks = (step * spec.step_ticks - lead_ticks for step in (start, end))
             found.append(GivenSpan(voice.name, *ticks))
     return tuple(found)
 
 
-def _score(
-    domain: MusicDomain, file: Path, wanted: Sequence[Voice], demanded: bool = False
+def _quantize(
+    spec: MusicSpec, file: Path, voices: Sequence[Voice], required: bool = False
 ) -> _QuantizedFile:
-    """The file on the grid; where a `demanded` voice has no track, a ValueError."""
-    song = Song.from_midi(file)
-    if song.signatures != [domain.metre]:
-        signed = ", ".join(song.signatures)
-        raise ValueError(f"{file}: is in {signed}; this model writes {domain.metre}")
-    players = _players(song, domain.voices, wanted)
-    _check_players(file, song, players, wanted, demanded)
-    bar = domain.signature.bar_ticks
-    lead = -song.pickup_ticks % bar
+    """Read a file onto the grid; with `required` each of `voices` must have a track."""
+    song = read_midi(file)
+    if song.time_signature_names != [spec.time_signature]:
+        found = ", ".join(song.time_signature_names)
+        raise ValueError(
+            f"{file}: the time signature must be {spec.time_signature}, the model's; got {found}"
+        )
+    assigned = _assign_tracks(song, spec.voices, voices)
+    _check_assigned(file, song, assigned, voices, required)
+    bar = spec.signature.bar_ticks
+    lead = -song.anacrusis_ticks % bar
     length = -(-(lead + song.length_ticks) // bar) * bar
-    tracks = [_moved(players.get(voice.name), voice, lead) for voice in domain.voices]
-    for track, voice in zip(tracks, domain.voices, strict=True):
-        _warn_of_changes(file, track, voice, domain.step_ticks)
+    tracks = [_delayed(assigned.get(voice.name), voice, lead) for voice in spec.voices]
+    for track, voice in zip(tracks, spec.voices, strict=True):
+        _warn_of_changes(file, track, voice, spec.step_ticks)
     try:
-        full = Song(tuple(tracks), length, metres=(domain.signature,))
-        x = encode(full.to_roll(domain.voices, domain.steps_per_quarter), domain.voices)
+        full = Song(tuple(tracks), length, time_signatures=(spec.signature,))
+        x = encode(to_pianoroll(full, spec.voices, spec.steps_per_quarter), spec.voices)
     except ValueError as error:
         raise ValueError(f"{file}: {error}; transpose it") from error
-    score = _QuantizedFile(
-        file, song, lead, x, torch.tensor([v.name in players for v in domain.voices])
-    )
-    return score._replace(there=_inside(domain, score) & score.there)
+    has_track = torch.tensor([voice.name in assigned for voice in spec.voices])
+    source = _QuantizedFile(file, song, lead, x, has_track)
+    return source._replace(observed=_inside(spec, source) & has_track)
 
 
-def _inside(domain: MusicDomain, score: _QuantizedFile) -> Tensor:
-    """The cells (T, K) bool from the first tick of the file to its last."""
-    steps = torch.arange(len(score.x)) * domain.step_ticks
-    ends = steps + domain.step_ticks
-    inside = (steps >= score.lead_ticks) & (ends <= score.lead_ticks + score.song.length_ticks)
-    return inside[:, None].expand(-1, len(domain.voices))
+def _inside(spec: MusicSpec, source: _QuantizedFile) -> Tensor:
+    """Cells (T, K) bool from the first tick of the file to its last."""
+    steps = torch.arange(len(source.x)) * spec.step_ticks
+    ends = steps + spec.step_ticks
+    inside = (steps >= source.lead_ticks) & (ends <= source.lead_ticks + source.song.length_ticks)
+    return inside[:, None].expand(-1, len(spec.voices))
 
 
-def _players(song: Song, voices: Sequence[Voice], wanted: Sequence[Voice]) -> dict[str, Track]:
-    """Voice -> the track that plays it: by its name; the nameless ones, if they are as many as the
-    voices that lack a track, from the highest to the lowest."""
-    players: dict[str, Track] = {}
+def _assign_tracks(
+    song: Song, voices: Sequence[Voice], wanted: Sequence[Voice]
+) -> dict[str, Track]:
+    """Map voices to tracks by name, then the unnamed tracks from the highest to the lowest.
+
+    Unnamed tracks are assigned only if they are as many as the voices without a track.
+    """
+    assigned: dict[str, Track] = {}
     for is_drum in (False, True):
         tracks = [track for track in song.tracks if track.notes and track.is_drum == is_drum]
         own = [voice for voice in voices if (voice.kind == "drums") == is_drum]
         named = {voice.name: _named(voice, tracks) for voice in own}
-        players |= {name: track for name, track in named.items() if track is not None}
-        free = [track for track in tracks if track not in players.values()]
+        assigned |= {name: track for name, track in named.items() if track is not None}
+        free = [track for track in tracks if track not in assigned.values()]
         for group in (own, [voice for voice in own if voice in wanted]):
-            lacking = [voice for voice in group if voice.name not in players]
-            if free and len(lacking) == len(free):
-                by_height = sorted(lacking, key=lambda voice: -voice.lowest)
-                players |= zip((v.name for v in by_height), sorted(free, key=_height), strict=True)
+            missing = [voice for voice in group if voice.name not in assigned]
+            if free and len(missing) == len(free):
+                by_pitch = sorted(missing, key=lambda voice: -voice.min_pitch)
+                free.sort(key=_negative_mean_pitch)
+                assigned |= zip((voice.name for voice in by_pitch), free, strict=True)
                 break
-    return players
+    return assigned
 
 
 def _named(voice: Voice, tracks: Sequence[Track]) -> Track | None:
@@ -191,27 +195,27 @@ def _named(voice: Voice, tracks: Sequence[Track]) -> Track | None:
     return found[0] if len(found) == 1 else None
 
 
-def _height(track: Track) -> float:
+def _negative_mean_pitch(track: Track) -> float:
     return -mean(note.pitch_midi for note in track.notes)
 
 
-def _check_players(
-    file: Path, song: Song, players: dict[str, Track], wanted: Sequence[Voice], demanded: bool
+def _check_assigned(
+    file: Path, song: Song, assigned: dict[str, Track], voices: Sequence[Voice], required: bool
 ) -> None:
-    """ValueError if a demanded voice, or every one, lacks a track; else a warning if one does."""
-    lacking = ", ".join(voice.name for voice in wanted if voice.name not in players)
-    if not lacking:
+    """Raise ValueError if a required voice, or every one, has no track; warn of others."""
+    missing = ", ".join(voice.name for voice in voices if voice.name not in assigned)
+    if not missing:
         return
     if all(track.is_drum for track in song.tracks if track.notes):
-        raise ValueError(f"{file}: holds drums only; wanted a track for: {lacking}")
-    if demanded or not players:
+        raise ValueError(f"{file}: must have a track for {missing}; got drums only")
+    if required or not assigned:
         names = ", ".join(repr(track.name) for track in song.tracks if track.notes)
-        raise ValueError(f"{file}: no track for {lacking}; its tracks: {names}; rename them")
-    warnings.warn(f"{file}: no track for {lacking}, which is written anew", stacklevel=2)
+        raise ValueError(f"{file}: must have a track for {missing}; got {names}; rename them")
+    warnings.warn(f"{file}: no track for {missing}, which is generated", stacklevel=2)
 
 
-def _moved(track: Track | None, voice: Voice, ticks: int) -> Track:
-    """The track under the name of its voice, `ticks` later; a silent one for None."""
+def _delayed(track: Track | None, voice: Voice, ticks: int) -> Track:
+    """The track, `ticks` later, under the name of its voice; a silent one for None."""
     if track is None:
         return Track(voice.name, (), voice.program, voice.kind == "drums")
     notes = (n._replace(start_tick=n[0] + ticks, end_tick=n[1] + ticks) for n in track.notes)
@@ -219,47 +223,53 @@ def _moved(track: Track | None, voice: Voice, ticks: int) -> Track:
 
 
 def _warn_of_changes(file: Path, track: Track, voice: Voice, step: int) -> None:
-    """Say so where the grid or the voice cannot hold the notes as they are."""
+    """Warn where the grid or the voice cannot hold the notes as they are."""
     if any(note.start_tick % step for note in track.notes):
         warnings.warn(f"{file}: notes of {voice.name} are moved to the grid", stacklevel=2)
-    crowded = any(one.end_tick > other.start_tick for one, other in pairwise(track.notes))
-    if voice.kind == "monophonic" and crowded:
-        warnings.warn(f"{file}: {voice.name} sings one note at a time; others go", stacklevel=2)
+    overlaps = sum(one.end_tick > other.start_tick for one, other in pairwise(track.notes))
+    if voice.kind == "monophonic" and overlaps:
+        warnings.warn(
+            f"{file}: {voice.name} is monophonic: {overlaps} overlapping notes are cut or dropped",
+            stacklevel=2,
+        )
 
 
-def _hidden(domain: MusicDomain, score: _QuantizedFile, wishes: SamplingOptions) -> Tensor:
-    """The cells (T, K) bool to write anew: in the bars and of the voices that were named."""
-    if wishes.fill_bars is None and wishes.fill_tracks is None:
-        return torch.zeros_like(score.there)
-    voices = _chosen(wishes.fill_tracks, domain.voices, "fill-tracks")
-    steps = torch.ones(len(score.x), dtype=torch.bool)
-    if wishes.fill_bars is not None:
-        steps = _in_bars(domain, score, wishes.fill_bars)
-    return steps[:, None] & torch.tensor([voice in voices for voice in domain.voices])
+def _infill_mask(spec: MusicSpec, source: _QuantizedFile, options: SamplingOptions) -> Tensor:
+    """Cells (T, K) bool to generate: in the bars and of the voices that were named."""
+    if options.infill_bars is None and options.infill_tracks is None:
+        return torch.zeros_like(source.observed)
+    voices = _select_voices(options.infill_tracks, spec.voices, "infill-tracks")
+    steps = torch.ones(len(source.x), dtype=torch.bool)
+    if options.infill_bars is not None:
+        steps = _steps_of_bars(spec, source, options.infill_bars)
+    return steps[:, None] & torch.tensor([voice in voices for voice in spec.voices])
 
 
-def _in_bars(domain: MusicDomain, score: _QuantizedFile, wished: str) -> Tensor:
-    """The steps (T,) bool of bars such as "1,3-4"; bar 1 is the first full one, 0 a pickup."""
-    bar_steps, pickup = domain.frame.bar_steps, score.lead_ticks > 0
-    last = len(score.x) // bar_steps - pickup
-    steps = torch.zeros(len(score.x), dtype=torch.bool)
-    for piece in wished.split(","):
-        found = BARS.fullmatch(piece.strip())
+def _steps_of_bars(spec: MusicSpec, source: _QuantizedFile, bars: str) -> Tensor:
+    """Steps (T,) bool of bars such as "1,3-4"; bar 1 is the first full one, 0 an anacrusis."""
+    bar_steps, anacrusis = spec.grid.bar_steps, source.lead_ticks > 0
+    last = len(source.x) // bar_steps - anacrusis
+    steps = torch.zeros(len(source.x), dtype=torch.bool)
+    for item in bars.split(","):
+        found = BARS.fullmatch(item.strip())
         low, high = (int(found[1]), int(found[2] or found[1])) if found else (0, -1)
-        if not 1 - pickup <= low <= high <= last:
+        if not 1 - anacrusis <= low <= high <= last:
             raise ValueError(
-                f"--fill-bars {wished}: wanted bars of {1 - pickup} to {last}, such as 1 or 2-3"
+                f"--infill-bars must be bars of {1 - anacrusis} to {last}, such as 1 or 2-3; "
+                f"got {bars}"
             )
-        steps[(low - 1 + pickup) * bar_steps : (high + pickup) * bar_steps] = True
+        steps[(low - 1 + anacrusis) * bar_steps : (high + anacrusis) * bar_steps] = True
     return steps
 
 
-def _chosen(names: str | None, voices: Sequence[Voice], option: str) -> list[Voice]:
+def _select_voices(names: str | None, voices: Sequence[Voice], option: str) -> list[Voice]:
     """The voices in a comma-separated list; all of them for None."""
     if names is None:
         return list(voices)
-    known = {voice.name.casefold(): voice for voice in voices}
-    asked = [name.strip().casefold() for name in names.split(",")]
-    if unknown := [name for name in asked if name not in known]:
-        raise ValueError(f"--{option}: no voice {', '.join(unknown)}; known: {', '.join(known)}")
-    return [known[name] for name in asked]
+    by_name = {voice.name.casefold(): voice for voice in voices}
+    selected = [name.strip().casefold() for name in names.split(",")]
+    if unknown := [name for name in selected if name not in by_name]:
+        raise ValueError(
+            f"--{option} must be voices of {', '.join(by_name)}; got {', '.join(unknown)}"
+        )
+    return [by_name[name] for name in selected]

@@ -1,4 +1,4 @@
-"""Pieces longer than a generator's window: window by window, with what is already there known."""
+"""Sample songs longer than a generator's window, each window conditioned on the one before."""
 
 from __future__ import annotations
 
@@ -22,42 +22,42 @@ def sample_long(
     generator: Generator,
     n: int,
     rng: torch.Generator,
-    given: Conditioning,
+    conditioning: Conditioning,
     voices: Sequence[Voice],
     *,
     window_steps: int,
     hop_steps: int,
-    lock_ends: bool = False,
+    retrigger: bool = False,
 ) -> Tensor:
-    """Draw `n` canonical pieces (n, T, C) around the given cells of one, (1, T, C) and (1, T, K).
+    """Sample `n` canonical songs (n, T, C) given observed cells, (1, T, C) and (1, T, K).
 
-    T is at least `window_steps`. Each window begins `hop_steps` after the one before and takes
-    over, as known, what that one wrote; the last window ends with the piece. Windows in which
-    everything is given are left as they are. Given cells come back bit by bit. With `lock_ends` so
-    do the ends of given notes: what would hold one on is struck anew.
+    T is at least `window_steps`. Each window begins `hop_steps` after the one before and is
+    conditioned on what that one generated; the last window ends with the song. Fully observed
+    windows are skipped. Observed cells come back exactly. With `retrigger` so do the ends of
+    observed notes: what would extend one gets an onset.
     """
-    x = given.known.expand(n, -1, -1).clone()  # (n, T, C)
-    known = given.mask.expand(n, -1, -1).clone()  # (n, T, K)
+    x = conditioning.values.expand(n, -1, -1).clone()  # (n, T, C)
+    observed = conditioning.mask.expand(n, -1, -1).clone()  # (n, T, K)
     for start in _starts(x.shape[1], window_steps, hop_steps):
-        part = slice(start, start + window_steps)
-        if known[:, part].all():
+        window = slice(start, start + window_steps)
+        if observed[:, window].all():
             continue
-        seen = Conditioning(_seen(x, known, part, voices), known[:, part].clone())
-        drawn = binarize(
-            apply_conditioning(sample_batch(generator, n, rng, seen), seen, voices), voices
+        context = Conditioning(_context(x, observed, window, voices), observed[:, window].clone())
+        sampled = binarize(
+            apply_conditioning(sample_batch(generator, n, rng, context), context, voices), voices
         )
-        if lock_ends:
-            drawn = _locked(drawn, given.mask[:, part], voices)
-        there = expand_mask(known[:, part], voices) > 0
-        x[:, part] = torch.where(there, x[:, part], drawn)
-        known[:, part] = 1
+        if retrigger:
+            sampled = _retriggered(sampled, conditioning.mask[:, window], voices)
+        is_observed = expand_mask(observed[:, window], voices) > 0
+        x[:, window] = torch.where(is_observed, x[:, window], sampled)
+        observed[:, window] = 1
     return x
 
 
-def _locked(x: Tensor, mask: Tensor, voices: Sequence[Voice]) -> Tensor:
-    """Canonical x (n, T, C) in which nothing given (1, T, K) is held into the free step after it.
+def _retriggered(x: Tensor, mask: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """Return canonical x (n, T, C) in which no observed note (1, T, K) extends into a free step.
 
-    The pitch that was held is struck there: the harmony is that of the generator. At the start of a
+    The extended pitch gets an onset there: the harmony is that of the generator. At the start of a
     window nothing is ever held.
     """
     first_free = torch.zeros_like(mask)
@@ -66,11 +66,12 @@ def _locked(x: Tensor, mask: Tensor, voices: Sequence[Voice]) -> Tensor:
 
 
 def _starts(steps: int, window: int, hop: int) -> list[int]:
-    """Where windows begin: every `hop` steps, and so that the last one ends with the piece."""
-    assert steps >= window, "a piece shorter than a window must be padded"
+    """Start steps of windows: every `hop` steps, and one so that the last ends with the song."""
+    assert steps >= window, "a song shorter than a window must be padded"
     return [*range(0, steps - window, hop), steps - window]
 
 
-def _seen(x: Tensor, known: Tensor, part: slice, voices: Sequence[Voice]) -> Tensor:
-    """The known cells (n, window, C) as the generator sees them: struck where the window begins."""
-    return slice_window(x, part.start, part.stop, voices) * expand_mask(known[:, part], voices)
+def _context(x: Tensor, observed: Tensor, window: slice, voices: Sequence[Voice]) -> Tensor:
+    """Observed cells (n, window, C) of a window; notes held into it get an onset at its start."""
+    cells = slice_window(x, window.start, window.stop, voices)
+    return cells * expand_mask(observed[:, window], voices)

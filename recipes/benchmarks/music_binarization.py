@@ -1,10 +1,10 @@
-"""How a generator's choices are made hard, and which game is played: at an equal budget.
+"""Binarization of a music generator's logits, and two objectives, at an equal budget.
 
-    multigan train benchmarks/music_heads --head stochastic    one row
+    multigan train benchmarks/music_binarization --binarization stochastic    one row
     make benchmarks                                             every row with three seeds
-    python -m tests.benchmarks.queue --table music_heads        mean and spread
+    python -m tests.benchmarks.queue --table music_binarization mean and spread
 
-Rows: the head and game of `recipes/music.py`, the four other heads, WGAN-GP, and the MuseGAN pair.
+Rows: binarization and objective of `recipes/music.py`, four others, WGAN-GP, the MuseGAN pair.
 Steps are for equal time, about eight CPU minutes. Results: README; deterministic, musegan: not run.
 """
 
@@ -17,14 +17,19 @@ from multigan.music.models.musegan import MuseGANDiscriminator, MuseGANGenerator
 TINY = {"data": "composed", "steps": 4, "batch_size": 4, "width": 12}
 ROWS = {
     "straight_through": {},
-    "stochastic": {"head": "stochastic"},
-    "deterministic": {"head": "deterministic"},
-    "threshold": {"head": "threshold"},
-    "bernoulli": {"head": "bernoulli"},
-    "wgan_gp": {"game": "wgan_gp", "steps": 440},
-    "musegan": {"family": "musegan", "head": "deterministic", "game": "wgan_gp", "steps": 620},
+    "stochastic": {"binarization": "stochastic"},
+    "deterministic": {"binarization": "deterministic"},
+    "threshold": {"binarization": "threshold"},
+    "bernoulli": {"binarization": "bernoulli"},
+    "wgan_gp": {"objective": "wgan_gp", "steps": 440},
+    "musegan": {
+        "family": "musegan",
+        "binarization": "deterministic",
+        "objective": "wgan_gp",
+        "steps": 620,
+    },
 }
-GAMES = {
+OBJECTIVES = {
     "relativistic": {
         "penalties": {"r1": 0.2, "r2": 0.2},
         "burn_in": 0.0,
@@ -47,8 +52,8 @@ def recipe(
     *,
     data: str = "chorales",
     family: str = "music",
-    head: str = "straight_through",
-    game: str = "relativistic",
+    binarization: str = "straight_through",
+    objective: str = "relativistic",
     steps: int = 1200,
     batch_size: int = 32,
     width: int = 96,
@@ -57,24 +62,33 @@ def recipe(
 
     data: chorales (music21's), composed, or the path of the JSB json
     family: music, or musegan (bars that grow by deconvolution)
-    head: how logits become hard, a name of multigan.music.models.binarization.BINARIZERS
-    game: relativistic (with R1 and R2) or wgan_gp (five updates of D for one of G)
+    binarization: rule for the logits, a key of multigan.music.models.binarization.BINARIZERS
+    objective: relativistic (with R1 and R2) or wgan_gp (five updates of D for one of G)
     steps: updates of the generator
     batch_size: real windows in one update
     width: channels of a beat in the discriminator
     """
     songs = SongWindowDataset(data)
-    voices, frame = songs.domain.voices, songs.domain.frame
-    sizes = (frame.steps, frame.bar_steps)
+    voices, grid = songs.domain.voices, songs.domain.grid
+    sizes = (grid.steps, grid.bar_steps)
     if family == "musegan":
         discriminator = MuseGANDiscriminator(voices, *sizes, width=width // 3)
-        generator = MuseGANGenerator(voices, *sizes, width=width // 3, head=head)
+        generator = MuseGANGenerator(voices, *sizes, width=width // 3, binarization=binarization)
     else:
-        beats = (*sizes, frame.beat_steps)
-        more = {"depth": 4, "beat_size": 48, "last_noise": 0.15, "head": head}
+        beats = (*sizes, grid.beat_steps)
+        more = {
+            "depth": 4,
+            "beat_latent_dim": 48,
+            "final_noise": 0.15,
+            "binarization": binarization,
+        }
         discriminator = MusicDiscriminator(voices, *beats, width, dropout=0.1)
         generator = MusicGenerator(voices, *beats, "composer", width * 4 // 3, **more)
-    played = {"steps": steps, "batch_size": batch_size, "ema_halflife_samples": 6000}
+    schedule = {"steps": steps, "batch_size": batch_size, "ema_halflife_samples": 6000}
     return Recipe(
-        data=songs, generator=generator, discriminator=discriminator, **played, **GAMES[game]
+        data=songs,
+        generator=generator,
+        discriminator=discriminator,
+        **schedule,
+        **OBJECTIVES[objective],
     )
