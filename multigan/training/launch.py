@@ -60,7 +60,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
 
         def build() -> tuple[RecipeFile, dict[str, Any], StageOptions, AdversarialTrainer]:
             file = read_recipe(recipe)
-            check_hyperparameter_names(file.path, [knob.name for knob in file.knobs])
+            check_hyperparameter_names(file.path, [knob.name for knob in file.hyperparameters])
             knobs = resolve_hyperparameters(file, requested, tiny)
             built = build_recipe(file, knobs, flags.seed)
             stages = StageOptions.resolved(flags, built.steps, built.likelihood_steps)
@@ -71,8 +71,8 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
         check_same_data(trainer)
         if flags.init_from is not None:
             init = flags.init_from
-            description["init"] = processes.first(lambda: warm_start(trainer, init))
-        out = processes.first(lambda: str(default_out(file.name) if not flags.out else flags.out))
+            description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, init))
+        out = processes.on_rank_zero(lambda: str(default_out(file.name) if not flags.out else flags.out))
         loop, run = (
             Loop(trainer, RunDirectory(out), stages, show, flags.cache_dir),
             RunDirectory(out),
@@ -86,7 +86,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
             if isinstance(domain, SupportsAssets):
                 domain.save_assets(run.path)
 
-        processes.first(create)
+        processes.on_rank_zero(create)
         _warn(description, file.path, flags.init_from)
         return _run(loop)
 
@@ -94,7 +94,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
 def check_same_data(trainer: AdversarialTrainer) -> None:
     """Raise ValueError if a process reads other data than rank 0."""
     found = trainer.recipe.data.fingerprint
-    expected = trainer.processes.first(lambda: found)
+    expected = trainer.processes.on_rank_zero(lambda: found)
 
     def compare() -> None:
         if found != expected:
@@ -149,7 +149,7 @@ def resume(
             run.reject_links()
             held.enter_context(run_lock(run.path))
 
-        processes.first(lock)
+        processes.on_rank_zero(lock)
         return _resume(
             processes, run, steps, extend_schedules, device, data, cache_dir, trust, show
         )
@@ -172,7 +172,7 @@ def _resume(
             found["recipe"]["data"] = with_source(found["recipe"]["data"], data)
         return found
 
-    description = processes.first(read)
+    description = processes.on_rank_zero(read)
     seed = description["seed"]
     stages = processes.on_all_ranks(lambda: StageOptions.from_json(description, device))
 
@@ -208,7 +208,7 @@ def _resume(
             description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, source))
     if done >= recipe.steps or (steps is None and "ended" in description):
         if "ended" not in description:  # killed after its last checkpoint
-            processes.first(lambda: run.write_config(description | {"ended": FINISHED}))
+            processes.on_rank_zero(lambda: run.write_config(description | {"ended": FINISHED}))
         learnt = state["trainer"]["likelihood"] if state else None
         before = learnt["number"] if learnt else 0
         return Run(
@@ -217,7 +217,7 @@ def _resume(
     _warn_zero_lr(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
-    processes.first(lambda: run.write_config(description))
+    processes.on_rank_zero(lambda: run.write_config(description))
     return _run(Loop(trainer, run, stages, show, cache_dir), state)
 
 
@@ -266,7 +266,7 @@ def _run(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
         else:
             _restore(loop, state)
         ended = loop.run()
-    if loop.flags.report and trainer.processes.is_first:
+    if loop.flags.report and trainer.processes.is_rank_zero:
         report_quietly(ended.path, last_recipe_module())
     return ended
 

@@ -136,7 +136,7 @@ class Loop:
 
     def _first(self, write: Callable[..., Any], *arguments: Any) -> Any:
         """Call `write` in rank 0 and return its result in all processes."""
-        return self.processes.first(lambda: write(*arguments))
+        return self.processes.on_rank_zero(lambda: write(*arguments))
 
     def restore(self, state: Mapping[str, Any]) -> None:
         """Restore the state of a checkpoint."""
@@ -169,7 +169,7 @@ class Loop:
             trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show
         )
         before, started = self.seconds, time.monotonic()
-        enabled = self.flags.tensorboard and self.processes.is_first
+        enabled = self.flags.tensorboard and self.processes.is_rank_zero
         tensorboard = TensorBoardLogger(self.directory, enabled, trainer.steps_done + 1)
         with display, SignalHandler() as interrupt, tensorboard as events:
             ended = None
@@ -181,7 +181,7 @@ class Loop:
         self._first(
             lambda: self.directory.write_config(self.directory.read_config() | {"ended": ended})
         )
-        return Run(self.directory.path, trainer.steps_done, ended, self.processes.is_first)
+        return Run(self.directory.path, trainer.steps_done, ended, self.processes.is_rank_zero)
 
     def _train(
         self,
@@ -211,7 +211,7 @@ class Loop:
             if saved:
                 self._select_best(step, events)
                 self._save(step.number)
-            stopped_by = self.processes.largest(interrupt.number or 0)
+            stopped_by = self.processes.all_reduce_max(interrupt.number or 0)
             if stopped_by and not saved:
                 self._save(step.number)
             if stopped_by and not last:
@@ -219,7 +219,7 @@ class Loop:
                     f"stopped at step {step.number} of {trainer.total}; go on with: "
                     f"multigan resume {self.directory.path}"
                 )
-                raise Interrupted(stopped_by, message if self.processes.is_first else "")
+                raise Interrupted(stopped_by, message if self.processes.is_rank_zero else "")
             if saved and flags.patience is not None and self.stale >= flags.patience:
                 return f"no better {self.data.domain.selection_metric} in {self.stale} evaluations"
         return FINISHED
@@ -294,7 +294,7 @@ class Loop:
     def _save(self, number: int) -> None:
         networks = self.trainer.networks()
         self._check_finite(first_not_finite({}, networks))
-        self.processes.demand_same(networks)
+        self.processes.check_replicas_equal(networks)
         state = {
             "trainer": self.trainer.state(),
             "meter": self.meter.state(),
