@@ -17,41 +17,43 @@ from torch import Tensor, nn
 from multigan.core.trees import tree_map
 
 Result = TypeVar("Result")
-CONTROL_TIMEOUT = timedelta(days=365)  # with a process that measures; a dead one is noticed at once
-# What gloo says in a plain RuntimeError where a connection ends; not what it says of our bugs.
+CONTROL_TIMEOUT = timedelta(
+    days=365
+)  # rank 0 may evaluate for long; a lost peer is noticed at once
+# Message of gloo's plain RuntimeError for a closed connection, but not for errors of the caller.
 BROKEN_OFF = re.compile(r"\[(?!enforce fail)[^\]]*gloo[/\\]transport")
 STARTED_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 
 class ProcessLost(Exception):
-    """Another process has ended, so this one cannot go on; the last checkpoint is whole."""
+    """Another process has ended, so this one must stop; the last checkpoint is intact."""
 
     exit_status = 1
 
 
 class PeerFailed(Exception):
-    """Another process has failed and says why; this one ends without a word."""
+    """Another process has failed and reports the reason; this one ends without a message."""
 
     exit_status = 1
 
 
 class ReplicasDiverged(Exception):
-    """The processes do not have the same weights any more; the last checkpoint is whole."""
+    """The processes no longer have the same weights; the last checkpoint is intact."""
 
     exit_status = 1
 
     def __init__(self, name: str) -> None:
-        said = (
-            f"{name} is not the same in all processes: its module learns from the rows that it "
-            "sees, which only batch norm shares with the others; train it in one process"
+        message = (
+            f"{name} must be the same in all processes; got different values: its module updates it "
+            "from local rows, which only batch norm synchronizes; train it in one process"
         )
-        super().__init__(said if name else "")
+        super().__init__(message if name else "")
 
 
 class DistributedContext:
-    """The processes of one training, seen from one of them; by default it is the only one.
+    """The processes of a training run, from the view of one; by default it is the only one.
 
-    Every method but `own` and `repeat` is to be called by all of them, in the same order.
+    All processes call every method except `local_shard` and `tile`, in the same order.
     """
 
     def __init__(
@@ -62,37 +64,37 @@ class DistributedContext:
 
     @property
     def is_rank_zero(self) -> bool:
-        """Whether this is the process that writes, speaks and measures."""
+        """True in the process that writes, prints and evaluates."""
         return self.rank == 0
 
     # rows of a batch
 
     def local_shard(self, tree: Any, sides: int = 1) -> Any:
-        """This process's rows of a tree whose leaves hold those of all, in each of its sides."""
+        """Return this process's rows of a tree that has those of all, on each of its `sides`."""
         if self.world_size == 1:
             return tree
         shape = (sides, self.world_size, -1)
         return tree_map(lambda leaf: leaf.unflatten(0, shape)[:, self.rank].flatten(0, 1), tree)
 
     def tile(self, tree: Any, sides: int = 1) -> Any:
-        """A tree as large as that of all processes, of which `own` is the given one."""
+        """Return a tree of the size of all processes' whose `local_shard` is `tree` in each."""
         if self.world_size == 1:
             return tree
 
-        def repeated(leaf: Tensor) -> Tensor:
+        def tiled(leaf: Tensor) -> Tensor:
             parts = leaf.unflatten(0, (sides, 1, -1))
             return parts.expand(-1, self.world_size, *parts.shape[2:]).flatten(0, 2)
 
-        return tree_map(repeated, tree)
+        return tree_map(tiled, tree)
 
     @torch.no_grad()
     def all_gather(self, tree: Any) -> Any:
-        """The rows of all processes, in the order of their ranks, without a graph."""
+        """Concatenate the rows of all processes in the order of ranks, without a graph."""
         if self.world_size == 1:
             return tree
-        return tree_map(self._gathered, tree)
+        return tree_map(self._all_gather, tree)
 
-    def _gathered(self, leaf: Tensor) -> Tensor:
+    def _all_gather(self, leaf: Tensor) -> Tensor:
         from torch import distributed
 
         sent = leaf.detach().contiguous()
@@ -102,31 +104,31 @@ class DistributedContext:
             distributed.all_gather(parts, sent)
         return torch.cat(parts).to(leaf.dtype)
 
-    # numbers
+    # reductions
 
     def all_reduce_mean(self, tensors: Sequence[Tensor]) -> list[Tensor]:
-        """The mean of each tensor over the processes, in one message per type of number."""
+        """Average each tensor over the processes, in one message per dtype and device."""
         if self.world_size == 1:
             return list(tensors)
         found = dict(enumerate(tensors))
         for kind in dict.fromkeys((tensor.dtype, tensor.device) for tensor in tensors):
-            places = [k for k, t in enumerate(tensors) if (t.dtype, t.device) == kind]
-            flat = torch.cat([tensors[k].detach().reshape(-1) for k in places])
-            parts = (self._sum(flat) / self.world_size).split([tensors[k].numel() for k in places])
-            found |= {k: part.view_as(tensors[k]) for k, part in zip(places, parts, strict=True)}
+            indices = [k for k, t in enumerate(tensors) if (t.dtype, t.device) == kind]
+            flat = torch.cat([tensors[k].detach().reshape(-1) for k in indices])
+            parts = (self._sum(flat) / self.world_size).split([tensors[k].numel() for k in indices])
+            found |= {k: part.view_as(tensors[k]) for k, part in zip(indices, parts, strict=True)}
         return list(found.values())
 
     def differentiable_mean(self, value: Tensor) -> Tensor:
-        """The mean of a tensor over the processes, through which all their gradients flow."""
-        return value if self.world_size == 1 else _Merge.apply(value, self)
+        """Average a tensor over the processes; gradients flow through all of them."""
+        return value if self.world_size == 1 else _DifferentiableMean.apply(value, self)
 
     def global_mean(self, values: Tensor) -> Tensor:
-        """The mean over all rows of all processes, through which all their gradients flow."""
+        """Average over the rows of all processes; gradients flow through all of them."""
         return self.differentiable_mean(values.mean())
 
     @torch.no_grad()
     def all_reduce_sum(self, values: Tensor) -> Tensor:
-        """The sum over the rows (B, ...) of all processes, without a graph."""
+        """Sum over the rows (B, ...) of all processes, without a graph."""
         total = values.sum(0)
         return total if self.world_size == 1 else self._sum(total)
 
@@ -137,10 +139,10 @@ class DistributedContext:
             distributed.all_reduce(tensor)
         return tensor
 
-    # decisions
+    # control
 
     def all_reduce_max(self, number: int) -> int:
-        """The largest of the numbers that the processes have."""
+        """Return the largest number of all processes."""
         if self.world_size == 1:
             return number
         from torch import distributed
@@ -151,15 +153,15 @@ class DistributedContext:
         return int(found)
 
     def on_rank_zero(self, function: Callable[[], Result]) -> Result:
-        """What `function` gives in the first process; the others wait for it, however long.
+        """Return the result of `function` on rank 0; the others wait for it without a limit.
 
-        Tensors, numbers, strings, lists and dicts can be given. Where it raises, the others raise
-        ToldElsewhere.
+        A result is made of tensors, numbers, strings, lists and dicts. Where the function raises on
+        rank 0, the others raise PeerFailed.
         """
         if self.world_size == 1:
             return function()
         if not self.is_rank_zero:
-            return self._received()
+            return self._receive()
         try:
             result = function()
         except BaseException:
@@ -171,9 +173,9 @@ class DistributedContext:
         return result
 
     def on_all_ranks(self, function: Callable[[], Result]) -> Result:
-        """What `function` gives in each process; where it fails in some, one of them says why.
+        """Return each process's result of `function`; where some fail, one reports the reason.
 
-        It must not talk to the others.
+        The function must not communicate.
         """
         if self.world_size == 1:
             return function()
@@ -181,19 +183,19 @@ class DistributedContext:
             result, error = function(), None
         except Exception as raised:
             result, error = None, raised
-        speaker = self.world_size - self.all_reduce_max(
+        reporter = self.world_size - self.all_reduce_max(
             0 if error is None else self.world_size - self.rank
         )
-        if speaker == self.world_size:
+        if reporter == self.world_size:
             return result  # type: ignore[return-value]
-        raise error if error is not None and speaker == self.rank else PeerFailed
+        raise error if error is not None and reporter == self.rank else PeerFailed
 
     def _send(self, content: bytes) -> None:
         self._broadcast(torch.tensor(len(content)))
         if content:
             self._broadcast(torch.frombuffer(bytearray(content), dtype=torch.uint8))
 
-    def _received(self) -> Any:
+    def _receive(self) -> Any:
         length = torch.tensor(0)
         self._broadcast(length)
         if not length:
@@ -210,7 +212,7 @@ class DistributedContext:
 
     @torch.no_grad()
     def broadcast_parameters(self, networks: Iterable[nn.Module]) -> None:
-        """Give every network of every process the tensors of the first one's."""
+        """Copy parameters and buffers of the networks from rank 0 to all processes."""
         if self.world_size == 1:
             return
         from torch import distributed
@@ -223,7 +225,7 @@ class DistributedContext:
                 tensor.copy_(sent)
 
     def check_replicas_equal(self, networks: Mapping[str, nn.Module]) -> None:
-        """Raise Drifted where a tensor is not the same in all processes, by its sum."""
+        """Raise ReplicasDiverged where the sum of a tensor differs between processes."""
         if self.world_size == 1:
             return
         named = {f"{k}.{n}": t for k, net in networks.items() for n, t in net.state_dict().items()}
@@ -237,8 +239,8 @@ class DistributedContext:
 SINGLE_PROCESS = DistributedContext()
 
 
-class _Merge(torch.autograd.Function):
-    """The mean over processes. Its derivative by one's own part is 1/n in each of the n losses."""
+class _DifferentiableMean(torch.autograd.Function):
+    """Average over processes; the derivative by the local part is 1/n in each of the n losses."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor, processes: DistributedContext) -> Tensor:
@@ -247,15 +249,14 @@ class _Merge(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Any) -> Any:
-        return _Merge.apply(gradients[0], ctx.processes), None
+        return _DifferentiableMean.apply(gradients[0], ctx.processes), None
 
 
 @contextmanager
 def detect_lost_peers() -> Iterator[None]:
-    """A block that talks to the other processes; it raises ProcessLost where one is gone.
+    """Raise ProcessLost in a block of communication where another process has ended.
 
-    That is what torch.distributed's own errors (NCCL) and gloo's broken connections mean; any other
-    error goes its way.
+    torch.distributed's own errors (NCCL) and gloo's closed connections mean that. Other errors pass.
     """
     from torch import distributed
 
@@ -265,14 +266,14 @@ def detect_lost_peers() -> Iterator[None]:
         if not isinstance(error, distributed.DistError) and not BROKEN_OFF.match(str(error)):
             raise
         raise ProcessLost(
-            "another process of this training has ended; the last checkpoint is kept, go on from "
+            "another process of this training has ended; the last checkpoint is kept, continue from "
             "it with: multigan resume RUN"
         ) from error
 
 
 @contextmanager
 def init_distributed() -> Iterator[DistributedContext]:
-    """The processes that torchrun started, or this one alone; they part at the end of the block."""
+    """Yield the process group that torchrun started, or a single process, for the block."""
     started = all(name in os.environ for name in STARTED_BY_TORCHRUN)
     if not started or int(os.environ["WORLD_SIZE"]) == 1:
         yield SINGLE_PROCESS
@@ -284,7 +285,7 @@ def init_distributed() -> Iterator[DistributedContext]:
     control = distributed.new_group(backend="gloo", timeout=CONTROL_TIMEOUT)
     rank, world_size = distributed.get_rank(), distributed.get_world_size()
     with warnings.catch_warnings():
-        if rank > 0:  # the first one has said it
+        if rank > 0:  # rank 0 has shown them
             warnings.simplefilter("ignore")
         yield DistributedContext(rank, world_size, int(os.environ["LOCAL_RANK"]), control)
     distributed.destroy_process_group()  # not after an error: others may be waiting
@@ -293,8 +294,10 @@ def init_distributed() -> Iterator[DistributedContext]:
 def rng_state(
     device: torch.device, processes: DistributedContext = SINGLE_PROCESS
 ) -> dict[str, Any]:
-    """Where the global streams of each process stand: those of the CPU (processes, bytes), and
-    those of the CUDA devices, if they are used, as a list."""
+    """Return the states of the global random streams of all processes.
+
+    Those of the CPU are a tensor (processes, bytes), those of CUDA devices in use a list.
+    """
     cuda = device.type == "cuda"
     gpu = processes.all_gather(torch.cuda.get_rng_state(device)[None]) if cuda else torch.empty(0)
     return {"torch_rng": processes.all_gather(torch.get_rng_state()[None]), "cuda_rng": list(gpu)}
@@ -303,9 +306,9 @@ def rng_state(
 def restore_rng_state(
     state: Mapping[str, Any], device: torch.device, processes: DistributedContext = SINGLE_PROCESS
 ) -> None:
-    """Put this process's global streams back to where `dropout_state` found them.
+    """Restore this process's global random streams from `rng_state`.
 
-    A process that there was not then leaves its streams as they are: at their start.
+    A process beyond the number of saved states keeps its own.
     """
     streams = torch.atleast_2d(state["torch_rng"])
     if processes.rank < len(streams):

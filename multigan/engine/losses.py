@@ -25,11 +25,9 @@ class AdversarialLoss(NamedTuple):
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Any, Tensor], Tensor]
     generator_sees_real: bool = False  # else its first argument is None
-    subtracts_opposite_mean: bool = False  
-    burn_in: float = 0.0  
-    decision_boundary: float | None = (
-        None
-    )
+    subtracts_opposite_mean: bool = False
+    burn_in: float = 0.0
+    decision_boundary: float | None = None
 
 
 def cross_entropy_discriminator(real: Tensor, fake: Tensor) -> Tensor:

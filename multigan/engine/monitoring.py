@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
 
 from multigan.core.modules import eval_mode
-from multigan.core.protocols import Condition
+from multigan.core.protocols import Condition, SupportsFeatures
 from multigan.core.recipe import Recipe
 from multigan.engine.losses import get_loss
 
-LINES = 3  # that a sign stands in before it is said
-FEWEST, SHARE, MOST = 25, 4, 100  # steps that it stands for: a 4th of a short game
-WON = 0.01  # of what guessing costs: D's loss below it
-LOST = 1.03  # of what guessing costs: D's loss above it ...
-BEHIND = 0.05  # ... while fakes score this share of it above reals
-APART = 30.0  # of what guessing costs: D's loss above it
-DOMINATES = 10.0  # times D's own loss: a penalty above it
-VARIED = 0.1  # of the distance between reals: the mean distance between fakes below it
-TWINS = 0.5  # more of the fakes than of the reals have a twin in their batch
-ALIKE = 1e-4  # of their norm: the mean distance between reals below it
+LINES = 3  # consecutive log lines of a diagnosis before it is reported
+# Steps that a diagnosis has to last: a quarter of the run, within these limits.
+MIN_STEPS, STEPS_FRACTION, MAX_STEPS = 25, 4, 100
+LOW_LOSS = 0.01  # of the loss at chance: the discriminator's loss below it
+HIGH_LOSS = 1.03  # of the loss at chance: the discriminator's loss above it ...
+NEGATIVE_GAP = 0.05  # ... while fakes score this fraction of it above reals
+DIVERGED_LOSS = 30.0  # of the loss at chance: the discriminator's loss above it
+DOMINATING_PENALTY = 10.0  # times the discriminator's adversarial loss: a penalty above it
+LOW_DIVERSITY = 0.1  # of the distance between reals: the mean distance between fakes below it
+MORE_DUPLICATES = 0.5  # fraction of fakes with a near-duplicate in the batch, above that of reals
+EQUAL_REALS = 1e-4  # of their norm: the mean distance between reals below it
 VANISHED = 1e-9  # root mean square of a gradient, a tenth of Adam's epsilon
 
 
 def first_not_finite(
     values: Mapping[str, float], networks: Mapping[str, nn.Module] | None = None
 ) -> str | None:
-    """The name of the first value, or tensor of a network, that is infinite or not a number."""
+    """Return the name of the first value, or tensor of a network, that is not finite."""
     for name, value in values.items():
         if not math.isfinite(value):
             return name
@@ -42,162 +43,162 @@ def first_not_finite(
 
 
 class LogSummary(NamedTuple):
-    """The means of one log line of the game, and what they are measured by."""
+    """Mean values of one log line, and the scales that they are compared with.
+
+    loss_at_chance: the discriminator's loss at equal logits; 0 for a loss without a lower bound.
+    sizes: trainable parameters of each network.
+    """
 
     values: Mapping[str, float]
-    guessing: float  # D's loss where it cannot tell the sides apart; 0 for a game without bound
-    sizes: Mapping[str, int]  # parameters of each network that learn
+    loss_at_chance: float
+    sizes: Mapping[str, int]
 
     @property
     def loss(self) -> float:
-        """D's loss less its penalties."""
+        """The discriminator's loss without its penalties."""
         return self.values.get("loss/discriminator_adversarial", self.values["loss/discriminator"])
 
     @property
     def penalty(self) -> float:
-        """What the penalties weigh in D's loss."""
+        """The weighted penalties in the discriminator's loss."""
         return self.values["loss/discriminator"] - self.loss
 
     @property
     def gap(self) -> float:
-        """How much higher reals score than fakes."""
+        """Mean logit of reals minus that of fakes."""
         return self.values["logits/gap"]
 
 
-def degenerate_data(figures: LogSummary) -> str | None:
-    """All real samples are one and the same."""
-    varied = figures.values.get("diversity/real", math.inf)
-    if varied >= ALIKE:
+def degenerate_data(log: LogSummary) -> str | None:
+    """Detect real samples that are all equal."""
+    diversity = log.values.get("diversity/real", math.inf)
+    if diversity >= EQUAL_REALS:
         return None
     return (
-        f"the real samples of a batch are all alike (they differ by {varied:.1g} of their size): "
-        "look at the data, one sample may have been read over and over"
+        f"the real samples of a batch are all equal (they differ by {diversity:.1g} of their norm):"
+        " check the data, one sample may have been read repeatedly"
     )
 
 
-def mode_collapse(figures: LogSummary) -> str | None:
-    """The generator makes the same few samples again and again."""
-    values = figures.values
-    if "diversity/fake" not in values or values["diversity/real"] < ALIKE:
+def mode_collapse(log: LogSummary) -> str | None:
+    """Detect a generator that repeats few samples."""
+    values = log.values
+    if "diversity/fake" not in values or values["diversity/real"] < EQUAL_REALS:
         return None
-    varied, twins = (
-        values["diversity/fake"],
-        values["near_duplicates/fake"] - values["near_duplicates/real"],
-    )
-    if varied >= VARIED and twins <= TWINS:
+    diversity, duplicates = values["diversity/fake"], values["near_duplicates/fake"]
+    duplicates_of_real = values["near_duplicates/real"]
+    if diversity >= LOW_DIVERSITY and duplicates - duplicates_of_real <= MORE_DUPLICATES:
         return None
     return (
-        f"the generator has collapsed: its samples differ {100 * varied:.2g} % as much as real "
-        f"ones and {100 * values['near_duplicates/fake']:.0f} % have a twin in their batch (real: "
-        f"{100 * values['near_duplicates/real']:.0f} %); try the relativistic loss with r1 and "
+        f"the generator has collapsed: its samples differ {100 * diversity:.2g} % as much as real "
+        f"ones and {100 * duplicates:.0f} % have a near-duplicate in their batch (real: "
+        f"{100 * duplicates_of_real:.0f} %); try the relativistic loss with r1 and "
         "r2, a larger gamma or a smaller learning rate"
     )
 
 
-def divergence(figures: LogSummary) -> str | None:
-    """The losses are out of all proportion."""
-    if not 0 < APART * figures.guessing < figures.loss:
+def divergence(log: LogSummary) -> str | None:
+    """Detect a discriminator loss far above chance."""
+    if not 0 < DIVERGED_LOSS * log.loss_at_chance < log.loss:
         return None
     return (
-        f"the game comes apart: the discriminator's loss is {figures.loss:.3g}, where guessing "
-        f"costs {figures.guessing:.3g}; try a learning rate that is ten times smaller"
+        f"the training diverges: the discriminator's loss is {log.loss:.3g}; at chance it is "
+        f"{log.loss_at_chance:.3g}; try a learning rate that is ten times smaller"
     )
 
 
-def discriminator_dominates(figures: LogSummary) -> str | None:
-    """Nothing that the generator makes deceives the discriminator."""
-    if figures.guessing <= 0 or figures.gap <= 0 or figures.loss >= WON * figures.guessing:
+def discriminator_dominates(log: LogSummary) -> str | None:
+    """Detect a discriminator that separates real and fake samples perfectly."""
+    if log.loss_at_chance <= 0 or log.gap <= 0 or log.loss >= LOW_LOSS * log.loss_at_chance:
         return None
     return (
-        f"the discriminator has won: real samples score {figures.gap:.3g} above fakes and its loss "
-        f"is {figures.loss:.1g}, where guessing costs {figures.guessing:.3g}; try a larger gamma, "
+        f"the discriminator dominates: real samples score {log.gap:.3g} above fakes and its loss "
+        f"is {log.loss:.1g}; at chance it is {log.loss_at_chance:.3g}; try a larger gamma, "
         "or a smaller learning rate of the discriminator"
     )
 
 
-def generator_dominates(figures: LogSummary) -> str | None:
-    """The discriminator prefers fakes."""
-    ahead = figures.gap < -BEHIND * figures.guessing
-    if not (ahead and 0 < LOST * figures.guessing < figures.loss):
+def generator_dominates(log: LogSummary) -> str | None:
+    """Detect a discriminator that scores fakes above reals."""
+    prefers_fakes = log.gap < -NEGATIVE_GAP * log.loss_at_chance
+    if not (prefers_fakes and 0 < HIGH_LOSS * log.loss_at_chance < log.loss):
         return None
     return (
-        f"the generator has won: fakes score {-figures.gap:.3g} above real samples and the "
-        f"discriminator's loss is {figures.loss:.3g}, where guessing costs {figures.guessing:.3g}; "
-        "does it learn? try a larger learning rate of the discriminator or more discriminator_steps"
+        f"the generator dominates: fakes score {-log.gap:.3g} above real samples and the "
+        f"discriminator's loss is {log.loss:.3g}; at chance it is {log.loss_at_chance:.3g}; "
+        "try a larger learning rate of the discriminator or more discriminator_steps"
     )
 
 
-def penalty_dominates(figures: LogSummary) -> str | None:
-    """The discriminator works for its penalties and not for the game."""
-    own = max(abs(figures.loss), figures.guessing)
-    if figures.penalty <= DOMINATES * own:
+def penalty_dominates(log: LogSummary) -> str | None:
+    """Detect penalties that outweigh the adversarial loss."""
+    adversarial = max(abs(log.loss), log.loss_at_chance)
+    if log.penalty <= DOMINATING_PENALTY * adversarial:
         return None
     return (
-        f"the penalties dominate: they are {figures.penalty:.3g} of the discriminator's loss, the "
-        f"game itself is {figures.loss:.3g}; try a smaller learning rate or a smaller gamma"
+        f"the penalties dominate: they are {log.penalty:.3g} of the discriminator's loss, the "
+        f"adversarial loss is {log.loss:.3g}; try a smaller learning rate or a smaller gamma"
     )
 
 
-def vanishing_gradient(figures: LogSummary) -> str | None:
-    """A network is given no gradient that could move it."""
-    for name, size in figures.sizes.items():
-        norm = figures.values.get(f"grad_norm/{name}", math.inf)
+def vanishing_gradient(log: LogSummary) -> str | None:
+    """Detect a network with a gradient too small to move it."""
+    for name, size in log.sizes.items():
+        norm = log.values.get(f"grad_norm/{name}", math.inf)
         if norm < VANISHED * math.sqrt(size):
             return (
-                f"no progress: the gradient of the {name} has vanished (norm {norm:.1g} over "
+                f"the gradient of the {name} has vanished (norm {norm:.1g} over "
                 f"{size} weights); try a smaller learning rate, another loss or a larger gamma"
             )
     return None
 
 
 CHECKS: dict[str, Callable[[LogSummary], str | None]] = {
-    "alike reals": degenerate_data,
-    "collapse": mode_collapse,
-    "apart": divergence,
-    "discriminator won": discriminator_dominates,
-    "generator won": generator_dominates,
+    "degenerate data": degenerate_data,
+    "mode collapse": mode_collapse,
+    "divergence": divergence,
+    "discriminator dominates": discriminator_dominates,
+    "generator dominates": generator_dominates,
     "penalty dominates": penalty_dominates,
-    "no progress": vanishing_gradient,
+    "vanishing gradient": vanishing_gradient,
 }
 
 
 class TrainingMonitor:
-    """Reads one log line of a run after the other, and says which signs last.
+    """Reads the log lines of a run in order and reports the diagnoses that last.
 
-    `horizon` is the length that the run was planned with, by default the recipe's steps.
+    `schedule_steps` is the planned length of the run, by default the recipe's steps.
     """
 
-    def __init__(self, recipe: Recipe, horizon: int | None = None) -> None:
-        self._guessing = loss_at_chance(recipe.loss)
+    def __init__(self, recipe: Recipe, schedule_steps: int | None = None) -> None:
+        self._loss_at_chance = loss_at_chance(recipe.loss)
+        networks = {"discriminator": recipe.discriminator, "generator": recipe.generator}
         self._sizes = {
-            name: sum(p.numel() for p in network.parameters() if p.requires_grad)  # type: ignore
-            for name, network in (
-                ("discriminator", recipe.discriminator),
-                ("generator", recipe.generator),
-            )
+            name: sum(p.numel() for p in cast(nn.Module, network).parameters() if p.requires_grad)
+            for name, network in networks.items()
         }
-        self._steps = min_persistence(recipe.steps if horizon is None else horizon)
-        self._seen: dict[str, list[int]] = {}  # sign -> lines in a row, step of the first of them
+        self._steps = min_persistence(recipe.steps if schedule_steps is None else schedule_steps)
+        self._seen: dict[str, list[int]] = {}  # name -> consecutive lines, step of the first
 
     def read(self, number: int, values: Mapping[str, float]) -> dict[str, str]:
-        """The signs of step `number` of the game that have lasted, by name, each a sentence."""
+        """Return the diagnoses of adversarial step `number` that have lasted, with messages."""
         if number < self._steps or "logits/gap" not in values:
             return {}
-        figures = LogSummary(values, self._guessing, self._sizes)
-        found = {name: said for name, sign in CHECKS.items() if (said := sign(figures))}
+        log = LogSummary(values, self._loss_at_chance, self._sizes)
+        found = {name: message for name, check in CHECKS.items() if (message := check(log))}
         before = self._seen
         self._seen = {}
         for name in found:
             lines, first = before.get(name, [0, number])
             self._seen[name] = [lines + 1, first]
         return {
-            name: said
-            for name, said in found.items()
+            name: message
+            for name, message in found.items()
             if self._seen[name][0] >= LINES and number - self._seen[name][1] >= self._steps
         }
 
     def state(self) -> dict[str, Any]:
-        """What an exact continuation needs."""
+        """Return what an exact continuation needs."""
         return {name: list(seen) for name, seen in self._seen.items()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -206,26 +207,26 @@ class TrainingMonitor:
 
 
 def min_persistence(steps: int) -> int:
-    """How many steps of a game of `steps` a sign has to stand for; the first so many tell nothing.
+    """Return the steps that a diagnosis has to last in a run of `steps`.
 
-    So nothing is said before twice as many.
+    As many steps at the start are ignored, so nothing is reported before twice as many.
     """
-    return min(MOST, max(FEWEST, steps // SHARE))
+    return min(MAX_STEPS, max(MIN_STEPS, steps // STEPS_FRACTION))
 
 
 def has_enough_logs(steps: int, logged: Iterable[int]) -> bool:
-    """Whether a sign could have been said in a game of `steps` with lines at the steps `logged`."""
-    told = [number for number in logged if number >= min_persistence(steps)]
-    return len(told) >= LINES and told[-1] - told[0] >= min_persistence(steps)
+    """Return True if a diagnosis was possible in a run of `steps` that logged at steps `logged`."""
+    read = [number for number in logged if number >= min_persistence(steps)]
+    return len(read) >= LINES and read[-1] - read[0] >= min_persistence(steps)
 
 
 def loss_at_chance(loss: str) -> float:
-    """D's loss where real and fake score the same, 0: it cannot tell them apart."""
-    nothing = torch.zeros(1)
-    return float(get_loss(loss).discriminator(nothing, nothing))
+    """Return the discriminator's loss at logits of 0, where real and fake score the same."""
+    zero = torch.zeros(1)
+    return float(get_loss(loss).discriminator(zero, zero))
 
 
-MAX_SAMPLES = 256  # samples of each side, at most
+MAX_SAMPLES = 256  # of each side
 NEAR_DUPLICATE = 0.01  # of the mean distance between two reals: nearer samples count as the same
 EQUAL = 1e-6  # of the reals' mean norm: a mean distance that is rounding
 
@@ -234,21 +235,22 @@ EQUAL = 1e-6  # of the reals' mean norm: a mean distance that is rounding
 def diversity_metrics(
     discriminator: Any, real: Tensor, fake: Tensor, condition: Condition
 ) -> dict[str, Tensor]:
-    """Distances in D's features, or between samples as they are where it shows none.
+    """Measure diversity by distances in the discriminator's features, else between samples.
 
-    `diversity/real` is the mean distance between two reals, as a share of their mean norm;
-    `diversity/fake` is that of two fakes, as a share of the reals'; `near_duplicates/real` and
-    `near_duplicates/fake` are the shares of samples with another one nearer than a hundredth
-    of it. Nothing is drawn, no buffer moves. Empty for a batch of one sample;
-    nothing of fakes where all reals are equal.
+    `diversity/real` is the mean distance between two reals over their mean norm; `diversity/fake`
+    that of two fakes over the reals'. `near_duplicates/*` are the fractions of samples with another
+    one nearer than a hundredth of the reals' mean distance. Uses no random numbers and changes no
+    buffer. Empty for a batch of one sample; without values of fakes where all reals are equal.
     """
     if len(real) < 2:
         return {}
     with eval_mode(discriminator):
-        features = getattr(discriminator, "features", lambda x, condition: x)
-        sides = [features(x, condition).float().flatten(1) for x in (real, fake)]
-    centre = sides[0].mean(0)  # cdist multiplies matrices: far from the origin it would be coarse
-    distances = [torch.cdist(side - centre, side - centre) for side in sides]
+        sides = [real, fake]
+        if isinstance(discriminator, SupportsFeatures):
+            sides = [discriminator.features(x, condition) for x in sides]
+        sides = [x.float().flatten(1) for x in sides]
+    center = sides[0].mean(0)  # cdist multiplies matrices: inaccurate far from the origin
+    distances = [torch.cdist(side - center, side - center) for side in sides]
     n = len(real)
     means = [between.sum() / (n * (n - 1)) for between in distances]
     near = [
@@ -256,10 +258,10 @@ def diversity_metrics(
         for between in distances
     ]
     norm = sides[0].norm(dim=1).mean()
-    of_reals = {"diversity/real": means[0] / norm.clamp_min(torch.finfo(norm.dtype).tiny)}
+    real_metrics = {"diversity/real": means[0] / norm.clamp_min(torch.finfo(norm.dtype).tiny)}
     if means[0] <= EQUAL * norm:
-        return of_reals
-    return of_reals | {
+        return real_metrics
+    return real_metrics | {
         "diversity/fake": means[1] / means[0],
         "near_duplicates/real": near[0],
         "near_duplicates/fake": near[1],

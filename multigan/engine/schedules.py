@@ -59,7 +59,9 @@ def check_schedule(name: str, value: Value, below: float = math.inf) -> None:
             shapes = ", ".join(SHAPES)
             raise ValueError(f"shape of {name} must be one of {shapes}; got {value.shape!r}")
         if value.shape == "exponential" and value.start * value.end <= 0:
-            raise ValueError(f"exponential {name} must not start, end at or cross zero; got {value}")
+            raise ValueError(
+                f"exponential {name} must not start, end at or cross zero; got {value}"
+            )
     if not all(0 <= end < below for end in ends):
         limit = "a finite number, 0 or more" if below == math.inf else f"0 or more, below {below:g}"
         raise ValueError(f"{name} must be {limit}; got {value}")
@@ -83,7 +85,9 @@ def with_burn_in(recipe: Recipe) -> Recipe:
         return value if isinstance(value, Schedule) else Schedule(value, value / ratio, fraction)
 
     def ramp_up(value: Value, start: float) -> Value:
-        return value if isinstance(value, Schedule) else Schedule(min(start, value), value, fraction)
+        return (
+            value if isinstance(value, Schedule) else Schedule(min(start, value), value, fraction)
+        )
 
     return replace(
         recipe,

@@ -1,4 +1,4 @@
-"""Batch norm over the rows of all processes, so that their number changes nothing."""
+"""Batch norm over the rows of all processes, independent of their number."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from multigan.engine.distributed import DistributedContext
 
 
 def sync_batch_norm(network: nn.Module, processes: DistributedContext) -> None:
-    """Let every batch norm of a network take its statistics from all processes, while it trains.
+    """Make every batch norm of a network use the statistics of all processes in training.
 
-    Parameters, buffers and their names stay; the running statistics are the same in every process.
-    One process is left as it is.
+    Parameters, buffers and their names are unchanged; running statistics are the same in every
+    process. A single process is left unchanged.
     """
     if processes.world_size == 1:
         return
@@ -27,7 +27,9 @@ def sync_batch_norm(network: nn.Module, processes: DistributedContext) -> None:
 
 def _forward(norm: Any, processes: DistributedContext, x: Tensor) -> Tensor:
     """(B, C, ...) -> (B, C, ...), as nn.BatchNorm does with the rows of all processes."""
-    if not norm.training:  # in eval mode the processes have rows of their own, and not equally often
+    if (
+        not norm.training
+    ):  # in eval mode the processes have rows of their own, and not equally often
         return type(norm).forward(norm, x)
     norm._check_input_dim(x)
     wide = x.to(torch.promote_types(x.dtype, torch.float32))

@@ -1,4 +1,4 @@
-"""The automatic gamma: a squared length of the data, measured without knowing what they are."""
+"""The automatic gamma: a squared length of the data, of any modality."""
 
 from __future__ import annotations
 
@@ -49,14 +49,14 @@ def test_it_is_twice_the_mean_variance_weighted_by_the_variances():
     assert effective_squared_length(gaussian(4000, [0.3] * 20)) == pytest.approx(2 * 0.09, rel=0.05)
 
 
-def test_stretched_data_have_the_same_game_at_a_gamma_that_grows_by_the_square():
+def test_stretched_data_have_the_same_objective_at_a_gamma_that_grows_by_the_square():
     """D(x) on x and D(x / s) on s x: the loss with its penalties is one number for both."""
     x, slope = gaussian(64, [1.0, 0.2, 0.5]), torch.tensor([1.0, 2.0, 3.0])
     losses = []
     for s in (1.0, 10.0):
         gammas = dict.fromkeys(("r1", "r2"), resolve_gamma("auto", Fixed(s * x)))
-        game = Objective(LinearDiscriminator(slope / s), "relativistic", gammas)
-        terms = game.discriminator_loss(s * x, -s * x, None, gammas, keyed_rng(0))
+        objective = Objective(LinearDiscriminator(slope / s), "relativistic", gammas)
+        terms = objective.discriminator_loss(s * x, -s * x, None, gammas, keyed_rng(0))
         losses.append(terms["loss/discriminator"].item())
     assert (
         losses[0] == pytest.approx(losses[1])
@@ -74,8 +74,8 @@ def test_axes_that_say_nothing_new_leave_it_alone_and_places_do_not_matter():
         )
 
 
-def test_a_picture_at_twice_the_resolution_has_four_times_the_gamma():
-    small = torch.randn(64, 1, 4, 4, generator=keyed_rng("pictures"))
+def test_an_image_at_twice_the_resolution_has_four_times_the_gamma():
+    small = torch.randn(64, 1, 4, 4, generator=keyed_rng("images"))
     large = small.repeat_interleave(2, 2).repeat_interleave(2, 3)
     assert effective_squared_length(large) == pytest.approx(4 * effective_squared_length(small))
 
@@ -94,36 +94,44 @@ def test_the_answer_has_two_digits_and_follows_from_the_data_alone():
     assert drawn[0] == drawn[1] >= gamma  # its noise is part of what D sees
 
 
-class Reading(LinearDiscriminator):
-    """Its slope is measured at `embed(x)`: a linear map, or a reading without parameters."""
+class Embedding(LinearDiscriminator):
+    """Its penalties are taken at `embed(x)`: a linear map, or a transcription of x."""
 
     def __init__(self, embed):
         super().__init__(torch.zeros(3))
         self.embed = embed
 
+    def score(self, e, condition=None):
+        return self(e, condition)
+
+    def squared_input_norm(self, grad_e):
+        return grad_e.square().sum(1)
+
 
 def test_it_is_measured_where_the_penalty_is_taken():
     x = gaussian(64, [1.0, 0.2, 0.5])
     plain = resolve_gamma("auto", Fixed(x))
-    assert resolve_gamma("auto", Fixed(x), Reading(lambda x: 10 * x)) == plain  # the slope at x
-    read = resolve_gamma("auto", Fixed(x), Reading(lambda x: (10 * x).clamp(-1, 1)))
+    assert (
+        resolve_gamma("auto", Fixed(x), Embedding(lambda x: 10 * x)) == plain
+    )  # the gradient at x
+    read = resolve_gamma("auto", Fixed(x), Embedding(lambda x: (10 * x).clamp(-1, 1)))
     assert read == resolve_gamma("auto", Fixed((10 * x).clamp(-1, 1))) != plain
 
 
-@pytest.mark.parametrize(("wish", "number"), [("0", 0.0), ("0.25", 0.25), ("1e1", 10.0)])
-def test_a_number_is_taken_at_its_word(wish, number):
-    assert resolve_gamma(wish, Fixed(torch.zeros(1, 1))) == number
+@pytest.mark.parametrize(("text", "number"), [("0", 0.0), ("0.25", 0.25), ("1e1", 10.0)])
+def test_a_number_is_used_as_it_is(text, number):
+    assert resolve_gamma(text, Fixed(torch.zeros(1, 1))) == number
 
 
-@pytest.mark.parametrize("wish", ["much", "", "-1", "nan", "inf"])
-def test_any_other_word_is_refused_in_one_line(wish):
-    with pytest.raises(ValueError, match=r"gamma is '.*'; wanted a number, 0 or more, or auto"):
-        resolve_gamma(wish, Fixed(torch.zeros(9, 1)))
+@pytest.mark.parametrize("text", ["much", "", "-1", "nan", "inf"])
+def test_any_other_text_is_refused_in_one_line(text):
+    with pytest.raises(ValueError, match=r"gamma must be a number, 0 or more, or auto; got '.*'$"):
+        resolve_gamma(text, Fixed(torch.zeros(9, 1)))
 
 
-@pytest.mark.parametrize("x", [torch.zeros(9, 2), torch.randn(3, 2), torch.randn(1, 2)])
+@pytest.mark.parametrize("x", [torch.zeros(9, 2), gaussian(3, [1.0, 1.0]), torch.ones(1, 2)])
 def test_data_without_a_length_are_refused_in_one_line(x):
-    with pytest.raises(ValueError, match="needs four samples or more that differ") as caught:
+    with pytest.raises(ValueError, match="must have four or more different samples") as caught:
         resolve_gamma("auto", Fixed(x))
     assert "\n" not in str(caught.value)
 

@@ -124,11 +124,14 @@ def test_micro_batches_hold_the_same_samples_for_any_number_of_processes():
 @pytest.mark.parametrize(
     ("changes", "answer"),
     [
-        ({"batch_size": 9}, "batch_size must be a positive multiple of 2, the number of processes; got 9"),
+        (
+            {"batch_size": 9},
+            "batch_size must be a positive multiple of 2, the number of processes; got 9",
+        ),
         (
             {"batch_size": 6, "gradient_accumulation_steps": 3, "penalties": {}, "steps": 2}
             | {"batch_size": 9},
-            "batch_size must be a positive multiple of 6, the number of processes times 3 micro-batches; got 9",
+            "batch_size must be a positive multiple of 6, the number of processes times 3 micro",
         ),
     ],
 )
@@ -141,7 +144,7 @@ def test_a_batch_that_cannot_be_shared_is_refused_in_one_line(changes, answer):
 def test_a_discriminator_that_couples_the_batch_is_refused_in_one_line():
     network = nn.Linear(2, 1)
     network.uses_batch_statistics = True  # type: ignore[assignment]
-    with pytest.raises(ValueError, match="2 processes share: train it in one") as caught:
+    with pytest.raises(ValueError, match="must be trained in one process; got 2") as caught:
         Objective(network, "hinge", {}, processes=SHARES[1])
     assert "\n" not in str(caught.value)
     Objective(network, "hinge", {})

@@ -50,5 +50,9 @@ def test_one_pass_makes_the_fakes_of_every_update_with_their_conditions():
 def test_nothing_is_pregenerated_where_samples_interact_or_batches_are_split():
     several = toy_recipe(discriminator_steps=3)
     cut = toy_recipe(discriminator_steps=3, gradient_accumulation_steps=2)
-    for g, recipe in ((ToyGenerator(), several), (Independent(), cut), (Independent(), toy_recipe())):
+    for g, recipe in (
+        (ToyGenerator(), several),
+        (Independent(), cut),
+        (Independent(), toy_recipe()),
+    ):
         assert list(FakeBatches(g, recipe, randomness(0)).pregenerate(reals(), 0)) == [None] * 3

@@ -177,8 +177,8 @@ def test_training_from_a_state_of_either_stage_goes_on_bit_by_bit(cut):
 @pytest.mark.parametrize(
     ("changes", "answer"),
     [
-        ({"likelihood_steps": -1}, "likelihood_steps is -1; wanted 0 or more"),
-        ({"likelihood_patience": 0}, "likelihood_patience is 0; wanted 1 or more, or None"),
+        ({"likelihood_steps": -1}, "likelihood_steps must be 0 or more; got -1"),
+        ({"likelihood_patience": 0}, "likelihood_patience must be 1 or more, or None; got 0"),
         ({"likelihood_lr": -1.0}, "likelihood_lr is -1.0"),
         ({"likelihood_weight": -0.1}, "likelihood_weight is -0.1"),
         ({"generator": ToyGenerator()}, "ToyGenerator has no log_likelihood"),

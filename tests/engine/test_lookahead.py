@@ -82,7 +82,10 @@ def test_it_changes_the_game():
 
 @pytest.mark.parametrize(
     ("wrong", "said"),
-    [({"lookahead_interval": -1}, "lookahead_interval must be 0 or more"), ({"lookahead_alpha": 0.0}, "lookahead_alpha must be")],
+    [
+        ({"lookahead_interval": -1}, "lookahead_interval must be 0 or more"),
+        ({"lookahead_alpha": 0.0}, "lookahead_alpha must be"),
+    ],
 )
 def test_numbers_that_no_lookahead_has_are_refused(wrong, said):
     with pytest.raises(ValueError, match=said):

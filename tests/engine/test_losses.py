@@ -182,5 +182,5 @@ def test_a_loss_returns_one_value_per_logit(name):
 
 
 def test_an_unknown_loss_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="'nonsense' is unknown; known: nonsaturating, minimax"):
+    with pytest.raises(ValueError, match="loss must be one of nonsaturating, minimax"):
         get_loss("nonsense")

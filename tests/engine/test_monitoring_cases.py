@@ -59,13 +59,15 @@ def test_a_learning_rate_a_hundred_times_too_large_is_named():
 
 def test_a_discriminator_that_does_not_learn_is_named():
     said = signs_of(**HEALTHY | {"discriminator_lr": 0.0})
-    assert said["generator won"].startswith("the generator has won: fakes score ")
+    assert said["generator dominates"].startswith("the generator dominates: fakes score ")
 
 
 def test_data_that_are_all_alike_are_named():
     said = signs_of(**HEALTHY | {"data": alike()})
-    assert list(said) == ["alike reals"]
-    assert said["alike reals"].startswith("the real samples of a batch are all alike (they differ")
+    assert list(said) == ["degenerate data"]
+    assert said["degenerate data"].startswith(
+        "the real samples of a batch are all equal (they differ"
+    )
 
 
 def figures(
@@ -89,18 +91,22 @@ def figures(
 @pytest.mark.parametrize(
     ("sick", "sign", "number"),
     [
-        (figures(**{"diversity/real": 0.0}), "alike reals", "differ by 0 of"),
-        (figures(**{"diversity/fake": 0.02}), "collapse", "differ 2 % as much"),
+        (figures(**{"diversity/real": 0.0}), "degenerate data", "differ by 0 of"),
+        (figures(**{"diversity/fake": 0.02}), "mode collapse", "differ 2 % as much"),
         (
             figures(**{"near_duplicates/fake": 0.75}),
-            "collapse",
-            "75 % have a twin in their batch (real: 10",
+            "mode collapse",
+            "75 % have a near-duplicate in their batch (real: 10",
         ),
-        (figures(loss=40.0), "apart", "loss is 40, where guessing costs 0.693"),
-        (figures(loss=0.002, gap=6.0), "discriminator won", "score 6 above fakes and its loss"),
-        (figures(loss=0.8, gap=-0.1), "generator won", "fakes score 0.1 above real samples"),
+        (figures(loss=40.0), "divergence", "loss is 40; at chance it is 0.693"),
+        (
+            figures(loss=0.002, gap=6.0),
+            "discriminator dominates",
+            "score 6 above fakes and its loss",
+        ),
+        (figures(loss=0.8, gap=-0.1), "generator dominates", "fakes score 0.1 above real samples"),
         (figures(penalty=9.0), "penalty dominates", "they are 9 of the discriminator's loss"),
-        (figures(**{"grad_norm/generator": 1e-10}), "no progress", "generator has vanished"),
+        (figures(**{"grad_norm/generator": 1e-10}), "vanishing gradient", "generator has vanished"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -151,7 +157,7 @@ def test_how_long_a_sign_has_lasted_survives_a_checkpoint():
     for number in (100, 200):
         assert first.read(number, sick) == {}
     second.restore(first.state())
-    assert list(second.read(300, sick)) == ["collapse"]
+    assert list(second.read(300, sick)) == ["mode collapse"]
 
 
 @pytest.mark.parametrize(

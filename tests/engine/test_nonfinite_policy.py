@@ -111,6 +111,8 @@ def test_what_was_skipped_survives_a_checkpoint():
 
 
 def test_an_unknown_policy_is_answered_with_the_known_ones():
-    with pytest.raises(ValueError, match="not_finite must be one of raise, skip, rollback; got .ignore."):
+    with pytest.raises(
+        ValueError, match=r"not_finite must be one of raise, skip, rollback; got 'ignore'"
+    ):
         AdversarialTrainer(toy_recipe(), not_finite="ignore")
     assert POLICIES == ("raise", "skip", "rollback")

@@ -122,13 +122,13 @@ def test_burn_in_never_starts_beta2_above_its_end():
     ids=str,
 )
 def test_values_that_no_run_can_have_are_refused_by_name(value):
-    with pytest.raises(ValueError, match=r"^lr[ :]"):
+    with pytest.raises(ValueError, match=r"\blr must "):
         check_schedule("lr", value)
 
 
 def test_a_limit_holds_for_both_ends_of_a_schedule():
     for value in (1.0, Schedule(0.9, 1.0), Schedule(1.0, 0.9)):
-        with pytest.raises(ValueError, match="wanted 0 or more, below 1"):
+        with pytest.raises(ValueError, match="must be 0 or more, below 1"):
             check_schedule("beta", value, below=1)
         check_schedule("beta", value)
     check_schedule("beta", Schedule(0.0, 0.999), below=1)

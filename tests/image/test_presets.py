@@ -230,7 +230,7 @@ def test_minibatch_stddev_uses_batch_statistics_and_excludes_penalties(kind):
     assert d.uses_batch_statistics and not torch.allclose(d(x)[:2], d(x[:2]))
     assert d.features(x).shape[0] == 4
     Objective(d, "relativistic", {})
-    with pytest.raises(ValueError, match="discriminator couples the batch"):
+    with pytest.raises(ValueError, match="uses batch statistics"):
         Objective(d, "relativistic", {"r1": 1.0})
 
 
