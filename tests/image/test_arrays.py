@@ -52,14 +52,14 @@ def test_channels_may_stand_first_or_last_and_labels_may_have_gaps(tmp_path):
     for stack in (color, color.transpose(0, 2, 3, 1)):
         images = read_npz(written(tmp_path, images=stack, labels=LABELS), SIZE)
         assert np.array_equal(images.pixels.numpy(), color)
-        assert images.labels.tolist() == [0, 1, 2] * 4 and images.names == ("3", "5", "9")
+        assert images.labels.tolist() == [0, 1, 2] * 4 and images.class_names == ("3", "5", "9")
 
 
 def test_parts_are_joined_and_classes_named(tmp_path):
     parts = {"x_train": BYTES[:8], "y_train": LABELS[:8], "x_test": BYTES[8:], "y_test": LABELS[8:]}
     images = read_npz(written(tmp_path, **parts, names=np.array(list("abcdefghij"))), SIZE)
     assert np.array_equal(images.pixels[:, 0].numpy(), np.concatenate([BYTES[8:], BYTES[:8]]))
-    assert images.names == ("d", "f", "j")
+    assert images.class_names == ("d", "f", "j")
     assert images.labels.tolist() == [2, 0, 1, 2, *([0, 1, 2] * 3)[:8]]
 
 
@@ -75,14 +75,14 @@ def test_labels_of_every_usual_form_are_the_same_classes(labels, tmp_path):
     halves = {"x_a": BYTES[:8], "y_a": labels[:8], "x_b": BYTES[8:], "y_b": labels[8:]}
     for arrays in ({"x": BYTES, "y": labels}, halves):
         images = read_npz(written(tmp_path, **arrays), SIZE)
-        assert images.labels.tolist() == [0, 1, 2] * 4 and images.names == ("3", "5", "9")
+        assert images.labels.tolist() == [0, 1, 2] * 4 and images.class_names == ("3", "5", "9")
 
 
 def test_what_looks_most_like_labels_is_taken(tmp_path):
     weights = {"a_weight": np.ones(12)}
     for labels in ({"b_one_hot": np.eye(12), "y": LABELS}, {"y": ONE_HOT}):
         source = written(tmp_path, x=BYTES, **weights, **labels)
-        assert read_npz(source, SIZE).names == ("3", "5", "9")
+        assert read_npz(source, SIZE).class_names == ("3", "5", "9")
 
 
 @pytest.mark.parametrize(
@@ -124,15 +124,18 @@ def test_bytes_in_16_bits_are_not_black_images_and_a_warning_is_given(tmp_path):
 @pytest.mark.parametrize(
     ("arrays", "answer"),
     [
-        ({"x": BYTES[0]}, r"no array of images, 3 or 4 axes; it holds x \(6, 6\)"),
+        ({"x": BYTES[0]}, r"must have an array of images, 3 or 4 axes; got x \(6, 6\)"),
         ({"x": BYTES[:4]}, "must have 10 or more usable images; got 4"),
         ({"x": BYTES * 3.0}, "must be in one of 0 to 1, -1 to 1, 0 to 255"),
-        ({"x": BYTES / np.nan}, "values that are not finite"),
+        ({"x": BYTES / np.nan}, "values must be finite"),
         ({"x": np.zeros((12, 5, 6, 2))}, r"must have 1 or 3 channels; got the shape \(5, 6, 2\)"),
         ({"x": BYTES.astype(complex)}, "arrays must be of numbers; got complex128"),
-        ({"x": BYTES, "z": BYTES[:, :5]}, "its arrays of images have several shapes"),
+        ({"x": BYTES, "z": BYTES[:, :5]}, "arrays of images must have one shape"),
         ({"x": np.array([{}, 1] * 6)}, "set.npz is no file of arrays that can be read"),
-        ({"x": BYTES, "y": LABELS, "names": np.array(["a", "b"])}, "labels 3 to 9 for 2 names"),
+        (
+            {"x": BYTES, "y": LABELS, "names": np.array(["a", "b"])},
+            "labels must be in 0 to 1, the class names; got 3 to 9",
+        ),
     ],
 )
 def test_arrays_that_are_no_images_are_refused(arrays, answer, tmp_path):
@@ -163,8 +166,8 @@ def test_idx_files_are_read_alone_or_as_a_folder(tmp_path):
 @pytest.mark.parametrize(
     ("content", "answer"),
     [
-        (b"", "is no IDX file"),
-        (b"\x89PNG....", "is no IDX file"),
+        (b"", "not an IDX file"),
+        (b"\x89PNG....", "not an IDX file"),
         (idx(BYTES)[:-1], "is damaged: the header declares 432 bytes; got 431"),
         (gzip.compress(idx(BYTES))[:-40], "is damaged"),
         (idx(LABELS), "must hold images .*; got 1 axes"),

@@ -214,8 +214,11 @@ def test_the_domain_evaluates_on_the_held_out_split_only():
         "gain_no_augmentation",
         "gain_augmentation",
     }
-    assert "1,777 held-out real images" in table.notes[0] and "saw 2 real ones" in table.notes[0]
-    assert "with 4 made images of each class in 50% of every batch" in table.notes[1]
+    assert (
+        "1,777 held-out real images" in table.notes[0]
+        and "trained on 2 real ones" in table.notes[0]
+    )
+    assert "with 4 synthetic images per class in 50% of every batch" in table.notes[1]
     assert table.rows["real"]["no_augmentation"] > 0.2 > table.model["synthetic_only"]
 
 

@@ -212,7 +212,7 @@ def test_the_table_has_floors_a_baseline_and_the_model_last(tables):
         "near_duplicate_fraction",
     ]
     assert "267 images in every row" in tables[0].notes[0]
-    assert "no FID" in tables[0].notes[1]
+    assert "not an FID" in tables[0].notes[1]
 
 
 def test_real_images_are_held_to_be_real(tables):

@@ -39,7 +39,7 @@ def zipped(root, file):
 def test_sub_folders_are_classes_and_their_names_the_labels(tmp_path):
     root = folder_of(tmp_path / "pets", 12)
     images = read_folder(str(root), SIZE)
-    assert images.names == ("cat", "dog") and images.labels.tolist() == [0] * 6 + [1] * 6
+    assert images.class_names == ("cat", "dog") and images.labels.tolist() == [0] * 6 + [1] * 6
     assert images.pixels.shape == (12, 3, 8, 8)
     data = load_images(str(root), resolution=8)
     assert data.domain.class_names == ("cat", "dog")
@@ -51,7 +51,7 @@ def test_an_archive_is_read_like_the_folder_in_it(tmp_path):
     from_folder = read_folder(str(root), SIZE)
     from_archive = read_folder(str(zipped(root, tmp_path / "pets.zip")), SIZE)
     assert torch.equal(from_folder.pixels, from_archive.pixels)
-    assert from_archive.names == ("cat", "dog"), "the one folder on top is no class"
+    assert from_archive.class_names == ("cat", "dog"), "the one folder on top is no class"
 
 
 def test_broken_files_among_many_are_counted_named_and_left_out(tmp_path, monkeypatch, capsys):

@@ -94,7 +94,7 @@ def with_columns(table, tmp_path, **columns):
 )
 def test_a_column_called_label_is_the_classes(name, values, names, table, tmp_path):
     images = read_table(with_columns(table, tmp_path, id=[*range(12)], **{name: values}), SIZE)
-    assert images.names == names and images.labels.tolist() == [0, 1] * 6
+    assert images.class_names == names and images.labels.tolist() == [0, 1] * 6
 
 
 def test_labels_stay_with_their_rows_where_some_are_not_used(table, tmp_path):
@@ -102,7 +102,7 @@ def test_labels_stay_with_their_rows_where_some_are_not_used(table, tmp_path):
     rows.add_column("label", ["cat", "dog"] * 6).to_parquet(tmp_path / "set.parquet")
     with pytest.warns(UserWarning, match="1 of 12 rows are skipped"):
         images = read_table(str(tmp_path / "set.parquet"), SIZE)
-    assert images.names == ("cat", "dog") and images.labels.tolist() == [0, *([0, 1] * 5)]
+    assert images.class_names == ("cat", "dog") and images.labels.tolist() == [0, *([0, 1] * 5)]
 
 
 @pytest.mark.parametrize(

@@ -119,9 +119,7 @@ def worsened(real):
 
 
 @pytest.mark.parametrize("labeled", [True, False])
-def test_frechet_and_kernel_distance_detect_noise_blur_and_collapse(
-    digits, classifier, sets, cache, labeled
-):
+def test_distances_detect_noise_blur_and_collapse(digits, classifier, sets, cache, labeled):
     def seen(x):
         return Batch(x, sets[0].condition if labeled else None)
 

@@ -237,7 +237,7 @@ def test_a_condition_that_does_not_fit_is_refused(kind):
             with pytest.raises(ValueError, match=r"condition must be .*int64"):
                 network(first, wrong)
     for network, first in zip(pair(kind, None), inputs, strict=True):
-        with pytest.raises(ValueError, match="without classes"):
+        with pytest.raises(ValueError, match="None for a network without classes"):
             network(first, labels_for(2))
 
 
@@ -251,15 +251,18 @@ def test_images_of_another_size_are_refused(kind):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: R3GANGenerator(12, 1, (8,)), "resolution 12 wants 2"),
+        (lambda: R3GANGenerator(12, 1, (8,)), "must be 2 numbers of 1 or more for resolution 12"),
         (
             lambda: R3GANDiscriminator(2, 1, (8,)),
             "resolution must be 4 pixels or more a side; got 2",
         ),
         (lambda: R3GANGenerator(0, 1, (8,)), "resolution must be 4 pixels or more a side; got 0"),
         (lambda: DCGANGenerator(4, 1, ()), "resolution must be 8 pixels or more a side; got 4"),
-        (lambda: R3GANGenerator(16, 1, (8, 8)), "resolution 16 wants 3"),
-        (lambda: DCGANDiscriminator(16, 1, (8, 8, 8)), "resolution 16 wants 2"),
+        (lambda: R3GANGenerator(16, 1, (8, 8)), "must be 3 numbers of 1 or more for resolution 16"),
+        (
+            lambda: DCGANDiscriminator(16, 1, (8, 8, 8)),
+            "must be 2 numbers of 1 or more for resolution 16",
+        ),
         (lambda: R3GANDiscriminator(8, 1, (8, 0)), "of 1 or more"),
         (
             lambda: R3GANGenerator(8, 1, (8, 4)),

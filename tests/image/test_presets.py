@@ -259,14 +259,20 @@ def has_spectral(recipe):
     ("build", "message"),
     [
         (lambda: get_preset("ffhq"), "preset must be one of mini-8, .*; got 'ffhq'"),
-        (lambda: PRESETS["mini-8"].build(domain_of(16)), "images of 16 pixels a side; the preset"),
+        (
+            lambda: PRESETS["mini-8"].build(domain_of(16)),
+            "must have 8 pixels a side for this preset; got 16",
+        ),
         (
             lambda: build_pair("biggan", domain_of(8), 8),
             "network must be one of dcgan, r3gan; got 'biggan'",
         ),
-        (lambda: build_pair("r3gan", domain_of(8), 8, norm="spectral"), "r3gan has none"),
+        (
+            lambda: build_pair("r3gan", domain_of(8), 8, norm="spectral"),
+            "norm must be none for r3gan",
+        ),
         (lambda: R3GANGenerator(8, 1, (8, 8), 1, bf16_stages=2), "must be 0 to 1 of 2"),
-        (lambda: R3GANDiscriminator(8, 1, (8, 8), 1, bf16_stages=-1), "bf16_stages is -1"),
+        (lambda: R3GANDiscriminator(8, 1, (8, 8), 1, bf16_stages=-1), "got -1"),
     ],
 )
 def test_what_does_not_fit_is_refused_in_one_line(build, message):

@@ -85,13 +85,13 @@ def test_a_path_that_climbs_out_is_named_and_followed_nowhere(inside, said, tmp_
     assert written == before
 
 
-def test_a_image_of_20000_pixels_a_side_is_named_at_no_cost(said, tmp_path):
+def test_an_image_of_20000_pixels_a_side_is_named_at_no_cost(said, tmp_path):
     folder_of(tmp_path / "bomb", 12, classes=())
     (tmp_path / "bomb" / "x.png").write_bytes(content(Image.new("1", (PIXELS, PIXELS))))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     status, out, err = said("image inspect bomb")
     assert (status, out[0], err) == (0, "bomb: 12 color images", [])
-    assert out[1:] == ["skipped: x.png: too large: far more pixels than any photograph"]
+    assert out[1:] == ["skipped: x.png: too large: more pixels than the limit of Pillow"]
     status, out, err = said(TRAIN.format("bomb"))
     assert status == 0 and "1 of 13 files are skipped: 1 too large (x.png)" in err[0]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB

@@ -28,7 +28,7 @@ def check_min_images(source: str, count: int, more: str = "") -> None:
     if count < MIN_IMAGES:
         because = f"; {more}" if more else ""
         raise ValueError(
-            f"{source} must have {MIN_IMAGES} usable images or more; got {count}{because}"
+            f"{source} must have {MIN_IMAGES} or more usable images; got {count}{because}"
         )
 
 
