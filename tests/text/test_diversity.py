@@ -36,7 +36,7 @@ def test_the_first_lines_are_held_against_the_later_ones_only():
 
 
 @pytest.mark.parametrize(
-    "measure",
+    "metric",
     [
         m.unique_fraction,
         lambda x: m.memorized_fraction(x, []),
