@@ -9,7 +9,8 @@ from typing import Any, NamedTuple
 
 from tests.run_helpers import REPOSITORY
 
-FILES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+ROOT_PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "data/README.md")
+FILES = [*(REPOSITORY / name for name in ROOT_PAGES), *sorted((REPOSITORY / "docs").rglob("*.md"))]
 PAGES = {
     file.relative_to(REPOSITORY).as_posix(): file.read_text(encoding="utf-8") for file in FILES
 }

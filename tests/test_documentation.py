@@ -32,7 +32,7 @@ from tests.documentation_blocks import (
     python_of,
     shorten,
 )
-from tests.music.song_files import write_example_songs
+from tests.music.example_songs import write_example_songs
 from tests.run_helpers import REPOSITORY, lines_of, python, train_tiny
 from tests.studio.server_process import ask
 
@@ -82,18 +82,18 @@ FEWER = [  # fewer samples and steps of helper models; the commands are the same
     (image_metrics, "SUBSETS", 2),
     (path_length, "NUM_POSITIONS", 2),
     (path_length, "NUM_PATHS", 4),
-    (evaluation, "NUM_SAMPLES", 64),
-    (evaluation, "NUM_HELD_OUT", 64),
+    (evaluation, "MAX_SAMPLES", 64),
+    (evaluation, "MAX_HELD_OUT", 64),
     (language_model, "MAX_STEPS", 2),
     (mauve, "CLUSTERINGS", 1),
     (temperature_sweep, "REPEATS", 2),
-    (temperature_sweep, "_alphas", lambda *_: (1.0, 1.3)),
-    (likelihood_baselines, "ALPHAS", (1.0, 1.3)),
+    (temperature_sweep, "_inverse_temperatures", lambda *_: (1.0, 1.3)),
+    (likelihood_baselines, "INVERSE_TEMPERATURES", (1.0, 1.3)),
     (commands, "MAX_HYPOTHESES", 50),
 ]
 
 
-@pytest.fixture(autouse=True)
+@pytest.fixture
 def few_samples(monkeypatch):
     """Evaluations of few samples, helper models of few steps."""
     for module, name, value in FEWER:
@@ -115,7 +115,7 @@ def trained(tmp_path_factory):
 
 
 @pytest.fixture
-def workplace(tmp_path, trained, monkeypatch):
+def workplace(tmp_path, trained, few_samples, monkeypatch):
     """A function that fills the empty current folder with runs, and returns it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(trained("image").parent / "cache"))
@@ -218,17 +218,15 @@ def execute(words, capsys):
 
 
 @pytest.mark.parametrize("page", RUNS)
-def test_every_command_of_a_page_does_what_it_shows(
-    page, page_folder, served, monkeypatch, capsys
-):
+def test_every_command_of_a_page_does_what_it_shows(page, page_folder, served, monkeypatch, capsys):
     monkeypatch.setattr(environment, "testable_domains", lambda: ["points"])
     folder, shown = page_folder(page), commands_of(page)
     shown = [words for words in shown if words[0] not in PROGRAMS_NOT_RUN]
     shown = [words for words in shown if RUN_ELSEWHERE not in words]
     assert shown and {words[0] for words in shown} == {"multigan"}
     for words in shown:
-        if words[1:3] == ["image", "export-dataset"]:
-            shutil.rmtree(folder / "more")
+        if words[1:3] == ["image", "export-dataset"]:  # its folder must not exist
+            shutil.rmtree(folder / words[words.index("--out") + 1], ignore_errors=True)
         assert execute(words[1:], capsys) or words[1] == "copy", words
         if "--out" in words:
             out = folder / words[words.index("--out") + 1]
@@ -257,9 +255,7 @@ def names_left_by(code):
     return names
 
 
-@pytest.mark.parametrize(
-    "page", ["README.md", "docs/quickstart.md", "docs/guides/python-api.md"]
-)
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/guides/python-api.md"])
 def test_the_python_that_trains_a_recipe_runs(page, workplace):
     folder = workplace({})
     shutil.copytree(REPOSITORY / "recipes", folder / "recipes")
