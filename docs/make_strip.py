@@ -1,4 +1,4 @@
-"""Draw docs/assets/domains.png from samples of the four domains, one panel each.
+"""Plot docs/assets/domains.png from samples of the four domains, one panel each.
 
     multigan sample image -n 36 --out strip/image
     multigan sample music -n 1 --bars 4 --out strip/music
@@ -64,7 +64,7 @@ def points_panel(axes: plt.Axes, folder: Path) -> None:
 
 
 def main(strip: Path, out: Path) -> None:
-    """Draw the four panels and write the file."""
+    """Plot the four panels and write the file."""
     panels = {
         "image": images_panel,
         "music": music_panel,
@@ -74,8 +74,8 @@ def main(strip: Path, out: Path) -> None:
     plt.rcParams.update({"font.size": 8, "axes.titlesize": 8})
     ratios = {"width_ratios": [1, 1.35, 1.15, 1]}
     figure, axes = plt.subplots(1, 4, figsize=(10, 2.35), dpi=120, gridspec_kw=ratios)
-    for (name, draw), panel in zip(panels.items(), axes, strict=True):
-        draw(panel, strip / name)
+    for (name, plot), panel in zip(panels.items(), axes, strict=True):
+        plot(panel, strip / name)
         panel.set_xticks([])
         panel.set_yticks([])
     figure.tight_layout(pad=0.4)
