@@ -4,8 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 EXTRAS := image,music,audio,text,onnx,studio,tensorboard,test
 INSTALLED := $(VENV)/.installed
+DOCS_VENV := .venv-docs
+RELEASE_VENV := build/release-check
 
-.PHONY: setup demo test check slow browser test-corruption test-crash-recovery fuzz test-malicious bench benchmarks clean
+.PHONY: setup demo test test-random check docs slow browser fuzz bench benchmarks release-check clean
+.PHONY: test-corruption test-crash-recovery test-malicious
 
 setup: $(INSTALLED)
 
@@ -18,15 +21,26 @@ $(INSTALLED): pyproject.toml constraints.txt
 demo: setup
 	@start=$$(date +%s); \
 	$(BIN)/multigan train image \
-	  && echo "trained in $$(($$(date +%s) - start)) s; look at the newest runs/image-*/samples/*.png"
+	  && echo "trained in $$(($$(date +%s) - start)) s; the images are in the newest runs/image-*/samples/"
 
-test: setup  # in two processes, a file in one of them
+test: setup  # two processes; each file stays within one process and in file order
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-random: setup  # every test in random order; the seed of the order is printed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --random-order-bucket=global
 
 check: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+$(DOCS_VENV)/.installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(DOCS_VENV)
+	$(DOCS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  mkdocs mkdocs-material 'mkdocstrings[python]' && touch $@
+
+docs: $(DOCS_VENV)/.installed  # needs no torch: the reference is read from the source
+	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --site-dir build/site
 
 browser: setup
 	$(BIN)/python -m pytest -m browser tests/browser -rs
@@ -52,5 +66,17 @@ bench: setup
 benchmarks: setup
 	$(BIN)/python -m tests.benchmarks.queue
 
+release-check:  # sdist and wheel; the wheel in an empty environment samples every domain
+	rm -rf dist $(RELEASE_VENV)
+	$(PYTHON) -m venv $(RELEASE_VENV)
+	$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check build
+	$(RELEASE_VENV)/bin/python -m build --outdir dist .
+	$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+	  "$$(ls $(CURDIR)/dist/*.whl)[image,music,text]"
+	cd $(RELEASE_VENV) && export OMP_NUM_THREADS=1 && for name in image music text; do \
+	  bin/multigan sample $$name -n 2 --out samples/$$name || exit 1; done
+	cd $(RELEASE_VENV) && bin/multigan train points --tiny --no-report --out points \
+	  && bin/multigan sample points -n 2 --out samples/points
+
 clean:
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(DOCS_VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -1,4 +1,4 @@
-"""What the README shows, section by section: its blocks, its commands, and quick forms of them."""
+"""Blocks and inline commands of README and documentation, and short forms of commands."""
 
 from __future__ import annotations
 
@@ -9,75 +9,80 @@ from typing import Any, NamedTuple
 
 from tests.run_helpers import REPOSITORY
 
-README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+ROOT_PAGES = ("README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "data/README.md")
+FILES = [*(REPOSITORY / name for name in ROOT_PAGES), *sorted((REPOSITORY / "docs").rglob("*.md"))]
+PAGES = {
+    file.relative_to(REPOSITORY).as_posix(): file.read_text(encoding="utf-8") for file in FILES
+}
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 # Options whose values make a command long, and the values with which it takes seconds.
-LESS = {
+SHORT = {
     "-n": "1",
     "--n": "1",
     "--bars": "2",
-    "--walks": "1",
-    "--frames": "2",
-    "--workers": "1",
+    "--num-paths": "1",
+    "--num-steps": "2",
+    "--num-workers": "1",
     "--per-class": "2",
-    "--count": "60",
+    "--num-samples": "60",
     "--preset": "mini-8",
     "--device": "cpu",
 }
-TRAINED = ["--tiny", "--steps", "2", "--save-every", "2", "--no-report"]
+TRAINING = ["--tiny", "--steps", "2", "--save-every", "2", "--no-report"]
 
 
 class Block(NamedTuple):
-    """A fenced block: the title of its section, its language ("" for none), its text."""
+    """A fenced block: its page, its language, its text."""
 
-    section: str
+    page: str
     language: str
     text: str
 
 
-def blocks(text: str = README) -> list[Block]:
-    """All fenced blocks, in order; what stands before the first title is of section ""."""
-    found = []
-    for part in re.split(r"^## ", "\n" + text, flags=re.MULTILINE):
-        title = part.partition("\n")[0] if part[0] != "\n" else ""
-        fenced = re.findall(r"^```(\w*)\n(.*?)^```", part, re.DOTALL | re.MULTILINE)
-        found += [Block(title, *block) for block in fenced]
-    return found
+def blocks() -> list[Block]:
+    """All fenced blocks of all pages, in order."""
+    return [Block(page, *found) for page, text in PAGES.items() for found in FENCE.findall(text)]
 
 
-def shown(section: str) -> list[list[str]]:
-    """The commands of a section's blocks without a language, as words, the program first.
+def commands_of(page: str) -> list[list[str]]:
+    """The commands of the bash blocks of a page, as words.
 
-    Two spaces or `#` end a command, what begins with a space goes on explaining it, and a line that
-    ends with a backslash goes on in the next one.
+    `#` begins a comment, `&&` a new command; a line that ends with a backslash continues.
     """
-    text = "".join(b.text for b in blocks() if b.section == section and not b.language)
+    text = "".join(b.text for b in blocks() if b.page == page and b.language == "bash")
     lines = re.sub(r"\\\n *", "", text).splitlines()
-    heads = [re.split(r" {3,}| {2}(?=#)", line)[0] for line in lines if line[:1].strip()]
-    return [shlex.split(head, comments=True) for head in heads]
+    parts = [part for line in lines for part in line.split("&&")]
+    return [words for part in parts if (words := shlex.split(part, comments=True))]
 
 
-def python_of(section: str) -> list[str]:
-    """The Python blocks of a section."""
-    return [b.text for b in blocks() if b.section == section and b.language == "python"]
+def python_of(page: str) -> list[str]:
+    """The Python blocks of a page."""
+    return [b.text for b in blocks() if b.page == page and b.language == "python"]
 
 
-def said(program: str) -> dict[str, list[str]]:
-    """The commands of a program in running text: as it stands there -> its words."""
-    prose = re.sub(r"^```.*?^```", "", README, flags=re.DOTALL | re.MULTILINE)
-    spans = [" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose)]
-    return {span: shlex.split(span) for span in spans if span.startswith(f"{program} ")}
+def inline_code() -> list[str]:
+    """All distinct code spans outside of fenced blocks."""
+    prose = "\n".join(FENCE.sub("", text) for text in PAGES.values())
+    spans = (" ".join(span.split()) for span in re.findall(r"`([^`]+)`", prose))
+    return list(dict.fromkeys(spans))
 
 
-def quick(words: Iterable[str], others: Mapping[str, Any] | None = None) -> list[str]:
-    """The words after `multigan` in seconds: tiny networks, two steps, one sample of each.
+def inline_commands(program: str) -> dict[str, list[str]]:
+    """The commands of a program in code spans: text -> words."""
+    return {span: shlex.split(span) for span in inline_code() if span.startswith(f"{program} ")}
 
-    `others` puts other words in the place of some.
+
+def shorten(words: Iterable[str], replace: Mapping[str, Any] | None = None) -> list[str]:
+    """The words after `multigan`, so that they take seconds: tiny networks, two steps, one sample.
+
+    `replace` maps words to others.
     """
     words = list(words)
     pairs = zip(["", *words], words, strict=False)
-    words = [str(LESS.get(before, word)) for before, word in pairs]
-    words = [str((others or {}).get(word, word)) for word in words]
+    words = [str(SHORT.get(before, word)) for before, word in pairs]
+    words = [str((replace or {}).get(word, word)) for word in words]
     if words[0] != "train":
         return words
     at = words.index("--steps") if "--steps" in words else len(words)
-    return [*words[:at], *words[at + 2 :], *TRAINED]
+    kept = [*words[:at], *words[at + 2 :]]
+    return [*kept, *(TRAINING if "--tiny" not in kept else TRAINING[1:])]

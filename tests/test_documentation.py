@@ -1,46 +1,87 @@
-"""Every command and every line of Python that the README shows does what stands there.
+"""Every command and every Python block of the README and the documentation pages runs as written.
 
-Those of music are in tests/music/test_documented_results.py.
+Those of the MIDI guide are in tests/music/test_documented_results.py.
 """
 
 import importlib.util
+import json
 import re
 import shlex
 import shutil
 import threading
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from multigan.cli import app
 from multigan.image.metrics import feature_extractors, image_metrics, path_length
+from multigan.storage.pretrained import list_pretrained
 from multigan.text import commands
 from multigan.text.analysis import likelihood_baselines, temperature_sweep
 from multigan.text.metrics import evaluation, language_model, mauve
 from multigan.training import environment
-from tests.documentation_blocks import blocks, python_of, quick, said, shown
-from tests.image.image_factory import content, folder_of, random_image
-from tests.image.test_arrays import idx
-from tests.image.test_feature_extractors import Flat, scripted
-from tests.run_helpers import REPOSITORY, train_tiny
+from tests.documentation_blocks import (
+    PAGES,
+    blocks,
+    commands_of,
+    inline_code,
+    inline_commands,
+    python_of,
+    shorten,
+)
+from tests.music.example_songs import write_example_songs
+from tests.run_helpers import REPOSITORY, lines_of, python, train_tiny
 from tests.studio.server_process import ask
 
-pytestmark = pytest.mark.filterwarnings("always")  # warnings are lines here, as users see them
+pytestmark = pytest.mark.filterwarnings("always")  # warnings are printed lines, as for users
 
-# Blocks without a language whose lines are run elsewhere, or are no commands.
-NOT_RUN = {
-    "": "installation: needs the network",
-    "Many processes": "torchrun: lines parsed here; tests/training/test_torchrun.py runs it",
-    "Music": "tests/music/test_documented_results.py",
-    "A run directory": "a listing, which is compared with a run",
+# Pages with commands, and the runs that their readers have: directory -> recipe.
+RUNS = {
+    "README.md": {},
+    "docs/installation.md": {},
+    "docs/quickstart.md": {},
+    "docs/concepts/losses-and-penalties.md": {},
+    "docs/guides/conditional-sampling.md": {"image-0001": "image", "text-0001": "text"},
+    "docs/guides/evaluation.md": {"digits": "image", "faces": "image"},
+    "docs/guides/export-to-hub.md": {"digits": "image"},
+    "docs/guides/interpolation.md": {"digits": "image", "ring": "points"},
+    "docs/guides/report-and-compare.md": {"a": "points", "b": "points", "digits": "image"},
+    "docs/guides/resume-and-checkpoints.md": {},
+    "docs/guides/train-on-your-images.md": {"image-0001": "image"},
+    "docs/guides/train-on-your-text.md": {"text-0001": "text"},
+    "docs/guides/writing-a-recipe.md": {},
+    "docs/reference/cli.md": {"a": "points", "b": "points"},
 }
-PYTHON_ELSEWHERE = {"Music"}
-QUICK = [
+PAGES_ELSEWHERE = {
+    "docs/guides/train-on-your-midi.md": "tests/music/test_documented_results.py",
+    "docs/guides/distributed.md": "torchrun: parsed here; tests/training/test_torchrun.py runs it",
+}
+PROGRAMS_NOT_RUN = {
+    "python3": "installation needs the network",
+    ".": "installation",
+    "pip": "installation needs the network",
+    "make": "targets are checked against the Makefile",
+    "pytest": "runs this test",
+}
+RUN_ELSEWHERE = "runs/music-0001"  # tests/music/test_documented_results.py
+PYTHON_PAGES = {
+    "README.md",
+    "docs/quickstart.md",
+    "docs/guides/python-api.md",
+    "docs/guides/train-on-your-text.md",
+    "docs/guides/train-on-your-midi.md",  # tests/music/test_documented_results.py
+    "docs/guides/writing-a-recipe.md",
+    "docs/guides/your-own-domain.md",  # includes files that tests/test_new_domain.py installs
+}
+LANGUAGES = {"bash", "python", "text", "toml"}
+FEWER = [  # fewer samples and steps of helper models; the commands are the same
     (feature_extractors, "STEPS", 2),
     (image_metrics, "SUBSETS", 2),
-    (path_length, "PLACES", 2),
-    (path_length, "WALKS", 4),
+    (path_length, "NUM_POSITIONS", 2),
+    (path_length, "NUM_PATHS", 4),
     (evaluation, "MAX_SAMPLES", 64),
     (evaluation, "MAX_HELD_OUT", 64),
     (language_model, "MAX_STEPS", 2),
@@ -52,60 +93,82 @@ QUICK = [
 ]
 
 
-@pytest.fixture(autouse=True)
-def little(monkeypatch):
-    """Measurements of few samples, helpers of few steps: the commands are the same."""
-    for module, name, value in QUICK:
+@pytest.fixture
+def few_samples(monkeypatch):
+    """Evaluations of few samples, helper models of few steps."""
+    for module, name, value in FEWER:
         monkeypatch.setattr(module, name, value)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A tiny run of each domain that is asked for."""
+    """A function that returns a tiny run of a recipe, trained once."""
     folder, made = tmp_path_factory.mktemp("trained"), {}
 
-    def run_of(domain):
-        if domain not in made:
+    def run_of(recipe):
+        if recipe not in made:
             options = {"steps": 2, "cache_dir": str(folder / "cache" / "multigan")}
-            made[domain] = train_tiny(domain, folder / domain, **options).path
-        return made[domain]
+            made[recipe] = train_tiny(recipe, folder / recipe, **options).path
+        return made[recipe]
 
     return run_of
 
 
 @pytest.fixture
-def shelf(tmp_path, tmp_path_factory, trained, monkeypatch):
-    """An empty folder to work in, and what puts runs there."""
+def workplace(tmp_path, trained, few_samples, monkeypatch):
+    """A function that fills the empty current folder with runs, and returns it."""
     monkeypatch.chdir(tmp_path)
-    cache = trained("image").parent / "cache"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(trained("image").parent / "cache"))
 
-    def put(**runs):
-        for place, domain in runs.items():
-            shutil.copytree(trained(domain), tmp_path / "runs" / place.replace("_", "-"))
+    def put(runs):
+        for name, recipe in runs.items():
+            shutil.copytree(trained(recipe), tmp_path / "runs" / name)
         return tmp_path
 
     return put
 
 
-def pictures_of_ones_own(folder):
-    """What the sections about pictures name."""
-    folder_of(folder / "photos", 60)
-    folder_of(folder / "few", 60)
-    folder_of(folder / "faces", 60)
-    folder_of(folder / "more", 60, start=100)
-    (folder / "3.png").write_bytes(content(random_image(3)))
+class Flatten(torch.nn.Module):
+    """A feature extractor: the bytes of the image."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.float().flatten(1)
+
+
+def write_images(folder, first=0):
+    """60 different color images in two classes."""
+    rng = np.random.default_rng(first)
+    for number in range(60):
+        place = folder / ("cat", "dog")[number % 2]
+        place.mkdir(parents=True, exist_ok=True)
+        noise = rng.integers(0, 256, (4, 4, 3)).astype(np.uint8)
+        image = Image.fromarray(noise).resize((16, 16), Image.Resampling.BILINEAR)
+        image.save(place / f"{number:04d}.png")
+
+
+def write_idx(file, array):
+    """Write bytes as an IDX file: two zeros, the type, the number of axes, sizes, data."""
+    sizes = b"".join(n.to_bytes(4, "big") for n in array.shape)
+    file.write_bytes(bytes([0, 0, 8, array.ndim]) + sizes + array.astype(np.uint8).tobytes())
+
+
+def write_image_data(folder):
+    """The images that pages name."""
+    for name, first in {"photos": 0, "few": 0, "faces": 0, "more": 100}.items():
+        write_images(folder / name, first)
+    shutil.copy(folder / "photos" / "dog" / "0003.png", folder / "3.png")
     (folder / "mnist").mkdir()
-    noise = torch.randint(0, 256, (60, 8, 8), generator=torch.Generator()).byte().numpy()
+    noise = np.random.default_rng(0).integers(0, 256, (60, 8, 8))
     for part in ("train", "t10k"):
-        (folder / "mnist" / f"{part}-images-idx3-ubyte").write_bytes(idx(noise))
-        labels = (torch.arange(60) % 10).byte().numpy()
-        (folder / "mnist" / f"{part}-labels-idx1-ubyte").write_bytes(idx(labels))
-    scripted(Flat(), folder / "inception.pt")
+        write_idx(folder / "mnist" / f"{part}-images-idx3-ubyte", noise)
+        write_idx(folder / "mnist" / f"{part}-labels-idx1-ubyte", np.arange(60) % 10)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        torch.jit.script(Flatten()).save(str(folder / "inception.pt"))
 
 
-def lines_of_ones_own(folder):
-    """What the section about text names."""
+def write_text_data(folder):
+    """The text files that pages name."""
     lines = [f"the {a} cat and the {b} dog sleep.\n" for a in range(20) for b in range(20)]
     (folder / "my.txt").write_text("".join(lines))
     (folder / "COCO").mkdir()
@@ -113,19 +176,18 @@ def lines_of_ones_own(folder):
         (folder / "COCO" / name).write_text("".join(part))
 
 
-def prepared(section, shelf):
-    """Put the runs and files there that a section begins with."""
-    runs = {
-        "The command line": {"a": "points", "b": "points"},
-        "Studio, export, doctor, ready-made": {"digits": "image"},
-        "How results are judged": {"digits": "image", "faces": "image"},
-        "Pictures of your own": {"image_0001": "image"},
-        "Text": {"text_0001": "text"},
-    }
-    folder = shelf(**runs.get(section, {}))
-    pictures_of_ones_own(folder)
-    lines_of_ones_own(folder)
-    return folder
+@pytest.fixture
+def page_folder(workplace):
+    """A function that prepares what the reader of a page has."""
+
+    def prepare(page):
+        folder = workplace(RUNS[page])
+        write_image_data(folder)
+        write_text_data(folder)
+        write_example_songs(folder)
+        return folder
+
+    return prepare
 
 
 @pytest.fixture
@@ -145,9 +207,9 @@ def served(monkeypatch):
     return answers
 
 
-def do(words, capsys):
-    """Run a command in seconds; what it printed."""
-    words = quick(words)
+def execute(words, capsys):
+    """Run a command in seconds and return its output."""
+    words = shorten(words)
     port = ["--port", "0"] if words[0] == "studio" else []
     status = app.main([*words, *port])
     printed = capsys.readouterr()
@@ -155,79 +217,132 @@ def do(words, capsys):
     return printed.out
 
 
-SECTIONS = list(dict.fromkeys(b.section for b in blocks() if not b.language))
-
-
-@pytest.mark.parametrize("section", [name for name in SECTIONS if name not in NOT_RUN])
-def test_every_command_of_a_section_does_what_it_shows(section, shelf, served, monkeypatch, capsys):
+@pytest.mark.parametrize("page", RUNS)
+def test_every_command_of_a_page_does_what_it_shows(page, page_folder, served, monkeypatch, capsys):
     monkeypatch.setattr(environment, "testable_domains", lambda: ["points"])
-    folder, commands = prepared(section, shelf), shown(section)
-    assert commands and {words[0] for words in commands} == {"multigan"}
-    for words in commands:
-        if words[1:3] == ["image", "augment"]:
-            shutil.rmtree(folder / "more")
-        assert do(words[1:], capsys) or words[1] in ("copy",), words
+    folder, shown = page_folder(page), commands_of(page)
+    shown = [words for words in shown if words[0] not in PROGRAMS_NOT_RUN]
+    shown = [words for words in shown if RUN_ELSEWHERE not in words]
+    assert shown and {words[0] for words in shown} == {"multigan"}
+    for words in shown:
+        if words[1:3] == ["image", "export-dataset"]:  # its folder must not exist
+            shutil.rmtree(folder / words[words.index("--out") + 1], ignore_errors=True)
+        assert execute(words[1:], capsys) or words[1] == "copy", words
         if "--out" in words:
-            assert any((folder / words[words.index("--out") + 1]).iterdir()), words
-        if words[1] == "export":
-            do(["sample", "hub"], capsys)
-    assert len(served) == sum("studio" in words for words in commands)
+            out = folder / words[words.index("--out") + 1]
+            assert out.is_file() or any(out.iterdir()), words
+    assert len(served) == sum("studio" in words for words in shown)
     assert all(status == 200 for status, *_ in served)
 
 
-def test_no_section_is_left_out():
-    assert set(NOT_RUN) < set(SECTIONS)
-    assert {b.language for b in blocks()} == {"", "python"}
-    assert {b.section for b in blocks() if b.language} == {"From Python", "Text", *PYTHON_ELSEWHERE}
+def test_no_page_is_left_out():
+    assert {b.language for b in blocks()} <= LANGUAGES
+    assert {b.page for b in blocks() if b.language == "bash"} == {*RUNS, *PAGES_ELSEWHERE}
+    assert {b.page for b in blocks() if b.language == "python"} == PYTHON_PAGES
 
 
-def test_the_python_of_a_recipe_and_of_an_own_loop_runs(shelf, capsys):
-    folder = shelf()
-    shutil.copytree(REPOSITORY / "recipes", folder / "recipes")
-    short, loop = python_of("From Python")
-    names = executed(short.replace("steps=1000", "steps=2, tiny=True, show=False"))
-    assert [picture.size for picture in names["pictures"]] == [(16, 16)] * 8
-    capsys.readouterr()
-    names = executed(loop.replace("steps=500", "steps=200").replace("256", "16"))
-    assert names["samples"].shape == (4, 2)
-    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["100", "200"]
+def test_programs_that_are_not_run_are_shown():
+    shown = {words[0] for page in RUNS for words in commands_of(page)}
+    assert shown - {"multigan"} == PROGRAMS_NOT_RUN.keys()
 
 
-def test_the_python_about_text_runs(shelf):
-    shelf(text_0001="text")
-    (code,) = python_of("Text")
-    names = executed(code)
-    assert len(names["lines"]) == 20 and len(names["scored"]) == 4
-    assert all(line.startswith("We must") for line in names["lines"])
-
-
-def executed(code):
-    """The names that a block of Python leaves."""
-    names = {}
+def names_left_by(code):
+    """The variables after a block of Python."""
+    names = {"__name__": "block"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         exec(code, names)
     return names
 
 
-def test_a_run_holds_what_the_listing_says(shelf, capsys):
-    folder = shelf(image_0001="image") / "runs" / "image-0001"
-    do(["evaluate", str(folder)], capsys)
-    do(["report", str(folder)], capsys)
-    (text,) = (b.text for b in blocks() if b.section == "A run directory")
+@pytest.mark.parametrize("page", ["README.md", "docs/quickstart.md", "docs/guides/python-api.md"])
+def test_the_python_that_trains_a_recipe_runs(page, workplace):
+    folder = workplace({})
+    shutil.copytree(REPOSITORY / "recipes", folder / "recipes")
+    code = python_of(page)[0].replace("steps=1000", "steps=2, tiny=True, show=False")
+    assert "tiny=True" in code
+    names = names_left_by(code)
+    assert [image.size for image in names["images"]] == [(16, 16)] * 8
+
+
+def test_the_python_of_a_training_loop_runs(workplace, capsys):
+    workplace({})
+    loop = python_of("docs/guides/python-api.md")[1]
+    names = names_left_by(loop.replace("steps=500", "steps=200").replace("256", "16"))
+    assert names["samples"].shape == (4, 2)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["100", "200"]
+
+
+def test_the_python_about_text_runs(workplace):
+    workplace({"text-0001": "text"})
+    (code,) = python_of("docs/guides/train-on-your-text.md")
+    names = names_left_by(code)
+    assert len(names["lines"]) == 20 and len(names["scored"]) == 4
+    assert all(line.startswith("We must") for line in names["lines"])
+
+
+def test_the_recipe_of_the_guide_trains(workplace, capsys):
+    folder = workplace({})
+    (code,) = python_of("docs/guides/writing-a-recipe.md")
+    (folder / "ring.py").write_text(f'"""Eight Gaussians."""\n{code}')
+    assert "--gamma" in execute(["show", "./ring.py"], capsys)
+    execute(["train", "./ring.py", "--out", "run"], capsys)
+    assert (folder / "run" / "recipe.json").is_file()
+
+
+def test_the_guide_to_a_domain_includes_the_files_of_a_tested_one():
+    code = python_of("docs/guides/your-own-domain.md")
+    included = [re.fullmatch(r'--8<-- "(.+)"\n', block) for block in code]
+    folder = REPOSITORY / "tests" / "audio_toy_domain"
+    assert all(included)
+    assert {REPOSITORY / found[1] for found in included} == set(folder.glob("*.py"))
+
+
+def test_every_included_file_exists():
+    names = [name for text in PAGES.values() for name in re.findall(r'--8<-- "(.+)"', text)]
+    assert len(names) > 7 and all((REPOSITORY / name).is_file() for name in names)
+
+
+def test_a_run_holds_what_the_listing_says(workplace, capsys):
+    folder = workplace({"image-0001": "image"}) / "runs" / "image-0001"
+    execute(["evaluate", str(folder)], capsys)
+    execute(["report", str(folder)], capsys)
+    (text,) = (b.text for b in blocks() if b.page == "docs/reference/run-directory.md")
     names = re.findall(r"^  (\S+)", text, re.MULTILINE)
     assert len(names) == 7 and all(list(folder.glob(name)) for name in names)
     listed = {path for name in names for path in folder.glob(name)} | {folder / "recipe.py"}
     assert {path for path in folder.iterdir() if path.name[0] != "."} == listed
 
 
-def test_a_run_of_text_holds_its_tokenizer(shelf):
-    folder = shelf(text_0001="text") / "runs" / "text-0001" / "tokenizer"
+def test_a_run_of_text_holds_its_tokenizer(workplace):
+    folder = workplace({"text-0001": "text"}) / "runs" / "text-0001" / "tokenizer"
     assert {path.name for path in folder.iterdir()} == {"tokenizer.json", "tokenizer_config.json"}
 
 
+@pytest.mark.parametrize("recipe", ["image", "music", "points", "text"])
+def test_every_log_key_of_a_run_is_documented(recipe, trained):
+    page = PAGES["docs/reference/log-keys.md"]
+    documented = set(re.findall(r"`([\w/]+)`", page)) | {"penalty/r1", "penalty/r2"}
+    logged = {key for line in lines_of(trained(recipe) / "log.jsonl") for key in line}
+    assert logged - documented == set()
+
+
+def test_every_metric_of_the_pretrained_generators_is_documented():
+    page = PAGES["docs/reference/metrics.md"]
+    patterns = [re.sub(r"_k\b|\*", r"\\w+", name) for name in re.findall(r"`([\w*]+)`", page)]
+    documented = re.compile("|".join(patterns))
+    for weights in list_pretrained().values():
+        rows = json.loads(weights.with_suffix(".json").read_text())["metrics"]["rows"]
+        missing = {key for row in rows.values() for key in row if not documented.fullmatch(key)}
+        assert missing - NOT_IN_THE_METRICS_PAGE == set(), weights.stem
+
+
+# Counts of samples, and variants of a documented metric on part of the windows.
+NOT_IN_THE_METRICS_PAGE = {"windows", "lines", "feature_frechet_distance_clipped"}
+
+
 def command_and_rest(words):
-    """The command of the program that the first words name, and the words after these."""
+    """The command that the first words name, and the words after these."""
     import click
     import typer
 
@@ -240,38 +355,40 @@ def command_and_rest(words):
 
 
 def assert_known(words):
-    """The command is there and takes every option that is named."""
+    """The command exists and accepts every option that is named."""
     command, rest = command_and_rest(words)
     known = {flag for p in command.params for flag in (*p.opts, *p.secondary_opts)}
     known |= {"--help", "--install-completion"}
     assert {word for word in rest if word.startswith("-")} <= known, words
 
 
-def test_commands_in_running_text_exist_with_their_options(shelf):
-    shelf(RUN="image", digits="image")
+def test_commands_in_running_text_exist_with_their_options(workplace):
+    workplace({"RUN": "image", "digits": "image"})
     app._add_verbs()
-    texts = said("multigan")
-    assert len(texts) > 20
-    for words in texts.values():
+    found = inline_commands("multigan")
+    assert len(found) > 20
+    for words in found.values():
         assert_known(["runs/RUN" if word in ("RUN", "hub") else word for word in words[1:]])
     with pytest.raises(AssertionError):
         assert_known(["train", "points", "--no-such-option", "1"])
 
 
-@pytest.mark.parametrize("text", [t for t in said("multigan") if t.startswith("multigan sample ")])
-def test_ready_made_generators_are_sampled_as_the_text_says(text, shelf, capsys):
-    words = said("multigan")[text][1:]
-    if words[1] not in ("RUN", "hub"):
-        folder = shelf()
-        do(words, capsys)
-        assert any((folder / "samples").iterdir())
+SAMPLED = [text for text in inline_commands("multigan") if text.startswith("multigan sample ")]
 
 
-def test_a_line_of_torchrun_is_one_that_it_reads_and_names_a_command_of_ours(shelf, trained):
+@pytest.mark.parametrize("text", [text for text in SAMPLED if "RUN" not in text])
+def test_pretrained_generators_are_sampled_as_the_text_says(text, workplace, capsys):
+    words = inline_commands("multigan")[text][1:]
+    assert words[1] in list_pretrained()
+    execute(words, capsys)
+    assert any((workplace({}) / "samples").iterdir())
+
+
+def test_a_line_of_torchrun_is_valid_and_names_a_command(workplace):
     from torch.distributed.run import get_args_parser
 
-    shelf(image_0001="image")
-    lines = shown("Many processes")
+    workplace({"image-0001": "image"})
+    lines = commands_of("docs/guides/distributed.md")
     assert len(lines) == 3
     for program, *words in lines:
         options = get_args_parser().parse_args(words)
@@ -279,11 +396,42 @@ def test_a_line_of_torchrun_is_one_that_it_reads_and_names_a_command_of_ours(she
         assert_known(options.training_script_args)
 
 
+def targets():
+    """The targets of the Makefile."""
+    return set(re.findall(r"^([\w-]+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+
+
 def test_modules_and_targets_that_the_text_names_exist():
-    modules = [words[2] for words in said("python").values()]
+    modules = [words[2] for words in inline_commands("python").values() if words[1] == "-m"]
     assert len(modules) > 5 and all(map(importlib.util.find_spec, modules))
-    targets = re.findall(r"^(\w+):", (REPOSITORY / "Makefile").read_text(), re.MULTILINE)
-    lines = shown("")
-    assert {words[1] for words in [*said("make").values(), *lines[:2]]} <= set(targets)
-    wanted = re.search(r"EXTRAS := (\S+)", (REPOSITORY / "Makefile").read_text())[1]
-    assert any(wanted in word for words in lines for word in words if word.startswith(".["))
+    named = [words for page in RUNS for words in commands_of(page) if words[0] == "make"]
+    assert {words[1] for words in [*inline_commands("make").values(), *named]} <= targets()
+
+
+def test_the_extras_of_the_makefile_are_those_of_the_pages():
+    extras = re.search(r"EXTRAS := (\S+)", (REPOSITORY / "Makefile").read_text())[1]
+    for page in ("README.md", "docs/installation.md"):
+        assert f"'.[{extras}]'" in PAGES[page]
+
+
+def test_files_that_the_text_names_exist():
+    pattern = re.compile(r"(?:tests|multigan|recipes|docs)/[\w./-]+\.(?:py|md)")
+    named = {span for span in inline_code() if pattern.fullmatch(span)}
+    placeholders = {"recipes/benchmarks/NAME.py"}
+    assert len(named) > 20
+    assert [name for name in named - placeholders if not (REPOSITORY / name).is_file()] == []
+
+
+def test_links_of_the_readme_exist():
+    links = re.findall(r"\]\(([^)#]+)", PAGES["README.md"])
+    local = [link for link in links if "://" not in link]
+    assert len(local) > 20 and all((REPOSITORY / link).is_file() for link in local)
+
+
+def test_the_site_builds_without_warnings(tmp_path):
+    for package in ("mkdocs", "material", "mkdocstrings_handlers"):
+        pytest.importorskip(package, reason="pip install 'multigan[docs]'")
+    done = python(
+        "-m", "mkdocs", "build", "--strict", "--site-dir", tmp_path / "site", cwd=REPOSITORY
+    )
+    assert done.returncode == 0, done.stderr

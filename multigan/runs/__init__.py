@@ -1,0 +1,1 @@
+"""Contents of a run directory: options, checkpoints, logs, evaluation results."""
