@@ -42,9 +42,7 @@ list --runs --folder .
 def site(tmp_path_factory):
     """A folder with the package `waves` installed, and its recipe beside it."""
     folder = tmp_path_factory.mktemp("site")
-    shutil.copytree(
-        WAVES, folder / "waves", ignore=shutil.ignore_patterns("toy.py", "__py*")
-    )
+    shutil.copytree(WAVES, folder / "waves", ignore=shutil.ignore_patterns("toy.py", "__py*"))
     shutil.copy(WAVES / "toy.py", folder)
     (folder / "waves-1.dist-info").mkdir()
     for name, text in METADATA.items():

@@ -148,7 +148,10 @@ def test_an_unknown_hyperparameter_or_one_of_the_wrong_type_is_refused(requested
         ("def recipe(*, steps: int): ...", "steps must have a type and a default"),
         ("def recipe(*, sizes: list = []): ...", "the type of sizes must be one of int"),
         ("def recipe(*, steps: int = n): ...", "'n' must be a literal"),
-        ("TINY = {'x': 1}\ndef recipe(*, y: int = 1): ...", "TINY must set hyperparameters of the recipe; got ['x']"),
+        (
+            "TINY = {'x': 1}\ndef recipe(*, y: int = 1): ...",
+            "TINY must set hyperparameters of the recipe; got ['x']",
+        ),
     ],
 )
 def test_a_file_that_is_no_recipe_is_answered_in_one_line(text, answer, tmp_path):

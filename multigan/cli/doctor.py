@@ -77,5 +77,5 @@ def _self_tests(quiet: bool) -> list[Any]:
         if not quiet:
             took = f"{result.seconds:.1f} s, {result.cpu_seconds:.1f} s of CPU"
             slow = "; slow: is the machine busy?" if result.slow else ""
-            print(f"  {domain}: {state} in {took} ({result.said}){slow}", flush=True)
+            print(f"  {domain}: {state} in {took} ({result.message}){slow}", flush=True)
     return results

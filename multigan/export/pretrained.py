@@ -39,11 +39,11 @@ def build_pretrained(
     config = RunDirectory(run).read_config()
     weights = resolve_weights_file(Path(run))
     content = _weights_bytes(weights, bool(half))
-    if half is None and len(content) > pretrained.MOST_BYTES:
+    if half is None and len(content) > pretrained.MAX_FILE_BYTES:
         half, content = True, _weights_bytes(weights, True)
-    if len(content) > pretrained.MOST_BYTES:
+    if len(content) > pretrained.MAX_FILE_BYTES:
         raise ValueError(
-            f"{weights} must take {pretrained.MOST_BYTES:,} bytes at most; got {len(content):,}"
+            f"{weights} must take {pretrained.MAX_FILE_BYTES:,} bytes at most; got {len(content):,}"
         )
     metadata = {
         "recipe": redacted_config(config),

@@ -98,7 +98,7 @@ def interpolation_media(sampler: Sampler, most_bytes: int) -> list[list[Medium]]
 
 
 def _frames(sampler: Sampler, paths: int) -> list[list[Any]]:
-    return interpolation_frames(sampler, walks=paths, frames=NUM_STEPS)
+    return interpolation_frames(sampler, num_paths=paths, num_steps=NUM_STEPS)
 
 
 def _count(media: list[Medium], table: Mapping[str, int], most: int) -> int:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
+
 from multigan.core.protocols import Sampler, SupportsOptionChoices
 from multigan.core.signature import Option, options_of
 from multigan.report.html_builder import element, joined
@@ -45,7 +47,7 @@ def _group(name: str, *fields: Markup) -> Markup:
     return element("fieldset", element("legend", name), *fields)
 
 
-def _counts() -> list[Safe]:
+def _counts() -> list[Markup]:
     """Number of samples and seed."""
     another = element("button", "another", type="button", id="another")
     return [
@@ -54,7 +56,7 @@ def _counts() -> list[Safe]:
     ]
 
 
-def _edits(sampler: Sampler) -> list[Safe]:
+def _edits(sampler: Sampler) -> list[Markup]:
     """Controls of latent edits, if latents can be interpolated."""
     if not supports_interpolation(sampler.generator):
         return [element("p", "The latents of this generator cannot be edited.", class_="quiet")]
@@ -79,13 +81,13 @@ def _number(name: str, value: Any, step: str, **limits: Any) -> Markup:
     return element("input", type="number", name=name, value=value, step=step, **limits)
 
 
-def _labelled(text: str, control: Safe, help: str = "") -> Safe:
+def _labelled(text: str, control: Markup, help: str = "") -> Markup:
     """A control with its name and help text."""
     note = [element("small", help)] if help else []
     return element("label", element("span", text), control, *note)
 
 
-def _field(option: Option, choices: Sequence[str]) -> Safe:
+def _field(option: Option, choices: Sequence[str]) -> Markup:
     """The control of a sampling option; empty leaves the option out."""
     name = f"option-{option.name}"
     default = f" ({option.default_text})" if option.default_text and option.type is not bool else ""

@@ -72,7 +72,9 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
         if flags.init_from is not None:
             init = flags.init_from
             description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, init))
-        out = processes.on_rank_zero(lambda: str(default_out(file.name) if not flags.out else flags.out))
+        out = processes.on_rank_zero(
+            lambda: str(default_out(file.name) if not flags.out else flags.out)
+        )
         loop, run = (
             Loop(trainer, RunDirectory(out), stages, show, flags.cache_dir),
             RunDirectory(out),

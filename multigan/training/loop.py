@@ -108,7 +108,7 @@ class Loop:
         self.data = trainer.recipe.data
         self.meter, self.monitor = (
             MetricAverager(),
-            TrainingMonitor(trainer.recipe, trainer.horizon),
+            TrainingMonitor(trainer.recipe, trainer.schedule_steps),
         )
         self.rollbacks = 0
         self.best = float("inf")  # the selection metric on the validation split
@@ -130,7 +130,7 @@ class Loop:
 
     def initialize(self) -> None:
         """Empty the logs and save the initial weights as the checkpoint of step 0."""
-        self.trainer.align()
+        self.trainer.sync_replicas()
         self._first(self.directory.truncate_after, -1)
         self._save(0)
 
@@ -153,7 +153,7 @@ class Loop:
         self.directory.truncate_after(self.trainer.steps_done)
         found = {line["step"] for line in read_jsonl(self.directory.log)}
         expected = self.stages.expected_log_steps(
-            self.trainer.steps_before, self.trainer.steps_done
+            self.trainer.pretraining_steps, self.trainer.steps_done
         )
         if lost := [step for step in expected if step not in found]:
             warnings.warn(
@@ -166,7 +166,7 @@ class Loop:
         """Train until the end. Raises Interrupted after saving, or TrainingFailed."""
         trainer = self.trainer
         display = ProgressDisplay(
-            trainer.steps_done, trainer.total, trainer.recipe.batch_size, self.show
+            trainer.steps_done, trainer.total_steps, trainer.recipe.batch_size, self.show
         )
         before, started = self.seconds, time.monotonic()
         enabled = self.flags.tensorboard and self.processes.is_rank_zero
@@ -197,9 +197,9 @@ class Loop:
             self.seconds = time.monotonic() - since
             self.meter.add(step.values)
             display.step(step.number)
-            learnt, last = trainer.learnt, step.number == trainer.total
+            learnt, last = trainer.pretraining_done, step.number == trainer.total_steps
             if learnt:
-                display.set_total(trainer.total)
+                display.set_total(trainer.total_steps)
                 self._first(self._keep_generator, LIKELIHOOD_CHECKPOINT)
             if _due(step, flags.log_every) or learnt or last:
                 values = self._log(step, display)
@@ -216,7 +216,7 @@ class Loop:
                 self._save(step.number)
             if stopped_by and not last:
                 message = (
-                    f"stopped at step {step.number} of {trainer.total}; go on with: "
+                    f"stopped at step {step.number} of {trainer.total_steps}; go on with: "
                     f"multigan resume {self.directory.path}"
                 )
                 raise Interrupted(stopped_by, message if self.processes.is_rank_zero else "")
@@ -243,8 +243,8 @@ class Loop:
             )
         self.restore(state)
         self.rollbacks = done + 1
-        self.trainer.rate_share *= ROLLBACK_LR_FACTOR
-        step, share = self.trainer.steps_done, self.trainer.rate_share
+        self.trainer.lr_scale *= ROLLBACK_LR_FACTOR
+        step, share = self.trainer.steps_done, self.trainer.lr_scale
         message = (
             f"{culprit} was not finite at step {failed_at}: back to step {step}, at {share:g} of "
             f"the learning rates ({self.rollbacks} of at most {MAX_ROLLBACKS} times)"
@@ -265,7 +265,7 @@ class Loop:
 
     def _log(self, step: Step, display: ProgressDisplay) -> dict[str, float]:
         values = self.meter.read()
-        values |= {name: value.item() for name, value in self.trainer.look().items()}
+        values |= {name: value.item() for name, value in self.trainer.diversity_metrics().items()}
         self._check_finite(first_not_finite(values))
         diagnostics = self.monitor.read(self.trainer.number, values)
         display.show_diagnostics(diagnostics)
@@ -324,7 +324,9 @@ class Loop:
         """
         adversarial = self.trainer.number > 0
         if not (
-            adversarial or self.trainer.learnt or self.trainer.recipe.evaluate_during_likelihood
+            adversarial
+            or self.trainer.pretraining_done
+            or self.trainer.recipe.evaluate_during_likelihood
         ):
             return
         self._check_finite(first_not_finite({}, self.trainer.networks()))

@@ -16,7 +16,7 @@ from multigan.export.pretrained import build_pretrained
 from multigan.storage import pretrained
 from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.loading import load, load_data
-from multigan.storage.pretrained import MOST_BYTES, list_pretrained, pretrained_metadata
+from multigan.storage.pretrained import list_pretrained, pretrained_metadata
 from multigan.storage.weights import read_weights
 from tests.run_helpers import snapshot
 

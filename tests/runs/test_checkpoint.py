@@ -14,18 +14,18 @@ from multigan.runs import checkpoint
 from multigan.runs.checkpoint import (
     KEEP_LAST,
     STATE,
+    clean_up,
     load_checkpoint,
     load_training_state,
     prune,
     save_checkpoint,
     save_generator,
-    clean_up,
 )
 from multigan.storage.checkpoint_files import (
     MANIFEST,
-    list_checkpoints,
     find_corruption,
     latest_intact_checkpoint,
+    list_checkpoints,
     sha256,
 )
 from multigan.storage.weights import read_weights

@@ -8,7 +8,7 @@ import pytest
 from multigan.cli import app
 from multigan.report.run_summary import RunSummary
 from multigan.runs.directory import RunDirectory
-from multigan.runs.provenance import train_command, redacted_config
+from multigan.runs.provenance import redacted_config, train_command
 
 TINY = "--tiny --log-every 1 --no-report --sample-every 1000"
 

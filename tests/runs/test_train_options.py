@@ -2,7 +2,7 @@
 
 import pytest
 
-from multigan.runs.train_options import TrainOptions, StageOptions, split_options
+from multigan.runs.train_options import StageOptions, TrainOptions, split_options
 
 
 def test_flags_and_knobs_are_told_apart():

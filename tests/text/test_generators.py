@@ -100,7 +100,10 @@ def test_the_inverse_temperature_follows_the_schedule_and_is_kept():
         and g.anneal(0.5) == {"anneal/inverse_temperature": pytest.approx(3.0)}
         and g.inverse_temperature == 3
     )
-    assert g.anneal(1.0) == {"anneal/inverse_temperature": 9.0} and "inverse_temperature" in g.state_dict()
+    assert (
+        g.anneal(1.0) == {"anneal/inverse_temperature": 9.0}
+        and "inverse_temperature" in g.state_dict()
+    )
     assert generator(estimator="reinforce").anneal(0.5) == {}
 
 

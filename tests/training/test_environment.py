@@ -173,5 +173,7 @@ def test_a_failed_self_test_makes_the_exit_status_1(monkeypatch, capsys):
     assert app.main(["doctor", "--json"]) == 1
     facts = json.loads(capsys.readouterr().out)
     assert [test["passed"] for test in facts["self_tests"]] == [True, False]
-    assert facts["requirements"] == [{"name": "it", "found": None, "get": "apt install it", "of": "a"}]
+    assert facts["requirements"] == [
+        {"name": "it", "found": None, "get": "apt install it", "of": "a"}
+    ]
     assert facts["machine"]["cores"] >= 1

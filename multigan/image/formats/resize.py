@@ -56,9 +56,9 @@ def _check_size(pixels: Tensor, size: Size) -> None:
     """Raise ValueError if images of that size exceed the limit of a file of arrays."""
     count, channels = pixels.shape[:2]
     num_bytes = count * channels * size.height * size.width * pixels.element_size()
-    if num_bytes > MOST_BYTES_OF_ARRAYS:
+    if num_bytes > MAX_ARRAY_BYTES:
         raise ValueError(
-            f"images must take {MOST_BYTES_OF_ARRAYS:,} bytes or fewer; got {num_bytes:,} for "
+            f"images must take {MAX_ARRAY_BYTES:,} bytes or fewer; got {num_bytes:,} for "
             f"{count} images of {size.height} x {size.width} pixels: use a smaller resolution"
         )
 
