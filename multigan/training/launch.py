@@ -65,7 +65,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
             built = build_recipe(file, knobs, flags.seed)
             stages = StageOptions.resolved(flags, built.steps, built.likelihood_steps)
             trainer = _trainer(built, stages.adversarial, flags.seed, None, processes)
-            return file, _description(file, knobs, stages, built), stages, trainer
+            return file, _config(file, knobs, stages, built), stages, trainer
 
         file, description, stages, trainer = processes.together(build)
         check_same_data(trainer)
@@ -278,7 +278,7 @@ def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _description(
+def _config(
     file: RecipeFile, knobs: Mapping[str, Any], stages: StageOptions, recipe: Recipe
 ) -> dict[str, Any]:
     return {
