@@ -177,18 +177,15 @@ def _resume(
     stages = processes.together(lambda: StageOptions.from_json(description, device))
 
     def build() -> AdversarialTrainer:
-        check_model_memory(
-            description["recipe"], max(MOST_BYTES, memory_budget(stored_bytes(run.path)))
-        )
+        budget = max(MOST_BYTES, memory_budget(stored_bytes(run.path)))
+        check_model_memory(description["recipe"], budget)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
             recipe = recipe_from_json(description["recipe"], trust)
         if steps is not None:
             recipe = replace(recipe, steps=steps)
         if recipe.data.fingerprint != description["fingerprint"]:
-            raise ValueError(
-                f"the data of {run.path} have changed since it was trained; not resumed"
-            )
+            raise ValueError(f"the data of {run.path} have changed since it was trained")
         horizon = recipe.steps if extend_schedules else description["horizon"]
         return _trainer(recipe, stages.adversarial, seed, horizon, processes)
 
