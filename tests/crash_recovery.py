@@ -27,7 +27,7 @@ from tests.run_helpers import DOMAINS, assert_equal_runs, steps_before, train_ti
 
 SEED = 0
 KILLS = 30  # over all domains
-STEPS = 12  # of the game
+STEPS = 12  # adversarial
 OFTEN = {"steps": STEPS, "log_every": 1, "save_every": 3, "sample_every": 5}
 MOST_STEPS = 4  # that a process makes before it is killed at random
 REST_SECONDS = 0.2  # and the moment after that

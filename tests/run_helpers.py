@@ -109,7 +109,7 @@ def python(*arguments: str | Path, **settings: Any) -> subprocess.CompletedProce
         [sys.executable, *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=600,
         check=False,
         env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": path.strip(os.pathsep)},
         **settings,

@@ -27,7 +27,7 @@ from tests.run_helpers import (
 
 pytestmark = pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning")
 
-KILLED_AT = 4  # of the game: after a checkpoint between two log lines, and a log line
+KILLED_AT = 4  # adversarial steps: after a checkpoint between two log lines, and a log line
 INTERVALS = {"log_every": 2, "save_every": 3}
 KILL = """
 import os, signal, sys
@@ -78,7 +78,7 @@ def at_step(monkeypatch, number, do):
 
 
 def kill_points():
-    """Each domain, killed in its game and, where it has one, in its likelihood stage."""
+    """Each domain, killed in adversarial training and in its likelihood stage, if any."""
     for name in DOMAINS:
         if steps_before(name):
             yield name, steps_before(name)
@@ -86,7 +86,7 @@ def kill_points():
 
 
 @pytest.mark.parametrize(("name", "killed_at"), list(kill_points()))
-def test_a_killed_run_goes_on_as_if_it_had_not_been(name, killed_at, tmp_path, cache):
+def test_a_killed_run_resumes_bit_identically(name, killed_at, tmp_path, cache):
     straight = train_tiny(name, tmp_path / "straight", cache_dir=str(cache), **INTERVALS).path
     killed, last = tmp_path / "killed", steps_before(name) + STEPS
     here = Path(__file__).parent.parent
@@ -96,9 +96,9 @@ def test_a_killed_run_goes_on_as_if_it_had_not_been(name, killed_at, tmp_path, c
     assert resume(killed, cache_dir=str(cache), show=False).step == last
     assert_equal_runs(straight, killed, last)
     assert [line["step"] for line in logs_of(killed)["log"]] == list(range(2, last + 1, 2))
-    in_game = [step for step in range(3, last, 3) if step > steps_before(name)]
+    adversarial = [step for step in range(3, last, 3) if step > steps_before(name)]
     before = [steps_before(name)] if steps_before(name) else []
-    assert [line["step"] for line in logs_of(killed)["metrics"]] == [*before, *in_game, last]
+    assert [line["step"] for line in logs_of(killed)["metrics"]] == [*before, *adversarial, last]
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -233,12 +233,12 @@ def test_changed_data_are_refused(copied, capsys):
     assert snapshot(copied) == before
 
 
-def test_a_run_that_lost_patience_goes_on_for_as_long_again(tmp_path, monkeypatch):
+def test_a_run_stopped_by_patience_resumes_with_full_patience(tmp_path, monkeypatch):
     impatient = tmp_path / "impatient"
     monkeypatch.setattr(Loop, "restore", never_better(Loop.restore))
     monkeypatch.setattr(Loop, "initialize", never_better(Loop.initialize))
     run = train_tiny("points", impatient, steps=20, patience=2)
-    assert run.step == 4 and run.ended == "no better total_variation in 2 measurements"
+    assert run.step == 4 and run.ended == "no better total_variation in 2 evaluations"
     assert resume(impatient, show=False).step == 4
     again = resume(impatient, steps=30, show=False)
     assert again.step == 6 and (impatient / "checkpoints" / "step-000000006").is_dir()

@@ -1,4 +1,4 @@
-"""The default recipe of every domain raises no verdict: tiny, and as it stands."""
+"""The default recipe of every domain raises no diagnosis, tiny and unchanged."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from multigan.engine.trainer import AdversarialTrainer
 from multigan.training.metric_logging import MetricAverager
 from tests.run_helpers import DOMAINS, tiny_recipe
 
-TINY_STEPS, EVERY = 300, 10  # of the game, and between log lines
+TINY_STEPS, LOG_INTERVAL = 300, 10  # adversarial steps, and between log lines
 
 
 class Default(NamedTuple):
-    """A recipe as it stands, and how much of it is seen: on one core, in 1 to 5 minutes."""
+    """A default recipe and the steps that are run: 1 to 5 minutes on one core."""
 
     name: str
-    steps: int  # of the game; the schedules are those of the whole length
-    package: str | None = None  # where its data come from
+    steps: int  # adversarial steps; the schedules have their full length
+    package: str | None = None  # that its data need
     knobs: dict[str, Any] | None = None
     changes: dict[str, Any] | None = None
 
@@ -42,7 +42,7 @@ def verdicts(recipe: Recipe, steps: int, horizon: int) -> dict[str, str]:
     doctor, found = TrainingMonitor(trainer.recipe), {}
     for step in trainer.steps():
         if trainer.number == 0:
-            continue  # of the stage before
+            continue  # pretraining
         meter.add(step.values)
         if trainer.number % EVERY == 0:
             look = {key: value.item() for key, value in trainer.diversity_metrics().items()}
@@ -54,14 +54,14 @@ def verdicts(recipe: Recipe, steps: int, horizon: int) -> dict[str, str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DOMAINS)
-def test_a_tiny_recipe_is_called_healthy(name):
+def test_a_tiny_recipe_raises_no_diagnosis(name):
     recipe = tiny_recipe(name, steps=TINY_STEPS)
-    assert verdicts(recipe, TINY_STEPS, TINY_STEPS) == {}
+    assert diagnoses(recipe, TINY_STEPS, TINY_STEPS) == {}
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", DEFAULTS)
-def test_a_default_recipe_is_called_healthy(case):
+def test_a_default_recipe_raises_no_diagnosis(case):
     default = DEFAULTS[case]
     if default.package is not None:
         pytest.importorskip(default.package)
@@ -70,6 +70,6 @@ def test_a_default_recipe_is_called_healthy(case):
         file, resolve_hyperparameters(file, default.knobs or {}, tiny=False), seed=0
     )
     recipe = replace(whole, **(default.changes or {}))
-    said_from = 2 * min_persistence(recipe.steps) + LINES * EVERY  # a sign that stands all along
-    assert default.steps >= said_from, "shorter, and nothing could be said"
-    assert verdicts(recipe, default.steps, horizon=whole.steps) == {}
+    earliest = 2 * min_persistence(recipe.steps) + LINES * LOG_INTERVAL  # of a constant condition
+    assert default.steps >= earliest, "too few steps for a diagnosis"
+    assert diagnoses(recipe, default.steps, horizon=whole.steps) == {}

@@ -65,7 +65,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
             built = build_recipe(file, knobs, flags.seed)
             stages = StageOptions.resolved(flags, built.steps, built.likelihood_steps)
             trainer = _trainer(built, stages.adversarial, flags.seed, None, processes)
-            return file, _description(file, knobs, stages, built), stages, trainer
+            return file, _config(file, knobs, stages, built), stages, trainer
 
         file, description, stages, trainer = processes.on_all_ranks(build)
         check_same_data(trainer)
@@ -179,18 +179,15 @@ def _resume(
     stages = processes.on_all_ranks(lambda: StageOptions.from_json(description, device))
 
     def build() -> AdversarialTrainer:
-        check_model_memory(
-            description["recipe"], max(MAX_NETWORK_BYTES, memory_budget(stored_bytes(run.path)))
-        )
+        budget = max(MOST_BYTES, memory_budget(stored_bytes(run.path)))
+        check_model_memory(description["recipe"], budget)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
             recipe = recipe_from_json(description["recipe"], trust)
         if steps is not None:
             recipe = replace(recipe, steps=steps)
         if recipe.data.fingerprint != description["fingerprint"]:
-            raise ValueError(
-                f"the data of {run.path} have changed since it was trained; not resumed"
-            )
+            raise ValueError(f"the data of {run.path} have changed since it was trained")
         horizon = recipe.steps if extend_schedules else description["horizon"]
         return _trainer(recipe, stages.adversarial, seed, horizon, processes)
 
@@ -284,7 +281,7 @@ def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _description(
+def _config(
     file: RecipeFile, knobs: Mapping[str, Any], stages: StageOptions, recipe: Recipe
 ) -> dict[str, Any]:
     return {

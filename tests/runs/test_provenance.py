@@ -1,4 +1,4 @@
-"""The command that is said of a run trains it again."""
+"""The command of a run trains it again."""
 
 import shlex
 import shutil
@@ -22,7 +22,7 @@ def same_experiment(one, other):
     return {k: one[k] for k in kept} == {k: other[k] for k in kept}
 
 
-def test_what_is_said_of_a_run_trains_it_again(tmp_path, monkeypatch):
+def test_the_command_of_a_run_trains_it_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     say("copy points points.py")
     text = (tmp_path / "points.py").read_text()
@@ -45,7 +45,7 @@ def test_more_steps_than_at_first_are_part_of_it(points_run, tmp_path, monkeypat
 
 
 @pytest.mark.filterwarnings("ignore:--init-from", "ignore:.*no whole checkpoint")
-def test_a_run_may_start_from_a_ready_made_generator_and_be_started_again(tmp_path, monkeypatch):
+def test_a_run_may_start_from_a_pretrained_generator_and_be_started_again(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     say(f"train image {TINY} --init-from image --steps 2 --save-every 2 --out run")
     description = RunDirectory("run").read_config()

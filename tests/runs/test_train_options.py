@@ -5,7 +5,7 @@ import pytest
 from multigan.runs.train_options import StageOptions, TrainOptions, split_options
 
 
-def test_flags_and_knobs_are_told_apart():
+def test_flags_and_hyperparameters_are_split():
     flags, knobs = split_options({"steps": 5, "seed": 3, "out": "x", "width": 8})
     assert (flags.seed, flags.out) == (3, "x") and knobs == {"steps": 5, "width": 8}
 

@@ -1,4 +1,4 @@
-"""A disk that is full or read-only ends a run in one line; its last checkpoint goes on exactly."""
+"""A full or read-only disk ends a run in one line; its last checkpoint resumes exactly."""
 
 import errno
 import io
@@ -48,7 +48,7 @@ def refusing(function, number):
     return call
 
 
-def assert_ends_and_goes_on(run, said, monkeypatch, capsys, points_run):
+def assert_ends_and_resumes(run, said, monkeypatch, capsys, points_run):
     """The run ends in one line with status 1; what is left is resumed to the same end."""
     assert app.main([*COMMAND.split(), "--out", str(run)]) == 1
     lines = capsys.readouterr().err.splitlines()
@@ -77,7 +77,7 @@ def test_a_write_that_fails_ends_the_run_and_costs_no_checkpoint(
 
     when_failing(monkeypatch, fail)
     said = os.strerror(number)
-    assert_ends_and_goes_on(tmp_path / "run", said, monkeypatch, capsys, points_run)
+    assert_ends_and_resumes(tmp_path / "run", said, monkeypatch, capsys, points_run)
 
 
 @pytest.mark.parametrize("limit", [0, 4096], ids=["log", "checkpoint"])

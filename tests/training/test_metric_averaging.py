@@ -1,4 +1,4 @@
-"""The meter reads means of what the device summed, and survives a checkpoint."""
+"""The averager returns means of sums on the device, and survives a checkpoint."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A run that several processes train: who writes, how it ends badly, and going on with one."""
+"""Training in several processes: writes, failures, and resuming with one process."""
 
 from pathlib import Path
 
@@ -63,7 +63,7 @@ def test_a_signal_to_one_process_stops_all_at_the_same_step(points_run, tmp_path
     assert_near(points_run, Path(out), STEPS)
 
 
-def test_what_cannot_be_shared_is_said_once_in_one_line(tmp_path):
+def test_an_indivisible_batch_is_refused_once_in_one_line(tmp_path):
     out = str(tmp_path / "shared")
     refused = ended(start("multigan", *TRAIN, "--batch-size", "9", "--out", out))
     said = [line for _, _, errors in refused for line in errors.splitlines() if "error" in line]

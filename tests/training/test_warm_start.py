@@ -200,9 +200,7 @@ def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[k], other[k]) for k in one)
 
 
-def test_of_a_run_the_discriminator_comes_with_the_generator_that_it_played_against(
-    points, tmp_path
-):
+def test_the_discriminator_of_a_run_comes_with_the_generator_it_was_trained_with(points, tmp_path):
     start, record = begun_from(points, tmp_path / "again")
     newest = points / "checkpoints" / f"step-{STEPS:09d}"
     files = [newest / f"{name}.safetensors" for name in ("generator_ema", "discriminator")]
@@ -221,7 +219,7 @@ def test_where_the_newest_checkpoint_is_damaged_both_come_from_the_one_before(po
     assert {Path(file).parent for file in record["files"]} == {before}
 
 
-def test_where_there_is_a_generator_alone_the_discriminator_is_said_to_be_fresh(points, tmp_path):
+def test_where_there_is_a_generator_alone_the_discriminator_is_reported_as_fresh(points, tmp_path):
     file = points / "checkpoints" / "best" / "generator_ema.safetensors"
     (tmp_path / "exported").mkdir()
     shutil.copy(file, tmp_path / "exported")
@@ -234,7 +232,7 @@ def test_where_there_is_a_generator_alone_the_discriminator_is_said_to_be_fresh(
         assert same(start["generator"], load_file(file))
 
 
-def test_it_is_said_first_however_much_else_does_not_fit(points, tmp_path):
+def test_it_is_reported_first_however_much_else_does_not_fit(points, tmp_path):
     file = points / "checkpoints" / "best" / "generator_ema.safetensors"
     with pytest.warns(UserWarning, match=r"is fresh: discriminator \(all of it\), generator\."):
         begun_from(file, tmp_path / "wider", width=9)
