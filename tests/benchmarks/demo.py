@@ -2,8 +2,8 @@
 
     python -m tests.benchmarks.demo runs/image-0001
 
-100 samples per class. The classifier is scikit-learn's support vector machine on pixels, independent of
-the classifier of `multigan evaluate`. Coverage is from that command.
+100 samples per class. The classifier is scikit-learn's support vector machine on pixels,
+independent of the classifier of `multigan evaluate`. Coverage is from that command.
 """
 
 from __future__ import annotations

@@ -46,7 +46,9 @@ class Job(NamedTuple):
 
     def options(self) -> list[str]:
         """The options of `multigan train` that make this run."""
-        hyperparameters = [f"--{name.replace('_', '-')}={value}" for name, value in self.hyperparameters.items()]
+        hyperparameters = [
+            f"--{name.replace('_', '-')}={value}" for name, value in self.hyperparameters.items()
+        ]
         return [FOLDER + self.recipe, *hyperparameters, f"--seed={self.seed}"]
 
 
