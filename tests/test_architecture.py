@@ -56,6 +56,7 @@ MAY_BE_SHORT = {
     "multigan/image/metrics/mode_coverage.py": "one metric",
     "multigan/music/rendering/pianoroll_json.py": "one file format",
     "multigan/text/datasets/toy_grammar.py": "one dataset",
+    "multigan/text/models/build.py": "imported by recipes",
     "multigan/text/models/reinforce.py": "formulas with a test of their own",
     "multigan/training/signals.py": "process-wide state, kept apart from the loop",
 }
