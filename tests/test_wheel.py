@@ -1,4 +1,4 @@
-"""The wheel that is built from the checkout holds what the program looks for, and no tests."""
+"""The wheel built from the checkout holds all that the program needs, and no tests."""
 
 import zipfile
 
@@ -7,20 +7,20 @@ import pytest
 from multigan.storage.pretrained import list_pretrained
 from tests.run_helpers import REPOSITORY, python
 
-PAGES = ("run/page", "studio/page")
-# What the installed program says of itself, from the unpacked wheel and nowhere else.
+PAGES = ("report/static", "studio/static")
+# Run with the unpacked wheel and without the checkout.
 ASK = """
 import sys
 sys.path[:] = [sys.argv[1], *(p for p in sys.path if p != sys.argv[2])]
 import multigan
 assert multigan.__file__.startswith(sys.argv[1]), multigan.__file__
-from multigan.storage.pretrained import ready_names
+from multigan.storage.pretrained import list_pretrained
 from multigan.core.recipe_file import read_recipe, recipe_names, recipes_folder
 from multigan.storage.loading import load
 assert str(recipes_folder()).startswith(sys.argv[1]), recipes_folder()
 print(*recipe_names())
-assert all(read_recipe(name).knobs for name in recipe_names())
-print(*(type(load(file).generator).__name__ for file in ready_names().values()))
+assert all(read_recipe(name).hyperparameters for name in recipe_names())
+print(*(type(load(file).generator).__name__ for file in list_pretrained().values()))
 """
 
 
@@ -45,14 +45,14 @@ def in_checkout(*patterns):
 
 
 @pytest.mark.slow
-def test_the_wheel_carries_modules_ready_made_generators_pages_and_recipes(wheel):
+def test_the_wheel_carries_modules_pretrained_generators_pages_and_recipes(wheel):
     names = set(wheel[0])
-    assert in_checkout("multigan/**/*.py") <= names
-    ready = in_checkout(
+    assert in_checkout("multigan/**/*.py", "multigan/py.typed") <= names
+    pretrained = in_checkout(
         "multigan/storage/pretrained_weights/*.json",
         "multigan/storage/pretrained_weights/*.safetensors",
     )
-    assert len(ready) == 2 * len(list_pretrained()) > 0 and ready <= names
+    assert len(pretrained) == 2 * len(list_pretrained()) > 0 and pretrained <= names
     pages = in_checkout(*(f"multigan/{page}/*" for page in PAGES))
     assert len(pages) > 10 and pages <= names
     recipes = in_checkout("recipes/*.py", "recipes/benchmarks/*.py")
@@ -64,7 +64,7 @@ def test_the_wheel_carries_nothing_else(wheel):
     roots = {name.split("/")[0] for name in wheel[0]}
     assert {root for root in roots if not root.endswith(".dist-info")} == {"multigan"}
     assert [name for name in wheel[0] if "test" in name.lower() or "__pycache__" in name] == []
-    known = {".py", ".json", ".safetensors", ".js", ".css", ".html", ".LICENSE"}
+    known = {".py", ".typed", ".json", ".safetensors", ".js", ".css", ".html", ".LICENSE"}
     files = [name for name in wheel[0] if name.startswith("multigan/")]
     assert {name[name.rindex(".") :] for name in files} == known
 

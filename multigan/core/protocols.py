@@ -338,7 +338,7 @@ class SupportsAdaptation(Protocol):
         ...
 
     def state(self) -> Any:
-        """What it remembers, as JSON."""
+        """The state of the adaptation, as JSON."""
         ...
 
     def restore(self, state: Any) -> None:

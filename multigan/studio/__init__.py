@@ -1,1 +1,1 @@
-"""The studio: a local page on which a person moves latents and wishes, and gets samples at once."""
+"""The studio: a local page with sampling options and latent edits of a generator."""

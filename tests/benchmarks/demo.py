@@ -1,9 +1,9 @@
-"""Judge a trained image run as a stranger would: from the PNG files that the command line writes.
+"""Evaluate an image run by the PNG files that the command line writes.
 
     python -m tests.benchmarks.demo runs/image-0001
 
-100 samples per class. The judge is scikit-learn's support vector machine on pixels: it has nothing
-in common with the classifier that `multigan evaluate` measures with. Coverage is that command's.
+100 samples per class. The classifier is scikit-learn's support vector machine on pixels,
+independent of the classifier of `multigan evaluate`. Coverage is from that command.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def real(data: ImageDataset, split: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def spread(pixels: np.ndarray) -> float:
-    """The standard deviation of each pixel over the pictures, averaged over the pixels."""
+    """The standard deviation of each pixel over the images, averaged over the pixels."""
     return float(pixels.std(0, ddof=1).mean())
 
 

@@ -1,4 +1,4 @@
-"""Make a ready-made generator of a run: python -m tests.benchmarks.ready RUN NAME [--half]."""
+"""Make a pretrained generator of a run: python -m tests.benchmarks.ready RUN NAME [--half]."""
 
 import argparse
 
@@ -10,8 +10,8 @@ def main() -> None:
     parser.add_argument("run", help="a finished run")
     parser.add_argument("name", help="the name to sample it by: image, text, ...")
     parser.add_argument("--half", action="store_true", default=None, help="store 16-bit numbers")
-    wishes = parser.parse_args()
-    file = build_pretrained(wishes.run, wishes.name, half=wishes.half)
+    arguments = parser.parse_args()
+    file = build_pretrained(arguments.run, arguments.name, half=arguments.half)
     print(f"{file}: {file.stat().st_size:,} bytes")
 
 
