@@ -25,7 +25,6 @@ from multigan.engine.distributed import SINGLE_PROCESS, DistributedContext
 from multigan.engine.gradient_penalties import get_penalty, squared_norm
 from multigan.engine.losses import LOSSES, get_loss
 
-
 BOUNDED = [name for name, loss in LOSSES.items() if loss.decision_boundary is not None]
 
 

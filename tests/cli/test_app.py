@@ -226,6 +226,6 @@ assert time.process_time() < 2, time.process_time()
 """
     done = python("-c", code)
     assert done.returncode == 0, done.stderr
-    assert "Usage" in done.stdout and "--octaves" in done.stdout
+    assert "Usage" in done.stdout and "--fourier-octaves" in done.stdout
     assert all(name in done.stdout for name in recipe_names())
     assert done.stdout.splitlines()[-1].startswith("multigan ")

@@ -94,7 +94,7 @@ def test_a_weight_file_holds_no_network_that_is_much_larger(place, tmp_path, mon
         ("generator", HIDDEN),
         ("discriminator", {"component": "points/MLPDiscriminator", "arguments": {"width": 50_000}}),
         ("data", HIDDEN),
-        ("data", {"component": "points/GaussianMixture", "arguments": {"layout": [HIDDEN]}}),
+        ("data", {"component": "points/GaussianMixture", "arguments": {"mixture": [HIDDEN]}}),
         ("augment", HIDDEN),
     ],
 )

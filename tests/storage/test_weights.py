@@ -22,7 +22,7 @@ from multigan.storage.weights import (
 )
 
 GENERATOR = {"component": "points/MLPGenerator", "arguments": {"width": 4, "depth": 1}}
-DOMAIN = {"component": "points/PointsDomain", "arguments": {"layout": "ring"}}
+DOMAIN = {"component": "points/PointsDomain", "arguments": {"mixture": "ring"}}
 
 
 class Tied(nn.Module):
