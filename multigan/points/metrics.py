@@ -24,7 +24,7 @@ def compute_metrics(points: Tensor, mixture: GaussianMixtureSpec) -> dict[str, f
     """Every metric of points (N, 2); one that is undefined (no high-quality point) is left out.
 
     modes: covered; high_quality_fraction: share; reverse_kl: in nats, over the high-quality points;
-    total_variation: in [0, 1]; mode_std_ratio: mean over modes, 1 if every mode is as wide as it should
+    total_variation: in [0, 1]; mode_std_ratio: mean over modes, 1 if each is as wide as it should
     be; min_mode_fraction: of the least visited mode, times the number of modes, 1 if all are even.
     """
     counts = mode_counts(points, mixture)

@@ -64,7 +64,8 @@ LEAK = 0.2  # slope of the leaky ReLU below zero
 class MLPDiscriminator(nn.Module):
     """points (B, 2) in network units -> logits (B,): `depth` hidden leaky ReLU layers.
 
-    Its inputs are the coordinates and their sines and cosines at `fourier_octaves` frequencies, from a period
+    Its inputs are the coordinates and their sines and cosines at
+    `fourier_octaves` frequencies, from a period
     of 4 network units down by halves: they let a small network draw sharp edges. No normalization.
 
     Source: Tancik et al. 2020 (Fourier features), positional encoding.
@@ -74,7 +75,7 @@ class MLPDiscriminator(nn.Module):
     frequencies: Tensor  # (fourier_octaves,), radians per network unit
 
     def __init__(self, width: int = 128, depth: int = 3, fourier_octaves: int = 3) -> None:
-        """Raises ValueError if `width` or `depth` is not positive, or `fourier_octaves` is negative."""
+        """Raises ValueError for a `width` or `depth` below 1 or a negative `fourier_octaves`."""
         super().__init__()
         if fourier_octaves < 0:
             raise ValueError(f"fourier_octaves must be 0 or more; got {fourier_octaves}")

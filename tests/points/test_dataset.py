@@ -69,5 +69,5 @@ def test_mistakes_are_named():
         GaussianMixture("spiral")
     with pytest.raises(ValueError, match="split must be one of train, valid, test"):
         GaussianMixture().split("dev")
-    with pytest.raises(ValueError, match="size is 0"):
+    with pytest.raises(ValueError, match="size must be 1 or more"):
         GaussianMixture(size=0)
