@@ -20,34 +20,34 @@ TINY = {"steps": 20, "batch_size": 32, "width": 16, "depth": 2}
 
 def recipe(
     *,
-    layout: str = "grid",
+    mixture: str = "grid",
     steps: int = 10_000,
     batch_size: int = 256,
     width: int = 128,
     depth: int = 3,
-    octaves: int = 3,
+    fourier_octaves: int = 3,
     lr: float = 2e-3,
     loss: str = "relativistic",
     gamma: str = "0.1",
 ) -> Recipe:
-    """Points of a layout of Gaussians.
+    """Points of a mixture of Gaussians.
 
-    layout: where the Gaussians stand: grid (25 of them) or ring (8)
+    mixture: grid (25 Gaussians) or ring (8)
     steps: updates of the generator
     batch_size: real points in one update
     width: outputs of each hidden layer, in both networks
     depth: hidden layers of the discriminator; the generator has one more
-    octaves: frequencies of the waves that the discriminator sees beside the coordinates
+    fourier_octaves: frequencies of the Fourier features of the discriminator's input
     lr: learning rate of both networks at the start; it falls to zero along a cosine
-    loss: the game, a name of multigan.engine.losses.LOSSES
+    loss: adversarial loss, a name of multigan.engine.losses.LOSSES
     gamma: weight of both penalties at the start, a tenth after the burn-in; or auto
     """
-    points, falling = GaussianMixture(layout), Schedule(lr, 0.0)
+    points, falling = GaussianMixture(mixture), Schedule(lr, 0.0)
     weight = resolve_gamma(gamma, points)
     return Recipe(
         data=points,
         generator=MLPGenerator(width=width, depth=depth + 1),
-        discriminator=MLPDiscriminator(width, depth, octaves),
+        discriminator=MLPDiscriminator(width, depth, fourier_octaves),
         steps=steps,
         batch_size=batch_size,
         loss=loss,

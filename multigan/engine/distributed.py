@@ -17,9 +17,7 @@ from torch import Tensor, nn
 from multigan.core.trees import tree_map
 
 Result = TypeVar("Result")
-CONTROL_TIMEOUT = timedelta(
-    days=365
-)  # rank 0 may evaluate for long; a lost peer is noticed at once
+CONTROL_TIMEOUT = timedelta(days=365)  # rank 0 may evaluate for long; lost peers are noticed
 # Message of gloo's plain RuntimeError for a closed connection, but not for errors of the caller.
 BROKEN_OFF = re.compile(r"\[(?!enforce fail)[^\]]*gloo[/\\]transport")
 STARTED_BY_TORCHRUN = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -44,7 +42,7 @@ class ReplicasDiverged(Exception):
 
     def __init__(self, name: str) -> None:
         message = (
-            f"{name} must be the same in all processes; got different values: its module updates it "
+            f"{name} must be the same in all processes; got different values: its module sets it "
             "from local rows, which only batch norm synchronizes; train it in one process"
         )
         super().__init__(message if name else "")
@@ -256,7 +254,7 @@ class _DifferentiableMean(torch.autograd.Function):
 def detect_lost_peers() -> Iterator[None]:
     """Raise ProcessLost in a block of communication where another process has ended.
 
-    torch.distributed's own errors (NCCL) and gloo's closed connections mean that. Other errors pass.
+    torch.distributed's errors (NCCL) and gloo's closed connections mean that. Others pass.
     """
     from torch import distributed
 
@@ -266,8 +264,8 @@ def detect_lost_peers() -> Iterator[None]:
         if not isinstance(error, distributed.DistError) and not BROKEN_OFF.match(str(error)):
             raise
         raise ProcessLost(
-            "another process of this training has ended; the last checkpoint is kept, continue from "
-            "it with: multigan resume RUN"
+            "another process of this training has ended; the last checkpoint is kept, "
+            "continue from it with: multigan resume RUN"
         ) from error
 
 

@@ -100,7 +100,7 @@ LOSSES: dict[str, AdversarialLoss] = {
     "relativistic": AdversarialLoss(
         relativistic_discriminator, relativistic_generator, generator_sees_real=True, burn_in=0.2
     ),
-    # RaGAN (Jolicoeur-Martineau 2019, section 4): cross-entropy of logits minus the other side's mean.
+    # RaGAN (Jolicoeur-Martineau 2019, section 4): cross-entropy minus the other's mean.
     "relativistic_average": AdversarialLoss(
         cross_entropy_discriminator,
         swapped_cross_entropy_generator,

@@ -99,7 +99,8 @@ class Objective:
         if penalties and self.uses_batch_statistics:
             raise ValueError(
                 f"penalties {', '.join(penalties)} need each sample's own gradient; the "
-                "discriminator uses batch statistics (batch norm, minibatch stddev or packing): remove either"
+                "discriminator uses batch statistics (batch norm, minibatch stddev or packing): "
+                "remove either"
             )
         if self.uses_batch_statistics and processes.world_size > 1:
             raise ValueError(

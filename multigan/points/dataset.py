@@ -1,4 +1,4 @@
-"""Points drawn once from a mixture of Gaussians, and kept."""
+"""Points sampled once from a mixture of Gaussians."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ SPLITS = ("train", "valid", "test")
 
 @component
 class GaussianMixture:
-    """A fixed sample of a layout; `Batch.x` (B, 2) is float32 in network units, without condition.
+    """A fixed sample of a mixture; `Batch.x` (B, 2) is float32 in network units, without condition.
 
-    Each split is a draw of its own from (seed, layout, split), so the three share no point.
+    Each split is a sample of its own from (seed, mixture, split), so the three share no point.
     `size` counts the training points; the protocol has 100,000.
     """
 
@@ -27,20 +27,20 @@ class GaussianMixture:
     is_stochastic = False
 
     def __init__(
-        self, layout: str = "grid", size: int = 100_000, seed: int = 0, split: str = "train"
+        self, mixture: str = "grid", size: int = 100_000, seed: int = 0, split: str = "train"
     ) -> None:
-        """Raises ValueError for an unknown layout or split, or if `size` is not positive."""
+        """Raises ValueError for an unknown mixture or split, or if `size` is not positive."""
         if split not in SPLITS:
-            raise ValueError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
         if size < 1:
-            raise ValueError(f"size is {size}; wanted a number of training points, 1 or more")
-        shape = get_mixture(layout)
-        rng = keyed_rng(seed, "points", layout, split)
-        points = shape.draw(size if split == "train" else HELD_OUT_PERCENT, rng)
-        self.domain = PointsDomain(layout)
-        self.fingerprint = f"{layout} {split} {len(points)} seed {seed}"
-        self._arguments = (layout, size, seed)
-        self._points = (points / shape.unit).float()  # (points, 2), network units
+            raise ValueError(f"size must be 1 or more training points; got {size}")
+        spec = get_mixture(mixture)
+        rng = keyed_rng(seed, "points", mixture, split)
+        points = spec.sample(size if split == "train" else HELD_OUT_PERCENT, rng)
+        self.domain = PointsDomain(mixture)
+        self.fingerprint = f"{mixture} {split} {len(points)} seed {seed}"
+        self._arguments = (mixture, size, seed)
+        self._points = (points / spec.unit).float()  # (points, 2), network units
 
     def __len__(self) -> int:
         return len(self._points)

@@ -1,4 +1,4 @@
-"""What one sample is: a pair of coordinates."""
+"""Domain of 2-D points."""
 
 from __future__ import annotations
 
@@ -31,23 +31,23 @@ Point = tuple[float, float]
 @component
 @dataclass(frozen=True)
 class PointsDomain:
-    """Points of a layout. Raises ValueError, listing the known ones, for an unknown layout."""
+    """Points of a mixture. Raises ValueError, listing the known ones, for an unknown mixture."""
 
-    layout: str = "grid"
+    mixture: str = "grid"
     selection_metric: str = field(default="total_variation", init=False)
 
     def __post_init__(self) -> None:
-        get_mixture(self.layout)
+        get_mixture(self.mixture)
 
     def sample(self, generator: Generator, n: int, rng: torch.Generator) -> list[Point]:
-        """Draw `n` points; there is nothing to wish for."""
+        """Draw `n` points; there are no options."""
         return self.decode(sample_batch(generator, n, rng))
 
     def decode(self, x: Tensor) -> list[Point]:
-        """The points (x, y) of (B, 2) in network units, in the units of the layout, clamped."""
+        """The points (x, y) of (B, 2) in network units, in the units of the mixture, clamped."""
         points = (
             x.detach().cpu().double().clamp(-DISPLAY_RANGE, DISPLAY_RANGE)
-            * get_mixture(self.layout).unit
+            * get_mixture(self.mixture).unit
         )
         return [(x, y) for x, y in points.tolist()]
 
@@ -84,43 +84,43 @@ class PointsDomain:
 
         Nothing is worth caching, so `cache` stays untouched.
         """
-        layout = get_mixture(self.layout)
+        mixture = get_mixture(self.mixture)
         seed = int(torch.randint(2**31, (), generator=rng))
-        known = torch.tensor(self.decode(data.batch(torch.arange(len(data))).x))
-        blob = known.mean(0) + torch.randn(NUM_EVAL_SAMPLES, 2, generator=rng) @ _root(
-            known.T.cov()
+        observed = torch.tensor(self.decode(data.batch(torch.arange(len(data))).x))
+        blob = observed.mean(0) + torch.randn(NUM_EVAL_SAMPLES, 2, generator=rng) @ _root(
+            observed.T.cov()
         )
         rows = {
-            "real": layout.draw(NUM_EVAL_SAMPLES, rng),
+            "real": mixture.sample(NUM_EVAL_SAMPLES, rng),
             "one Gaussian": blob,
             "this model": torch.tensor(sampler.sample(NUM_EVAL_SAMPLES, seed)),
         }
-        modes = len(layout.means)
+        modes = len(mixture.means)
         floor = (modes - 1) / (2 * NUM_EVAL_SAMPLES)
         notes = (
             f"{NUM_EVAL_SAMPLES:,} points in every row; {modes} modes; high quality: within "
             f"{metrics.RADIUS:g} sd of a mode, of which a true sampler reaches "
             f"{metrics.CEILING:.2%}: more means shrunken modes",
-            f"real: a fresh draw from the true mixture, the floor of every column; reverse KL of a "
+            f"real: a fresh sample of the true mixture, the floor of every column; reverse KL of a "
             f"perfect sampler is about {floor:.4f} at this count",
             f"one Gaussian: with the mean and covariance of {len(data):,} real points",
             "total_variation: over the modes' 3-sd discs and the rest of the plane",
         )
         return ResultsTable(
-            {name: metrics.measure(points, layout) for name, points in rows.items()}, notes
+            {name: metrics.compute_metrics(points, mixture) for name, points in rows.items()}, notes
         )
 
     def _plot(self, samples: list[Point]) -> bytes:
         """A PNG of 600 x 600 pixels."""
-        layout = get_mixture(self.layout)
+        mixture = get_mixture(self.mixture)
         figure = Figure(figsize=(6, 6), layout="constrained")
         axes = figure.add_subplot()
-        for mean in layout.means:
-            axes.add_patch(Circle(mean, metrics.RADIUS * layout.sd, color="tab:orange", alpha=0.5))
+        for mean in mixture.means:
+            axes.add_patch(Circle(mean, metrics.RADIUS * mixture.sd, color="tab:orange", alpha=0.5))
         axes.scatter(
             [x for x, _ in samples], [y for _, y in samples], s=3, linewidths=0, color="tab:blue"
         )
-        edge = 1.25 * layout.unit
+        edge = 1.25 * mixture.unit
         axes.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
         content = io.BytesIO()
         figure.savefig(content, dpi=100, metadata={"Software": None})  # the same bytes everywhere

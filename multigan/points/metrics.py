@@ -1,8 +1,8 @@
-"""What is measured on points: which modes they cover, how evenly, and how tightly.
+"""Metrics of points: covered modes, their balance and their width.
 
 A point is of high quality if it lies within 3 standard deviations of its nearest mode; a mode is
-covered if at least one such point belongs to it. All points here are in the units of the layout.
-Source: PacGAN (Lin et al. 2018), section 4.1; the last three of `measure` are our own.
+covered if at least one such point belongs to it. All points here are in the units of the mixture.
+Source: PacGAN (Lin et al. 2018), section 4.1; the last three of `compute_metrics` are our own.
 """
 
 from __future__ import annotations
@@ -20,40 +20,40 @@ CEILING = 1 - math.exp(-(RADIUS**2) / 2)  # .98889: a true Gaussian's high-quali
 TRUNCATED_STD = math.sqrt(1 - RADIUS**2 / 2 * (1 - CEILING) / CEILING)
 
 
-def measure(points: Tensor, layout: GaussianMixtureSpec) -> dict[str, float]:
+def compute_metrics(points: Tensor, mixture: GaussianMixtureSpec) -> dict[str, float]:
     """Every metric of points (N, 2); one that is undefined (no high-quality point) is left out.
 
-    modes: covered; high_quality: share; reverse_kl: in nats, over the high-quality points;
-    total_variation: in [0, 1]; sd_ratio: mean over modes, 1 if every mode is as wide as it should
-    be; smallest_share: of the least visited mode, times the number of modes, 1 if all are even.
+    modes: covered; high_quality_fraction: share; reverse_kl: in nats, over the high-quality points;
+    total_variation: in [0, 1]; mode_std_ratio: mean over modes, 1 if each is as wide as it should
+    be; min_mode_fraction: of the least visited mode, times the number of modes, 1 if all are even.
     """
-    counts = mode_counts(points, layout)
-    spread = sd_ratios(points, layout)
+    counts = mode_counts(points, mixture)
+    spread = mode_std_ratios(points, mixture)
     values = {
         "modes": float((counts > 0).sum()),
-        "high_quality": float(counts.sum()) / len(points),
+        "high_quality_fraction": float(counts.sum()) / len(points),
         "reverse_kl": reverse_kl(counts),
         "total_variation": total_variation(counts, len(points)),
-        "sd_ratio": float(spread[~spread.isnan()].mean()),
-        "smallest_share": float(mode_shares(counts).min()) * len(counts),
+        "mode_std_ratio": float(spread[~spread.isnan()].mean()),
+        "min_mode_fraction": float(mode_fractions(counts).min()) * len(counts),
     }
     return {name: value for name, value in values.items() if math.isfinite(value)}
 
 
-def nearest_modes(points: Tensor, layout: GaussianMixtureSpec) -> tuple[Tensor, Tensor]:
+def nearest_modes(points: Tensor, mixture: GaussianMixtureSpec) -> tuple[Tensor, Tensor]:
     """The nearest mode (N,) of each point (N, 2), and the Mahalanobis distance (N,) to it."""
-    offsets = points.double()[:, None] - layout.centres()  # (N, modes, 2)
+    offsets = points.double()[:, None] - mixture.centers()  # (N, modes, 2)
     distances, modes = offsets.norm(dim=-1).min(dim=1)
-    return modes, distances / layout.sd
+    return modes, distances / mixture.sd
 
 
-def mode_counts(points: Tensor, layout: GaussianMixtureSpec) -> Tensor:
+def mode_counts(points: Tensor, mixture: GaussianMixtureSpec) -> Tensor:
     """How many high-quality points each mode has (modes,), int64."""
-    modes, distances = nearest_modes(points, layout)
-    return torch.bincount(modes[distances < RADIUS], minlength=len(layout.means))
+    modes, distances = nearest_modes(points, mixture)
+    return torch.bincount(modes[distances < RADIUS], minlength=len(mixture.means))
 
 
-def mode_shares(counts: Tensor) -> Tensor:
+def mode_fractions(counts: Tensor) -> Tensor:
     """The share (modes,) of the high-quality points that each mode has; nan if there are none."""
     return counts.double() / counts.sum()
 
@@ -63,7 +63,7 @@ def reverse_kl(counts: Tensor) -> float:
 
     At 2,500 points a perfect sampler scores about (modes - 1) / 5,000, not 0.
     """
-    shares = mode_shares(counts)
+    shares = mode_fractions(counts)
     return float(torch.special.xlogy(shares, len(counts) * shares).sum())
 
 
@@ -79,16 +79,16 @@ def total_variation(counts: Tensor, n: int) -> float:
     return (float(excess) + abs(astray - (1 - CEILING))) / 2
 
 
-def sd_ratios(points: Tensor, layout: GaussianMixtureSpec) -> Tensor:
+def mode_std_ratios(points: Tensor, mixture: GaussianMixtureSpec) -> Tensor:
     """Each mode's measured over its true standard deviation (modes,); nan below two points.
 
     Taken about the points' own mean, both axes pooled, over the high-quality points only and
     corrected for that cut: 1 for a true sampler, 0 for a mode that shrank to one point.
     """
-    modes, distances = nearest_modes(points, layout)
-    ratios = torch.full((len(layout.means),), torch.nan, dtype=torch.float64)
+    modes, distances = nearest_modes(points, mixture)
+    ratios = torch.full((len(mixture.means),), torch.nan, dtype=torch.float64)
     for mode in modes[distances < RADIUS].unique().tolist():
         own = points[(modes == mode) & (distances < RADIUS)].double()  # (n, 2)
         if len(own) > 1:
-            ratios[mode] = own.var(dim=0).mean().sqrt() / (layout.sd * TRUNCATED_STD)
+            ratios[mode] = own.var(dim=0).mean().sqrt() / (mixture.sd * TRUNCATED_STD)
     return ratios

@@ -1,4 +1,4 @@
-"""Where the Gaussians stand: the 8-ring and the 25-grid of the mode-collapse literature.
+"""Mixtures of Gaussians: the 8-ring and the 25-grid of the mode-collapse literature.
 
 Source: PacGAN (Lin et al. 2018), section 4.1, and its published code.
 """
@@ -22,21 +22,21 @@ class GaussianMixtureSpec(NamedTuple):
     sd: float
     unit: float
 
-    def centres(self) -> Tensor:
-        """The means as a tensor (modes, 2), float64."""
+    def centers(self) -> Tensor:
+        """Return the means as a tensor (modes, 2), float64."""
         return torch.tensor(self.means, dtype=torch.float64)
 
-    def draw(self, n: int, rng: torch.Generator) -> Tensor:
+    def sample(self, n: int, rng: torch.Generator) -> Tensor:
         """Draw `n` independent points (n, 2), float64, in the units of the protocol."""
         modes = torch.randint(len(self.means), (n,), generator=rng)
         noise = torch.randn(n, 2, generator=rng, dtype=torch.float64)
-        return self.centres()[modes] + self.sd * noise
+        return self.centers()[modes] + self.sd * noise
 
 
 def get_mixture(name: str) -> GaussianMixtureSpec:
-    """The layout called `name`. Raises ValueError, listing the known ones, if there is none."""
+    """Return the mixture called `name`. Raises ValueError for an unknown name."""
     if name not in MIXTURES:
-        raise ValueError(f"unknown layout {name!r}; known: {', '.join(MIXTURES)}")
+        raise ValueError(f"mixture must be one of {', '.join(MIXTURES)}; got {name!r}")
     return MIXTURES[name]
 
 

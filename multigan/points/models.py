@@ -18,7 +18,9 @@ def mlp(inputs: int, width: int, depth: int, activation: nn.Module) -> nn.Sequen
     Raises ValueError if one of the three sizes is not positive.
     """
     if min(inputs, width, depth) < 1:
-        raise ValueError(f"inputs {inputs}, width {width}, depth {depth}: wanted 1 or more of each")
+        raise ValueError(
+            f"inputs, width and depth must be 1 or more; got {inputs}, {width}, {depth}"
+        )
     sizes = [inputs] + [width] * depth
     layers = [(nn.Linear(below, above), activation) for below, above in pairwise(sizes)]
     return nn.Sequential(*(module for layer in layers for module in layer))
@@ -28,7 +30,7 @@ def mlp(inputs: int, width: int, depth: int, activation: nn.Module) -> nn.Sequen
 class MLPGenerator(nn.Module):
     """latent (B, latent_size) -> points (B, 2) in network units: `depth` hidden ReLU layers.
 
-    Without normalisation, output squashing or dropout, so train() and eval() are the same function.
+    Without normalization, output squashing or dropout, so train() and eval() are the same function.
     """
 
     def __init__(self, latent_size: int = 2, width: int = 128, depth: int = 3) -> None:
@@ -47,7 +49,7 @@ class MLPGenerator(nn.Module):
         return self.last(self.hidden(latent))
 
     def interpolate(self, a: Tensor, b: Tensor, t: float) -> Tensor:
-        """The latent at `t` in [0, 1] on the way from a to b, each (n, latent_size).
+        """Return the latent at `t` in [0, 1] of the path from a to b, each (n, latent_size).
 
         cos and sin weights keep the mixture of two independent Gaussian latents Gaussian.
         """
@@ -62,24 +64,25 @@ LEAK = 0.2  # slope of the leaky ReLU below zero
 class MLPDiscriminator(nn.Module):
     """points (B, 2) in network units -> logits (B,): `depth` hidden leaky ReLU layers.
 
-    Beside the coordinates it sees their sines and cosines at `octaves` frequencies, from a period
-    of 4 network units down by halves: they let a small network draw sharp edges. No normalisation.
+    Its inputs are the coordinates and their sines and cosines at
+    `fourier_octaves` frequencies, from a period
+    of 4 network units down by halves: they let a small network draw sharp edges. No normalization.
 
     Source: Tancik et al. 2020 (Fourier features), positional encoding.
     """
 
     uses_batch_statistics = False
-    frequencies: Tensor  # (octaves,), radians per network unit
+    frequencies: Tensor  # (fourier_octaves,), radians per network unit
 
-    def __init__(self, width: int = 128, depth: int = 3, octaves: int = 3) -> None:
-        """Raises ValueError if `width` or `depth` is not positive, or `octaves` is negative."""
+    def __init__(self, width: int = 128, depth: int = 3, fourier_octaves: int = 3) -> None:
+        """Raises ValueError for a `width` or `depth` below 1 or a negative `fourier_octaves`."""
         super().__init__()
-        if octaves < 0:
-            raise ValueError(f"octaves is {octaves}; wanted a number of frequencies, 0 or more")
+        if fourier_octaves < 0:
+            raise ValueError(f"fourier_octaves must be 0 or more; got {fourier_octaves}")
         self.register_buffer(
-            "frequencies", math.pi / 2 * 2.0 ** torch.arange(octaves), persistent=False
+            "frequencies", math.pi / 2 * 2.0 ** torch.arange(fourier_octaves), persistent=False
         )
-        self.hidden = mlp(2 + 4 * octaves, width, depth, nn.LeakyReLU(LEAK))
+        self.hidden = mlp(2 + 4 * fourier_octaves, width, depth, nn.LeakyReLU(LEAK))
         self.last = nn.Linear(width, 1)
 
     def forward(self, x: Tensor, condition: None = None) -> Tensor:
@@ -88,5 +91,5 @@ class MLPDiscriminator(nn.Module):
 
     def features(self, x: Tensor, condition: None = None) -> Tensor:
         """The last hidden layer: (B, 2) -> (B, width)."""
-        phases = (x[..., None] * self.frequencies).flatten(1)  # (B, 2 octaves)
+        phases = (x[..., None] * self.frequencies).flatten(1)  # (B, 2 fourier_octaves)
         return self.hidden(torch.cat([x, phases.sin(), phases.cos()], dim=1))

@@ -22,8 +22,8 @@ TINY = {"steps": 20, "batch_size": 32, "width": 16}
 ROWS = {
     "ring_r3": {},
     "ring_vanilla": {"game": "vanilla"},
-    "grid_r3": {"layout": "grid", "steps": 10_000},
-    "grid_vanilla": {"layout": "grid", "steps": 10_000, "game": "vanilla"},
+    "grid_r3": {"mixture": "grid", "steps": 10_000},
+    "grid_vanilla": {"mixture": "grid", "steps": 10_000, "game": "vanilla"},
 }
 SEEDS = 10
 GAMES = {
@@ -34,7 +34,7 @@ GAMES = {
 
 def recipe(
     *,
-    layout: str = "ring",
+    mixture: str = "ring",
     game: str = "r3",
     steps: int = 2500,
     batch_size: int = 256,
@@ -43,7 +43,7 @@ def recipe(
 ) -> Recipe:
     """Points of a mixture of Gaussians.
 
-    layout: ring (8 modes) or grid (25)
+    mixture: ring (8 modes) or grid (25)
     game: r3 (relativistic, with R1 and R2) or vanilla (the textbook game)
     steps: updates of the generator
     batch_size: real points in one update
@@ -52,7 +52,7 @@ def recipe(
     """
     falling = Schedule(lr, 0.0)
     return Recipe(
-        data=GaussianMixture(layout),
+        data=GaussianMixture(mixture),
         generator=MLPGenerator(width=width, depth=4),
         discriminator=MLPDiscriminator(width, depth=3),
         steps=steps,

@@ -4,7 +4,7 @@ import torch
 from multigan.core.protocols import Dataset
 from multigan.core.serialization import from_config, to_config
 from multigan.points.dataset import HELD_OUT_PERCENT, GaussianMixture
-from multigan.points.metrics import measure
+from multigan.points.metrics import compute_metrics
 from multigan.points.mixtures import MIXTURES
 
 
@@ -23,7 +23,7 @@ def test_it_keeps_the_contract():
 
 def test_the_default_is_the_published_training_set():
     data = GaussianMixture()
-    assert len(data) == 100_000 and data.domain.layout == "grid"
+    assert len(data) == 100_000 and data.domain.mixture == "grid"
 
 
 def test_same_arguments_same_points_and_another_seed_others():
@@ -55,19 +55,19 @@ def test_a_split_survives_json():
     assert torch.equal(every(from_config(to_config(data))), every(data))
 
 
-@pytest.mark.parametrize("layout", MIXTURES)
-def test_the_points_are_true_samples_in_network_units(layout):
-    shape, points = MIXTURES[layout], every(GaussianMixture(layout, size=20_000))
+@pytest.mark.parametrize("mixture", MIXTURES)
+def test_the_points_are_true_samples_in_network_units(mixture):
+    shape, points = MIXTURES[mixture], every(GaussianMixture(mixture, size=20_000))
     assert points.abs().max() < 1.2
-    values = measure(points * shape.unit, shape)
-    assert values["high_quality"] == pytest.approx(0.9889, abs=0.003)
-    assert values["sd_ratio"] == pytest.approx(1, abs=0.01)
+    values = compute_metrics(points * shape.unit, shape)
+    assert values["high_quality_fraction"] == pytest.approx(0.9889, abs=0.003)
+    assert values["mode_std_ratio"] == pytest.approx(1, abs=0.01)
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ValueError, match="known: grid, ring"):
+    with pytest.raises(ValueError, match="mixture must be one of grid, ring"):
         GaussianMixture("spiral")
-    with pytest.raises(ValueError, match="known: train, valid, test"):
+    with pytest.raises(ValueError, match="split must be one of train, valid, test"):
         GaussianMixture().split("dev")
-    with pytest.raises(ValueError, match="size is 0"):
+    with pytest.raises(ValueError, match="size must be 1 or more"):
         GaussianMixture(size=0)

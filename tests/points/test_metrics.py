@@ -8,11 +8,11 @@ import torch
 from multigan.core.rng import keyed_rng
 from multigan.points.metrics import (
     CEILING,
-    measure,
+    compute_metrics,
     mode_counts,
+    mode_std_ratios,
     nearest_modes,
     reverse_kl,
-    sd_ratios,
     total_variation,
 )
 from multigan.points.mixtures import MIXTURES, get_mixture
@@ -22,15 +22,15 @@ GRID, RING = MIXTURES["grid"], MIXTURES["ring"]
 
 def test_layouts_are_those_of_the_published_protocol():
     assert len(GRID.means) == 25 and GRID.sd == 0.05
-    assert GRID.centres().unique().tolist() == [-4, -2, 0, 2, 4]
+    assert GRID.centers().unique().tolist() == [-4, -2, 0, 2, 4]
     assert len(set(GRID.means)) == 25
     assert len(RING.means) == 8 and RING.sd == 0.01
-    torch.testing.assert_close(RING.centres().norm(dim=1), torch.ones(8).double())
-    assert all((layout.centres() / layout.unit).abs().max() == 1 for layout in MIXTURES.values())
+    torch.testing.assert_close(RING.centers().norm(dim=1), torch.ones(8).double())
+    assert all((mixture.centers() / mixture.unit).abs().max() == 1 for mixture in MIXTURES.values())
 
 
 def test_an_unknown_layout_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"'spiral'; known: grid, ring"):
+    with pytest.raises(ValueError, match="mixture must be one of grid, ring; got 'spiral'"):
         get_mixture("spiral")
 
 
@@ -63,37 +63,39 @@ def test_sd_ratio_is_one_for_a_true_mode_and_follows_its_width():
     noise = torch.randn(40_000, 2, generator=keyed_rng(0, "sd"), dtype=torch.float64)
     true, narrow = 2 + 0.05 * noise, -4 + 0.01 * noise
     lone = torch.tensor([[0.0, 0.0]], dtype=torch.float64)
-    ratios = sd_ratios(torch.cat([true, narrow, lone]), GRID)
+    ratios = mode_std_ratios(torch.cat([true, narrow, lone]), GRID)
     of = dict(zip(GRID.means, ratios.tolist(), strict=True))
     assert of[2.0, 2.0] == pytest.approx(1, abs=0.01)
     assert of[-4.0, -4.0] == pytest.approx(0.2 / 0.9743, abs=0.01)  # too narrow to be cut
     assert math.isnan(of[0.0, 0.0]) and math.isnan(of[4.0, 0.0])
 
 
-@pytest.mark.parametrize("layout", MIXTURES.values(), ids=MIXTURES)
-def test_a_true_sampler_reaches_the_ceiling_and_the_floor(layout):
-    values = measure(layout.draw(20_000, keyed_rng(0, "truth")), layout)
-    assert values["modes"] == len(layout.means)
-    assert values["high_quality"] == pytest.approx(0.9889, abs=0.003)
-    floor = (len(layout.means) - 1) / 40_000
+@pytest.mark.parametrize("mixture", MIXTURES.values(), ids=MIXTURES)
+def test_a_true_sampler_reaches_the_ceiling_and_the_floor(mixture):
+    values = compute_metrics(mixture.sample(20_000, keyed_rng(0, "truth")), mixture)
+    assert values["modes"] == len(mixture.means)
+    assert values["high_quality_fraction"] == pytest.approx(0.9889, abs=0.003)
+    floor = (len(mixture.means) - 1) / 40_000
     assert 0.3 * floor < values["reverse_kl"] < 2.5 * floor
     assert values["total_variation"] < 0.03
-    assert values["sd_ratio"] == pytest.approx(1, abs=0.01)
-    assert values["smallest_share"] > 0.8
+    assert values["mode_std_ratio"] == pytest.approx(1, abs=0.01)
+    assert values["min_mode_fraction"] > 0.8
 
 
 def test_what_is_undefined_is_left_out():
-    far = measure(torch.full((3, 2), 9.0), GRID)
-    assert set(far) == {"modes", "high_quality", "total_variation"}
-    assert far["modes"] == far["high_quality"] == 0
+    far = compute_metrics(torch.full((3, 2), 9.0), GRID)
+    assert set(far) == {"modes", "high_quality_fraction", "total_variation"}
+    assert far["modes"] == far["high_quality_fraction"] == 0
 
 
 def test_the_selection_metric_orders_truth_before_a_missing_mode_before_collapse_and_blob():
     rng = keyed_rng(0, "order")
-    truth = GRID.draw(2500, rng)
+    truth = GRID.sample(2500, rng)
     without_one = truth[nearest_modes(truth, GRID)[0] != 7]
     collapsed = torch.tensor(GRID.means[0]) + 0.05 * torch.randn(2500, 2, generator=rng)
     blob = 2.8 * torch.randn(2500, 2, generator=rng)
-    scores = [measure(x, GRID)["total_variation"] for x in (truth, without_one, collapsed, blob)]
+    scores = [
+        compute_metrics(x, GRID)["total_variation"] for x in (truth, without_one, collapsed, blob)
+    ]
     assert scores[0] < 0.06 and scores[0] + 0.01 < scores[1] < 0.1
     assert scores[2] > 0.9 and scores[3] > 0.9
