@@ -235,7 +235,7 @@ class Downsample(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        self.register_buffer("kernel_distance", binomial_filter(), persistent=False)  # (4, 4)
+        self.register_buffer("kernel", binomial_filter(), persistent=False)  # (4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H / 2, W / 2)."""
@@ -254,7 +254,7 @@ class Upsample(nn.Module):
     def __init__(self, channels: int) -> None:
         super().__init__()
         self.channels = channels
-        self.register_buffer("kernel_distance", 4 * binomial_filter(), persistent=False)  # (4, 4)
+        self.register_buffer("kernel", 4 * binomial_filter(), persistent=False)  # (4, 4)
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, 2 H, 2 W)."""
