@@ -22,9 +22,9 @@ from multigan.core.serialization import component
 from multigan.core.trees import tree_map
 from multigan.music.models.binarization import (
     binarize_logits,
-    draw_noise,
     forbid_initial_holds,
     get_binarizer,
+    sample_noise,
 )
 from multigan.music.models.generator import COUPLINGS
 from multigan.music.models.layers import LEAK, check_steps
@@ -111,7 +111,7 @@ class MuseGANGenerator(nn.Module):
             course=torch.randn(n, self.shared_latent_dim, generator=rng),
             voice=torch.randn(n, count, self.private_latent_dim, generator=rng),
             voice_course=torch.randn(n, count, self.private_latent_dim, generator=rng),
-            noise=draw_noise(n, self.steps, self.voices, rng),
+            noise=sample_noise(n, self.steps, self.voices, rng),
         )
 
     def example_condition(self, n: int) -> Conditioning:
