@@ -9,7 +9,7 @@ from multigan.core.rng import keyed_rng
 from multigan.music.models import binarization
 from multigan.music.models.binarization import (
     BINARIZERS,
-    CHOICES,
+    DISTRIBUTIONS,
     STRAIGHT_THROUGH_TEMPERATURE,
     binarize_logits,
     forbid_initial_holds,
@@ -89,7 +89,7 @@ def test_nothing_is_held_into_the_first_step(voice):
 
 @every_voice
 def test_noise_of_scale_one_draws_the_shares(voice):
-    choice, logits = CHOICES[voice.kind], 2 * logits_of(voice, 1, 1)
+    choice, logits = DISTRIBUTIONS[voice.kind], 2 * logits_of(voice, 1, 1)
     noise = choice.noise(torch.rand(20_000, 1, num_channels(voice), generator=keyed_rng("many")))
     drawn = choice.decide(logits + noise).mean((0, 1))
     torch.testing.assert_close(drawn, choice.probabilities(logits)[0, 0], rtol=0, atol=0.015)
@@ -121,7 +121,9 @@ def test_noise_covers_all_voices_and_comes_from_the_given_rng():
 
 
 def test_an_unknown_head_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"head 'sigmoid' is unknown; known: straight_through, st"):
+    with pytest.raises(
+        ValueError, match=r"binarization must be one of straight_through, st.*; got 'sigmoid'"
+    ):
         get_binarizer("sigmoid")
 
 

@@ -175,13 +175,16 @@ def test_other_metres_are_drawn_and_written(time_signature, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"time_signature": "four"}, "metre is 'four'; wanted one such as 4/4 or 6/8"),
+        (
+            {"time_signature": "four"},
+            "time_signature must be a fraction such as 4/4 or 6/8; got 'four'",
+        ),
         ({"time_signature": "4/5"}, "metre is '4/5'"),
         ({"time_signature": "3/16", "steps_per_quarter": 3}, "no whole steps of 3 a quarter"),
         ({"steps_per_quarter": 7}, "no whole steps of 7 a quarter"),
         ({"bars": 0}, "0 bars"),
         ({"tempo_bpm": 0.0}, "0.0 quarters per minute"),
-        ({"voices": ()}, "wanted one or more"),
+        ({"voices": ()}, "voices must be one or more"),
         ({"voices": (BAND[0], BAND[0])}, "each with a name of its own"),
     ],
 )

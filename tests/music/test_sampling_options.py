@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -138,7 +140,7 @@ def test_drums_are_given_to_drums(tmp_path):
     kept = plan_sampling(MusicDomain(voices=BAND), SamplingOptions(given=file, keep="drums"))
     assert rows(kept)[1].all() and rows(kept).sum() == 32
     with pytest.raises(
-        ValueError, match=r"song\.mid: holds drums only; wanted a track for: soprano"
+        ValueError, match=r"song\.mid: must have a track for soprano.*; got drums only"
     ):
         plan_sampling(DOMAIN, SamplingOptions(given=file, keep="soprano"))
 
@@ -146,7 +148,7 @@ def test_drums_are_given_to_drums(tmp_path):
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
-        (SamplingOptions(bars=0), "bars is 0; wanted 1 or more"),
+        (SamplingOptions(bars=0), "bars must be 1 or more; got 0"),
         (SamplingOptions(keep="soprano"), "need a file: --given FILE"),
         (SamplingOptions(infill_bars="1"), "need a file: --given FILE"),
         (
@@ -155,26 +157,32 @@ def test_drums_are_given_to_drums(tmp_path):
         ),
         (
             SamplingOptions(given="FILE", continue_from="FILE"),
-            "--given and --continue-from name two files",
+            "--given and --continue-from must not be set together",
         ),
         (
             SamplingOptions(given="FILE", bars=4, keep="alto"),
-            "--bars: a song written around --given",
+            "--bars must not be set with --given",
         ),
-        (SamplingOptions(given="FILE"), "everything stays; say what to write anew"),
+        (SamplingOptions(given="FILE"), "nothing is left to generate"),
         (
             SamplingOptions(given="FILE", keep="oboe"),
-            "--keep: no voice oboe; known: soprano, alto, tenor",
+            "--keep must be voices of soprano, alto, tenor.*; got oboe",
         ),
         (
             SamplingOptions(given="FILE", infill_tracks="x"),
-            "--infill-tracks: no voice x; known: soprano",
+            "--infill-tracks must be voices of soprano.*; got x",
         ),
-        (SamplingOptions(given="FILE", infill_bars="4"), "--infill-bars 4: wanted bars of 1 to 3"),
-        (SamplingOptions(given="FILE", infill_bars="0"), "--infill-bars 0: wanted bars of 1 to 3"),
+        (
+            SamplingOptions(given="FILE", infill_bars="4"),
+            "--infill-bars must be bars of 1 to 3.*; got 4",
+        ),
+        (
+            SamplingOptions(given="FILE", infill_bars="0"),
+            "--infill-bars must be bars of 1 to 3.*; got 0",
+        ),
         (
             SamplingOptions(given="FILE", infill_bars="two"),
-            "--infill-bars two: wanted bars of 1 to 3",
+            "--infill-bars must be bars of 1 to 3.*; got two",
         ),
     ],
 )
@@ -183,26 +191,29 @@ def test_a_wish_that_makes_no_sense_is_one_line(tmp_path, wishes, said):
     named = {key: file for key in ("given", "continue_from") if getattr(wishes, key) == "FILE"}
     with pytest.raises(ValueError) as caught:
         plan_sampling(DOMAIN, wishes._replace(**named))
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert re.search(said, str(caught.value)) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("song", "said"),
     [
-        (chorale(time_signatures=(TimeSignature(0, 6, 8),)), "is in 6/8; this model writes 4/4"),
+        (chorale(time_signatures=(TimeSignature(0, 6, 8),)), "must be 4/4, the model's; got 6/8"),
         (
             chorale(time_signatures=(TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4))),
-            "is in 3/4, 4/4; this model",
+            "must be 4/4, the model's; got 3/4, 4/4",
         ),
-        (trio(), "no track for soprano; its tracks: 'a', 'b', 'alto'; rename"),
-        (Song((quarters("soprano", 30),), BAR), "is outside its voice's range 55..85; transpose"),
+        (trio(), "must have a track for soprano; got 'a', 'b', 'alto'; rename"),
+        (
+            Song((quarters("soprano", 30),), BAR),
+            "pitches must be 55..85, the range of the voice; got 30; transpose",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_named_in_one_line(tmp_path, song, said):
     file = saved(song, tmp_path)
     with pytest.raises(ValueError) as caught:
         plan_sampling(DOMAIN, SamplingOptions(given=file, keep="soprano"))
-    assert said in str(caught.value) and "song.mid: " in str(caught.value)
+    assert re.search(said, str(caught.value)) and "song.mid: " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 

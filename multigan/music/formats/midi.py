@@ -54,7 +54,8 @@ def read_midi(source: str | Path) -> Song:
 
     Tempo and key are the first ones; where notes of one pitch overlap, the older ends at the newer.
     Without our tag a first bar shorter than those of the next time signature is an anacrusis, and
-    the song ends on the first bar line after its last note. Velocities and controllers are left out.
+    the song ends on the first bar line after its last note. Velocities and controllers are
+    left out.
     Raises UnreadableMidi, a ValueError of one line, for a file that is missing, empty, truncated,
     damaged, of SMPTE timing or type 2, oversized, or without notes.
     """
@@ -74,14 +75,14 @@ def read_midi(source: str | Path) -> Song:
 
 
 def write_midi(song: Song, path: str | Path) -> Path:
-    """Write a type 1 file of 480 ticks per quarter: drums on channel 10, velocity by the time signature.
+    """Write a type 1 file of 480 ticks per quarter: drums on channel 10, velocity by position in bar.
 
     Raises ValueError for more than 15 pitched tracks: they would share channels and so programs.
     """
     pitched = sum(not track.is_drum for track in song.tracks)
     if pitched > PITCHED_CHANNELS:
         raise ValueError(
-            f"{path}: a MIDI file must have at most {PITCHED_CHANNELS} pitched tracks; got {pitched}"
+            f"{path}: a song must have at most {PITCHED_CHANNELS} pitched tracks; got {pitched}"
         )
     midi = pretty_midi.PrettyMIDI(
         resolution=TICKS_PER_QUARTER,

@@ -25,7 +25,7 @@ STRAIGHT_THROUGH_TEMPERATURE = (
 
 
 class OutputDistribution(NamedTuple):
-    """A distribution of logits (..., C): its probabilities, its mode, and the noise to sample it."""
+    """A distribution of logits (..., C): probabilities, mode, and the noise that samples it."""
 
     probabilities: Callable[[Tensor], Tensor]  # probabilities (..., C)
     decide: Callable[[Tensor], Tensor]  # the mode (..., C), 0 or 1

@@ -85,7 +85,7 @@ class MuseGANGenerator(nn.Module):
             raise ValueError(f"no coupling {coupling!r}; known: {', '.join(COUPLINGS)}")
         kinds = 4 if coupling == "hybrid" else 2
         if latent_dim < kinds or latent_dim % kinds:
-            raise ValueError(f"latent_size is {latent_dim}; wanted a multiple of {kinds}")
+            raise ValueError(f"latent_dim must be a multiple of {kinds}; got {latent_dim}")
         self.voices, self.steps, self.bars = tuple(voices), steps, steps // steps_per_bar
         self.binarizer = get_binarizer(binarization)
         size = latent_dim // kinds
