@@ -149,7 +149,7 @@ def test_the_four_voices_stack_and_the_layouts_are_named():
     [
         (lambda: Voice("x", kind="mono"), "kind must be one of monophonic.*; got 'mono'"),
         (lambda: Voice("x", min_pitch=120, num_pitches=10), r"must be within 0\.\.127"),
-        (lambda: tokens((0, 480, 59)), r"pitch 59 is outside its voice's range 60\.\.69"),
+        (lambda: tokens((0, 480, 59)), r"pitches must be 60\.\.69, the range of the voice; got 59"),
         (lambda: tokens(voice=Voice("alto")), "the track must be one of: lead; got 'alto'"),
         (lambda: tokens(steps_per_quarter=7), "steps_per_quarter must divide 480.*; got 7"),
         (lambda: from_pianoroll((), (MONO,)), "must have 1 arrays, one per voice; got 0"),

@@ -75,7 +75,7 @@ def read_midi(source: str | Path) -> Song:
 
 
 def write_midi(song: Song, path: str | Path) -> Path:
-    """Write a type 1 file of 480 ticks per quarter: drums on channel 10, velocity by position in bar.
+    """Write a type 1 file of 480 ticks per quarter: drums on channel 10, velocity by bar position.
 
     Raises ValueError for more than 15 pitched tracks: they would share channels and so programs.
     """
