@@ -155,7 +155,7 @@ def test_the_verb_prints_a_table_and_one_json_object(tmp_path, capsys, monkeypat
     command.main(["--data", "chorales.json", "--json"], standalone_mode=False)
     printed = capsys.readouterr().out
     assert "| | train | valid | test | voices shuffled | Markov | random quarters |" in printed
-    assert "| frechet_clipped |" in printed and "| empty_bar_rate_bass |" in printed
+    assert "| feature_frechet_distance_clipped |" in printed and "| empty_bar_rate_bass |" in printed
     rows = json.loads(printed.splitlines()[-1])
     assert list(rows) == ["train", "valid", "test", *SAMPLED]
     wanted = set(m.FEATURES) - {"mean_note_length"} | {"feature_frechet_distance"}

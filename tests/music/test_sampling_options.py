@@ -131,7 +131,7 @@ def test_what_the_grid_or_the_voice_cannot_hold_is_said(tmp_path):
     with pytest.warns(UserWarning, match="moved to the grid"):
         plan_sampling(DOMAIN, SamplingOptions(given=saved(late, tmp_path), keep="soprano"))
     chord = Song((Track("soprano", (Note(0, 480, 72), Note(0, 480, 76))),), BAR)
-    with pytest.warns(UserWarning, match="one note at a time"):
+    with pytest.warns(UserWarning, match="is monophonic: 1 overlapping"):
         plan_sampling(DOMAIN, SamplingOptions(given=saved(chord, tmp_path), keep="soprano"))
 
 

@@ -140,7 +140,7 @@ def test_a_track_is_found_by_name_or_the_known_ones_are_listed():
         (lambda: song((0, 481, 60), length=480), "must be 481 or more"),
         (lambda: song((0, 480, 128)), "pitch of 0..127"),
         (lambda: song((480, 480, 60)), "start < end"),
-        (lambda: song(tempo_bpm=0.0), "tempo is 0.0"),
+        (lambda: song(tempo_bpm=0.0), "tempo_bpm must be more than 0; got 0.0"),
         (lambda: song(tempo_bpm=float("nan")), "tempo_bpm must be more than 0; got nan"),
         (lambda: song(time_signatures=()), "must start at tick 0"),
         (
