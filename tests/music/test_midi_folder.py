@@ -165,7 +165,7 @@ def test_other_layouts_are_imported_too(tmp_path, preset):
     [
         ({"layout": "choir"}, "unknown layout 'choir'; known: satb, band, piano"),
         ({"bars": 0}, "bars is 0"),
-        ({"time_signature": "waltz"}, "metre is 'waltz'"),
+        ({"time_signature": "waltz"}, "got 'waltz'"),
         ({}, "no such folder"),
     ],
 )
