@@ -271,7 +271,7 @@ class MuseGANDiscriminator(nn.Module):
         """One vector for each bar, of that bar alone: (B, bars, F)."""
         if x.shape[1:] != (self.steps, total_channels(self.voices)):
             wanted = f"(B, {self.steps}, {total_channels(self.voices)})"
-            raise ValueError(f"music of shape {tuple(x.shape)}; wanted {wanted}")
+            raise ValueError(f"music must be {wanted}; got {tuple(x.shape)}")
         if condition is None:
             nothing = unconditional(len(x), self.steps, self.voices)
             condition = tree_map(lambda leaf: leaf.to(x), nothing)
