@@ -158,9 +158,9 @@ def test_given_voices_are_heard_by_those_that_are_written_before_them():
 
 @every_coupling
 def test_what_is_found_step_by_step_is_what_the_cells_say(coupling, monkeypatch):
-    told, sing = [], AutoregressiveVoices._sing
+    told, sing = [], AutoregressiveVoices._sample
     monkeypatch.setattr(
-        AutoregressiveVoices, "_sing", lambda *args: told.append(sing(*args)) or told[-1]
+        AutoregressiveVoices, "_sample", lambda *args: told.append(sing(*args)) or told[-1]
     )
     for voices in (VOICES, SINGERS):
         generator = made("music", coupling, voices).eval()
@@ -185,7 +185,7 @@ def test_what_is_added_is_the_sum_over_the_voices_that_are_heard():
     before, now = torch.tensor([[2, 3]]), torch.tensor([[voice_leading.num_pitches, 4]])
     first = voice_leading.first_rows(voice, place)
     strike, hold = voice_leading.intervals(bias, first, own, now)
-    kept = voice_leading.parallel_motion_rate(bias, BEAT, voice, before, now)
+    kept = voice_leading.parallels(bias, BEAT, voice, before, now)
     going = voice_leading.directions(bias, voice, before, now)
     reach = voice_leading.onset_bias.shape[-1] // 2
     for p in range(5):  # the low voice went from 7 to 8; the high one, at 12, would go to 10 + p

@@ -9,7 +9,7 @@ from multigan.core.rng import keyed_rng
 from multigan.music.models import binarization
 from multigan.music.models.binarization import (
     BINARIZERS,
-    CHOICES,
+    DISTRIBUTIONS,
     STRAIGHT_THROUGH_TEMPERATURE,
     binarize_logits,
     forbid_initial_holds,
@@ -30,7 +30,7 @@ def logits_of(voice, n=6, steps=8, key="logits"):
 
 
 def noise_of(voice, n=6, steps=8):
-    return binarization.draw_noise(n, steps, (voice,), keyed_rng("noise"))
+    return binarization.sample_noise(n, steps, (voice,), keyed_rng("noise"))
 
 
 def only_bits(x):
@@ -89,10 +89,10 @@ def test_nothing_is_held_into_the_first_step(voice):
 
 @every_voice
 def test_noise_of_scale_one_draws_the_shares(voice):
-    choice, logits = CHOICES[voice.kind], 2 * logits_of(voice, 1, 1)
+    choice, logits = DISTRIBUTIONS[voice.kind], 2 * logits_of(voice, 1, 1)
     noise = choice.noise(torch.rand(20_000, 1, num_channels(voice), generator=keyed_rng("many")))
     drawn = choice.decide(logits + noise).mean((0, 1))
-    torch.testing.assert_close(drawn, choice.share(logits)[0, 0], rtol=0, atol=0.015)
+    torch.testing.assert_close(drawn, choice.probabilities(logits)[0, 0], rtol=0, atol=0.015)
 
 
 @every_voice
@@ -116,12 +116,14 @@ def test_noise_is_finite_at_the_ends_of_the_uniform_numbers():
 
 
 def test_noise_covers_all_voices_and_comes_from_the_given_rng():
-    drawn = [binarization.draw_noise(2, 8, BAND, keyed_rng("same")) for _ in range(2)]
+    drawn = [binarization.sample_noise(2, 8, BAND, keyed_rng("same")) for _ in range(2)]
     assert drawn[0].shape == (2, 8, 152) and torch.equal(*drawn)
 
 
 def test_an_unknown_head_is_refused_with_the_known_ones():
-    with pytest.raises(ValueError, match=r"head 'sigmoid' is unknown; known: straight_through, st"):
+    with pytest.raises(
+        ValueError, match=r"binarization must be one of straight_through, st.*; got 'sigmoid'"
+    ):
         get_binarizer("sigmoid")
 
 

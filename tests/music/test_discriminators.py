@@ -207,7 +207,7 @@ def backward(network, x):
 
 @every_family
 def test_music_of_another_shape_is_refused(family):
-    with pytest.raises(ValueError, match=r"music of shape \(2, 17, 79\); wanted \(B, 16, 79\)"):
+    with pytest.raises(ValueError, match=r"music must be \(B, 16, 79\); got \(2, 17, 79\)"):
         made(family)(torch.zeros(2, STEPS + 1, tensors.total_channels(VOICES)))
 
 

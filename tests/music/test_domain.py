@@ -175,14 +175,17 @@ def test_other_metres_are_drawn_and_written(time_signature, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"time_signature": "four"}, "metre is 'four'; wanted one such as 4/4 or 6/8"),
-        ({"time_signature": "4/5"}, "metre is '4/5'"),
-        ({"time_signature": "3/16", "steps_per_quarter": 3}, "no whole steps of 3 a quarter"),
-        ({"steps_per_quarter": 7}, "no whole steps of 7 a quarter"),
-        ({"bars": 0}, "0 bars"),
-        ({"tempo_bpm": 0.0}, "0.0 quarters per minute"),
-        ({"voices": ()}, "wanted one or more"),
-        ({"voices": (BAND[0], BAND[0])}, "each with a name of its own"),
+        (
+            {"time_signature": "four"},
+            "time_signature must be a fraction such as 4/4 or 6/8; got 'four'",
+        ),
+        ({"time_signature": "4/5"}, "got '4/5'"),
+        ({"time_signature": "3/16", "steps_per_quarter": 3}, "into whole steps; got 3"),
+        ({"steps_per_quarter": 7}, "into whole steps; got 7"),
+        ({"bars": 0}, "must be 1 or more; got 0 and 4"),
+        ({"tempo_bpm": 0.0}, "tempo_bpm must be more than 0; got 0.0"),
+        ({"voices": ()}, "voices must be one or more"),
+        ({"voices": (BAND[0], BAND[0])}, "with distinct names"),
     ],
 )
 def test_a_domain_that_makes_no_sense_is_refused(arguments, said):
@@ -191,7 +194,7 @@ def test_a_domain_that_makes_no_sense_is_refused(arguments, said):
 
 
 def test_values_that_are_not_finite_are_no_song():
-    with pytest.raises(ValueError, match="not finite"):
+    with pytest.raises(ValueError, match="must be finite"):
         DOMAIN.decode(torch.full((1, 32, 132), math.nan))
 
 

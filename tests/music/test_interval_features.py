@@ -47,7 +47,7 @@ def test_notes_are_what_the_roll_says_in_every_kind_of_voice():
 def test_chroma_folds_by_pitch_class_whatever_the_lowest_pitch(lowest):
     fold = pitch_class_matrix(Voice("v", min_pitch=lowest, num_pitches=31))
     for p in range(31):
-        assert fold[p].tolist() == [float(pc == (min_pitch + p) % 12) for pc in range(12)]
+        assert fold[p].tolist() == [float(pc == (lowest + p) % 12) for pc in range(12)]
 
 
 def test_intervals_are_the_circular_correlation_written_out():

@@ -99,8 +99,8 @@ def test_windows_never_cross_a_change_of_metre(tmp_path):
     with pytest.raises(ValueError, match="no file can be used"):
         imported(tmp_path, bars=2, time_signature="6/8")
     report = json.loads((tmp_path / "out" / "report.json").read_text())
-    assert report["skipped"] == {"is in another metre": 1}
-    assert report["files"][0]["line"].endswith("is in another metre (3/4, 4/4)")
+    assert report["skipped"] == {"is in another time signature": 1}
+    assert report["files"][0]["line"].endswith("is in another time signature (3/4, 4/4)")
 
 
 def test_an_import_is_kept_until_files_or_wishes_change(tmp_path, monkeypatch):
@@ -165,7 +165,7 @@ def test_other_layouts_are_imported_too(tmp_path, preset):
     [
         ({"layout": "choir"}, "unknown layout 'choir'; known: satb, band, piano"),
         ({"bars": 0}, "bars is 0"),
-        ({"time_signature": "waltz"}, "metre is 'waltz'"),
+        ({"time_signature": "waltz"}, "got 'waltz'"),
         ({}, "no such folder"),
     ],
 )
@@ -273,4 +273,4 @@ def test_a_folder_of_drums_or_of_another_metre_gets_clear_lines(tmp_path, capsys
         imported(tmp_path, bars=1, time_signature="4/4")
     printed = capsys.readouterr().out
     assert f"{root / 'drums.mid'}: has drums only (Kit)" in printed
-    assert f"{root / 'jig.mid'}: is in another metre (6/8)" in printed
+    assert f"{root / 'jig.mid'}: is in another time signature (6/8)" in printed

@@ -64,7 +64,7 @@ def test_what_is_no_set_of_songs_gets_one_line(tmp_path):
     np.savez(other, notes=np.zeros((0, 5), np.int32), header=header)
     for content in (b"", b"text", whole[: len(whole) // 2], other.read_bytes()):
         path.write_bytes(content)
-        with pytest.raises(ValueError, match="no readable set of songs") as caught:
+        with pytest.raises(ValueError, match="must be a file of songs") as caught:
             load_songs(path)
         assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="make it again"):

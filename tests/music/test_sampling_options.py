@@ -1,3 +1,5 @@
+import re
+
 import pytest
 import torch
 
@@ -37,12 +39,12 @@ def saved(song, tmp_path):
 
 def rows(plan):
     """Which voices are given at each step."""
-    return plan.given.mask[0].T
+    return plan.conditioning.mask[0].T
 
 
 def test_nothing_wished_is_one_window_of_which_nothing_is_given():
     free = plan_sampling(DOMAIN, SamplingOptions())
-    assert free.given.mask.shape == (1, 32, 4) and not free.given.mask.any()
+    assert free.conditioning.mask.shape == (1, 32, 4) and not free.conditioning.mask.any()
     assert (free.start_tick, free.end_tick, free.source) == (0, 2 * BAR, None)
 
 
@@ -50,14 +52,15 @@ def test_nothing_wished_is_one_window_of_which_nothing_is_given():
 def test_bars_are_the_length_and_a_window_is_the_least_that_is_drawn(bars, steps):
     free = plan_sampling(DOMAIN, SamplingOptions(bars=bars))
     assert (
-        free.given.values.shape == (1, steps, total_channels(SATB)) and free.end_tick == bars * BAR
+        free.conditioning.values.shape == (1, steps, total_channels(SATB))
+        and free.end_tick == bars * BAR
     )
 
 
 def test_a_kept_voice_is_given_and_the_others_are_not(tmp_path):
     kept = plan_sampling(DOMAIN, SamplingOptions(given=saved(chorale(), tmp_path), keep="Soprano"))
     assert rows(kept)[0].all() and not rows(kept)[1:].any()
-    assert kept.given.values[0, 0].nonzero().tolist() == [[72 - 55]]
+    assert kept.conditioning.values[0, 0].nonzero().tolist() == [[72 - 55]]
     assert [(s.track, s.start_tick, s.end_tick) for s in kept.stretches] == [
         ("soprano", 0, 3 * BAR)
     ]
@@ -66,7 +69,7 @@ def test_a_kept_voice_is_given_and_the_others_are_not(tmp_path):
 def test_a_song_is_extended_by_as_many_bars_as_are_wished(tmp_path):
     file = saved(chorale(), tmp_path)
     longer = plan_sampling(DOMAIN, SamplingOptions(continue_from=file, bars=5))
-    assert longer.end_tick == 8 * BAR and longer.given.mask.shape[1] == 128
+    assert longer.end_tick == 8 * BAR and longer.conditioning.mask.shape[1] == 128
     assert rows(longer)[:, :48].all() and not rows(longer)[:, 48:].any()
     assert plan_sampling(DOMAIN, SamplingOptions(continue_from=file)).end_tick == 5 * BAR
 
@@ -95,7 +98,7 @@ def test_a_pickup_is_bar_0_and_what_fills_it_up_is_not_given(tmp_path):
     song = chorale(anacrusis_ticks=480)  # 1 + 2 full bars + 3 quarters
     kept = plan_sampling(DOMAIN, SamplingOptions(given=saved(song, tmp_path), keep="bass"))
     assert (kept.start_tick, kept.end_tick) == (1440, 1440 + 3 * BAR)
-    assert kept.given.mask.shape[1] == 64
+    assert kept.conditioning.mask.shape[1] == 64
     assert rows(kept)[3].nonzero().flatten().tolist() == list(range(12, 60))
     filled = plan_sampling(DOMAIN, SamplingOptions(given=saved(song, tmp_path), infill_bars="0"))
     assert rows(filled)[0].nonzero().flatten().tolist() == list(range(16, 60))
@@ -111,7 +114,7 @@ def test_four_nameless_tracks_are_taken_from_the_highest_to_the_lowest(tmp_path)
     song = chorale(names=("d", "c", "b", "a"))
     shuffled = Song(song.tracks[::-1], song.length_ticks)
     longer = plan_sampling(DOMAIN, SamplingOptions(continue_from=saved(shuffled, tmp_path)))
-    first = longer.given.values[0, 0].nonzero().flatten().tolist()
+    first = longer.conditioning.values[0, 0].nonzero().flatten().tolist()
     assert first == [72 - 55, 33 + 65 - 48, 66 + 58 - 43, 99 + 48 - 36]
 
 
@@ -128,7 +131,7 @@ def test_what_the_grid_or_the_voice_cannot_hold_is_said(tmp_path):
     with pytest.warns(UserWarning, match="moved to the grid"):
         plan_sampling(DOMAIN, SamplingOptions(given=saved(late, tmp_path), keep="soprano"))
     chord = Song((Track("soprano", (Note(0, 480, 72), Note(0, 480, 76))),), BAR)
-    with pytest.warns(UserWarning, match="one note at a time"):
+    with pytest.warns(UserWarning, match="is monophonic: 1 overlapping"):
         plan_sampling(DOMAIN, SamplingOptions(given=saved(chord, tmp_path), keep="soprano"))
 
 
@@ -138,7 +141,7 @@ def test_drums_are_given_to_drums(tmp_path):
     kept = plan_sampling(MusicDomain(voices=BAND), SamplingOptions(given=file, keep="drums"))
     assert rows(kept)[1].all() and rows(kept).sum() == 32
     with pytest.raises(
-        ValueError, match=r"song\.mid: holds drums only; wanted a track for: soprano"
+        ValueError, match=r"song\.mid: must have a track for soprano.*; got drums only"
     ):
         plan_sampling(DOMAIN, SamplingOptions(given=file, keep="soprano"))
 
@@ -146,7 +149,7 @@ def test_drums_are_given_to_drums(tmp_path):
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
-        (SamplingOptions(bars=0), "bars is 0; wanted 1 or more"),
+        (SamplingOptions(bars=0), "bars must be 1 or more; got 0"),
         (SamplingOptions(keep="soprano"), "need a file: --given FILE"),
         (SamplingOptions(infill_bars="1"), "need a file: --given FILE"),
         (
@@ -155,26 +158,32 @@ def test_drums_are_given_to_drums(tmp_path):
         ),
         (
             SamplingOptions(given="FILE", continue_from="FILE"),
-            "--given and --continue-from name two files",
+            "--given and --continue-from must not be set together",
         ),
         (
             SamplingOptions(given="FILE", bars=4, keep="alto"),
-            "--bars: a song written around --given",
+            "--bars must not be set with --given",
         ),
-        (SamplingOptions(given="FILE"), "everything stays; say what to write anew"),
+        (SamplingOptions(given="FILE"), "nothing is left to generate"),
         (
             SamplingOptions(given="FILE", keep="oboe"),
-            "--keep: no voice oboe; known: soprano, alto, tenor",
+            "--keep must be voices of soprano, alto, tenor.*; got oboe",
         ),
         (
             SamplingOptions(given="FILE", infill_tracks="x"),
-            "--infill-tracks: no voice x; known: soprano",
+            "--infill-tracks must be voices of soprano.*; got x",
         ),
-        (SamplingOptions(given="FILE", infill_bars="4"), "--infill-bars 4: wanted bars of 1 to 3"),
-        (SamplingOptions(given="FILE", infill_bars="0"), "--infill-bars 0: wanted bars of 1 to 3"),
+        (
+            SamplingOptions(given="FILE", infill_bars="4"),
+            "--infill-bars must be bars of 1 to 3.*; got 4",
+        ),
+        (
+            SamplingOptions(given="FILE", infill_bars="0"),
+            "--infill-bars must be bars of 1 to 3.*; got 0",
+        ),
         (
             SamplingOptions(given="FILE", infill_bars="two"),
-            "--infill-bars two: wanted bars of 1 to 3",
+            "--infill-bars must be bars of 1 to 3.*; got two",
         ),
     ],
 )
@@ -183,26 +192,29 @@ def test_a_wish_that_makes_no_sense_is_one_line(tmp_path, wishes, said):
     named = {key: file for key in ("given", "continue_from") if getattr(wishes, key) == "FILE"}
     with pytest.raises(ValueError) as caught:
         plan_sampling(DOMAIN, wishes._replace(**named))
-    assert said in str(caught.value) and "\n" not in str(caught.value)
+    assert re.search(said, str(caught.value)) and "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
     ("song", "said"),
     [
-        (chorale(time_signatures=(TimeSignature(0, 6, 8),)), "is in 6/8; this model writes 4/4"),
+        (chorale(time_signatures=(TimeSignature(0, 6, 8),)), "must be 4/4, the model's; got 6/8"),
         (
             chorale(time_signatures=(TimeSignature(0, 4, 4), TimeSignature(BAR, 3, 4))),
-            "is in 3/4, 4/4; this model",
+            "must be 4/4, the model's; got 3/4, 4/4",
         ),
-        (trio(), "no track for soprano; its tracks: 'a', 'b', 'alto'; rename"),
-        (Song((quarters("soprano", 30),), BAR), "is outside its voice's range 55..85; transpose"),
+        (trio(), "must have a track for soprano; got 'a', 'b', 'alto'; rename"),
+        (
+            Song((quarters("soprano", 30),), BAR),
+            "the range of the voice; got 30; transpose",
+        ),
     ],
 )
 def test_a_file_that_does_not_fit_is_named_in_one_line(tmp_path, song, said):
     file = saved(song, tmp_path)
     with pytest.raises(ValueError) as caught:
         plan_sampling(DOMAIN, SamplingOptions(given=file, keep="soprano"))
-    assert said in str(caught.value) and "song.mid: " in str(caught.value)
+    assert re.search(said, str(caught.value)) and "song.mid: " in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -215,5 +227,5 @@ def test_a_given_song_is_longer_than_a_window_only_if_it_is(tmp_path):
     short = plan_sampling(
         DOMAIN, SamplingOptions(given=saved(chorale(bars=1), tmp_path), keep="alto")
     )
-    assert short.given.mask.shape[1] == 32 and short.end_tick == BAR
+    assert short.conditioning.mask.shape[1] == 32 and short.end_tick == BAR
     assert not torch.any(rows(short)[:, 16:])

@@ -35,8 +35,8 @@ def test_one_midi_file_is_a_song_too(tmp_path):
     [
         ({"n": 0}, "n is 0"),
         ({"bars": -1}, "bars -1"),
-        ({"split": "best"}, "no split called 'best'; known: train, valid, test"),
-        ({"bars": 7}, "no song of 7 bars in test; wanted fewer bars"),
+        ({"split": "best"}, "split must be one of train, valid, test; got 'best'"),
+        ({"bars": 7}, "test has no song of 7 bars; set fewer --bars"),
     ],
 )
 def test_wishes_that_make_no_sense_are_one_line(tmp_path, wishes, said):

@@ -159,7 +159,10 @@ def test_the_dominant_of_a_minor_key_has_its_leading_tone():
     "wrong, said",
     [
         (lambda: composed("choir"), "unknown preset 'choir'; known: satb, band"),
-        (lambda: composed(time_signature="5/4"), "unknown metre '5/4'; known: 4/4, 3/4"),
+        (
+            lambda: composed(time_signature="5/4"),
+            "time_signature must be one of: 4/4, 3/4.*; got '5/4'",
+        ),
         (lambda: composed(bars=1), "bars is 1; wanted 2 or more"),
         (lambda: draw_progression(KeySignature(0), [0, 480], keyed_rng(0)), "1 chords; wanted 2"),
     ],

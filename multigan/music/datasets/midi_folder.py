@@ -61,8 +61,8 @@ def import_midi_folder(
     out: where songs.npz and report.json are written
     layout: the voices to look for: satb, band or piano
     bars: the length of a window; shorter songs are skipped
-    metre: a time signature such as 3/4, or any
-    workers: processes that read files
+    time_signature: such as 3/4, or any
+    num_workers: processes that read files
     """
     wanted = _wanted(layout, bars, time_signature)
     root, target = Path(folder), Path(out)
@@ -97,7 +97,9 @@ def _wanted(layout: str, bars: int, time_signature: str) -> ImportOptions:
         raise ValueError(f"bars is {bars}; wanted 1 or more")
     counts, _, unit = time_signature.partition("/")
     if time_signature != "any" and not (counts.isdecimal() and unit.isdecimal()):
-        raise ValueError(f"metre is {time_signature!r}; wanted any, or one such as 4/4 or 6/8")
+        raise ValueError(
+            f"time_signature must be any, or such as 4/4 or 6/8; got {time_signature!r}"
+        )
     return ImportOptions(
         layout, bars, None if time_signature == "any" else (int(counts), int(unit))
     )
@@ -161,8 +163,8 @@ def _read_file(path: Path, root: Path, wanted: ImportOptions) -> tuple[FileResul
 def _refuse(song: Song, wanted: ImportOptions) -> None:
     """Say why a song has no window."""
     if song.bar_windows(wanted.bars):
-        raise UnsuitableSong("is in another metre", ", ".join(song.time_signature_names))
-    raise UnsuitableSong("is too short", f"no {wanted.bars} bars of one metre")
+        raise UnsuitableSong("is in another time signature", ", ".join(song.time_signature_names))
+    raise UnsuitableSong("is too short", f"no {wanted.bars} bars of one time signature")
 
 
 def _digest(song: Song) -> bytes:

@@ -192,8 +192,8 @@ def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list
             sorted({name for song in songs.values() for name in song.time_signature_names})
         )
         raise ValueError(
-            f"{source}: a split has no {domain.bars} bars of {domain.time_signature}; its songs are "
-            f"in {signed}; use more songs, fewer bars or another time signature"
+            f"{source}: a split has no {domain.bars} bars of {domain.time_signature}; its songs "
+            f"are in {signed}; use more songs, fewer bars or another time signature"
         )
     return found
 

@@ -1,8 +1,8 @@
-"""Songs to MIDI files and back, exactly: tracks, silent ones too, metre, key, tempo and length.
+"""Read and write songs as MIDI files: tracks, time signatures, key, tempo and length.
 
-A MIDI file says neither how long a song goes on after its last note, nor that a silent track was
-there, nor that a short first bar is a pickup; a text event of ours (TAG) says it, which players
-ignore. Files of other programs are read without it.
+A MIDI file stores neither the length of a song after its last note, nor silent tracks, nor whether
+a short first bar is an anacrusis. A text event (TAG) stores them; other programs ignore it. Files
+of other programs are read without it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from multigan.storage.files import parse_json
 
 TAG = "multigan"
 TEMPO_DIGITS = 2  # MIDI stores whole microseconds per quarter: 84 would come back as 84.000084
-MOST_BYTES = 16_000_000  # of a file: many hours of music
+MAX_BYTES = 16_000_000  # of a file: many hours of music
 PITCHED_CHANNELS = 15  # of the 16, one is the drums'
 
 CONDUCTOR = ("set_tempo", "time_signature", "key_signature")
@@ -41,20 +41,21 @@ DAMAGE = (EOFError, OSError, ValueError, LookupError, TypeError, ArithmeticError
 
 
 class UnreadableMidi(ValueError):
-    """A MIDI file that cannot be used: which, why (one of few reasons; a detail), what to do."""
+    """A MIDI file that cannot be used: its path, a reason (one of few), a detail and a remedy."""
 
     def __init__(self, path: Path, reason: str, remedy: str, detail: str = "") -> None:
-        said = f"{reason} ({' '.join(detail.split())})" if detail else reason
-        super().__init__(f"{path}: {said}; {remedy}")
+        message = f"{reason} ({' '.join(detail.split())})" if detail else reason
+        super().__init__(f"{path}: {message}; {remedy}")
         self.reason = reason
 
 
 def read_midi(source: str | Path) -> Song:
-    """The song in a MIDI file, at 480 ticks per quarter; other resolutions are rounded to it.
+    """Read a MIDI file at 480 ticks per quarter; other resolutions are rounded to it.
 
     Tempo and key are the first ones; where notes of one pitch overlap, the older ends at the newer.
-    Without our tag a first bar that is shorter than those of the next metre is a pickup, and the
-    song ends on the first bar line after its last note. Velocities and controllers are left out.
+    Without our tag a first bar shorter than those of the next time signature is an anacrusis, and
+    the song ends on the first bar line after its last note. Velocities and controllers are
+    left out.
     Raises UnreadableMidi, a ValueError of one line, for a file that is missing, empty, truncated,
     damaged, of SMPTE timing or type 2, oversized, or without notes.
     """
@@ -74,14 +75,14 @@ def read_midi(source: str | Path) -> Song:
 
 
 def write_midi(song: Song, path: str | Path) -> Path:
-    """Write a type 1 file of 480 ticks per quarter: drums on channel 10, loudness by the metre.
+    """Write a type 1 file of 480 ticks per quarter: drums on channel 10, velocity by bar position.
 
     Raises ValueError for more than 15 pitched tracks: they would share channels and so programs.
     """
     pitched = sum(not track.is_drum for track in song.tracks)
     if pitched > PITCHED_CHANNELS:
         raise ValueError(
-            f"{path}: {pitched} pitched tracks; a MIDI file has channels for {PITCHED_CHANNELS}"
+            f"{path}: a song must have at most {PITCHED_CHANNELS} pitched tracks; got {pitched}"
         )
     midi = pretty_midi.PrettyMIDI(
         resolution=TICKS_PER_QUARTER,
@@ -103,19 +104,19 @@ def write_midi(song: Song, path: str | Path) -> Path:
 
 
 def _parsed(path: Path) -> mido.MidiFile:
-    """The events of a file whose header makes sense."""
+    """Parse the events of a file with a valid header."""
     try:
         size = path.stat().st_size
-        content = path.read_bytes() if size <= MOST_BYTES else b""
+        content = path.read_bytes() if size <= MAX_BYTES else b""
     except OSError as error:
         reason = "cannot be read"
         raise UnreadableMidi(path, reason, "check the path", str(error.strerror)) from error
-    if size > MOST_BYTES:
+    if size > MAX_BYTES:
         raise UnreadableMidi(path, "is impossibly large", "is it music?", f"{size:,} bytes")
     if not content:
         raise UnreadableMidi(path, "is empty", "export it again")
     if content[:4] != b"MThd":
-        raise UnreadableMidi(path, "is no MIDI file", "wanted one that begins with MThd")
+        raise UnreadableMidi(path, "is no MIDI file", "it must begin with MThd")
     try:
         file = mido.MidiFile(file=io.BytesIO(content))
     except EOFError as error:
@@ -128,7 +129,7 @@ def _parsed(path: Path) -> mido.MidiFile:
 
 
 def _check_timing(file: mido.MidiFile, path: Path) -> None:
-    """UnreadableMidi for a file whose ticks are no parts of beats, or too many."""
+    """Raise UnreadableMidi for a file without ticks per beat, or with too many ticks."""
     if file.ticks_per_beat <= 0:
         raise UnreadableMidi(path, "has SMPTE timing", "export it with bars and beats")
     if file.type not in (0, 1):
@@ -158,18 +159,22 @@ def _conduct_from_first_track(file: mido.MidiFile) -> None:
 
 
 def _song(midi: pretty_midi.PrettyMIDI, tag: dict[str, Any] | None) -> Song:
-    """The song of what pretty_midi read."""
+    """Convert pretty_midi's reading to a song."""
     tracks = _tracks(midi, tag)
-    time_signatures, pickup = _metres(midi, None if tag is None else tag["anacrusis_ticks"])
+    time_signatures, anacrusis = _time_signatures(
+        midi, None if tag is None else tag["anacrusis_ticks"]
+    )
     last = max((track.end_tick for track in tracks), default=0)
-    length = _next_bar_line(time_signatures, pickup, last) if tag is None else tag["length_ticks"]
+    length = (
+        _next_bar_line(time_signatures, anacrusis, last) if tag is None else tag["length_ticks"]
+    )
     key = next(iter(midi.key_signature_changes), None)
     return Song(
         tracks,
         max(length, last),
         tempo_bpm=round(float(midi.get_tempo_changes()[1][0]), TEMPO_DIGITS),
         time_signatures=time_signatures,
-        anacrusis_ticks=pickup,
+        anacrusis_ticks=anacrusis,
         key=None
         if key is None
         else KeySignature(int(key.key_number) % 12, bool(key.key_number >= 12)),
@@ -177,19 +182,19 @@ def _song(midi: pretty_midi.PrettyMIDI, tag: dict[str, Any] | None) -> Song:
 
 
 def _tracks(midi: pretty_midi.PrettyMIDI, tag: dict[str, Any] | None) -> tuple[Track, ...]:
-    """The tracks with notes, in the order of the tag, and with the silent ones that it names."""
+    """Return the tracks with notes, in the order of the tag, and the silent ones that it names."""
     found = [_track(midi, instrument) for instrument in midi.instruments if instrument.notes]
     tracks = []
     for name, program, is_drum in () if tag is None else tag["tracks"]:
-        wanted = (_latin(name), is_drum)
-        index = next((i for i, t in enumerate(found) if (t.name, t.is_drum) == wanted), None)
+        key = (_latin(name), is_drum)
+        index = next((i for i, t in enumerate(found) if (t.name, t.is_drum) == key), None)
         silent = Track(name, (), program, is_drum)
         tracks.append(silent if index is None else replace(found.pop(index), name=name))
     return (*tracks, *found)
 
 
 def _track(midi: pretty_midi.PrettyMIDI, instrument: pretty_midi.Instrument) -> Track:
-    """One instrument; a note that rounding would swallow keeps one tick."""
+    """Convert one instrument; a note that rounds to nothing keeps one tick."""
     notes = []
     for note in instrument.notes:
         start, end = _ticks(midi, note.start), _ticks(midi, note.end)
@@ -198,12 +203,12 @@ def _track(midi: pretty_midi.PrettyMIDI, instrument: pretty_midi.Instrument) -> 
     return Track(_latin(instrument.name), tuple(notes), program, bool(instrument.is_drum))
 
 
-def _metres(
-    midi: pretty_midi.PrettyMIDI, pickup: int | None
+def _time_signatures(
+    midi: pretty_midi.PrettyMIDI, anacrusis: int | None
 ) -> tuple[tuple[TimeSignature, ...], int]:
-    """The metres, without repetitions on a bar line, and the ticks of the pickup.
+    """Return the time signatures, without repetitions on a bar line, and the anacrusis in ticks.
 
-    A `pickup` of None is not known: a first bar that is shorter than the next metre's is one then.
+    With `anacrusis` None, a first bar shorter than that of the next time signature is an anacrusis.
     """
     signed = {_ticks(midi, s.time): s for s in midi.time_signature_changes}  # the last one counts
     time_signatures = [TimeSignature(0, 4, 4)] if 0 not in signed else []
@@ -221,15 +226,15 @@ def _metres(
         == time_signatures[0].bar_ticks
         < time_signatures[1].bar_ticks
     )
-    if short and pickup in (None, time_signatures[0].bar_ticks):
+    if short and anacrusis in (None, time_signatures[0].bar_ticks):
         return (time_signatures[1]._replace(start_tick=0), *time_signatures[2:]), time_signatures[
             0
         ].bar_ticks
-    return tuple(time_signatures), pickup or 0
+    return tuple(time_signatures), anacrusis or 0
 
 
 def _signatures(song: Song) -> Iterator[TimeSignature]:
-    """The time signatures to write: a pickup gets one of its own, where notation has one."""
+    """Yield the time signatures to write: an anacrusis gets one of its own where possible."""
     first, *others = song.time_signatures
     unit = next(
         (u for u in NOTE_VALUES if u >= first.unit and _is_whole(song.anacrusis_ticks, u)), 0
@@ -247,21 +252,21 @@ def _is_whole(ticks: int, unit: int) -> bool:
     return ticks * unit % TICKS_PER_WHOLE == 0
 
 
-def _next_bar_line(time_signatures: tuple[TimeSignature, ...], pickup: int, tick: int) -> int:
-    """The first bar line at `tick` or after it."""
+def _next_bar_line(time_signatures: tuple[TimeSignature, ...], anacrusis: int, tick: int) -> int:
+    """Return the first bar line at `tick` or after it."""
     signature = [m for m in time_signatures if m.start_tick <= tick][-1]
-    first = pickup if signature.start_tick == 0 else signature.start_tick
+    first = anacrusis if signature.start_tick == 0 else signature.start_tick
     return tick + (first - tick) % signature.bar_ticks
 
 
 def _ticks(midi: pretty_midi.PrettyMIDI, seconds: float) -> int:
-    """Our ticks at a time that pretty_midi made of the file's ticks, which come back exactly."""
+    """Convert a time of pretty_midi back to ticks, exactly."""
     tick = int(midi.time_to_tick(seconds))
     return (2 * tick * TICKS_PER_QUARTER + midi.resolution) // (2 * midi.resolution)
 
 
 def _instrument(song: Song, track: Track, seconds: float) -> pretty_midi.Instrument:
-    """A track at `seconds` per tick."""
+    """Convert a track at `seconds` per tick."""
     instrument = pretty_midi.Instrument(track.program, track.is_drum, _latin(track.name))
     instrument.notes = [
         pretty_midi.Note(song.velocity_at(start), pitch, start * seconds, end * seconds)
@@ -271,26 +276,28 @@ def _instrument(song: Song, track: Track, seconds: float) -> pretty_midi.Instrum
 
 
 def _latin(name: str) -> str:
-    """The name in the one-byte characters of MIDI, without the padding of some programs."""
+    """Return the name in MIDI's one-byte characters, without the padding of some programs."""
     return name.encode("latin1", "replace").decode("latin1").strip("\0 ")
 
 
 def _tag_of(song: Song) -> str:
     tracks = [[track.name, track.program, track.is_drum] for track in song.tracks]
-    said = {
+    content = {
         "length_ticks": song.length_ticks,
         "anacrusis_ticks": song.anacrusis_ticks,
         "tracks": tracks,
     }
-    return json.dumps({TAG: said})
+    return json.dumps({TAG: content})
 
 
 def _tag(midi: pretty_midi.PrettyMIDI) -> dict[str, Any] | None:
-    """What our text event says, if there is one. Raises ValueError or KeyError for damage."""
+    """Parse our text event, if there is one. Raises ValueError or KeyError for damage."""
     for event in midi.text_events:
         if event.text.startswith(f'{{"{TAG}": '):
             tag = parse_json(event.text)[TAG]
             if not 0 <= tag["length_ticks"] < MAX_TICK:
-                raise ValueError(f"a song of {tag['length_ticks']} ticks")
+                raise ValueError(
+                    f"length_ticks must be below {MAX_TICK}; got {tag['length_ticks']}"
+                )
             return tag
     return None

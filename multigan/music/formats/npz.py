@@ -1,4 +1,4 @@
-"""Songs in one file of numpy arrays: quick to read, exact, never half written; and their splits."""
+"""Save and load songs as one .npz file, exactly and atomically; split them by hash."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SPLIT_FRACTIONS = {"train": 0.7, "valid": 0.15, "test": 0.15}  # of the songs
 
 
 def save_songs(songs: Mapping[str, Song], path: Path) -> None:
-    """Write named songs to an .npz file, whole or not at all; same songs, same bytes."""
+    """Write named songs to an .npz file atomically; same songs, same bytes."""
     rows = [
         (s, t, *note)
         for s, song in enumerate(songs.values())
@@ -37,9 +37,9 @@ def save_songs(songs: Mapping[str, Song], path: Path) -> None:
 
 
 def split_by_hash(groups: Iterable[Iterable[str]]) -> dict[str, set[str]]:
-    """The names in "train", "valid" and "test", by SHARES; a group of names stays together.
+    """Split names into "train", "valid" and "test" by SPLIT_FRACTIONS, keeping groups together.
 
-    The order is a hash of each group's first name, so it does not depend on how they were given. Of
+    The order is a hash of each group's first name, so it is independent of the input order. Of
     three groups or more every split gets one.
     """
     sets = sorted((set(group) for group in groups), key=_shuffled)
@@ -59,7 +59,7 @@ def split_by_hash(groups: Iterable[Iterable[str]]) -> dict[str, set[str]]:
 
 
 def load_songs(path: Path) -> dict[str, Song]:
-    """The songs of an .npz file, in the order in which they were saved.
+    """Load the songs of an .npz file, in the order in which they were saved.
 
     Raises ValueError in one line if the file is missing, damaged, or none of ours.
     """
@@ -72,7 +72,7 @@ def load_songs(path: Path) -> dict[str, Song]:
             notes[song][track].append(Note(*note))
         return {s["name"]: _song(s, n) for s, n in zip(songs, notes, strict=True)}
     except (ValueError, LookupError, TypeError) as error:
-        raise ValueError(f"{path}: no readable set of songs ({error}); make it again") from error
+        raise ValueError(f"{path} must be a file of songs ({error}); import it again") from error
 
 
 def _shuffled(group: set[str]) -> bytes:
@@ -80,7 +80,7 @@ def _shuffled(group: set[str]) -> bytes:
 
 
 def _header(name: str, song: Song) -> dict[str, Any]:
-    """What JSON says of a song: everything but the notes."""
+    """Return everything but the notes of a song, for JSON."""
     return {
         "name": name,
         "tracks": [[track.name, track.program, track.is_drum] for track in song.tracks],
@@ -98,7 +98,7 @@ def _song(header: dict[str, Any], notes: list[list[Note]]) -> Song:
         tuple(Track(name, tuple(n), program, drum) for (name, program, drum), n in tracks),
         header["length_ticks"],
         header["tempo_bpm"],
-        tuple(TimeSignature(*time_signature) for time_signature in header["time_signatures"]),
+        tuple(TimeSignature(*signature) for signature in header["time_signatures"]),
         header["anacrusis_ticks"],
         None if header["key"] is None else KeySignature(*header["key"]),
     )

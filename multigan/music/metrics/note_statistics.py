@@ -250,7 +250,7 @@ def window_metrics(
     empty = empty_bar_rate(windows, grid.bar_steps).mean(0).tolist()
     return {
         **aggregate_metrics(features(windows, grid), reference),
-        **{f"empty_bars_{voice}": e for voice, e in zip(voices, empty, strict=True)},
+        **{f"empty_bar_rate_{voice}": e for voice, e in zip(voices, empty, strict=True)},
     }
 
 

@@ -1,8 +1,8 @@
-"""From logits to cells of exactly 0 and 1, in ways that gradients pass.
+"""Binarization of logits to cells of exactly 0 and 1, with surrogate gradients.
 
-A choice says what the logits of a voice mean: one class of all at each step ("monophonic"), or
-each cell by itself ("polyphonic", "drums"). A head says how a choice is made hard. The forward
-value is binary during training too, but for the two heads that are here to be compared with.
+The output distribution of a voice is categorical at each step ("monophonic") or Bernoulli in each
+cell ("polyphonic", "drums"). A binarizer rounds it. The forward value is binary during training
+too, except under "threshold" and "bernoulli", which are there for comparison.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ STRAIGHT_THROUGH_TEMPERATURE = (
 
 
 class OutputDistribution(NamedTuple):
-    """What logits (..., C) mean: two functions of them, and the noise that makes them draws."""
+    """A distribution of logits (..., C): probabilities, mode, and the noise that samples it."""
 
-    share: Callable[[Tensor], Tensor]  # probabilities (..., C)
-    decide: Callable[[Tensor], Tensor]  # the likeliest cells (..., C), 0 or 1
-    noise: Callable[[Tensor], Tensor]  # uniform numbers -> noise with which `decide` draws `share`
+    probabilities: Callable[[Tensor], Tensor]  # probabilities (..., C)
+    decide: Callable[[Tensor], Tensor]  # the mode (..., C), 0 or 1
+    noise: Callable[[Tensor], Tensor]  # uniform numbers -> noise with which `decide` samples
 
 
 class Binarizer(NamedTuple):
-    """How choices are made.
+    """A rule that rounds logits to cells.
 
-    `make` (choice, logits, noise, training) -> cells; `scale` of the noise, None if it is free.
+    `make` (distribution, logits, noise, training) -> cells; `scale` of the noise, None if free.
     """
 
     make: Callable[[OutputDistribution, Tensor, Tensor, bool], Tensor]
@@ -43,7 +43,7 @@ class Binarizer(NamedTuple):
 
 
 def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
-    """The values of `hard`, bit by bit, with the gradient of `soft`, both (..., C).
+    """Return the values of `hard`, exactly, with the gradient of `soft`, both (..., C).
 
     Source: Bengio et al. 2013, arXiv:1308.3432, section 4; the brackets keep it exact: adding
     before subtracting would be off by a rounding error.
@@ -52,33 +52,33 @@ def straight_through(hard: Tensor, soft: Tensor) -> Tensor:
 
 
 def gumbel(uniform: Tensor) -> Tensor:
-    """Standard Gumbel noise: the largest of logits + noise is a draw from their softmax."""
+    """Return standard Gumbel noise: the argmax of logits + noise samples their softmax."""
     return -(-uniform.clamp(min=SMALLEST_UNIFORM).log()).log()
 
 
 def logistic(uniform: Tensor) -> Tensor:
-    """Standard logistic noise: logits + noise exceed 0 with the probability sigmoid(logits)."""
+    """Return standard logistic noise: P(logits + noise > 0) is sigmoid(logits)."""
     return torch.special.logit(uniform, eps=1e-7)
 
 
-def draw_noise(n: int, steps: int, voices: Sequence[Voice], rng: torch.Generator) -> Tensor:
-    """Noise (n, steps, C) of scale 1 for the choices of all voices."""
+def sample_noise(n: int, steps: int, voices: Sequence[Voice], rng: torch.Generator) -> Tensor:
+    """Sample noise (n, steps, C) of scale 1 for all voices."""
     blocks = [
-        CHOICES[voice.kind].noise(torch.rand(n, steps, num_channels(voice), generator=rng))
+        DISTRIBUTIONS[voice.kind].noise(torch.rand(n, steps, num_channels(voice), generator=rng))
         for voice in voices
     ]
     return torch.cat(blocks, dim=-1)
 
 
 def get_binarizer(name: str) -> Binarizer:
-    """The head called `name`; ValueError listing the names for any other."""
+    """Return the binarizer called `name`; raise ValueError listing the names for any other."""
     if name not in BINARIZERS:
-        raise ValueError(f"head {name!r} is unknown; known: {', '.join(BINARIZERS)}")
+        raise ValueError(f"binarization must be one of {', '.join(BINARIZERS)}; got {name!r}")
     return BINARIZERS[name]
 
 
 def forbid_initial_holds(voice: Voice, logits: Tensor) -> Tensor:
-    """Logits (B, T, width) with which nothing is held into the first step."""
+    """Mask logits (B, T, channels) so that nothing is held into the first step."""
     holds = {"monophonic": 1, "polyphonic": voice.num_pitches, "drums": 0}[voice.kind]
     strike, hold = logits.split([logits.shape[-1] - holds, holds], dim=-1)
     hold = F.pad(hold[:, 1:], (0, 0, 1, 0), value=-math.inf)
@@ -88,11 +88,11 @@ def forbid_initial_holds(voice: Voice, logits: Tensor) -> Tensor:
 def binarize_logits(
     binarizer: Binarizer, voice: Voice, logits: Tensor, noise: Tensor, training: bool
 ) -> Tensor:
-    """The cells (B, T, width) of a voice from its logits and noise of the same shape.
+    """Round the logits of a voice (B, T, channels) to cells, with noise of the same shape.
 
-    What is held into the first step is the logits' affair: see `start_anew`.
+    `forbid_initial_holds` keeps holds out of the first step.
     """
-    return binarizer.make(CHOICES[voice.kind], logits, noise, training)
+    return binarizer.make(DISTRIBUTIONS[voice.kind], logits, noise, training)
 
 
 def _one_hot(logits: Tensor) -> Tensor:
@@ -107,26 +107,32 @@ def _softmax(logits: Tensor) -> Tensor:
     return logits.softmax(-1)
 
 
-def _noisy(choice: OutputDistribution, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
-    """The gradient of softer shares after the noise, of which the hard cells are the likeliest."""
+def _noisy(
+    distribution: OutputDistribution, logits: Tensor, noise: Tensor, training: bool
+) -> Tensor:
+    """Straight-through gradient of tempered probabilities after the noise."""
     noisy = logits + noise
     return straight_through(
-        choice.decide(noisy), choice.share(noisy / STRAIGHT_THROUGH_TEMPERATURE)
+        distribution.decide(noisy), distribution.probabilities(noisy / STRAIGHT_THROUGH_TEMPERATURE)
     )
 
 
-def _neuron(choice: OutputDistribution, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
-    """A binary neuron: the gradient of the shares, which the noise does not touch."""
-    return straight_through(choice.decide(logits + noise), choice.share(logits))
+def _neuron(
+    distribution: OutputDistribution, logits: Tensor, noise: Tensor, training: bool
+) -> Tensor:
+    """Binary neuron: the gradient of the probabilities without the noise."""
+    return straight_through(distribution.decide(logits + noise), distribution.probabilities(logits))
 
 
-def _soft(choice: OutputDistribution, logits: Tensor, noise: Tensor, training: bool) -> Tensor:
-    """Shares in training, hard cells afterwards."""
-    return choice.share(logits) if training else choice.decide(logits + noise)
+def _soft(
+    distribution: OutputDistribution, logits: Tensor, noise: Tensor, training: bool
+) -> Tensor:
+    """Probabilities in training, hard cells in evaluation."""
+    return distribution.probabilities(logits) if training else distribution.decide(logits + noise)
 
 
 _cells = OutputDistribution(torch.sigmoid, _positive, logistic)
-CHOICES = {
+DISTRIBUTIONS = {
     "monophonic": OutputDistribution(_softmax, _one_hot, gumbel),
     "polyphonic": _cells,
     "drums": _cells,

@@ -124,8 +124,8 @@ class MusicDiscriminator(nn.Module):
     def embed(self, x: Tensor) -> Tensor:
         """Struck, then sounding notes of all voices: (B, T, C) -> (B, T, 2 rows)."""
         if x.shape[1:] != (self.steps, total_channels(self.voices)):
-            wanted = f"(B, {self.steps}, {total_channels(self.voices)})"
-            raise ValueError(f"music of shape {tuple(x.shape)}; wanted {wanted}")
+            shape = f"(B, {self.steps}, {total_channels(self.voices)})"
+            raise ValueError(f"music must be {shape}; got {tuple(x.shape)}")
         struck, sounds = onsets_and_active(x, self.voices)
         return torch.cat([*(ONSET_WEIGHT * a for a in struck), *sounds], dim=-1)
 

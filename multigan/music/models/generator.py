@@ -15,10 +15,10 @@ from multigan.core.trees import tree_map
 from multigan.music.models.autoregressive import AutoregressiveVoices
 from multigan.music.models.binarization import (
     binarize_logits,
-    draw_noise,
     forbid_initial_holds,
     get_binarizer,
     gumbel,
+    sample_noise,
 )
 from multigan.music.models.interval_features import IntervalFeatures, onsets_and_active
 from multigan.music.models.key_conditioning import (
@@ -187,7 +187,7 @@ class MusicGenerator(nn.Module):
             voice_bars=normal(count, self.bars, private),
             voice_beats=normal(count, self.beats, private_beat),
             keys=gumbel(torch.rand(n, keys, OCTAVE, generator=rng)),
-            noise=draw_noise(n, self.steps, self.voices, rng),
+            noise=sample_noise(n, self.steps, self.voices, rng),
         )
 
     def example_condition(self, n: int) -> Conditioning:

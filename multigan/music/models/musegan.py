@@ -22,9 +22,9 @@ from multigan.core.serialization import component
 from multigan.core.trees import tree_map
 from multigan.music.models.binarization import (
     binarize_logits,
-    draw_noise,
     forbid_initial_holds,
     get_binarizer,
+    sample_noise,
 )
 from multigan.music.models.generator import COUPLINGS
 from multigan.music.models.layers import LEAK, check_steps
@@ -85,7 +85,7 @@ class MuseGANGenerator(nn.Module):
             raise ValueError(f"no coupling {coupling!r}; known: {', '.join(COUPLINGS)}")
         kinds = 4 if coupling == "hybrid" else 2
         if latent_dim < kinds or latent_dim % kinds:
-            raise ValueError(f"latent_size is {latent_dim}; wanted a multiple of {kinds}")
+            raise ValueError(f"latent_dim must be a multiple of {kinds}; got {latent_dim}")
         self.voices, self.steps, self.bars = tuple(voices), steps, steps // steps_per_bar
         self.binarizer = get_binarizer(binarization)
         size = latent_dim // kinds
@@ -111,7 +111,7 @@ class MuseGANGenerator(nn.Module):
             course=torch.randn(n, self.shared_latent_dim, generator=rng),
             voice=torch.randn(n, count, self.private_latent_dim, generator=rng),
             voice_course=torch.randn(n, count, self.private_latent_dim, generator=rng),
-            noise=draw_noise(n, self.steps, self.voices, rng),
+            noise=sample_noise(n, self.steps, self.voices, rng),
         )
 
     def example_condition(self, n: int) -> Conditioning:
@@ -271,7 +271,7 @@ class MuseGANDiscriminator(nn.Module):
         """One vector for each bar, of that bar alone: (B, bars, F)."""
         if x.shape[1:] != (self.steps, total_channels(self.voices)):
             wanted = f"(B, {self.steps}, {total_channels(self.voices)})"
-            raise ValueError(f"music of shape {tuple(x.shape)}; wanted {wanted}")
+            raise ValueError(f"music must be {wanted}; got {tuple(x.shape)}")
         if condition is None:
             nothing = unconditional(len(x), self.steps, self.voices)
             condition = tree_map(lambda leaf: leaf.to(x), nothing)
