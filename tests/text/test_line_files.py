@@ -55,7 +55,7 @@ def test_a_file_without_text_is_refused(tmp_path, content):
 
 
 def test_a_missing_file_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"none\.txt: No such file"):
+    with pytest.raises(ValueError, match=r"none\.txt must be a readable text file: No such file"):
         read_lines(tmp_path / "none.txt")
 
 

@@ -107,7 +107,9 @@ def test_what_is_not_there_is_refused_in_one_line(tmp_path):
     few.write_text("one line\n")
     with pytest.raises(ValueError, match=r"few\.txt: .* must be 3 or more, .* got 1"):
         read_corpus(str(few))
-    with pytest.raises(ValueError, match=r"must be empty unless data is speeches, phrases; got 'party'"):
+    with pytest.raises(
+        ValueError, match=r"must be empty unless data is speeches, phrases; got 'party'"
+    ):
         read_corpus(str(few), "party")
     with pytest.raises(ValueError, match="party, era or empty for speeches; got 'mood'"):
         read_corpus("speeches", "mood")
