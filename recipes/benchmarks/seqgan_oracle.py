@@ -62,17 +62,8 @@ def recipe(
     heads = {"num_representations": num_representations, "filters": filters}
     return Recipe(
         data=OracleDataset(data, length, oracle_seed, lines),
-        generator=TextGenerator(
-            VOCABULARY_SIZE,
-            length,
-            backbone=backbone,
-            width=width,
-            inverse_temperature=inverse_temperature,
-            **protocol,
-        ),
-        discriminator=TextCNN(
-            VOCABULARY_SIZE, 0, num_representations, filters=filters, fixed_length=True
-        ),
+        generator=TextGenerator(VOCABULARY_SIZE, length, **sizes, **relaxation, fixed_length=True),
+        discriminator=TextCNN(VOCABULARY_SIZE, **heads, fixed_length=True),
         steps=steps,
         batch_size=batch_size,
         loss=loss,

@@ -80,7 +80,7 @@ def test_the_verb_prints_a_table_and_one_json_object(capsys, monkeypatch):
         f"{name}_{k}" for name in ("bleu", "self_bleu", "self_bleu_200") for k in range(2, 6)
     }
     assert all(
-        figures | {"unique_fraction", "memorized_fraction", "lines"} <= set(row)
+        metrics | {"unique_fraction", "memorized_fraction", "lines"} <= set(row)
         for row in rows.values()
     )
     assert rows["real"]["memorized_fraction"] == 1 and rows["3gram"]["memorized_fraction"] < 1

@@ -181,7 +181,7 @@ def test_the_domain_carries_its_tokenizer_through_json():
         ["a dog"]
     ) == domain.tokenizer_model.encode(["a dog"])
     assert "tokenizer" not in repr(domain)
-    with pytest.raises(ValueError, match="length must be 2 or more, .* got 1"):
+    with pytest.raises(ValueError, match=r"length must be 2 or more, .* got 1"):
         TextDomain(domain.tokenizer, 1)
 
 

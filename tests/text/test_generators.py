@@ -177,7 +177,7 @@ def test_a_tied_generator_reads_and_writes_with_one_table():
     g = generator(tie_embeddings=True)
     assert g.to_logits.weight is g.embedding.weight
     assert [
-        name for name, _ in g.named_parameters() if "embedding" in name or "to_logits" in name
+        name for name, _ in g.named_parameters() if name.startswith(("embedding", "to_logits"))
     ] == ["embedding.weight", "to_logits.bias"]
 
 

@@ -97,7 +97,7 @@ def test_the_captions_are_read_from_their_folder():
 
 
 def test_what_is_not_there_is_refused_in_one_line(tmp_path):
-    with pytest.raises(ValueError, match="data must be speeches, phrases, .* got 'none'"):
+    with pytest.raises(ValueError, match=r"data must be speeches, phrases, .* got 'none'"):
         read_corpus("none")
     with pytest.raises(
         ValueError, match=r"must have train\.txt and test\.txt; it has no train\.txt"

@@ -90,7 +90,7 @@ def test_an_id_out_of_range_is_refused(token):
 
 
 def test_what_is_no_tokenizer_is_refused():
-    with pytest.raises(ValueError, match="must be a tokenizer.json of Hugging Face"):
+    with pytest.raises(ValueError, match=r"must be a tokenizer.json of Hugging Face"):
         TextTokenizer("{}")
     external = json.loads(train_tokenizer(LINES, "word", 50))
     external["model"]["vocab"]["<eos>"], external["model"]["vocab"]["a"] = 4, 2

@@ -8,13 +8,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Any
 
 from multigan.storage.files import write_atomically
 from multigan.text.tokenization.words import WORD, collapse_line_breaks
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # their names, by id
@@ -27,7 +27,7 @@ NO_PREFIX = "\x00"  # in no word
 
 def one_hot(tokens: Tensor, vocabulary_size: int, like: Tensor) -> Tensor:
     """One-hot rows (..., V) of the type of `like`."""
-    rows = torch.zeros(*tokens.shape, vocabulary_size, dtype=like.dtype, device=like.device)
+    rows = like.new_zeros(*tokens.shape, vocabulary_size)
     return rows.scatter_(-1, tokens[..., None], 1.0)
 
 
