@@ -363,7 +363,7 @@ def assert_known(words):
 
 def test_commands_in_running_text_exist_with_their_options(workplace):
     workplace({"RUN": "image", "digits": "image"})
-    app._add_verbs()
+    app._add_domain_commands()
     found = inline_commands("multigan")
     assert len(found) > 20
     for words in found.values():
