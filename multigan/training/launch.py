@@ -179,7 +179,7 @@ def _resume(
     stages = processes.on_all_ranks(lambda: StageOptions.from_json(description, device))
 
     def build() -> AdversarialTrainer:
-        budget = max(MOST_BYTES, memory_budget(stored_bytes(run.path)))
+        budget = max(MAX_NETWORK_BYTES, memory_budget(stored_bytes(run.path)))
         check_model_memory(description["recipe"], budget)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(keyed_rng(seed, "weights").initial_seed())

@@ -56,10 +56,12 @@ def jobs(recipes: list[str]) -> Iterator[Job]:
     """All runs of the recipes, seed by seed, so that every row has a first number early."""
     for name in recipes:
         file = read_recipe(FOLDER + name)
-        draws = any(hyperparameter.name == DRAW for hyperparameter in file.hyperparameters)
+        draws = any(hyperparameter.name == SUBSET_SEED for hyperparameter in file.hyperparameters)
         for seed in range(file.seeds):
             for row, hyperparameters in file.rows.items():
-                yield Job(name, row, seed, dict(hyperparameters) | ({DRAW: seed} if draws else {}))
+                yield Job(
+                    name, row, seed, dict(hyperparameters) | ({SUBSET_SEED: seed} if draws else {})
+                )
 
 
 def run(job: Job) -> None:

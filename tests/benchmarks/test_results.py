@@ -26,7 +26,8 @@ def test_every_mode_of_the_mixtures_is_found_with_ten_seeds(shape, modes):
     assert len(found) == 10 and all(row["modes"] == modes for row in found.values())
     if shape == "grid":
         assert all(
-            row["high_quality_fraction"] >= 0.94 and row["reverse_kl"] <= 0.04 for row in found.values()
+            row["high_quality_fraction"] >= 0.94 and row["reverse_kl"] <= 0.04
+            for row in found.values()
         )
 
 

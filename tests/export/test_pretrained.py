@@ -16,7 +16,7 @@ from multigan.export.pretrained import build_pretrained
 from multigan.storage import pretrained
 from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.loading import load, load_data
-from multigan.storage.pretrained import list_pretrained, pretrained_metadata
+from multigan.storage.pretrained import MAX_FILE_BYTES, list_pretrained, pretrained_metadata
 from multigan.storage.weights import read_weights
 from tests.run_helpers import snapshot
 
@@ -117,10 +117,10 @@ def test_numbers_are_halved_only_where_the_file_would_be_too_large(
 ):
     size = resolve_weights_file(points_run).stat().st_size
     for most, stored in ((size, "float32"), (size - 1, "float16")):
-        monkeypatch.setattr(pretrained, "MOST_BYTES", most)
+        monkeypatch.setattr(pretrained, "MAX_FILE_BYTES", most)
         build_pretrained(points_run, "it", folder=tmp_path, evaluated=False)
         assert json.loads((tmp_path / "it.json").read_text())["stored"] == stored
-    monkeypatch.setattr(pretrained, "MOST_BYTES", 100)
+    monkeypatch.setattr(pretrained, "MAX_FILE_BYTES", 100)
     with pytest.raises(ValueError, match="must take 100 bytes at most; got"):
         build_pretrained(points_run, "large", folder=tmp_path, evaluated=False)
     assert not (tmp_path / "large.safetensors").exists()

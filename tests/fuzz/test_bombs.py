@@ -111,7 +111,7 @@ def test_an_archive_that_unpacks_to_much_is_not_unpacked(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 30 * MIB)
     np.savez_compressed(tmp_path / "x.npz", x=np.zeros((40, 1024, 1024), np.uint8))
     with pytest.raises(ValueError, match=r"must take [\d,]+ bytes or less; got 41,943,1\d\d bytes"):
-        read_pictures.__wrapped__(str(tmp_path / "x.npz"), SIZE)
+        read_images.__wrapped__(str(tmp_path / "x.npz"), SIZE)
 
 
 def test_gzipped_pictures_are_unpacked_as_far_as_their_header_says(tmp_path):

@@ -55,6 +55,8 @@ class TextLineDataset:
 
     in_memory = True
     is_stochastic = False
+    _tokens: Tensor
+    _labels: Tensor
 
     def __init__(
         self,
