@@ -47,7 +47,7 @@ def written_run(folder: Path, **changes: object) -> Path:
     description = {
         "format": 2,
         "name": "points",
-        "knobs": {"steps": 200, "layout": EVIL, "ring": True, "nothing": None},
+        "hyperparameters": {"steps": 200, "layout": EVIL, "ring": True, "nothing": None},
         "flags": {"save_every": 50, "log_every": 2},
         "seed": 3,
         "horizon": 200,

@@ -30,10 +30,10 @@ STEPS = 6
 OFTEN: dict[str, Any] = {"log_every": 1, "save_every": 2, "sample_every": 1000, "report": False}
 
 
-def tiny_recipe(name: str, seed: int = 0, **knobs: Any) -> Recipe:
+def tiny_recipe(name: str, seed: int = 0, **hyperparameters: Any) -> Recipe:
     """The packaged recipe with its TINY values, built afresh."""
     file = read_recipe(name)
-    return build_recipe(file, resolve_hyperparameters(file, knobs, tiny=True), seed)
+    return build_recipe(file, resolve_hyperparameters(file, hyperparameters, tiny=True), seed)
 
 
 def steps_before(name: str) -> int:

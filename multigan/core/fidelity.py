@@ -1,7 +1,7 @@
 """Distances between two sets of feature vectors, real (N, F) and fake (M, F).
 
 Every value depends on the feature extractor and on both counts. Compare rows of a table only at
-equal N and M, and print the floor (real against real at the same counts) beside them.
+equal N and M, and print the floor (real against real at the same counts) next to them.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The one place that imports packages that may be absent or broken: torchaudio, transformers and
 datasets.
 
-The registry's torchaudio is built for CUDA; beside a CPU-only torch its import fails, and with it
+The registry's torchaudio is built for CUDA; next to a CPU-only torch its import fails, and with it
 that of transformers' models, which import torchaudio wherever it is installed. Its Python layer
 (spectrograms, resampling) needs none of the compiled extension, so it is imported without it then.
 """
@@ -73,7 +73,7 @@ def _forget(package: str) -> None:
 
 
 def _no_extension() -> ModuleType:
-    """What torchaudio's own `_extension` offers when nothing was compiled."""
+    """Stand-in for what torchaudio's own `_extension` offers when nothing was compiled."""
 
     def leave_as_it_is(function: Callable[..., Any]) -> Callable[..., Any]:
         return function

@@ -120,7 +120,7 @@ class SupportsConditionInterpolation(Protocol):
 class SupportsExampleCondition(Protocol):
     """A conditional generator that can be exported as a program.
 
-    The tensors of the example become inputs of the program, beside the latents.
+    The tensors of the example become inputs of the program, next to the latents.
     """
 
     def example_condition(self, n: int) -> Condition:
@@ -293,7 +293,7 @@ class SupportsAssets(Protocol):
     """A domain with files that other programs can open (a tokenizer)."""
 
     def save_assets(self, folder: Path) -> None:
-        """Write them beside recipe.json when a run begins."""
+        """Write them next to recipe.json when a run begins."""
         ...
 
 

@@ -159,7 +159,7 @@ class LikelihoodPretraining:
         self._best_weights, self.finished = {}, True
 
     def state(self) -> dict[str, Any]:
-        """Return what an exact continuation needs beside the generator's own tensors."""
+        """Return what an exact continuation needs in addition to the generator's own tensors."""
         return {
             "number": self.number,
             "best": self.best,

@@ -313,7 +313,7 @@ class AdversarialTrainer:
         return diversity_metrics(self.discriminator, *self.processes.all_gather(batch))
 
     def state(self) -> dict[str, Any]:
-        """Return what an exact continuation needs beside the networks' own tensors."""
+        """Return what an exact continuation needs in addition to the networks' own tensors."""
         augment = self.recipe.augment
         return {
             "number": self.number,

@@ -111,7 +111,7 @@ def _printable_tree(tree: Any) -> Any:
 
 
 def _sample(file: str) -> str:
-    """Markdown of a file of samples: an image, a player, or a link."""
+    """Markdown of a file of samples: an image, an audio element, or a link."""
     kind = file.rpartition(".")[2]
     return MARKDOWN_OF.get(kind, "[{file}]({file})").format(file=file)
 

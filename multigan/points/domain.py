@@ -82,7 +82,7 @@ class PointsDomain:
     ) -> ResultsTable:
         """Measure 2,500 points of: the true mixture, one wide Gaussian, and this model.
 
-        Nothing is worth caching, so `cache` stays untouched.
+        Nothing takes long, so `cache` is unused.
         """
         mixture = get_mixture(self.mixture)
         seed = int(torch.randint(2**31, (), generator=rng))

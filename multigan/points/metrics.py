@@ -48,7 +48,7 @@ def nearest_modes(points: Tensor, mixture: GaussianMixtureSpec) -> tuple[Tensor,
 
 
 def mode_counts(points: Tensor, mixture: GaussianMixtureSpec) -> Tensor:
-    """How many high-quality points each mode has (modes,), int64."""
+    """Number of high-quality points of each mode (modes,), int64."""
     modes, distances = nearest_modes(points, mixture)
     return torch.bincount(modes[distances < RADIUS], minlength=len(mixture.means))
 

@@ -86,7 +86,7 @@ class RunSummary:
     @property
     def hyperparameters(self) -> list[tuple[str, str]]:
         """All hyperparameters of the recipe."""
-        return [(k, str(v)) for k, v in self.config["knobs"].items()]
+        return [(k, str(v)) for k, v in self.config["hyperparameters"].items()]
 
     @property
     def command(self) -> str:

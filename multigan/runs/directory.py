@@ -18,7 +18,7 @@ FORMAT = 2
 RUNS = Path("runs")
 REQUIRED = {  # of recipe.json
     "name": str,
-    "knobs": dict,
+    "hyperparameters": dict,
     "flags": dict,
     "seed": int,
     "horizon": int,

@@ -21,7 +21,7 @@ def train_command(config: Mapping[str, Any]) -> str:
     It holds the hyperparameters and flags that differ from their defaults; all hyperparameters if
     the recipe cannot be read. None values are omitted.
     """
-    values, recipe = dict(config["knobs"]), config["recipe"]
+    values, recipe = dict(config["hyperparameters"]), config["recipe"]
     flags = _non_default_flags(config, values.get("steps") or recipe["steps"])
     if "steps" in values:
         values["steps"] = recipe["steps"]  # resume may have extended it

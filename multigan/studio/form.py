@@ -51,8 +51,8 @@ def _counts() -> list[Markup]:
     """Number of samples and seed."""
     another = element("button", "another", type="button", id="another")
     return [
-        _labelled("samples", _number("n", INITIAL_SAMPLES, "1", min=1)),
-        _labelled("seed", joined(_number("seed", 0, "1", min=0, max=MAX_SEED), another)),
+        _labeled("samples", _number("n", INITIAL_SAMPLES, "1", min=1)),
+        _labeled("seed", joined(_number("seed", 0, "1", min=0, max=MAX_SEED), another)),
     ]
 
 
@@ -62,12 +62,12 @@ def _edits(sampler: Sampler) -> list[Markup]:
         return [element("p", "The latents of this generator cannot be edited.", class_="quiet")]
     target = _number("other_seed", 1, "1", min=0, max=MAX_SEED)
     sliders = [
-        _labelled(f"direction {k + 1}", _slider(f"position-{k}", -1)) for k in range(DIRECTIONS)
+        _labeled(f"direction {k + 1}", _slider(f"position-{k}", -1)) for k in range(DIRECTIONS)
     ]
     reset = element("button", "reset", type="button", id="reset")
     return [
-        _labelled("other seed", target),
-        _labelled("fraction", _slider("fraction", 0)),
+        _labeled("other seed", target),
+        _labeled("fraction", _slider("fraction", 0)),
         *sliders,
         reset,
     ]
@@ -81,7 +81,7 @@ def _number(name: str, value: Any, step: str, **limits: Any) -> Markup:
     return element("input", type="number", name=name, value=value, step=step, **limits)
 
 
-def _labelled(text: str, control: Markup, help: str = "") -> Markup:
+def _labeled(text: str, control: Markup, help: str = "") -> Markup:
     """A control with its name and help text."""
     note = [element("small", help)] if help else []
     return element("label", element("span", text), control, *note)
@@ -99,7 +99,7 @@ def _field(option: Option, choices: Sequence[str]) -> Markup:
             "datalist", *(element("option", value=c) for c in choices), id=f"{name}-choices"
         )
         control = joined(element("input", name=name, list=f"{name}-choices", **kind), values)
-    return _labelled(option.name.replace("_", " ") + default, control, option.help)
+    return _labeled(option.name.replace("_", " ") + default, control, option.help)
 
 
 CONTROLS: dict[Any, dict[str, str]] = {

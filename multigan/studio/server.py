@@ -44,7 +44,7 @@ def serve(sampler: Sampler, name: str, port: int, trusted: Path | None = None) -
         raise ValueError(f"the studio needs {needed}: pip install 'multigan[studio]'")
     import uvicorn
 
-    with _listen(port) as listener:
+    with _open_socket(port) as listener:
         port = listener.getsockname()[1]
         settings = uvicorn.Config(
             application(sampler, name, port, trusted), log_level="warning", access_log=False,
@@ -56,7 +56,7 @@ def serve(sampler: Sampler, name: str, port: int, trusted: Path | None = None) -
     print("stopped")
 
 
-def _listen(port: int) -> socket.socket:
+def _open_socket(port: int) -> socket.socket:
     """A listening socket of this machine only."""
     listener = socket.socket()
     try:

@@ -60,12 +60,12 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
 
         def build() -> tuple[RecipeFile, dict[str, Any], StageOptions, AdversarialTrainer]:
             file = read_recipe(recipe)
-            check_hyperparameter_names(file.path, [knob.name for knob in file.hyperparameters])
-            knobs = resolve_hyperparameters(file, requested, tiny)
-            built = build_recipe(file, knobs, flags.seed)
+            check_hyperparameter_names(file.path, [item.name for item in file.hyperparameters])
+            hyperparameters = resolve_hyperparameters(file, requested, tiny)
+            built = build_recipe(file, hyperparameters, flags.seed)
             stages = StageOptions.resolved(flags, built.steps, built.likelihood_steps)
             trainer = _trainer(built, stages.adversarial, flags.seed, None, processes)
-            return file, _config(file, knobs, stages, built), stages, trainer
+            return file, _config(file, hyperparameters, stages, built), stages, trainer
 
         file, description, stages, trainer = processes.on_all_ranks(build)
         check_same_data(trainer)
@@ -282,11 +282,11 @@ def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
 
 
 def _config(
-    file: RecipeFile, knobs: Mapping[str, Any], stages: StageOptions, recipe: Recipe
+    file: RecipeFile, hyperparameters: Mapping[str, Any], stages: StageOptions, recipe: Recipe
 ) -> dict[str, Any]:
     return {
         "name": file.name,
-        "knobs": dict(knobs),
+        "hyperparameters": dict(hyperparameters),
         **stages.to_json(),
         "seed": stages.adversarial.seed,
         "horizon": recipe.steps,

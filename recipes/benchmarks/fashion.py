@@ -32,7 +32,7 @@ def recipe(
     lr: float = 5e-4,
     gamma: float = 1.0,
 ) -> Recipe:
-    """Images of clothes.
+    """Images of Fashion-MNIST.
 
     data: fashion-mnist if Debian's package is installed, or the path of labeled images
     resolution: height and width in pixels

@@ -48,30 +48,30 @@ def recipe(
     batch_size: int = 64,
     width: int = 32,
 ) -> Recipe:
-    """Points of a layout, or pictures at 16x16, with the networks of their default recipes.
+    """Points of a mixture, or images at 16x16, with the networks of their default recipes.
 
     data: ring or grid, digits, fashion-mnist, or a path
     gamma: weight of both gradient penalties at the start, or auto
     steps: updates of the generator
     batch_size: real samples in one update; four times as many points
-    width: of the pictures' networks; four times as much for points
+    width: of the image networks; four times as much for points
     """
     if data in MIXTURES:
         mixture = GaussianMixture(data)
         pair = (MLPGenerator(width=4 * width, depth=4), MLPDiscriminator(4 * width, 3, 3))
-        return play(mixture, pair, gamma, steps, 4 * batch_size, 2e-3, 10_000)
-    pictures = load_images(data, resolution=16)
-    domain, widths = pictures.domain, stage_widths(width, 16)
+        return _adversarial(mixture, pair, gamma, steps, 4 * batch_size, 2e-3, 10_000)
+    images = load_images(data, resolution=16)
+    domain, widths = images.domain, stage_widths(width, 16)
     num_classes = domain.num_classes or None
     g = DCGANGenerator(16, domain.channels, widths, num_classes=num_classes)
     d = DCGANDiscriminator(16, domain.channels, widths, num_classes=num_classes)
-    return play(pictures.split("train"), (g, d), gamma, steps, batch_size, 3e-3, 5000)
+    return _adversarial(images.split("train"), (g, d), gamma, steps, batch_size, 3e-3, 5000)
 
 
-def play(data, pair, gamma, steps, batch_size, lr, halflife) -> Recipe:
-    """The game of the default recipes: relativistic, R1 and R2, a learning rate that falls to 0."""
+def _adversarial(data, pair, gamma, steps, batch_size, lr, halflife) -> Recipe:
+    """Recipe with the default objective: relativistic, R1 and R2, decaying learning rates."""
     weight = resolve_gamma(gamma, data, pair[1])
     rates = dict.fromkeys(("generator_lr", "discriminator_lr"), Schedule(lr, 0.0))
-    played = {"data": data, "steps": steps, "batch_size": batch_size} | rates
-    played["penalties"] = {"r1": weight, "r2": weight}
-    return Recipe(generator=pair[0], discriminator=pair[1], ema_halflife_samples=halflife, **played)
+    values = {"data": data, "steps": steps, "batch_size": batch_size} | rates
+    values["penalties"] = {"r1": weight, "r2": weight}
+    return Recipe(generator=pair[0], discriminator=pair[1], ema_halflife_samples=halflife, **values)

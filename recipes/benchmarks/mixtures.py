@@ -1,17 +1,17 @@
-"""PacGAN's mixtures, the 8-ring and the 25-grid: which game finds all modes, evenly and tightly.
+"""PacGAN's mixtures, the 8-ring and the 25-grid: which objective covers all modes?
 
-    multigan train benchmarks/mixtures --game vanilla          the ring in the textbook game
+    multigan train benchmarks/mixtures --objective vanilla     the ring with the textbook objective
     python -m tests.benchmarks.queue mixtures                  every row with ten seeds
     python -m tests.benchmarks.queue --table mixtures          mean and spread
 
-100,000 training points, 2,500 drawn ones, high quality within 3 sd of a mode (a true sampler:
+100,000 training points, 2,500 samples, high quality within 3 sd of a mode (a true sampler:
 98.9 %), reverse KL over these (its floor: ring .0014, grid .0048). Networks are ours, 128 wide, and
-equal in both games. Published (Lin et al. 2018): ring, GAN 6.3 modes of 8, PacGAN2 7.9; grid, GAN
-17.3 modes of 25, PacGAN4 24.8.
+equal for both objectives. Published (Lin et al. 2018): ring, GAN 6.3 modes of 8, PacGAN2 7.9;
+grid, GAN 17.3 modes of 25, PacGAN4 24.8.
 
 Mean and deviation of 10 seeds: ring, 8 modes each, high quality .962 (.008), reverse KL .005
-(.003), 49 CPU s, textbook game 1.7 (.8) modes; grid, 25 modes each, .975 (.004), .008 (.002), 175
-CPU s, textbook game 2.2 (1.5) modes.
+(.003), 49 CPU s, textbook objective 1.7 (.8) modes; grid, 25 modes each, .975 (.004), .008 (.002),
+175 CPU s, textbook objective 2.2 (1.5) modes.
 """
 
 from multigan.core.recipe import Recipe, Schedule
@@ -21,12 +21,12 @@ from multigan.points.models import MLPDiscriminator, MLPGenerator
 TINY = {"steps": 20, "batch_size": 32, "width": 16}
 ROWS = {
     "ring_r3": {},
-    "ring_vanilla": {"game": "vanilla"},
+    "ring_vanilla": {"objective": "vanilla"},
     "grid_r3": {"mixture": "grid", "steps": 10_000},
-    "grid_vanilla": {"mixture": "grid", "steps": 10_000, "game": "vanilla"},
+    "grid_vanilla": {"mixture": "grid", "steps": 10_000, "objective": "vanilla"},
 }
 SEEDS = 10
-GAMES = {
+OBJECTIVES = {
     "r3": {"loss": "relativistic", "penalties": {"r1": 0.1, "r2": 0.1}},
     "vanilla": {"loss": "nonsaturating"},
 }
@@ -35,7 +35,7 @@ GAMES = {
 def recipe(
     *,
     mixture: str = "ring",
-    game: str = "r3",
+    objective: str = "r3",
     steps: int = 2500,
     batch_size: int = 256,
     width: int = 128,
@@ -44,7 +44,7 @@ def recipe(
     """Points of a mixture of Gaussians.
 
     mixture: ring (8 modes) or grid (25)
-    game: r3 (relativistic, with R1 and R2) or vanilla (the textbook game)
+    objective: r3 (relativistic, with R1 and R2) or vanilla (the textbook objective)
     steps: updates of the generator
     batch_size: real points in one update
     width: outputs of each hidden layer, in both networks
@@ -59,5 +59,5 @@ def recipe(
         batch_size=batch_size,
         generator_lr=falling,
         discriminator_lr=falling,
-        **GAMES[game],
+        **OBJECTIVES[objective],
     )

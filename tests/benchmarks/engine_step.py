@@ -85,7 +85,7 @@ def relativistic_of_generator(d: nn.Module, real: Tensor, fake: Tensor) -> Tenso
 
 
 class Case(NamedTuple):
-    """Networks and their game, for the engine and by hand."""
+    """Networks and their objective, for the engine and by hand."""
 
     generator: Callable[[], nn.Module]
     discriminator: Callable[[], nn.Module]

@@ -84,7 +84,7 @@ def test_training_says_where_everything_is(say):
 
 def test_flags_beside_tiny_win(say):
     say("train points --tiny --steps 2 --width 5 --out run")
-    hyperparameters = json.loads(Path("run/recipe.json").read_text())["knobs"]
+    hyperparameters = json.loads(Path("run/recipe.json").read_text())["hyperparameters"]
     assert (hyperparameters["steps"], hyperparameters["width"], hyperparameters["batch_size"]) == (
         2,
         5,

@@ -92,9 +92,9 @@ def logits_of(recipe: Recipe, bf16: bool) -> torch.Tensor:
 
 
 @pytest.mark.filterwarnings("ignore:.*bfloat16.*:UserWarning")
-@pytest.mark.parametrize(("name", "knobs"), JUDGES)
-def test_under_bf16_the_last_map_of_a_discriminator_works_in_float32(name, knobs):
-    recipe = tiny_recipe(name, **knobs)
+@pytest.mark.parametrize(("name", "hyperparameters"), JUDGES)
+def test_under_bf16_the_last_map_of_a_discriminator_works_in_float32(name, hyperparameters):
+    recipe = tiny_recipe(name, **hyperparameters)
     logits, plain = (logits_of(recipe, bf16) for bf16 in (True, False))
     assert logits.dtype == torch.float32
     assert (logits.bfloat16().float() != logits).float().mean() > 0.5, "rounded at the end"

@@ -94,7 +94,7 @@ def test_the_card_says_what_the_hub_reads(exported):
 def test_a_strangers_words_are_shown_and_do_nothing(points_run, tmp_path):
     run = Path(shutil.copytree(points_run, tmp_path / "run"))
     (run / "evaluation.json").write_text(json.dumps(TABLE))
-    edit_json(run / "recipe.json", name=EVIL, knobs={"lr": "```\n</code><script>"})
+    edit_json(run / "recipe.json", name=EVIL, hyperparameters={"lr": "```\n</code><script>"})
     export(run, tmp_path / "out")
     card = (tmp_path / "out" / CARD).read_text()
     head, body = front_matter(card)
@@ -144,11 +144,14 @@ def test_nobody_learns_where_the_run_lay(tmp_path):
     tree = {"data": str(tmp_path / "photos"), "rest": ["/no/such/place", 3, None]}
     assert strip_local_paths(tree) == {"data": "photos", "rest": ["/no/such/place", 3, None]}
     assert strip_local_paths("/" + "x" * 5000) == "/" + "x" * 5000
-    knobs, usual = {"steps": 7, "batch_size": 256}, {"recipe": {"steps": 7}, "flags": {}}
-    description = {"name": "points", "seed": 4, "knobs": knobs} | usual
+    hyperparameters, usual = {"steps": 7, "batch_size": 256}, {"recipe": {"steps": 7}, "flags": {}}
+    description = {"name": "points", "seed": 4, "hyperparameters": hyperparameters} | usual
     assert train_command(description).startswith("multigan train points --steps 7")
     assert train_command(description).endswith("--seed 4")
-    strange = description | {"name": "x; rm", "knobs": {"fast": True, "slow": False, "no": None}}
+    strange = description | {
+        "name": "x; rm",
+        "hyperparameters": {"fast": True, "slow": False, "no": None},
+    }
     assert train_command(strange) == "multigan train 'x; rm' --fast --no-slow --seed 4"
 
 

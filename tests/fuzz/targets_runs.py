@@ -19,7 +19,7 @@ def _run_descriptions(_: Path) -> list[bytes]:
     from tests.run_helpers import tiny_recipe
 
     recipe = tiny_recipe("points")
-    description = {"format": FORMAT, "name": "points", "knobs": {"steps": 20}, "seed": 0}
+    description = {"format": FORMAT, "name": "points", "hyperparameters": {"steps": 20}, "seed": 0}
     description |= {"flags": TrainOptions().resolved(20).to_json(), "horizon": 20}
     description |= {"likelihood_intervals": TrainOptions().resolved(400).intervals()}
     description |= {"fingerprint": recipe.data.fingerprint, "recipe": recipe_to_json(recipe)}

@@ -55,7 +55,9 @@ def test_the_recipe_learns_a_folder_at_any_size(shape, size, learn):
     samples = sampler.sample(2, label="square")
     assert [s.size for s in samples] == [size] * 2 and samples[0].mode == "RGB"
     assert sampler.domain.class_names == ("disc", "square")
-    assert json.loads((run.path / "recipe.json").read_text())["knobs"]["data"] == str(EXAMPLES)
+    assert json.loads((run.path / "recipe.json").read_text())["hyperparameters"]["data"] == str(
+        EXAMPLES
+    )
 
 
 def test_other_classes_start_from_given_weights_and_the_rest_is_recorded(learn, tmp_path):

@@ -141,8 +141,8 @@ def test_stacked_mnist_at_the_size_of_a_gpu_is_the_published_configuration():
 
 def test_stacked_mnist_without_penalty_has_none():
     file = read_recipe("benchmarks/stacked_mnist")
-    knobs = resolve_hyperparameters(file, {"gamma": 0.0, "data": "digits"}, tiny=True)
-    assert build_recipe(file, knobs, seed=0).penalties == {"r1": 0, "r2": 0}
+    hyperparameters = resolve_hyperparameters(file, {"gamma": 0.0, "data": "digits"}, tiny=True)
+    assert build_recipe(file, hyperparameters, seed=0).penalties == {"r1": 0, "r2": 0}
 
 
 def types_seen(network, kinds):
@@ -242,10 +242,10 @@ def test_the_options_of_the_image_recipe_reach_its_networks():
     assert isinstance(r3.generator, R3GANGenerator) and isinstance(
         r3.discriminator, R3GANDiscriminator
     )
-    for knobs in ({"norm": "batch"}, {"mbstd_group_size": 4}):
+    for hyperparameters in ({"norm": "batch"}, {"mbstd_group_size": 4}):
         with pytest.raises(ValueError, match="couples the batch"):
-            AdversarialTrainer(tiny_recipe("image", **knobs))
-        trainer = AdversarialTrainer(tiny_recipe("image", gamma="0", steps=1, **knobs))
+            AdversarialTrainer(tiny_recipe("image", **hyperparameters))
+        trainer = AdversarialTrainer(tiny_recipe("image", gamma="0", steps=1, **hyperparameters))
         assert len(list(trainer.steps())) == 1
 
 

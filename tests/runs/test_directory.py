@@ -114,7 +114,7 @@ def test_a_kill_while_the_directory_is_made_leaves_it_free_or_a_run(
         ("[]", "has format None; this version reads format 2"),
         (json.dumps(CONFIG | {"format": 99}), "has format 99; this version reads format 2"),
         (json.dumps(CONFIG | {"format": 1}), "format 1 is read by multigan 0.1; this version re"),
-        ('{"format": 2}', "lacks fingerprint, flags, horizon, knobs, name, recipe, seed"),
+        ('{"format": 2}', "lacks fingerprint, flags, horizon, hyperparameters, name, recipe, seed"),
     ],
 )
 def test_a_missing_or_damaged_config_is_refused_in_one_line(text, message, tmp_path):

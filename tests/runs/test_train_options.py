@@ -6,8 +6,8 @@ from multigan.runs.train_options import StageOptions, TrainOptions, split_option
 
 
 def test_flags_and_hyperparameters_are_split():
-    flags, knobs = split_options({"steps": 5, "seed": 3, "out": "x", "width": 8})
-    assert (flags.seed, flags.out) == (3, "x") and knobs == {"steps": 5, "width": 8}
+    flags, hyperparameters = split_options({"steps": 5, "seed": 3, "out": "x", "width": 8})
+    assert (flags.seed, flags.out) == (3, "x") and hyperparameters == {"steps": 5, "width": 8}
 
 
 @pytest.mark.parametrize(

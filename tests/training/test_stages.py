@@ -8,9 +8,9 @@ from tests.run_helpers import logs_of, train_tiny
 
 
 def test_each_stage_logs_and_saves_a_share_of_itself(tmp_path, cache):
-    knobs = {"likelihood_steps": 200, "steps": 6}
-    knobs |= dict.fromkeys(("log_every", "save_every", "sample_every"))
-    run = train_tiny("text", tmp_path / "run", cache_dir=str(cache), **knobs).path
+    hyperparameters = {"likelihood_steps": 200, "steps": 6}
+    hyperparameters |= dict.fromkeys(("log_every", "save_every", "sample_every"))
+    run = train_tiny("text", tmp_path / "run", cache_dir=str(cache), **hyperparameters).path
     resume(run, steps=8, show=False, cache_dir=str(cache))  # no warning
     logged = [line["step"] for line in logs_of(run)["log"]]
     learnt = max(step for step in logged if step <= 200 and step % 2 == 0)

@@ -187,10 +187,10 @@ def points(points_run, tmp_path, monkeypatch):
     return run
 
 
-def begun_from(source, out, **knobs):
+def begun_from(source, out, **hyperparameters):
     """The tensors of a points run that begins from there, by network; and its record."""
     settings = {"init_from": str(source), "show": False, "report": False}
-    train("points", tiny=True, out=str(out), **settings, **knobs)
+    train("points", tiny=True, out=str(out), **settings, **hyperparameters)
     folder = out / "checkpoints" / "step-000000000"
     found = {file.stem: load_file(file) for file in folder.glob("*.safetensors")}
     return found, json.loads((out / "recipe.json").read_text())["init"]
