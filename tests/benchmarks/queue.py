@@ -4,7 +4,8 @@
     python -m tests.benchmarks.queue --table RECIPE      mean and spread over seeds, as Markdown
 
 A recipe names its rows in ROWS (row -> hyperparameters) and its seeds in SEEDS.
-Every (recipe, row, seed) is trained in one thread, evaluated, and written to recipes/benchmarks/results/ as one JSON file.
+Every (recipe, row, seed) is trained in one thread, evaluated, and written to
+recipes/benchmarks/results/ as one JSON file.
 """
 
 from __future__ import annotations
