@@ -43,7 +43,7 @@ def log_and_die(self, step, display):
     return values
 
 Loop._log = log_and_die
-train_tiny(sys.argv[1], sys.argv[2], cache=sys.argv[3], log_every=2, save_every=3)
+train_tiny(sys.argv[1], sys.argv[2], cache_dir=sys.argv[3], log_every=2, save_every=3)
 """
 
 
@@ -211,7 +211,7 @@ def test_steps_after_a_learning_rate_has_come_to_zero_are_warned_of(copied):
 
 def test_fewer_steps_than_were_done_are_refused_and_change_nothing(copied):
     before = (copied / "recipe.json").read_bytes()
-    with pytest.raises(ValueError, match=f"at step {STEPS} already"):
+    with pytest.raises(ValueError, match=f"--steps must be {STEPS} or more"):
         resume(copied, steps=STEPS - 1, show=False)
     assert (copied / "recipe.json").read_bytes() == before
 
@@ -229,7 +229,7 @@ def test_changed_data_are_refused(copied, capsys):
     assert app.main(["resume", str(copied), "--steps", "100"]) == 2
     assert app.main(["evaluate", str(copied)]) == 2
     resumed, evaluated = capsys.readouterr().err.splitlines()
-    assert "have changed" in resumed and "have changed" in evaluated
+    assert "have changed" in resumed and "has changed" in evaluated
     assert snapshot(copied) == before
 
 

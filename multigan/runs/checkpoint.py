@@ -123,8 +123,9 @@ def load_training_state(file: Path) -> dict[str, Any]:
             if not isinstance(state, dict):
                 raise TypeError(f"a {type(state).__name__}")
         except Exception as error:  # torch raises arbitrary exceptions for damaged files
+            text = " ".join(str(error).split()) or type(error).__name__
             raise ValueError(
-                f"{file} must hold a dict of tensors and plain values; got {error}"
+                f"{file} must hold a dict of tensors and plain values; got {text}"
             ) from error
     return state
 

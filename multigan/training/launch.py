@@ -206,18 +206,27 @@ def _resume(
             source = description["init"]["source"]
             description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, source))
     if done >= recipe.steps or (steps is None and "ended" in description):
-        if "ended" not in description:  # killed after its last checkpoint
-            processes.on_rank_zero(lambda: run.write_config(description | {"ended": FINISHED}))
-        learnt = state["trainer"]["likelihood"] if state else None
-        before = learnt["number"] if learnt else 0
-        return Run(
-            run.path, before + done, description.get("ended", FINISHED), processes.is_rank_zero
-        )
+        return _ended_run(run, description, state, done, processes)
     _warn_zero_lr(trainer, done)
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     processes.on_rank_zero(lambda: run.write_config(description))
     return _run(Loop(trainer, run, stages, show, cache_dir), state)
+
+
+def _ended_run(
+    run: RunDirectory,
+    description: dict[str, Any],
+    state: Mapping[str, Any] | None,
+    done: int,
+    processes: DistributedContext,
+) -> Run:
+    """Return a run that has nothing left to train, marked as ended."""
+    if "ended" not in description:  # killed after its last checkpoint
+        processes.on_rank_zero(lambda: run.write_config(description | {"ended": FINISHED}))
+    pretraining = state["trainer"]["likelihood"] if state else None
+    before = pretraining["number"] if pretraining else 0
+    return Run(run.path, before + done, description.get("ended", FINISHED), processes.is_rank_zero)
 
 
 def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, steps: int | None) -> int:

@@ -34,8 +34,8 @@ def _read_picture(path: Path) -> None:
 
     outcome, pixels = decode_one(str(path.parent), None, path.name, Size(SIDE, SIDE))
     assert len(pixels) == outcome.channels * SIDE * SIDE
-    assert "\n" not in outcome.line
-    assert outcome.line.startswith(path.name) == bool(outcome.reason)
+    assert "\n" not in outcome.message
+    assert outcome.message.startswith(path.name) == bool(outcome.reason)
 
 
 def _archives(_: Path) -> list[bytes]:

@@ -84,6 +84,12 @@ class Unchanged:
     def update_probability(self, sign, samples):
         return {}
 
+    def state(self):
+        return {}
+
+    def restore(self, state):
+        pass
+
 
 def test_a_shift_of_all_logits_changes_no_loss_that_is_refused():
     real, fake = torch.tensor([1.0, 2.0]), torch.tensor([0.0, -1.0])
@@ -145,6 +151,11 @@ def test_one_of_the_two_rotations_falls_with_the_chance_that_is_named(monkeypatc
 
 
 def test_what_it_cannot_be_is_refused():
-    for arguments in ({"every": 0}, {"ramp_samples": 0}, {"most": 2}, {"strengths": {"blur": 1}}):
+    for arguments in (
+        {"interval_steps": 0},
+        {"ramp_samples": 0},
+        {"max_p": 2},
+        {"strengths": {"blur": 1}},
+    ):
         with pytest.raises(ValueError, match=r"must be"):
             AdaptiveAugment(**arguments)

@@ -77,8 +77,8 @@ def test_a_class_morph_keeps_the_latent_and_walks_between_the_labels(tmp_path):
 @pytest.mark.parametrize(
     ("generator", "wishes", "to", "answer"),
     [
-        (Shade(), {}, {"label": "dog"}, "Shade has no `morph`; it knows nothing between"),
-        (dcgan(), {"label": "dog"}, {"label": "1"}, "both ends of the walk are the same"),
+        (Shade(), {}, {"label": "dog"}, "Shade has no `interpolate_condition`; its conditions"),
+        (dcgan(), {"label": "dog"}, {"label": "1"}, "the conditions of both ends must differ"),
         (dcgan(), {}, {"label": "cow"}, "label cow: no such class; known: cat, dog, owl"),
     ],
 )
@@ -87,7 +87,7 @@ def test_what_cannot_be_morphed_is_one_line(generator, wishes, to, answer, tmp_p
     with pytest.raises(ValueError, match=answer):
         interpolate(sampler, tmp_path / "out", to=to, **wishes)
     unlabeled = Sampler(ImageDomain(1, 8, 8), dcgan(num_classes=None))
-    with pytest.raises(ValueError, match="DCGANGenerator was given no condition to walk to"):
+    with pytest.raises(ValueError, match="DCGANGenerator must have a condition .*; got none"):
         interpolate(unlabeled, tmp_path / "out", to={"truncation": 1.0})
     assert not (tmp_path / "out").exists()
 

@@ -131,7 +131,10 @@ def test_bytes_in_16_bits_are_not_black_images_and_a_warning_is_given(tmp_path):
         ({"x": np.zeros((12, 5, 6, 2))}, r"must have 1 or 3 channels; got the shape \(5, 6, 2\)"),
         ({"x": BYTES.astype(complex)}, "arrays must be of numbers; got complex128"),
         ({"x": BYTES, "z": BYTES[:, :5]}, "arrays of images must have one shape"),
-        ({"x": np.array([{}, 1] * 6)}, "set.npz is no file of arrays that can be read"),
+        (
+            {"x": np.array([{}, 1] * 6)},
+            "set.npz must be a readable file of arrays; got Object arrays",
+        ),
         (
             {"x": BYTES, "y": LABELS, "names": np.array(["a", "b"])},
             "labels must be in 0 to 1, the class names; got 3 to 9",
@@ -171,7 +174,7 @@ def test_idx_files_are_read_alone_or_as_a_folder(tmp_path):
         (idx(BYTES)[:-1], "is damaged: the header declares 432 bytes; got 431"),
         (gzip.compress(idx(BYTES))[:-40], "is damaged"),
         (idx(LABELS), "must hold images .*; got 1 axes"),
-        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "is damaged: it says it holds 79"),
+        (bytes([0, 0, 8, 3]) + b"\xff" * 12, "must take 16,000,000,000 bytes or less; got 79,228,"),
     ],
 )
 def test_damaged_idx_files_are_refused(content, answer, tmp_path):

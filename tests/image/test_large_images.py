@@ -86,7 +86,7 @@ def test_a_tall_image_differs_by_rounding_at_most(monkeypatch):
         assert abs(whole - joined).max() <= 2 and abs(whole - joined).mean() < 0.5
 
 
-def test_a_image_below_the_limit_is_converted_as_a_whole(monkeypatch):
-    monkeypatch.setattr(formats_decode, "fit_in_strips", None)
+def test_an_image_below_the_limit_is_converted_as_a_whole(monkeypatch):
+    monkeypatch.setattr(formats_decode, "resize_in_strips", None)
     assert formats_decode.STRIP_THRESHOLD_PIXELS >= 2_000_000
     assert decode(content(random_image(0, side=1_400)), Size(8, 8)).shape == (3, 8, 8)

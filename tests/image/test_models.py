@@ -280,6 +280,6 @@ def test_sizes_that_do_not_fit_are_refused_in_one_line(build, message):
 
 def test_networks_remember_their_arguments():
     g, d = pair("r3")
-    assert to_config(g)["component"] == "image/R3Generator"
+    assert to_config(g)["component"] == "image/R3GANGenerator"
     assert to_config(g)["arguments"]["widths"] == [16, 8, 8]
     assert to_config(d)["arguments"]["num_classes"] == CLASSES

@@ -243,7 +243,7 @@ def test_the_options_of_the_image_recipe_reach_its_networks():
         r3.discriminator, R3GANDiscriminator
     )
     for hyperparameters in ({"norm": "batch"}, {"mbstd_group_size": 4}):
-        with pytest.raises(ValueError, match="couples the batch"):
+        with pytest.raises(ValueError, match="uses batch statistics"):
             AdversarialTrainer(tiny_recipe("image", **hyperparameters))
         trainer = AdversarialTrainer(tiny_recipe("image", gamma="0", steps=1, **hyperparameters))
         assert len(list(trainer.steps())) == 1

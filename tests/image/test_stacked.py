@@ -112,6 +112,6 @@ def test_the_table_counts_modes_in_as_many_stacks_as_the_split_holds(stacks, cac
     assert 960 < every.model["modes_covered"] <= 1000 and few["modes_covered"] <= 20
     assert every.model["kl_to_uniform"] < 0.2 and few["kl_to_uniform"] > 3.5
     assert "modes_covered" not in every.rows["one Gaussian"]
-    assert any("seen in 4,000 stacks" in note and "% right" in note for note in every.notes)
+    assert any("in 4,000 stacks" in note and "% on" in note for note in every.notes)
     assert any("about 0.1249 at this count" in note for note in every.notes)
     assert every.rows["real (train)"]["memorized_fraction"] == 1

@@ -166,13 +166,13 @@ def test_what_is_found_step_by_step_is_what_the_cells_say(coupling, monkeypatch)
         generator = made("music", coupling, voices).eval()
         x = tensors.binarize(generator(latent_of(generator)), voices)
         assert (generator.autoregressive.voice_leading is not None) == (coupling == "composer")
-        for place, k in enumerate(generator.autoregressive.places):
+        for place, k in enumerate(generator.autoregressive.voice_indices):
             sounds = tensors.active_cells(x, voices)[k]
             silent = sounds.sum(-1) == 0
-            heard = torch.where(silent, generator.autoregressive.most, sounds.argmax(-1))
+            heard = torch.where(silent, generator.autoregressive.max_pitches, sounds.argmax(-1))
             assert torch.equal(told[-1].now[..., place], heard)
             assert torch.equal(told[-1].before[:, 1:, place], heard[:, :-1])
-            assert (told[-1].before[:, 0] == generator.autoregressive.most).all()
+            assert (told[-1].before[:, 0] == generator.autoregressive.max_pitches).all()
 
 
 def test_what_is_added_is_the_sum_over_the_voices_that_are_heard():

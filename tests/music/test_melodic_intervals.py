@@ -16,8 +16,10 @@ def test_voices_sing_as_their_melody_wishes():
     generator = SMALL["music"]("composer", SINGERS).eval()
     for melody in generator.autoregressive.melodies:
         with torch.no_grad():
-            melody.worth.fill_(-1000)
-            melody.worth[len(melody.worth) // 2 + 3] = 0  # three semitones up, or hold
+            melody.interval_bias.fill_(-1000)
+            melody.interval_bias[len(melody.interval_bias) // 2 + 3] = (
+                0  # three semitones up, or hold
+            )
     for x in generator(latent_of(generator)).split(22, dim=-1):
         for tokens in x.argmax(-1):
             sung = tokens[tokens < 20]
@@ -29,8 +31,10 @@ def test_a_melody_goes_on_from_given_notes():
     generator = SMALL["music"]("composer", SINGERS).eval()
     for melody in generator.autoregressive.melodies:
         with torch.no_grad():
-            melody.worth.fill_(-1000)
-            melody.worth[len(melody.worth) // 2 - 2] = 1000  # two semitones down, always
+            melody.interval_bias.fill_(-1000)
+            melody.interval_bias[len(melody.interval_bias) // 2 - 2] = (
+                1000  # two semitones down, always
+            )
     x = torch.nn.functional.one_hot(torch.full((N, STEPS, 4), 21), 22).flatten(2).float()
     for block in tensors.slices(SINGERS):
         x[:, 0, block], x[:, 5, block] = 0, 0

@@ -67,5 +67,5 @@ def test_what_is_no_set_of_songs_gets_one_line(tmp_path):
         with pytest.raises(ValueError, match="must be a file of songs") as caught:
             load_songs(path)
         assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="make it again"):
+    with pytest.raises(ValueError, match="import it again"):
         load_songs(tmp_path / "none.npz")

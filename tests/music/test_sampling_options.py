@@ -61,7 +61,7 @@ def test_a_kept_voice_is_given_and_the_others_are_not(tmp_path):
     kept = plan_sampling(DOMAIN, SamplingOptions(given=saved(chorale(), tmp_path), keep="Soprano"))
     assert rows(kept)[0].all() and not rows(kept)[1:].any()
     assert kept.conditioning.values[0, 0].nonzero().tolist() == [[72 - 55]]
-    assert [(s.track, s.start_tick, s.end_tick) for s in kept.stretches] == [
+    assert [(s.track, s.start_tick, s.end_tick) for s in kept.given_spans] == [
         ("soprano", 0, 3 * BAR)
     ]
 

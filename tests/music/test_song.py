@@ -138,9 +138,9 @@ def test_a_track_is_found_by_name_or_the_known_ones_are_listed():
     "wrong, said",
     [
         (lambda: song((0, 481, 60), length=480), "must be 481 or more"),
-        (lambda: song((0, 480, 128)), "pitch of 0..127"),
+        (lambda: song((0, 480, 128)), r"pitch of 0\.\.127"),
         (lambda: song((480, 480, 60)), "start < end"),
-        (lambda: song(tempo_bpm=0.0), "tempo_bpm must be more than 0; got 0.0"),
+        (lambda: song(tempo_bpm=0.0), r"tempo_bpm must be more than 0; got 0\.0"),
         (lambda: song(tempo_bpm=float("nan")), "tempo_bpm must be more than 0; got nan"),
         (lambda: song(time_signatures=()), "must start at tick 0"),
         (
@@ -153,9 +153,9 @@ def test_a_track_is_found_by_name_or_the_known_ones_are_listed():
         ),
         (lambda: song(anacrusis_ticks=BAR), "anacrusis_ticks must be .*; got 1920"),
         (lambda: song(key=KeySignature(12)), "the tonic must be .*; got 12"),
-        (lambda: Track("x", program=128), "program must be 0..127; got 128"),
+        (lambda: Track("x", program=128), r"program must be 0\.\.127; got 128"),
     ],
 )
 def test_contradictions_are_refused(wrong, said):
-    with pytest.raises(ValueError, match=said.replace(".", r"\.")):
+    with pytest.raises(ValueError, match=said):
         wrong()

@@ -33,8 +33,8 @@ def test_one_midi_file_is_a_song_too(tmp_path):
 @pytest.mark.parametrize(
     ("wishes", "said"),
     [
-        ({"n": 0}, "n is 0"),
-        ({"bars": -1}, "bars -1"),
+        ({"n": 0}, "n must be 1 or more and bars 0 or more; got 0 and 0"),
+        ({"bars": -1}, "n must be 1 or more and bars 0 or more; got 8 and -1"),
         ({"split": "best"}, "split must be one of train, valid, test; got 'best'"),
         ({"bars": 7}, "test has no song of 7 bars; set fewer --bars"),
     ],

@@ -61,7 +61,7 @@ ENORMOUS = [
     ("points/MLPGenerator", {"width": 10**7, "depth": 2}),
     ("points/MLPGenerator", {"width": 1, "depth": 10**6}),
     ("points/MLPDiscriminator", {"width": 10**9}),
-    ("image/R3Generator", {"resolution": 8, "channels": 3, "widths": [40_000, 8]}),
+    ("image/R3GANGenerator", {"resolution": 8, "channels": 3, "widths": [40_000, 8]}),
     ("image/DCGANGenerator", {"resolution": 8, "channels": 3, "widths": [3 * 10**8]}),
     ("text/TextGenerator", {"vocabulary_size": 10**8, "length": 8, "width": 256}),
     ("text/TextCNN", {"vocabulary_size": 10**8}),
