@@ -166,7 +166,7 @@ def test_an_imported_folder_is_a_source(tmp_path, source):
 def test_a_few_songs_are_enough_and_two_are_not(tmp_path, count):
     data = SongWindowDataset(write_songs(tmp_path / "few", songs=count))
     assert [len(data.split(name)) for name in ("train", "valid", "test")] == [5 * count - 10, 5, 5]
-    with pytest.raises(ValueError, match="2 songs; wanted 3 or more: to train, to choose"):
+    with pytest.raises(ValueError, match="must have 3 songs or more, one for each split; got 2"):
         SongWindowDataset(write_songs(tmp_path / "two", songs=2))
 
 
@@ -190,7 +190,7 @@ def test_a_source_that_does_not_fit_is_one_line(tmp_path, source):
     jigs = write_songs(tmp_path / "jigs", "6/8")
     with pytest.raises(ValueError, match="no 2 bars of 4/4 in a split, whose songs are in 6/8; w"):
         SongWindowDataset(jigs)
-    with pytest.raises(ValueError, match="hop_bars is 0"):
+    with pytest.raises(ValueError, match="stride_bars must be 1 or more; got 0"):
         SongWindowDataset(source, stride_bars=0)
     with pytest.raises(ValueError, match="no track called 'drums'"):
         SongWindowDataset(source, voices=BAND)
