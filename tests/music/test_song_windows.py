@@ -185,10 +185,10 @@ def test_a_source_that_does_not_fit_is_one_line(tmp_path, source):
         with pytest.raises(ValueError, match=said) as caught:
             SongWindowDataset(name)
         assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="no 2 bars of 3/4 in a split, whose songs are in 4/4; w"):
+    with pytest.raises(ValueError, match="a split has no 2 bars of 3/4; its songs are in 4/4"):
         SongWindowDataset(source, time_signature="3/4")
     jigs = write_songs(tmp_path / "jigs", "6/8")
-    with pytest.raises(ValueError, match="no 2 bars of 4/4 in a split, whose songs are in 6/8; w"):
+    with pytest.raises(ValueError, match="a split has no 2 bars of 4/4; its songs are in 6/8"):
         SongWindowDataset(jigs)
     with pytest.raises(ValueError, match="stride_bars must be 1 or more; got 0"):
         SongWindowDataset(source, stride_bars=0)
