@@ -226,13 +226,13 @@ def test_a_key_turns_the_music_of_a_fresh_generator():
 
 def test_noise_is_annealed_and_its_scale_travels_with_the_weights():
     generator = made("music", initial_noise=0.4, final_noise=0.1)
-    assert [generator.anneal(p)["noise"] for p in (0.0, 0.5, 1.0)] == pytest.approx(
+    assert [generator.anneal(p)["anneal/noise_scale"] for p in (0.0, 0.5, 1.0)] == pytest.approx(
         [0.4, 0.25, 0.1]
     )
     other = made("music")
     other.load_state_dict(generator.state_dict())
     assert other.noise_scale.item() == pytest.approx(0.1)
-    assert made("music", binarization="stochastic").anneal(1.0) == {"noise": 1.0}
+    assert made("music", binarization="stochastic").anneal(1.0) == {"anneal/noise_scale": 1.0}
 
 
 def test_the_plain_head_knows_no_key():
