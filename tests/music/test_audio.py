@@ -127,5 +127,5 @@ def test_songs_are_joined_on_bar_lines_with_a_bar_between_them():
     assert starts[0] == 0 and starts[2] == 2 * 1920 - 480 + 1920 * 0
     assert (starts[2] + 480) % 1920 == 0 and (starts[4] + 480) % 1920 == 0
     assert song.length_ticks == starts[4] + 1920
-    with pytest.raises(ValueError, match="needs 1 song or more; got none"):
+    with pytest.raises(ValueError, match="concatenate needs 1 song or more"):
         concatenate([])

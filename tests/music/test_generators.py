@@ -226,8 +226,9 @@ def test_a_key_turns_the_music_of_a_fresh_generator():
 
 def test_noise_is_annealed_and_its_scale_travels_with_the_weights():
     generator = made("music", initial_noise=0.4, final_noise=0.1)
-    scales = [generator.anneal(progress)["anneal/noise_scale"] for progress in (0.0, 0.5, 1.0)]
-    assert scales == pytest.approx([0.4, 0.25, 0.1])
+    assert [generator.anneal(p)["anneal/noise_scale"] for p in (0.0, 0.5, 1.0)] == pytest.approx(
+        [0.4, 0.25, 0.1]
+    )
     other = made("music")
     other.load_state_dict(generator.state_dict())
     assert other.noise_scale.item() == pytest.approx(0.1)
@@ -259,10 +260,7 @@ def test_soft_heads_are_soft_in_training_only(family, binarization):
         ),
         (lambda: MusicGenerator(VOICES, steps=40), "whole bars in a window"),
         (lambda: MusicGenerator(VOICES, steps_per_beat=5), "whole beats in a bar"),
-        (
-            lambda: MusicGenerator(VOICES, binarization="tanh"),
-            "binarization must be one of straight_through.*; got 'tanh'",
-        ),
+        (lambda: MusicGenerator(VOICES, binarization="tanh"), "binarization must be one of"),
         (lambda: MuseGANGenerator(VOICES, coupling="solo"), "no coupling 'solo'"),
         (lambda: MuseGANGenerator(VOICES, steps=20), "whole bars in a window"),
         (

@@ -40,19 +40,19 @@ def test_pieces_come_back_as_written(tmp_path):
     [
         ("", "no JSON"),
         ('{"train": [[[60, 55', "no JSON"),
-        ([PIECE], "wanted a dict of lists of pieces: train, valid, test"),
-        ({"train": [PIECE], "valid": [PIECE]}, "wanted a dict of lists of pieces"),
-        (SPLITS | {"test": []}, "wanted a dict of lists of pieces"),
-        (SPLITS | {"test": {"a": PIECE}}, "wanted a dict of lists of pieces"),
-        (SPLITS | {"valid": [PIECE, []]}, "valid piece 1: wanted steps of 4 whole numbers"),
-        (SPLITS | {"valid": [PIECE, [[60, 55, 48]]]}, "valid piece 1: wanted steps of 4"),
-        (SPLITS | {"valid": [PIECE, [*PIECE, [60]]]}, "valid piece 1: wanted steps of 4"),
-        (SPLITS | {"valid": [[[60.5, 55, 48, 36]]]}, "valid piece 0: wanted steps of 4"),
-        (SPLITS | {"valid": [[["C4", 55, 48, 36]]]}, "valid piece 0: wanted steps of 4"),
-        (SPLITS | {"valid": [None]}, "valid piece 0: wanted steps of 4"),
-        (SPLITS | {"test": [[[60, 55, 48, 128]]]}, "test piece 0: wanted MIDI pitches 0 to 127"),
-        (SPLITS | {"test": [[[60, 55, 48, -2]]]}, "test piece 0: wanted MIDI pitches 0 to 127"),
-        (SPLITS | {"test": [[[10**30, 55, 48, 36]]]}, "test piece 0: wanted"),
+        ([PIECE], "must be a dict of lists of pieces: train, valid, test"),
+        ({"train": [PIECE], "valid": [PIECE]}, "must be a dict of lists of pieces"),
+        (SPLITS | {"test": []}, "must be a dict of lists of pieces"),
+        (SPLITS | {"test": {"a": PIECE}}, "must be a dict of lists of pieces"),
+        (SPLITS | {"valid": [PIECE, []]}, "valid piece 1 must have steps of 4 whole numbers"),
+        (SPLITS | {"valid": [PIECE, [[60, 55, 48]]]}, "valid piece 1 must have steps of 4"),
+        (SPLITS | {"valid": [PIECE, [*PIECE, [60]]]}, "valid piece 1 must have steps of 4"),
+        (SPLITS | {"valid": [[[60.5, 55, 48, 36]]]}, "valid piece 0 must have steps of 4"),
+        (SPLITS | {"valid": [[["C4", 55, 48, 36]]]}, "valid piece 0 must have steps of 4"),
+        (SPLITS | {"valid": [None]}, "valid piece 0 must have steps of 4"),
+        (SPLITS | {"test": [[[60, 55, 48, 128]]]}, "test piece 0 must have MIDI pitches 0 to 127"),
+        (SPLITS | {"test": [[[60, 55, 48, -2]]]}, "test piece 0 must have MIDI pitches 0 to 127"),
+        (SPLITS | {"test": [[[10**30, 55, 48, 36]]]}, "test piece 0 must have"),
     ],
 )
 def test_what_is_no_file_of_chorales_is_refused_in_one_line(tmp_path, content, complaint):
@@ -100,7 +100,7 @@ def test_windows_are_complete_and_start_at_every_hop():
 
 
 def test_windows_that_cannot_be_cut_are_refused():
-    with pytest.raises(ValueError, match="wanted 1 or more of both"):
+    with pytest.raises(ValueError, match="steps and hop must be 1 or more"):
         sliding_windows([torch.zeros(40, 4)], hop=0)
     with pytest.raises(ValueError, match="no piece is 32 steps long"):
         sliding_windows([torch.zeros(31, 4)])

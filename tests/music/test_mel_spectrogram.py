@@ -91,7 +91,7 @@ def test_the_distance_is_0_to_itself_and_grows_with_the_difference():
 
 
 def test_a_sound_that_is_too_short_is_refused():
-    with pytest.raises(ValueError, match="a sound of 100 samples"):
+    with pytest.raises(ValueError, match=r"must have more than .* samples; got 100"):
         log_mel(torch.zeros(100))
 
 

@@ -164,7 +164,7 @@ def test_other_layouts_are_imported_too(tmp_path, preset):
     "wishes, said",
     [
         ({"layout": "choir"}, "unknown layout 'choir'; known: satb, band, piano"),
-        ({"bars": 0}, "bars is 0"),
+        ({"bars": 0}, "bars must be 1 or more; got 0"),
         ({"time_signature": "waltz"}, "got 'waltz'"),
         ({}, "no such folder"),
     ],

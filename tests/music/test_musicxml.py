@@ -184,7 +184,7 @@ def test_a_compressed_score_is_found_by_its_container_or_else_its_name(tmp_path,
     "content, said",
     [
         (b"", "no element found"),
-        (b"<score-timewise/>", "its root is <score-timewise>"),
+        (b"<score-timewise/>", "its root must be <score-partwise>; got <score-timewise>"),
         (b"<score-partwise/>", "cannot be read"),
         (b"PK\3\4 not an archive", "zip"),
         (score([attributes() + "<note><unpitched/><duration>4</duration></note>"]).encode(),

@@ -3,7 +3,7 @@ import pytest
 from PIL import Image
 
 from multigan.music.formats.song import CompletedSong, GivenSpan, Note, Song, TimeSignature, Track
-from multigan.music.rendering.pianoroll_plot import COLOURS, pitch_name, plot_song, plot_songs
+from multigan.music.rendering.pianoroll_plot import COLORS, pitch_name, plot_song, plot_songs
 
 DRUMS = Track("drums", (Note(0, 120, 36), Note(480, 600, 27)), is_drum=True)
 
@@ -34,8 +34,8 @@ def test_pitches_have_their_names():
 def test_every_track_has_its_colour(tmp_path):
     duet = song(line("a", 60, 62, 64, 65), line("b", 48, 50), DRUMS)
     file = plot_song(duet, tmp_path / "song.png")
-    assert all(amount(file, colour) > 100 for colour in COLOURS[:3])
-    assert amount(file, COLOURS[0]) > 1.5 * amount(file, COLOURS[1])
+    assert all(amount(file, colour) > 100 for colour in COLORS[:3])
+    assert amount(file, COLORS[0]) > 1.5 * amount(file, COLORS[1])
     assert [path.name for path in tmp_path.iterdir()] == ["song.png"]
 
 
@@ -71,7 +71,7 @@ def test_many_songs_are_a_grid(tmp_path):
     wide = pixels(plot_songs(songs, tmp_path / "wide.png", 5))
     high = pixels(plot_songs(songs, tmp_path / "high.png", 1))
     assert wide.shape[1] > 3 * high.shape[1] and high.shape[0] > 3 * wide.shape[0]
-    with pytest.raises(ValueError, match="0 songs in 2 columns"):
+    with pytest.raises(ValueError, match="must be 1 or more; got 0 and 2"):
         plot_songs([], tmp_path / "none.png", 2)
 
 

@@ -166,7 +166,7 @@ def test_an_imported_folder_is_a_source(tmp_path, source):
 def test_a_few_songs_are_enough_and_two_are_not(tmp_path, count):
     data = SongWindowDataset(write_songs(tmp_path / "few", songs=count))
     assert [len(data.split(name)) for name in ("train", "valid", "test")] == [5 * count - 10, 5, 5]
-    with pytest.raises(ValueError, match="2 songs; wanted 3 or more: to train, to choose"):
+    with pytest.raises(ValueError, match="must have 3 songs or more, one for each split; got 2"):
         SongWindowDataset(write_songs(tmp_path / "two", songs=2))
 
 
@@ -185,12 +185,12 @@ def test_a_source_that_does_not_fit_is_one_line(tmp_path, source):
         with pytest.raises(ValueError, match=said) as caught:
             SongWindowDataset(name)
         assert "\n" not in str(caught.value)
-    with pytest.raises(ValueError, match="a split has no 2 bars of 3/4; its songs are in 4/4; use"):
+    with pytest.raises(ValueError, match="a split has no 2 bars of 3/4; its songs are in 4/4"):
         SongWindowDataset(source, time_signature="3/4")
     jigs = write_songs(tmp_path / "jigs", "6/8")
-    with pytest.raises(ValueError, match="a split has no 2 bars of 4/4; its songs are in 6/8; use"):
+    with pytest.raises(ValueError, match="a split has no 2 bars of 4/4; its songs are in 6/8"):
         SongWindowDataset(jigs)
-    with pytest.raises(ValueError, match="hop_bars is 0"):
+    with pytest.raises(ValueError, match="stride_bars must be 1 or more; got 0"):
         SongWindowDataset(source, stride_bars=0)
-    with pytest.raises(ValueError, match="the track must be one of: soprano.*; got 'drums'"):
+    with pytest.raises(ValueError, match=r"the track must be one of: .*; got 'drums'"):
         SongWindowDataset(source, voices=BAND)

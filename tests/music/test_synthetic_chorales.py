@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from multigan.core.rng import keyed_rng
-from multigan.music.datasets.chord_progressions import Chord, draw_progression, scale, triad
+from multigan.music.datasets.chord_progressions import Chord, sample_progression, scale, triad
 from multigan.music.datasets.synthetic_chorales import TIME_SIGNATURES, generate_songs
 from multigan.music.formats.song import KeySignature
 from multigan.music.representations.pianoroll import from_pianoroll, to_pianoroll
@@ -163,8 +163,11 @@ def test_the_dominant_of_a_minor_key_has_its_leading_tone():
             lambda: composed(time_signature="5/4"),
             "time_signature must be one of: 4/4, 3/4.*; got '5/4'",
         ),
-        (lambda: composed(bars=1), "bars is 1; wanted 2 or more"),
-        (lambda: draw_progression(KeySignature(0), [0, 480], keyed_rng(0)), "1 chords; wanted 2"),
+        (lambda: composed(bars=1), "bars must be 2 or more, for a cadence; got 1"),
+        (
+            lambda: sample_progression(KeySignature(0), [0, 480], keyed_rng(0)),
+            "got 1",
+        ),
     ],
 )
 def test_mistakes_are_named(wrong, said):

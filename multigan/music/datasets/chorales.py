@@ -1,7 +1,7 @@
 """Bach's chorales in four voices, read from the music21 package that is installed.
 
-They have what the JSB file lacks: true bar lines, metres and pickups, the signed key, and notes
-that are struck again. The music is in the public domain; music21's corpus is distributed with
+They have what the JSB file lacks: true bar lines, metres and pickups, the signed key, and
+repeated notes. The music is in the public domain; music21's corpus is distributed with
 permission of its encoders, so it is read where pip put it and never copied into this project.
 """
 
@@ -61,12 +61,12 @@ def satb_songs(files: list[Path]) -> Iterator[tuple[str, Song]]:
 
     Other parts (horns, timpani) are left out; so are scores with two sopranos, or with none.
     """
-    wanted = [voice.name for voice in SATB]
+    expected = [voice.name for voice in SATB]
     for file in files:
         song = read_musicxml(file)
         parts = [(track.name.split() or [""])[0].lower() for track in song.tracks]
-        if all(parts.count(name) == 1 for name in wanted):
-            voices = zip(SATB, (song.tracks[parts.index(name)] for name in wanted), strict=True)
+        if all(parts.count(name) == 1 for name in expected):
+            voices = zip(SATB, (song.tracks[parts.index(name)] for name in expected), strict=True)
             tracks = (Track(v.name, track.notes, v.program) for v, track in voices)
             yield file.stem, replace(song, tracks=tuple(tracks))
 
@@ -102,7 +102,7 @@ def _number(name: str) -> tuple[int, int, str]:
     """(work, movement, variant) of "bwv248.23-2"."""
     found = BWV.fullmatch(name)
     if found is None:
-        raise ValueError(f"no BWV number: {name!r}; wanted a name like bwv248.23-2")
+        raise ValueError(f"a name must have a BWV number, like bwv248.23-2; got {name!r}")
     return int(found[1]), int(found[2] or 0), found[3]
 
 

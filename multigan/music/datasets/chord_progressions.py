@@ -35,18 +35,20 @@ class Chord(NamedTuple):
         return self.root, self.third, self.fifth
 
 
-def draw_key(rng: torch.Generator) -> KeySignature:
+def sample_key_signature(rng: torch.Generator) -> KeySignature:
     """One of the 24 keys, all equally likely."""
     return KeySignature(choose(range(OCTAVE), rng), bernoulli(0.5, rng))
 
 
-def draw_progression(key: KeySignature, slots: Sequence[int], rng: torch.Generator) -> list[Chord]:
+def sample_progression(
+    key: KeySignature, slots: Sequence[int], rng: torch.Generator
+) -> list[Chord]:
     """One chord from each tick of `slots` to the next, from the tonic to dominant and tonic.
 
     Raises ValueError for fewer than 3 slots' edges: a cadence needs two chords.
     """
     if len(slots) < 3:
-        raise ValueError(f"{len(slots) - 1} chords; wanted 2 or more, for a cadence")
+        raise ValueError(f"chords must be 2 or more, for a cadence; got {len(slots) - 1}")
     degrees = [0]
     while len(degrees) < len(slots) - 3:
         stays = bernoulli(STAY, rng)

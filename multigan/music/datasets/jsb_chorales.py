@@ -2,7 +2,7 @@
 
 The file is `Jsb16thSeparated.json` of github.com/czhuang/JSB-Chorales-dataset: a dict of the splits
 "train", "valid" and "test", each a list of pieces, each a list of steps [soprano, alto, tenor,
-bass] of MIDI pitches, -1 for a rest. Held and struck-again notes look alike in it, and bar lines
+bass] of MIDI pitches, -1 for a rest. Held and repeated notes look alike in it, and bar lines
 are not marked: bars of 16 steps start on beats, not always on a musical bar. No test piece repeats
 a training piece, but 14 of the 77 test sopranos, and 15 of the 76 valid ones, are the tune of one.
 Source: Boulanger-Lewandowski et al. 2012, arXiv:1206.6392 (the pieces and splits); the sixteenths:
@@ -28,7 +28,7 @@ WINDOW_STEPS, WINDOW_HOP = 32, 16  # two bars of 4/4, and one
 
 
 class SplitStatistics(NamedTuple):
-    """What tells whether a split is that of the standard file."""
+    """Counts and ranges that identify a split of the standard file."""
 
     pieces: int
     steps: int
@@ -54,12 +54,12 @@ def read_jsb(path: str | Path) -> dict[str, list[Tensor]]:
     """
     splits = read_pieces(path)
     for split, pieces in splits.items():
-        found, wanted = count(pieces)._asdict(), STANDARD[split]._asdict()
+        found, expected = count(pieces)._asdict(), STANDARD[split]._asdict()
         for what, value in found.items():
-            if value != wanted[what]:
+            if value != expected[what]:
                 raise ValueError(
                     f"{path}: {what} of {split}: {value}; the standard Jsb16thSeparated.json has "
-                    f"{wanted[what]}: download it again"
+                    f"{expected[what]}: download it again"
                 )
     return splits
 
@@ -71,17 +71,17 @@ def read_pieces(path: str | Path) -> dict[str, list[Tensor]]:
     """
     try:
         if (size := Path(path).stat().st_size) > MOST_BYTES:
-            raise ValueError(f"{size:,} bytes; wanted {MOST_BYTES:,} or fewer")
+            raise ValueError(f"it must have {MOST_BYTES:,} bytes or fewer; got {size:,}")
         read = parse_json(Path(path).read_bytes())
     except OSError as error:
         raise ValueError(
-            f"{path}: {error.strerror}; wanted Jsb16thSeparated.json of "
+            f"{path}: {error.strerror}; download Jsb16thSeparated.json of "
             "github.com/czhuang/JSB-Chorales-dataset"
         ) from error
     except ValueError as error:  # no JSON, or no text at all
         raise ValueError(f"{path}: no JSON ({error}); download it again") from error
     if not isinstance(read, Mapping) or not all(_is_filled_list(read.get(s)) for s in STANDARD):
-        raise ValueError(f"{path}: wanted a dict of lists of pieces: {', '.join(STANDARD)}")
+        raise ValueError(f"{path} must be a dict of lists of pieces: {', '.join(STANDARD)}")
     return {
         split: [_piece(f"{path}, {split} piece {i}", piece) for i, piece in enumerate(read[split])]
         for split in STANDARD
@@ -113,10 +113,10 @@ def sliding_windows(
     Raises ValueError if `steps` or `hop` is not positive, or if no piece is that long.
     """
     if min(steps, hop) < 1:
-        raise ValueError(f"windows of {steps} steps every {hop}; wanted 1 or more of both")
+        raise ValueError(f"steps and hop must be 1 or more; got {steps} and {hop}")
     runs = [piece.unfold(0, steps, hop) for piece in pieces if len(piece) >= steps]
     if not runs:
-        raise ValueError(f"no piece is {steps} steps long; wanted shorter windows")
+        raise ValueError(f"no piece is {steps} steps long; use shorter windows")
     return torch.cat(runs).transpose(1, 2).contiguous()  # (N, steps, 4)
 
 
@@ -131,9 +131,9 @@ def _piece(place: str, steps: Any) -> Tensor:
     except ValueError:  # ragged
         piece = np.empty(0)
     if piece.ndim != 2 or piece.shape[1] != len(VOICES) or piece.dtype.kind != "i":
-        raise ValueError(f"{place}: wanted steps of {len(VOICES)} whole numbers, one per voice")
+        raise ValueError(f"{place} must have steps of {len(VOICES)} whole numbers, one per voice")
     if piece.min() < REST or piece.max() >= MIDI_PITCHES:
         raise ValueError(
-            f"{place}: wanted MIDI pitches 0 to {MIDI_PITCHES - 1}, or {REST} for a rest"
+            f"{place} must have MIDI pitches 0 to {MIDI_PITCHES - 1}, or {REST} for a rest"
         )
     return torch.from_numpy(piece.astype(np.int8))

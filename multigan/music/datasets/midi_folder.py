@@ -29,7 +29,7 @@ BATCH = 8  # files that a process takes at a time
 
 @dataclass(frozen=True)
 class FileResult:
-    """What became of one file: it is used, or skipped for a reason."""
+    """Result for one file: it is used, or skipped for a reason."""
 
     file: str  # relative to the folder
     windows: int = 0
@@ -40,7 +40,7 @@ class FileResult:
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """What a file must have to be used."""
+    """Requirements for a file to be used."""
 
     layout: str
     bars: int
@@ -64,15 +64,15 @@ def import_midi_folder(
     time_signature: such as 3/4, or any
     num_workers: processes that read files
     """
-    wanted = _wanted(layout, bars, time_signature)
+    options = _options(layout, bars, time_signature)
     root, target = Path(folder), Path(out)
     files = _files(root)
-    stated = _fingerprint(files, root, wanted)
+    stated = _fingerprint(files, root, options)
     if (outcomes := _known(target, stated)) is None:
         target.mkdir(parents=True, exist_ok=True)
-        songs, outcomes = _read(files, root, wanted, num_workers)
+        songs, outcomes = _read(files, root, options, num_workers)
         save_songs(songs, target / SONGS)
-        _write_report(target, folder, stated, wanted, outcomes)
+        _write_report(target, folder, stated, options, outcomes)
     _say(outcomes, target)
     if all(outcome.reason for outcome in outcomes):
         raise ValueError(f"{folder}: no file can be used as {layout}; see {target / REPORT}")
@@ -89,12 +89,12 @@ def load_folder(out: str | Path) -> dict[str, dict[str, Song]]:
     return {split: {n: songs[n] for n in songs if n in names} for split, names in splits.items()}
 
 
-def _wanted(layout: str, bars: int, time_signature: str) -> ImportOptions:
-    """The wishes as values; ValueError for one that makes no sense."""
+def _options(layout: str, bars: int, time_signature: str) -> ImportOptions:
+    """Validated options; ValueError for an invalid one."""
     if layout not in TRACK_LAYOUTS:
         raise ValueError(f"unknown layout {layout!r}; known: {', '.join(TRACK_LAYOUTS)}")
     if bars < 1:
-        raise ValueError(f"bars is {bars}; wanted 1 or more")
+        raise ValueError(f"bars must be 1 or more; got {bars}")
     counts, _, unit = time_signature.partition("/")
     if time_signature != "any" and not (counts.isdecimal() and unit.isdecimal()):
         raise ValueError(
@@ -108,7 +108,7 @@ def _wanted(layout: str, bars: int, time_signature: str) -> ImportOptions:
 def _files(root: Path) -> list[Path]:
     """The MIDI files in a folder and below it, in order."""
     if not root.is_dir():
-        raise ValueError(f"{root}: no such folder; wanted one with MIDI files")
+        raise ValueError(f"{root}: no such folder; name one with MIDI files")
     found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
     if files := sorted(path for path in found if path.is_file()):
         return files
@@ -116,13 +116,13 @@ def _files(root: Path) -> list[Path]:
 
 
 def _read(
-    files: Sequence[Path], root: Path, wanted: ImportOptions, num_workers: int
+    files: Sequence[Path], root: Path, options: ImportOptions, num_workers: int
 ) -> tuple[dict[str, Song], list[FileResult]]:
     """The songs that can be used, by file, and what became of every file."""
     songs: dict[str, Song] = {}
     outcomes = []
     seen: dict[bytes, str] = {}  # digest of a song -> the file that had it first
-    for outcome, song in _map(partial(_read_file, root=root, wanted=wanted), files, num_workers):
+    for outcome, song in _map(partial(_read_file, root=root, options=options), files, num_workers):
         first = outcome.file if song is None else seen.setdefault(_digest(song), outcome.file)
         if first != outcome.file:
             reason = "repeats another file"
@@ -145,14 +145,14 @@ def _map(
         yield from pool.map(read, files, chunksize=BATCH)
 
 
-def _read_file(path: Path, root: Path, wanted: ImportOptions) -> tuple[FileResult, Song | None]:
-    """What becomes of one file, and its song where it is used."""
+def _read_file(path: Path, root: Path, options: ImportOptions) -> tuple[FileResult, Song | None]:
+    """Result for one file, and its song if it is used."""
     name = path.relative_to(root).as_posix()
     try:
-        song, assigned_tracks = assign_tracks(read_midi(path), wanted.layout)
-        windows = len(song.bar_windows(wanted.bars, time_signature=wanted.time_signature))
+        song, assigned_tracks = assign_tracks(read_midi(path), options.layout)
+        windows = len(song.bar_windows(options.bars, time_signature=options.time_signature))
         if not windows:
-            _refuse(song, wanted)
+            _refuse(song, options)
         return FileResult(name, windows, assigned_tracks), song
     except UnreadableMidi as error:
         return FileResult(name, reason=error.reason, line=str(error)), None
@@ -160,28 +160,28 @@ def _read_file(path: Path, root: Path, wanted: ImportOptions) -> tuple[FileResul
         return FileResult(name, reason=error.reason, line=f"{path}: {error}"), None
 
 
-def _refuse(song: Song, wanted: ImportOptions) -> None:
+def _refuse(song: Song, options: ImportOptions) -> None:
     """Say why a song has no window."""
-    if song.bar_windows(wanted.bars):
+    if song.bar_windows(options.bars):
         raise UnsuitableSong("is in another time signature", ", ".join(song.time_signature_names))
-    raise UnsuitableSong("is too short", f"no {wanted.bars} bars of one time signature")
+    raise UnsuitableSong("is too short", f"no {options.bars} bars of one time signature")
 
 
 def _digest(song: Song) -> bytes:
-    """Of what is heard: the notes of each voice."""
+    """Digest of the notes of each voice."""
     return hashlib.blake2b(repr([track.notes for track in song.tracks]).encode()).digest()
 
 
-def _fingerprint(files: Sequence[Path], root: Path, wanted: ImportOptions) -> str:
-    """Of the files as they lie there, and of what was wished."""
+def _fingerprint(files: Sequence[Path], root: Path, options: ImportOptions) -> str:
+    """Fingerprint of the names, sizes and times of the files, and of the options."""
     stats = [(str(file.relative_to(root)), file.stat()) for file in files]
-    stated = [READING, str(root.resolve()), wanted]
+    stated = [READING, str(root.resolve()), options]
     stated += [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     return hashlib.blake2b(repr(stated).encode(), digest_size=8).hexdigest()
 
 
 def _known(target: Path, fingerprint: str) -> list[FileResult] | None:
-    """What a finished import of the very same files said."""
+    """Results of a finished import of the very same files; None without one."""
     try:
         report = parse_json((target / REPORT).read_text(encoding="utf-8"))
         load_songs(target / SONGS)
@@ -195,13 +195,13 @@ def _write_report(
     target: Path,
     folder: str,
     fingerprint: str,
-    wanted: ImportOptions,
+    options: ImportOptions,
     outcomes: Sequence[FileResult],
 ) -> None:
     report: dict[str, Any] = {
         "folder": folder,
         "fingerprint": fingerprint,
-        "wanted": asdict(wanted),
+        "wanted": asdict(options),
         "used": sum(not outcome.reason for outcome in outcomes),
         "windows": sum(outcome.windows for outcome in outcomes),
         "skipped": _reasons(outcomes),
@@ -212,7 +212,7 @@ def _write_report(
 
 
 def _reasons(outcomes: Sequence[FileResult]) -> dict[str, int]:
-    """How many files were skipped for each reason, the most frequent first."""
+    """Number of files skipped for each reason, the most frequent first."""
     counts = Counter(outcome.reason for outcome in outcomes if outcome.reason)
     return dict(counts.most_common())
 

@@ -1,4 +1,4 @@
-"""Windows of songs, kept in memory as bytes: neighbouring windows share their steps."""
+"""Windows of songs, kept in memory as bytes: neighboring windows share their steps."""
 
 from __future__ import annotations
 
@@ -34,7 +34,8 @@ SILENT_RANGE = (0, -1)  # of a voice without a note
 class SplitTensors(NamedTuple):
     """The music of one split. A window is T steps from one of the `starts` on."""
 
-    cells: Tensor  # (2, S, C) uint8 in {0, 1}: the pieces end to end, as written and struck
+    # (2, S, C) uint8 in {0, 1}: the pieces end to end, as written and with onsets at every step
+    cells: Tensor
     starts: Tensor  # (N,) int64
     shifts: list[tuple[int, int]]  # of each window: semitones, how far down and up it may move
     pieces: Tensor  # (N,) int64: which stretch of a song it is from
@@ -42,15 +43,15 @@ class SplitTensors(NamedTuple):
 
 @component
 class SongWindowDataset:
-    """Windows of `bars` bars, one from every `hop_bars`-th bar line of every song in the metre.
+    """Windows of `bars` bars, one from every `stride_bars`-th bar line of every song in the meter.
 
     Windows with a bar of silence in all voices are left out. `source` is a key of
     `sources.SOURCES`, the path of Jsb16thSeparated.json, or a folder made by `multigan music
     import`. `Batch.x` is (B, T, C) as in `tensors`, the condition a `Given`.
 
     With an rng, `transpose` moves each window to a key in which its song stays within the range
-    that each voice has in the training songs (drums stay), and `masks` draws what is known
-    beforehand from the mixture `masks.MASKS`. Without one, nothing is drawn and nothing known.
+    that each voice has in the training songs (drums stay), and `masks` samples the given
+    cells from a mixture of masks. Without an rng, nothing is sampled and nothing given.
     """
 
     in_memory = True
@@ -86,7 +87,7 @@ class SongWindowDataset:
 
     @property
     def pieces(self) -> Tensor:
-        """Which piece each window is from, (N,) int64: windows of one piece resemble each other."""
+        """Piece of each window, (N,) int64: windows of one piece resemble each other."""
         return self._steps.pieces
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
@@ -119,7 +120,7 @@ class SongWindowDataset:
         return SongWindowDataset(*self._arguments, subset=name)
 
     def _transposed(self, cells: Tensor, indices: list[int], rng: torch.Generator) -> Tensor:
-        """Windows (2, B, T, C), each moved by as many semitones as are drawn for it."""
+        """Windows (2, B, T, C), each moved by its sampled number of semitones."""
         moved = []
         for place, index in enumerate(indices):
             low, high = self._steps.shifts[index]
@@ -145,21 +146,23 @@ def load_splits(source: str, domain: MusicDomain, stride_bars: int) -> dict[str,
     """The three splits of a source; their tensors are not to be written to.
 
     Raises ValueError if the source is unknown or a split has no window of this kind, a song lacks
-    a voice, or `hop_bars` is not positive.
+    a voice, or `stride_bars` is not positive.
     """
     if stride_bars < 1:
-        raise ValueError(f"hop_bars is {stride_bars}; wanted 1 or more")
+        raise ValueError(f"stride_bars must be 1 or more; got {stride_bars}")
     songs = read_songs(source, domain.time_signature)
     count = sum(len(songs[split]) for split in SPLITS)
     if not all(songs[split] for split in SPLITS):
-        raise ValueError(f"{source}: {count} songs; wanted 3 or more: to train, to choose, to test")
+        raise ValueError(
+            f"{source} must have 3 songs or more, one for each split; got {count}: add songs"
+        )
     pieces = {split: _pieces(source, songs[split], domain) for split in SPLITS}
     ranges = _ranges(torch.cat(pieces["train"]), domain.voices)
     return {split: _laid(pieces[split], ranges, domain, stride_bars) for split in SPLITS}
 
 
 def transposition_permutation(voices: Sequence[Voice], shift: int) -> Tensor:
-    """Which channel (C,) moves to each place when all pitched voices move `shift` semitones up.
+    """Source channel (C,) of each channel when all pitched voices move `shift` semitones up.
 
     Pitches that would leave their voice come in at its other end: transpose only what fits.
     """
@@ -173,9 +176,9 @@ def transposition_permutation(voices: Sequence[Voice], shift: int) -> Tensor:
 
 
 def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list[Tensor]:
-    """The stretches (S, C), uint8, of full bars in the domain's metre, a window long or longer.
+    """The stretches (S, C), uint8, of full bars in the domain's meter, a window long or longer.
 
-    Notes that are held into a stretch are struck where it begins.
+    Notes that are held into a stretch begin at its first step.
     """
     found = []
     for name, song in songs.items():
@@ -199,7 +202,7 @@ def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list
 
 
 def _stretches(song: Song, domain: MusicDomain) -> list[tuple[int, int]]:
-    """Neighbouring full bars in the domain's metre as (start, end) ticks, a window or longer."""
+    """Neighboring full bars in the domain's meter as (start, end) ticks, a window or longer."""
     stretches: list[tuple[int, int]] = []
     for start, end in song.bar_windows(1, time_signature=domain.signature[1:]):
         goes_on = bool(stretches) and stretches[-1][1] == start
@@ -234,7 +237,7 @@ def _laid(
 
 
 def _audible(restruck: Tensor, domain: MusicDomain, starts: Tensor) -> Tensor:
-    """Whether every bar of each window sounds: (N,) bool. Music (S, C) is struck at every step."""
+    """True for windows in which every bar sounds: (N,). Music (S, C) has onsets at every step."""
     blocks = zip(domain.voices, slices(domain.voices), strict=True)
     sounds = torch.stack(
         [(restruck[:, own][:, : voice.num_pitches] > 0).any(1) for voice, own in blocks]
@@ -256,10 +259,10 @@ def _ranges(cells: Tensor, voices: Sequence[Voice]) -> Tensor:
 
 def _shifts(own: Tensor, allowed: Tensor) -> tuple[int, int]:
     """The semitones, 0 among them, by which every voice moves and stays in the allowed ranges."""
-    heard = own[:, 0] <= own[:, 1]
-    if not heard.any():
+    has_notes = own[:, 0] <= own[:, 1]
+    if not has_notes.any():
         return 0, 0
-    down, up = (allowed - own)[heard].unbind(1)
+    down, up = (allowed - own)[has_notes].unbind(1)
     return max(MAX_TRANSPOSITION[0], min(0, int(down.max()))), min(
         MAX_TRANSPOSITION[1], max(0, int(up.min()))
     )
@@ -273,5 +276,5 @@ def _fingerprint(steps: SplitTensors) -> str:
     return digest.hexdigest()
 
 
-# How many planes of pitches a voice of each kind has: what a transposition moves.
+# Number of planes of pitches a voice of each kind has: what a transposition moves.
 PITCH_PLANES = {"monophonic": 1, "polyphonic": 2, "drums": 0}

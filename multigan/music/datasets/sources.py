@@ -1,4 +1,4 @@
-"""Where songs come from: the table of named sources, and the files and folders that one may name.
+"""Sources of songs: the table of named sources, and the files and folders that one may name.
 
 Every reader returns the songs of the three splits by name.
 """
@@ -61,7 +61,7 @@ def _read_jsb(path: Path) -> Splits:
             split: {f"{split} {i}": _song(piece.numpy()) for i, piece in enumerate(pieces)}
             for split, pieces in read.items()
         }
-    except ValueError as error:  # a pitch that its voice cannot sing
+    except ValueError as error:  # a pitch that is out of the range of its voice
         raise ValueError(f"{path}: {error}") from error
 
 

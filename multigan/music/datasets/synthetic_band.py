@@ -119,21 +119,21 @@ def _chords(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list
     notes: list[Note] = []
     for before, chord in zip((None, *chords[:-1]), chords, strict=True):
         pitches = [_near(60, (tone,)) for tone in chord.tones]
-        struck = [_note(chord, *span, pitch) for span, pitch in product(rhythm, pitches)]
+        begun = [_note(chord, *span, pitch) for span, pitch in product(rhythm, pitches)]
         same = before is not None and before.tones == chord.tones
         if same and rhythm[0][0] == 0 and rhythm[-1][1] == eighths and bernoulli(TIE, rng):
             longer = [
-                n._replace(end_tick=s.end_tick) for n, s in zip(notes[-3:], struck[:3], strict=True)
+                n._replace(end_tick=s.end_tick) for n, s in zip(notes[-3:], begun[:3], strict=True)
             ]
-            notes, struck = [*notes[:-3], *longer], struck[3:]
-        notes += struck
+            notes, begun = [*notes[:-3], *longer], begun[3:]
+        notes += begun
     return notes
 
 
 def _lead(
     key: KeySignature, chords: Sequence[Chord], eighths: int, rng: torch.Generator
 ) -> list[Note]:
-    """A melody on chord tones where beats are struck and on steps between them."""
+    """A melody: chord tones on the beats, and steps between them."""
     motif = [choose(LEAD[eighths], rng) for _ in range(MOTIF_BARS)]
     pitch, notes = _near(LEAD_HOME, chords[0].tones), []
     for bar, chord in enumerate(chords[:-1]):

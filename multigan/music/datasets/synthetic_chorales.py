@@ -19,8 +19,8 @@ from multigan.music.datasets.chord_progressions import (
     Chord,
     bernoulli,
     choose,
-    draw_key,
-    draw_progression,
+    sample_key_signature,
+    sample_progression,
     scale,
 )
 from multigan.music.datasets.synthetic_band import generate_band
@@ -35,7 +35,7 @@ TEMPOS_BPM = range(72, 133, 4)
 
 RANGES = ((60, 79), (55, 72), (48, 67), (40, 60))  # S A T B, lowest and highest MIDI pitch
 WIDEST_GAP = 12  # semitones between soprano and alto, alto and tenor
-LIKELY_VOICINGS = 3  # the next chord is drawn from as many of the smoothest ones
+LIKELY_VOICINGS = 3  # the next chord is sampled from as many of the smoothest ones
 FIRST_VOICING = (67, 62, 57, 48)  # what the first chord is near to
 REPEAT, PASS, TIE, BREATHE = 0.3, 0.6, 0.5, 0.5  # the chances of what a singer may do
 
@@ -53,7 +53,7 @@ class Composition:
 def generate_songs(
     preset: str, n: int, rng: torch.Generator, *, bars: int = 8, time_signature: str = "4/4"
 ) -> list[Composition]:
-    """Draw `n` songs: "satb" for four voices, "band" for bass, drums, chords and lead.
+    """Sample `n` songs: "satb" for four voices, "band" for bass, drums, chords and lead.
 
     Their tracks fit `roll.LAYOUTS[preset]` at 2 or more steps per quarter (multiples of 2).
     Raises ValueError, listing the known ones, for another preset or metre, or for less than 2 bars.
@@ -65,14 +65,14 @@ def generate_songs(
             f"time_signature must be one of: {', '.join(TIME_SIGNATURES)}; got {time_signature!r}"
         )
     if bars < 2:
-        raise ValueError(f"bars is {bars}; wanted 2 or more, for a cadence")
+        raise ValueError(f"bars must be 2 or more, for a cadence; got {bars}")
     return [_compose(preset, rng, bars, TIME_SIGNATURES[time_signature]) for _ in range(n)]
 
 
 def _compose(preset: str, rng: torch.Generator, bars: int, signature: TimeSignature) -> Composition:
-    key, length = draw_key(rng), bars * signature.bar_ticks
+    key, length = sample_key_signature(rng), bars * signature.bar_ticks
     chord_ticks = PRESETS[preset].chord_ticks(signature)
-    chords = draw_progression(key, range(0, length + 1, chord_ticks), rng)
+    chords = sample_progression(key, range(0, length + 1, chord_ticks), rng)
     tracks = PRESETS[preset].play(key, chords, signature, rng)
     tempo = float(choose(TEMPOS_BPM, rng))
     return Composition(Song(tuple(tracks), length, tempo, (signature,), key=key), tuple(chords))
@@ -82,7 +82,7 @@ def harmonize(
     key: KeySignature, chords: Sequence[Chord], signature: TimeSignature, rng: torch.Generator
 ) -> list[Track]:
     """The four voices of a chorale over the chords."""
-    voicings = draw_voicings(chords, rng)
+    voicings = sample_voicings(chords, rng)
     lines: list[list[Note]] = [[] for _ in SATB]
     for index, chord in enumerate(chords[:-1]):
         now, following = voicings[index], voicings[index + 1]
@@ -92,7 +92,7 @@ def harmonize(
             passing = passing if voice == moving and bernoulli(PASS, rng) else None
             breathes = chord.end_tick % (PHRASE_BARS * signature.bar_ticks) == 0
             end = chord.end_tick - BEAT * (breathes and bernoulli(BREATHE, rng))
-            line += _sung(chord.start_tick, end, now[voice], bernoulli(REPEAT, rng))
+            line += _notes_of(chord.start_tick, end, now[voice], bernoulli(REPEAT, rng))
             if passing is not None and end == chord.end_tick:
                 line[-1] = line[-1]._replace(end_tick=end - BEAT // 2)
                 line.append(Note(end - BEAT // 2, end, passing))
@@ -104,7 +104,7 @@ def harmonize(
     ]
 
 
-def _sung(start: int, end: int, pitch: int, repeats: bool) -> list[Note]:
+def _notes_of(start: int, end: int, pitch: int, repeats: bool) -> list[Note]:
     """One note, or one on each beat."""
     length = BEAT if repeats else end - start
     return [Note(tick, tick + length, pitch) for tick in range(start, end, length)]
@@ -130,7 +130,7 @@ def _tied(line: Sequence[Note], rng: torch.Generator) -> list[Note]:
     return joined
 
 
-def draw_voicings(chords: Sequence[Chord], rng: torch.Generator) -> list[Voicing]:
+def sample_voicings(chords: Sequence[Chord], rng: torch.Generator) -> list[Voicing]:
     """Smooth voicings without parallels; the first and the last chord stand on their root."""
     chosen: list[Voicing] = []
     for index, chord in enumerate(chords):
@@ -166,7 +166,7 @@ def _voicings(tones: tuple[int, int, int]) -> list[Voicing]:
 
 
 def _moves_in_parallel(before: Voicing, after: Voicing) -> bool:
-    """Whether two voices move from one fifth, octave or unison to another of the same kind."""
+    """True if two voices move from one fifth, octave or unison to another of the same kind."""
     return any(
         before[i] != after[i]
         and (before[i] - before[j]) % OCTAVE == (after[i] - after[j]) % OCTAVE

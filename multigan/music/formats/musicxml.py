@@ -79,7 +79,7 @@ def read_musicxml(path: Path) -> Song:
     try:
         score = ElementTree.fromstring(_document(path))
         if score.tag != "score-partwise":
-            raise ValueError(f"its root is <{score.tag}>, wanted <score-partwise>")
+            raise ValueError(f"its root must be <score-partwise>; got <{score.tag}>")
         return _song(score)
     except DAMAGE as error:
         what = " ".join(str(error).split()) or type(error).__name__
@@ -111,7 +111,7 @@ def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
 
 def _demand_small(size_bytes: int) -> None:
     if size_bytes > MOST_BYTES:
-        raise ValueError(f"{size_bytes:,} bytes; wanted {MOST_BYTES:,} or fewer")
+        raise ValueError(f"it must have {MOST_BYTES:,} bytes or fewer; got {size_bytes:,}")
 
 
 def _song(score: Element) -> Song:
@@ -119,7 +119,7 @@ def _song(score: Element) -> Song:
     parts = score.findall("part")
     measures = [list(_measures(part)) for part in parts]
     bars = list(_bars(measures))
-    time_signatures, pickup = _metres(_joined(bars))
+    time_signatures, pickup = _time_signatures(_joined(bars))
     tempo = next((sound.get("tempo") for sound in score.iter("sound") if sound.get("tempo")), None)
     return Song(
         tuple(
@@ -145,7 +145,7 @@ def _key(key: Element | None) -> KeySignature | None:
 
 @dataclass
 class _Reader:
-    """Where one part is being read."""
+    """State of the reader of one part."""
 
     divisions: int = 1  # of a quarter
     transposed: int = 0  # semitones from the written to the sounding pitch
@@ -237,7 +237,7 @@ def _joined(bars: list[_Bar]) -> list[_Bar]:
     return joined
 
 
-def _metres(bars: list[_Bar]) -> tuple[tuple[TimeSignature, ...], int]:
+def _time_signatures(bars: list[_Bar]) -> tuple[tuple[TimeSignature, ...], int]:
     """The metres whose bar lines are those of the bars, and the ticks of the pickup."""
     pickup = bars[0].ticks if bars[0].missing > 0 and len(bars) > 1 else 0
     time_signatures = [TimeSignature(0, *bars[0][2:])] if pickup else []

@@ -1,4 +1,4 @@
-"""How far the figures of a table may be off: bootstrap intervals over pieces or windows.
+"""Bootstrap intervals of the figures of a table, over pieces or windows.
 
 Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 13 and 14.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from multigan.music.metrics.note_statistics import CLIP, FEATURES, standardised
+from multigan.music.metrics.note_statistics import CLIP, FEATURES, standardized
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -21,7 +21,7 @@ def bootstrap_intervals(
 ) -> dict[str, Interval]:
     """The 95 % interval of the mean of each of FEATURES, of `frechet` and of `frechet_clipped`.
 
-    Whole groups of windows are drawn again: `groups` (N,) says to which of 0 .. G - 1 a window of
+    Whole groups of windows are resampled: `groups` (N,) says to which of 0 .. G - 1 a window of
     `found` (N, 13) belongs, since windows of one piece resemble each other. A mean has the
     quantiles of its resamples. A Frechet distance grows with each resampling, so its interval is
     mirrored at the distance itself, and not below 0. `reference` (R, 13) is left as it is. A figure
@@ -44,10 +44,10 @@ def bootstrap_intervals(
 
 
 def _resampled(groups: int, rng: torch.Generator) -> Tensor:
-    """How often each group is drawn in each resample: (RESAMPLES, groups), float64."""
-    drawn = torch.randint(groups, (RESAMPLES, groups), generator=rng)
-    ones = torch.ones(drawn.shape, dtype=torch.float64)
-    return torch.zeros(drawn.shape, dtype=torch.float64).scatter_add(1, drawn, ones)
+    """Number of times that each group is in each resample: (RESAMPLES, groups), float64."""
+    sampled = torch.randint(groups, (RESAMPLES, groups), generator=rng)
+    ones = torch.ones(sampled.shape, dtype=torch.float64)
+    return torch.zeros(sampled.shape, dtype=torch.float64).scatter_add(1, sampled, ones)
 
 
 def _means(found: Tensor, counts: Tensor) -> Tensor:
@@ -60,7 +60,7 @@ def _frechets(found: Tensor, reference: Tensor, counts: Tensor, clip: float | No
     """The distance (S,) where windows count `counts` (S, N) times; NaN for fewer than two."""
     known = ~reference.isnan().all(0)
     kept = ~found[:, known].isnan().any(1)
-    real, fake = standardised(reference, found, clip)
+    real, fake = standardized(reference, found, clip)
     weights = counts[:, kept]
     if min(len(real), len(fake)) < 2:
         return torch.full((len(counts),), torch.nan, dtype=torch.float64)

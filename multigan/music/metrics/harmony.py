@@ -1,9 +1,9 @@
-"""What is measured between the voices of a window: distance, crossing, dissonance, parallels.
+"""Metrics between the voices of a window: distance, crossing, dissonance, parallels.
 
 Voices stand from the highest to the lowest. Every metric takes windows (N, T, K) of MIDI pitches,
 -1 for a rest, and returns one figure per window (N,), float64. Steps at which a voice of a pair is
 silent do not count, so a silent voice scores a perfect 0 everywhere but in `tonal_distance`: read
-these columns beside the share of empty bars. All raise ValueError as `as_windows` does, and for
+these columns with the share of empty bars. All raise ValueError as `validate_windows` does, and for
 fewer than two voices.
 """
 
@@ -61,7 +61,7 @@ def tonal_space() -> Tensor:
 
 
 def tonal_distance(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
-    """How far apart the voices are in tonal space, in [0, 3], over all pairs and beats.
+    """Distance between the voices in tonal space, in [0, 3], over all pairs and beats.
 
     Each voice's pitch classes in a beat are a histogram of sounding steps that sums to 1; its
     centroid is a point of the 6-D tonal space. Beats in which a voice of the pair is silent

@@ -1,7 +1,7 @@
-"""What stands in windows of voices: which notes begin where, how long they are, in which bar.
+"""Notes in windows of voices: their onsets, lengths and bars.
 
 A window (T, K) holds one MIDI pitch per step and voice, or -1 for a rest. It does not say
-whether an equal pitch is held or struck again, so a note begins where the pitch changes, after a
+whether an equal pitch is held or repeated, so a note begins where the pitch changes, after a
 rest, and on the first step: repeated notes count as one.
 """
 
@@ -24,15 +24,15 @@ def validate_windows(windows: Any, least_voices: int = 1) -> Tensor:
     x = torch.as_tensor(windows)
     if x.ndim != 3 or x.shape[1] < 1 or x.shape[2] < least_voices:
         raise ValueError(
-            f"windows of shape {tuple(x.shape)}; wanted (windows, steps, voices) with 1 step and "
-            f"{least_voices} voices or more"
+            f"windows must be (windows, steps, voices) with 1 step and {least_voices} voices or "
+            f"more; got {tuple(x.shape)}"
         )
     pitches = x.to(torch.int64)
-    foreign = (pitches.to(x.dtype) != x) | (pitches < REST) | (pitches >= MIDI_PITCHES)
-    if foreign.any():
+    invalid = (pitches.to(x.dtype) != x) | (pitches < REST) | (pitches >= MIDI_PITCHES)
+    if invalid.any():
         raise ValueError(
-            f"a pitch is {x[foreign][0].item()}; wanted whole numbers, {REST} (rest) to "
-            f"{MIDI_PITCHES - 1}"
+            f"a pitch must be a whole number, {REST} (rest) to {MIDI_PITCHES - 1}; got "
+            f"{x[invalid][0].item()}"
         )
     return pitches
 
@@ -50,7 +50,7 @@ def group_by_unit(x: Tensor, steps: int, unit: str) -> Tensor:
 
 
 def onsets(x: Tensor) -> Tensor:
-    """Where a note begins (N, T, K), bool, in windows (N, T, K)."""
+    """Onsets of notes (N, T, K), bool, in windows (N, T, K)."""
     before = torch.nn.functional.pad(x[:, :-1], (0, 0, 1, 0), value=REST)
     return (x != before) & (x > REST)
 
@@ -74,14 +74,14 @@ def pitch_classes(x: Tensor) -> Tensor:
 
 
 def onset_histogram(x: Tensor) -> Tensor:
-    """How many notes of each pitch class begin in windows (N, T, K): (N, 12), float64."""
+    """Number of notes of each pitch class that begin in windows (N, T, K): (N, 12), float64."""
     return (pitch_classes(x) & onsets(x)[..., None]).sum((1, 2)).double()
 
 
 def piano_roll(windows: Any) -> Tensor:
-    """Which pitches sound in any voice of windows (N, T, K): (N, T, 128), bool.
+    """Pitches that sound in any voice of windows (N, T, K): (N, T, 128), bool.
 
-    Raises ValueError as `as_windows` does.
+    Raises ValueError as `validate_windows` does.
     """
     x = validate_windows(windows)
     roll = torch.zeros(*x.shape[:2], 1 + MIDI_PITCHES, dtype=torch.bool, device=x.device)

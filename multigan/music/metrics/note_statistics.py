@@ -1,12 +1,12 @@
-"""What is measured on music: thirteen figures per window, their Frechet distance, novelty.
+"""Metrics of music: thirteen figures per window, their Frechet distance, novelty.
 
 Windows are arrays (N, T, K): MIDI pitches per step and voice, highest voice first, -1 for a rest;
-steps are sixteenths of 4/4 where a function is not told otherwise. All functions raise ValueError
-as `as_windows` does, and where bars count, if a window holds no whole number of bars. A metric
+steps are sixteenths of 4/4 unless a function takes another grid. All functions raise ValueError as
+`validate_windows` does, and where bars count, if a window holds no whole number of bars. A metric
 returns one figure per window (N,), float64; NaN where a window has nothing to measure, which means
 leave out. No figure is better for being higher or lower: the goal is the row of held-out music, and
-random quarter notes reach a groove of 1. Silence counts as perfect in some columns, so `measure`
-sets the empty bars of each voice beside them.
+random quarter notes reach a groove of 1. Silence counts as perfect in some columns, so
+`window_metrics` also reports the empty bars of each voice.
 """
 
 from __future__ import annotations
@@ -47,7 +47,14 @@ CLIP = 5.0  # standard deviations: bounds the say of a few extreme windows
 SPREAD_FLOOR = 1e-9  # keeps a feature that never varies divisible
 TRANSPOSITIONS = range(-5, 7)  # semitones: every key once
 NEAREST_CHUNK = 64  # windows that are held against the training windows together
-DRUM_MASK_24 = (1.0, 0.3, 0.0, 0.0, 0.0, 0.3)  # 24 steps per beat: 16ths, and a step beside them
+DRUM_MASK_24 = (
+    1.0,
+    0.3,
+    0.0,
+    0.0,
+    0.0,
+    0.3,
+)  # 24 steps per beat: 16ths, and steps next to them
 
 
 def n_pitch_classes_used(
@@ -89,7 +96,7 @@ def scale_consistency(windows: Any) -> Tensor:
 
 
 def groove_consistency(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
-    """The share of steps at which neighbouring bars agree that some voice has an onset, or none.
+    """The share of steps at which neighboring bars agree that some voice has an onset, or none.
 
     In [0, 1]; 1 for equal bars and for silent ones; NaN for a single bar.
     Source: Wu and Yang 2020, arXiv:2008.01307 (there between any two bars).
@@ -191,8 +198,8 @@ def nn_train_distance(
     x, known = validate_windows(windows), validate_windows(train)
     if not len(known) or known.shape[1:] != x.shape[1:]:
         raise ValueError(
-            f"training windows {tuple(known.shape)} against {tuple(x.shape)}; wanted 1 or more of "
-            "one shape"
+            f"training windows must be 1 or more of shape {tuple(x.shape[1:])}; got "
+            f"{tuple(known.shape)}: cut both sets alike"
         )
     cells = known.flatten(1).float()
     nearest = torch.full((len(x),), math.inf, dtype=torch.float64, device=x.device)
@@ -215,26 +222,26 @@ def feature_frechet_distance(
 ) -> float:
     """The Frechet distance between two sets of `features`, (R, 13) and (N, 13).
 
-    Standardised by mean and population sd of the reference (all training windows, not a sample of
+    Standardized by mean and population sd of the reference (all training windows, not a sample of
     them), and then clipped to +-`clip`, if given. A figure that no window of the reference has
     (the groove of single bars) is left out, and so are windows with a NaN; NaN if fewer than two of
     either set are left. It is biased upward by about .05 at 1,000 windows and by .6 at 128: never
     compare rows of fewer than 1,000.
     """
-    sets = standardised(reference, generated, clip)
+    sets = standardized(reference, generated, clip)
     if min(map(len, sets)) < 2:
         return math.nan
     return fidelity.frechet_distance(*sets)
 
 
-def standardised(
+def standardized(
     reference: Tensor, generated: Tensor, clip: float | None = None
 ) -> tuple[Tensor, Tensor]:
     """Both sets, (R', F) and (N', F), as `frechet` compares them: what it leaves out is gone."""
     known = ~reference.isnan().all(0)
     reference, generated = _defined(reference[:, known]), _defined(generated[:, known])
-    centre, spread = reference.mean(0), reference.std(0, correction=0) + SPREAD_FLOOR
-    sets = [(rows - centre) / spread for rows in (reference, generated)]
+    center, spread = reference.mean(0), reference.std(0, correction=0) + SPREAD_FLOOR
+    sets = [(rows - center) / spread for rows in (reference, generated)]
     if clip is not None:
         sets = [rows.clamp(-clip, clip) for rows in sets]
     return sets[0], sets[1]
@@ -255,7 +262,7 @@ def window_metrics(
 
 
 def aggregate_metrics(found: Tensor, reference: Tensor) -> dict[str, float]:
-    """What `features` (N, 13) say against those (R, 13) of the reference.
+    """Summary of `features` (N, 13) against those (R, 13) of the reference.
 
     The means of FEATURES over the windows that have them, NaN if none has; `frechet`, and
     `frechet_clipped` at CLIP; the share of windows left out of both.
@@ -270,7 +277,7 @@ def aggregate_metrics(found: Tensor, reference: Tensor) -> dict[str, float]:
 
 
 def _used(classes: Tensor, steps_per_bar: int) -> Tensor:
-    """Which pitch classes (N, T, K, 12) each voice uses in each bar: (N, bars, K, 12), bool."""
+    """Pitch classes (N, T, K, 12) that each voice uses in each bar: (N, bars, K, 12), bool."""
     return group_by_unit(classes, steps_per_bar, "bar").any(2)
 
 
@@ -278,7 +285,7 @@ def _cells(roll: Any) -> Tensor:
     """A roll (N, T, P) of any kind of number as booleans; ValueError for another shape."""
     cells = torch.as_tensor(roll) != 0
     if cells.ndim != 3 or not cells.shape[1]:
-        raise ValueError(f"a roll of shape {tuple(cells.shape)}; wanted (windows, steps, pitches)")
+        raise ValueError(f"a roll must be (windows, steps, pitches); got {tuple(cells.shape)}")
     return cells
 
 

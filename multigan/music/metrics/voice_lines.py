@@ -34,7 +34,7 @@ def voice_lines(x: Tensor, voices: Sequence[Voice]) -> Tensor:
 def track_metrics(
     x: Tensor, voices: Sequence[Voice], grid: TimeGrid = SIXTEENTHS
 ) -> dict[str, float]:
-    """What lines do not show of canonical windows (N, T, C).
+    """Metrics of canonical windows (N, T, C) that lines do not show.
 
     repeated_notes: the share of notes that strike a pitch which sounds already, NaN without a note;
     for each polyphonic voice its pitches per step; for drums the strokes per bar, and DP8 on a grid
@@ -61,7 +61,7 @@ def track_metrics(
 
 
 def _drum_figures(strokes: Tensor, voice: Voice, grid: TimeGrid) -> dict[str, float]:
-    """What is said of the strokes (N, T, 9) of drums."""
+    """Metrics of the strokes (N, T, 9) of drums."""
     per_bar = strokes.sum((1, 2)).mean() / strokes.shape[1] * grid.bar_steps
     figures = {f"{voice.name}_strokes_per_bar": float(per_bar)}
     if grid.quarter_steps % 2 == 0 and strokes.shape[1] % grid.eighth_steps == 0:
@@ -101,10 +101,10 @@ def _tokens_line(block: Tensor, voice: Voice) -> Tensor:
 
 def _outer_lines(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
     """The highest and the lowest line, (N, T) each, of a polyphonic voice (N, T, 2 P)."""
-    heard = active_cells(block, (voice,))[0] > 0  # (N, T, P)
-    silent = ~heard.any(-1)
-    top = voice.num_pitches - 1 - heard.flip(-1).int().argmax(-1)  # the first of equals is found
-    bottom = heard.int().argmax(-1)
+    active = active_cells(block, (voice,))[0] > 0  # (N, T, P)
+    silent = ~active.any(-1)
+    top = voice.num_pitches - 1 - active.flip(-1).int().argmax(-1)  # the first of equals is found
+    bottom = active.int().argmax(-1)
     return (
         torch.where(silent, REST, top + voice.min_pitch),
         torch.where(silent, REST, bottom + voice.min_pitch),

@@ -1,4 +1,4 @@
-"""The music discriminator: it listens to what sounds, voice by voice, together, and bar by bar."""
+"""Music discriminator on sounding notes: voice by voice, together, and bar by bar."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from multigan.music.representations.conditioning import Conditioning, unconditio
 from multigan.music.representations.tensors import total_channels
 from multigan.music.representations.voices import Voice
 
-ONSET_WEIGHT = 3.0  # a note is struck once and sounds for several steps: see `embed`
+ONSET_WEIGHT = 3.0  # a note has one onset and sounds for several steps: see `embed`
 AT_ONCE = 8  # about how many numbers of a step of one voice are not 0
 
 
@@ -31,29 +31,27 @@ AT_ONCE = 8  # about how many numbers of a step of one voice are not 0
 class MusicDiscriminator(nn.Module):
     """Music (B, T, C), and what of it is given, -> logits (B,).
 
-    The cells are read as what they say, struck and sounding notes, so that ways of writing the
-    same music look the same. A trunk for each voice hears it alone: its onsets, melodic intervals
-    and height (the cells themselves of drums and chords), step by step and then beat by beat. The
-    joint trunk hears all trunks, the
-    intervals between all voices, and by scale and shift which cells are given. Then bars are
-    compared with each other, and the pitch classes of the whole window are judged.
+    Cells are decoded to onsets and sounding notes, so equivalent notations look the same. Each
+    voice has a trunk for its onsets, melodic intervals and height, or the cells of drums and
+    chords. It works step by step, then beat by beat. The joint trunk reads all trunks and the
+    intervals between voices; scale and shift tell it which cells are given. Then bars are compared
+    with each other, and the pitch classes of the whole window are judged.
 
-    Penalties on its slope are taken at what is heard, after the scan that makes struck notes sound
-    (the contract's `embed`, without parameters): at x the slope of a note would grow with its
-    length, and long notes would be judged more gently than short ones.
+    Gradient penalties are taken at the output of `embed`, which has no parameters. At x the
+    gradient of a note would grow with its length, and long notes would be judged more gently.
 
     Args:
-        voices: what is heard, as in the domain.
+        voices: the voices of the domain.
         steps: T; bars of `steps_per_bar` divide it, and beats of `steps_per_beat` those.
         width: channels of a beat, and of a bar, in the joint trunk.
         voice_width: channels of a beat in the trunk of one voice.
         step_width: channels of a step in the trunk of one voice.
         depth: residual blocks of the joint trunk, and of the part that compares bars.
-        streams: whether onsets and intervals are heard; if not, the notes are heard as such.
-        absolute: whether single voices' notes and chroma are heard as such too. They mostly tell
-            where a generator's habits have drifted to, so that the two circle each other.
-        dropout: share of what is heard together, beat by beat and at the end, that is left out
-            while it learns: with a few hundred pieces D learns them by heart.
+        interval_features: use onsets and intervals; if False, use the notes as such.
+        absolute_pitch: also use the notes and chroma of single voices as such. They mostly show the
+            current drift of a generator, so that the two networks circle each other.
+        dropout: share of the joint features, by beat and at the end, that is left out in training.
+            Without it, D memorizes a training set of a few hundred pieces.
 
     Raises ValueError for sizes that do not fit.
     Source of scale and shift: Perez et al. 2018 (FiLM), arXiv:1709.07871, section 2.
@@ -122,29 +120,29 @@ class MusicDiscriminator(nn.Module):
         return self.score(self.embed(x), condition)
 
     def embed(self, x: Tensor) -> Tensor:
-        """Struck, then sounding notes of all voices: (B, T, C) -> (B, T, 2 rows)."""
+        """Onsets, then sounding notes, of all voices: (B, T, C) -> (B, T, 2 rows)."""
         if x.shape[1:] != (self.steps, total_channels(self.voices)):
             shape = f"(B, {self.steps}, {total_channels(self.voices)})"
             raise ValueError(f"music must be {shape}; got {tuple(x.shape)}")
-        struck, sounds = onsets_and_active(x, self.voices)
-        return torch.cat([*(ONSET_WEIGHT * a for a in struck), *sounds], dim=-1)
+        onsets, sounds = onsets_and_active(x, self.voices)
+        return torch.cat([*(ONSET_WEIGHT * a for a in onsets), *sounds], dim=-1)
 
-    def score(self, heard: Tensor, condition: Conditioning | None = None) -> Tensor:
-        """What `embed` returns, given cells -> logits (B,)."""
-        h = self.dropout_layer(self._features(heard, condition))
+    def score(self, embedded: Tensor, condition: Conditioning | None = None) -> Tensor:
+        """Features of `embed` and given cells -> logits (B,)."""
+        h = self.dropout_layer(self._features(embedded, condition))
         return in_float32(self.last, h).squeeze(1)
 
     def squared_input_norm(self, slope: Tensor) -> Tensor:
-        """|slope|^2 at the heard notes: (B, T, 2 rows) -> (B,)."""
+        """|slope|^2 at the features of `embed`: (B, T, 2 rows) -> (B,)."""
         return slope.flatten(1).square().sum(1)
 
     def features(self, x: Tensor, condition: Conditioning | None = None) -> Tensor:
-        """What the last linear map sees: (B, F)."""
+        """Inputs of the last linear map: (B, F)."""
         return self._features(self.embed(x), condition)
 
-    def _features(self, heard: Tensor, condition: Conditioning | None) -> Tensor:
-        trunks, pairs, window = self._listen(heard)
-        known = torch.cat(list(self._given(heard, condition)), dim=-1)  # (B, T, C + K)
+    def _features(self, embedded: Tensor, condition: Conditioning | None) -> Tensor:
+        trunks, pairs, window = self._encode(embedded)
+        known = torch.cat(list(self._given(embedded, condition)), dim=-1)  # (B, T, C + K)
         beats = torch.cat([trunks.permute(1, 2, 0, 3).flatten(2), *pairs], dim=-1)
         scale, shift = self.embed_conditioning(group_steps(known, self.steps_per_beat)).chunk(
             2, dim=-1
@@ -156,25 +154,25 @@ class MusicDiscriminator(nn.Module):
         return torch.cat([h.flatten(1), *window], dim=1)
 
     def voice_features(self, x: Tensor) -> Tensor:
-        """What is heard of each voice alone: (B, T, C) -> (K, B, beats, voice_width)."""
-        return self._listen(self.embed(x))[0]
+        """Features of each voice alone: (B, T, C) -> (K, B, beats, voice_width)."""
+        return self._encode(self.embed(x))[0]
 
-    def _listen(self, heard: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
+    def _encode(self, embedded: Tensor) -> tuple[Tensor, list[Tensor], list[Tensor]]:
         """The voices' trunks, pairs beat by beat [(B, beats, ...)] and the window [(B, ...)].
 
-        The lists are empty where there is nothing to hear.
+        Without such features the lists are empty.
         """
-        both = heard.split([num_rows(voice) for voice in self.voices] * 2, dim=-1)
-        struck = [a / ONSET_WEIGHT for a in both[: len(self.voices)]]
+        both = embedded.split([num_rows(voice) for voice in self.voices] * 2, dim=-1)
+        onsets = [a / ONSET_WEIGHT for a in both[: len(self.voices)]]
         sounds = both[len(self.voices) :]
-        silence = heard.new_zeros(*heard.shape[:2], self.step_width)
+        silence = embedded.new_zeros(*embedded.shape[:2], self.step_width)
         steps = [silence] * len(self.voices)
-        for name, hear in self.embed_notes.items():
-            steps[int(name)] = hear(torch.cat([struck[int(name)], sounds[int(name)]], dim=-1))
+        for name, embed in self.embed_notes.items():
+            steps[int(name)] = embed(torch.cat([onsets[int(name)], sounds[int(name)]], dim=-1))
         pairs: list[Tensor] = []
         window: list[Tensor] = []
         if self.interval_features is not None:
-            streams = self.interval_features(struck, sounds)
+            streams = self.interval_features(onsets, sounds)
             own = self.embed_intervals(streams.voice)  # (K', B, T, C)
             for k, stream in zip(self.interval_features.pitched, own, strict=True):
                 steps[k] = steps[k] + stream

@@ -1,10 +1,10 @@
-"""What a discriminator of music listens to: onsets, chroma, and intervals across and along voices.
+"""Features of the music discriminator: onsets, chroma, and intervals across and along voices.
 
 Everything here is differentiable twice, so that gradients reach the cells. Intervals are
 correlations of pitch classes, taken as products of their real Fourier transforms: q[d] is the sum
 over p of a[p] b[(p + d) mod 12]. They do not change if all is transposed, or a voice by octaves.
 Source of chroma and onset streams: Dong and Yang 2018, arXiv:1804.09399, section 4.2; its code
-folds by reshape, which pools neighbouring semitones, and is not followed.
+folds by reshape, which pools neighboring semitones, and is not followed.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ FREQUENCIES = OCTAVE // 2 + 1  # of their real Fourier transform
 
 
 def num_rows(voice: Voice) -> int:
-    """How many pitches, or drums, a voice can strike."""
+    """Number of pitches, or drums, of a voice."""
     return len(DRUM_CLASSES) if voice.kind == "drums" else voice.num_pitches
 
 
 def onsets_and_active(x: Tensor, voices: Sequence[Voice]) -> tuple[list[Tensor], list[Tensor]]:
-    """What each voice strikes and what sounds of it: (..., T, C) -> K of (..., T, rows), twice."""
-    struck, sounds = [], []
+    """Onsets and sounding notes of each voice: (..., T, C) -> K of (..., T, rows), twice."""
+    onsets, sounds = [], []
     for voice, block in zip(
         voices, x.split([num_channels(v) for v in voices], dim=-1), strict=True
     ):
@@ -46,44 +46,44 @@ def onsets_and_active(x: Tensor, voices: Sequence[Voice]) -> tuple[list[Tensor],
         else:
             onset, _, hold = block.split([voice.num_pitches, 1, 1], dim=-1)
             sounding = apply_sustain(onset, hold)
-        struck.append(onset)
+        onsets.append(onset)
         sounds.append(sounding)
-    return struck, sounds
+    return onsets, sounds
 
 
-def apply_sustain(struck: Tensor, holds: Tensor) -> Tensor:
+def apply_sustain(onsets: Tensor, holds: Tensor) -> Tensor:
     """`tensors.scan` and its derivatives of every order, about twice as fast on a CPU.
 
-    s[t] = struck[t] + holds[t] s[t - 1]: (..., T, P), (..., T, P or 1) -> (..., T, P).
+    s[t] = onsets[t] + holds[t] s[t - 1]: (..., T, P), (..., T, P or 1) -> (..., T, P).
     """
-    return _Ring.apply(struck, holds)
+    return _Ring.apply(onsets, holds)
 
 
 class _Ring(torch.autograd.Function):
     """A recurrence whose gradient is the same recurrence, run backwards in time."""
 
     @staticmethod
-    def forward(ctx: Any, struck: Tensor, holds: Tensor) -> Tensor:
+    def forward(ctx: Any, onsets: Tensor, holds: Tensor) -> Tensor:
         """On a CPU a loop over steps; elsewhere doubling, which launches fewer kernels."""
         sounds = (
-            _loop(struck, holds)
-            if struck.device.type == "cpu"
-            else linear_recurrence(struck, holds)
+            _loop(onsets, holds)
+            if onsets.device.type == "cpu"
+            else linear_recurrence(onsets, holds)
         )
         ctx.save_for_backward(holds, sounds)
         return sounds
 
     @staticmethod
     def backward(ctx: Any, slope: Tensor) -> tuple[Tensor, Tensor]:
-        """Of struck: g[t] = slope[t] + holds[t + 1] g[t + 1]; of holds: g[t] s[t - 1]."""
+        """Gradient of onsets: g[t] = slope[t] + holds[t + 1] g[t + 1]; of holds: g[t] s[t - 1]."""
         holds, sounds = ctx.saved_tensors
-        of_struck = apply_sustain(slope.flip(-2), shift_time(holds.flip(-2))).flip(-2)
-        of_holds = of_struck * shift_time(sounds)
-        return of_struck, of_holds.sum(-1, keepdim=True) if holds.shape[-1] == 1 else of_holds
+        of_onsets = apply_sustain(slope.flip(-2), shift_time(holds.flip(-2))).flip(-2)
+        of_holds = of_onsets * shift_time(sounds)
+        return of_onsets, of_holds.sum(-1, keepdim=True) if holds.shape[-1] == 1 else of_holds
 
 
-def _loop(struck: Tensor, holds: Tensor) -> Tensor:
-    sounds = struck.clone()
+def _loop(onsets: Tensor, holds: Tensor) -> Tensor:
+    sounds = onsets.clone()
     steps, held = sounds.unbind(-2), holds.unbind(-2)
     for t in range(1, len(steps)):
         steps[t].addcmul_(held[t], steps[t - 1])
@@ -142,12 +142,12 @@ class Intervals(nn.Module):
 class DiscriminatorFeatures(NamedTuple):
     """The streams of K' voices with pitches, `pairs` of which there are K' (K' - 1) / 2.
 
-    `voice`: the number of onsets, 12 intervals from what sounded a step before to what is struck
+    `voice`: the number of onsets, 12 intervals from what sounded a step before to what begins
     now, 12 from what sounded a beat before to what sounds now, the leap, its square, and the
     height. `pairs`: 12 intervals, how much higher the first voice is, and which of the intervals
     PARALLEL are kept while both voices move, from the step before and from the beat before.
     `window`: the autocorrelation of the pitch classes of a whole window, in which the key does not
-    show and a scale is peaks at fourths and fifths; the same of which classes are struck at all,
+    show and a scale is peaks at fourths and fifths; the same of which classes begin at all,
     however rarely (1 - exp(-times)): there one note out of the scale shows; how often each of
     PARALLEL is kept; and how many notes each voice strikes in a beat.
 
@@ -161,9 +161,11 @@ class DiscriminatorFeatures(NamedTuple):
 
 
 class IntervalFeatures(nn.Module):
-    """Struck and sounding notes, K of (B, T, rows) -> Heard. At least one voice must have pitches.
+    """Onsets and sounding notes, K of (B, T, rows) -> DiscriminatorFeatures.
 
-    Heights are summed over what sounds, leaps over all pairs of a note that is struck and one that
+    At least one voice must have pitches.
+
+    Heights are summed over what sounds, leaps over all pairs of a note that begins and one that
     sounded before it; both are in HEIGHT_UNIT, up positive. Where nothing begins, or after silence,
     leaps and intervals are 0. A repeated note is an interval of 0.
     """
@@ -189,9 +191,9 @@ class IntervalFeatures(nn.Module):
 
     middles: Tensor  # (K', 1, 1, 1): from which the height of each voice is counted
 
-    def forward(self, struck: Sequence[Tensor], sounds: Sequence[Tensor]) -> DiscriminatorFeatures:
-        """K of (B, T, rows), twice -> Heard."""
-        begun, to, begins = self._outlines(struck)  # (K', B, T, 12), (K', B, T, 1) twice
+    def forward(self, onsets: Sequence[Tensor], sounds: Sequence[Tensor]) -> DiscriminatorFeatures:
+        """K of (B, T, rows), twice -> DiscriminatorFeatures."""
+        begun, to, begins = self._outlines(onsets)  # (K', B, T, 12), (K', B, T, 1) twice
         chroma, height, number = self._outlines(sounds)
         spectrum = self.intervals.spectrum(chroma)
         melody = self.intervals.between(shift_time(spectrum), self.intervals.spectrum(begun))
@@ -237,9 +239,9 @@ class IntervalFeatures(nn.Module):
         return torch.cat([intervals, higher], dim=-1)
 
     def _kept(self, between: Tensor, moves: Tensor, steps: int) -> Tensor:
-        """Which of PARALLEL each pair kept for `steps` while both moved: (pairs, B, T, 3).
+        """Perfect intervals that each pair kept for `steps` while both moved: (pairs, B, T, 3).
 
-        What is between them (pairs, B, T, 13), how often each moved (K', B, T, 1).
+        Takes the intervals (pairs, B, T, 13) and how often each voice moved (K', B, T, 1).
         """
         intervals = between[..., PERFECT_CLASSES]
         return intervals * shift_time(intervals, steps) * moves[self.one] * moves[self.other]

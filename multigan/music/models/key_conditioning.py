@@ -24,25 +24,25 @@ from multigan.music.models.interval_features import (
 from multigan.music.representations.voices import Voice
 from multigan.music.theory import MAJOR, OCTAVE
 
-VOICE_FEATURES = OCTAVE + 3  # numbers in which a step of one voice is heard
+VOICE_FEATURES = OCTAVE + 3  # features of a step of one voice
 IN_SCALE = 0.95  # chance that a note belongs to the scale of its key (.942 in Bach's chorales)
 # Before training, the logits say: about three of four steps go on, and a rest is rare.
-FIRST_HOLD, FIRST_REST = 1.5, -1.0  # of a monophonic voice, beside its pitches' 0 and less
+FIRST_HOLD, FIRST_REST = 1.5, -1.0  # of a monophonic voice; its pitches have 0 and less
 FIRST_STRIKE, FIRST_SUSTAIN = -1.0, 1.0  # of a cell
 FIRST_GAIN = 0.3  # scale of the initial weights, relative to keeping the variance
-FIRST_SLOPE_GAIN = 1.2  # of the slope of a register, so that its centre moves from the start
-INIT_CURVATURE = 12.0  # of a register: pitches stand within about 3 semitones of 31 from its centre
+FIRST_SLOPE_GAIN = 1.2  # of the slope of a register, so that its center moves from the start
+INIT_CURVATURE = 12.0  # of a register: pitches stand within about 3 semitones of 31 from its center
 
 
 def sample_key(noise: Tensor, known: Tensor, voices: Sequence[Voice]) -> Tensor:
     """The keys (G, B, 12), one-hot: Gumbel noise (B, G, 12) plus what given notes (B, T, C) say.
 
-    That is how likely the notes struck among them are in the major scale on each pitch class: a
-    draw from the keys' probabilities given the notes, and from all keys alike without any.
+    That is how likely the onsets among them are in the major scale on each pitch class: a
+    sample from the keys' probabilities given the notes, and from all keys alike without any.
     """
-    struck = zip(voices, onsets_and_active(known, voices)[0], strict=True)
+    onsets = zip(voices, onsets_and_active(known, voices)[0], strict=True)
     counts = [
-        a.sum(1) @ pitch_class_matrix(v).to(a) for v, a in struck if v.kind != "drums"
+        a.sum(1) @ pitch_class_matrix(v).to(a) for v, a in onsets if v.kind != "drums"
     ]  # (B, 12)
     if counts:
         evidence = torch.stack(counts).sum(0) @ _log_likelihood().to(noise)  # (B, 12)
@@ -64,23 +64,23 @@ def key_relative_chroma(known: Tensor, keys: Tensor, voices: Sequence[Voice]) ->
 
 
 def voice_features(x: Tensor, keys: Tensor, voices: Sequence[Voice]) -> Tensor:
-    """What each voice plays in music (B, T, C), keys (K, B, 12): (K, B, T, HEARD).
+    """Features of each voice in music (B, T, C), keys (K, B, 12): (K, B, T, VOICE_FEATURES).
 
     Of a voice with pitches: what sounds by pitch class above the key, its height, the number of
-    notes, and the number struck. Of drums their 9 onsets.
+    notes, and the number of onsets. Of drums their 9 onsets.
     """
-    heard = []
-    for voice, key, struck, sounds in zip(voices, keys, *onsets_and_active(x, voices), strict=True):
+    features = []
+    for voice, key, onsets, sounds in zip(voices, keys, *onsets_and_active(x, voices), strict=True):
         if voice.kind == "drums":
-            own = struck
+            own = onsets
         else:
             chroma, outline = (sounds @ pitch_summary_matrix(voice).to(x)).split(
                 [OCTAVE, 2], dim=-1
             )
             relative = chroma @ _turn(key)  # (B, T, 12)
-            own = torch.cat([relative, outline, struck.sum(-1, keepdim=True)], dim=-1)
-        heard.append(F.pad(own, (0, VOICE_FEATURES - own.shape[-1])))
-    return torch.stack(heard)
+            own = torch.cat([relative, outline, onsets.sum(-1, keepdim=True)], dim=-1)
+        features.append(F.pad(own, (0, VOICE_FEATURES - own.shape[-1])))
+    return torch.stack(features)
 
 
 def _turn(keys: Tensor) -> Tensor:
@@ -90,7 +90,7 @@ def _turn(keys: Tensor) -> Tensor:
 
 
 class SharedLogits(NamedTuple):
-    """What all voices add to their logits."""
+    """Terms that all voices add to their logits."""
 
     chord: Tensor  # (B, T, 12): to the degrees of the key
     hold: Tensor  # (B, T, 1): to the hold of a monophonic voice
@@ -106,7 +106,7 @@ class SharedHarmony(nn.Module):
         nn.init.zeros_(self.linear.bias)
 
     def forward(self, h: Tensor) -> SharedLogits:
-        """(B, T, C) -> Agreed."""
+        """(B, T, C) -> SharedLogits."""
         return SharedLogits(*self.linear(h).split([OCTAVE, 1], dim=-1))
 
 
@@ -116,8 +116,8 @@ class VoiceLogits(nn.Module):
     A pitch is the sum of its degree in the key, a parabola that says around which pitch the voice
     moves at this step, and a part of its own; rest, hold and sustain are linear maps, as drums are.
     What is agreed with others is added. The pitches of a single voice that is written relative to a
-    key are worth the same at all steps: what changed with the step and stood in no key would only
-    lead out of the scale.
+    key have the same bias at all steps: a term that changed with the step, outside the key,
+    would only lead out of the scale.
     """
 
     def __init__(self, voice: Voice, inputs: int, key_relative: bool = True) -> None:
@@ -150,7 +150,7 @@ class VoiceLogits(nn.Module):
     def _is_fixed(self) -> bool:
         return self.kind == "monophonic" and self.key_relative
 
-    parabola: Tensor  # (2, pitches): the centre stands at slope / bend
+    parabola: Tensor  # (2, pitches): the center stands at slope / bend
     key_of: Tensor  # (12, pitches): the key in which a pitch is a degree
 
     def forward(self, h: Tensor, key: Tensor, agreed: SharedLogits | None = None) -> Tensor:

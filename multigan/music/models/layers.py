@@ -89,8 +89,8 @@ def check_steps(steps: int, steps_per_bar: int, steps_per_beat: int) -> None:
         steps % steps_per_bar or steps_per_bar % steps_per_beat
     ):
         raise ValueError(
-            f"windows of {steps} steps, bars of {steps_per_bar}, beats of {steps_per_beat}; "
-            "wanted whole beats in a bar and whole bars in a window"
+            "steps must be whole beats in a bar and whole bars in a window; got "
+            f"windows of {steps} steps, bars of {steps_per_bar}, beats of {steps_per_beat}"
         )
 
 
@@ -112,9 +112,9 @@ class ResidualBackbone(nn.Module):
 
 
 class RefinementBlock(nn.Module):
-    """What is meant (G, B, T, C), and heard (G, B, T, inputs) -> what is meant on second thoughts.
+    """Hidden states (G, B, T, C) and features (G, B, T, inputs) -> refined hidden states.
 
-    Nearly the same at the start. What is heard at a step and its neighbours, and in whole beats.
+    Nearly the same at the start. Reads each step with its neighbors, and whole beats.
     """
 
     def __init__(self, groups: int, inputs: int, width: int, wide: int, beat_steps: int) -> None:
@@ -127,9 +127,9 @@ class RefinementBlock(nn.Module):
         self.at_steps = blocks(1, groups, width)
         self.leave = GroupLinear(groups, width, width, gain=FIRST_REVISION)
 
-    def forward(self, h: Tensor, heard: Tensor) -> Tensor:
+    def forward(self, h: Tensor, features: Tensor) -> Tensor:
         """(G, B, T, C), (G, B, T, inputs) -> (G, B, T, C)."""
-        y = activation(self.enter(torch.cat([h, heard], dim=-1)))
+        y = activation(self.enter(torch.cat([h, features], dim=-1)))
         beats = self.at_beats(self.to_beats(group_steps(y, self.beat_steps)))
         y = self.at_steps(y + ungroup_steps(self.to_steps(activation(beats)), self.beat_steps))
         return h + self.leave(activation(y))

@@ -47,7 +47,7 @@ class MuseGANLatent(NamedTuple):
     course: Tensor  # (B, Z): a network makes one vector per bar of it
     voice: Tensor  # (B, K, Z)
     voice_course: Tensor  # (B, K, Z)
-    noise: Tensor  # (B, T, C): for the hard choices, where the head draws
+    noise: Tensor  # (B, T, C): for the hard choices, where the head samples
 
 
 @component
@@ -104,7 +104,7 @@ class MuseGANGenerator(nn.Module):
         )
 
     def sample_latent(self, n: int, rng: torch.Generator) -> MuseGANLatent:
-        """Draw `n` latents on the CPU."""
+        """Sample `n` latents on the CPU."""
         count = len(self.voices)
         return MuseGANLatent(
             piece=torch.randn(n, self.shared_latent_dim, generator=rng),
@@ -151,7 +151,7 @@ class MuseGANGenerator(nn.Module):
         return mixed._replace(noise=(a if t < 0.5 else b).noise)
 
     def _of_voice(self, latent: MuseGANLatent, k: int) -> Tensor:
-        """What the k-th bar generator sees: (B bars, latent_size)."""
+        """Inputs of the k-th bar generator: (B bars, latent_size)."""
         seen = []
         if self.course is not None:
             seen += [self._each_bar(latent.piece), self.course(latent.course)]
@@ -227,7 +227,7 @@ class MuseGANDiscriminator(nn.Module):
     the bars' vectors are compared.
 
     Args:
-        voices: what is heard, as in the domain.
+        voices: the voices of the domain.
         steps: T; bars of `steps_per_bar` divide it.
         width: channels of the first layers; they double at the last steps of time.
 
@@ -264,14 +264,14 @@ class MuseGANDiscriminator(nn.Module):
         return in_float32(self.last, self.features(x, condition)).squeeze(1)
 
     def features(self, x: Tensor, condition: Conditioning | None = None) -> Tensor:
-        """What the last linear map sees: (B, F)."""
+        """Inputs of the last linear map: (B, F)."""
         return self.compare(self.bar_vectors(x, condition).flatten(1))
 
     def bar_vectors(self, x: Tensor, condition: Conditioning | None = None) -> Tensor:
         """One vector for each bar, of that bar alone: (B, bars, F)."""
         if x.shape[1:] != (self.steps, total_channels(self.voices)):
-            wanted = f"(B, {self.steps}, {total_channels(self.voices)})"
-            raise ValueError(f"music must be {wanted}; got {tuple(x.shape)}")
+            expected = f"(B, {self.steps}, {total_channels(self.voices)})"
+            raise ValueError(f"music must be {expected}; got {tuple(x.shape)}")
         if condition is None:
             nothing = unconditional(len(x), self.steps, self.voices)
             condition = tree_map(lambda leaf: leaf.to(x), nothing)
@@ -287,7 +287,7 @@ class MuseGANDiscriminator(nn.Module):
 
 
 def num_octaves(voices: Sequence[Voice]) -> int:
-    """How many dozens of rows hold the widest voice."""
+    """Number of octaves of rows that hold the widest voice."""
     return max(-(-num_channels(voice) // OCTAVE) for voice in voices)
 
 

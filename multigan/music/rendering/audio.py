@@ -20,7 +20,7 @@ from multigan.storage.files import write_atomically
 RATE = 44_100  # samples per second
 RELEASE_SECONDS = 0.5  # what is kept after the end of a song, for its last notes to ring
 PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB below it
-WIDTH = 0.5  # of the stereo picture: 0 is the middle, 1 from ear to ear
+WIDTH = 0.5  # of the stereo image: 0 is the middle, 1 from ear to ear
 DRUM_CHANNEL, CHANNELS = 9, 16  # of MIDI; the pitched tracks share the other channels
 MOST_KEPT = 256  # tones of a track: the same come again and again
 SOUNDFONT = "TimGM6mb.sf2"  # pretty_midi carries it
@@ -83,7 +83,7 @@ def read_wav(path: Path) -> tuple[np.ndarray, int]:
     try:
         sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, soundfile.LibsndfileError) as error:
-        raise ValueError(f"{path}: no readable sound ({error}); wanted a WAV file") from error
+        raise ValueError(f"{path}: no readable sound ({error}); name a WAV file") from error
     return sound.mean(1), int(rate)
 
 
@@ -99,28 +99,28 @@ def _pans(song: Song) -> Iterator[tuple[Track, np.ndarray]]:
         yield track, np.array([math.cos(angle), math.sin(angle)], np.float32)
 
 
-def _play_additive(song: Song, sound: np.ndarray, rate: int) -> None:
+def _render_additive(song: Song, sound: np.ndarray, rate: int) -> None:
     """Add the notes to silence (samples, 2), each as `synth` has it."""
     for track, pan in _pans(song):
         tone_of = lru_cache(MOST_KEPT)(partial(_tone, track, rate))
         for note in track.notes:
             start = round(_seconds(song, note.start_tick) * rate)
             samples = round(_seconds(song, note.end_tick) * rate) - start
-            heard = tone_of(note.pitch_midi, 0 if track.is_drum else samples)
-            heard = heard[: len(sound) - start, None]
+            rendered = tone_of(note.pitch_midi, 0 if track.is_drum else samples)
+            rendered = rendered[: len(sound) - start, None]
             gains = pan * np.float32(song.velocity_at(note.start_tick))
-            sound[start : start + len(heard)] += heard * gains
+            sound[start : start + len(rendered)] += rendered * gains
 
 
 def _tone(track: Track, rate: int, pitch: int, samples: int) -> np.ndarray:
-    """What a note of a track sounds like: a tone of its program, or a stroke of the drums."""
+    """Sound of a note of a track: a tone of its program, or a stroke of the drums."""
     if track.is_drum:
         return drum(pitch, rate)
     return tone(pitch, samples, timbre_of(track.program), rate)
 
 
 class _Event(NamedTuple):
-    """What a channel is told; of events at one tick the ends come first."""
+    """Event of a channel; of events at one tick the ends come first."""
 
     tick: int
     begins: bool
@@ -128,7 +128,7 @@ class _Event(NamedTuple):
     pitch: int
 
 
-def _play_soundfont(song: Song, sound: np.ndarray, rate: int) -> None:
+def _render_soundfont(song: Song, sound: np.ndarray, rate: int) -> None:
     """Add the notes to silence (samples, 2), through the soundfont."""
     import tinysoundfont
 
@@ -162,7 +162,7 @@ def _generate(synth: object, sound: np.ndarray) -> None:
         sound += np.frombuffer(played, np.float32).reshape(-1, 2)
 
 
-RENDERERS = {"additive": _play_additive, "tinysoundfont": _play_soundfont}
+RENDERERS = {"additive": _render_additive, "tinysoundfont": _render_soundfont}
 
 
 def check_synthesizer() -> str:

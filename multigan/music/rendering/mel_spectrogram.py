@@ -29,14 +29,14 @@ LOWPASS_ZEROS, ROLLOFF = 6, 0.99  # of the resampling filter: zero crossings; sh
 
 
 def compare_spectrograms(folder: str, *, against: str | None = None) -> None:
-    """Draw the mel spectrogram of every WAV file of a folder, and compare it with another folder.
+    """Plot the mel spectrogram of every WAV file of a folder, and compare it with another folder.
 
     against: a folder of other WAV files: print the mel Frechet distance to them
     """
     files = _wav_files(folder)
     mels = [log_mel(load_audio(file)) for file in files]
     for file, mel in zip(files, mels, strict=True):
-        print(draw_mel(mel, file.with_name(f"{file.stem}-mel.png")))
+        print(plot_mel(mel, file.with_name(f"{file.stem}-mel.png")))
     if against is not None:
         others = [log_mel(load_audio(file)) for file in _wav_files(against)]
         distance = mel_frechet(others, mels)
@@ -58,18 +58,18 @@ def log_mel(wave: Tensor) -> Tensor:
     Raises ValueError for a wave shorter than half a window.
     """
     if len(wave) <= WINDOW // 2:
-        raise ValueError(f"a sound of {len(wave)} samples; wanted more than {WINDOW // 2}")
+        raise ValueError(f"a sound must have more than {WINDOW // 2} samples; got {len(wave)}")
     power = _torchaudio_mel(wave) if _has_torchaudio() else torch_mel(wave)
     return 10 * power.clamp(min=FLOOR).log10()
 
 
-def resample(wave: Tensor, rate: int, wanted: int) -> Tensor:
+def resample(wave: Tensor, rate: int, new_rate: int) -> Tensor:
     """A wave (samples,) at another rate: band-limited, with a Hann-windowed sinc."""
-    if rate == wanted:
+    if rate == new_rate:
         return wave
     if _has_torchaudio():
-        return optional_dependencies.torchaudio().functional.resample(wave, rate, wanted)
-    return torch_resample(wave, rate, wanted)
+        return optional_dependencies.torchaudio().functional.resample(wave, rate, new_rate)
+    return torch_resample(wave, rate, new_rate)
 
 
 def mel_frechet(real: Sequence[Tensor], fake: Sequence[Tensor]) -> float:
@@ -81,7 +81,7 @@ def mel_frechet(real: Sequence[Tensor], fake: Sequence[Tensor]) -> float:
     return frechet_distance(*frames)
 
 
-def draw_mel(mel: Tensor, path: Path) -> Path:
+def plot_mel(mel: Tensor, path: Path) -> Path:
     """Write a log-mel spectrogram (MELS, frames) as a PNG file."""
     seconds = mel.shape[1] * HOP / RATE
     figure = Figure(figsize=(min(max(3.0, 0.8 * seconds), 40.0), 3), layout="constrained")
@@ -89,9 +89,9 @@ def draw_mel(mel: Tensor, path: Path) -> Path:
     top = float(mel.max())
     edges = (0, seconds, 0, MELS)
     axes.imshow(mel.numpy(), origin="lower", aspect="auto", extent=edges, vmin=top - 80, vmax=top)
-    centres = mel_frequencies()[1:-1]
+    centers = mel_frequencies()[1:-1]
     bands = range(0, MELS, 8)
-    names = [f"{centres[band]:.0f}" for band in bands]
+    names = [f"{centers[band]:.0f}" for band in bands]
     axes.set_yticks([band + 0.5 for band in bands], names, fontsize=7)
     axes.set_xlabel("seconds")
     axes.set_ylabel("Hz")
@@ -108,13 +108,13 @@ def torch_mel(wave: Tensor) -> Tensor:
     return mel_bands().to(wave.dtype) @ spectrum.abs().square()
 
 
-def torch_resample(wave: Tensor, rate: int, wanted: int) -> Tensor:
+def torch_resample(wave: Tensor, rate: int, new_rate: int) -> Tensor:
     """A wave (samples,) at another rate, in torch alone: a filter for each phase of the ratio.
 
     Source: J. O. Smith, Digital Audio Resampling, and torchaudio's `sinc_interp_hann`.
     """
-    common = math.gcd(rate, wanted)
-    old, new = rate // common, wanted // common
+    common = math.gcd(rate, new_rate)
+    old, new = rate // common, new_rate // common
     band = min(old, new) * ROLLOFF
     reach = math.ceil(LOWPASS_ZEROS * old / band)
     taps = torch.arange(-reach, reach + old, dtype=torch.float64) / old

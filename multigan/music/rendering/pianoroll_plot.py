@@ -1,4 +1,4 @@
-"""Songs as piano-roll pictures: tracks coloured, bar lines, pitch names, given cells shaded."""
+"""Songs as piano-roll images: colored tracks, bar lines, pitch names, given cells shaded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from multigan.music.formats.song import GivenSpan, Song, Track, given_spans
 from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM
 from multigan.storage.files import write_atomically
 
-COLOURS = colormaps["tab10"].colors  # type: ignore[attr-defined]
+COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
 DPI = 100
 INCHES_PER_BAR, INCHES_PER_PITCH = 0.9, 0.08
 INCHES_PER_NAME, INCHES_PER_LETTER, INCHES_PER_LEGEND_ROW = 0.6, 0.06, 0.17
 LONGEST_NAME, MOST_NAMED = 40, 32  # letters of a track's name, and tracks with one
 SMALLEST, LARGEST = (5.0, 2.0), (40.0, 16.0)  # inches: width, height
-BAR_LINE, BEAT_LINE, WHOLLY_GIVEN = "0.35", "0.85", "0.92"  # grey levels
+BAR_LINE, BEAT_LINE, WHOLLY_GIVEN = "0.35", "0.85", "0.92"  # gray levels
 MARGIN = 2  # pitches shown above and below the notes
 EMPTY_RANGE = (59, 72)  # the pitches shown of a song without any
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -41,16 +41,16 @@ def plot_song(song: Song, path: Path) -> Path:
     bars = song.length_ticks / song.time_signatures[0].bar_ticks
     low, high = _pitch_range([song])
     rows = high - low + (len(DRUM_CLASSES) + 2) * _has_drums(song)
-    wanted = (1.6 + bars * INCHES_PER_BAR, 0.9 + rows * INCHES_PER_PITCH)
-    width, height = (min(max(w, s), b) for w, s, b in zip(wanted, SMALLEST, LARGEST, strict=True))
+    needed = (1.6 + bars * INCHES_PER_BAR, 0.9 + rows * INCHES_PER_PITCH)
+    width, height = (min(max(w, s), b) for w, s, b in zip(needed, SMALLEST, LARGEST, strict=True))
     names = _legend_rows(song, width) * INCHES_PER_LEGEND_ROW
     height += names
     figure = Figure(figsize=(width, height))
     edges = {"left": (0.65 if _has_drums(song) else 0.45) / width, "right": 1 - 0.1 / width}
     edges |= {"bottom": 0.38 / height, "top": 1 - (0.1 + names) / height}
-    figure.subplots_adjust(**edges)  # an automatic layout draws everything twice
+    figure.subplots_adjust(**edges)  # an automatic layout renders everything twice
     axes = figure.add_subplot()
-    _draw(axes, song, low, high)
+    _plot_roll(axes, song, low, high)
     _name_rows(axes, low, high, drums=_has_drums(song))
     lines = song.bar_lines()
     axes.set_xticks(lines, [str(bar + 1) for bar in range(len(lines))], fontsize=7)
@@ -66,7 +66,7 @@ def plot_songs(songs: Sequence[Song], path: Path, columns: int) -> Path:
     Raises ValueError if there is no song.
     """
     if not songs or columns < 1:
-        raise ValueError(f"{len(songs)} songs in {columns} columns; wanted 1 or more of both")
+        raise ValueError(f"songs and columns must be 1 or more; got {len(songs)} and {columns}")
     rows = math.ceil(len(songs) / columns)
     size = (min(2.6 * columns + 0.5, LARGEST[0]), min(1.7 * rows + 0.3, 2 * LARGEST[1]))
     figure = Figure(figsize=size)
@@ -75,56 +75,56 @@ def plot_songs(songs: Sequence[Song], path: Path, columns: int) -> Path:
     low, high = _pitch_range(songs)
     for place, song in enumerate(songs):
         axes = figure.add_subplot(rows, columns, place + 1)
-        _draw(axes, song, low, high)
+        _plot_roll(axes, song, low, high)
         axes.set(xticks=[], yticks=[])
         if place % columns == 0:
             _name_rows(axes, low, high, drums=False)  # their names would run together
     return _save(figure, path)
 
 
-def _draw(axes: Axes, song: Song, low: int, high: int) -> None:
+def _plot_roll(axes: Axes, song: Song, low: int, high: int) -> None:
     """One roll: pitches low to high, and the drums in rows of their own below."""
     floor = low - 1 - (len(DRUM_CLASSES) + 1) * _has_drums(song)
-    _draw_lines(axes, song, floor, high)
+    _plot_lines(axes, song, floor, high)
     partly, wholly = _sorted_stretches(song)
     for start, end in wholly:
         axes.axvspan(start, end, color=WHOLLY_GIVEN, zorder=0)
     for index, track in enumerate(song.tracks):
-        colour = COLOURS[index % len(COLOURS)]
+        color = COLORS[index % len(COLORS)]
         rows = [_row(note.pitch_midi, track, low) for note in track.notes]
         cells = [
             _rectangle(note.start_tick, note.end_tick, row, NOTE_HEIGHT)
             for note, row in zip(track.notes, rows, strict=True)
         ]
-        notes = PolyCollection(cells, facecolors=[colour], edgecolors="black", linewidths=0.3)
+        notes = PolyCollection(cells, facecolors=[color], edgecolors="black", linewidths=0.3)
         axes.add_collection(notes, autolim=False)
         shades = [_shade(s, rows) for s in partly if s.track == track.name]
-        given = PolyCollection(shades, facecolors=[colour], alpha=0.18, zorder=0, hatch="///")
+        given = PolyCollection(shades, facecolors=[color], alpha=0.18, zorder=0, hatch="///")
         axes.add_collection(given, autolim=False)
     axes.set(xlim=(0, song.length_ticks), ylim=(floor, high + 1))
 
 
 def _name_rows(axes: Axes, low: int, high: int, drums: bool) -> None:
-    """Names of pitches at the left, and of the drums if wished."""
+    """Names of pitches at the left, and of the drums if `drums`."""
     pitches = [pitch for pitch in range(low, high + 1) if pitch % 12 in NAMED]
     kit = {name: low - 2 - row for row, name in enumerate(DRUM_CLASSES)} if drums else {}
     rows = {pitch_name(pitch): pitch for pitch in pitches} | kit
-    beside = axes.get_yaxis_transform()
+    label_transform = axes.get_yaxis_transform()
     for name, row in rows.items():  # a tick of the axis is five artists, this is one
-        axes.text(-0.008, row, name, transform=beside, fontsize=6, ha="right", va="center")
+        axes.text(-0.008, row, name, transform=label_transform, fontsize=6, ha="right", va="center")
     axes.set_yticks([])
 
 
-def _draw_lines(axes: Axes, song: Song, floor: int, ceiling: int) -> None:
+def _plot_lines(axes: Axes, song: Song, floor: int, ceiling: int) -> None:
     """Bar lines, and fainter ones for the beats."""
     bars = song.bar_lines()
     beat = song.time_signatures[0].beat_ticks
     beats = [
         t for t in range(song.anacrusis_ticks % beat, song.length_ticks, beat) if t not in bars
     ]
-    for ticks, colour, width in ((beats, BEAT_LINE, 0.5), (bars, BAR_LINE, 0.9)):
+    for ticks, color, width in ((beats, BEAT_LINE, 0.5), (bars, BAR_LINE, 0.9)):
         lines = [((tick, floor), (tick, ceiling + 1)) for tick in ticks]
-        axes.add_collection(LineCollection(lines, colors=colour, linewidths=width, zorder=0.5))
+        axes.add_collection(LineCollection(lines, colors=color, linewidths=width, zorder=0.5))
 
 
 def _row(pitch: int, track: Track, low: int) -> int:
@@ -146,7 +146,7 @@ def _shade(stretch: GivenSpan, rows: Sequence[int]) -> list[tuple[float, float]]
 
 
 def _sorted_stretches(song: Song) -> tuple[list[GivenSpan], list[tuple[int, int]]]:
-    """What was given of some tracks, and from where to where all tracks were given."""
+    """Spans given of some tracks, and the tick ranges in which all tracks were given."""
     found = given_spans(song)
     counts = Counter(stretch[1:] for stretch in found)
     wholly = [ticks for ticks, count in counts.items() if count == len(song.tracks)]
@@ -165,10 +165,10 @@ def _has_drums(song: Song) -> bool:
 
 
 def _legend(axes: Axes, song: Song, width: float) -> None:
-    """The names of the tracks in their colours, above a roll `width` inches wide."""
+    """The names of the tracks in their colors, above a roll `width` inches wide."""
     for index, name in enumerate(_names(song)):
-        colour = COLOURS[index % len(COLOURS)] if index < MOST_NAMED else "none"
-        axes.plot([], [], linewidth=4, color=colour, label=name)
+        color = COLORS[index % len(COLORS)] if index < MOST_NAMED else "none"
+        axes.plot([], [], linewidth=4, color=color, label=name)
     if given_spans(song):
         axes.fill_between([], [], color="0.8", hatch="///", label="given")
     axes.legend(
@@ -182,13 +182,13 @@ def _legend(axes: Axes, song: Song, width: float) -> None:
 
 
 def _short(track: Track) -> str:
-    """What a legend has room for of a track's name: its first line, and of that the beginning."""
+    """The beginning of the first line of a track's name, short enough for a legend."""
     name = track.name.split("\n")[0]
     return name if len(name) <= LONGEST_NAME else name[: LONGEST_NAME - 1] + "…"
 
 
 def _names(song: Song) -> list[str]:
-    """What stands above the roll: the names of the tracks, and how many have none."""
+    """Legend entries: the names of the tracks, and the number of further tracks."""
     more = len(song.tracks) - MOST_NAMED
     return [_short(t) for t in song.tracks[:MOST_NAMED]] + [f"and {more} more"] * (more > 0)
 

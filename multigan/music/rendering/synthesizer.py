@@ -20,7 +20,7 @@ DEFAULT_DRUM = "closed hat"  # sounds for a General MIDI drum that has no row
 
 
 class ToneParameters(NamedTuple):
-    """How a tone sounds: its partials from the fundamental on, and how they come and go."""
+    """Timbre of a tone: its partials from the fundamental on, and their envelope."""
 
     partials: tuple[float, ...]  # amplitudes
     attack_s: float
@@ -85,23 +85,25 @@ def _dying(sound: np.ndarray, rate: int, seconds: float) -> np.ndarray:
 
 
 def _noise(samples: int) -> np.ndarray:
-    """The same white noise whenever so many samples are wanted."""
+    """The same white noise for the same number of samples."""
     return torch.randn(samples, generator=keyed_rng("drums", samples)).numpy()
 
 
 PLUCKED = ToneParameters(
     (1.0, 0.6, 0.35, 0.2, 0.12, 0.08), 0.004, 0.12, decay_per_s=1.8, damping=0.5
 )
-STRUCK = ToneParameters((1.0, 0.1, 0.3, 0.05), 0.002, 0.3, decay_per_s=3.0, damping=1.0)
+MALLET = ToneParameters((1.0, 0.1, 0.3, 0.05), 0.002, 0.3, decay_per_s=3.0, damping=1.0)
 ORGAN = ToneParameters((1.0, 0.7, 0.4, 0.35, 0.0, 0.15, 0.0, 0.1), 0.015, 0.06)
 DEEP = ToneParameters((1.0, 0.7, 0.4, 0.2, 0.1), 0.006, 0.08, decay_per_s=0.9, damping=0.6)
-SUNG = ToneParameters((1.0, 0.45, 0.3, 0.16, 0.08, 0.05), 0.04, 0.14, decay_per_s=0.25, damping=0.3)
+SUSTAINED = ToneParameters(
+    (1.0, 0.45, 0.3, 0.16, 0.08, 0.05), 0.04, 0.14, decay_per_s=0.25, damping=0.3
+)
 BLOWN = ToneParameters((1.0, 0.75, 0.6, 0.4, 0.25, 0.15), 0.03, 0.08, decay_per_s=0.2, damping=0.5)
 
 # The sixteen families of General MIDI, in their order: piano, chromatic percussion, organ, guitar,
 # bass, strings, ensemble, brass, reed, pipe, lead, pad, effects, ethnic, percussive, sound effects.
-FAMILIES = (PLUCKED, STRUCK, ORGAN, PLUCKED, DEEP, SUNG, SUNG, BLOWN, BLOWN, SUNG, BLOWN, SUNG,
-            SUNG, PLUCKED, STRUCK, SUNG)  # fmt: skip
+FAMILIES = (PLUCKED, MALLET, ORGAN, PLUCKED, DEEP, SUSTAINED, SUSTAINED, BLOWN,
+            BLOWN, SUSTAINED, BLOWN, SUSTAINED, SUSTAINED, PLUCKED, MALLET, SUSTAINED)  # fmt: skip
 
 DRUMS = {
     "kick": partial(_skin, 130, 45, 0.3, 0.02),

@@ -166,7 +166,7 @@ def _inside(spec: MusicSpec, source: _QuantizedFile) -> Tensor:
 
 
 def _assign_tracks(
-    song: Song, voices: Sequence[Voice], wanted: Sequence[Voice]
+    song: Song, voices: Sequence[Voice], required: Sequence[Voice]
 ) -> dict[str, Track]:
     """Map voices to tracks by name, then the unnamed tracks from the highest to the lowest.
 
@@ -179,7 +179,7 @@ def _assign_tracks(
         named = {voice.name: _named(voice, tracks) for voice in own}
         assigned |= {name: track for name, track in named.items() if track is not None}
         free = [track for track in tracks if track not in assigned.values()]
-        for group in (own, [voice for voice in own if voice in wanted]):
+        for group in (own, [voice for voice in own if voice in required]):
             missing = [voice for voice in group if voice.name not in assigned]
             if free and len(missing) == len(free):
                 by_pitch = sorted(missing, key=lambda voice: -voice.min_pitch)
