@@ -57,7 +57,7 @@ class ToyDomain:
         real = data.batch(torch.arange(len(data))).x
         fake = torch.tensor(sampler.sample(len(real), seed=0))
         return ResultsTable(
-            {"this model": {"distance": float((real.mean(0) - fake.mean(0)).norm())}}
+            {"generator": {"distance": float((real.mean(0) - fake.mean(0)).norm())}}
         )
 
 

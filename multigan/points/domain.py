@@ -80,7 +80,7 @@ class PointsDomain:
     def evaluate(
         self, sampler: Sampler, data: Dataset, rng: torch.Generator, cache: Path
     ) -> ResultsTable:
-        """Measure 2,500 points of: the true mixture, one wide Gaussian, and this model.
+        """Measure 2,500 points of: the true mixture, one wide Gaussian, and the generator.
 
         Nothing takes long, so `cache` is unused.
         """
@@ -93,7 +93,7 @@ class PointsDomain:
         rows = {
             "real": mixture.sample(NUM_EVAL_SAMPLES, rng),
             "one Gaussian": blob,
-            "this model": torch.tensor(sampler.sample(NUM_EVAL_SAMPLES, seed)),
+            "generator": torch.tensor(sampler.sample(NUM_EVAL_SAMPLES, seed)),
         }
         modes = len(mixture.means)
         floor = (modes - 1) / (2 * NUM_EVAL_SAMPLES)

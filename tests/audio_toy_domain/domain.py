@@ -46,7 +46,7 @@ class WavesDomain:
         """Compare how loud the waves are, beside the floor: other real waves."""
         real, other = (loudness(data.batch(half).x) for half in torch.arange(len(data)).chunk(2))
         fake = loudness(torch.tensor(sampler.sample(64)))
-        rows = {"real": other, "this model": fake}
+        rows = {"real": other, "generator": fake}
         return ResultsTable(
             {name: {"loudness_error": abs(float(value - real))} for name, value in rows.items()},
             notes=("loudness: root mean square of all heights",),

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from multigan.core.recipe_file import recipe_names
-from tests.benchmarks import auc, augment, oracle, queue
+from tests.benchmarks import auc, augment, queue, seqgan_oracle
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def test_the_lowest_figures_along_an_oracle_run_stand_beside_each_other():
         {"step": k, "nll_oracle": oracle_nll, "nll_held_out": held}
         for k, (oracle_nll, held) in enumerate(pairs)
     ]
-    assert oracle.table(measured).splitlines()[2:] == [
+    assert seqgan_oracle.table(measured).splitlines()[2:] == [
         "| lowest nll_oracle | 1 | 9.100 | 8.200 |",
         "| lowest nll_held_out | 2 | 9.400 | 7.600 |",
         "| last | 3 | 9.600 | 7.700 |",

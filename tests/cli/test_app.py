@@ -58,12 +58,12 @@ def copied(points_run, tmp_path):
     [
         ("train points --tiny --setps 5", "--setps"),
         ("train points --tiny --steps many", "Invalid value for '--steps'"),
-        ("train points --tiny --steps 0", "steps is 0; wanted 1 or more"),
-        ("train points --tiny --loss hinges", "loss 'hinges' is unknown; known: nonsaturating"),
-        ("train points --tiny --layout cube", "unknown layout 'cube'; known: grid, ring"),
+        ("train points --tiny --steps 0", "steps must be 1 or more; got 0"),
+        ("train points --tiny --loss hinges", "loss must be one of nonsaturating, minimax, hinge"),
+        ("train points --tiny --mixture cube", "mixture must be one of grid, ring; got 'cube'"),
         ("train points --tiny --save-every 0", "save_every must be 1 or more; got 0"),
         ("train points --tiny --device quantum", "device 'quantum' is unknown; known: auto"),
-        ("train points --tiny --precision fp7", "precision 'fp7' is unknown; known: fp32, bf16"),
+        ("train points --tiny --precision fp7", "precision must be one of fp32, bf16; got 'fp7'"),
         ("train points --tiny --init-from nowhere", "nowhere must be a run directory or a weight"),
         ("train pionts --tiny", "recipe 'pionts' is unknown; did you mean points?"),
         ("train ./missing.py", "recipe file missing.py does not exist"),
@@ -85,7 +85,7 @@ def test_a_mistake_on_the_command_line_is_one_line(line, answer, refused):
         ("sample run --label 3", "--label"),
         ("sample run -n -1", "n must be a number of samples, 0 or more; got -1"),
         ("sample run --seed one", "Invalid value for '--seed'"),
-        ("evaluate run --split all", "unknown split 'all'; known: train, valid, test"),
+        ("evaluate run --split all", "split must be one of train, valid, test; got 'all'"),
         ("evaluate run --data elsewhere", "has no source that --data could replace"),
         ("interpolate run --num-steps 1", "num_steps 2 or more; got 10 and 1"),
         ("train points --tiny --out run", "run is not empty; choose another --out, or --overwrite"),
@@ -137,7 +137,7 @@ def test_an_unknown_component_of_a_run_is_one_line_and_runs_nothing(name, copied
     [
         ({"wdith": 4}, "unexpected keyword argument 'wdith'"),
         ({"width": "wide"}, "points/MLPGenerator"),
-        ({"width": 0}, "width 0"),
+        ({"width": 0}, "inputs, width and depth must be 1 or more; got 2, 0, 3"),
     ],
 )
 def test_arguments_that_a_component_refuses_are_one_line(arguments, answer, copied, refused):
@@ -182,7 +182,7 @@ def test_a_full_disk_is_one_line_and_the_last_checkpoint_can_be_resumed(
 def test_a_training_that_diverges_is_one_line_and_keeps_its_last_checkpoint(say):
     status, _, err = say(f"train points {OFTEN} --lr 1e30 --out run")
     assert status == 1
-    assert "is not finite, so training stopped; the last good checkpoint" in err.splitlines()[-1]
+    assert "is not finite, so training stopped; the last finite checkpoint" in err.splitlines()[-1]
     assert say("sample run -n 1")[0] == 0
 
 

@@ -141,9 +141,9 @@ def test_a_copied_recipe_trains(say):
 
 def test_evaluating_prints_a_table_and_keeps_it(copied, say):
     text = say("evaluate run")
-    assert "| this model |" in text and "| real |" in text
+    assert "| generator |" in text and "| real |" in text
     assert text.strip() == (copied / "evaluation.md").read_text().strip()
-    assert json.loads(say("evaluate run --json"))["rows"]["this model"]
+    assert json.loads(say("evaluate run --json"))["rows"]["generator"]
     assert json.loads((copied / "evaluation.json").read_text()) == json.loads(
         say("evaluate run --json --seed 0")
     )
@@ -210,7 +210,7 @@ def test_a_class_of_a_recipe_file_runs_only_where_that_file_is_trusted(say):
         assert not Path("executed").exists()
     say("resume run --steps 3 --trust-recipe mine.py")
     assert "4 samples" in say("sample run -n 4 --trust-recipe mine.py")
-    assert "this model" in say("evaluate run --trust-recipe mine.py")
+    assert "generator" in say("evaluate run --trust-recipe mine.py")
     Path("other.py").write_text("x = 1")
     assert "defines no class MyGenerator" in say("sample run --trust-recipe other.py", status=2)
 

@@ -123,7 +123,7 @@ def test_a_run_is_printed_as_json_from_its_training_to_its_report(last):
     shown = last("sample run -n 3 --json")[0]
     assert (shown["samples"], shown["files"]) == (3, ["samples/points.csv"])
     assert last("report run --json")[0] == {"run": "run", "report": "run/report.html"}
-    assert "this model" in last("evaluate run --json")[0]["rows"]
+    assert "generator" in last("evaluate run --json")[0]["rows"]
     shown, err = last(f"resume run --steps {STEPS + 2} --verbose --json")
     assert shown["step"] == STEPS + 2
     assert [f"step {STEPS + k}/{STEPS + 2}" in err for k in (1, 2)] == [True, True]

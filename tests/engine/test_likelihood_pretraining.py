@@ -179,12 +179,15 @@ def test_training_from_a_state_of_either_stage_goes_on_bit_by_bit(cut):
     [
         ({"likelihood_steps": -1}, "likelihood_steps must be 0 or more; got -1"),
         ({"likelihood_patience": 0}, "likelihood_patience must be 1 or more, or None; got 0"),
-        ({"likelihood_lr": -1.0}, "likelihood_lr is -1.0"),
-        ({"likelihood_weight": -0.1}, "likelihood_weight is -0.1"),
-        ({"generator": ToyGenerator()}, "ToyGenerator has no log_likelihood"),
+        ({"likelihood_lr": -1.0}, "likelihood_lr must be a finite number, 0 or more; got -1.0"),
+        (
+            {"likelihood_weight": -0.1},
+            "likelihood_weight must be a finite number, 0 or more; got -0.1",
+        ),
+        ({"generator": ToyGenerator()}, "the generator must have log_likelihood; got ToyGenerator"),
         (
             {"generator": ToyGenerator(), "likelihood_steps": 0, "likelihood_weight": 0.5},
-            "ToyGenerator has no log_likelihood",
+            "the generator must have log_likelihood; got ToyGenerator",
         ),
     ],
 )

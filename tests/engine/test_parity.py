@@ -77,8 +77,8 @@ JUDGES = [
     ("music", {}),
     ("benchmarks/music_binarization", {}),
     ("text", {}),
-    ("text", {"discriminator": "position"}),
-    ("text", {"discriminator": "sentence"}),
+    ("text", {"discriminator": "token"}),
+    ("text", {"discriminator": "sequence"}),
 ]
 
 

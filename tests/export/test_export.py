@@ -25,7 +25,7 @@ from tests.run_helpers import edit_json, snapshot
 pytestmark = pytest.mark.filterwarnings("default")
 EVIL = "</h1><script>alert(1)</script>\n# `rm` [x](javascript:y) | \x1b[2J \ud800"
 TABLE = {
-    "rows": {"real": {"distance": 0.1}, "this model": {"distance": 0.25, EVIL: None}},
+    "rows": {"real": {"distance": 0.1}, "generator": {"distance": 0.25, EVIL: None}},
     "notes": ["measured", EVIL],
 }
 
@@ -85,7 +85,7 @@ def test_the_card_says_what_the_hub_reads(exported):
     assert result["metrics"] == [{"type": "distance", "name": "distance", "value": 0.25}]
     assert "multigan train points" in body and "![samples](samples.png)" in body
     assert "| latent | \\(B, 2\\) | torch.float32 |" in body
-    assert "| this model | 0.25 |" in body
+    assert "| generator | 0.25 |" in body
     hub = pytest.importorskip("huggingface_hub")
     card = hub.ModelCard.load(exported[1].folder / CARD)
     assert card.data.eval_results[0].metric_value == 0.25
@@ -105,7 +105,7 @@ def test_a_strangers_words_are_shown_and_do_nothing(points_run, tmp_path):
     assert "\n" not in escaped(EVIL) and "\ud800" not in escaped(EVIL)
 
 
-@pytest.mark.parametrize("content", ['{"rows": {"this model": 3}}', "[" * 200_000])
+@pytest.mark.parametrize("content", ['{"rows": {"generator": 3}}', "[" * 200_000])
 def test_what_is_not_an_evaluation_is_not_shown(points_run, tmp_path, content):
     run = Path(shutil.copytree(points_run, tmp_path / "run"))
     (run / "evaluation.json").write_text(content)
@@ -214,8 +214,8 @@ def test_what_cannot_be_exported_is_said_with_what_works(points_run, tmp_path, m
     monkeypatch.setattr("multigan.points.models.MLPGenerator.forward", LatentLoop.forward)
     assert app.main(["export", str(points_run), "--out", str(tmp_path / "out")]) == 0
     said = capsys.readouterr().out
-    assert "generator.pt2 is left out: torch.export refuses it" in said
-    assert f"what works: {GENERATOR_EMA_FILE}" in said
+    assert "generator.pt2 is skipped: torch.export refuses it" in said
+    assert f"written: {GENERATOR_EMA_FILE}" in said
     assert not (tmp_path / "out" / TORCH).exists() and not (tmp_path / "out" / ONNX).exists()
 
 

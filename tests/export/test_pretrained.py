@@ -77,7 +77,7 @@ def test_a_name_that_is_close_is_suggested(say):
 
 
 def test_pretrained_generators_are_listed_with_their_command(say, folder, monkeypatch, tmp_path):
-    words = say("list --ready").split()
+    words = say("list --pretrained").split()
     assert words[:3] == ["dots", "0.00", "MB"] and "multigan train points" in " ".join(words)
     monkeypatch.setattr(pretrained, "pretrained_dir", lambda: tmp_path / "none")
     assert "carries no pretrained generators" in say("list --pretrained")
@@ -97,7 +97,7 @@ def test_an_export_of_a_pretrained_generator_has_its_metrics(say, monkeypatch):
     monkeypatch.setattr("multigan.export.export._programs", lambda generator, folder: ({}, {}))
     say("export dots --out out")
     card = Path("out/README.md").read_text()
-    assert "multigan train points" in card and "| this model |" in card
+    assert "multigan train points" in card and "| generator |" in card
     assert json.loads(Path("out/recipe.json").read_text())["name"] == "points"
 
 

@@ -97,7 +97,7 @@ def test_what_cannot_be_swept_is_refused(run, tmp_path):
         module.temperature_sweep(run, points=1)
     with pytest.raises(ValueError, match="lowest must be above 0 and below highest"):
         module.temperature_sweep(run, lowest=1.0, highest=0.5)
-    with pytest.raises(ValueError, match="neither a run directory"):
+    with pytest.raises(ValueError, match="must be a run directory or a weight file"):
         module.temperature_sweep(tmp_path)
 
 
