@@ -95,8 +95,8 @@ def test_the_parameters_of_its_sample_are_options_of_the_command(site, output):
 
 def test_a_new_domain_is_evaluated_with_its_floor(output):
     table = json.loads(output["evaluate run --json"])
-    assert list(table["rows"]) == ["real", "this model"] and table["notes"]
-    assert table["rows"]["this model"]["loudness_error"] > 0
+    assert list(table["rows"]) == ["real", "generator"] and table["notes"]
+    assert table["rows"]["generator"]["loudness_error"] > 0
 
 
 def test_a_new_domain_is_resumed(trained, output):

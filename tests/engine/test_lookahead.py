@@ -15,7 +15,7 @@ def weight(value):
 
 def test_both_players_come_back_by_hand():
     one, other = weight(0.0), weight(8.0)
-    lookahead = Lookahead([one, other], every=2, share=0.25)
+    lookahead = Lookahead([one, other], interval=2, alpha=0.25)
     lookahead.begin()
     seen = []
     for step in range(1, 5):
@@ -28,9 +28,9 @@ def test_both_players_come_back_by_hand():
 
 
 def test_a_bilinear_game_that_circles_outwards_comes_to_rest():
-    def distance(every):
+    def distance(interval):
         x, y = weight(1.0), weight(1.0)
-        lookahead = Lookahead([x, y], every, share=0.5)
+        lookahead = Lookahead([x, y], interval, alpha=0.5)
         lookahead.begin()
         for step in range(1, 401):  # min over x, max over y of x y: all they do is circle
             with torch.no_grad():
@@ -46,7 +46,7 @@ def test_a_bilinear_game_that_circles_outwards_comes_to_rest():
 
 def test_without_it_nothing_is_kept():
     network = weight(1.0)
-    lookahead = Lookahead([network], every=0, share=0.5)
+    lookahead = Lookahead([network], interval=0, alpha=0.5)
     lookahead.begin()
     lookahead.update(0)
     assert lookahead.state() == [] and network.weight.item() == 1

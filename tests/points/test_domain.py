@@ -71,7 +71,7 @@ def test_a_true_sampler_measures_like_the_real_row(mixture, tmp_path):
     data = GaussianMixture(mixture).split("valid")
     sampler = Sampler(data.domain, TrueSampler(mixture))
     table = data.domain.evaluate(sampler, data, keyed_rng(0, "evaluate"), tmp_path)
-    assert list(table.rows) == ["real", "one Gaussian", "this model"]
+    assert list(table.rows) == ["real", "one Gaussian", "generator"]
     floor = (len(MIXTURES[mixture].means) - 1) / 5000
     for row in (table.rows["real"], table.model):
         assert row["modes"] == len(MIXTURES[mixture].means)

@@ -176,7 +176,7 @@ def _moves_in_parallel(before: Voicing, after: Voicing) -> bool:
 
 
 class _Preset(NamedTuple):
-    """How often the chords change, and who plays them."""
+    """Rate of chord changes, and the voices that play them."""
 
     chord_ticks: Callable[[TimeSignature], int]
     play: Callable[[KeySignature, Sequence[Chord], TimeSignature, torch.Generator], list[Track]]

@@ -1,4 +1,4 @@
-"""Which tracks of a MIDI file play which voice: by name, else by program, else by pitch."""
+"""Assignment of the tracks of a MIDI file to voices: by name, else by program, else by pitch."""
 
 from __future__ import annotations
 

@@ -166,7 +166,7 @@ RENDERERS = {"additive": _render_additive, "tinysoundfont": _render_soundfont}
 
 
 def check_synthesizer() -> str:
-    """What plays songs here, and what would sound better."""
+    """Describe the active synthesizer, and the better one that could be installed."""
 
     return synthesizer_state()
 
