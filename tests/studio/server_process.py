@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
-from multigan.studio.server import _listen, application
+from multigan.studio.server import _open_socket, application
 
 
 @contextmanager
@@ -14,7 +14,7 @@ def running(sampler, name="run"):
     """The port of a studio of this generator."""
     import uvicorn
 
-    with _listen(0) as here:
+    with _open_socket(0) as here:
         port = here.getsockname()[1]
         app = application(sampler, name, port)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
