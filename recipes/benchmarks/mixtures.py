@@ -1,4 +1,4 @@
-"""PacGAN's mixtures, the 8-ring and the 25-grid: which objective covers all modes?
+"""PacGAN's mixtures, the 8-ring and the 25-grid: the modes that each objective covers.
 
     multigan train benchmarks/mixtures --objective vanilla     the ring with the textbook objective
     python -m tests.benchmarks.queue mixtures                  every row with ten seeds
