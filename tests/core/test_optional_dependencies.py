@@ -5,6 +5,11 @@ import subprocess
 import sys
 
 import pytest
+import torch
+
+from multigan.core.rng import keyed_rng
+from multigan.image.datasets.sources import read_digits
+from multigan.text.metrics.mauve import mauve_scores
 
 ABSENT = """
 import importlib.util, sys
@@ -75,3 +80,17 @@ def test_models_of_transformers_import_beside_a_torchaudio_that_may_be_broken():
         "print(models.GPT2LMHeadModel.__name__)\n"
     )
     assert run(code).strip() == "GPT2LMHeadModel"
+
+
+@pytest.mark.parametrize(
+    ("function", "extra"),
+    [
+        (lambda: read_digits((8, 8)), "image"),
+        (lambda: mauve_scores(torch.eye(4), torch.eye(4), keyed_rng(0)), "text"),
+    ],
+)
+def test_without_scikit_learn_the_extra_is_named(function, extra, monkeypatch):
+    for name in ("sklearn", "sklearn.datasets", "sklearn.cluster"):
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(ValueError, match=rf"scikit-learn must be .*multigan\[{extra}\]"):
+        function()

@@ -58,9 +58,15 @@ def get_reader(source: str, size: Size) -> Callable[[str, Size], ImageArrays]:
 def read_digits(size: Size) -> ImageArrays:
     """Read the 1,797 handwritten digits of scikit-learn: 8 x 8, one channel, 10 classes.
 
+    Raises ValueError without scikit-learn.
     Source: E. Alpaydin, C. Kaynak, Optical Recognition of Handwritten Digits, UCI 1998 (CC BY 4.0).
     """
-    from sklearn.datasets import load_digits  # 2 s: imported on demand
+    try:
+        from sklearn.datasets import load_digits  # 2 s: imported on demand
+    except ImportError as error:
+        raise ValueError(
+            "scikit-learn must be installed for the digits: pip install 'multigan[image]'"
+        ) from error
 
     digits = load_digits()
     ink = torch.from_numpy(digits.images).float()[:, None]  # (1797, 1, 8, 8) in 0 .. 16

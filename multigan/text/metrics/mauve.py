@@ -89,8 +89,16 @@ def _project(points: np.ndarray) -> np.ndarray:
 
 
 def _histograms(points: np.ndarray, num_real: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
-    """Fractions of the first `num_real` rows, and of the others, in each cluster."""
-    from sklearn.cluster import KMeans
+    """Fractions of the first `num_real` rows, and of the others, in each cluster.
+
+    Raises ValueError without scikit-learn.
+    """
+    try:
+        from sklearn.cluster import KMeans
+    except ImportError as error:
+        raise ValueError(
+            "scikit-learn must be installed for MAUVE: pip install 'multigan[text]'"
+        ) from error
 
     smaller = min(num_real, len(points) - num_real)
     clusters = max(1, min(smaller // ROWS_PER_CLUSTER, len(np.unique(points.round(9), axis=0))))
