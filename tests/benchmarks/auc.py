@@ -36,7 +36,7 @@ def auc(real: Tensor, fake: Tensor) -> float:
 @torch.no_grad()
 def discriminator_auc(run: Path) -> dict[str, float]:
     """Compute the AUC of each of SPLITS. Raises ValueError for a run without a checkpoint."""
-    recipe: Any = recipe_from_json(RunDirectory(run).description()["recipe"])
+    recipe: Any = recipe_from_json(RunDirectory(run).read_config()["recipe"])
     networks = {"generator": recipe.generator, "discriminator": recipe.discriminator.eval()}
     if load_checkpoint(run, networks) is None:
         raise ValueError(f"{run} must have an intact checkpoint; got none")

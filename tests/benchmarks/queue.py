@@ -29,7 +29,7 @@ from multigan.storage.files import write_atomically
 
 RESULTS = recipes_folder() / "benchmarks" / "results"
 FOLDER = "benchmarks/"
-SUBSET_SEED = "subset_seed"  # the knob of a recipe whose data are a random subset: the seed
+SUBSET_SEED = "subset_seed"  # the parameter of a recipe whose data are a random subset: the seed
 
 
 class Job(NamedTuple):

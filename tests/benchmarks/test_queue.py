@@ -25,10 +25,11 @@ def test_every_row_has_a_run_with_the_first_seed_before_any_has_a_second(results
     assert [*queue.jobs(["toy"])][1].options() == ["benchmarks/toy", "--x=2", "--seed=0"]
 
 
-def test_a_recipe_whose_data_are_a_draw_gets_another_with_each_seed(results):
+def test_a_recipe_whose_data_are_a_random_subset_gets_another_with_each_seed(results):
     file = results / "toy.py"
-    file.write_text("ROWS = {'a': {}}\nSEEDS = 2\ndef recipe(*, draw: int = 0): ...")
-    assert [job.hyperparameters for job in queue.jobs(["toy"])] == [{"draw": 0}, {"draw": 1}]
+    file.write_text("ROWS = {'a': {}}\nSEEDS = 2\ndef recipe(*, subset_seed: int = 0): ...")
+    found = [job.hyperparameters for job in queue.jobs(["toy"])]
+    assert found == [{"subset_seed": 0}, {"subset_seed": 1}]
 
 
 def test_the_interval_of_the_gains_is_that_of_students_t():
@@ -124,5 +125,5 @@ def test_the_auc_is_the_chance_of_the_larger_logit():
 
 
 def test_a_discriminator_is_asked_about_training_and_held_out_samples(points_run):
-    found = auc.measure(points_run)
+    found = auc.discriminator_auc(points_run)
     assert found.keys() == {"train", "valid"} and all(0 <= value <= 1 for value in found.values())
