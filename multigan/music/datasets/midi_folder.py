@@ -20,7 +20,7 @@ from multigan.music.formats.song import Song
 from multigan.music.representations.voices import TRACK_LAYOUTS
 from multigan.storage.files import parse_json, write_atomically
 
-READING = 1  # raise it when a change here changes what an import returns
+CACHE_VERSION = 2  # raise it when a change here changes what an import returns
 SUFFIXES = (".mid", ".midi", ".kar")
 SONGS, REPORT = "songs.npz", "report.json"
 SHOWN = 5  # skipped files that are printed for each reason; the report has all
@@ -175,7 +175,7 @@ def _digest(song: Song) -> bytes:
 def _fingerprint(files: Sequence[Path], root: Path, options: ImportOptions) -> str:
     """Fingerprint of the names, sizes and times of the files, and of the options."""
     stats = [(str(file.relative_to(root)), file.stat()) for file in files]
-    stated = [READING, str(root.resolve()), options]
+    stated = [CACHE_VERSION, str(root.resolve()), options]
     stated += [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     return hashlib.blake2b(repr(stated).encode(), digest_size=8).hexdigest()
 
@@ -201,7 +201,7 @@ def _write_report(
     report: dict[str, Any] = {
         "folder": folder,
         "fingerprint": fingerprint,
-        "wanted": asdict(options),
+        "options": asdict(options),
         "used": sum(not outcome.reason for outcome in outcomes),
         "windows": sum(outcome.windows for outcome in outcomes),
         "skipped": _reasons(outcomes),
