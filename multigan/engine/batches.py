@@ -93,7 +93,7 @@ class BatchStream:
 
     Each of several processes has its share of every one of the `micro_batches`, concatenated. An
     in-memory dataset is indexed on the device. Any other goes through torch's DataLoader with
-    `workers` processes, in the same order.
+    `num_workers` processes, in the same order.
 
     Raises ValueError for an empty dataset or a batch size that the processes cannot share.
     """
@@ -107,7 +107,7 @@ class BatchStream:
         device: str | torch.device = "cpu",
         rank: int = 0,
         world_size: int = 1,
-        workers: int = 0,
+        num_workers: int = 0,
         micro_batches: int = 1,
     ) -> None:
         if len(data) == 0:
@@ -120,7 +120,7 @@ class BatchStream:
                 f"processes{times}; got {batch_size}"
             )
         self.data, self.seed, self.batch_size = data, seed, batch_size
-        self.device, self.workers = torch.device(device), workers
+        self.device, self.num_workers = torch.device(device), num_workers
         self._share = batch_size // parts
         self._starts = [first * self._share for first in range(rank, parts, world_size)]
         self._epoch, self._order = -1, torch.empty(0, dtype=torch.long)
@@ -165,7 +165,7 @@ class BatchStream:
         loader = torch_data.DataLoader(
             _Samples(self.data, self.seed),
             batch_sampler=self._batches_of_indices(start),  # type: ignore[arg-type]
-            num_workers=0 if self.data.in_memory else self.workers,
+            num_workers=0 if self.data.in_memory else self.num_workers,
             collate_fn=tree_cat,
             generator=keyed_rng(self.seed, "workers"),  # else the global stream would advance
         )
@@ -192,7 +192,7 @@ class _Samples(torch_data.Dataset[Batch]):
 
 
 def make_batch_stream(
-    recipe: Recipe, seed: int, device: torch.device, workers: int, processes: DistributedContext
+    recipe: Recipe, seed: int, device: torch.device, num_workers: int, processes: DistributedContext
 ) -> BatchStream:
     """Return the real batches of a recipe, for one of its processes."""
     return BatchStream(
@@ -202,6 +202,6 @@ def make_batch_stream(
         device=device,
         rank=processes.rank,
         world_size=processes.world_size,
-        workers=workers,
+        num_workers=num_workers,
         micro_batches=recipe.gradient_accumulation_steps,
     )

@@ -53,7 +53,7 @@ class LikelihoodPretraining:
         *,
         seed: int,
         device: torch.device,
-        workers: int = 0,
+        num_workers: int = 0,
         nonfinite_policy: NonFinitePolicy | None = None,
         processes: DistributedContext = SINGLE_PROCESS,
     ) -> None:
@@ -67,7 +67,7 @@ class LikelihoodPretraining:
         self._best_weights: dict[str, Tensor] = {}
         self.optimizer = adam(generator)
         own_seed = keyed_rng(seed, "likelihood").initial_seed()  # not the adversarial batches
-        self.reals = make_batch_stream(recipe, own_seed, device, workers, processes)
+        self.reals = make_batch_stream(recipe, own_seed, device, num_workers, processes)
         self.validation_data = recipe.data.split("valid")
         if len(self.validation_data) == 0:
             raise ValueError(

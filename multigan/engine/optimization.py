@@ -54,7 +54,7 @@ class NonFinitePolicy:
 
     def __init__(self, policy: str = RAISE) -> None:
         if policy not in POLICIES:
-            raise ValueError(f"not_finite must be one of {', '.join(POLICIES)}; got {policy!r}")
+            raise ValueError(f"on_nonfinite must be one of {', '.join(POLICIES)}; got {policy!r}")
         self.policy = policy
         self.skipped = 0  # updates left out in total
         self.consecutive: dict[str, int] = {}  # of the last updates of each network

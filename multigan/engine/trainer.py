@@ -67,7 +67,7 @@ class AdversarialTrainer:
     restored from `state()` continues bit by bit. Penalties are taken in float32 at any precision,
     and never through a compiled network. Each of several `processes` has its share of the batch;
     together they do what one would. `schedule_steps` is the length of the schedules, by default
-    the recipe's steps. `not_finite` is a policy of `NonFinitePolicy`.
+    the recipe's steps. `on_nonfinite` is a policy of `NonFinitePolicy`.
 
     Raises ValueError, in one line, for a recipe that cannot be trained.
     """
@@ -81,8 +81,8 @@ class AdversarialTrainer:
         schedule_steps: int | None = None,
         precision: str = "fp32",
         compile: bool = False,
-        workers: int = 0,
-        not_finite: str = RAISE,
+        num_workers: int = 0,
+        on_nonfinite: str = RAISE,
         processes: DistributedContext = SINGLE_PROCESS,
     ) -> None:
         check_recipe(recipe)
@@ -93,7 +93,7 @@ class AdversarialTrainer:
         self.schedule_steps = recipe.steps if schedule_steps is None else schedule_steps
         self.number = 0  # adversarial steps done
         self.lr_scale = 1.0  # factor on the learning rates, lowered by each rollback
-        self.nonfinite_policy = NonFinitePolicy(not_finite)
+        self.nonfinite_policy = NonFinitePolicy(on_nonfinite)
         self._last_discriminator_batch: tuple[Tensor, Tensor, Condition] | None = None
         self.generator = cast(Any, recipe.generator)
         self.discriminator = cast(Any, recipe.discriminator)
@@ -102,7 +102,7 @@ class AdversarialTrainer:
         self.fakes = FakeBatches(self.generator, recipe, self._randomness, compile)
         self.ema = EMA(self.generator)
         sync_batch_norm(self.generator, processes)
-        self.reals = make_batch_stream(recipe, seed, self.device, workers, processes)
+        self.reals = make_batch_stream(recipe, seed, self.device, num_workers, processes)
         self.objective = Objective(
             self.discriminator,
             recipe.loss,
@@ -126,7 +126,7 @@ class AdversarialTrainer:
                 self._autocast(True),
                 seed=seed,
                 device=self.device,
-                workers=workers,
+                num_workers=num_workers,
                 nonfinite_policy=self.nonfinite_policy,
                 processes=processes,
             )

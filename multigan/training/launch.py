@@ -327,8 +327,8 @@ def _trainer(
             schedule_steps=horizon,
             precision=flags.precision,
             compile=flags.compile,
-            workers=flags.num_workers,
-            not_finite=flags.on_nonfinite,
+            num_workers=flags.num_workers,
+            on_nonfinite=flags.on_nonfinite,
             processes=processes,
         )
     except (MemoryError, RuntimeError) as error:  # torch has no specific error on a CPU

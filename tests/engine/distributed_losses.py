@@ -178,7 +178,7 @@ def toy_games() -> Iterator[tuple[str, Callable[[DistributedContext], Results]]]
         "a layer without a gradient": (toy_recipe(discriminator=Idle(), **rates), {}),
         "an update that is not finite": (
             toy_recipe(data=OneIsNan(), penalties={"r1": 0.1}, **rates | {"steps": 9}),
-            {"not_finite": "skip"},
+            {"on_nonfinite": "skip"},
         ),
         "a likelihood stage": (replace(lines, **learnt), {}),
         "augmented pictures": (replace(pictures, **rates), {}),

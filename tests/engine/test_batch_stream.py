@@ -110,8 +110,8 @@ def test_starting_at_a_batch_equals_skipping_to_it(kind):
 def test_workers_do_not_change_what_is_fed(draws):
     data = Numbered(7, in_memory=False, draws=draws)
     alone = take(BatchStream(data, seed=0, batch_size=4), 9)
-    assert_same(take(BatchStream(data, seed=0, batch_size=4, workers=2), 9), alone)
-    assert_same(take(BatchStream(data, seed=0, batch_size=4, workers=2), 4, start=5), alone[5:])
+    assert_same(take(BatchStream(data, seed=0, batch_size=4, num_workers=2), 9), alone)
+    assert_same(take(BatchStream(data, seed=0, batch_size=4, num_workers=2), 4, start=5), alone[5:])
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
@@ -126,12 +126,12 @@ def test_each_sample_draws_from_seed_epoch_and_index_whoever_loads_it(in_memory)
 
 
 @forks
-@pytest.mark.parametrize("workers", [0, 2])
-def test_feeding_draws_nothing_from_the_global_stream(workers):
+@pytest.mark.parametrize("num_workers", [0, 2])
+def test_feeding_draws_nothing_from_the_global_stream(num_workers):
     before = torch.get_rng_state()
     take(
         BatchStream(
-            Numbered(7, in_memory=False, draws=True), seed=0, batch_size=4, workers=workers
+            Numbered(7, in_memory=False, draws=True), seed=0, batch_size=4, num_workers=num_workers
         ),
         3,
     )

@@ -34,7 +34,7 @@ class Spoilt(ToyDiscriminator):
 
 def trainer_of(calls: set[int], policy: str, **changes: Any) -> AdversarialTrainer:
     recipe = toy_recipe(discriminator=Spoilt(calls), steps=20, **changes)
-    return AdversarialTrainer(recipe, not_finite=policy)
+    return AdversarialTrainer(recipe, on_nonfinite=policy)
 
 
 @pytest.mark.parametrize("policy", ["raise", "rollback"])
@@ -112,7 +112,7 @@ def test_what_was_skipped_survives_a_checkpoint():
 
 def test_an_unknown_policy_is_answered_with_the_known_ones():
     with pytest.raises(
-        ValueError, match=r"not_finite must be one of raise, skip, rollback; got 'ignore'"
+        ValueError, match=r"on_nonfinite must be one of raise, skip, rollback; got 'ignore'"
     ):
-        AdversarialTrainer(toy_recipe(), not_finite="ignore")
+        AdversarialTrainer(toy_recipe(), on_nonfinite="ignore")
     assert POLICIES == ("raise", "skip", "rollback")

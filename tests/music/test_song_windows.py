@@ -113,7 +113,7 @@ def test_splits_differ_and_lead_to_each_other(data):
     valid = data.split("valid")
     assert valid.split("train").fingerprint == data.fingerprint
     assert len({data.split(name).fingerprint for name in ("train", "valid", "test")}) == 3
-    with pytest.raises(ValueError, match="no split called 'dev'; known: train, valid, test"):
+    with pytest.raises(ValueError, match="split must be one of train, valid, test; got 'dev'"):
         data.split("dev")
 
 

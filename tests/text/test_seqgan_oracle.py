@@ -88,7 +88,7 @@ def test_lines_are_the_same_again_and_other_ones_in_each_split():
 
 def test_both_likelihoods_stand_beside_the_floor(tmp_path):
     generator = TextGenerator(VOCABULARY_SIZE, 4, embedding=8, width=8, fixed_length=True)
-    data = OracleDataset(length=4, seed=5, size=5000, subset="valid")
+    data = OracleDataset(length=4, seed=5, size=5000, split="valid")
     table = data.domain.evaluate(Sampler(data.domain, generator), data, keyed_rng(0), tmp_path)
     assert list(table.rows) == ["oracle (floor)", "uniform", "generator"]
     floor, uniform, model = table.rows.values()
@@ -104,7 +104,7 @@ def test_the_held_out_nll_of_uniform_tokens_is_the_logarithm_of_their_number():
     generator = TextGenerator(VOCABULARY_SIZE, 4, embedding=8, width=8, fixed_length=True)
     torch.nn.init.zeros_(generator.to_logits.weight)
     torch.nn.init.zeros_(generator.to_logits.bias)
-    data = OracleDataset(length=4, seed=5, size=5000, subset="valid")
+    data = OracleDataset(length=4, seed=5, size=5000, split="valid")
     assert heldout_nll(generator, data) == pytest.approx(math.log(5000), abs=1e-5)
 
 
@@ -127,6 +127,6 @@ def test_a_folder_without_the_weights_is_refused(tmp_path):
     with pytest.raises(ValueError, match="must be an array of shape"):
         read_oracle_weights(Path(tmp_path))
     with pytest.raises(ValueError, match="one of train, valid, test"):
-        OracleDataset(subset="all")
+        OracleDataset(split="all")
     with pytest.raises(ValueError, match="must be 1 or more; got 10000 and 0"):
         OracleDataset(length=0)

@@ -99,7 +99,7 @@ def test_the_fingerprint_knows_lines_labels_length_and_vocabulary():
 
 def test_what_cannot_be_data_is_refused_in_one_line(tmp_path):
     with pytest.raises(ValueError, match="split must be one of train, valid, test; got 'dev'"):
-        tiny(subset="dev")
+        tiny(split="dev")
     with pytest.raises(ValueError, match=r"length must be 2 or more, .* got 1"):
         tiny(length=1)
     with pytest.raises(ValueError, match=r"length must be above .* of 400 train lines; got 3"):

@@ -67,16 +67,16 @@ class SongWindowDataset:
         stride_bars: int = 1,
         transpose: bool = True,
         masks: bool = True,
-        subset: str = "train",
+        split: str = "train",
     ) -> None:
         """Raises ValueError for an unknown source or split, or if the source has no such window."""
-        if subset not in SPLITS:
-            raise ValueError(f"no split called {subset!r}; known: {', '.join(SPLITS)}")
+        if split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
         voices = tuple(voices)
         self.domain = MusicDomain(voices, bars, time_signature, steps_per_quarter, tempo_bpm)
         self.is_stochastic = transpose or masks
-        self.subset, self.transpose, self.masks = subset, transpose, masks
-        self._steps = load_splits(source, self.domain, stride_bars)[subset]
+        self.split_name, self.transpose, self.masks = split, transpose, masks
+        self._steps = load_splits(source, self.domain, stride_bars)[split]
         self.fingerprint = _fingerprint(self._steps)
         self._orders: dict[int, Tensor] = {}  # semitones -> where each channel comes from
         self._arguments = (source, voices, bars, time_signature, steps_per_quarter, tempo_bpm,
@@ -117,7 +117,7 @@ class SongWindowDataset:
 
         Raises ValueError for another name.
         """
-        return SongWindowDataset(*self._arguments, subset=name)
+        return SongWindowDataset(*self._arguments, split=name)
 
     def _transposed(self, cells: Tensor, indices: list[int], rng: torch.Generator) -> Tensor:
         """Windows (2, B, T, C), each moved by its sampled number of semitones."""

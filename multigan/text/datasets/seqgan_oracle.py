@@ -156,17 +156,17 @@ class OracleDataset:
         length: int = 20,
         seed: int = 0,
         size: int = PUBLISHED_SIZE,
-        subset: str = "train",
+        split: str = "train",
     ) -> None:
         """Raises ValueError for another split, sizes below 1, or a folder without weights."""
-        if subset not in SPLIT_FRACTIONS:
-            raise ValueError(f"split must be one of {', '.join(SPLIT_FRACTIONS)}; got {subset!r}")
+        if split not in SPLIT_FRACTIONS:
+            raise ValueError(f"split must be one of {', '.join(SPLIT_FRACTIONS)}; got {split!r}")
         if min(length, size) < 1:
             raise ValueError(f"size and length must be 1 or more; got {size} and {length}")
         self.domain = OracleDomain(source, length, seed)
-        self.size, self.subset = size, subset
-        self.tokens = _sample_split(self.domain, size, subset)  # (N, T)
-        self.fingerprint = f"{subset} {int(self.tokens.sum())} {self.tokens[:3].tolist()}"
+        self.size, self.split_name = size, split
+        self.tokens = _sample_split(self.domain, size, split)  # (N, T)
+        self.fingerprint = f"{split} {int(self.tokens.sum())} {self.tokens[:3].tolist()}"
 
     def __len__(self) -> int:
         return len(self.tokens)
@@ -248,20 +248,20 @@ class OracleDomain:
             "nll_oracle: of samples under the oracle; nll_held_out: of other oracle lines under "
             "the generator",
         )
-        rows = _reference_rows(self, data.domain, data.size, data.subset)
+        rows = _reference_rows(self, data.domain, data.size, data.split_name)
         return ResultsTable(rows | {"generator": row}, notes)
 
 
 @cache
 def _reference_rows(
-    evaluator: OracleDomain, data: OracleDomain, size: int, subset: str
+    evaluator: OracleDomain, data: OracleDomain, size: int, split: str
 ) -> dict[str, dict[str, float]]:
-    """The oracle on new lines of its own, and uniform tokens; held out: the split `subset`."""
+    """The oracle on new lines of its own, and uniform tokens; held out: the split `split`."""
     oracle = _load_oracle(evaluator.source, evaluator.seed)
-    held_out = _sample_split(data, size, subset)
+    held_out = _sample_split(data, size, split)
     n, length = held_out.shape
-    samples = oracle.sample(n, length, keyed_rng(evaluator.seed, "floor", subset))
-    rng = keyed_rng(evaluator.seed, "uniform", subset)
+    samples = oracle.sample(n, length, keyed_rng(evaluator.seed, "floor", split))
+    rng = keyed_rng(evaluator.seed, "uniform", split)
     uniform = torch.randint(VOCABULARY_SIZE, held_out.shape, generator=rng)
     return {
         "oracle (floor)": _row(oracle.nll(samples), oracle.nll(held_out)),
@@ -303,7 +303,7 @@ def _load_oracle(source: str | None, seed: int) -> Oracle:
 
 
 @cache
-def _sample_split(domain: OracleDomain, size: int, subset: str) -> Tensor:
-    rng = keyed_rng(domain.seed, "oracle lines", subset, domain.length)
-    n = max(1, round(SPLIT_FRACTIONS[subset] * size))
+def _sample_split(domain: OracleDomain, size: int, split: str) -> Tensor:
+    rng = keyed_rng(domain.seed, "oracle lines", split, domain.length)
+    n = max(1, round(SPLIT_FRACTIONS[split] * size))
     return _load_oracle(domain.source, domain.seed).sample(n, domain.length, rng)

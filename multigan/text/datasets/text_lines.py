@@ -66,12 +66,12 @@ class TextLineDataset:
         vocabulary_size: int = 2000,
         lowercase: bool = False,
         class_field: str = "",
-        subset: str = "train",
+        split: str = "train",
     ) -> None:
         """Raises ValueError in one line for an unknown source, split, tokenizer or class field, or
         if no line of a split fits.
         """
-        _check_subset(subset)
+        _check_subset(split)
         if length < 2:
             raise ValueError(
                 f"length must be 2 or more, a token and the end of the line; got {length}"
@@ -81,7 +81,7 @@ class TextLineDataset:
         text = _load_or_train(tokenizer, train, vocabulary_size, lowercase)
         self.domain = TextDomain(text, length, self._corpus.class_names)
         self._encoded: dict[str, EncodedLines] = {}  # shared by the splits
-        self._select(subset)
+        self._select(split)
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -89,7 +89,7 @@ class TextLineDataset:
     @property
     def labels(self) -> Tensor:
         """The class of each line (N,) int64, on the CPU; 0 without classes."""
-        return self._encoded[self.subset].labels
+        return self._encoded[self.split_name].labels
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         """The lines at `indices` (B,), on their device; deterministic, so `rng` is unused."""
@@ -111,16 +111,16 @@ class TextLineDataset:
         _check_subset(name)
         dataset = copy.copy(self)
         arguments = vars(self)["_component_arguments"]
-        vars(dataset)["_component_arguments"] = arguments | {"subset": name}
+        vars(dataset)["_component_arguments"] = arguments | {"split": name}
         dataset._select(name)
         return dataset
 
-    def _select(self, subset: str) -> None:
-        """Make this the split `subset`."""
-        if subset not in self._encoded:
-            self._encoded[subset] = _encode(self._source, self._corpus, self.domain, subset)
-        lines = self._encoded[subset]
-        self.subset, self.texts, self.num_truncated = subset, lines.texts, lines.num_truncated
+    def _select(self, split: str) -> None:
+        """Select the split."""
+        if split not in self._encoded:
+            self._encoded[split] = _encode(self._source, self._corpus, self.domain, split)
+        lines = self._encoded[split]
+        self.split_name, self.texts, self.num_truncated = split, lines.texts, lines.num_truncated
         self.fingerprint = lines.fingerprint
         self._tokens, self._labels = lines.tokens, lines.labels
 
@@ -142,23 +142,23 @@ def _load_or_train(tokenizer: str, lines: list[str], vocabulary_size: int, lower
     return import_hf_tokenizer(Path(tokenizer))
 
 
-def _encode(source: str, corpus: Corpus, spec: TextSpec, subset: str) -> EncodedLines:
+def _encode(source: str, corpus: Corpus, spec: TextSpec, split: str) -> EncodedLines:
     """Encode the lines of a split. Raises ValueError if none fits, and warns if many do not."""
-    texts, length = corpus.lines[subset], spec.length
+    texts, length = corpus.lines[split], spec.length
     ids = spec.tokenizer_model.encode(texts)
     fitting = [k for k, line in enumerate(ids) if 0 < len(line) < length]
     if not fitting:
         shortest = min((len(line) for line in ids), default=0)
         raise ValueError(
             f"{source}: length must be above {shortest}, the tokens of the shortest of "
-            f"{len(texts)} {subset} lines; got {length}"
+            f"{len(texts)} {split} lines; got {length}"
         )
-    if subset == "train":
+    if split == "train":
         _warn(source, length, len(texts), [ids[k] for k in fitting])
     tokens = torch.full((len(fitting), length), PAD, dtype=torch.int32)
     for row, k in enumerate(fitting):
         tokens[row, : len(ids[k]) + 1] = torch.tensor([*ids[k], EOS])
-    labels = torch.tensor([corpus.labels[subset][k] for k in fitting])
+    labels = torch.tensor([corpus.labels[split][k] for k in fitting])
     fingerprint = _fingerprint(tokens, labels, spec.tokenizer)
     num_truncated = len(texts) - len(fitting)
     return EncodedLines(

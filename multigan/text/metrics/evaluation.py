@@ -141,7 +141,7 @@ def evenly_spaced(lines: Sequence[str], max_lines: int) -> list[str]:
 
 def _reference_rows(evaluator: TextEvaluator, data: Any) -> Rows:
     """The rows that do not depend on a generator."""
-    other = data.split({"valid": "test"}.get(data.subset, "valid"))
+    other = data.split({"valid": "test"}.get(data.split_name, "valid"))
     held_out = evaluator.compute_metrics(evenly_spaced(other.texts, MAX_SAMPLES), reverse=False)
     copy = evaluator.compute_metrics(evenly_spaced(evaluator.train, MAX_SAMPLES))
     rows = {ROW_HELD_OUT: held_out, ROW_TRAINING_COPY: copy | {"selection_score": 0.0}}
