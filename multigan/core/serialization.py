@@ -16,6 +16,7 @@ from types import ModuleType
 from typing import Any, TypeVar
 
 T = TypeVar("T", bound=type)
+C = TypeVar("C")
 
 RECIPE_MODULE = "multigan_recipe"  # the module name under which a recipe file is executed
 RECIPE_DOMAIN = "recipe"  # components defined in a recipe file: recipe/ClassName
@@ -38,6 +39,12 @@ def component(cls: T) -> T:
 
     cls.__init__ = remember  # type: ignore[misc]
     return cls
+
+
+def with_arguments(value: C, **changes: Any) -> C:
+    """Build a component like `value`, with some constructor arguments changed."""
+    arguments: dict[str, Any] = vars(value)["_component_arguments"]
+    return type(value)(**(arguments | changes))
 
 
 def to_config(value: Any) -> Any:

@@ -7,11 +7,11 @@ from torch import Tensor
 
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import component
+from multigan.core.serialization import component, with_arguments
 from multigan.points.domain import PointsDomain
 from multigan.points.mixtures import get_mixture
 
-HELD_OUT_PERCENT = 10_000  # points in each of "valid" and "test"
+NUM_HELD_OUT = 10_000  # points in each of "valid" and "test"
 SPLITS = ("train", "valid", "test")
 
 
@@ -36,10 +36,9 @@ class GaussianMixture:
             raise ValueError(f"size must be 1 or more training points; got {size}")
         spec = get_mixture(mixture)
         rng = keyed_rng(seed, "points", mixture, split)
-        points = spec.sample(size if split == "train" else HELD_OUT_PERCENT, rng)
+        points = spec.sample(size if split == "train" else NUM_HELD_OUT, rng)
         self.domain = PointsDomain(mixture)
         self.fingerprint = f"{mixture} {split} {len(points)} seed {seed}"
-        self._arguments = (mixture, size, seed)
         self._points = (points / spec.unit).float()  # (points, 2), network units
 
     def __len__(self) -> int:
@@ -56,4 +55,4 @@ class GaussianMixture:
 
         Raises ValueError for another name.
         """
-        return GaussianMixture(*self._arguments, split=name)
+        return with_arguments(self, split=name)

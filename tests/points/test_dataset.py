@@ -3,7 +3,7 @@ import torch
 
 from multigan.core.protocols import Dataset
 from multigan.core.serialization import from_config, to_config
-from multigan.points.dataset import HELD_OUT_PERCENT, GaussianMixture
+from multigan.points.dataset import NUM_HELD_OUT, GaussianMixture
 from multigan.points.metrics import compute_metrics
 from multigan.points.mixtures import MIXTURES
 
@@ -36,7 +36,7 @@ def test_splits_are_deterministic_and_share_no_point():
     data = GaussianMixture(size=5000)
     parts = {name: data.split(name) for name in ("train", "valid", "test")}
     assert torch.equal(every(parts["train"]), every(data))
-    assert [len(part) for part in parts.values()] == [5000, HELD_OUT_PERCENT, HELD_OUT_PERCENT]
+    assert [len(part) for part in parts.values()] == [5000, NUM_HELD_OUT, NUM_HELD_OUT]
     again = GaussianMixture(size=5000).split("test").split("valid")
     assert torch.equal(every(again), every(parts["valid"]))
     points = torch.cat([every(part) for part in parts.values()])

@@ -10,7 +10,7 @@ from torch import Tensor
 from multigan.core.protocols import Batch, EvaluationSkipped, Generator
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import component
+from multigan.core.serialization import component, with_arguments
 from multigan.image.datasets.images import ImageDataset
 from multigan.image.metrics import classification_accuracy
 from multigan.image.metrics.evaluation import ROW_GENERATOR, sample_images
@@ -58,7 +58,7 @@ class FewShotImages:
             raise ValueError(
                 f"{source}: images must have classes (sub-folders or labels); got none"
             )
-        self.source, self.resolution, self.per_class = source, resolution, per_class
+        self.per_class = per_class
         self.seed, self.split_name = seed, split
         self.synthetic_per_class, self.synthetic_fraction, self.truncation = (
             synthetic_per_class,
@@ -84,9 +84,7 @@ class FewShotImages:
 
     def split(self, name: str) -> FewShotImages:
         """Return the split "train", "valid" or "test"."""
-        subset = (self.source, self.resolution, self.per_class, self.seed)
-        synthetic = (self.synthetic_per_class, self.synthetic_fraction, self.truncation)
-        return FewShotImages(*subset, *synthetic, split=name)
+        return with_arguments(self, split=name)
 
     def evaluate_generator(self, generator: Generator, rng: torch.Generator) -> ResultsTable:
         """Compute accuracies of classifiers on these images, with and without synthetic ones.

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from multigan.core.protocols import Batch
-from multigan.core.serialization import component
+from multigan.core.serialization import component, with_arguments
 from multigan.image.datasets.sources import read_images
 from multigan.image.domain import ImageDomain
 from multigan.image.formats.decode import Size
@@ -63,8 +63,7 @@ class ImageDataset:
         size = Size(resolution, resolution if width is None else width)
         images = read_images(source, Size(*(side - 2 * padding for side in size)))
         chosen = _members(images, split)
-        self.source, self.resolution, self.split_name = source, resolution, split
-        self.width, self.horizontal_flip, self.padding = width, horizontal_flip, padding
+        self.split_name = split
         self.domain = ImageDomain(images.pixels.shape[1], *size, images.class_names)
         self._pixels = pad(images.pixels[chosen], (padding,) * 4)
         self._labels = None if images.labels is None else images.labels[chosen]
@@ -92,8 +91,7 @@ class ImageDataset:
 
         Raises ValueError for another name.
         """
-        options = (self.width, self.horizontal_flip, self.padding)
-        return ImageDataset(self.source, self.resolution, _check_split(name), *options)
+        return with_arguments(self, split=_check_split(name))
 
     def _keep_on(self, device: torch.device) -> None:
         if self._pixels.device != device:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import component
+from multigan.core.serialization import component, with_arguments
 from multigan.image.datasets.images import ImageDataset
 from multigan.image.domain import ImageDomain
 
@@ -49,7 +49,6 @@ class StackedImages:
         if gray.channels != 1 or not gray.class_names:
             kind = f"{gray.channels} channels and {gray.num_classes} classes"
             raise ValueError(f"{source}: images must be grayscale and labeled; got {kind}")
-        self.source, self.resolution, self.seed, self.padding = source, resolution, seed, padding
         self.domain = ImageDomain(CHANNELS, gray.height, gray.width)
         self.fingerprint = f"{CHANNELS} of {self.grayscale_source.fingerprint} seed {seed}"
         rng = keyed_rng(seed, "stacks", split)
@@ -71,4 +70,4 @@ class StackedImages:
 
         Raises ValueError for another name.
         """
-        return StackedImages(self.source, self.resolution, name, self.seed, self.padding)
+        return with_arguments(self, split=name)

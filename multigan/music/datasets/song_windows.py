@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.protocols import Batch
-from multigan.core.serialization import component
+from multigan.core.serialization import component, with_arguments
 from multigan.music.datasets.sources import read_songs
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.song import Song
@@ -79,8 +79,6 @@ class SongWindowDataset:
         self._steps = load_splits(source, self.domain, stride_bars)[split]
         self.fingerprint = _fingerprint(self._steps)
         self._orders: dict[int, Tensor] = {}  # semitones -> where each channel comes from
-        self._arguments = (source, voices, bars, time_signature, steps_per_quarter, tempo_bpm,
-                           stride_bars, transpose, masks)  # fmt: skip
 
     def __len__(self) -> int:
         return len(self._steps.starts)
@@ -117,7 +115,7 @@ class SongWindowDataset:
 
         Raises ValueError for another name.
         """
-        return SongWindowDataset(*self._arguments, split=name)
+        return with_arguments(self, split=name)
 
     def _transposed(self, cells: Tensor, indices: list[int], rng: torch.Generator) -> Tensor:
         """Windows (2, B, T, C), each moved by its sampled number of semitones."""

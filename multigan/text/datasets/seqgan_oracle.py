@@ -17,7 +17,7 @@ from multigan.core.modules import device_of, eval_mode, sample_batch
 from multigan.core.protocols import SAMPLING_BATCH_SIZE, Batch, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import component
+from multigan.core.serialization import component, with_arguments
 from multigan.core.trees import tree_map
 from multigan.text.models.token_sampling import sample_tokens
 from multigan.text.tokenization.tokenizer import one_hot
@@ -179,8 +179,7 @@ class OracleDataset:
 
     def split(self, name: str) -> OracleDataset:
         """The split called "train", "valid" or "test"."""
-        domain = self.domain
-        return OracleDataset(domain.source, domain.length, domain.seed, self.size, name)
+        return with_arguments(self, split=name)
 
 
 @component
