@@ -245,6 +245,35 @@ def listing(found: list[Finding]) -> str:
     return "\n".join([*lines, *(f"{count:4} {file}" for file, count in counts)])
 
 
+def undefined_arguments(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """Line and name of every argument that an `Args:` section has and the signature has not."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef):
+            continue
+        text = ast.get_docstring(node) or ""
+        section = re.search(r"^Args:\n((?:    .*\n|\n)+)", text + "\n", re.MULTILINE)
+        if section is None:
+            continue
+        functions = [n for n in node.body if getattr(n, "name", "") == "__init__"] or [node]
+        fields = {n.target.id for n in node.body if isinstance(n, ast.AnnAssign)}
+        known = {item.arg for item in ast.walk(functions[0]) if isinstance(item, ast.arg)} | fields
+        named = re.findall(r"^    (\w[\w, ]*): ", section[1], re.MULTILINE)
+        for name in (name for group in named for name in group.split(", ")):
+            if name not in known:
+                yield node.lineno, name
+
+
+def test_documented_arguments_exist():
+    found = {
+        f"{path.relative_to(REPOSITORY)}:{line}: {name}"
+        for path in REPOSITORY.glob("multigan/**/*.py")
+        for line, name in undefined_arguments(ast.parse(path.read_text(encoding="utf-8")))
+    }
+    assert found == set()
+    code = 'def f(a):\n    """F.\n\n    Args:\n        a, b: numbers\n    """'
+    assert list(undefined_arguments(ast.parse(code))) == [(1, "b")]
+
+
 SCOPES = {
     "package": ("multigan/**/*.py",),
     "recipes": ("recipes/**/*.py",),

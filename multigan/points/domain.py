@@ -21,9 +21,8 @@ from multigan.points.mixtures import get_mixture
 from multigan.storage.files import write_atomically
 
 NUM_EVAL_SAMPLES = 2500  # points measured in every row of the table, as published
-DISPLAY_RANGE = (
-    2.0  # network units: decoded coordinates are clamped to +-REACH, twice the outermost mean
-)
+# Network units: decoded coordinates are clamped to +-DISPLAY_RANGE, twice the outermost mean.
+DISPLAY_RANGE = 2.0
 
 Point = tuple[float, float]
 

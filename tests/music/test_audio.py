@@ -30,7 +30,7 @@ BAND = Song(
 
 
 def test_a_song_is_as_long_as_its_ticks_and_reaches_the_peak():
-    sound = audio.render_songs(BAND, RATE, by="additive")
+    sound = audio.render_song(BAND, RATE, by="additive")
     assert sound.shape == (round((4 * 60 / 100 + audio.RELEASE_SECONDS) * RATE), 2)
     assert sound.dtype == np.float32 and np.isfinite(sound).all()
     assert np.abs(sound).max() == pytest.approx(audio.PEAK, abs=1e-4) and level(sound) > 0.02
@@ -38,16 +38,16 @@ def test_a_song_is_as_long_as_its_ticks_and_reaches_the_peak():
 
 @pytest.mark.parametrize("name", ["lead", "chords", "bass", "drums"])
 def test_every_track_is_heard_in_the_mix(name):
-    alone = audio.render_songs(Song((BAND.track(name),), 1920), RATE, by="additive")
+    alone = audio.render_song(Song((BAND.track(name),), 1920), RATE, by="additive")
     assert level(alone) > 0.02
     others = tuple(track for track in BAND.tracks if track.name != name)
-    without = audio.render_songs(replace(BAND, tracks=others), RATE, by="additive")
-    assert level(audio.render_songs(BAND, RATE, by="additive") - without) > 0.01
+    without = audio.render_song(replace(BAND, tracks=others), RATE, by="additive")
+    assert level(audio.render_song(BAND, RATE, by="additive") - without) > 0.01
 
 
 def test_drums_alone_and_no_notes_at_all_are_sound():
-    assert level(audio.render_songs(Song((BAND.track("drums"),), 1920), RATE, by="additive")) > 0.02
-    silent = audio.render_songs(Song((Track("a"),), 1920), RATE, by="additive")
+    assert level(audio.render_song(Song((BAND.track("drums"),), 1920), RATE, by="additive")) > 0.02
+    silent = audio.render_song(Song((Track("a"),), 1920), RATE, by="additive")
     assert len(silent) > RATE and not silent.any()
 
 
@@ -75,7 +75,7 @@ def test_every_drum_sounds_and_dies(pitch):
 
 def test_downbeats_are_louder():
     notes = tuple(Note(480 * i, 480 * i + 240, 60) for i in range(4))
-    sound = audio.render_songs(Song((Track("a", notes, 16),), 1920), RATE, by="additive")
+    sound = audio.render_song(Song((Track("a", notes, 16),), 1920), RATE, by="additive")
     beats = [level(sound[int(0.6 * i * RATE) :][:2000]) for i in range(4)]
     assert beats[0] > 1.1 * max(beats[1:])
 
@@ -84,7 +84,7 @@ def test_a_wav_file_holds_what_was_rendered(tmp_path):
     file = audio.write_wav(BAND, tmp_path / "song.wav", RATE)
     read, rate = soundfile.read(file)
     assert rate == RATE and soundfile.info(file).subtype == "PCM_16"
-    assert np.abs(read - audio.render_songs(BAND, RATE)).max() < 1e-4
+    assert np.abs(read - audio.render_song(BAND, RATE)).max() < 1e-4
     assert [path.name for path in tmp_path.iterdir()] == ["song.wav"]
     mono, rate = audio.read_wav(file)
     assert rate == RATE and np.allclose(mono, read.mean(1), atol=1e-4)
@@ -94,7 +94,7 @@ def test_the_synthesizer_is_said_in_one_line():
     assert audio.synthesizer() in audio.RENDERERS
     assert audio.synthesizer_state().startswith("rendered by ")
     with pytest.raises(ValueError, match="no synthesizer 'x'; known: additive, tinysoundfont"):
-        audio.render_songs(BAND, RATE, by="x")
+        audio.render_song(BAND, RATE, by="x")
 
 
 def test_the_soundfont_is_that_of_pretty_midi():
@@ -104,10 +104,10 @@ def test_the_soundfont_is_that_of_pretty_midi():
 def test_the_soundfont_plays_every_track():
     pytest.importorskip("tinysoundfont")
     for track in BAND.tracks:
-        sound = audio.render_songs(Song((track,), 1920), RATE, by="tinysoundfont")
+        sound = audio.render_song(Song((track,), 1920), RATE, by="tinysoundfont")
         assert np.isfinite(sound).all() and level(sound) > 0.01
-    mix = audio.render_songs(BAND, RATE, by="tinysoundfont")
-    assert np.array_equal(mix, audio.render_songs(BAND, RATE, by="tinysoundfont"))
+    mix = audio.render_song(BAND, RATE, by="tinysoundfont")
+    assert np.array_equal(mix, audio.render_song(BAND, RATE, by="tinysoundfont"))
 
 
 @pytest.mark.parametrize("content", [b"", b"RIFF", b"no sound at all"])

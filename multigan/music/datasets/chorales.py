@@ -30,7 +30,7 @@ def read_chorales(cache: str | Path | None = None) -> dict[str, Song]:
 
     The first call reads the installed corpus (seconds) and keeps the result in `cache`, by default
     the user's cache folder. Repeats are not expanded; all notes are kept, even those between
-    sixteenths: `Song.to_roll` moves these.
+    sixteenths: `to_pianoroll` moves these.
     Raises ValueError, with the line that installs it, if music21 is missing.
     """
     files = corpus_files()

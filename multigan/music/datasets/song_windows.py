@@ -47,7 +47,7 @@ class SongWindowDataset:
 
     Windows with a bar of silence in all voices are left out. `source` is a key of
     `sources.SOURCES`, the path of Jsb16thSeparated.json, or a folder made by `multigan music
-    import`. `Batch.x` is (B, T, C) as in `tensors`, the condition a `Given`.
+    import`. `Batch.x` is (B, T, C) as in `tensors`, the condition a `Conditioning`.
 
     With an rng, `transpose` moves each window to a key in which its song stays within the range
     that each voice has in the training songs (drums stay), and `masks` samples the given

@@ -66,7 +66,7 @@ def _read_jsb(path: Path) -> Splits:
 
 
 def _song(pitches: np.ndarray) -> Song:
-    """A piece (T, 4) of MIDI pitches, SILENT in rests."""
+    """A piece (T, 4) of MIDI pitches, REST in rests."""
     tokens = []
     for voice, line in zip(SATB, pitches.T.astype(np.int16), strict=True):
         begins = np.diff(line, prepend=np.int16(REST - 1)) != 0

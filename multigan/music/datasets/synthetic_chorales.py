@@ -55,7 +55,7 @@ def generate_songs(
 ) -> list[Composition]:
     """Sample `n` songs: "satb" for four voices, "band" for bass, drums, chords and lead.
 
-    Their tracks fit `roll.LAYOUTS[preset]` at 2 or more steps per quarter (multiples of 2).
+    Their tracks fit `TRACK_LAYOUTS[preset]` at 2 or more steps per quarter (multiples of 2).
     Raises ValueError, listing the known ones, for another preset or metre, or for less than 2 bars.
     """
     if preset not in PRESETS:

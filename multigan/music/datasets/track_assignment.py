@@ -32,11 +32,11 @@ class TrackAssignment(NamedTuple):
 
 
 def assign_tracks(song: Song, layout: str) -> TrackAssignment:
-    """The song with the tracks of `LAYOUTS[layout]`, each inside the range of its voice.
+    """The song with the tracks of `TRACK_LAYOUTS[layout]`, each inside the range of its voice.
 
     A track that does not fit moves by octaves, and so do single stray notes. A name that all tracks
     have is the song's, as in files of type 0, and says nothing of them.
-    Raises Unusable if a voice has no track or its track does not fit.
+    Raises UnsuitableSong if a voice has no track or its track does not fit.
     """
     playing = [track for track in song.tracks if track.notes]
     if all(track.is_drum for track in playing):

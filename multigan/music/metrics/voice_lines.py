@@ -1,7 +1,7 @@
 """Any layout of voices as lines of single pitches, which is what the metrics measure.
 
 A monophonic voice is one line, a polyphonic one two: its highest and its lowest pitch. Drums have
-none. Lines are ordered from high voices to low ones, as the metrics want them.
+none. Lines are ordered from high voices to low ones, as the metrics expect them.
 """
 
 from __future__ import annotations

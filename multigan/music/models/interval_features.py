@@ -140,16 +140,16 @@ class Intervals(nn.Module):
 
 
 class DiscriminatorFeatures(NamedTuple):
-    """The streams of K' voices with pitches, `pairs` of which there are K' (K' - 1) / 2.
+    """Features of K' voices with pitches, `pairs` of which there are K' (K' - 1) / 2.
 
     `voice`: the number of onsets, 12 intervals from what sounded a step before to what begins
     now, 12 from what sounded a beat before to what sounds now, the leap, its square, and the
     height. `pairs`: 12 intervals, how much higher the first voice is, and which of the intervals
-    PARALLEL are kept while both voices move, from the step before and from the beat before.
+    PERFECT_INTERVALS are kept while both voices move, from the step and the beat before.
     `window`: the autocorrelation of the pitch classes of a whole window, in which the key does not
     show and a scale is peaks at fourths and fifths; the same of which classes begin at all,
     however rarely (1 - exp(-times)): there one note out of the scale shows; how often each of
-    PARALLEL is kept; and how many notes each voice strikes in a beat.
+    PERFECT_INTERVALS is kept; and how many notes each voice strikes in a beat.
 
     Absolute streams also have, as the first 12 numbers, the chroma of `voice` and the mean number
     of voices on each pitch class of `window`; without them nothing tells one key from another.

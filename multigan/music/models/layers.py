@@ -79,7 +79,7 @@ def group_steps(x: Tensor, steps: int) -> Tensor:
 
 
 def ungroup_steps(x: Tensor, steps: int) -> Tensor:
-    """The inverse of `fold_steps`: (..., T, steps C) -> (..., T steps, C)."""
+    """The inverse of `group_steps`: (..., T, steps C) -> (..., T steps, C)."""
     return x.unflatten(-1, (steps, -1)).flatten(-3, -2)
 
 

@@ -63,8 +63,8 @@ class MuseGANGenerator(nn.Module):
         coupling: "composer": one bar generator from shared latents; "jamming": one for each voice
             from its own; "hybrid": one for each voice from both.
         width: channels of a bar generator before the pitches; they double towards its start.
-        latent_size: numbers of all latents that a bar generator sees, as published 128.
-        head: how logits become hard, a name of `heads.HEADS`; "straight_through" has no noise.
+        latent_dim: size of all latents that a bar generator sees, as published 128.
+        binarization: a key of `BINARIZERS`; "straight_through" draws no noise.
 
     Raises ValueError for sizes that do not fit and unknown names.
     """
@@ -151,7 +151,7 @@ class MuseGANGenerator(nn.Module):
         return mixed._replace(noise=(a if t < 0.5 else b).noise)
 
     def _of_voice(self, latent: MuseGANLatent, k: int) -> Tensor:
-        """Inputs of the k-th bar generator: (B bars, latent_size)."""
+        """Inputs of the k-th bar generator: (B bars, latent_dim)."""
         seen = []
         if self.course is not None:
             seen += [self._each_bar(latent.piece), self.course(latent.course)]

@@ -27,7 +27,7 @@ SOUNDFONT = "TimGM6mb.sf2"  # pretty_midi carries it
 
 
 def synthesizer() -> str:
-    """The key of SYNTHESIZERS that renders songs here: the best of those that are installed."""
+    """The key of RENDERERS that renders songs here: the best of those that are installed."""
     playable = soundfont() is not None and importlib.util.find_spec("tinysoundfont") is not None
     return "tinysoundfont" if playable else "additive"
 
@@ -47,11 +47,11 @@ def soundfont() -> Path | None:
     return file if file is not None and file.is_file() else None
 
 
-def render_songs(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarray:
+def render_song(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarray:
     """The sound of a song in stereo, (samples, 2) float32 in [-PEAK, PEAK], PEAK being reached.
 
-    It lasts as long as the song and TAIL_S more; a song without a note is silent. `by` is a key of
-    SYNTHESIZERS, by default the best there is; loudness follows the metre. Raises ValueError,
+    It lasts as long as the song and RELEASE_SECONDS more; a song without a note is silent. `by` is
+    a key of RENDERERS, by default the best there is; loudness follows the meter. Raises ValueError,
     listing the known ones, for another.
     """
     name = synthesizer() if by is None else by
@@ -70,7 +70,7 @@ def write_wav(song: Song, path: Path, rate: int = RATE) -> Path:
     content = io.BytesIO()
     with soundfile.SoundFile(content, "w", rate, 2, "PCM_16", format="WAV") as file:
         file.comment = synthesizer_state().partition(";")[0]
-        file.write(render_songs(song, rate))
+        file.write(render_song(song, rate))
     write_atomically(path, content.getvalue())
     return path
 
