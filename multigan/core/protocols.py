@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from multigan.core.data_counts import DataCounts
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 
@@ -208,6 +209,15 @@ class Dataset(Protocol):
 
     def split(self, name: str) -> Dataset:
         """The split "train", "valid" or "test": deterministic, disjoint."""
+        ...
+
+
+@runtime_checkable
+class SupportsDataCounts(Protocol):
+    """A dataset that counts what its reader used, changed and left out."""
+
+    def data_counts(self) -> DataCounts | None:
+        """The counts of the whole source, for the start of a training and the report."""
         ...
 
 

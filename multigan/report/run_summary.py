@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from multigan.core.data_counts import DataCounts
 from multigan.runs.directory import RunDirectory, read_evaluation, read_jsonl
 from multigan.runs.provenance import train_command
 
@@ -82,6 +83,11 @@ class RunSummary:
             "Versions": ", ".join(f"{name} {number}" for name, number in versions.items()),
         }
         return [(name, str(value)) for name, value in found.items() if value not in (None, "")]
+
+    @property
+    def data_counts(self) -> DataCounts | None:
+        """The counts of what the reader of the data used and left out, if they are stored."""
+        return DataCounts.from_json(self.config.get("data_counts"))
 
     @property
     def hyperparameters(self) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import platform
+import sys
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -15,7 +16,8 @@ from typing import Any
 import torch
 
 import multigan
-from multigan.core.protocols import SupportsAssets
+from multigan.core.data_counts import DataCounts
+from multigan.core.protocols import SupportsAssets, SupportsDataCounts
 from multigan.core.recipe import Recipe, recipe_from_json, recipe_to_json
 from multigan.core.recipe_file import (
     RecipeFile,
@@ -90,7 +92,14 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
 
         processes.on_rank_zero(create)
         _warn(description, file.path, flags.init_from)
+        if (counts := _data_counts(trainer.recipe)) and show and processes.is_rank_zero:
+            print(f"data: {counts.summary()}", file=sys.stderr)
         return _run(loop)
+
+
+def _data_counts(recipe: Recipe) -> DataCounts | None:
+    """Return what the reader of the data used and left out, if the dataset counts it."""
+    return recipe.data.data_counts() if isinstance(recipe.data, SupportsDataCounts) else None
 
 
 def check_same_data(trainer: AdversarialTrainer) -> None:
@@ -293,8 +302,10 @@ def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
 def _config(
     file: RecipeFile, hyperparameters: Mapping[str, Any], stages: StageOptions, recipe: Recipe
 ) -> dict[str, Any]:
+    counts = _data_counts(recipe)
     return {
         "name": file.name,
+        **({} if counts is None else {"data_counts": counts.to_json()}),
         "hyperparameters": dict(hyperparameters),
         **stages.to_json(),
         "seed": stages.adversarial.seed,

@@ -216,3 +216,13 @@ def test_a_directory_that_holds_no_run_is_refused_and_nothing_written(tmp_path):
     with pytest.raises(ValueError, match=r"is no run directory"):
         report(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_shows_what_the_reader_of_the_data_left_out(tmp_path):
+    run = written_run(tmp_path / "run")
+    assert "Counts in" not in text_of(report(run)).text
+    rows = [["used", "JPEG", 9, []], ["left out", EVIL, 2, ["a.heic", "b.heic"]]]
+    edit_json(run / "recipe.json", data_counts={"unit": "images", "rows": rows})
+    found = text_of(report(run))
+    assert "Counts in images" in found.text and "a.heic, b.heic" in found.text
+    assert {name for name, _ in found.found} <= set(ALLOWED_TAGS)
