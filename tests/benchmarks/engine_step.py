@@ -1,11 +1,11 @@
-"""What the engine costs over the shortest hand-written loop, and what freezing D saves.
+"""Cost of a step relative to the shortest hand-written loop, and the saving of a frozen D.
 
     python -m tests.benchmarks.engine_step [--blocks 24]
 
-Pictures of 32x32, batches of 64, one thread. The two loops take turns in blocks of a few steps in
+Images of 32x32, batches of 64, one thread. The two loops alternate in blocks of a few steps in
 one process; a ratio is the median over the blocks, with the 95 % interval of its order statistics.
-Times are CPU seconds of this process, so that a neighbour on the machine does not count; ratios of
-wall time stand beside them. Both loops do the same work: their floating-point operations are
+Times are CPU seconds of this process, which other processes do not change; ratios of wall time
+stand beside them. Both loops do the same work: their floating-point operations are
 counted and must be equal. The last line is JSON.
 """
 
@@ -35,21 +35,21 @@ from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
 from tests.benchmarks.timing import compare, line
 
-SIDE, CHANNELS, BATCH_SIZE, PICTURES = 32, 3, 64, 1024
+SIDE, CHANNELS, BATCH_SIZE, IMAGES = 32, 3, 64, 1024
 MEMORY_STEPS = 6
 LR, BETAS, HALFLIFE = 2e-4, (0.0, 0.99), 10_000
 GAMMA = 0.5
 TARGET = 1.05
 
 
-class Pictures:
-    """Noise in memory: what the pictures show costs no time."""
+class NoiseImages:
+    """Noise in memory; the content of the images does not change the cost."""
 
-    domain, fingerprint, in_memory, draws = None, "noise", True, False
+    domain, fingerprint, in_memory, is_stochastic = None, "noise", True, False
 
     def __init__(self) -> None:
         rng = torch.Generator().manual_seed(0)
-        self.pixels = torch.rand(PICTURES, CHANNELS, SIDE, SIDE, generator=rng) * 2 - 1
+        self.pixels = torch.rand(IMAGES, CHANNELS, SIDE, SIDE, generator=rng) * 2 - 1
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -65,20 +65,20 @@ def nonsaturating(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
 
 
 def relativistic_with_penalties(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
-    """D's loss with R1 and R2, whose slopes come from one autograd call."""
+    """D's loss with R1 and R2, whose input gradients come from one autograd call."""
     both = torch.cat([real, fake]).requires_grad_()
     logits = d(both)
-    (slope,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
+    (gradient,) = torch.autograd.grad(logits.sum(), both, create_graph=True)
     r, f = logits.chunk(2)
-    squared = slope.square().flatten(1).sum(1)  # (2B,): the mean over both is half their sum
+    squared = gradient.square().flatten(1).sum(1)  # (2B,): the mean over both is half their sum
     return softplus(f - r).mean() + GAMMA / 2 * 2 * squared.mean()
 
 
-def nonsaturating_of_generator(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def nonsaturating_generator(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     return softplus(-d(fake)).mean()
 
 
-def relativistic_of_generator(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
+def relativistic_generator(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     with torch.no_grad():
         r = d(real)
     return softplus(r - d(fake)).mean()
@@ -91,8 +91,8 @@ class Case(NamedTuple):
     discriminator: Callable[[], nn.Module]
     loss: str
     penalties: dict[str, float]
-    of_discriminator: Callable[[nn.Module, Tensor, Tensor], Tensor]
-    of_generator: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    discriminator_loss: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    generator_loss: Callable[[nn.Module, Tensor, Tensor], Tensor]
 
 
 CASES = {
@@ -102,7 +102,7 @@ CASES = {
         "nonsaturating",
         {},
         nonsaturating,
-        nonsaturating_of_generator,
+        nonsaturating_generator,
     ),
     "r3, relativistic + r1 + r2": Case(
         lambda: R3GANGenerator(SIDE, CHANNELS, (16, 16, 8, 8), blocks=1),
@@ -110,7 +110,7 @@ CASES = {
         "relativistic",
         {"r1": GAMMA, "r2": GAMMA},
         relativistic_with_penalties,
-        relativistic_of_generator,
+        relativistic_generator,
     ),
 }
 
@@ -122,7 +122,7 @@ def by_hand(case: Case) -> Iterator[None]:
     adam_g = torch.optim.Adam(g.parameters(), lr=LR, betas=BETAS)
     adam_d = torch.optim.Adam(d.parameters(), lr=LR, betas=BETAS)
     rng = torch.Generator().manual_seed(0)
-    batches = shuffled(Pictures(), rng)
+    batches = shuffled(NoiseImages(), rng)
     decay = 0.5 ** (BATCH_SIZE / HALFLIFE)
     while True:
         # discriminator
@@ -150,7 +150,7 @@ def by_hand(case: Case) -> Iterator[None]:
         yield
 
 
-def shuffled(data: Pictures, rng: torch.Generator) -> Iterator[Tensor]:
+def shuffled(data: NoiseImages, rng: torch.Generator) -> Iterator[Tensor]:
     while True:
         for indices in torch.randperm(len(data), generator=rng).split(BATCH_SIZE):
             yield data.pixels[indices]
@@ -159,7 +159,7 @@ def shuffled(data: Pictures, rng: torch.Generator) -> Iterator[Tensor]:
 def trainer_of(case: Case) -> AdversarialTrainer:
     g, d = networks(case)
     recipe = Recipe(
-        data=Pictures(),  # type: ignore[arg-type]
+        data=NoiseImages(),  # type: ignore[arg-type]
         generator=g,  # type: ignore[arg-type]
         discriminator=d,  # type: ignore[arg-type]
         steps=10**9,
@@ -192,8 +192,8 @@ def generator_phase(case: Case, freeze: bool) -> Iterator[None]:
     trainer = trainer_of(case)
     batches = trainer.reals.batches()
     while True:
-        thawed = mock.patch("multigan.engine.objective.frozen_parameters", nullcontext)
-        with nullcontext() if freeze else thawed:
+        unfrozen = mock.patch("multigan.engine.objective.frozen_parameters", nullcontext)
+        with nullcontext() if freeze else unfrozen:
             trainer._generator_update(next(batches))
         trainer.discriminator.zero_grad(set_to_none=True)
         yield
@@ -243,12 +243,12 @@ def measure(name: str, blocks: int, memory: dict[str, int]) -> dict[str, Any]:
     phase = compare(generator_phase(case, False), generator_phase(case, True), blocks)
     print(f"{name}: {counted['hand'] / 1e9:.2f} GFLOP a step in both loops")
     print(f"  engine / hand-written      {line(step)}  (target <= {TARGET})")
-    print(f"  G phase, D thawed / frozen {line(phase)}  (target > 1)")
+    print(f"  G phase, D unfrozen / frozen {line(phase)}  (target > 1)")
     print(f"  peak memory                engine {memory['engine']} MiB, hand {memory['hand']} MiB")
     return {
         "gigaflop": counted["hand"] / 1e9,
         "engine_over_hand": step._asdict(),
-        "generator_phase_thawed_over_frozen": phase._asdict(),
+        "generator_phase_unfrozen_over_frozen": phase._asdict(),
         "peak_mib": memory,
     }
 

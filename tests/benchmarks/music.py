@@ -1,9 +1,9 @@
-"""What music costs: training the CPU recipe, importing a folder of MIDI files, rendering sound.
+"""Time of the CPU recipe of music, of an import of MIDI files and of rendered sound.
 
     python -m tests.benchmarks.music [--steps 20] [--files 1000] [--minutes 2]
 
 Training: the default recipe in a fresh process with one thread, CPU seconds beside wall time, and
-the most memory that the process had. Importing: a folder of files of 500 notes, written here, read
+the peak memory of the process. Importing: a folder of files of 500 notes, written here, read
 by the command with two processes; the target is 60 s for 1,000 with both cores to itself.
 Rendering: chorales composed by rule, by every synthesizer that is installed. The last line is JSON.
 """
@@ -33,23 +33,23 @@ WARM_UP_STEPS = 3
 NOTES_PER_FILE, PROCESSES = 500, 2
 IMPORT_TARGET_S = 60  # per 1,000 files
 SIXTEENTH = 120  # ticks
-HOMES = {"soprano": 70, "alto": 63, "tenor": 57, "bass": 50}  # MIDI pitches
+CENTERS = {"soprano": 70, "alto": 63, "tenor": 57, "bass": 50}  # MIDI pitches
 
 
 def write_folder(folder: Path, files: int, notes: int = NOTES_PER_FILE) -> None:
     """`files` MIDI files of so many notes in four voices: no two alike, all of use."""
     rng = keyed_rng("benchmark folder")
     for number in range(files):
-        tracks = [_wandering(name, home, notes // 4, rng) for name, home in HOMES.items()]
+        tracks = [_random_melody(name, center, notes // 4, rng) for name, center in CENTERS.items()]
         end = max(track.end_tick for track in tracks)
         write_midi(Song(tuple(tracks), -(-end // 1920) * 1920), folder / f"{number:05d}.mid")
 
 
-def _wandering(name: str, home: int, notes: int, rng: torch.Generator) -> Track:
+def _random_melody(name: str, center: int, notes: int, rng: torch.Generator) -> Track:
     """Notes of one to four sixteenths around a pitch."""
     lengths = torch.randint(1, 5, (notes,), generator=rng) * SIXTEENTH
     ends = lengths.cumsum(0).tolist()
-    pitches = (home + torch.randint(-5, 6, (notes,), generator=rng)).tolist()
+    pitches = (center + torch.randint(-5, 6, (notes,), generator=rng)).tolist()
     starts = [0, *ends[:-1]]
     return Track(name, tuple(map(Note, starts, ends, pitches)), 52)
 
@@ -62,10 +62,10 @@ def importing(files: int) -> dict[str, float]:
         write_folder(source, files)
         start, before = time.perf_counter(), _cpu_seconds()
         command = [sys.executable, "-m", "multigan", "music", "import", str(source)]
-        wishes = ["--out", str(Path(folder, "out")), "--workers", str(PROCESSES)]
-        said = subprocess.run([*command, *wishes], check=True, capture_output=True, text=True)
+        options = ["--out", str(Path(folder, "out")), "--num-workers", str(PROCESSES)]
+        result = subprocess.run([*command, *options], check=True, capture_output=True, text=True)
         wall, cpu = time.perf_counter() - start, _cpu_seconds() - before
-    assert said.stdout.startswith(f"used {files:,} of {files:,} files"), said.stdout
+    assert f"used {files:,} of {files:,} files" in result.stdout, result.stdout
     per_1000 = 1000 / files
     return {"files": files, "s_per_1000": wall * per_1000, "cpu_s_per_1000": cpu * per_1000}
 
@@ -115,8 +115,8 @@ def training(steps: int) -> None:
         next(running)
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    said = {"steps_per_cpu_s": steps / cpu, "steps_per_s": steps / wall, "peak_mib": round(peak)}
-    print(json.dumps(said))
+    speed = {"steps_per_cpu_s": steps / cpu, "steps_per_s": steps / wall, "peak_mib": round(peak)}
+    print(json.dumps(speed))
 
 
 def trained(steps: int) -> dict[str, float]:

@@ -1,0 +1,37 @@
+"""Every benchmark of `make bench` runs on the present code, at the smallest size."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.benchmarks import engine_step, image_decoding, music, text_step
+
+
+@pytest.mark.parametrize("case", engine_step.CASES)
+def test_engine_and_hand_written_loop_do_the_same_operations(case):
+    counted = {
+        variant: engine_step.operations(make(engine_step.CASES[case]))
+        for variant, make in engine_step.VARIANTS.items()
+    }
+    assert counted["engine"] == counted["hand"] > 0
+
+
+@pytest.mark.parametrize("freeze", [False, True])
+def test_generator_phase_runs(freeze):
+    case = engine_step.CASES["dcgan, nonsaturating"]
+    next(engine_step.generator_phase(case, freeze))
+
+
+@pytest.mark.parametrize("case", text_step.CASES)
+def test_text_step_runs(case, monkeypatch):
+    monkeypatch.setattr(text_step, "BATCH_SIZE", 4)
+    next(text_step.steps_of(case))
+
+
+def test_import_and_rendering_of_music_are_timed():
+    assert music.importing(2)["cpu_s_per_1000"] > 0
+    assert all(seconds > 0 for seconds in music.rendering(0.1).values())
+
+
+def test_loading_of_images_is_timed():
+    assert image_decoding.loading_times(4)["decoded_s"] > 0
