@@ -85,7 +85,7 @@ def rendering(minutes: float) -> dict[str, float]:
     found = {}
     for name in names:
         start = time.perf_counter()
-        audio.render_songs(song, by=name)
+        audio.render_song(song, by=name)
         found[name] = (time.perf_counter() - start) * 60 / length_s
     return found
 

@@ -35,3 +35,10 @@ def test_import_and_rendering_of_music_are_timed():
 
 def test_loading_of_images_is_timed():
     assert image_decoding.loading_times(4)["decoded_s"] > 0
+
+
+def test_one_loop_over_the_text_is_compared_with_two_passes(monkeypatch):
+    monkeypatch.setattr(text_step, "BATCH_SIZE", 4)
+    generator = text_step.generator("lstm")
+    next(text_step.forward_and_back(generator, generator))
+    next(text_step.forward_and_back(generator, lambda z: text_step.one_loop(generator, z)))
