@@ -8,10 +8,11 @@ that of transformers' models, which import torchaudio wherever it is installed. 
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -54,6 +55,31 @@ def transformers() -> ModuleType:
     if importlib.util.find_spec("torchaudio") is not None:
         torchaudio()
     return importlib.import_module("transformers")
+
+
+@contextlib.contextmanager
+def offline() -> Iterator[None]:
+    """A block in which Hugging Face's libraries send no request, whatever they are asked for."""
+    hub = importlib.import_module("huggingface_hub")
+    older = importlib.import_module("transformers.utils.hub")  # version 4 keeps its own copy
+    places = [(hub.constants, "HF_HUB_OFFLINE"), (older, "_is_offline_mode")]
+    before = [(module, name, vars(module)[name]) for module, name in places if name in vars(module)]
+    try:
+        for module, name, _ in before:
+            setattr(module, name, True)
+        _forget_sessions(hub)
+        yield
+    finally:
+        for module, name, value in before:
+            setattr(module, name, value)
+        _forget_sessions(hub)
+
+
+def _forget_sessions(hub: ModuleType) -> None:
+    """Drop open sessions of a huggingface_hub below 1, which read the mode when they start."""
+    reset = getattr(hub.utils, "reset_sessions", None)
+    if reset is not None:
+        reset()
 
 
 def datasets() -> ModuleType:

@@ -9,7 +9,8 @@ from multigan.core import optional_dependencies
 from multigan.core.rng import keyed_rng
 from multigan.text.models.build import build_generator
 from multigan.text.models.generator import TextGenerator
-from multigan.text.models.hf_backbone import HFBackbone, load_hf_weights, read_config
+from multigan.text.models.hf_backbone import HFBackbone, load_hf_weights
+from multigan.text.models.hf_config import read_config
 from tests.text.networks import GPT2, LENGTH, cnn, generator, step_by_step
 
 

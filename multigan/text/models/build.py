@@ -9,7 +9,8 @@ from typing import Any
 from multigan.text.models.backbones import BACKBONES
 from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator
-from multigan.text.models.hf_backbone import load_hf_weights, read_config
+from multigan.text.models.hf_backbone import load_hf_weights
+from multigan.text.models.hf_config import read_config
 from multigan.text.models.transformer_discriminator import TextTransformer
 
 

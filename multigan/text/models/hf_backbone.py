@@ -9,15 +9,11 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from multigan.core.optional_dependencies import transformers
-from multigan.storage.files import parse_json
+from multigan.core.optional_dependencies import offline, transformers
+from multigan.text.models.hf_config import hf_settings, read_config
 
 # The model gets our embeddings, so its own token embedding is unused and has one row.
 NO_TOKENS = {"vocab_size": 1, "pad_token_id": None, "bos_token_id": None, "eos_token_id": None}
-
-# Names of classes, and of code that the library would fetch or run: only model_type is used.
-IGNORED_KEYS = ("model_type", "architectures", "auto_map", "attn_implementation",
-             "_attn_implementation")  # fmt: skip
 
 
 class HFCache(NamedTuple):
@@ -30,23 +26,19 @@ class HFBackbone(nn.Module):
     """Inputs (B, T, E) -> features (B, T, hidden size) of a causal model without its embedding.
 
     `config` is the content of a config.json: a model name under `model_type` and its sizes.
-    Weights are random; `load_hf_weights` loads those of a local folder. Dropout is off.
-
-    Raises ValueError where transformers is absent or has no such model.
+    Weights are random; `load_hf_weights` loads those of a local folder. Dropout is off. It is built
+    offline. Raises ValueError for a config that `hf_settings` refuses.
     """
 
     is_parallel = True
 
     def __init__(self, inputs: int, config: Mapping[str, Any]) -> None:
         super().__init__()
-        if "model_type" not in config:
-            raise ValueError(
-                f"hf_config must have a model_type, as a config.json has; got {sorted(config)}"
+        settings = hf_settings(config, **NO_TOKENS)
+        with offline():
+            self.model = transformers().AutoModel.from_config(
+                settings, attn_implementation="eager", trust_remote_code=False
             )
-        library = transformers()
-        arguments = {k: v for k, v in config.items() if k not in IGNORED_KEYS}
-        settings = library.AutoConfig.for_model(config["model_type"], **arguments | NO_TOKENS)
-        self.model = library.AutoModel.from_config(settings, attn_implementation="eager")
         self.model.get_input_embeddings().requires_grad_(False)
         for module in self.model.modules():
             if isinstance(module, nn.Dropout):
@@ -72,25 +64,20 @@ class HFBackbone(nn.Module):
         return self.model(inputs_embeds=self.input_projection(x), use_cache=False).last_hidden_state
 
 
-def read_config(folder: str | Path) -> dict[str, Any]:
-    """The config.json of a local model folder, for `TextGenerator(hf_config=...)`.
-
-    Raises ValueError where there is none.
-    """
-    file = Path(folder) / "config.json"
-    try:
-        return parse_json(file.read_text())
-    except (OSError, ValueError) as error:
-        raise ValueError(f"{folder} must be a Hugging Face model folder: {error}") from error
-
-
 def load_hf_weights(backbone: HFBackbone, folder: str | Path) -> None:
     """Load the weights of a local model folder, except its token embedding; nothing is fetched.
 
     Raises ValueError where the folder holds another model.
     """
-    library = transformers()
-    source = library.AutoModel.from_pretrained(folder, local_files_only=True).state_dict()
+    settings = hf_settings(read_config(folder))
+    with offline():
+        source = (
+            transformers()
+            .AutoModel.from_pretrained(
+                folder, config=settings, local_files_only=True, trust_remote_code=False
+            )
+            .state_dict()
+        )
     own = backbone.model.state_dict(keep_vars=True)
     table = backbone.model.get_input_embeddings().weight
     loaded = {name: tensor for name, tensor in own.items() if tensor is not table}
