@@ -8,13 +8,15 @@ from typing import Any
 
 import torch
 
-from multigan.core.protocols import Dataset, Domain, Sampler
+from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoices
 from multigan.core.serialization import from_config
 from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.files import parse_json
 from multigan.storage.memory_limits import check_model_memory, memory_budget
 from multigan.storage.pretrained import pretrained_dir
 from multigan.storage.weights import load_state, read_weights
+
+MAX_CHOICE_CHARACTERS = 255  # of the name of a class: as long as a file name
 
 
 def load_data(
@@ -88,6 +90,32 @@ def load(
         raise ValueError(f"{file} must describe a generator; got a {type(generator).__name__}")
     if not isinstance(decoder, Domain):
         raise ValueError(f"{file} must describe a domain; got a {type(decoder).__name__}")
+    check_choices(decoder, generator, file)
     load_state(generator, tensors, file)
     generator.to(device).eval().requires_grad_(False)
     return Sampler(decoder, generator)  # type: ignore[arg-type]
+
+
+def check_choices(domain: Any, generator: torch.nn.Module, source: Path) -> None:
+    """Check the values of the sampling options that a weight file lists, such as its classes.
+
+    Raises ValueError unless they are different strings of at most MAX_CHOICE_CHARACTERS, as many as
+    the table of the generator that has the name of the option has rows.
+    """
+    if not isinstance(domain, SupportsOptionChoices):
+        return
+    for option, choices in domain.option_choices().items():
+        is_list = isinstance(choices, list | tuple) and all(isinstance(c, str) for c in choices)
+        if not is_list or len(set(choices)) < len(choices):
+            raise ValueError(f"{source} is damaged: its {option} must be a list of different names")
+        if too_long := [name for name in choices if len(name) > MAX_CHOICE_CHARACTERS]:
+            raise ValueError(
+                f"{source}: a {option} must have at most {MAX_CHOICE_CHARACTERS} characters; "
+                f"got {len(too_long[0])}"
+            )
+        for name, table in generator.named_modules():
+            rows = getattr(table, "num_embeddings", len(choices))
+            if name.rpartition(".")[2] == option and rows != len(choices):
+                raise ValueError(
+                    f"{source} is damaged: {option} must have {rows} names; got {len(choices)}"
+                )

@@ -7,10 +7,13 @@ paths: equal weights make equal bytes.
 from __future__ import annotations
 
 import json
+import os
+import stat
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -36,7 +39,15 @@ def unique_state(network: nn.Module) -> dict[str, Tensor]:
 def save_weights(path: Path, network: nn.Module, description: Mapping[str, Any]) -> None:
     """Write the network's tensors and its description. Not atomic: the caller renames."""
     text = json.dumps({"format": FORMAT, **description}, sort_keys=True)
-    save_file(unique_state(network), path, metadata={"multigan": text})
+    save_tensors(path, unique_state(network), {"multigan": text})
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write a safetensors file with the permissions of any new file: the library sets its own."""
+    with path.open("wb") as file:
+        mode = os.fstat(file.fileno()).st_mode
+    save_file(tensors, path, metadata=metadata)
+    path.chmod(stat.S_IMODE(mode))
 
 
 def read_description(path: Path) -> dict[str, Any]:
@@ -50,9 +61,27 @@ def read_description(path: Path) -> dict[str, Any]:
 def read_weights(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """The description and the tensors of a weight file.
 
-    Raises ValueError for a file that is damaged or was not written by multigan.
+    Raises ValueError for a file that is damaged or was not written by multigan, or holds a tensor
+    with a value that is not finite.
     """
-    return _read(path, lambda file: {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    found = _read(path, lambda file: {name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+    if broken := [name for name, tensor in found[1].items() if not _is_finite(tensor)]:
+        raise ValueError(
+            f"{path} must hold finite weights; got NaN or infinity in {_listed(broken)}: "
+            "use an earlier checkpoint"
+        )
+    return found
+
+
+def _is_finite(tensor: Tensor) -> bool:
+    """Check all values; those of 8-bit types, which torch cannot check, as float32."""
+    if tensor.is_floating_point() and tensor.element_size() == 1:
+        tensor = tensor.float()
+    return bool(tensor.isfinite().all())
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
 
 
 def _read(
@@ -77,26 +106,35 @@ def _read(
 
 
 def load_state(network: nn.Module, tensors: Mapping[str, Tensor], source: Path) -> None:
-    """Load every tensor of a weight file. Raises ValueError if names or shapes do not match."""
+    """Load every tensor of a weight file.
+
+    Raises ValueError if names or shapes do not match, or numbers of another kind are stored than
+    the network has: integers in the place of floating-point numbers.
+    """
     own = unique_state(network)
     mismatches = sorted(set(own) ^ set(tensors)) + [
-        name for name in own if name in tensors and own[name].shape != tensors[name].shape
+        name for name in own if name in tensors and not _fits(own[name], tensors[name])
     ]
     if mismatches:
-        more = ", ..." if len(mismatches) > 3 else ""
         raise ValueError(
-            f"{source} does not fit its network at {', '.join(mismatches[:3])}{more}; "
+            f"{source} does not fit its network at {_listed(mismatches)}; "
             "was it written by another version?"
         )
     network.load_state_dict(dict(tensors), strict=False)  # strict needs tied names too
 
 
 def load_matching(network: nn.Module, tensors: Mapping[str, Tensor]) -> list[str]:
-    """Load the tensors whose name and shape match; return the other names of the network."""
+    """Load the tensors whose name, shape and kind match; return the other names of the network."""
     own = unique_state(network)
-    matching = {k: v for k, v in tensors.items() if k in own and own[k].shape == v.shape}
+    matching = {k: v for k, v in tensors.items() if k in own and _fits(own[k], v)}
     network.load_state_dict(matching, strict=False)
     return [name for name in own if name not in matching]
+
+
+def _fits(own: Tensor, stored: Tensor) -> bool:
+    """Check the shape and the kind of number; precisions may differ."""
+    kinds = [(t.is_floating_point(), t.is_complex(), t.dtype == torch.bool) for t in (own, stored)]
+    return own.shape == stored.shape and kinds[0] == kinds[1]
 
 
 def match_embedding_rows(

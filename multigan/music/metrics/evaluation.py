@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from multigan.core.modules import sample_batch
@@ -45,6 +44,7 @@ from multigan.music.representations.conditioning import (
 )
 from multigan.music.representations.tensors import binarize
 from multigan.music.spec import MusicSpec
+from multigan.storage.weights import save_tensors
 
 SAMPLED = 1000  # windows in the rows of the generator and of the baselines
 MAX_TRAIN_WINDOWS = 4000  # real windows of a split that are evaluated, at most
@@ -234,7 +234,7 @@ def _save(found: ReferenceRows, file: Path) -> None:
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         metadata = {"rows": json.dumps(rows), "intervals": json.dumps(found.intervals)}
-        save_file(tensors, temporary, metadata)
+        save_tensors(temporary, tensors, metadata)
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)

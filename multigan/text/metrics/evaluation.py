@@ -12,7 +12,6 @@ from typing import Any, NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
 from multigan.core import fidelity
@@ -21,6 +20,7 @@ from multigan.core.protocols import EvaluationSkipped, Generator
 from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
+from multigan.storage.weights import save_tensors
 from multigan.text.metrics import bleu, diversity, language_model
 from multigan.text.metrics.language_model import (
     LanguageModel,
@@ -162,7 +162,7 @@ def _save(file: Path, model: LanguageModel, rows: Rows) -> None:
     tensors: dict[str, Tensor] = {k: v.cpu().contiguous() for k, v in model.state_dict().items()}
     temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
-        save_file(tensors, temporary, {"rows": text})
+        save_tensors(temporary, tensors, {"rows": text})
         os.replace(temporary, file)
     finally:
         temporary.unlink(missing_ok=True)
