@@ -1,4 +1,4 @@
-"""Configs of Hugging Face models, which may come from a stranger's weight file.
+"""Configs of Hugging Face models, which may come from an untrusted weight file.
 
 A config may name another model, code of its author, or a quantizer: the library would fetch or
 import it. Only the sizes of known causal language models are passed on.
@@ -23,7 +23,7 @@ MODEL_TYPES = (
 SINCE_5 = ("gemma2", "gemma3_text")  # their caches are at fault in transformers below 5
 
 # Keys with which a config names another model, code or a quantizer.
-FOREIGN_KEY = re.compile(
+EXTERNAL_KEY = re.compile(
     r"adapter|auto_map|backbone|custom|endpoint|file|hub|implementation|kernel|name_or_path|_path$"
     r"|pretrained|quant|remote|repo|revision|timm|url",
     re.IGNORECASE,
@@ -41,7 +41,7 @@ LOCAL_NOTES = ("_name_or_path", "name_or_path", "auto_map", "attn_implementation
 def check_hf_config(config: Mapping[str, Any]) -> None:
     """Raise ValueError, in one line, unless a config is of one of MODEL_TYPES and names nothing.
 
-    A model is named by a key of FOREIGN_KEY with any value but None, False or an empty one, or by
+    A model is named by a key of EXTERNAL_KEY with any value but None, False or an empty one, or by
     a config inside the config.
     """
     kind = config.get("model_type")
@@ -51,7 +51,7 @@ def check_hf_config(config: Mapping[str, Any]) -> None:
             f"{', '.join(MODEL_TYPES)}; got {str(kind)[:40]!r}"
         )
     for key, value in _entries(config):
-        if FOREIGN_KEY.search(key) and key not in NOTES and value:
+        if EXTERNAL_KEY.search(key) and key not in NOTES and value:
             raise ValueError(
                 f"hf_config must name no other model and no code; got the key {key[:60]!r}"
             )
