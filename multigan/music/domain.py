@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -83,7 +83,7 @@ class MusicDomain(MusicSpec):
             retrigger=retrigger,
         )
         songs = (self._trimmed(song, plan) for song in self.decode(x))
-        return [song if tempo is None else replace(song, tempo_bpm=tempo) for song in songs]
+        return [song if tempo is None else song.at_tempo(tempo) for song in songs]
 
     def option_choices(self) -> dict[str, tuple[str, ...]]:
         """Return the names of the voices for the options that take them."""
@@ -153,5 +153,6 @@ class MusicDomain(MusicSpec):
             song.time_signatures,
             song.anacrusis_ticks,
             plan.source.key,
+            plan.source.tempo_changes,
             given=plan.given_spans,
         )

@@ -100,7 +100,7 @@ def test_no_work_and_no_tune_stands_in_two_splits(songs):
     for split, part in split_chorales(songs).items():
         for name, song in part.items():
             soprano = song.track("soprano").notes
-            tune = tuple((a - soprano[0][0], b - a, p - soprano[0][2]) for a, b, p in soprano)
+            tune = tuple((a - soprano[0][0], b - a, p - soprano[0][2]) for a, b, p, _ in soprano)
             for mark in (tune, chorales._number(name)[0]):
                 assert seen.setdefault(mark, split) == split
 
@@ -144,4 +144,4 @@ def test_twenty_pieces_equal_what_music21_parses():
                 if n.quarterLength
                 for p in n.num_pitches
             ]
-            assert sorted(found) == sorted((a, b - a, p) for a, b, p in track.notes), name
+            assert sorted(found) == sorted((a, b - a, p) for a, b, p, _ in track.notes), name

@@ -64,7 +64,7 @@ def test_twelve_kinds_of_damage_and_more_are_named_and_the_rest_is_used(tmp_path
     assert reasons(outcomes) == {f"{name}.mid": said for name, (_, said) in DAMAGED.items()}
     printed = capsys.readouterr().out
     assert f"used 2 of {2 + len(DAMAGED)} files, 10 windows" in printed
-    assert "skipped 3: is truncated" in printed and "Traceback" not in printed
+    assert "skipped 5: is damaged" in printed and "Traceback" not in printed
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["used"] == 2 and sum(report["skipped"].values()) == len(DAMAGED)
     assert all(

@@ -43,7 +43,7 @@ def read(tmp_path, *parts):
 
 
 def heard(song, part=0):
-    return [tuple(n) for n in song.tracks[part].notes]
+    return [n[:3] for n in song.tracks[part].notes]
 
 
 def test_durations_count_divisions_of_a_quarter_which_may_change(tmp_path):

@@ -105,7 +105,7 @@ def test_sounding_pitches_are_those_of_the_notes():
     for seed in range(20):
         line = random_tokens(np.random.default_rng(seed), MONO, 64)
         expected = np.full(64, SILENT)
-        for start, end, pitch in from_pianoroll((line,), (MONO,)).tracks[0].notes:
+        for start, end, pitch, _ in from_pianoroll((line,), (MONO,)).tracks[0].notes:
             expected[start // 120 : end // 120] = pitch
         assert active_pitches(line, MONO).tolist() == expected.tolist()
     many = np.stack([random_tokens(np.random.default_rng(s), MONO, 64) for s in range(3)])

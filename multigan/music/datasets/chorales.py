@@ -20,7 +20,7 @@ from multigan.music.formats.song import Song, Track
 from multigan.music.representations.voices import SATB
 from multigan.storage.files import cache_dir
 
-READING = 1  # raise it when a change to the readers changes what they return: caches go by it
+READING = 2  # raise it when a change to the readers changes what they return: caches go by it
 SUFFIXES = (".mxl", ".xml")
 BWV = re.compile(r"bwv(\d+)(?:\.(\d+))?(.*)")  # work, movement, variant: bwv248.23-2
 

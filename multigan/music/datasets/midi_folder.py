@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from multigan.music.datasets.track_assignment import UnsuitableSong, assign_tracks
-from multigan.music.formats.midi import UnreadableMidi, read_midi
+from multigan.music.formats.midi import UnreadableMidi, read_midi_counted
 from multigan.music.formats.npz import load_songs, save_songs, split_by_hash
 from multigan.music.formats.song import Song
 from multigan.music.representations.voices import TRACK_LAYOUTS
 from multigan.storage.files import parse_json, write_atomically
 
-CACHE_VERSION = 2  # raise it when a change here changes what an import returns
+CACHE_VERSION = 3  # raise it when a change here changes what an import returns
 SUFFIXES = (".mid", ".midi", ".kar")
 SONGS, REPORT = "songs.npz", "report.json"
 SHOWN = 5  # skipped files that are printed for each reason; the report has all
@@ -149,7 +149,7 @@ def _read_file(path: Path, root: Path, options: ImportOptions) -> tuple[FileResu
     """Result for one file, and its song if it is used."""
     name = path.relative_to(root).as_posix()
     try:
-        song, assigned_tracks = assign_tracks(read_midi(path), options.layout)
+        song, assigned_tracks = assign_tracks(read_midi_counted(path).song, options.layout)
         windows = len(song.bar_windows(options.bars, time_signature=options.time_signature))
         if not windows:
             _refuse(song, options)
@@ -169,7 +169,8 @@ def _refuse(song: Song, options: ImportOptions) -> None:
 
 def _digest(song: Song) -> bytes:
     """Digest of the notes of each voice."""
-    return hashlib.blake2b(repr([track.notes for track in song.tracks]).encode()).digest()
+    notes = [[note[:3] for note in track.notes] for track in song.tracks]
+    return hashlib.blake2b(repr(notes).encode()).digest()
 
 
 def _fingerprint(files: Sequence[Path], root: Path, options: ImportOptions) -> str:

@@ -1,4 +1,4 @@
-"""Read and write songs as MIDI files: tracks, time signatures, key, tempo and length.
+"""Read and write songs as MIDI files: tracks, signatures, tempos, velocities, pedal and length.
 
 A MIDI file stores neither the length of a song after its last note, nor silent tracks, nor whether
 a short first bar is an anacrusis. A text event (TAG) stores them; other programs ignore it. Files
@@ -9,35 +9,50 @@ from __future__ import annotations
 
 import io
 import json
+import warnings
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import mido
-import pretty_midi
-from mido.midifiles.meta import KeySignatureError
-from pretty_midi.pretty_midi import MAX_TICK
 
+from multigan.music.formats.midi_events import (
+    MetaEvent,
+    MidiEvents,
+    NoMidi,
+    parse_midi,
+    to_song_ticks,
+)
+from multigan.music.formats.midi_notes import DRUM_CHANNEL, PEDAL, read_tracks
 from multigan.music.formats.song import (
     NOTE_VALUES,
     TICKS_PER_QUARTER,
     TICKS_PER_WHOLE,
     KeySignature,
-    Note,
     Song,
+    TempoChange,
     TimeSignature,
     Track,
 )
-from multigan.storage.files import parse_json
+from multigan.storage.files import parse_json, write_atomically
 
 TAG = "multigan"
 TEMPO_DIGITS = 2  # MIDI stores whole microseconds per quarter: 84 would come back as 84.000084
+DEFAULT_TEMPO_BPM = 120.0  # of a file without a tempo
+SHORTEST_QUARTER_US = 10_000  # a tempo of more than 6,000 quarters per minute makes no sense
 MAX_BYTES = 16_000_000  # of a file: many hours of music
-PITCHED_CHANNELS = 15  # of the 16, one is the drums'
+MAX_TICK = 10_000_000  # of a song: 20,000 quarters
+TEXT, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x01, 0x51, 0x58, 0x59  # types of meta events
+PITCHED_CHANNELS = tuple(c for c in range(16) if c != DRUM_CHANNEL)
+KEYS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")  # by major tonic
+MINOR_KEYS = ("Cm", "C#m", "Dm", "Ebm", "Em", "Fm", "F#m", "Gm", "G#m", "Am", "Bbm", "Bm")
 
-CONDUCTOR = ("set_tempo", "time_signature", "key_signature")
-DAMAGE = (EOFError, OSError, ValueError, LookupError, TypeError, ArithmeticError, KeySignatureError)
+Timed = tuple[int, int, mido.Message | mido.MetaMessage]  # tick, rank among those of one tick
+
+DAMAGE = (ValueError, LookupError, TypeError, ArithmeticError)
 
 
 class UnreadableMidi(ValueError):
@@ -49,62 +64,95 @@ class UnreadableMidi(ValueError):
         self.reason = reason
 
 
-def read_midi(source: str | Path) -> Song:
-    """Read a MIDI file at 480 ticks per quarter; other resolutions are rounded to it.
+class MidiReading(NamedTuple):
+    """A song, and the number of each kind of event that was left out or changed."""
 
-    Tempo and key are the first ones; where notes of one pitch overlap, the older ends at the newer.
-    Without our tag a first bar shorter than those of the next time signature is an anacrusis, and
-    the song ends on the first bar line after its last note. Velocities and controllers are
-    left out.
-    Raises UnreadableMidi, a ValueError of one line, for a file that is missing, empty, truncated,
-    damaged, of SMPTE timing or type 2, oversized, or without notes.
+    song: Song
+    changes: Counter[str]
+
+
+def read_midi(source: str | Path) -> Song:
+    """Read a MIDI file at 480 ticks per quarter; a warning counts the events that are changed.
+
+    See `read_midi_counted`.
     """
-    path = Path(source)
-    file = _parsed(path)
-    _conduct_from_first_track(file)
-    try:
-        midi = pretty_midi.PrettyMIDI(mido_object=file)
-        tag = _tag(midi)
-        song = _song(midi, tag)
-    except DAMAGE as error:
-        detail = str(error) or type(error).__name__
-        raise UnreadableMidi(path, "is damaged", "export it again", detail) from error
-    if tag is None and not any(track.notes for track in song.tracks):
-        raise UnreadableMidi(path, "has no notes", "export the tracks with notes")
+    song, changes = read_midi_counted(source)
+    if changes:
+        listed = ", ".join(f"{count:,} {kind}" for kind, count in changes.most_common())
+        warnings.warn(f"{source}: {listed}", stacklevel=2)
     return song
 
 
-def write_midi(song: Song, path: str | Path) -> Path:
-    """Write a type 1 file of 480 ticks per quarter: drums on channel 10, velocity by bar position.
+def read_midi_counted(source: str | Path) -> MidiReading:
+    """Read a MIDI file at 480 ticks per quarter; other resolutions are rounded to it.
 
-    Raises ValueError for more than 15 pitched tracks: they would share channels and so programs.
+    One track and channel is one voice, whatever programs it plays. An event that makes no sense is
+    left out and counted. A note without note-off sounds until it is repeated or its track ends.
+    Without our tag a first bar shorter than those of the next time signature is an anacrusis, and
+    the song ends on the first bar line after its last note. Controllers but the sustain pedal are
+    left out.
+    Raises UnreadableMidi, a ValueError of one line, for a file that is missing, empty, without a
+    header, of SMPTE timing, oversized, or without notes.
     """
-    pitched = sum(not track.is_drum for track in song.tracks)
-    if pitched > PITCHED_CHANNELS:
-        raise ValueError(
-            f"{path}: a song must have at most {PITCHED_CHANNELS} pitched tracks; got {pitched}"
-        )
-    midi = pretty_midi.PrettyMIDI(
-        resolution=TICKS_PER_QUARTER,
-        initial_tempo=6e7 / (round(6e7 / song.tempo_bpm) + 0.5),  # it rounds microseconds down
-    )
-    seconds = midi.tick_to_time(1)
-    midi.text_events = [pretty_midi.Text(_tag_of(song), 0.0)]
-    midi.time_signature_changes = [
-        pretty_midi.TimeSignature(counts, unit, tick * seconds)
-        for tick, counts, unit in _signatures(song)
+    path = Path(source)
+    try:
+        events = parse_midi(_content(path))
+    except NoMidi as error:
+        raise UnreadableMidi(path, str(error), "export it again") from error
+    if events.division < 0:
+        raise UnreadableMidi(path, "has SMPTE timing", "export it with bars and beats")
+    faults = events.faults
+    tag = _tag(events)
+    try:
+        song = _song(events, tag)
+    except DAMAGE as error:
+        if tag is None:
+            raise UnreadableMidi(path, "is damaged", "export it again", str(error)) from error
+        faults["text events of multigan that are damaged"] += 1
+        song = _song(events, tag := None)
+    if any(track.end_tick >= MAX_TICK for track in song.tracks):
+        raise UnreadableMidi(path, "is impossibly long", "export it again")
+    if tag is None and not any(track.notes for track in song.tracks):
+        _raise_without_notes(path, faults)
+    return MidiReading(song, faults)
+
+
+def write_midi(song: Song, path: str | Path) -> Path:
+    """Write a type 1 file: drums on channel 10, tempo changes, velocities and pedal as in the song.
+
+    More than 15 pitched tracks share the channels of those with their program.
+    Raises ValueError for more than 15 programs then.
+    """
+    channels = _channels(song, path)
+    conductor: list[Timed] = [
+        (0, 0, mido.MetaMessage("text", text=_tag_of(song))),
+        (0, 0, _tempo(song.tempo_bpm)),
+        *((change.tick, 0, _tempo(change.tempo_bpm)) for change in song.tempo_changes),
+        *(_time_signature(signature) for signature in _signatures(song)),
     ]
     if song.key is not None:
-        number = song.key.tonic + 12 * song.key.minor
-        midi.key_signature_changes = [pretty_midi.KeySignature(number, 0.0)]
+        names = MINOR_KEYS if song.key.minor else KEYS
+        conductor.append((0, 0, mido.MetaMessage("key_signature", key=names[song.key.tonic])))
     drums_last = sorted(song.tracks, key=lambda track: track.is_drum)
-    midi.instruments = [_instrument(song, track, seconds) for track in drums_last]
-    midi.write(str(path))
+    tracks = [_messages(song, track, channels) for track in drums_last]
+    file = mido.MidiFile(type=1, ticks_per_beat=TICKS_PER_QUARTER, charset="utf-8")
+    file.tracks = [_delta(conductor), *map(_delta, tracks)]
+    buffer = io.BytesIO()
+    file.save(file=buffer)
+    write_atomically(Path(path), buffer.getvalue())
     return Path(path)
 
 
-def _parsed(path: Path) -> mido.MidiFile:
-    """Parse the events of a file with a valid header."""
+def _raise_without_notes(path: Path, faults: Counter[str]) -> None:
+    """Raise UnreadableMidi: a damaged file, or one that never had notes."""
+    losses = [fault for fault in faults if "track" in fault or "data" in fault]
+    if losses:
+        raise UnreadableMidi(path, "is damaged", "export it again", f"no notes; {losses[0]}")
+    raise UnreadableMidi(path, "has no notes", "export the tracks with notes")
+
+
+def _content(path: Path) -> bytes:
+    """Return the bytes of a file. Raises UnreadableMidi for a missing, empty or huge one."""
     try:
         size = path.stat().st_size
         content = path.read_bytes() if size <= MAX_BYTES else b""
@@ -115,105 +163,124 @@ def _parsed(path: Path) -> mido.MidiFile:
         raise UnreadableMidi(path, "is impossibly large", "is it music?", f"{size:,} bytes")
     if not content:
         raise UnreadableMidi(path, "is empty", "export it again")
-    if content[:4] != b"MThd":
-        raise UnreadableMidi(path, "is no MIDI file", "it must begin with MThd")
-    try:
-        file = mido.MidiFile(file=io.BytesIO(content))
-    except EOFError as error:
-        raise UnreadableMidi(path, "is truncated", "copy or export it again") from error
-    except DAMAGE as error:
-        raise UnreadableMidi(path, "is damaged", "export it again", str(error)) from error
-    file.tracks = [track for track in file.tracks if len(track)]
-    _check_timing(file, path)
-    return file
+    return content
 
 
-def _check_timing(file: mido.MidiFile, path: Path) -> None:
-    """Raise UnreadableMidi for a file without ticks per beat, or with too many ticks."""
-    if file.ticks_per_beat <= 0:
-        raise UnreadableMidi(path, "has SMPTE timing", "export it with bars and beats")
-    if file.type not in (0, 1):
-        raise UnreadableMidi(path, "has tracks that are not in time", "export it as type 1")
-    if not file.tracks:
-        raise UnreadableMidi(path, "has no notes", "export the tracks with notes")
-    longest = max(sum(event.time for event in track) for track in file.tracks)
-    if max(longest, longest * TICKS_PER_QUARTER // file.ticks_per_beat) >= MAX_TICK:
-        raise UnreadableMidi(path, "is impossibly long", "export it again")
-
-
-def _conduct_from_first_track(file: mido.MidiFile) -> None:
-    """Move tempo and signatures of later tracks, which pretty_midi skips, to the first one."""
-    moved = []
-    for track in file.tracks[1:]:
-        elapsed = since = 0
-        found = mido.MidiTrack()
-        for index, event in enumerate(track):
-            elapsed += event.time
-            if event.type in CONDUCTOR:
-                found.append(event.copy(time=elapsed - since))
-                since = elapsed
-                track[index] = mido.MetaMessage("marker", time=event.time)
-        moved.append(found)
-    if any(moved):
-        file.tracks[0] = mido.merge_tracks([file.tracks[0], *moved])
-
-
-def _song(midi: pretty_midi.PrettyMIDI, tag: dict[str, Any] | None) -> Song:
-    """Convert pretty_midi's reading to a song."""
-    tracks = _tracks(midi, tag)
+def _song(events: MidiEvents, tag: dict[str, Any] | None) -> Song:
+    """Convert the events to a song."""
+    faults: Counter[str] = Counter()
+    tracks = _tagged(read_tracks(events, faults), tag)
+    metas = sorted(
+        (event for track in events.tracks for event in track.meta_events),
+        key=lambda event: event.tick,
+    )
+    tempos = _tempos(metas, events.division, faults)
     time_signatures, anacrusis = _time_signatures(
-        midi, None if tag is None else tag["anacrusis_ticks"]
+        _signed(metas, events.division, faults), None if tag is None else tag["anacrusis_ticks"]
     )
     last = max((track.end_tick for track in tracks), default=0)
     length = (
         _next_bar_line(time_signatures, anacrusis, last) if tag is None else tag["length_ticks"]
     )
-    key = next(iter(midi.key_signature_changes), None)
-    return Song(
+    song = Song(
         tracks,
         max(length, last),
-        tempo_bpm=round(float(midi.get_tempo_changes()[1][0]), TEMPO_DIGITS),
-        time_signatures=time_signatures,
-        anacrusis_ticks=anacrusis,
-        key=None
-        if key is None
-        else KeySignature(int(key.key_number) % 12, bool(key.key_number >= 12)),
+        tempos[0].tempo_bpm,
+        time_signatures,
+        anacrusis,
+        _key(metas, faults),
+        tuple(tempos[1:]),
     )
+    events.faults.update(faults)
+    return _without_implied_velocities(song)
 
 
-def _tracks(midi: pretty_midi.PrettyMIDI, tag: dict[str, Any] | None) -> tuple[Track, ...]:
+def _tagged(found: list[Track], tag: dict[str, Any] | None) -> tuple[Track, ...]:
     """Return the tracks with notes, in the order of the tag, and the silent ones that it names."""
-    found = [_track(midi, instrument) for instrument in midi.instruments if instrument.notes]
     tracks = []
     for name, program, is_drum in () if tag is None else tag["tracks"]:
-        key = (_latin(name), is_drum)
-        index = next((i for i, t in enumerate(found) if (t.name, t.is_drum) == key), None)
+        keys = [(name, is_drum), (name.encode("latin1", "replace").decode("latin1"), is_drum)]
+        index = next((i for i, t in enumerate(found) if (t.name, t.is_drum) in keys), None)
         silent = Track(name, (), program, is_drum)
         tracks.append(silent if index is None else replace(found.pop(index), name=name))
     return (*tracks, *found)
 
 
-def _track(midi: pretty_midi.PrettyMIDI, instrument: pretty_midi.Instrument) -> Track:
-    """Convert one instrument; a note that rounds to nothing keeps one tick."""
-    notes = []
-    for note in instrument.notes:
-        start, end = _ticks(midi, note.start), _ticks(midi, note.end)
-        notes.append(Note(start, max(end, start + 1), int(note.pitch)))
-    program = int(instrument.program)  # numpy's integers break JSON
-    return Track(_latin(instrument.name), tuple(notes), program, bool(instrument.is_drum))
+def _without_implied_velocities(song: Song) -> Song:
+    """Return the song without velocities if all of them follow from the position in the bar."""
+    notes = [note for track in song.tracks for note in track.notes]
+    if any(note.velocity != song.velocity_at(note.start_tick) for note in notes):
+        return song
+    tracks = (
+        replace(track, notes=tuple(note._replace(velocity=0) for note in track.notes))
+        for track in song.tracks
+    )
+    return replace(song, tracks=tuple(tracks))
+
+
+def _tempos(metas: list[MetaEvent], division: int, faults: Counter[str]) -> list[TempoChange]:
+    """Return the tempo at tick 0 and the changes after it.
+
+    A first tempo inside the first eighth holds from the start: programs write it late.
+    """
+    stated: dict[int, float] = {}  # of several at one tick the last one counts
+    for tick, kind, data in metas:
+        if kind != TEMPO:
+            continue
+        microseconds = int.from_bytes(data, "big")
+        if len(data) != 3 or microseconds < SHORTEST_QUARTER_US:
+            faults["tempos that make no sense, left out"] += 1
+        elif tick < MAX_TICK:
+            stated[to_song_ticks(tick, division)] = round(6e7 / microseconds, TEMPO_DIGITS)
+    if stated and 0 not in stated and (first := min(stated)) < TICKS_PER_QUARTER // 2:
+        stated[0] = stated.pop(first)
+    tempos = [TempoChange(0, stated.pop(0, DEFAULT_TEMPO_BPM))]
+    for tick in sorted(stated):
+        if stated[tick] != tempos[-1].tempo_bpm:
+            tempos.append(TempoChange(tick, stated[tick]))
+    return tempos
+
+
+def _key(metas: list[MetaEvent], faults: Counter[str]) -> KeySignature | None:
+    """Return the first key signature that makes sense."""
+    keys = []
+    for _, kind, data in metas:
+        if kind != KEY_SIGNATURE:
+            continue
+        fifths = int.from_bytes(data[:1], "big", signed=True)
+        if len(data) == 2 and abs(fifths) <= 7 and data[1] <= 1:
+            keys.append(KeySignature((7 * fifths + 9 * data[1]) % 12, bool(data[1])))
+        else:
+            faults["key signatures that make no sense, left out"] += 1
+    return keys[0] if keys else None
+
+
+def _signed(
+    metas: list[MetaEvent], division: int, faults: Counter[str]
+) -> dict[int, TimeSignature]:
+    """Return the time signatures by tick; of several at one tick the last one counts."""
+    signed = {}
+    for tick, kind, data in metas:
+        if kind != TIME_SIGNATURE:
+            continue
+        if len(data) < 2 or data[0] == 0 or data[1] >= len(NOTE_VALUES):
+            faults["time signatures that make no sense, left out"] += 1
+        elif tick < MAX_TICK:
+            start = to_song_ticks(tick, division)
+            signed[start] = TimeSignature(start, data[0], 2 ** data[1])
+    return signed
 
 
 def _time_signatures(
-    midi: pretty_midi.PrettyMIDI, anacrusis: int | None
+    signed: dict[int, TimeSignature], anacrusis: int | None
 ) -> tuple[tuple[TimeSignature, ...], int]:
     """Return the time signatures, without repetitions on a bar line, and the anacrusis in ticks.
 
     With `anacrusis` None, a first bar shorter than that of the next time signature is an anacrusis.
     """
-    signed = {_ticks(midi, s.time): s for s in midi.time_signature_changes}  # the last one counts
     time_signatures = [TimeSignature(0, 4, 4)] if 0 not in signed else []
     for tick in sorted(signed):
-        signature = TimeSignature(tick, int(signed[tick].numerator), int(signed[tick].denominator))
+        signature = signed[tick]
         before = time_signatures[-1] if time_signatures else signature
         repeats = (
             signature[1:] == before[1:] and (tick - before.start_tick) % signature.bar_ticks == 0
@@ -231,6 +298,86 @@ def _time_signatures(
             0
         ].bar_ticks
     return tuple(time_signatures), anacrusis or 0
+
+
+def _next_bar_line(time_signatures: tuple[TimeSignature, ...], anacrusis: int, tick: int) -> int:
+    """Return the first bar line at `tick` or after it."""
+    signature = [m for m in time_signatures if m.start_tick <= tick][-1]
+    first = anacrusis if signature.start_tick == 0 else signature.start_tick
+    return tick + (first - tick) % signature.bar_ticks
+
+
+def _tag(events: MidiEvents) -> dict[str, Any] | None:
+    """Parse our text event, if there is one that is intact."""
+    for event in (event for track in events.tracks for event in track.meta_events):
+        if event.kind != TEXT or not event.data.startswith(f'{{"{TAG}": '.encode()):
+            continue
+        try:
+            tag: dict[str, Any] = parse_json(event.data)[TAG]
+            if 0 <= tag["length_ticks"] < MAX_TICK and tag["anacrusis_ticks"] >= 0:
+                return tag
+        except DAMAGE:
+            pass
+        events.faults["text events of multigan that are damaged"] += 1
+    return None
+
+
+def _channels(song: Song, path: str | Path) -> dict[int, int]:
+    """Return the channel of each pitched track, by its identity."""
+    pitched = [track for track in song.tracks if not track.is_drum]
+    if len(pitched) <= len(PITCHED_CHANNELS):
+        return {id(track): c for track, c in zip(pitched, PITCHED_CHANNELS, strict=False)}
+    programs = sorted({track.program for track in pitched})
+    if len(programs) > len(PITCHED_CHANNELS):
+        raise ValueError(
+            f"{path}: a song must have at most {len(PITCHED_CHANNELS)} pitched programs; "
+            f"got {len(programs)}"
+        )
+    return {id(track): PITCHED_CHANNELS[programs.index(track.program)] for track in pitched}
+
+
+def _messages(song: Song, track: Track, channels: dict[int, int]) -> list[Timed]:
+    """Return the events of a track; of those at one tick, ends come before beginnings."""
+    channel = channels.get(id(track), DRUM_CHANNEL)
+    timed: list[Timed] = [
+        (0, 0, mido.MetaMessage("track_name", name=track.name)),
+        (0, 0, mido.Message("program_change", channel=channel, program=track.program)),
+    ]
+    for note in track.notes:
+        for tick, rank, velocity in (
+            (note.start_tick, 3, song.velocity_of(note)),
+            (note.end_tick, 1, 0),
+        ):
+            message = mido.Message(
+                "note_on", channel=channel, note=note.pitch_midi, velocity=velocity
+            )
+            timed.append((tick, rank, message))
+    for start, end in track.pedal:
+        for tick, value in ((start, 127), (end, 0)):
+            message = mido.Message("control_change", channel=channel, control=PEDAL, value=value)
+            timed.append((tick, 2, message))
+    return timed
+
+
+def _delta(timed: list[Timed]) -> mido.MidiTrack:
+    """Return the events in order, each with the ticks since the one before."""
+    ordered = sorted(timed, key=lambda item: item[:2])
+    ticks = [0, *(tick for tick, _, _ in ordered)]
+    messages = (message for _, _, message in ordered)
+    return mido.MidiTrack(
+        message.copy(time=b - a) for (a, b), message in zip(pairwise(ticks), messages, strict=True)
+    )
+
+
+def _tempo(tempo_bpm: float) -> mido.MetaMessage:
+    return mido.MetaMessage("set_tempo", tempo=min(max(round(6e7 / tempo_bpm), 1), 0xFFFFFF))
+
+
+def _time_signature(signature: TimeSignature) -> Timed:
+    message = mido.MetaMessage(
+        "time_signature", numerator=signature.counts, denominator=signature.unit
+    )
+    return signature.start_tick, 0, message
 
 
 def _signatures(song: Song) -> Iterator[TimeSignature]:
@@ -252,34 +399,6 @@ def _is_whole(ticks: int, unit: int) -> bool:
     return ticks * unit % TICKS_PER_WHOLE == 0
 
 
-def _next_bar_line(time_signatures: tuple[TimeSignature, ...], anacrusis: int, tick: int) -> int:
-    """Return the first bar line at `tick` or after it."""
-    signature = [m for m in time_signatures if m.start_tick <= tick][-1]
-    first = anacrusis if signature.start_tick == 0 else signature.start_tick
-    return tick + (first - tick) % signature.bar_ticks
-
-
-def _ticks(midi: pretty_midi.PrettyMIDI, seconds: float) -> int:
-    """Convert a time of pretty_midi back to ticks, exactly."""
-    tick = int(midi.time_to_tick(seconds))
-    return (2 * tick * TICKS_PER_QUARTER + midi.resolution) // (2 * midi.resolution)
-
-
-def _instrument(song: Song, track: Track, seconds: float) -> pretty_midi.Instrument:
-    """Convert a track at `seconds` per tick."""
-    instrument = pretty_midi.Instrument(track.program, track.is_drum, _latin(track.name))
-    instrument.notes = [
-        pretty_midi.Note(song.velocity_at(start), pitch, start * seconds, end * seconds)
-        for start, end, pitch in track.notes
-    ]
-    return instrument
-
-
-def _latin(name: str) -> str:
-    """Return the name in MIDI's one-byte characters, without the padding of some programs."""
-    return name.encode("latin1", "replace").decode("latin1").strip("\0 ")
-
-
 def _tag_of(song: Song) -> str:
     tracks = [[track.name, track.program, track.is_drum] for track in song.tracks]
     content = {
@@ -288,16 +407,3 @@ def _tag_of(song: Song) -> str:
         "tracks": tracks,
     }
     return json.dumps({TAG: content})
-
-
-def _tag(midi: pretty_midi.PrettyMIDI) -> dict[str, Any] | None:
-    """Parse our text event, if there is one. Raises ValueError or KeyError for damage."""
-    for event in midi.text_events:
-        if event.text.startswith(f'{{"{TAG}": '):
-            tag = parse_json(event.text)[TAG]
-            if not 0 <= tag["length_ticks"] < MAX_TICK:
-                raise ValueError(
-                    f"length_ticks must be below {MAX_TICK}; got {tag['length_ticks']}"
-                )
-            return tag
-    return None

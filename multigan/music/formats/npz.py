@@ -11,7 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from multigan.music.formats.song import KeySignature, Note, Song, TimeSignature, Track
+from multigan.music.formats.song import (
+    KeySignature,
+    Note,
+    Song,
+    TempoChange,
+    TimeSignature,
+    Track,
+)
 from multigan.storage.files import parse_json, read_arrays, write_atomically
 
 SPLIT_FRACTIONS = {"train": 0.7, "valid": 0.15, "test": 0.15}  # of the songs
@@ -29,7 +36,7 @@ def save_songs(songs: Mapping[str, Song], path: Path) -> None:
     buffer = io.BytesIO()
     np.savez_compressed(
         buffer,
-        notes=np.array(rows, np.int32).reshape(-1, 5),  # song, track, start, end, pitch
+        notes=np.array(rows, np.int32).reshape(-1, 6),  # song, track, start, end, pitch, velocity
         header=np.frombuffer(header, np.uint8),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -83,9 +90,12 @@ def _header(name: str, song: Song) -> dict[str, Any]:
     """Return everything but the notes of a song, for JSON."""
     return {
         "name": name,
-        "tracks": [[track.name, track.program, track.is_drum] for track in song.tracks],
+        "tracks": [
+            [track.name, track.program, track.is_drum, track.pedal] for track in song.tracks
+        ],
         "length_ticks": song.length_ticks,
         "tempo_bpm": song.tempo_bpm,
+        "tempo_changes": song.tempo_changes,
         "time_signatures": song.time_signatures,
         "anacrusis_ticks": song.anacrusis_ticks,
         "key": song.key,
@@ -95,10 +105,14 @@ def _header(name: str, song: Song) -> dict[str, Any]:
 def _song(header: dict[str, Any], notes: list[list[Note]]) -> Song:
     tracks = zip(header["tracks"], notes, strict=True)
     return Song(
-        tuple(Track(name, tuple(n), program, drum) for (name, program, drum), n in tracks),
+        tuple(
+            Track(name, tuple(n), program, drum, tuple((a, b) for a, b in pedal))
+            for (name, program, drum, pedal), n in tracks
+        ),
         header["length_ticks"],
         header["tempo_bpm"],
         tuple(TimeSignature(*signature) for signature in header["time_signatures"]),
         header["anacrusis_ticks"],
         None if header["key"] is None else KeySignature(*header["key"]),
+        tuple(TempoChange(*change) for change in header["tempo_changes"]),
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from math import inf
 from typing import NamedTuple
@@ -18,11 +19,15 @@ NOTE_VALUES = (1, 2, 4, 8, 16, 32, 64, 128)  # denominators of time signatures
 
 
 class Note(NamedTuple):
-    """A note from `start_tick` (included) to `end_tick` (excluded); pitch 60 is middle C."""
+    """A note from `start_tick` (included) to `end_tick` (excluded); pitch 60 is middle C.
+
+    `velocity` is 1..127, or 0 for the one that follows from the position in the bar.
+    """
 
     start_tick: int
     end_tick: int
     pitch_midi: int
+    velocity: int = 0
 
 
 class TimeSignature(NamedTuple):
@@ -44,6 +49,13 @@ class TimeSignature(NamedTuple):
         return TICKS_PER_WHOLE // self.unit * (3 if compound else 1)
 
 
+class TempoChange(NamedTuple):
+    """A tempo, in quarters per minute, from `tick` on."""
+
+    tick: int
+    tempo_bpm: float
+
+
 class KeySignature(NamedTuple):
     """The key signature; `tonic` is a pitch class, 0 is C."""
 
@@ -57,13 +69,14 @@ class Track:
 
     `program` is the General MIDI instrument 0..127; a drum track's pitches are General MIDI drums.
     No two notes of one pitch overlap: the older one ends where the newer begins, and of two that
-    start together the longer stays.
+    start together the longer stays. `pedal` holds the (start, end) ticks of the sustain pedal.
     """
 
     name: str
     notes: tuple[Note, ...] = ()
     program: int = 0
     is_drum: bool = False
+    pedal: tuple[tuple[int, int], ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError for a note outside the MIDI range, of no length, or before tick 0."""
@@ -74,6 +87,10 @@ class Track:
                 raise ValueError(
                     f"track {self.name!r}: notes must have 0 <= start < end and a pitch of 0..127; "
                     f"got {note}"
+                )
+            if not 0 <= note.velocity <= 127:
+                raise ValueError(
+                    f"track {self.name!r}: velocities must be 0..127; got {note.velocity}"
                 )
         object.__setattr__(self, "notes", tuple(_without_overlaps(self.notes)))
 
@@ -88,7 +105,8 @@ class Song:
     """Tracks over `length_ticks`, with trailing silence if the last note ends earlier.
 
     `time_signatures` are in order and the first starts at tick 0; a later one starts a new bar. The
-    first bar has only `anacrusis_ticks` if that is not 0.
+    first bar has only `anacrusis_ticks` if that is not 0. `tempo_bpm` holds until the first of
+    `tempo_changes`, which are in order and after tick 0.
     """
 
     tracks: tuple[Track, ...]
@@ -97,6 +115,7 @@ class Song:
     time_signatures: tuple[TimeSignature, ...] = (TimeSignature(0, 4, 4),)
     anacrusis_ticks: int = 0
     key: KeySignature | None = None
+    tempo_changes: tuple[TempoChange, ...] = ()
 
     def __post_init__(self) -> None:
         """Raises ValueError where the fields contradict each other."""
@@ -106,8 +125,12 @@ class Song:
                 f"length_ticks must be {end} or more, where the last note ends; "
                 f"got {self.length_ticks}"
             )
-        if not 0 < self.tempo_bpm < inf:
-            raise ValueError(f"tempo_bpm must be more than 0; got {self.tempo_bpm}")
+        tempos = (TempoChange(0, self.tempo_bpm), *self.tempo_changes)
+        for _, tempo_bpm in tempos:
+            if not 0 < tempo_bpm < inf:
+                raise ValueError(f"tempo_bpm must be more than 0; got {tempo_bpm}")
+        if any(b.tick <= a.tick for a, b in pairwise(tempos)):
+            raise ValueError("the tempo changes must be in order and after tick 0")
         if self.key is not None and not 0 <= self.key.tonic < OCTAVE:
             raise ValueError(f"the tonic must be a pitch class 0..11; got {self.key.tonic}")
         _check_time_signatures(self.time_signatures)
@@ -123,6 +146,34 @@ class Song:
         return sorted(
             {f"{signature.counts}/{signature.unit}" for signature in self.time_signatures}
         )
+
+    @property
+    def mean_tempo_bpm(self) -> float:
+        """The one tempo at which the song lasts as long as with its tempo changes."""
+        if not self.tempo_changes or not self.length_ticks:
+            return self.tempo_bpm
+        return 60 * self.length_ticks / TICKS_PER_QUARTER / self.seconds_at(self.length_ticks)
+
+    def seconds_at(self, tick: float) -> float:
+        """Return the time of a tick in seconds from the start, by all tempo changes."""
+        since, tempo_bpm, seconds = self._tempos[
+            bisect_right(self._tempos, tick, key=lambda tempo: tempo[0]) - 1
+        ]
+        return seconds + (tick - since) * 60 / (tempo_bpm * TICKS_PER_QUARTER)
+
+    @cached_property
+    def _tempos(self) -> list[tuple[int, float, float]]:
+        """Tick, quarters per minute and time in seconds of every tempo."""
+        tempos = [(0, self.tempo_bpm, 0.0)]
+        for tick, tempo_bpm in self.tempo_changes:
+            since, before, seconds = tempos[-1]
+            seconds += (tick - since) * 60 / (before * TICKS_PER_QUARTER)
+            tempos.append((tick, tempo_bpm, seconds))
+        return tempos
+
+    def at_tempo(self, tempo_bpm: float) -> Song:
+        """Return the song in one tempo, without tempo changes."""
+        return replace(self, tempo_bpm=tempo_bpm, tempo_changes=())
 
     def track(self, name: str) -> Track:
         """Return the track called `name`; raise ValueError, listing the names, if there is none."""
@@ -155,12 +206,20 @@ class Song:
         index = self._signature_at(start_tick)
         rest = [m for m in self.time_signatures[index + 1 :] if m.start_tick < end_tick]
         time_signatures = [m._replace(start_tick=m.start_tick - start_tick) for m in rest]
+        before = [change for change in self.tempo_changes if change.tick <= start_tick]
+        later = self.tempo_changes[len(before) :]
         return replace(
             self,
             tracks=tuple(_cut(track, start_tick, end_tick) for track in self.tracks),
             length_ticks=end_tick - start_tick,
             time_signatures=(self.time_signatures[index]._replace(start_tick=0), *time_signatures),
             anacrusis_ticks=-self._bar_position(start_tick) % self.time_signatures[index].bar_ticks,
+            tempo_bpm=before[-1].tempo_bpm if before else self.tempo_bpm,
+            tempo_changes=tuple(
+                change._replace(tick=change.tick - start_tick)
+                for change in later
+                if change.tick < end_tick
+            ),
         )
 
     def bar_lines(self) -> list[int]:
@@ -189,6 +248,10 @@ class Song:
             if time_signature is None or signature[1:] == tuple(time_signature):
                 windows += [(start, start + length) for start in starts]
         return windows
+
+    def velocity_of(self, note: Note) -> int:
+        """Return the MIDI velocity of a note: its own, or the one of its position in the bar."""
+        return note.velocity or self.velocity_at(note.start_tick)
 
     def velocity_at(self, tick: int) -> int:
         """Return the MIDI velocity of a note that starts at `tick`, by its position in the bar."""
@@ -254,8 +317,11 @@ def _transposed(track: Track, semitones: int) -> Track:
 def _cut(track: Track, start: int, end: int) -> Track:
     """Return the notes between two ticks, moved so that `start` becomes 0."""
     inside = (n for n in track.notes if n.start_tick < end and n.end_tick > start)
-    notes = (Note(max(n[0], start) - start, min(n[1], end) - start, n[2]) for n in inside)
-    return replace(track, notes=tuple(notes))
+    notes = (Note(max(n[0], start) - start, min(n[1], end) - start, *n[2:]) for n in inside)
+    pedal = ((max(a, start) - start, min(b, end) - start) for a, b in track.pedal)
+    return replace(
+        track, notes=tuple(notes), pedal=tuple(span for span in pedal if span[0] < span[1])
+    )
 
 
 class GivenSpan(NamedTuple):
@@ -305,8 +371,8 @@ def concatenate(songs: Sequence[Song]) -> Song:
 def _concatenated(track: Track, songs: Sequence[Song], starts: Sequence[int]) -> Track:
     """One track of all the songs."""
     notes = [
-        Note(start + note.start_tick, start + note.end_tick, note.pitch_midi)
+        Note(start + note.start_tick, start + note.end_tick, note.pitch_midi, note.velocity)
         for song, start in zip(songs, starts, strict=True)
         for note in song.track(track.name).notes
     ]
-    return replace(track, notes=tuple(notes))
+    return replace(track, notes=tuple(notes), pedal=())

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 import soundfile
 
-from multigan.music.formats.song import TICKS_PER_QUARTER, Song, Track
+from multigan.music.formats.song import Song, Track
 from multigan.music.rendering.synthesizer import drum, timbre_of, tone
 from multigan.storage.files import write_atomically
 
@@ -88,7 +88,7 @@ def read_wav(path: Path) -> tuple[np.ndarray, int]:
 
 
 def _seconds(song: Song, ticks: float) -> float:
-    return ticks * 60 / (song.tempo_bpm * TICKS_PER_QUARTER)
+    return song.seconds_at(ticks)
 
 
 def _pans(song: Song) -> Iterator[tuple[Track, np.ndarray]]:
@@ -108,7 +108,7 @@ def _render_additive(song: Song, sound: np.ndarray, rate: int) -> None:
             samples = round(_seconds(song, note.end_tick) * rate) - start
             rendered = tone_of(note.pitch_midi, 0 if track.is_drum else samples)
             rendered = rendered[: len(sound) - start, None]
-            gains = pan * np.float32(song.velocity_at(note.start_tick))
+            gains = pan * np.float32(song.velocity_of(note))
             sound[start : start + len(rendered)] += rendered * gains
 
 
@@ -126,6 +126,7 @@ class _Event(NamedTuple):
     begins: bool
     channel: int
     pitch: int
+    velocity: int = 0
 
 
 def _render_soundfont(song: Song, sound: np.ndarray, rate: int) -> None:
@@ -141,7 +142,8 @@ def _render_soundfont(song: Song, sound: np.ndarray, rate: int) -> None:
         kit_or_program = 0 if track.is_drum else track.program
         synth.program_select(channel, font, 0, kit_or_program, is_drums=track.is_drum)
         for note in track.notes:
-            events.append(_Event(note.start_tick, True, channel, note.pitch_midi))
+            velocity = song.velocity_of(note)
+            events.append(_Event(note.start_tick, True, channel, note.pitch_midi, velocity))
             events.append(_Event(note.end_tick, False, channel, note.pitch_midi))
     place = 0
     for event in sorted(events):
@@ -149,7 +151,7 @@ def _render_soundfont(song: Song, sound: np.ndarray, rate: int) -> None:
         _generate(synth, sound[place:until])
         place = until
         if event.begins:
-            synth.noteon(event.channel, event.pitch, song.velocity_at(event.tick))
+            synth.noteon(event.channel, event.pitch, event.velocity)
         else:
             synth.noteoff(event.channel, event.pitch)
     _generate(synth, sound[place:])

@@ -14,17 +14,17 @@ MAX_VELOCITY = 127  # the loudest MIDI velocity
 def piano_roll(song: Song) -> bytes:
     """One JSON object of a song.
 
-    `tempo_bpm` (beats per minute), `length_beats`, `beats_per_bar` (of the first metre),
-    `bar_lines` (beats), and `tracks`, each with `name`, `program` (0..127), `drums`, `given` (start
-    and end of what was there before the generator, in beats) and `notes`: [start_beat,
-    length_beats, pitch_midi, velocity in 0..1].
+    `tempo_bpm` (beats per minute, the mean), `length_beats`, `beats_per_bar` (of the first time
+    signature), `bar_lines` (beats), and `tracks`, each with `name`, `program` (0..127), `drums`,
+    `given` (start and end of what was there before the generator, in beats) and `notes`:
+    [start_beat, length_beats, pitch_midi, velocity in 0..1].
     """
     given: dict[str, list[list[float]]] = {}
     for stretch in given_spans(song):
         ends = [_beats(stretch.start_tick), _beats(stretch.end_tick)]
         given.setdefault(stretch.track, []).append(ends)
     shown = {
-        "tempo_bpm": song.tempo_bpm,
+        "tempo_bpm": round(song.mean_tempo_bpm, 2),
         "length_beats": _beats(song.length_ticks),
         "beats_per_bar": _beats(song.time_signatures[0].bar_ticks),
         "bar_lines": [_beats(tick) for tick in song.bar_lines()],
@@ -39,7 +39,7 @@ def _track(song: Song, track: Track, given: list[list[float]]) -> dict[str, Any]
             _beats(note.start_tick),
             _beats(note.end_tick - note.start_tick),
             note.pitch_midi,
-            round(song.velocity_at(note.start_tick) / MAX_VELOCITY, 3),
+            round(song.velocity_of(note) / MAX_VELOCITY, 3),
         ]
         for note in track.notes
     ]
