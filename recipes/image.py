@@ -37,6 +37,7 @@ def recipe(
     lr: float = 3e-3,
     loss: str = "relativistic",
     gamma: str = "auto",
+    burn_in: float = 0.2,
     ema_halflife_samples: int = 5000,
 ) -> Recipe:
     """Images, class-conditional if the data have labels.
@@ -57,6 +58,8 @@ def recipe(
     lr: learning rate of both networks at the start; it falls to zero on a cosine
     loss: adversarial loss, a name of multigan.engine.losses.LOSSES
     gamma: weight of both penalties at the start, a tenth after the burn-in; or auto
+    burn_in: fraction of the run in which gamma falls to a tenth, and Adam's beta2 rises from .9 to
+        .99 and the EMA half-life from 0; 0: constant
     ema_halflife_samples: half-life of the averaged generator, in training images
     """
     images = load_images(
@@ -75,6 +78,7 @@ def recipe(
         penalties={"r1": weight, "r2": weight},
         generator_lr=schedule,
         discriminator_lr=schedule,
+        burn_in=burn_in,
         ema_halflife_samples=ema_halflife_samples,
         augment=build_augment(augment, augment_p),
     )

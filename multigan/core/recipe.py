@@ -1,7 +1,7 @@
 """The Recipe: the definition of one experiment, as data that survives JSON.
 
-Numbers that may change during a run are given as a number (constant, or the start of the default
-burn-in) or as a `Schedule`.
+Numbers that may change during a run are given as a number, which is constant unless the recipe has
+a `burn_in`, or as a `Schedule`.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ class Recipe:
     beta1: Value = 0.0  # Adam
     beta2: Value = 0.99
     ema_halflife_samples: Value = 10_000
-    burn_in: float | None = None  # fraction of the run; None: the default of the loss
+    # Fraction of the run with R3GAN's burn-in; 0: none. In it plain numbers move, by a cosine:
+    # learning rates to a quarter, gammas to a tenth, beta2 from .9 and the EMA half-life from 0.
+    burn_in: float = 0.0
     # Lookahead: every so many steps both networks move to the average of their weights (by
     # `lookahead_alpha`) and those at the last such step; damps oscillation. 0: never.
     lookahead_interval: int = 0

@@ -29,7 +29,7 @@ from multigan.engine.optimization import (
     detached,
     prepare_gradients,
 )
-from multigan.engine.schedules import progress_of, value_at
+from multigan.engine.schedules import BETA1, BETA2, LR, progress_of, value_at
 
 VALIDATION_NLL = "nll/valid"  # log key of a step that computed it
 
@@ -103,6 +103,7 @@ class LikelihoodPretraining:
         lr = lr_scale * value_at(recipe.likelihood_lr, progress)
         for group in optimizer.param_groups:
             group["lr"] = lr
+        beta1, beta2 = optimizer.param_groups[0]["betas"]
         parts = []
         optimizer.zero_grad()
         for part in micro_batches(batch, recipe.gradient_accumulation_steps):
@@ -121,7 +122,7 @@ class LikelihoodPretraining:
         if values:
             optimizer.step()
         optimizer.zero_grad()
-        return {"lr/likelihood": lr} | values
+        return {LR + "likelihood": lr, BETA1: beta1, BETA2: beta2} | values
 
     def validation_nll(self) -> float:
         """Return the mean NLL of the validation split in nats, in eval mode.

@@ -17,7 +17,6 @@ class AdversarialLoss(NamedTuple):
     """The losses of both networks: functions (real logits, fake logits) -> values to minimize.
 
     subtracts_opposite_mean: the objective first subtracts the mean of the other side's logits.
-    burn_in: default fraction of the run over which schedules settle.
     decision_boundary: the logit at which the discriminator is undecided; None where the loss
     depends on differences of logits alone or does not fix one.
     """
@@ -26,7 +25,6 @@ class AdversarialLoss(NamedTuple):
     generator: Callable[[Any, Tensor], Tensor]
     generator_sees_real: bool = False  # else its first argument is None
     subtracts_opposite_mean: bool = False
-    burn_in: float = 0.0
     decision_boundary: float | None = None
 
 
@@ -98,7 +96,7 @@ LOSSES: dict[str, AdversarialLoss] = {
     ),
     "wasserstein": AdversarialLoss(wasserstein_discriminator, critic_generator),
     "relativistic": AdversarialLoss(
-        relativistic_discriminator, relativistic_generator, generator_sees_real=True, burn_in=0.2
+        relativistic_discriminator, relativistic_generator, generator_sees_real=True
     ),
     # RaGAN (Jolicoeur-Martineau 2019, section 4): cross-entropy minus the other's mean.
     "relativistic_average": AdversarialLoss(

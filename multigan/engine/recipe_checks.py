@@ -38,7 +38,7 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.max_grad_norm is not None and not recipe.max_grad_norm > 0:
         raise ValueError(f"max_grad_norm must be positive or None; got {recipe.max_grad_norm}")
     check_likelihood(recipe)
-    if recipe.burn_in is not None and not 0 <= recipe.burn_in <= 1:
+    if not 0 <= recipe.burn_in <= 1:
         raise ValueError(f"burn_in must be a fraction of the run in [0, 1]; got {recipe.burn_in}")
 
 

@@ -11,7 +11,6 @@ from torch import optim
 
 from multigan.core.protocols import SupportsAnnealing
 from multigan.core.recipe import Recipe, Schedule, Value
-from multigan.engine.losses import get_loss
 
 
 def cosine(start: float, end: float, fraction: float) -> float:
@@ -68,16 +67,15 @@ def check_schedule(name: str, value: Value, below: float = math.inf) -> None:
 
 
 def with_burn_in(recipe: Recipe) -> Recipe:
-    """Return the recipe with its plain numbers turned into R3GAN's burn-in, where there is one.
+    """Return the recipe with its plain numbers turned into R3GAN's burn-in, where it asks for one.
 
     Over the first `burn_in` of the run a cosine takes the learning rates to a quarter and every
     gamma to a tenth. It takes Adam's beta2 from .9, and the EMA half-life from 0, to the recipe's
-    values. A Schedule stays as it is. The fraction is the recipe's, else the loss's own: .2 for the
-    relativistic loss, 0 for the others.
+    values. A Schedule stays as it is.
 
     Source: Huang et al. 2024 (R3GAN), appendix; the numbers are those of its presets.
     """
-    fraction = get_loss(recipe.loss).burn_in if recipe.burn_in is None else recipe.burn_in
+    fraction = recipe.burn_in
     if fraction <= 0:
         return recipe
 
@@ -99,6 +97,53 @@ def with_burn_in(recipe: Recipe) -> Recipe:
     )
 
 
+LR, GAMMA, BETA1, BETA2, EMA_HALFLIFE = (
+    "lr/",  # + generator, discriminator or likelihood
+    "gamma/",  # + the name of the penalty
+    "adam/beta1",
+    "adam/beta2",
+    "ema/halflife_samples",
+)
+LIKELIHOOD_WEIGHT = "weight/likelihood"
+
+
+def scheduled_values(recipe: Recipe, progress: float) -> dict[str, float]:
+    """Return the numbers of the adversarial stage that a schedule may move, by their log keys."""
+    values = {
+        f"{LR}generator": recipe.generator_lr,
+        f"{LR}discriminator": recipe.discriminator_lr,
+        **{f"{GAMMA}{name}": gamma for name, gamma in recipe.penalties.items()},
+        BETA1: recipe.beta1,
+        BETA2: recipe.beta2,
+        EMA_HALFLIFE: recipe.ema_halflife_samples,
+    }
+    if recipe.likelihood_weight != 0:
+        values[LIKELIHOOD_WEIGHT] = recipe.likelihood_weight
+    return {name: value_at(value, progress) for name, value in values.items()}
+
+
+def schedule_ends(recipe: Recipe) -> dict[str, list[float]]:
+    """Return [start, end] of every number of a run that may move, by its log key.
+
+    Annealed values of the generator and the augmentation are among them; both are at their start
+    afterwards.
+    """
+    recipe = with_burn_in(recipe)
+    starts, ends = ({}, {}) if recipe.likelihood_steps == 0 else _likelihood_ends(recipe)
+    starts, ends = starts | scheduled_values(recipe, 0.0), ends | scheduled_values(recipe, 1.0)
+    for component in (recipe.generator, recipe.augment):
+        if isinstance(component, SupportsAnnealing):
+            ends |= component.anneal(1.0)
+            starts |= component.anneal(0.0)
+    return {name: [start, ends[name]] for name, start in starts.items()}
+
+
+def _likelihood_ends(recipe: Recipe) -> tuple[dict[str, float], dict[str, float]]:
+    rate = recipe.likelihood_lr
+    start, end = ({f"{LR}likelihood": value_at(rate, progress)} for progress in (0.0, 1.0))
+    return start, end
+
+
 def apply_schedules(
     recipe: Recipe,
     optimizers: Mapping[str, optim.Optimizer],
@@ -110,24 +155,21 @@ def apply_schedules(
 
     `lr_scale` multiplies the recipe's learning rates.
     """
-    betas = (value_at(recipe.beta1, progress), value_at(recipe.beta2, progress))
-    rates: dict[str, Any] = {}
-    for name, rate in (
-        ("generator", recipe.generator_lr),
-        ("discriminator", recipe.discriminator_lr),
-    ):
-        rates[f"lr/{name}"] = lr_scale * value_at(rate, progress)
-        for group in optimizers[name].param_groups:
-            group["lr"], group["betas"] = rates[f"lr/{name}"], betas
+    values: dict[str, Any] = {**scheduled_values(recipe, progress)}
+    for name, optimizer in optimizers.items():
+        values[f"{LR}{name}"] *= lr_scale
+        for group in optimizer.param_groups:
+            group["lr"], group["betas"] = values[f"{LR}{name}"], (values[BETA1], values[BETA2])
     if isinstance(generator, SupportsAnnealing):
-        rates |= generator.anneal(progress)
-    return rates
+        values |= generator.anneal(progress)
+    return values
 
 
-def penalty_weights(recipe: Recipe, progress: float) -> dict[str, float]:
-    """Return the weights of the penalties in an update that has them; zero weights are left out."""
-    weights = {
-        name: recipe.penalty_interval * value_at(gamma, progress)
-        for name, gamma in recipe.penalties.items()
-    }
+def penalty_weights(recipe: Recipe, values: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights of the penalties in an update that has them; zero weights are left out.
+
+    `values` are those of `scheduled_values`; a lazy penalty is as many times as strong as its
+    interval.
+    """
+    weights = {name: recipe.penalty_interval * values[GAMMA + name] for name in recipe.penalties}
     return {name: weight for name, weight in weights.items() if weight > 0}

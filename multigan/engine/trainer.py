@@ -48,6 +48,7 @@ from multigan.engine.optimization import (
 )
 from multigan.engine.recipe_checks import check_recipe
 from multigan.engine.schedules import (
+    EMA_HALFLIFE,
     apply_schedules,
     penalty_weights,
     progress_of,
@@ -205,13 +206,14 @@ class AdversarialTrainer:
         values = apply_schedules(recipe, self.optimizers, self.generator, progress, self.lr_scale)
         if isinstance(augment, SupportsAnnealing):
             values |= augment.anneal(progress)
+        weights = penalty_weights(recipe, values)
 
         # discriminator updates
         reals = [next(batches) for _ in range(recipe.discriminator_steps)]
         with torch.no_grad(), self._autocast(True):
             fakes = self.fakes.pregenerate(reals, self.number)
         parts = [
-            self._discriminator_update(real, fake, update)
+            self._discriminator_update(real, fake, update, weights)
             for update, (real, fake) in enumerate(zip(reals, fakes, strict=True))
         ]
         values |= average_metrics(parts)
@@ -229,18 +231,22 @@ class AdversarialTrainer:
         self.number += 1
         self.lookahead.update(self.number)
         if losses:
-            halflife_samples = value_at(recipe.ema_halflife_samples, progress)
-            self.ema.update(samples, self.samples_seen, halflife_samples)
+            self.ema.update(samples, self.samples_seen, values[EMA_HALFLIFE])
         if self.nonfinite_policy.policy == SKIP:
             values["skipped_updates"] = self.nonfinite_policy.skipped
         return Step(self.steps_done, self.samples_seen, values)
 
-    def _discriminator_update(self, batch: Batch, pregenerated: Tensor | None, k: int) -> Values:
-        """Do the `k`-th discriminator update of this step; return its losses, {} if skipped."""
+    def _discriminator_update(
+        self, batch: Batch, pregenerated: Tensor | None, k: int, weights: Mapping[str, float]
+    ) -> Values:
+        """Do the `k`-th discriminator update of this step; return its losses, {} if skipped.
+
+        `weights` are those of the penalties, in an update where they are due.
+        """
         recipe, phase, optimizer = self.recipe, phase_name(k), self.optimizers["discriminator"]
         count = self.number * recipe.discriminator_steps + k
         due = count % recipe.penalty_interval == 0
-        gammas = penalty_weights(recipe, self.progress) if due else {}
+        gammas = weights if due else {}
         parts = []
         optimizer.zero_grad()
         for micro, part in enumerate(micro_batches(batch, recipe.gradient_accumulation_steps)):

@@ -9,9 +9,11 @@ from typing import Any, NamedTuple
 from multigan.core.data_counts import DataCounts
 from multigan.runs.directory import RunDirectory, read_evaluation, read_jsonl
 from multigan.runs.provenance import train_command
+from multigan.runs.schedules import in_order, movement, number
 
 MAX_POINTS = 1000  # of a curve
 ADVERSARIAL_KEY = "logits/gap"  # that every log line of the adversarial stage has
+SAME = 1e-3  # relative difference of two values that are shown as one
 DIGITS = 5  # significant digits of a plotted value
 
 
@@ -93,6 +95,18 @@ class RunSummary:
     def hyperparameters(self) -> list[tuple[str, str]]:
         """All hyperparameters of the recipe."""
         return [(k, str(v)) for k, v in self.config["hyperparameters"].items()]
+
+    @property
+    def schedules(self) -> list[tuple[str, str]]:
+        """Learning rates, gammas, betas and annealed values of the run, as "start -> end".
+
+        The last value of the log is named where it is not the planned end: in a run that was
+        stopped, and where something else moves the value.
+        """
+        planned, lines = _ends(self.config.get("schedules")), [finite_values(x) for x in self.log]
+        names = in_order([*planned, *(name for line in lines for name in line)])
+        logged = {name: [line[name] for line in lines if name in line] for name in names}
+        return [(name, _movement(planned.get(name), logged[name])) for name in names]
 
     @property
     def command(self) -> str:
@@ -202,6 +216,23 @@ def duration(seconds: float) -> str:
 
 def _rounded(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.{DIGITS}g}")
+
+
+def _ends(stored: Any) -> dict[str, list[float]]:
+    """Return name -> [start, end] of the entries that are two numbers."""
+    pairs = stored.items() if isinstance(stored, dict) else ()
+    rows = {str(name): ends for name, ends in pairs if isinstance(ends, list)}
+    found = {name: [finite_or_none(end) for end in ends] for name, ends in rows.items()}
+    return {n: ends for n, ends in found.items() if len(ends) == 2 and None not in ends}  # type: ignore[misc]
+
+
+def _movement(planned: list[float] | None, logged: list[float]) -> str:
+    """Return "start -> end" as planned, else as logged, and the last value where it is another."""
+    start, end = planned or (logged[0], logged[-1])
+    text = movement(start, end, "\u2192")
+    last = logged[-1] if logged else end
+    is_end = math.isclose(last, end, rel_tol=SAME, abs_tol=SAME * abs(start))
+    return text if is_end else f"{text}; last in the log {number(last)}"
 
 
 def _component(description: Any) -> str:

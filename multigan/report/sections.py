@@ -25,6 +25,11 @@ GROUPS = {
     "diversity": "Diversity within a batch",
     "near_duplicates": "Near-duplicates within a batch",
     "lr": "Learning rates",
+    "gamma": "Gamma: weights of the penalties",
+    "adam": "Betas of Adam",
+    "ema": "Half-life of the averaged generator, samples",
+    "anneal": "Annealed values",
+    "augment": "Probability of augmentations",
     "nll": "Validation NLL, nats",
 }
 NOT_PLOTTED = {"step", "samples_seen", "epoch", "seconds"}  # progress, not metrics

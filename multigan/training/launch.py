@@ -29,7 +29,7 @@ from multigan.core.recipe_file import (
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import RECIPE_DOMAIN
 from multigan.engine.distributed import DistributedContext, init_distributed
-from multigan.engine.schedules import progress_of, value_at
+from multigan.engine.schedules import progress_of, schedule_ends, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.report.report import report_quietly
 from multigan.runs.checkpoint import clean_up, load_checkpoint, stored_bytes
@@ -310,6 +310,7 @@ def _config(
         **stages.to_json(),
         "seed": stages.adversarial.seed,
         "horizon": recipe.steps,
+        "schedules": schedule_ends(recipe),
         "fingerprint": recipe.data.fingerprint,
         "recipe": recipe_to_json(recipe),
         "versions": {

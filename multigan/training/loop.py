@@ -29,6 +29,7 @@ from multigan.training.metric_logging import (
     MetricAverager,
     ProgressDisplay,
     TensorBoardLogger,
+    describe_schedules,
 )
 
 
@@ -172,6 +173,8 @@ class Loop:
         enabled = self.flags.tensorboard and self.processes.is_rank_zero
         tensorboard = TensorBoardLogger(self.directory, enabled, trainer.steps_done + 1)
         with display, SignalHandler() as interrupt, tensorboard as events:
+            if self.show:
+                display.print_line(describe_schedules(self.directory.read_config()))
             ended = None
             while ended is None:
                 try:

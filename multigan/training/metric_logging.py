@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import Tensor
 
 from multigan.runs.directory import RunDirectory
+from multigan.runs.schedules import group_of, in_order, movement
 
 
 class MetricAverager:
@@ -85,6 +87,29 @@ DISPLAYED = {
     "loss/generator": "G",
     "logits/gap": "gap",
 }
+WIDTH = 80  # of a line, in characters
+
+
+def describe_schedules(config: Mapping[str, Any]) -> str:
+    """Return the numbers that a run uses, as "gamma 0.3 -> 0.03, adam/beta1 0, ...".
+
+    `config` is that of the run; numbers of one group that are equal are named together.
+    """
+    ends = config.get("schedules", {})
+    groups: dict[str, dict[str, str]] = {}
+    for name in in_order(ends):
+        groups.setdefault(group_of(name), {})[name] = movement(*ends[name])
+    parts = []
+    for group, texts in groups.items():
+        if len(texts) > 1 and len(set(texts.values())) == 1:
+            parts.append(f"{group} {next(iter(texts.values()))}")
+        else:
+            parts += [f"{name} {text}" for name, text in texts.items()]
+    burn_in = config["recipe"].get("burn_in", 0)
+    burned = [f"burn-in over the first {burn_in:.3g} of the run"] if burn_in else []
+    return textwrap.fill(", ".join([*parts, *burned]), WIDTH, break_on_hyphens=False)
+
+
 LINE_EVERY_SECONDS = 10.0  # without a terminal
 QUIET, USUAL, VERBOSE = 0, 1, 2  # how much is shown
 

@@ -76,6 +76,7 @@ def recipe(
         penalties={"r1": gamma, "r2": gamma},
         generator_lr=schedule,
         discriminator_lr=schedule,
+        burn_in=0.2,
         ema_halflife_samples=5000,
         augment=upright if augment == "upright" else build_augment(augment, augment_p),
     )

@@ -48,7 +48,7 @@ def recipe(
     widths = stage_widths(width, resolution)
     rates = {"generator_lr": Schedule(lr, 0.0), "discriminator_lr": Schedule(4 * lr, 0.0)}
     objectives = {
-        "r3": {"penalties": {"r1": gamma, "r2": gamma}, **rates},
+        "r3": {"penalties": {"r1": gamma, "r2": gamma}, "burn_in": 0.2, **rates},
         "dcgan": {"loss": "nonsaturating", "beta1": 0.5, "beta2": 0.999},
     }
     norm = {"r3": "none", "dcgan": "batch"}[objective]

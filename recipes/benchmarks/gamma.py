@@ -73,5 +73,5 @@ def _adversarial(data, pair, gamma, steps, batch_size, lr, halflife) -> Recipe:
     weight = resolve_gamma(gamma, data, pair[1])
     rates = dict.fromkeys(("generator_lr", "discriminator_lr"), Schedule(lr, 0.0))
     values = {"data": data, "steps": steps, "batch_size": batch_size} | rates
-    values["penalties"] = {"r1": weight, "r2": weight}
+    values |= {"penalties": {"r1": weight, "r2": weight}, "burn_in": 0.2}
     return Recipe(generator=pair[0], discriminator=pair[1], ema_halflife_samples=halflife, **values)

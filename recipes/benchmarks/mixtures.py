@@ -27,7 +27,7 @@ ROWS = {
 }
 SEEDS = 10
 OBJECTIVES = {
-    "r3": {"loss": "relativistic", "penalties": {"r1": 0.1, "r2": 0.1}},
+    "r3": {"loss": "relativistic", "penalties": {"r1": 0.1, "r2": 0.1}, "burn_in": 0.2},
     "vanilla": {"loss": "nonsaturating"},
 }
 

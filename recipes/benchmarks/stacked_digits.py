@@ -51,6 +51,7 @@ def recipe(
             "penalties": {"r1": gamma, "r2": gamma},
             "generator_lr": Schedule(lr, 0.0),
             "discriminator_lr": Schedule(lr, 0.0),
+            "burn_in": 0.2,
         },
         "vanilla": {"loss": "nonsaturating", "beta1": 0.5, "beta2": 0.999},
     }

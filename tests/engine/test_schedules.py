@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import replace
 
 import pytest
 
-from multigan.core.recipe import Schedule
+from multigan.core.recipe import Recipe, Schedule
 from multigan.engine.losses import LOSSES
-from multigan.engine.schedules import SHAPES, check_schedule, progress_of, value_at, with_burn_in
-from tests.toy_domain import toy_recipe
+from multigan.engine.schedules import (
+    SHAPES,
+    check_schedule,
+    progress_of,
+    schedule_ends,
+    scheduled_values,
+    value_at,
+    with_burn_in,
+)
+from tests.toy_domain import ToyGenerator, toy_recipe
 
 
 def test_progress_runs_from_the_first_step_to_the_last_and_stays():
@@ -58,17 +67,61 @@ def test_a_schedule_that_is_over_at_once_is_at_its_end():
     assert value_at(Schedule(1.0, 2.0, fraction=0.0), 0.0) == 2.0
 
 
-def test_burn_in_is_due_for_the_relativistic_game_alone():
-    for name, loss in LOSSES.items():
-        assert loss.burn_in == (0.2 if name == "relativistic" else 0.0)
-        recipe = toy_recipe(loss=name)
-        assert (with_burn_in(recipe) == recipe) == (name != "relativistic")
+@pytest.mark.parametrize("loss", LOSSES)
+def test_no_loss_changes_a_number_of_the_recipe(loss):
+    recipe = toy_recipe(loss=loss, penalties={"r1": 1.0}, generator_lr=2e-4, beta2=0.99)
+    assert with_burn_in(recipe) == recipe
+    for progress in (0.0, 0.1, 1.0):
+        values = scheduled_values(with_burn_in(recipe), progress)
+        assert values["lr/generator"] == 2e-4 and values["gamma/r1"] == 1.0
+        assert values["adam/beta2"] == 0.99
+    assert recipe_of_defaults(loss).burn_in == 0.0
+
+
+def recipe_of_defaults(loss):
+    toy = toy_recipe()
+    parts = {"data": toy.data, "generator": toy.generator, "discriminator": toy.discriminator}
+    return Recipe(steps=1, batch_size=4, loss=loss, **parts)
+
+
+def test_the_ends_of_every_number_are_stated_with_those_of_a_burn_in():
+    given = {"generator_lr": 2e-4, "discriminator_lr": Schedule(1e-3, 0.0), "beta2": 0.99}
+    recipe = toy_recipe(penalties={"r1": 1.0, "r2": 0.5}, ema_halflife_samples=500, **given)
+    plain = schedule_ends(recipe)
+    assert plain == {
+        "lr/generator": [2e-4, 2e-4],
+        "lr/discriminator": [1e-3, 0.0],
+        "gamma/r1": [1.0, 1.0],
+        "gamma/r2": [0.5, 0.5],
+        "adam/beta1": [0.0, 0.0],
+        "adam/beta2": [0.99, 0.99],
+        "ema/halflife_samples": [500.0, 500.0],
+    }
+    moved = {
+        "lr/generator": [2e-4, 5e-5],
+        "gamma/r1": [1.0, 0.1],
+        "gamma/r2": [0.5, 0.05],
+        "adam/beta2": [0.9, 0.99],
+        "ema/halflife_samples": [0.0, 500.0],
+    }
+    assert schedule_ends(replace(recipe, burn_in=0.2)) == plain | moved
+
+
+def test_annealed_values_are_among_the_ends_and_the_component_is_back_at_its_start():
+    class Annealed(ToyGenerator):
+        def anneal(self, progress: float) -> dict[str, float]:
+            self.temperature = 1 - progress / 2
+            return {"anneal/temperature": self.temperature}
+
+    generator = Annealed()
+    ends = schedule_ends(toy_recipe(generator=generator))
+    assert ends["anneal/temperature"] == [1.0, 0.5] and generator.temperature == 1.0
 
 
 def test_burn_in_has_the_published_numbers():
     recipe = with_burn_in(
         toy_recipe(
-            loss="relativistic",
+            burn_in=0.2,
             generator_lr=2e-4,
             discriminator_lr=2e-4,
             penalties={"r1": 1.0},
@@ -92,19 +145,20 @@ def test_burn_in_has_the_published_numbers():
 def test_burn_in_leaves_given_schedules_alone():
     given = Schedule(1.0, 0.5)
     recipe = with_burn_in(
-        toy_recipe(loss="relativistic", generator_lr=given, penalties={"r1": given, "r2": 1.0})
+        toy_recipe(burn_in=0.2, generator_lr=given, penalties={"r1": given, "r2": 1.0})
     )
     assert recipe.generator_lr == given and recipe.penalties["r1"] == given
     assert recipe.penalties["r2"] == Schedule(1.0, 0.1, 0.2)
 
 
-def test_the_recipe_may_ask_for_another_burn_in_or_none():
-    assert with_burn_in(toy_recipe(loss="hinge", burn_in=0.5)).generator_lr.fraction == 0.5
-    assert with_burn_in(toy_recipe(loss="relativistic", burn_in=0.0)).generator_lr == 1e-2
+@pytest.mark.parametrize("loss", ["hinge", "relativistic"])
+def test_a_recipe_asks_for_a_burn_in_whatever_its_loss(loss):
+    assert with_burn_in(toy_recipe(loss=loss, burn_in=0.5)).generator_lr.fraction == 0.5
+    assert with_burn_in(toy_recipe(loss=loss, burn_in=0.0)).generator_lr == 1e-2
 
 
 def test_burn_in_never_starts_beta2_above_its_end():
-    recipe = with_burn_in(toy_recipe(loss="relativistic", beta2=0.5))
+    recipe = with_burn_in(toy_recipe(burn_in=0.2, beta2=0.5))
     assert value_at(recipe.beta2, 0.0) == value_at(recipe.beta2, 1.0) == 0.5
 
 

@@ -127,9 +127,9 @@ def test_schedules_reach_the_optimisers_before_each_step():
     ]
 
 
-def test_the_relativistic_burn_in_has_the_published_numbers(monkeypatch):
+def test_the_burn_in_has_the_published_numbers_in_each_step_and_in_its_log(monkeypatch):
     recipe = toy_recipe(
-        loss="relativistic",
+        burn_in=0.2,
         steps=11,  # progress 0, .1, .2, ... 1
         generator_lr=2e-4,
         discriminator_lr=2e-4,
@@ -141,8 +141,9 @@ def test_the_relativistic_burn_in_has_the_published_numbers(monkeypatch):
     watched = Watched(trainer)
     halflives: list[float] = []
     monkeypatch.setattr(trainer.ema, "update", lambda *asked: halflives.append(asked[2]))
-    groups = []
-    for _ in trainer.steps():
+    groups, logged = [], []
+    for step in trainer.steps():
+        logged.append(step.values)
         adams = [trainer.optimizers[name].param_groups[0] for name in sorted(trainer.optimizers)]
         assert adams[0]["lr"] == adams[1]["lr"]
         groups.append((adams[0]["lr"], *adams[0]["betas"]))
@@ -157,6 +158,16 @@ def test_the_relativistic_burn_in_has_the_published_numbers(monkeypatch):
         assert groups[number] == pytest.approx((lr, 0.0, beta2))
         assert gammas[number] == pytest.approx({"r1": gamma, "r2": 2 * gamma})
         assert halflives[number] == pytest.approx(halflife)
+        for key, value in {
+            "lr/generator": lr,
+            "lr/discriminator": lr,
+            "gamma/r1": gamma,
+            "gamma/r2": 2 * gamma,
+            "adam/beta1": 0.0,
+            "adam/beta2": beta2,
+            "ema/halflife_samples": halflife,
+        }.items():
+            assert logged[number][key] == pytest.approx(value), key
 
 
 def test_a_shorter_run_can_keep_the_schedules_of_a_longer_one():

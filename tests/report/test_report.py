@@ -76,6 +76,37 @@ def test_it_shows_what_was_trained_and_its_diagnoses(run):
     assert "0.25" in text and "0.2 to 0.3" in text
 
 
+def schedules_of(run, lines, **ends):
+    edit_json(run / "recipe.json", schedules=ends)
+    write_lines(run / "log.jsonl", [{"step": k + 1} | line for k, line in enumerate(lines)])
+    return dict(RunSummary(RunDirectory(run)).schedules)
+
+
+def test_each_number_of_the_training_is_shown_from_its_start_to_its_end(run):
+    ends = {"lr/generator": [0.003, 0.0], "gamma/r1": [0.3, 0.03], "adam/beta1": [0.0, 0.0]}
+    lines = [{"lr/generator": 0.003, "gamma/r1": 0.2, "augment/p": 0.1}]
+    lines += [{"lr/generator": 1e-9, "gamma/r1": 0.03, "augment/p": 0.2, "loss/generator": 1.0}]
+    assert schedules_of(run, lines, **ends) == {
+        "lr/generator": "0.003 \u2192 0",
+        "gamma/r1": "0.3 \u2192 0.03",
+        "adam/beta1": "0",
+        "augment/p": "0.1 \u2192 0.2",  # moved by its controller, so that it has no planned end
+    }
+    text = " ".join(text_of(report(run)).text.split())
+    assert "gamma/r1" in text and "0.3 \u2192 0.03" in text
+
+
+def test_a_number_that_has_not_come_to_its_end_is_shown_with_its_last_value(run):
+    shown = schedules_of(run, [{"gamma/r1": 0.3}, {"gamma/r1": 0.25}], **{"gamma/r1": [0.3, 0.03]})
+    assert shown == {"gamma/r1": "0.3 \u2192 0.03; last in the log 0.25"}
+
+
+@pytest.mark.parametrize("stored", [None, [], {"x": 3}, {"x": [1, "2"]}, {"x": [1, 2, 3]}])
+def test_ends_that_are_not_two_numbers_are_left_out(run, stored):
+    edit_json(run / "recipe.json", schedules=stored)
+    assert RunSummary(RunDirectory(run)).schedules == []
+
+
 def test_a_current_diagnosis_comes_first(run):
     lines = [{"step": 1, "diagnostics": {"apart": "one"}}]
     lines.append({"step": 2, "diagnostics": {"collapse": "two"}})

@@ -1,7 +1,11 @@
 """Without a terminal, progress is printed in plain lines at intervals."""
 
+import pytest
+
+from multigan.runs.directory import read_jsonl
 from multigan.training import metric_logging
-from multigan.training.metric_logging import ProgressDisplay
+from multigan.training.metric_logging import ProgressDisplay, describe_schedules
+from tests.run_helpers import train_tiny
 
 NUMBERS = {"loss/discriminator": 0.6931, "loss/generator": 1.5, "lr/generator": 0.1}
 
@@ -30,3 +34,30 @@ def test_a_long_run_prints_lines_at_intervals(capsys, monkeypatch):
 def test_a_quiet_run_prints_nothing(capsys):
     displayed(show=False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_numbers_of_a_run_are_named_together_where_they_are_equal():
+    ends = {"lr/generator": [0.003, 0.0], "lr/discriminator": [0.003, 0.0], "adam/beta1": [0, 0]}
+    ends |= {"adam/beta2": [0.9, 0.99], "gamma/r1": [0.3, 0.03]}
+    text = describe_schedules({"schedules": ends, "recipe": {"burn_in": 0.2}})
+    assert text.replace("\n", " ") == (
+        "lr 0.003 -> 0, gamma/r1 0.3 -> 0.03, adam/beta1 0, adam/beta2 0.9 -> 0.99, "
+        "burn-in over the first 0.2 of the run"
+    )
+    assert max(map(len, text.splitlines())) <= 80
+    constant = {"schedules": {"gamma/r1": [1.0, 1.0]}, "recipe": {"burn_in": 0.0}}
+    assert describe_schedules(constant) == "gamma/r1 1"
+
+
+def test_a_training_prints_its_numbers_at_the_start_and_logs_them_in_each_line(tmp_path, capsys):
+    run = train_tiny("points", tmp_path / "run", show=True, burn_in=0.5, gamma="0.4", lr=1e-3)
+    shown = capsys.readouterr().err.replace("\n", " ")
+    assert shown.startswith(
+        "lr 0.001 -> 0, gamma 0.4 -> 0.04, adam/beta1 0, adam/beta2 0.9 -> 0.99"
+    )
+    assert "ema/halflife_samples 0 -> 10,000" in shown
+    assert "burn-in over the first 0.5 of the run" in shown
+    lines = list(read_jsonl(run.path / "log.jsonl"))
+    for line in lines:
+        assert {"lr/generator", "gamma/r1", "gamma/r2", "adam/beta1", "adam/beta2"} <= line.keys()
+    assert lines[-1]["gamma/r2"] == pytest.approx(0.04) and lines[-1]["adam/beta2"] == 0.99
