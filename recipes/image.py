@@ -62,12 +62,10 @@ def recipe(
         .99 and the EMA half-life from 0; 0: constant
     ema_halflife_samples: half-life of the averaged generator, in training images
     """
-    images = load_images(
-        data, resolution=resolution, aspect=aspect, horizontal_flip=horizontal_flip
-    )
+    size = {"resolution": resolution, "aspect": aspect}
+    images = load_images(data, **size, horizontal_flip=horizontal_flip)
     pair = build_pair(network, images.domain, width, latent_dim, norm, mbstd_group_size)
-    train, schedule = images.split("train"), Schedule(lr, 0.0)
-    weight = resolve_gamma(gamma, train)
+    train = images.split("train")
     return Recipe(
         data=train,
         generator=pair[0],
@@ -75,10 +73,9 @@ def recipe(
         steps=steps,
         batch_size=batch_size,
         loss=loss,
-        penalties={"r1": weight, "r2": weight},
-        generator_lr=schedule,
-        discriminator_lr=schedule,
+        penalties=dict.fromkeys(("r1", "r2"), resolve_gamma(gamma, train)),
         burn_in=burn_in,
+        **dict.fromkeys(("generator_lr", "discriminator_lr"), Schedule(lr, 0.0)),
         ema_halflife_samples=ema_halflife_samples,
         augment=build_augment(augment, augment_p),
     )
