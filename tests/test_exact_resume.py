@@ -101,11 +101,13 @@ def test_a_killed_run_resumes_bit_identically(name, killed_at, tmp_path, cache):
     assert [line["step"] for line in logs_of(killed)["metrics"]] == [*before, *adversarial, last]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_signal_saves_says_how_to_go_on_and_loses_nothing(
-    number, points_run, tmp_path, monkeypatch, capsys
+    number, points_run, tmp_path, monkeypatch, capsys, request
 ):
     out = tmp_path / "stopped"
+    before = signal.signal(number, signal.default_int_handler)  # it may be inherited as ignored
+    request.addfinalizer(lambda: signal.signal(number, before))
     at_step(monkeypatch, 3, lambda: os.kill(os.getpid(), number))
     command = f"train points --tiny --steps {STEPS} --log-every 1 --save-every 2 --out {out}"
     assert app.main([*command.split(), "--sample-every", "1000"]) == 128 + number

@@ -6,6 +6,7 @@ it.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
@@ -134,4 +135,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run() -> None:
     """The console script."""
-    sys.exit(main())
+    status = main()
+    for stream in (sys.stdout, sys.stderr):
+        _discard_unless_open(stream)
+    sys.exit(status)
+
+
+def _discard_unless_open(stream: Any) -> None:
+    """Send what cannot be written any more to the null device, so that the exit status stays."""
+    try:
+        stream.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -29,6 +29,7 @@ def complete_run_paths(incomplete: str) -> list[str]:
     return [name for name in [*runs, *others] if name.startswith(incomplete)]
 
 
+AUTO = "auto"  # the default device: the best available
 DEVICE_HELP = "auto, cpu, cuda or mps"
 TRUST_HELP = "recipe file to execute for the components that it defines"
 CACHE_HELP = "folder for cached datasets and metric models (default: the user's cache)"
@@ -44,7 +45,7 @@ Device = Annotated[str, typer.Option(help=DEVICE_HELP)]
 TrustRecipe = Annotated[Path | None, typer.Option(help=TRUST_HELP)]
 COMMON_OPTIONS = [
     Option("seed", int, "random seed", "0"),
-    Option("device", str, DEVICE_HELP, "cpu"),
+    Option("device", str, DEVICE_HELP, AUTO),
     Option("trust_recipe", Path, TRUST_HELP),
 ]
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from multigan.cli.common import Device, TrustRecipe, complete_run_paths, load_sampler
+from multigan.cli.common import AUTO, Device, TrustRecipe, complete_run_paths, load_sampler
 
 
 def studio(
@@ -19,7 +19,7 @@ def studio(
         ),
     ],
     port: Annotated[int, typer.Option(help="local port; 0 takes any free one")] = 8765,
-    device: Device = "cpu",
+    device: Device = AUTO,
     trust_recipe: TrustRecipe = None,
 ) -> None:
     """Serve a local page with sampling options and latent edits of a generator."""

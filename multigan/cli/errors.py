@@ -1,11 +1,12 @@
 """Map exceptions to one-line messages and exit codes.
 
 2: arguments, missing or unreadable input, a damaged run; 1: full disk, failed training, internal
-error; 130 and 143: Ctrl-C and SIGTERM.
+error; 129, 130 and 143: SIGHUP, Ctrl-C and SIGTERM.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import traceback
@@ -39,7 +40,8 @@ def report_error(error: Exception) -> int:
     if os.environ.get("MULTIGAN_TRACEBACK"):
         traceback.print_exception(error)
     if text:  # empty for a command without arguments, which has printed its help
-        print("error: " + " ".join(text.split()), file=sys.stderr)
+        with contextlib.suppress(OSError):  # the terminal may be gone
+            print("error: " + " ".join(text.split()), file=sys.stderr)
     return status
 
 

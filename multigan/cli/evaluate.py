@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from multigan.cli.common import (
+    AUTO,
     CACHE_HELP,
     Device,
     Json,
@@ -24,7 +25,7 @@ def evaluate(
     data: Annotated[str | None, typer.Option(help="other data of the same kind")] = None,
     seed: Annotated[int, typer.Option(help="random seed of the samples")] = 0,
     split: Annotated[str, typer.Option(help="train, valid or test")] = "test",
-    device: Device = "cpu",
+    device: Device = AUTO,
     cache_dir: Annotated[Path | None, typer.Option(help=CACHE_HELP)] = None,
     json: Json = False,
     trust_recipe: TrustRecipe = None,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from multigan.cli.common import (
+    AUTO,
     COMMON_OPTIONS,
     load_sampler,
     pluralize,
@@ -25,7 +26,7 @@ def sample_command(path: str) -> Any:
         num_samples: int = 16,
         seed: int = 0,
         out: Path = Path("samples"),
-        device: str = "cpu",
+        device: str = AUTO,
         json: bool = False,
         trust_recipe: Path | None = None,
         **requested: Any,
@@ -62,7 +63,7 @@ def interpolate_command(path: str) -> Any:
 
     def call(
         out: Path = Path("interpolation"),
-        device: str = "cpu",
+        device: str = AUTO,
         trust_recipe: Path | None = None,
         **requested: Any,
     ) -> None:

@@ -217,6 +217,7 @@ def _resume(
     if done >= recipe.steps or (steps is None and "ended" in description):
         return _ended_run(run, description, state, done, processes)
     _warn_zero_lr(trainer, done)
+    processes.on_rank_zero(lambda: _warn_threads(description))
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     processes.on_rank_zero(lambda: run.write_config(description))
@@ -269,6 +270,18 @@ def _warn_zero_lr(trainer: AdversarialTrainer, done: int) -> None:
         )
 
 
+def _warn_threads(description: dict[str, Any]) -> None:
+    """Warn if the run was trained with another number of threads, and record the present one."""
+    before, now = description.get("threads"), torch.get_num_threads()
+    if before not in (None, now):
+        warnings.warn(
+            f"the threads of torch must be {before}, as so far in this run, to give the same last "
+            f"bits; got {now}: set OMP_NUM_THREADS={before}",
+            stacklevel=4,
+        )
+    description["threads"] = now
+
+
 def _run(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
     """Train with a seeded global generator of torch, which nn.Dropout uses; restore it afterwards.
 
@@ -313,6 +326,7 @@ def _config(
         "schedules": schedule_ends(recipe),
         "fingerprint": recipe.data.fingerprint,
         "recipe": recipe_to_json(recipe),
+        "threads": torch.get_num_threads(),
         "versions": {
             "multigan": multigan.__version__,
             "torch": torch.__version__,

@@ -48,12 +48,13 @@ class Interrupted(Exception):
 
 
 class SignalHandler:
-    """Context manager that records the first SIGINT or SIGTERM in `number`.
+    """Context manager that records the first SIGINT, SIGTERM or SIGHUP in `number`.
 
-    A second signal has its usual effect. Outside the main thread no handler is installed.
+    A second signal has its usual effect. Outside the main thread no handler is installed. A SIGHUP
+    that is ignored stays so: the run was started by nohup to outlive its terminal.
     """
 
-    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+    SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
     def __init__(self) -> None:
         self.number: int | None = None
@@ -61,7 +62,9 @@ class SignalHandler:
     def __enter__(self) -> SignalHandler:
         self._previous = {}
         if threading.current_thread() is threading.main_thread():
-            self._previous = {s: signal.signal(s, self._record) for s in self.SIGNALS}
+            ignored = signal.getsignal(signal.SIGHUP) == signal.SIG_IGN
+            handled = [s for s in self.SIGNALS if s != signal.SIGHUP or not ignored]
+            self._previous = {s: signal.signal(s, self._record) for s in handled}
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 import textwrap
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import IO, Any, cast
 
 import torch
 from rich.console import Console
@@ -114,6 +116,33 @@ LINE_EVERY_SECONDS = 10.0  # without a terminal
 QUIET, USUAL, VERBOSE = 0, 1, 2  # how much is shown
 
 
+class _StandardError:
+    """Standard error, whose failure does not stop a training: its terminal may be gone."""
+
+    @property
+    def rich_proxied_file(self) -> Any:
+        """The stream that rich is to write to: this one, whatever stands in for sys.stderr."""
+        return self
+
+    def write(self, text: str) -> int:
+        """Write `text`, if that is possible."""
+        with contextlib.suppress(OSError):
+            self._stream.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Flush the stream, if that is possible."""
+        with contextlib.suppress(OSError):
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def _stream(self) -> Any:
+        return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
+
+
 class ProgressDisplay:
     """Progress bar with speed, remaining time and the main metrics; plain lines without a terminal.
 
@@ -121,7 +150,8 @@ class ProgressDisplay:
     """
 
     def __init__(self, done: int, total: int, batch_size: int, show: int = USUAL) -> None:
-        self._console = Console(stderr=True, quiet=not show, highlight=False, soft_wrap=True)
+        stream = cast(IO[str], _StandardError())
+        self._console = Console(file=stream, quiet=not show, highlight=False, soft_wrap=True)
         self._first, self._number, self._total = done, done, total
         self._batch_size, self._numbers, self._verbose = batch_size, "", show >= VERBOSE
         self._diagnostics: set[str] = set()
