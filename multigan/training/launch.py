@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -42,6 +42,7 @@ from multigan.runs.train_options import (
 )
 from multigan.storage.loading import with_source
 from multigan.storage.memory_limits import MAX_NETWORK_BYTES, check_model_memory, memory_budget
+from multigan.training.callbacks import Callback
 from multigan.training.device import device_of_process, pick_device
 from multigan.training.loop import FINISHED, Loop, Run
 from multigan.training.warm_start import warm_start
@@ -49,13 +50,21 @@ from multigan.training.warm_start import warm_start
 MAX_NAMES_SHOWN = 12  # tensors that a warning names; recipe.json has all
 
 
-def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options: Any) -> Run:
+def train(
+    recipe: str | Path,
+    *,
+    tiny: bool = False,
+    show: int = True,
+    callbacks: Sequence[Callback] = (),
+    **options: Any,
+) -> Run:
     """Train a recipe (a packaged name or a file) and return its run.
 
     `options` are flags (see `multigan.runs.train_options.TrainOptions`) and hyperparameters of the
     recipe. `tiny` changes the defaults to the recipe's TINY values. `show` is 0 for no output, 2
-    for all lines of the log. Raises ValueError for invalid input, before anything is written;
-    Interrupted and TrainingFailed leave a resumable run.
+    for all lines of the log. `callbacks` receive values and media during training. Raises
+    ValueError for invalid input, before anything is written; Interrupted and TrainingFailed leave
+    a resumable run.
     """
     flags, requested = split_options(options)
     with init_distributed() as processes, ExitStack() as held:
@@ -78,7 +87,7 @@ def train(recipe: str | Path, *, tiny: bool = False, show: int = True, **options
             lambda: str(default_out(file.name) if not flags.out else flags.out)
         )
         loop, run = (
-            Loop(trainer, RunDirectory(out), stages, show, flags.cache_dir),
+            Loop(trainer, RunDirectory(out), stages, show, flags.cache_dir, callbacks),
             RunDirectory(out),
         )
 
@@ -145,6 +154,7 @@ def resume(
     cache_dir: str | None = None,
     trust: ModuleType | None = None,
     show: int = True,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Resume a run, with bit-identical results to a run without a stop.
 
@@ -162,7 +172,7 @@ def resume(
 
         processes.on_rank_zero(lock)
         return _resume(
-            processes, run, steps, extend_schedules, device, data, cache_dir, trust, show
+            processes, run, steps, extend_schedules, device, data, cache_dir, trust, show, callbacks
         )
 
 
@@ -176,6 +186,7 @@ def _resume(
     cache_dir: str | None,
     trust: ModuleType | None,
     show: int,
+    callbacks: Sequence[Callback],
 ) -> Run:
     def read() -> dict[str, Any]:
         found = run.read_config()
@@ -221,7 +232,7 @@ def _resume(
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     processes.on_rank_zero(lambda: run.write_config(description))
-    return _run(Loop(trainer, run, stages, show, cache_dir), state)
+    return _run(Loop(trainer, run, stages, show, cache_dir, callbacks), state)
 
 
 def _ended_run(
