@@ -67,7 +67,9 @@ class TextDomain(TextSpec):
         latent = generator.sample_latent(n, rng)
         condition = make_condition(self, options, n, rng)
         controls = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        tokens, scores = sample_tokens(generator, latent, condition, controls, log_probabilities)
+        tokens, scores = sample_tokens(
+            generator, latent, condition, controls, log_probabilities, self
+        )
         prompt_length = len(prompt_tokens(self, prompt))
         texts = [self._complete(prompt, prompt_length, line) for line in tokens.tolist()]
         if scores is None:

@@ -86,15 +86,19 @@ def sample_tokens(
     generator: Any,
     latent: Any,
     condition: TextCondition | None,
-    controls: Mapping[str, float],
+    controls: Mapping[str, Any],
     with_scores: bool = False,
+    spec: TextSpec | None = None,
 ) -> tuple[Tensor, Tensor | None]:
     """Sample tokens (B, T) int64, on the CPU, and optionally their log-probabilities (B, T).
 
     `controls` are temperature, top_k and top_p; the log-probabilities depend on the temperature
-    only.
+    only. With the `spec` of a tokenizer with tokens that are parts of characters, no character is
+    broken: `generate` gets the tokenizer's `transitions`.
     """
     device = device_of(generator)
+    if spec is not None and spec.tokenizer_model.utf8_transitions is not None:
+        controls = {**controls, "transitions": spec.tokenizer_model.utf8_transitions}
     latent, condition = (tree_map(lambda leaf: leaf.to(device), t) for t in (latent, condition))
     with eval_mode(generator), torch.no_grad():
         tokens = generator.generate(latent, condition, **controls)
@@ -130,7 +134,9 @@ def sample_lines(
             batch_labels = labels[start : start + count]
             condition = no_condition(count, spec.length)._replace(label=batch_labels)
         latent = generator.sample_latent(count, rng)
-        tokens, _ = sample_tokens(generator, latent, condition, {"temperature": temperature})
+        tokens, _ = sample_tokens(
+            generator, latent, condition, {"temperature": temperature}, spec=spec
+        )
         texts += [spec.tokenizer_model.decode(line) for line in tokens.tolist()]
         unfinished += int((tokens != EOS).all(1).sum())
     return SampledLines(texts, unfinished / n)

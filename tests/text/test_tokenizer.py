@@ -50,16 +50,18 @@ def test_bytes_know_every_text_and_words_say_what_they_do_not_know():
     assert trained("word").decode(trained("word").encode(["a zebra rides"])[0]) == "a rides"
 
 
-def test_words_stand_in_print_as_they_were_counted():
+def test_tokens_are_the_words_of_the_metrics_and_the_spaces_before_them():
     tokenizer = trained("word")
     for line in LINES:
         (ids,) = tokenizer.encode([line])
-        assert [tokenizer.token(token) for token in ids] == split_words(line)
+        names = [tokenizer.token(token) for token in ids]
+        assert [name.lstrip(" ") for name in names] == split_words(line)
+        assert "".join(names) == f" {line}"
 
 
 def test_the_vocabulary_of_words_is_sorted_by_count_then_by_name():
     tokenizer = TextTokenizer(train_tokenizer(["b b a c", "c d"], "word", 7))
-    assert [tokenizer.token(k) for k in range(7)] == [*SPECIALS, "b", "c", "a"]
+    assert [tokenizer.token(k) for k in range(7)] == [*SPECIALS, " b", " c", " a"]
 
 
 def test_lower_case_is_part_of_the_tokenizer():

@@ -24,6 +24,7 @@ from multigan.text.models.token_sampling import (
     token_mask,
 )
 from multigan.text.models.transformer import scaled_embedding
+from multigan.text.models.whole_characters import WholeCharacters
 from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK, one_hot
 
 REINFORCE = "reinforce"
@@ -173,19 +174,26 @@ class TextGenerator(nn.Module):
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
+        transitions: Tensor | None = None,
     ) -> Tensor:
         """Generate tokens (B, T) int64, step by step: PAD after the first EOS, prompts kept.
 
-        `top_k` 0 and `top_p` 1 allow all tokens. Raises ValueError for controls out of range.
+        `top_k` 0 and `top_p` 1 allow all tokens. With the `transitions` (states, V) of a tokenizer,
+        tokens that would break a character are sampled again. Raises ValueError for controls out
+        of range.
         """
         check_controls(temperature, top_k, top_p)
-        return self._generate(latent, condition, (temperature, top_k, top_p))[0]
+        whole = None
+        if transitions is not None:
+            whole = WholeCharacters(transitions.to(latent.seed.device), len(latent.seed))
+        return self._generate(latent, condition, (temperature, top_k, top_p), whole)[0]
 
     def _generate(
         self,
         latent: TextLatent,
         condition: TextCondition | None,
         controls: SamplingParams = UNRESTRICTED,
+        whole: WholeCharacters | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Tokens (B, T), sampled without a graph, and the features (B, T, F) that predict them."""
         prompt, label = self._conditioning(condition)
@@ -197,10 +205,18 @@ class TextGenerator(nn.Module):
             state = self.backbone.initial_state(x) if state is None else state
             h, state = self.backbone.step(x, state)
             with torch.no_grad():
-                logits = filter_logits(self._logits(h, self._sample_mask_at(t)), *controls)
-                token = sample_tokens(logits, latent.uniform[:, t])
+                logits = self._logits(h, self._sample_mask_at(t))
+                filtered = filter_logits(logits, *controls)
+                token = sample_tokens(filtered, latent.uniform[:, t])
+                if whole is not None:
+                    free = unfinished if prompt is None else unfinished & (prompt[:, t] == PAD)
+                    quantiles = latent.uniform[:, t]
+                    whole.sample_again(token, free, logits, filtered, quantiles, controls,
+                                       self.length - t - 1)  # fmt: skip
             if prompt is not None:
                 token = torch.where(prompt[:, t] != PAD, prompt[:, t], token)
+            if whole is not None:
+                whole.advance(token, unfinished)
             if not self.fixed_length:
                 token = torch.where(unfinished, token, PAD)
                 unfinished = unfinished & (token != EOS)

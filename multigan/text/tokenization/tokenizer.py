@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from multigan.storage.files import write_atomically
+from multigan.text.tokenization.utf8 import COMPLETE, IMPOSSIBLE, token_bytes, transition_table
 from multigan.text.tokenization.words import WORD, collapse_line_breaks
+from multigan.text.tokenization.words import tokenizers_library as _library
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +21,11 @@ PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # their names, by id
 
 
-CLOSING_PUNCTUATION = ".,!?;:)]}%"  # no space before it
-OPENING_PUNCTUATION = "([{$"  # no space after it
+# The pieces that byte pairs are merged in: as GPT-2's, but letters and digits keep their marks.
+BPE_PIECE = (
+    r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}[\p{L}\p{M}\x{200c}\x{200d}]*| ?\p{N}[\p{N}\p{M}]*"
+    r"| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+)
 NO_PREFIX = "\x00"  # in no word
 
 
@@ -76,6 +80,24 @@ class TextTokenizer:
         """The name of an id in the vocabulary."""
         return self._tokenizer.id_to_token(token)
 
+    @cached_property
+    def utf8_transitions(self) -> Tensor | None:
+        """The state of UTF-8 after each token: (states, V) int64, IMPOSSIBLE for broken text.
+
+        The end of a line is possible after whole characters only. None if every token is whole
+        characters.
+        """
+        import torch
+
+        names = [self.token(token) or "" for token in range(self.size)]
+        contents = token_bytes(self._tokenizer.to_str(), names)
+        if contents is None:
+            return None
+        table = torch.tensor(transition_table(contents))
+        table[:, : len(SPECIALS)] = IMPOSSIBLE
+        table[COMPLETE, : len(SPECIALS)] = COMPLETE
+        return table
+
 
 @lru_cache(maxsize=8)
 def load_tokenizer(text: str) -> TextTokenizer:
@@ -112,16 +134,6 @@ def save_folder(text: str, folder: Path, length: int) -> list[Path]:
     return [folder / name for name in contents]
 
 
-def _library() -> Any:
-    """Import `tokenizers`. Raises ValueError, with the command that installs it, where absent."""
-    try:
-        return importlib.import_module("tokenizers")
-    except ImportError as error:
-        raise ValueError(
-            "the package tokenizers must be installed for text: pip install 'multigan[text]'"
-        ) from error
-
-
 def _with_lowercase(tokenizer: Any, lowercase: bool) -> Any:
     if lowercase:
         tokenizer.normalizer = _library().normalizers.Lowercase()
@@ -138,7 +150,9 @@ def _train_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> A
             f"every byte; got {vocabulary_size}"
         )
     tokenizer = _with_lowercase(hf.Tokenizer(hf.models.BPE()), lowercase)
-    tokenizer.pre_tokenizer = hf.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    pieces = hf.pre_tokenizers.Split(hf.Regex(BPE_PIECE), behavior="isolated")
+    in_bytes = hf.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    tokenizer.pre_tokenizer = hf.pre_tokenizers.Sequence([pieces, in_bytes])
     tokenizer.decoder = hf.decoders.ByteLevel()
     trainer = hf.trainers.BpeTrainer(
         vocab_size=vocabulary_size,
@@ -151,15 +165,15 @@ def _train_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> A
 
 
 def _train_words(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
-    """Words and punctuation marks, which are decoded with the spaces of normal text."""
+    """Words and punctuation marks; a token begins with the space before it, if there is one.
+
+    A line begins as if after a space, so that its first word is a token like any other.
+    """
     hf = _library()
-    splitter = hf.pre_tokenizers.Split(hf.Regex(WORD), behavior="removed", invert=True)
-    marks = [(f" {mark}", mark) for mark in CLOSING_PUNCTUATION] + [
-        (f"{mark} ", mark) for mark in OPENING_PUNCTUATION
-    ]
-    replacements = [hf.decoders.Replace(old, new) for old, new in marks]
-    decoders = [*_join_with_spaces(), *replacements]
-    return _train_table(lines, vocabulary_size, lowercase, splitter, decoders)
+    splitter = hf.pre_tokenizers.Split(hf.Regex(rf" ?(?:{WORD})|\s"), behavior="isolated")
+    decoders = [hf.decoders.Fuse(), hf.decoders.Strip(" ", 1, 0)]
+    prefix = hf.normalizers.Prepend(" ")
+    return _train_table(lines, vocabulary_size, lowercase, splitter, decoders, prefix)
 
 
 def _train_whitespace(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
@@ -182,7 +196,12 @@ def _join_with_spaces() -> list[Any]:
 
 
 def _train_table(
-    lines: Iterable[str], vocabulary_size: int, lowercase: bool, splitter: Any, decoders: list[Any]
+    lines: Iterable[str],
+    vocabulary_size: int,
+    lowercase: bool,
+    splitter: Any,
+    decoders: list[Any],
+    normalizer: Any = None,
 ) -> Any:
     """A table of the most frequent pieces, sorted by (-count, piece): independent of hashes."""
     hf = _library()
@@ -191,8 +210,12 @@ def _train_table(
             f"vocabulary_size must be above the number of specials, {len(SPECIALS)}; "
             f"got {vocabulary_size}"
         )
-    lower = hf.normalizers.Lowercase().normalize_str if lowercase else str
-    counts = Counter(piece for line in lines for piece, _ in splitter.pre_tokenize_str(lower(line)))
+    steps = [hf.normalizers.Lowercase()] if lowercase else []
+    steps += [] if normalizer is None else [normalizer]
+    normalize = hf.normalizers.Sequence(steps).normalize_str if steps else str
+    counts = Counter(
+        piece for line in lines for piece, _ in splitter.pre_tokenize_str(normalize(line))
+    )
     ordered = sorted(counts, key=lambda piece: (-counts[piece], piece))
     kept = [piece for piece in ordered if piece not in SPECIALS][: vocabulary_size - len(SPECIALS)]
     table = {piece: token for token, piece in enumerate([*SPECIALS, *kept])}
@@ -200,7 +223,9 @@ def _train_table(
     tokenizer.add_special_tokens(list(SPECIALS))
     tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = hf.decoders.Sequence(decoders)
-    return _with_lowercase(tokenizer, lowercase)
+    if steps:
+        tokenizer.normalizer = hf.normalizers.Sequence(steps) if len(steps) > 1 else steps[0]
+    return tokenizer
 
 
 TOKENIZERS: dict[str, Callable[[Iterable[str], int, bool], Any]] = {

@@ -1,0 +1,60 @@
+"""Sampling of tokens that are parts of characters, so that no character is broken."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from multigan.text.models.token_sampling import SamplingParams, filter_logits, sample_tokens
+from multigan.text.tokenization.utf8 import COMPLETE, IMPOSSIBLE, MISSING_BYTES
+
+
+class WholeCharacters:
+    """The state of UTF-8 of each of B lines while their tokens are sampled.
+
+    A token is possible if its bytes can follow, and what it leaves missing fits into the line.
+    Only lines with an impossible token are sampled again, among the possible ones: the others are
+    what they are without this class.
+    """
+
+    def __init__(self, transitions: Tensor, num_lines: int) -> None:
+        """`transitions` (states, V): the state after each token, or IMPOSSIBLE."""
+        self._after = transitions
+        self._state = transitions.new_full((num_lines,), COMPLETE)
+        missing = transitions.new_tensor([*MISSING_BYTES, len(MISSING_BYTES)])
+        self._missing = missing[transitions]  # of IMPOSSIBLE, -1: the last, more than any
+        self._missing[transitions == IMPOSSIBLE] = torch.iinfo(transitions.dtype).max
+
+    def sample_again(
+        self, token: Tensor, free: Tensor, logits: Tensor, filtered: Tensor, uniform: Tensor,
+        controls: SamplingParams, remaining: int,
+    ) -> None:  # fmt: skip
+        """Replace the impossible ones of the `free` tokens (B,) in place.
+
+        The quantile inside the interval of the impossible token is that of the new one, so the
+        distribution is that of the possible tokens. `filtered` (B, V) are the `logits` that
+        `token` was sampled from at `uniform` (B,); `remaining` positions follow.
+        """
+        rows = (free & (self._missing[self._state, token] > remaining)).nonzero().squeeze(1)
+        impossible = self._missing[self._state[rows]] > remaining  # (N, V)
+        is_solvable = ~impossible.all(1)  # else the vocabulary lacks a byte: as sampled
+        rows, impossible = rows[is_solvable], impossible[is_solvable]
+        if not len(rows):
+            return
+        quantile = _position_inside(filtered[rows], token[rows], uniform[rows])
+        possible = logits[rows].masked_fill(impossible, float("-inf"))
+        token[rows] = sample_tokens(filter_logits(possible, *controls), quantile)
+
+    def advance(self, token: Tensor, unfinished: Tensor) -> None:
+        """Follow the tokens (B,) of the unfinished lines."""
+        after = self._after[self._state, token]
+        self._state = torch.where(unfinished & (after != IMPOSSIBLE), after, COMPLETE)
+
+
+def _position_inside(logits: Tensor, token: Tensor, uniform: Tensor) -> Tensor:
+    """The position (N,) in [0, 1) of a quantile inside the interval of the token that it chose."""
+    shares = logits.double().softmax(-1)
+    share = shares.gather(1, token[:, None]).squeeze(1)
+    before = shares.cumsum(-1).gather(1, token[:, None]).squeeze(1) - share
+    position = (uniform.double() - before) / share.clamp_min(torch.finfo(share.dtype).tiny)
+    return position.clamp(0, 1 - 2**-24).to(uniform.dtype)
