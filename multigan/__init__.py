@@ -13,6 +13,8 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from multigan.arrays.datasets.arrays import ArrayDataset as ArrayDataset
+    from multigan.core.adapters import Networks as Networks
     from multigan.core.protocols import Batch as Batch
     from multigan.core.protocols import Dataset as Dataset
     from multigan.core.protocols import Discriminator as Discriminator
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
     from multigan.core.serialization import component as component
     from multigan.engine.trainer import AdversarialTrainer as AdversarialTrainer
     from multigan.storage.loading import load as load
-    from multigan.training.callbacks import Callback as Callback
     from multigan.training.launch import resume as resume
     from multigan.training.launch import train as train
+    from multigan.training.run import Run as Run
 
 __version__ = "0.2.0"
 
@@ -35,6 +37,9 @@ _PUBLIC = {
     "train": "multigan.training.launch",
     "resume": "multigan.training.launch",
     "load": "multigan.storage.loading",
+    "Run": "multigan.training.run",
+    "ArrayDataset": "multigan.arrays.datasets.arrays",
+    "Networks": "multigan.core.adapters",
     "Recipe": "multigan.core.recipe",
     "Schedule": "multigan.core.recipe",
     "Batch": "multigan.core.protocols",
@@ -46,7 +51,6 @@ _PUBLIC = {
     "ResultsTable": "multigan.core.results_table",
     "component": "multigan.core.serialization",
     "AdversarialTrainer": "multigan.engine.trainer",
-    "Callback": "multigan.training.callbacks",
 }
 
 __all__ = [*_PUBLIC, "__version__"]

@@ -221,6 +221,17 @@ class SupportsDataCounts(Protocol):
         ...
 
 
+@runtime_checkable
+class HasSplitName(Protocol):
+    """A dataset that may hold all splits at once: a recipe trains on its training split."""
+
+    split_name: str  # "all", "train", "valid" or "test"
+
+    def split(self, name: str) -> Dataset:
+        """The split "train", "valid" or "test" of all samples."""
+        ...
+
+
 class Medium(NamedTuple):
     """One medium of samples on a page: `type` is a MIME type, `content` its bytes."""
 

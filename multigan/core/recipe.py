@@ -6,11 +6,19 @@ a `burn_in`, or as a `Schedule`.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
 from types import ModuleType
 from typing import Any
 
+from multigan.core.adapters import (
+    LatentShape,
+    as_dataset,
+    as_discriminator,
+    as_generator,
+    check_fit,
+)
 from multigan.core.protocols import Augment, Dataset, Discriminator, Generator
 from multigan.core.serialization import from_config, to_config
 
@@ -29,20 +37,29 @@ class Schedule:
 
 
 Value = float | Schedule
+# What the adapters accept as a Dataset, a Generator and a Discriminator; a recipe holds the latter.
+DataLike = Any
+GeneratorLike = Any
+DiscriminatorLike = Any
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Data, networks and hyperparameters of one training.
 
-    `batch_size` is the global batch size, over all processes.
+    `batch_size` is the global batch size, over all processes. Plain data and plain modules are
+    adapted by `multigan.core.adapters`; a generator without `sample_latent` needs `latent_dim`.
+    Adapted networks are tried on two samples. Raises ValueError, in one line, where they misfit.
     """
 
-    data: Dataset
-    generator: Generator
-    discriminator: Discriminator
+    data: DataLike
+    generator: GeneratorLike
+    discriminator: DiscriminatorLike
     steps: int  # of the adversarial stage: one generator update each
     batch_size: int
+    latent_dim: LatentShape | None = (
+        None  # of a plain module: its Gaussian latents (n, *latent_dim)
+    )
     loss: str = "relativistic"  # a key of multigan.engine.losses.LOSSES
     penalties: Mapping[str, Value] = field(default_factory=dict)  # PENALTIES name -> gamma
     # Lazy regularization: at every k-th update of D, k times as strong. Penalties join that update,
@@ -71,18 +88,36 @@ class Recipe:
     evaluate_during_likelihood: bool = False  # by the domain too, at every checkpoint
     likelihood_weight: Value = 0.0  # of the NLL of real samples, in the adversarial stage
 
+    def __post_init__(self) -> None:
+        given = (self.data, self.generator, self.discriminator)
+        adapted = (
+            as_dataset(self.data),
+            as_generator(self.generator, self.latent_dim),
+            as_discriminator(self.discriminator),
+        )
+        names = ("data", "generator", "discriminator")
+        for name, value in zip(names, adapted, strict=True):
+            object.__setattr__(self, name, value)
+        if any(new is not old for new, old in zip(adapted, given, strict=True)):
+            unused = check_fit(*adapted)
+            if unused:
+                warnings.warn(unused, stacklevel=3)
+
 
 # The types of the fields of an untrusted recipe.json, by annotation.
 FIELD_TYPES: dict[str, Any] = {
     **{"int": int, "float": int | float, "str": str, "bool": bool},
-    **{"Value": int | float | Schedule, "Dataset": Dataset, "Generator": Generator},
-    **{"Discriminator": Discriminator, "Augment": Callable},
+    **{"Value": int | float | Schedule, "DataLike": Dataset, "GeneratorLike": Generator},
+    **{"DiscriminatorLike": Discriminator, "Augment": Callable, "LatentShape": int | tuple},
 }
 
 
-def recipe_to_json(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON values, from which it can be rebuilt."""
-    return {item.name: _to_json(getattr(recipe, item.name)) for item in fields(recipe)}
+def recipe_to_json(recipe: Recipe, *, of_caller: bool = False) -> dict[str, Any]:
+    """The recipe as JSON values, from which it can be rebuilt.
+
+    With `of_caller` it may have objects of the caller, which cannot. Raises ValueError for them.
+    """
+    return {item.name: _to_json(getattr(recipe, item.name), of_caller) for item in fields(recipe)}
 
 
 def recipe_from_json(values: Mapping[str, Any], trusted: ModuleType | None = None) -> Recipe:
@@ -125,12 +160,12 @@ def _fits_mapping(value: Any) -> bool:
     )
 
 
-def _to_json(value: Any) -> Any:
+def _to_json(value: Any, of_caller: bool) -> Any:
     if isinstance(value, Schedule):
         return {"schedule": {item.name: getattr(value, item.name) for item in fields(value)}}
-    if isinstance(value, Mapping):
-        return {key: _to_json(item) for key, item in value.items()}
-    return to_config(value)
+    if isinstance(value, Mapping) and not hasattr(value, "_component_arguments"):
+        return {key: _to_json(item, of_caller) for key, item in value.items()}
+    return to_config(value, of_caller=of_caller)
 
 
 def _from_json(value: Any, trusted: ModuleType | None) -> Any:

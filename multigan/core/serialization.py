@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import types
 from collections.abc import Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,6 +21,8 @@ C = TypeVar("C")
 
 RECIPE_MODULE = "multigan_recipe"  # the module name under which a recipe file is executed
 RECIPE_DOMAIN = "recipe"  # components defined in a recipe file: recipe/ClassName
+CORE = "core"  # the adapters of plain modules: core/ModuleGenerator
+CALLER_DOMAIN = "caller"  # objects of the program that trained a run: caller/ClassName
 
 
 def component(cls: T) -> T:
@@ -47,28 +50,62 @@ def with_arguments(value: C, **changes: Any) -> C:
     return type(value)(**(arguments | changes))
 
 
-def to_config(value: Any) -> Any:
+def to_config(value: Any, *, of_caller: bool = False) -> Any:
     """The JSON form of a component, or of a tree of components, numbers, strings, lists and dicts.
 
-    Raises ValueError, with the type, for anything else.
+    A function of a recipe file is stored by its name. With `of_caller` anything else becomes
+    `caller/ClassName`, which cannot be rebuilt; else ValueError is raised, with the type.
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, tuple | list):
-        return [to_config(item) for item in value]
+        return [to_config(item, of_caller=of_caller) for item in value]
     if isinstance(value, Mapping):
-        return {str(key): to_config(item) for key, item in value.items()}
-    if "_component_arguments" in getattr(value, "__dict__", {}):
-        return {
-            "component": component_name(type(value)),
-            "arguments": to_config(value._component_arguments),
-        }
+        return {str(key): to_config(item, of_caller=of_caller) for key, item in value.items()}
+    if inspect.isfunction(value) and value.__module__ == RECIPE_MODULE:
+        if "<" not in value.__qualname__:  # neither a lambda nor inside another function
+            return {"function": f"{RECIPE_DOMAIN}/{value.__qualname__}"}
+    elif "_component_arguments" in getattr(value, "__dict__", {}):
+        try:
+            name = component_name(type(value))
+        except ValueError:  # a class of the program that calls
+            if of_caller:
+                return _of_caller(value)
+            raise
+        arguments = to_config(value._component_arguments, of_caller=of_caller)
+        return {"component": name, "arguments": arguments}
+    if of_caller:
+        return _of_caller(value)
     raise ValueError(
-        f"a value of a run must be an instance of a class decorated with @component, or JSON; "
-        f"got a {type(value).__name__}"
+        f"a value of a run must be an instance of a class decorated with @component, a function "
+        f"at the top of a recipe file, or JSON; got a {type(value).__name__}"
     )
+
+
+def _of_caller(value: Any) -> dict[str, Any]:
+    """Describe an object that only the program of the caller has; its numbers are for reports."""
+    name = getattr(value, "__name__", type(value).__name__)
+    counts: dict[str, int] = {}
+    if hasattr(value, "parameters") and hasattr(value, "state_dict"):
+        counts["parameters"] = sum(parameter.numel() for parameter in value.parameters())
+    elif hasattr(value, "__len__"):
+        counts["samples"] = len(value)
+    return {"component": f"{CALLER_DOMAIN}/{name}", "arguments": counts}
+
+
+def caller_objects(description: Any) -> list[str]:
+    """The names of all objects of the caller in a description, each once."""
+    if isinstance(description, list):
+        found = [name for item in description for name in caller_objects(item)]
+    elif isinstance(description, dict):
+        own = str(description.get("component", ""))
+        found = [own] if own.startswith(f"{CALLER_DOMAIN}/") else []
+        found += [name for item in description.values() for name in caller_objects(item)]
+    else:
+        found = []
+    return list(dict.fromkeys(found))
 
 
 def from_config(description: Any, trusted: ModuleType | None = None) -> Any:
@@ -81,6 +118,8 @@ def from_config(description: Any, trusted: ModuleType | None = None) -> Any:
         return tuple(from_config(item, trusted) for item in description)
     if not isinstance(description, dict):
         return description
+    if description.keys() == {"function"}:
+        return get_component(description["function"], trusted, kind=types.FunctionType)
     if "component" not in description:
         return {key: from_config(item, trusted) for key, item in description.items()}
     name, arguments = description["component"], description.get("arguments", {})
@@ -106,16 +145,27 @@ def component_name(cls: type) -> str:
     if cls.__module__ == RECIPE_MODULE:
         return f"{RECIPE_DOMAIN}/{cls.__qualname__}"
     target = f"{cls.__module__}:{cls.__qualname__}"
-    for domain in domains():
+    for domain in (*domains(), CORE):
         for name, place in domain_table(domain, "COMPONENTS").items():
             if place == target:
                 return f"{domain}/{name}"
     raise ValueError(f"{target} must be in the COMPONENTS table of a domain; add it there")
 
 
-def get_component(name: Any, trusted: ModuleType | None = None) -> Any:
-    """The class of a component, from a domain's COMPONENTS or the trusted recipe file."""
+def get_component(name: Any, trusted: ModuleType | None = None, kind: type = type) -> Any:
+    """The class of a component, from a domain's COMPONENTS or the trusted recipe file.
+
+    `kind` is FunctionType for a function, which only a recipe file can have.
+    """
     domain, _, short = str(name).partition("/")
+    if domain == CALLER_DOMAIN:
+        raise ValueError(
+            f"{name} is an object of the program that trained this run, which recipe.json cannot "
+            "rebuild: in Python pass the recipe with the same objects, load(RUN, trust=recipe) or "
+            "train(recipe, out=RUN, resume=True)"
+        )
+    if kind is not type and domain != RECIPE_DOMAIN:
+        raise ValueError(f"function {name!r} must be of a recipe file: recipe/NAME")
     if domain == RECIPE_DOMAIN:
         if trusted is None:
             raise ValueError(
@@ -123,10 +173,11 @@ def get_component(name: Any, trusted: ModuleType | None = None) -> Any:
                 "pass that file with --trust-recipe FILE"
             )
         found = getattr(trusted, short, None)
-        if not isinstance(found, type) or found.__module__ != RECIPE_MODULE:
-            raise ValueError(f"component {name}: the trusted recipe file defines no class {short}")
+        if not isinstance(found, kind) or found.__module__ != RECIPE_MODULE:
+            what = "class" if kind is type else "function"
+            raise ValueError(f"component {name}: the trusted recipe file defines no {what} {short}")
         return found
-    if domain not in domains():
+    if domain not in domains() and domain != CORE:
         raise ValueError(
             f"component {name!r}: unknown domain {domain!r}; known: {', '.join(domains())}"
         )
@@ -158,7 +209,8 @@ def domain_table(domain: str, table: str) -> Mapping[str, str]:
     installed dependency, or raises ValueError with the line that installs it. HUB (optional) holds
     entries of the model card, such as `pipeline_tag`.
     """
-    return getattr(importlib.import_module(domains()[domain]), table, {})
+    package = f"multigan.{CORE}" if domain == CORE else domains()[domain]
+    return getattr(importlib.import_module(package), table, {})
 
 
 def import_attribute(place: str) -> Any:

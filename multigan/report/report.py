@@ -12,7 +12,6 @@ import re
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from types import ModuleType
 
 from multigan.core.results_table import ResultsTable
 from multigan.report.html_builder import TEMPLATES
@@ -21,6 +20,7 @@ from multigan.report.sample_media import collect_media
 from multigan.report.sections import RunView, page_values
 from multigan.runs.directory import RunDirectory
 from multigan.storage.files import write_atomically
+from multigan.storage.loading import Trusted
 
 PAGE = Path(__file__).parent / "static"
 SCRIPTS = ("uPlot.iife.min.js", "slides.js", "charts.js", "sound.js", "songs.js")
@@ -29,7 +29,7 @@ BANNER = re.compile(r"\A/\*!.*?\*/\n")  # the first line of uPlot's script
 REPORT, COMPARISON = "report.html", "comparison.html"
 
 
-def report(path: str | Path, out: Path | None = None, trust: ModuleType | None = None) -> Path:
+def report(path: str | Path, out: Path | None = None, trust: Trusted | None = None) -> Path:
     """Write the page about a run, as `report.html` in its directory if `out` is None.
 
     Errors of loading or sampling the generator stand on the page. Raises ValueError for a directory
@@ -41,7 +41,7 @@ def report(path: str | Path, out: Path | None = None, trust: ModuleType | None =
 
 
 def compare(
-    paths: Sequence[str | Path], out: Path | None = None, trust: ModuleType | None = None
+    paths: Sequence[str | Path], out: Path | None = None, trust: Trusted | None = None
 ) -> Path:
     """Write the page about several runs, as `comparison.html` if `out` is None."""
     views = _views(paths, trust)
@@ -55,7 +55,7 @@ def compared(paths: Sequence[str | Path]) -> ResultsTable:
     return ResultsTable(rows, tuple(metric_sources(summaries)))
 
 
-def report_quietly(path: Path, trust: ModuleType | None = None) -> None:
+def report_quietly(path: Path, trust: Trusted | None = None) -> None:
     """Write the page at the end of training; an error becomes a warning."""
     try:
         report(path, trust=trust)
@@ -64,7 +64,7 @@ def report_quietly(path: Path, trust: ModuleType | None = None) -> None:
         warnings.warn(f"no report: {message}; try: multigan report {path}", stacklevel=2)
 
 
-def _views(paths: Sequence[str | Path], trust: ModuleType | None) -> list[RunView]:
+def _views(paths: Sequence[str | Path], trust: Trusted | None) -> list[RunView]:
     summaries = [RunSummary(RunDirectory(path)) for path in paths]
     return [RunView(s, collect_media(s.run, len(summaries), trust)) for s in summaries]
 

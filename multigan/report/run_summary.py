@@ -236,10 +236,12 @@ def _movement(planned: list[float] | None, logged: list[float]) -> str:
 
 
 def _component(description: Any) -> str:
-    """Return the name of a component, with its source if it has one."""
+    """Return the name of a component, with its source if it has one; of an adapter its network."""
     if not isinstance(description, dict):
         return "unknown"
     arguments = description.get("arguments")
+    if isinstance(arguments, dict) and isinstance(arguments.get("network"), dict):
+        return _component(arguments["network"])
     source = arguments.get("source") if isinstance(arguments, dict) else None
     named = str(description.get("component", "unknown"))
     return f"{named} ({source})" if isinstance(source, str) else named

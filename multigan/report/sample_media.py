@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from mimetypes import guess_type
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from multigan.core.interpolation import interpolation_frames
@@ -16,7 +15,7 @@ from multigan.core.media import sample_media
 from multigan.core.protocols import SAMPLING_BATCH_SIZE, Medium, Sampler, SupportsInterpolation
 from multigan.report.run_summary import subsample
 from multigan.runs.directory import RunDirectory
-from multigan.storage.loading import load
+from multigan.storage.loading import Trusted, load
 
 NUM_SAMPLES = {"text/plain": 24, "application/json;profile=piano-roll": 6}  # on a page
 NUM_PATHS = {"text/plain": 4, "application/json;profile=piano-roll": 1}  # of an interpolation
@@ -40,7 +39,7 @@ class SampleMedia:
     error: str = ""
 
 
-def collect_media(run: RunDirectory, runs: int = 1, trust: ModuleType | None = None) -> SampleMedia:
+def collect_media(run: RunDirectory, runs: int = 1, trust: Trusted | None = None) -> SampleMedia:
     """Collect the media of a run; the `runs` runs on a page share its bytes."""
     history = training_history(run, HISTORY_BYTES // runs)
     try:

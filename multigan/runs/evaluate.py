@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
 
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
@@ -15,7 +14,7 @@ from multigan.storage.checkpoint_files import (
     resolve_weights_file,
 )
 from multigan.storage.files import cache_dir, write_atomically
-from multigan.storage.loading import load, load_data
+from multigan.storage.loading import Trusted, load, load_data
 
 
 def evaluate(
@@ -26,7 +25,7 @@ def evaluate(
     split: str = "test",
     device: str = "cpu",
     cache: str | Path | None = None,
-    trust: ModuleType | None = None,
+    trust: Trusted | None = None,
 ) -> ResultsTable:
     """Evaluate a run on a split of its data, and write evaluation.json and evaluation.md.
 

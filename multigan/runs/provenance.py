@@ -10,8 +10,9 @@ from typing import Any
 from multigan.core.recipe_file import read_recipe
 from multigan.runs.train_options import LIKELIHOOD_INTERVALS, StageOptions, TrainOptions
 
-IRRELEVANT = {"log", "report"}  # flags that do not change the results
+IRRELEVANT = {"tensorboard", "report"}  # flags that do not change the results
 REDACTED = {"flags", LIKELIHOOD_INTERVALS, "init"}
+RECIPE_OBJECT = "recipe-object"  # the name of a run of a `Recipe`, which no command trains
 MAX_PATH_LENGTH = 4096  # characters
 
 
@@ -21,6 +22,8 @@ def train_command(config: Mapping[str, Any]) -> str:
     It holds the hyperparameters and flags that differ from their defaults; all hyperparameters if
     the recipe cannot be read. None values are omitted.
     """
+    if config["name"] == RECIPE_OBJECT:
+        return f"train(recipe, seed={config['seed']})  # in Python, with the objects of this run"
     values, recipe = dict(config["hyperparameters"]), config["recipe"]
     flags = _non_default_flags(config, values.get("steps") or recipe["steps"])
     if "steps" in values:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
+from multigan.core.adapters import ModuleGenerator, check_fit, training_split
 from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoices
+from multigan.core.recipe import Recipe
 from multigan.core.serialization import from_config
 from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.files import parse_json
@@ -17,28 +20,54 @@ from multigan.storage.pretrained import pretrained_dir
 from multigan.storage.weights import load_state, read_weights
 
 MAX_CHOICE_CHARACTERS = 255  # of the name of a class: as long as a file name
+# What else a run is rebuilt from: the executed recipe file with its classes and functions, or the
+# recipe with the objects that it was trained with.
+Trusted = ModuleType | Recipe
+
+
+@runtime_checkable
+class LoadableRun(Protocol):
+    """A run of this process: its directory, and the recipe with its objects."""
+
+    path: Path
+    recipe: Recipe | None
 
 
 def load_data(
-    description: dict[str, Any], source: str | None = None, trust: ModuleType | None = None
+    description: dict[str, Any], source: str | None = None, trust: Trusted | None = None
 ) -> Dataset:
     """The dataset of a run; with `source` of another place, without the check.
 
     Raises ValueError if the data have changed since the training, or the description is damaged.
     """
+    if isinstance(trust, Recipe) and source is None:
+        check_fingerprint(trust.data, description, "the data of the recipe")
+        own: Dataset = trust.data
+        return own
     stored = description["recipe"].get("data")
     if not isinstance(stored, dict):
         raise ValueError("recipe.json is damaged: its recipe must have data")
     check_model_memory(stored)
-    data = from_config(stored if source is None else with_source(stored, source), trust)
+    data = from_config(stored if source is None else with_source(stored, source), _module_of(trust))
     if not isinstance(data, Dataset):
         raise ValueError("recipe.json is damaged: its data must be a dataset")
-    if source is None and data.fingerprint != description["fingerprint"]:
+    data = training_split(data)
+    if source is None:
+        check_fingerprint(data, description, stored["component"])
+    return data
+
+
+def check_fingerprint(data: Dataset, description: dict[str, Any], name: str) -> None:
+    """Raise ValueError if a dataset is not the one of a run; `name` is of the dataset."""
+    if data.fingerprint != description["fingerprint"]:
         raise ValueError(
-            f"the data of the run must be as in training; {stored['component']} has changed: "
+            f"the data of the run must be as in training; {name} has changed: "
             "pass other data with --data"
         )
-    return data
+
+
+def _module_of(trust: Trusted | None) -> ModuleType | None:
+    return None if isinstance(trust, Recipe) else trust
 
 
 def with_source(stored: dict[str, Any], source: str) -> dict[str, Any]:
@@ -62,28 +91,53 @@ def load_run_data(run: Path, source: str | None = None) -> Dataset:
 
 
 def load(
-    path: str | Path,
+    path: str | Path | LoadableRun,
     domain: str | None = None,
-    trust: ModuleType | None = None,
+    trust: Trusted | None = None,
     device: str | torch.device = "cpu",
 ) -> Sampler:
-    """The generator of a run directory (its best, else its newest) or of one weight file.
+    """The generator of a run (its best, else its newest), of one weight file, or of a name.
 
-    `domain` is the required domain; `trust` is the executed recipe file that defines components
-    named `recipe/ClassName`. Raises ValueError, in one line, for a missing or damaged file, a file
-    of another program or another domain.
+    `path` is a run directory, a weight file, the name of a pretrained generator or a `Run`.
+    `domain` is the required domain. `trust` is the executed recipe file that defines components
+    named `recipe/ClassName`, or the recipe with the objects of a run named `caller/ClassName`.
+    Raises ValueError, in one line, for a missing or damaged file, a file of another program or
+    another domain.
     """
+    if isinstance(path, LoadableRun):
+        trust = path.recipe if trust is None else trust
+        path = path.path
     file = resolve_weights_file(Path(path))
     description, tensors = read_weights(file)
     found = description["domain"]["component"].partition("/")[0]
     if domain is not None and found != domain:
         raise ValueError(f"{path} must hold a generator of the domain {domain!r}; got {found!r}")
-    stored = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    if isinstance(trust, Recipe):
+        generator, decoder = _copied(trust), trust.data.domain
+    else:
+        stored = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+        generator, decoder = _rebuilt(description, file, memory_budget(stored), trust)
+    load_state(generator, tensors, file)
+    generator.to(device).eval().requires_grad_(False)
+    return Sampler(decoder, generator)  # type: ignore[arg-type]
+
+
+def _copied(recipe: Recipe) -> torch.nn.Module:
+    """Copy the generator of a recipe, whose networks may be those that are trained."""
+    generator: Any = recipe.generator
+    if isinstance(generator, ModuleGenerator):  # spectral norm keeps a graph, which has no copy
+        check_fit(recipe.data, generator, recipe.discriminator)
+    found: torch.nn.Module = copy.deepcopy(generator)
+    return found
+
+
+def _rebuilt(
+    description: dict[str, Any], file: Path, budget: int, trust: ModuleType | None
+) -> tuple[torch.nn.Module, Domain]:
+    """Build generator and domain from the description of a weight file."""
     with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten at once
         if file.parent != pretrained_dir():  # packaged files are trusted
-            check_model_memory(
-                [description["domain"], description.get("generator")], memory_budget(stored)
-            )
+            check_model_memory([description["domain"], description.get("generator")], budget)
         generator = from_config(description.get("generator"), trust)
     decoder = from_config(description["domain"], trust)
     if not isinstance(generator, torch.nn.Module):
@@ -91,9 +145,7 @@ def load(
     if not isinstance(decoder, Domain):
         raise ValueError(f"{file} must describe a domain; got a {type(decoder).__name__}")
     check_choices(decoder, generator, file)
-    load_state(generator, tensors, file)
-    generator.to(device).eval().requires_grad_(False)
-    return Sampler(decoder, generator)  # type: ignore[arg-type]
+    return generator, decoder
 
 
 def check_choices(domain: Any, generator: torch.nn.Module, source: Path) -> None:

@@ -6,23 +6,20 @@ import json
 import platform
 import sys
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
 import multigan
 from multigan.core.data_counts import DataCounts
-from multigan.core.protocols import SupportsAssets, SupportsDataCounts
+from multigan.core.protocols import EvaluationSkipped, SupportsAssets, SupportsDataCounts
 from multigan.core.recipe import Recipe, recipe_from_json, recipe_to_json
 from multigan.core.recipe_file import (
-    RecipeFile,
     build_recipe,
-    last_recipe_module,
     read_recipe,
     resolve_hyperparameters,
 )
@@ -33,77 +30,121 @@ from multigan.engine.schedules import progress_of, schedule_ends, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.report.report import report_quietly
 from multigan.runs.checkpoint import clean_up, load_checkpoint, stored_bytes
-from multigan.runs.directory import RunDirectory, default_out, run_lock
+from multigan.runs.directory import RECIPE, RunDirectory, default_out, run_lock
+from multigan.runs.evaluate import evaluate
+from multigan.runs.provenance import RECIPE_OBJECT
 from multigan.runs.train_options import (
     StageOptions,
     TrainOptions,
     check_hyperparameter_names,
     split_options,
 )
-from multigan.storage.loading import with_source
+from multigan.storage.loading import Trusted, with_source
 from multigan.storage.memory_limits import MAX_NETWORK_BYTES, check_model_memory, memory_budget
-from multigan.training.callbacks import Callback
 from multigan.training.device import device_of_process, pick_device
-from multigan.training.loop import FINISHED, Loop, Run
+from multigan.training.loop import FINISHED, Loop
+from multigan.training.run import Run
 from multigan.training.warm_start import warm_start
 
 MAX_NAMES_SHOWN = 12  # tensors that a warning names; recipe.json has all
 
 
+class Experiment(NamedTuple):
+    """A recipe and its origin: a file with hyperparameters, or an object of the caller."""
+
+    name: str
+    file: Path | None
+    hyperparameters: dict[str, Any]
+    recipe: Recipe
+
+
+def _from_file(
+    recipe: str | Path, requested: Mapping[str, Any], tiny: bool, seed: int
+) -> Experiment:
+    file = read_recipe(recipe)
+    check_hyperparameter_names(file.path, [item.name for item in file.hyperparameters])
+    hyperparameters = resolve_hyperparameters(file, requested, tiny)
+    built = build_recipe(file, hyperparameters, seed)
+    return Experiment(file.name, file.path, hyperparameters, built)
+
+
+def _from_object(recipe: Recipe, requested: Mapping[str, Any], tiny: bool) -> Experiment:
+    if tiny or requested:
+        names = ", ".join([*requested, *(["tiny"] if tiny else [])])
+        raise ValueError(f"a Recipe must have its values itself; got {names}: set them in it")
+    return Experiment(RECIPE_OBJECT, None, {}, recipe)
+
+
 def train(
-    recipe: str | Path,
+    recipe: str | Path | Recipe,
     *,
     tiny: bool = False,
     show: int = True,
-    callbacks: Sequence[Callback] = (),
+    resume: bool = False,
     **options: Any,
 ) -> Run:
-    """Train a recipe (a packaged name or a file) and return its run.
+    """Train a recipe (a packaged name, a file or a `Recipe`) and return its run.
 
     `options` are flags (see `multigan.runs.train_options.TrainOptions`) and hyperparameters of the
     recipe. `tiny` changes the defaults to the recipe's TINY values. `show` is 0 for no output, 2
-    for all lines of the log. `callbacks` receive values and media during training. Raises
-    ValueError for invalid input, before anything is written; Interrupted and TrainingFailed leave
-    a resumable run.
+    for all lines of the log.
+
+    The networks of a `Recipe` are trained as they are passed, with their weights, and the run is
+    evaluated on its test split at the end. With `resume` the run in `out`, if there is one,
+    continues bit by bit with the same objects, up to the recipe's steps. Raises ValueError for
+    invalid input, before anything is written; Interrupted and TrainingFailed leave a resumable run.
     """
     flags, requested = split_options(options)
+    if resume:
+        if not isinstance(recipe, Recipe) or not flags.out:
+            raise ValueError("resume must be given with a Recipe and out; else use resume(PATH)")
+        if (Path(flags.out) / RECIPE).is_file():
+            return _resume_object(recipe, options, show)
     with init_distributed() as processes, ExitStack() as held:
 
-        def build() -> tuple[RecipeFile, dict[str, Any], StageOptions, AdversarialTrainer]:
-            file = read_recipe(recipe)
-            check_hyperparameter_names(file.path, [item.name for item in file.hyperparameters])
-            hyperparameters = resolve_hyperparameters(file, requested, tiny)
-            built = build_recipe(file, hyperparameters, flags.seed)
+        def build() -> tuple[Experiment, dict[str, Any], StageOptions, AdversarialTrainer]:
+            if isinstance(recipe, Recipe):
+                experiment = _from_object(recipe, requested, tiny)
+            else:
+                experiment = _from_file(recipe, requested, tiny, flags.seed)
+            built = experiment.recipe
             stages = StageOptions.resolved(flags, built.steps, built.likelihood_steps)
+            description = _config(experiment, stages)
             trainer = _trainer(built, stages.adversarial, flags.seed, None, processes)
-            return file, _config(file, hyperparameters, stages, built), stages, trainer
+            return experiment, description, stages, trainer
 
-        file, description, stages, trainer = processes.on_all_ranks(build)
+        experiment, description, stages, trainer = processes.on_all_ranks(build)
         check_same_data(trainer)
         if flags.init_from is not None:
             init = flags.init_from
             description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, init))
         out = processes.on_rank_zero(
-            lambda: str(default_out(file.name) if not flags.out else flags.out)
+            lambda: str(default_out(experiment.name) if not flags.out else flags.out)
         )
-        loop, run = (
-            Loop(trainer, RunDirectory(out), stages, show, flags.cache_dir, callbacks),
-            RunDirectory(out),
-        )
-
-        def create() -> None:
-            run.require_empty(flags.overwrite)
-            held.enter_context(run_lock(run.path))
-            run.create(description, file.path, flags.overwrite)
-            domain = trainer.recipe.data.domain
-            if isinstance(domain, SupportsAssets):
-                domain.save_assets(run.path)
-
-        processes.on_rank_zero(create)
-        _warn(description, file.path, flags.init_from)
+        run = RunDirectory(out)
+        loop = Loop(trainer, run, stages, show, flags.cache_dir)
+        overwrite = flags.overwrite
+        processes.on_rank_zero(lambda: _create(run, held, experiment, description, overwrite))
+        _warn(description, experiment.file, flags.init_from)
         if (counts := _data_counts(trainer.recipe)) and show and processes.is_rank_zero:
             print(f"data: {counts.summary()}", file=sys.stderr)
-        return _run(loop)
+        return _run(loop, evaluates=experiment.file is None)
+
+
+def _create(
+    run: RunDirectory,
+    held: ExitStack,
+    experiment: Experiment,
+    description: dict[str, Any],
+    overwrite: bool,
+) -> None:
+    """Create the directory of a run, whose lock `held` then has."""
+    run.require_empty(overwrite)
+    held.enter_context(run_lock(run.path))
+    run.create(description, experiment.file, overwrite)
+    domain = experiment.recipe.data.domain
+    if isinstance(domain, SupportsAssets):
+        domain.save_assets(run.path)
 
 
 def _data_counts(recipe: Recipe) -> DataCounts | None:
@@ -126,7 +167,7 @@ def check_same_data(trainer: AdversarialTrainer) -> None:
     trainer.processes.on_all_ranks(compare)
 
 
-def _warn(description: dict[str, Any], recipe: Path, init_from: str | None) -> None:
+def _warn(description: dict[str, Any], recipe: Path | None, init_from: str | None) -> None:
     """Warn about tensors without initial weights, and about classes of the recipe file."""
     if fresh := description.get("init", {}).get("fresh"):
         names = ", ".join(fresh[:MAX_NAMES_SHOWN]) + (
@@ -152,15 +193,16 @@ def resume(
     device: str | None = None,
     data: str | None = None,
     cache_dir: str | None = None,
-    trust: ModuleType | None = None,
+    trust: Trusted | None = None,
     show: int = True,
-    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Resume a run, with bit-identical results to a run without a stop.
 
     `steps` is the new total; schedules keep their length unless `extend_schedules`. `data` is the
-    new source of the same data, `cache_dir` the folder of cached computations. A run without a
-    checkpoint starts at step 0. Raises ValueError for a missing or damaged run, or other data.
+    new source of the same data, `cache_dir` the folder of cached computations. `trust` is the
+    executed recipe file, or the recipe with the objects, that a run needs to be rebuilt. A run
+    without a checkpoint starts at step 0. Raises ValueError for a missing or damaged run, or other
+    data.
     """
     run = RunDirectory(path)
     with init_distributed() as processes, ExitStack() as held:
@@ -172,7 +214,7 @@ def resume(
 
         processes.on_rank_zero(lock)
         return _resume(
-            processes, run, steps, extend_schedules, device, data, cache_dir, trust, show, callbacks
+            processes, run, steps, extend_schedules, device, data, cache_dir, trust, show
         )
 
 
@@ -184,9 +226,8 @@ def _resume(
     device: str | None,
     data: str | None,
     cache_dir: str | None,
-    trust: ModuleType | None,
+    trust: Trusted | None,
     show: int,
-    callbacks: Sequence[Callback],
 ) -> Run:
     def read() -> dict[str, Any]:
         found = run.read_config()
@@ -199,11 +240,7 @@ def _resume(
     stages = processes.on_all_ranks(lambda: StageOptions.from_json(description, device))
 
     def build() -> AdversarialTrainer:
-        budget = max(MAX_NETWORK_BYTES, memory_budget(stored_bytes(run.path)))
-        check_model_memory(description["recipe"], budget)
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
-            recipe = recipe_from_json(description["recipe"], trust)
+        recipe = _recipe_of(run, description, trust)
         if steps is not None:
             recipe = replace(recipe, steps=steps)
         if recipe.data.fingerprint != description["fingerprint"]:
@@ -232,7 +269,58 @@ def _resume(
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     processes.on_rank_zero(lambda: run.write_config(description))
-    return _run(Loop(trainer, run, stages, show, cache_dir, callbacks), state)
+    loop = Loop(trainer, run, stages, show, cache_dir)
+    return _run(loop, state, evaluates=isinstance(trust, Recipe))
+
+
+def _recipe_of(run: RunDirectory, description: dict[str, Any], trust: Trusted | None) -> Recipe:
+    """Rebuild the recipe of a run, with fresh weights, or return the one with its objects.
+
+    Raises ValueError for a recipe of another experiment.
+    """
+    if isinstance(trust, Recipe):
+        given = json.loads(json.dumps(recipe_to_json(trust, of_caller=True)))
+        for name, stored in description["recipe"].items():
+            if name != "steps" and given.get(name) != stored:
+                raise ValueError(
+                    f"{name} of the recipe must be as in the first training of {run.path}, "
+                    f"{json.dumps(stored)}; got {json.dumps(given.get(name))}"
+                )
+        return trust
+    budget = max(MAX_NETWORK_BYTES, memory_budget(stored_bytes(run.path)))
+    check_model_memory(description["recipe"], budget)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(keyed_rng(description["seed"], "weights").initial_seed())
+        return recipe_from_json(description["recipe"], trust)
+
+
+MAY_CHANGE = ("out", "device", "cache_dir", "overwrite", "report")  # options, on resuming
+
+
+def _resume_object(recipe: Recipe, options: Mapping[str, Any], show: int) -> Run:
+    """Resume the run in `out` with the objects of a recipe.
+
+    Raises ValueError for other options than those of the run.
+    """
+    flags, requested = split_options(options)
+    _from_object(recipe, requested, tiny=False)
+    run = RunDirectory(str(flags.out))
+    config = run.read_config()
+    stored = config["flags"] | {"seed": config["seed"]}
+    for name, value in options.items():
+        if name not in MAY_CHANGE and stored.get(name, value) != value:
+            raise ValueError(
+                f"{name} must be as in the first training of {run.path}, {stored[name]!r}; "
+                f"got {value!r}"
+            )
+    return resume(
+        run.path,
+        steps=recipe.steps,
+        device=options.get("device"),
+        cache_dir=flags.cache_dir,
+        trust=recipe,
+        show=show,
+    )
 
 
 def _ended_run(
@@ -293,10 +381,10 @@ def _warn_threads(description: dict[str, Any]) -> None:
     description["threads"] = now
 
 
-def _run(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
+def _run(loop: Loop, state: Mapping[str, Any] | None = None, *, evaluates: bool = False) -> Run:
     """Train with a seeded global generator of torch, which nn.Dropout uses; restore it afterwards.
 
-    Each process has a random stream of its own.
+    Each process has a random stream of its own. With `evaluates` the run is evaluated at the end.
     """
     trainer = loop.trainer
     rank = [trainer.processes.rank] if trainer.processes.rank else []
@@ -307,9 +395,18 @@ def _run(loop: Loop, state: Mapping[str, Any] | None = None) -> Run:
         else:
             _restore(loop, state)
         ended = loop.run()
+    if evaluates and trainer.processes.is_rank_zero:
+        _evaluate(ended, loop.flags)
     if loop.flags.report and trainer.processes.is_rank_zero:
-        report_quietly(ended.path, last_recipe_module())
+        report_quietly(ended.path, ended.recipe)
     return ended
+
+
+def _evaluate(run: Run, flags: TrainOptions) -> None:
+    """Write the evaluation of a run, unless its data are too few, which the loop has reported."""
+    device = pick_device(flags.device)
+    with suppress(EvaluationSkipped):
+        evaluate(run.path, trust=run.recipe, device=device, cache=flags.cache_dir)
 
 
 def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
@@ -323,20 +420,19 @@ def _restore(loop: Loop, state: Mapping[str, Any]) -> None:
         ) from error
 
 
-def _config(
-    file: RecipeFile, hyperparameters: Mapping[str, Any], stages: StageOptions, recipe: Recipe
-) -> dict[str, Any]:
+def _config(experiment: Experiment, stages: StageOptions) -> dict[str, Any]:
+    recipe = experiment.recipe
     counts = _data_counts(recipe)
     return {
-        "name": file.name,
+        "name": experiment.name,
         **({} if counts is None else {"data_counts": counts.to_json()}),
-        "hyperparameters": dict(hyperparameters),
+        "hyperparameters": dict(experiment.hyperparameters),
         **stages.to_json(),
         "seed": stages.adversarial.seed,
         "horizon": recipe.steps,
         "schedules": schedule_ends(recipe),
         "fingerprint": recipe.data.fingerprint,
-        "recipe": recipe_to_json(recipe),
+        "recipe": recipe_to_json(recipe, of_caller=experiment.file is None),
         "threads": torch.get_num_threads(),
         "versions": {
             "multigan": multigan.__version__,

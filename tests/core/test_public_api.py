@@ -7,13 +7,16 @@ import pytest
 import torch
 
 import multigan
+from multigan.arrays.datasets.arrays import ArrayDataset
 from multigan.core import protocols
+from multigan.core.adapters import Networks
 from multigan.core.recipe import Recipe, Schedule
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component, domains
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.storage.loading import load
 from multigan.training.launch import resume, train
+from multigan.training.run import Run
 from tests.run_helpers import REPOSITORY, tiny_recipe
 
 PUBLIC = {
@@ -22,7 +25,12 @@ PUBLIC = {
     **{"AdversarialTrainer": AdversarialTrainer, "component": component},
     **{"Batch": protocols.Batch, "Dataset": protocols.Dataset, "Domain": protocols.Domain},
     **{"Generator": protocols.Generator, "Discriminator": protocols.Discriminator},
-    **{"Sampler": protocols.Sampler},
+    **{
+        "Sampler": protocols.Sampler,
+        "ArrayDataset": ArrayDataset,
+        "Networks": Networks,
+        "Run": Run,
+    },
 }
 TYPES = {  # a fragment of what mypy reveals for each public name
     "train": "def (recipe:",
@@ -31,6 +39,9 @@ TYPES = {  # a fragment of what mypy reveals for each public name
     "Recipe": "-> multigan.core.recipe.Recipe",
     "Schedule": "-> multigan.core.recipe.Schedule",
     "AdversarialTrainer": "-> multigan.engine.trainer.AdversarialTrainer",
+    "ArrayDataset": "-> multigan.arrays.datasets.arrays.ArrayDataset",
+    "Networks": "-> multigan.core.adapters.Networks",
+    "Run": "-> multigan.training.run.Run",
     "Sampler": "-> multigan.core.protocols.Sampler",
     "ResultsTable": "-> multigan.core.results_table.ResultsTable",
     "component": "(cls: T) -> T",

@@ -29,10 +29,10 @@ def when_failing(monkeypatch, fail):
     """Call `fail` before step FAILS_AT is logged."""
     log = Loop._log
 
-    def log_on_a_failing_disk(self, step):
+    def log_on_a_failing_disk(self, step, display):
         if step.number == FAILS_AT:
             fail()
-        return log(self, step)
+        return log(self, step, display)
 
     monkeypatch.setattr(Loop, "_log", log_on_a_failing_disk)
 

@@ -1,0 +1,111 @@
+"""Plain data as datasets: arrays, pairs of arrays, torch datasets and tables of `datasets`."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset, IterableDataset, TensorDataset
+
+from multigan.arrays.datasets.arrays import ArrayDataset
+from multigan.arrays.datasets.map_style import X_NAMES, Y_NAMES, MapDataset, parts_of
+
+Adapted = ArrayDataset | MapDataset
+
+
+def adapt(data: Any) -> Adapted | None:
+    """Return plain data as a dataset; None for data of another kind.
+
+    Raises ValueError, in one line, for data of these kinds that cannot be read.
+    """
+    if _is_table(data):
+        return _of_table(data)
+    if isinstance(data, TensorDataset):
+        return _of_pair(data.tensors)
+    if isinstance(data, IterableDataset):
+        return _of_iterable(data)
+    if isinstance(data, Dataset):
+        return MapDataset(data)
+    if isinstance(data, tuple):
+        return _of_pair(data)
+    if isinstance(data, list) and data and isinstance(data[0], tuple):
+        return _of_samples(data)
+    is_array = isinstance(data, Tensor | np.ndarray | list) or hasattr(data, "__array__")
+    return ArrayDataset(data) if is_array else None
+
+
+def _of_pair(parts: tuple[Any, ...]) -> ArrayDataset:
+    if len(parts) not in (1, 2):
+        raise ValueError(f"data in a tuple must be a pair (x, y); got {len(parts)} values")
+    return ArrayDataset(*parts)
+
+
+def _of_iterable(data: Any) -> ArrayDataset:
+    """Read a dataset of iterable style, as many samples as it states, into memory."""
+    try:
+        stated = len(data)
+    except TypeError:
+        raise ValueError(
+            f"a dataset of iterable style must state its length in __len__; {type(data).__name__} "
+            "has none"
+        ) from None
+    items = list(islice(iter(data), stated + 1))
+    if len(items) != stated:
+        got = "more" if len(items) > stated else str(len(items))
+        raise ValueError(f"a dataset of iterable style must yield its length, {stated}; got {got}")
+    return _of_samples(items)
+
+
+def _of_samples(items: list[Any]) -> ArrayDataset:
+    """Stack samples x, or pairs (x, y)."""
+    pairs = [parts_of(item) for item in items]
+    if not pairs:
+        raise ValueError("the dataset must have at least one sample; got none")
+    x, y = ([value for value in column] for column in zip(*pairs, strict=True))
+    return ArrayDataset(_stacked(x), None if y[0] is None else _stacked(y))
+
+
+def _stacked(values: list[Any]) -> Any:
+    if not isinstance(values[0], Tensor):
+        return values
+    try:
+        return torch.stack(values)
+    except RuntimeError as error:
+        raise ValueError(f"all samples must have one shape; got {error}") from error
+
+
+def _is_table(data: Any) -> bool:
+    """Check for an object of the package datasets, which is not imported for that."""
+    package = sys.modules.get("datasets")
+    names = ("Dataset", "IterableDataset", "DatasetDict", "IterableDatasetDict")
+    return package is not None and isinstance(data, tuple(getattr(package, n) for n in names))
+
+
+def _of_table(data: Any) -> ArrayDataset:
+    """Read the columns x and y of a `datasets.Dataset` into memory."""
+    if isinstance(data, dict):
+        raise ValueError(
+            f"data must be one split of the table, as table['train']; got {list(data)}"
+        )
+    if not hasattr(data, "__len__"):
+        raise ValueError(
+            "a streamed table must state its length; got an IterableDataset: use "
+            "datasets.Dataset, or a torch IterableDataset with __len__"
+        )
+    columns = list(data.column_names)
+    x = next((name for name in X_NAMES if name in columns), None)
+    y = next((name for name in Y_NAMES if name in columns), None)
+    others = [name for name in columns if name != y]
+    if x is None and len(others) == 1:
+        x = others[0]
+    if x is None:
+        raise ValueError(
+            f"the table must have one of the columns {', '.join(X_NAMES)}; got "
+            f"{', '.join(columns)}: rename one, or give ArrayDataset(table['...'], table['...'])"
+        )
+    read = data.with_format("numpy")
+    return ArrayDataset(read[x][:], None if y is None else read[y][:])
