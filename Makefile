@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS := image,music,audio,text,onnx,studio,tensorboard,test
+EXTRAS := image,music,audio,text,hub,onnx,studio,tensorboard,test
 INSTALLED := $(VENV)/.installed
 DOCS_VENV := .venv-docs
 RELEASE_VENV := build/release-check

@@ -21,7 +21,7 @@ from multigan.cli.doctor import doctor
 from multigan.cli.dynamic_options import domain_command, dynamic_group
 from multigan.cli.errors import print_warning, report_error
 from multigan.cli.evaluate import compare, evaluate, report
-from multigan.cli.export import export
+from multigan.cli.export import export, push
 from multigan.cli.recipes import copy, list_, show
 from multigan.cli.sample import interpolate_command, sample_command
 from multigan.cli.train import resume, train_command
@@ -100,6 +100,7 @@ app.command()(evaluate)
 app.command()(report)
 app.command()(compare)
 app.command()(export)
+app.command()(push)
 app.command()(studio)
 app.command()(doctor)
 

@@ -1,5 +1,5 @@
-"""The one place that imports packages that may be absent or broken: torchaudio, transformers and
-datasets.
+"""The one place that imports packages that may be absent or broken: torchaudio, transformers,
+datasets and huggingface_hub.
 
 The registry's torchaudio is built for CUDA; next to a CPU-only torch its import fails, and with it
 that of transformers' models, which import torchaudio wherever it is installed. Its Python layer
@@ -90,6 +90,17 @@ def datasets() -> ModuleType:
     if importlib.util.find_spec("datasets") is None:
         raise ValueError("this needs datasets: pip install 'multigan[image]'")
     return importlib.import_module("datasets")
+
+
+def huggingface_hub() -> ModuleType:
+    """The client of the Hugging Face Hub, for `hf://user/name`, `push` and model cards.
+
+    Raises ValueError with the line that installs it where it is absent.
+    """
+    if importlib.util.find_spec("huggingface_hub") is None:
+        raise ValueError("this needs huggingface_hub: pip install 'multigan[hub]'")
+    importlib.import_module("huggingface_hub.errors")
+    return importlib.import_module("huggingface_hub")
 
 
 def _forget(package: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +14,7 @@ from multigan.export import programs
 from multigan.export.model_card import ModelCard, markdown
 from multigan.runs.directory import RunDirectory, read_evaluation
 from multigan.runs.provenance import redacted_config, strip_local_paths, train_command
-from multigan.storage import pretrained
+from multigan.storage import hub, pretrained
 from multigan.storage.checkpoint_files import GENERATOR_EMA_FILE, resolve_weights_file
 from multigan.storage.files import write_atomically
 from multigan.storage.loading import load
@@ -40,13 +41,16 @@ def export(
     license: str = UNKNOWN,
     overwrite: bool = False,
     trust: ModuleType | None = None,
+    address: str = ".",
 ) -> Export:
     """Write the best generator of a run (or a weight file) to `out`, in the layout of the Hub.
 
     The files are README.md, generator_ema.safetensors, recipe.json and samples, and if possible
     generator.pt2 and generator.onnx. Each program is verified against the generator, to
-    `programs.TOLERANCE`. No code of the run is executed. Raises ValueError for invalid weights, and
-    for a folder that is not empty unless `overwrite`, which replaces files of the same names.
+    `programs.TOLERANCE`. No code of the run is executed. `address` is what the card's commands
+    load: the folder itself, or its later address on the Hub. Raises ValueError for invalid
+    weights, and for a folder that is not empty unless `overwrite`, which replaces files of the
+    same names.
     """
     source, folder = Path(path), Path(out)
     weights = resolve_weights_file(source)
@@ -64,9 +68,29 @@ def export(
     written |= {name: "samples, seed 0" for name in previews}
     made, skipped = _programs(sampler.generator, folder)
     written |= made
-    card = _card(sampler, weights, config, written, previews, license, table)
+    card = _card(sampler, weights, config, written, previews, license, table, address)
     write_atomically(folder / CARD, markdown(card).encode())
     return Export(folder, written | {CARD: "the model card"}, skipped)
+
+
+def push(
+    path: str | Path,
+    name: str,
+    *,
+    license: str = UNKNOWN,
+    private: bool = False,
+    trust: ModuleType | None = None,
+) -> str:
+    """Export the generator of `path` and upload it to the Hub as `name`; the commit's address.
+
+    `name` is user/name; the repository is created if it does not exist.
+    Raises ValueError for invalid weights, an invalid name and a refused upload.
+    """
+    resolve_weights_file(Path(path))  # before a repository is created for it
+    hub.create_repository(name, private=private)
+    with tempfile.TemporaryDirectory() as folder:
+        export(path, folder, license=license, trust=trust, address=f"{hub.PREFIX}{name}")
+        return hub.upload(Path(folder), name)
 
 
 def _load_config(
@@ -128,6 +152,7 @@ def _card(
     previews: list[str],
     license: str,
     table: Mapping[str, Any] | None,
+    address: str,
 ) -> ModelCard:
     components = read_weights(weights)[0]
     domain = components["domain"]["component"].partition("/")[0]
@@ -145,6 +170,7 @@ def _card(
         parameters=sum(p.numel() for p in generator.parameters()),
         license=license,
         hub={} if domain == RECIPE_DOMAIN else domain_table(domain, "HUB"),
+        source=address,
         command="not known" if config is None else train_command(strip_local_paths(config)),
         inputs=inputs,
         files=list(written.items()),

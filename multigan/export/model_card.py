@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -22,6 +23,7 @@ class ModelCard(NamedTuple):
     parameters: int
     license: str
     hub: Mapping[str, str]  # metadata of the domain: pipeline_tag
+    source: str  # what `multigan sample` and `load` take: a folder, or hf://user/name
     command: str  # that trained it
     inputs: Sequence[tuple[str, str, str]]  # name, shape, type
     files: Sequence[tuple[str, str]]  # name, description
@@ -41,7 +43,8 @@ def markdown(card: ModelCard) -> str:
         about,
         *map(_sample, card.previews),
         "## Use",
-        _code("pip install multigan\nmultigan sample . -n 16", "bash"),
+        _code(f"pip install multigan\nmultigan sample {shlex.quote(card.source)} -n 16", "bash"),
+        _code(f"from multigan import load\n\nsamples = load({card.source!r}).sample(16)", "python"),
         "## Files",
         _table(("file", "description"), card.files),
         *_inputs(card.inputs),

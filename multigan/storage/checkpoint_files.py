@@ -6,6 +6,7 @@ import hashlib
 import warnings
 from pathlib import Path
 
+from multigan.storage import hub
 from multigan.storage.files import parse_json
 from multigan.storage.pretrained import list_pretrained, suggest_pretrained
 
@@ -71,9 +72,12 @@ def _pretrained_file(path: Path) -> Path:
 def resolve_weights_file(path: Path) -> Path:
     """The weight file of a path: the file itself, or the best (else newest) generator of a run.
 
-    `path` may also be an exported folder or the name of a pretrained generator.
+    `path` may also be an exported folder, the name of a pretrained generator, or the address
+    `hf://user/name` of a model on the Hub, which is downloaded.
     Raises ValueError if there is no intact file.
     """
+    if model := hub.parse_address(path):
+        return hub.download(model, GENERATOR_EMA_FILE)
     if path.is_file():
         return path
     if (path / GENERATOR_EMA_FILE).is_file():
