@@ -24,6 +24,8 @@ def recipe(
     data: str = "chorales",
     bars: int = 2,
     time_signature: str = "4/4",
+    layout: str = "auto",
+    grid: int = 0,
     steps: int = 1200,
     batch_size: int = 32,
     width: int = 96,
@@ -37,11 +39,13 @@ def recipe(
     final_noise: float = 0.15,
     ema_halflife_samples: int = 6000,
 ) -> Recipe:
-    """Windows of songs in four voices.
+    """Windows of songs in four voices, or in those of another layout.
 
     data: chorales (music21's), composed, the path of the JSB json, or an imported folder
     bars: bars of one window
     time_signature: of the songs, such as 3/4 or 6/8; songs in others are left out
+    layout: satb, band, melody+chords, melody+piano or piano; auto: the one of the data
+    grid: steps per quarter, 4, 6, 8, 12 or 24; 0: those of the import
     steps: updates of the generator
     batch_size: real windows in one update
     width: channels of a beat in the joint trunk; in the generator a third more
@@ -55,7 +59,13 @@ def recipe(
     final_noise: scale of the noise on the generator's logits at the end; twice that at the start
     ema_halflife_samples: half-life of the averaged generator that is sampled, in windows
     """
-    songs = SongWindowDataset(data, bars=bars, time_signature=time_signature)
+    songs = SongWindowDataset(
+        data,
+        bars=bars,
+        time_signature=time_signature,
+        steps_per_quarter=grid or None,
+        layout=layout,
+    )
     voices, grid = songs.domain.voices, songs.domain.grid
     sizes = (grid.steps, grid.bar_steps, grid.beat_steps)
     of_discriminator = {"width": width, "voice_width": voice_width, "dropout": dropout}

@@ -19,6 +19,8 @@ def recipe(
     data: str = "chorales",
     bars: int = 2,
     time_signature: str = "4/4",
+    layout: str = "auto",
+    grid: int = 0,
     steps: int = 60_000,
     batch_size: int = 256,
     width: int = 384,
@@ -26,11 +28,13 @@ def recipe(
     lr: float = 4e-4,
     gamma: float = 0.2,
 ) -> Recipe:
-    """Windows of songs in four voices.
+    """Windows of songs in four voices, or in those of another layout.
 
     data: chorales (music21's), composed, the path of the JSB json, or an imported folder
     bars: bars of one window
     time_signature: of the songs, such as 3/4 or 6/8; songs in others are left out
+    layout: satb, band, melody+chords, melody+piano or piano; auto: the one of the data
+    grid: steps per quarter, 4, 6, 8, 12 or 24; 0: those of the import
     steps: updates of the generator
     batch_size: real windows in one update
     width: channels of a beat in the joint trunks of both networks
@@ -38,7 +42,7 @@ def recipe(
     lr: learning rate of the discriminator at the start, the generator's is .6 of it; both fall to 0
     gamma: weight of both gradient penalties
     """
-    songs = SongWindowDataset(data, bars=bars, time_signature=time_signature)
+    songs = SongWindowDataset(data, None, bars, time_signature, grid or None, layout=layout)
     voices, grid = songs.domain.voices, songs.domain.grid
     sizes = (grid.steps, grid.bar_steps, grid.beat_steps)
     generator = MusicGenerator(

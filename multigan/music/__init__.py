@@ -21,6 +21,7 @@ COMPONENTS = {
 
 COMMANDS = {
     "import": "multigan.music.datasets.midi_folder:import_midi_folder",
+    "inspect": "multigan.music.datasets.midi_folder:inspect_songs",
     "baseline-metrics": "multigan.music.commands:jsb_reference",
     "render": "multigan.music.commands:render_songs",
     "spectrogram": "multigan.music.rendering.mel_spectrogram:compare_spectrograms",

@@ -13,10 +13,9 @@ from torch import Tensor
 from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets.jsb_chorales import VOICES, read_jsb, sliding_windows
-from multigan.music.datasets.midi_folder import SUFFIXES
 from multigan.music.datasets.sources import read_songs
-from multigan.music.formats.midi import read_midi
 from multigan.music.formats.song import Song
+from multigan.music.formats.songs import SUFFIXES, read_song
 from multigan.music.metrics import note_statistics
 from multigan.music.metrics.baselines import (
     markov_voices,
@@ -108,7 +107,7 @@ def _table(rows: Mapping[str, Mapping[str, float]]) -> ResultsTable:
 def render_songs(
     source: str, *, out: str = "rendered", n: int = 8, split: str = "test", bars: int = 0
 ) -> None:
-    """Write songs of a data set, or one MIDI file, as MIDI, WAV and PNG files.
+    """Write songs of a dataset, or of one MIDI file or score, as MIDI, WAV and PNG files.
 
     out: the folder to write to
     n: maximum number of songs
@@ -133,9 +132,9 @@ def _songs(source: str, split: str, bars: int) -> Iterator[Song]:
 
 
 def _whole_songs(source: str, split: str) -> list[Song]:
-    """Return a MIDI file's song, or those of a split; ValueError if there is none."""
+    """Return the song of a MIDI file or a score, or those of a split."""
     if Path(source).suffix.lower() in SUFFIXES:
-        return [read_midi(source)]
+        return [read_song(source)]
     splits = read_songs(source, "4/4")
     if split not in splits:
         raise ValueError(f"split must be one of {', '.join(splits)}; got {split!r}")

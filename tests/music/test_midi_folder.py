@@ -64,7 +64,7 @@ def test_twelve_kinds_of_damage_and_more_are_named_and_the_rest_is_used(tmp_path
     assert reasons(outcomes) == {f"{name}.mid": said for name, (_, said) in DAMAGED.items()}
     printed = capsys.readouterr().out
     assert f"used 2 of {2 + len(DAMAGED)} files, 10 windows" in printed
-    assert "skipped 5: is damaged" in printed and "Traceback" not in printed
+    assert "5  is damaged: bad-status.mid" in printed and "Traceback" not in printed
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["used"] == 2 and sum(report["skipped"].values()) == len(DAMAGED)
     assert all(
@@ -107,7 +107,7 @@ def test_an_import_is_kept_until_files_or_wishes_change(tmp_path, monkeypatch):
     fill(tmp_path / "in", n=2)
     first = imported(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(midi_folder, "_read", None)
+        patched.setattr(midi_folder, "_import", None)
         assert imported(tmp_path) == first
     assert [o.windows for o in imported(tmp_path, bars=2)] == [7, 7]
     fill(tmp_path / "in", n=3)
@@ -150,7 +150,7 @@ def test_folders_below_and_suffixes_of_any_case_are_read(tmp_path):
     assert [o.file for o in imported(tmp_path)] == ["a/b/UPPER.MID", "satb-0.mid"]
 
 
-@pytest.mark.parametrize("preset", ["band", "piano"])
+@pytest.mark.parametrize("preset", ["band", "melody+piano", "piano"])
 def test_other_layouts_are_imported_too(tmp_path, preset):
     fill(tmp_path / "in", n=2, preset="band", time_signature="3/4")
     outcomes = imported(tmp_path, layout=preset)
@@ -163,9 +163,10 @@ def test_other_layouts_are_imported_too(tmp_path, preset):
 @pytest.mark.parametrize(
     "wishes, said",
     [
-        ({"layout": "choir"}, "unknown layout 'choir'; known: satb, band, piano"),
+        ({"layout": "choir"}, "unknown layout 'choir'; known: satb, band, melody"),
         ({"bars": 0}, "bars must be 1 or more; got 0"),
         ({"time_signature": "waltz"}, "got 'waltz'"),
+        ({"grid": 5}, "grid must be one of 4, 6, 8, 12, 24 steps per quarter; got 5"),
         ({}, "no such folder"),
     ],
 )

@@ -1,4 +1,5 @@
 import zipfile
+from collections import Counter
 
 import pytest
 
@@ -187,8 +188,6 @@ def test_a_compressed_score_is_found_by_its_container_or_else_its_name(tmp_path,
         (b"<score-timewise/>", "its root must be <score-partwise>; got <score-timewise>"),
         (b"<score-partwise/>", "cannot be read"),
         (b"PK\3\4 not an archive", "zip"),
-        (score([attributes() + "<note><unpitched/><duration>4</duration></note>"]).encode(),
-         "notes without pitch"),
         (score([attributes() + note("H")]).encode(), "'H'"),
         (score([attributes(0) + note()]).encode(), "Fraction"),
         (score([attributes() + note(duration="")]).encode(), "invalid literal"),
@@ -205,3 +204,11 @@ def test_what_cannot_be_read_gets_one_line(tmp_path, content, said):
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"none\.xml: cannot be read \(.*No such file"):
         read_musicxml(tmp_path / "none.xml")
+
+
+def test_notes_without_pitch_are_left_out_and_counted(tmp_path):
+    path, changes = tmp_path / "x.xml", Counter()
+    drum = "<note><unpitched/><duration>4</duration></note>"
+    path.write_text(score([attributes() + drum + note()]))
+    assert len(read_musicxml(path, changes).tracks[0].notes) == 1
+    assert changes == {"notes without pitch, left out": 1}

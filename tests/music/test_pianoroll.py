@@ -13,7 +13,6 @@ from multigan.music.representations.pianoroll import (
 from multigan.music.representations.voices import (
     BAND,
     DRUM_CLASSES,
-    PIANO,
     ROW_OF_DRUM,
     SATB,
     TRACK_LAYOUTS,
@@ -136,12 +135,14 @@ def test_every_drum_of_the_kit_has_a_row_and_rows_stand_for_themselves():
     hits = to_pianoroll(
         song((0, 120, 35), (0, 120, 75), (120, 240, 40), drums=True), (Voice("lead", kind="drums"),)
     )[0]
-    assert np.argwhere(hits).tolist() == [[0, 0], [1, 1]]  # 75, claves, has none
+    assert np.argwhere(hits).tolist() == [[0, 0], [0, 1], [1, 1]]  # 75, claves, is with the snare
+    assert set(range(26, 88)) <= set(ROW_OF_DRUM)
 
 
 def test_the_four_voices_stack_and_the_layouts_are_named():
     assert len({voice.num_pitches for voice in SATB}) == 1
-    assert TRACK_LAYOUTS == {"satb": SATB, "band": BAND, "piano": PIANO}
+    assert list(TRACK_LAYOUTS) == ["satb", "band", "melody+chords", "melody+piano", "piano"]
+    assert TRACK_LAYOUTS["satb"] == SATB and TRACK_LAYOUTS["band"] == BAND
 
 
 @pytest.mark.parametrize(

@@ -1,50 +1,41 @@
-"""Any folder of MIDI files as a data set: what can be used is kept, what cannot is explained."""
+"""Any folder of MIDI files and scores as a dataset: a file is used, or left out for a reason."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass
-from functools import partial
-from multiprocessing import get_context
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from multigan.music.datasets.track_assignment import UnsuitableSong, assign_tracks
-from multigan.music.formats.midi import UnreadableMidi, read_midi_counted
+from multigan.music.datasets.import_report import FileResult, make_report, report_lines
+from multigan.music.datasets.song_reading import (
+    FileReading,
+    ImportOptions,
+    assign,
+    choose_layout,
+    import_options,
+    read_files,
+    song_files,
+)
+from multigan.music.datasets.song_versions import version_groups
+from multigan.music.datasets.track_assignment import UnsuitableSong
 from multigan.music.formats.npz import load_songs, save_songs, split_by_hash
 from multigan.music.formats.song import Song
-from multigan.music.representations.voices import TRACK_LAYOUTS
 from multigan.storage.files import parse_json, write_atomically
 
-CACHE_VERSION = 3  # raise it when a change here changes what an import returns
-SUFFIXES = (".mid", ".midi", ".kar")
+CACHE_VERSION = 4  # raise it when a change here changes what an import returns
 SONGS, REPORT = "songs.npz", "report.json"
-SHOWN = 5  # skipped files that are printed for each reason; the report has all
-BATCH = 8  # files that a process takes at a time
 
 
-@dataclass(frozen=True)
-class FileResult:
-    """Result for one file: it is used, or skipped for a reason."""
+class Imported(NamedTuple):
+    """The songs that are used by file, the result of every file, and the report."""
 
-    file: str  # relative to the folder
-    windows: int = 0
-    assigned_tracks: dict[str, list[str]] | None = None  # voice -> the names of its tracks
-    reason: str = ""  # one of few, to be counted; empty for a used file
-    line: str = ""  # the whole explanation
-
-
-@dataclass(frozen=True)
-class ImportOptions:
-    """Requirements for a file to be used."""
-
-    layout: str
-    bars: int
-    time_signature: tuple[int, int] | None  # counts and unit; None takes all
+    songs: dict[str, Song]
+    results: list[FileResult]
+    report: dict[str, Any]
 
 
 def import_midi_folder(
@@ -54,117 +45,148 @@ def import_midi_folder(
     layout: str = "satb",
     bars: int = 4,
     time_signature: str = "any",
+    grid: int = 4,
+    leave_out: str = "",
     num_workers: int = 1,
 ) -> list[FileResult]:
-    """Read a folder of MIDI files into a data set, and say which files were skipped and why.
+    """Read a folder of MIDI files and scores into a dataset, and count what is left out and why.
 
     out: where songs.npz and report.json are written
-    layout: the voices to look for: satb, band or piano
+    layout: satb, band, melody+chords, melody+piano, piano; auto: the one that fits most files
     bars: the length of a window; shorter songs are skipped
     time_signature: such as 3/4, or any
+    grid: steps per quarter of a training: 4, 6, 8, 12 or 24
+    leave_out: names of tracks to leave out, such as click,chords
     num_workers: processes that read files
     """
-    options = _options(layout, bars, time_signature)
+    options = import_options(layout, bars, time_signature, grid, leave_out)
     root, target = Path(folder), Path(out)
-    files = _files(root)
+    files = song_files(root)
     stated = _fingerprint(files, root, options)
-    if (outcomes := _known(target, stated)) is None:
+    if (known := _known(target, stated)) is None:
         target.mkdir(parents=True, exist_ok=True)
-        songs, outcomes = _read(files, root, options, num_workers)
-        save_songs(songs, target / SONGS)
-        _write_report(target, folder, stated, options, outcomes)
-    _say(outcomes, target)
-    if all(outcome.reason for outcome in outcomes):
-        raise ValueError(f"{folder}: no file can be used as {layout}; see {target / REPORT}")
-    return outcomes
+        found = _import(files, root, options, num_workers)
+        save_songs(found.songs, target / SONGS)
+        known = found.report | {"folder": folder, "fingerprint": stated}
+        text = json.dumps(known, indent=1, ensure_ascii=False)
+        write_atomically(target / REPORT, text.encode("utf-8", "backslashreplace"))
+    results = [FileResult(**result) for result in known["files"]]
+    _say(known, f": {target / SONGS}")
+    if len(results) > known["used"]:
+        print(f"every file and its reason: {target / REPORT}")
+    if not known["used"]:
+        raise ValueError(
+            f"{folder}: no file can be used as {known['layout']}{_advice(known)}; "
+            f"see {target / REPORT}"
+        )
+    return results
+
+
+def inspect_songs(
+    source: str,
+    *,
+    layout: str = "auto",
+    bars: int = 4,
+    time_signature: str = "any",
+    grid: int = 4,
+    leave_out: str = "",
+    num_workers: int = 1,
+) -> None:
+    """Print what an import of a folder or a file would use, change and leave out; write nothing.
+
+    layout: satb, band, melody+chords, melody+piano, piano; auto: the one that fits most files
+    bars: the length of a window
+    time_signature: such as 3/4, or any
+    grid: steps per quarter: 4, 6, 8, 12 or 24
+    leave_out: names of tracks to leave out, such as click,chords
+    num_workers: processes that read files
+    """
+    root = Path(source)
+    if (root / REPORT).is_file() and (root / SONGS).is_file():
+        _say(read_report(root), "")
+        return
+    options = import_options(layout, bars, time_signature, grid, leave_out)
+    report = _import(song_files(root), root, options, num_workers).report
+    _say(report, "")
+    print("layouts: " + ", ".join(f"{n} uses {count:,}" for n, count in report["layouts"].items()))
+    print("grids: " + "; ".join(
+        f"{n} moves {found['moved']:,} and loses {found['lost']:,}"
+        for n, found in report["grids"].items()
+    ) + f" of {report['grids']['4']['notes']:,} notes")  # fmt: skip
 
 
 def load_folder(out: str | Path) -> dict[str, dict[str, Song]]:
     """The songs of an import by split and file: 70, 15 and 15 % of them, by a hash of the name.
 
-    Raises ValueError in one line if nothing was imported there.
+    Versions of one song stay in one split. Raises ValueError in one line if nothing was imported
+    there.
     """
     songs = load_songs(Path(out) / SONGS)
-    splits = split_by_hash([name] for name in songs)
+    reported = read_report(out) if (Path(out) / REPORT).is_file() else {}
+    groups = reported.get("groups") or [[name] for name in songs]
+    splits = split_by_hash([name for name in group if name in songs] for group in groups)
     return {split: {n: songs[n] for n in songs if n in names} for split, names in splits.items()}
 
 
-def _options(layout: str, bars: int, time_signature: str) -> ImportOptions:
-    """Validated options; ValueError for an invalid one."""
-    if layout not in TRACK_LAYOUTS:
-        raise ValueError(f"unknown layout {layout!r}; known: {', '.join(TRACK_LAYOUTS)}")
-    if bars < 1:
-        raise ValueError(f"bars must be 1 or more; got {bars}")
-    counts, _, unit = time_signature.partition("/")
-    if time_signature != "any" and not (counts.isdecimal() and unit.isdecimal()):
-        raise ValueError(
-            f"time_signature must be any, or such as 4/4 or 6/8; got {time_signature!r}"
-        )
-    return ImportOptions(
-        layout, bars, None if time_signature == "any" else (int(counts), int(unit))
-    )
-
-
-def _files(root: Path) -> list[Path]:
-    """The MIDI files in a folder and below it, in order."""
-    if not root.is_dir():
-        raise ValueError(f"{root}: no such folder; name one with MIDI files")
-    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if files := sorted(path for path in found if path.is_file()):
-        return files
-    raise ValueError(f"{root}: holds no MIDI file ({', '.join(SUFFIXES)})")
-
-
-def _read(
-    files: Sequence[Path], root: Path, options: ImportOptions, num_workers: int
-) -> tuple[dict[str, Song], list[FileResult]]:
-    """The songs that can be used, by file, and what became of every file."""
-    songs: dict[str, Song] = {}
-    outcomes = []
-    seen: dict[bytes, str] = {}  # digest of a song -> the file that had it first
-    for outcome, song in _map(partial(_read_file, root=root, options=options), files, num_workers):
-        first = outcome.file if song is None else seen.setdefault(_digest(song), outcome.file)
-        if first != outcome.file:
-            reason = "repeats another file"
-            line = f"{root / outcome.file}: repeats {first}"
-            outcome = FileResult(outcome.file, reason=reason, line=line)
-        elif song is not None:
-            songs[outcome.file] = song
-        outcomes.append(outcome)
-    return songs, outcomes
-
-
-def _map(
-    read: Callable[[Path], tuple[FileResult, Song | None]], files: Sequence[Path], num_workers: int
-) -> Iterator[tuple[FileResult, Song | None]]:
-    """Read the files in order, in this process or in several."""
-    if num_workers <= 1:
-        yield from map(read, files)
-        return
-    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
-        yield from pool.map(read, files, chunksize=BATCH)
-
-
-def _read_file(path: Path, root: Path, options: ImportOptions) -> tuple[FileResult, Song | None]:
-    """Result for one file, and its song if it is used."""
-    name = path.relative_to(root).as_posix()
+def read_report(out: str | Path) -> dict[str, Any]:
+    """The report of an import. Raises ValueError in one line if there is none that is intact."""
+    path = Path(out) / REPORT
     try:
-        song, assigned_tracks = assign_tracks(read_midi_counted(path).song, options.layout)
-        windows = len(song.bar_windows(options.bars, time_signature=options.time_signature))
-        if not windows:
-            _refuse(song, options)
-        return FileResult(name, windows, assigned_tracks), song
-    except UnreadableMidi as error:
-        return FileResult(name, reason=error.reason, line=str(error)), None
+        report = parse_json(path.read_text(encoding="utf-8"))
+        if not isinstance(report, dict) or not isinstance(report["layout"], str):
+            raise ValueError("it lacks the layout")
+        return report
+    except (OSError, ValueError, LookupError) as error:
+        raise ValueError(f"{path} must be a report of an import ({error}); import again") from error
+
+
+def _import(
+    files: Sequence[Path], root: Path, options: ImportOptions, num_workers: int
+) -> Imported:
+    """Read the files, choose the layout, and make the report."""
+    readings = list(read_files(files, root, options, num_workers))
+    layout = choose_layout(readings, options.layout)
+    left_out: Counter[str] = Counter()
+    changed: Counter[str] = Counter()
+    songs: dict[str, Song] = {}
+    results: list[FileResult] = []
+    seen: dict[bytes, str] = {}  # digest of a song -> the file that had it first
+    for reading in readings:
+        result, song = _result(reading, layout, options, root, seen, (left_out, changed))
+        results.append(result)
+        if song is not None:
+            songs[result.file] = song
+    report = {"options": asdict(options)} | make_report(
+        options, layout, results, readings, songs, (left_out, changed)
+    )
+    report["groups"] = version_groups(songs)
+    report["files"] = [asdict(result) for result in results]
+    return Imported(songs, results, report)
+
+
+def _result(
+    reading: FileReading,
+    layout: str,
+    options: ImportOptions,
+    root: Path,
+    seen: dict[bytes, str],
+    counts: tuple[Counter[str], Counter[str]],
+) -> tuple[FileResult, Song | None]:
+    """Result for one file, and its song if it is used; count its notes."""
+    if reading.song is None:
+        return FileResult(reading.file, reason=reading.reason, line=reading.line), None
+    try:
+        song, assigned_tracks, left_out, changed = assign(reading, layout, options)
     except UnsuitableSong as error:
-        return FileResult(name, reason=error.reason, line=f"{path}: {error}"), None
-
-
-def _refuse(song: Song, options: ImportOptions) -> None:
-    """Say why a song has no window."""
-    if song.bar_windows(options.bars):
-        raise UnsuitableSong("is in another time signature", ", ".join(song.time_signature_names))
-    raise UnsuitableSong("is too short", f"no {options.bars} bars of one time signature")
+        line = f"{root / reading.file}: {error}"
+        return FileResult(reading.file, reason=error.reason, line=line), None
+    first = seen.setdefault(_digest(song), reading.file)
+    if first != reading.file:
+        line = f"{root / reading.file}: repeats {first}"
+        return FileResult(reading.file, reason="repeats another file", line=line), None
+    for total, found in zip(counts, (left_out, changed), strict=True):
+        total.update(found)
+    return FileResult(reading.file, reading.windows, assigned_tracks), song
 
 
 def _digest(song: Song) -> bytes:
@@ -181,52 +203,34 @@ def _fingerprint(files: Sequence[Path], root: Path, options: ImportOptions) -> s
     return hashlib.blake2b(repr(stated).encode(), digest_size=8).hexdigest()
 
 
-def _known(target: Path, fingerprint: str) -> list[FileResult] | None:
-    """Results of a finished import of the very same files; None without one."""
+def _known(target: Path, fingerprint: str) -> dict[str, Any] | None:
+    """Report of a finished import of the very same files; None without one."""
     try:
-        report = parse_json((target / REPORT).read_text(encoding="utf-8"))
+        report = read_report(target)
         load_songs(target / SONGS)
-        same = report["fingerprint"] == fingerprint
-        return [FileResult(**outcome) for outcome in report["files"]] if same else None
+        for result in report["files"]:
+            FileResult(**result)
+        return report if report["fingerprint"] == fingerprint else None
     except (OSError, ValueError, LookupError, TypeError):
         return None
 
 
-def _write_report(
-    target: Path,
-    folder: str,
-    fingerprint: str,
-    options: ImportOptions,
-    outcomes: Sequence[FileResult],
-) -> None:
-    report: dict[str, Any] = {
-        "folder": folder,
-        "fingerprint": fingerprint,
-        "options": asdict(options),
-        "used": sum(not outcome.reason for outcome in outcomes),
-        "windows": sum(outcome.windows for outcome in outcomes),
-        "skipped": _reasons(outcomes),
-        "files": [asdict(outcome) for outcome in outcomes],
-    }
-    text = json.dumps(report, indent=1, ensure_ascii=False)
-    write_atomically(target / REPORT, text.encode("utf-8", "backslashreplace"))
+def _say(report: Mapping[str, Any], where: str) -> None:
+    """Print the counts, the reason of one file for each, and advice."""
+    files = len(report["files"])
+    windows = f"{report['windows']:,} windows of {report['options']['bars']} bars"
+    print(f"used {report['used']:,} of {files:,} files, {windows}, as {report['layout']}{where}")
+    for line in report_lines(report):
+        print(line)
+    for reason in report["skipped"]:
+        print(next(f["line"] for f in report["files"] if f["reason"] == reason))
 
 
-def _reasons(outcomes: Sequence[FileResult]) -> dict[str, int]:
-    """Number of files skipped for each reason, the most frequent first."""
-    counts = Counter(outcome.reason for outcome in outcomes if outcome.reason)
-    return dict(counts.most_common())
-
-
-def _say(outcomes: Sequence[FileResult], target: Path) -> None:
-    """Print the counts, some files for each reason, and where the rest stands."""
-    used = [outcome for outcome in outcomes if not outcome.reason]
-    windows = sum(outcome.windows for outcome in used)
-    print(f"used {len(used):,} of {len(outcomes):,} files, {windows:,} windows: {target / SONGS}")
-    for reason, count in _reasons(outcomes).items():
-        print(f"skipped {count:,}: {reason}")
-        lines = [outcome.line for outcome in outcomes if outcome.reason == reason]
-        for line in lines[:SHOWN]:
-            print(f"  {line}")
-    if len(used) < len(outcomes):
-        print(f"every file and its reason: {target / REPORT}")
+def _advice(report: Mapping[str, Any]) -> str:
+    """Name the layout that would use files, where there is one."""
+    counts = report["layouts"]
+    most = max(counts.values())
+    if not most:
+        return ""
+    better = next(name for name, count in counts.items() if count == most)
+    return f"; --layout {better} would use {most:,} of {len(report['files']):,}"

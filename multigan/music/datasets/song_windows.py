@@ -11,9 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from multigan.core.data_counts import DataCounts
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component, with_arguments
-from multigan.music.datasets.sources import read_songs
+from multigan.music.datasets.song_counts import count_songs, stretches
+from multigan.music.datasets.song_reading import AUTO
+from multigan.music.datasets.sources import read_songs, source_kind
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.song import Song
 from multigan.music.representations.conditioning import (
@@ -24,7 +27,7 @@ from multigan.music.representations.conditioning import (
 )
 from multigan.music.representations.pianoroll import to_pianoroll
 from multigan.music.representations.tensors import encode, restrike, slices, total_channels
-from multigan.music.representations.voices import SATB, Voice
+from multigan.music.representations.voices import TRACK_LAYOUTS, Voice
 
 SPLITS = ("train", "valid", "test")
 MAX_TRANSPOSITION = (-6, 5)  # semitones: every key once
@@ -47,7 +50,9 @@ class SongWindowDataset:
 
     Windows with a bar of silence in all voices are left out. `source` is a key of
     `sources.SOURCES`, the path of Jsb16thSeparated.json, or a folder made by `multigan music
-    import`. `Batch.x` is (B, T, C) as in `tensors`, the condition a `Conditioning`.
+    import`. `layout` is a key of TRACK_LAYOUTS or "auto", `steps_per_quarter` None: those of the
+    source. `voices` overrides the layout. `Batch.x` is (B, T, C) as in `tensors`, the condition a
+    `Conditioning`.
 
     With an rng, `transpose` moves each window to a key in which its song stays within the range
     that each voice has in the training songs (drums stay), and `masks` samples the given
@@ -59,24 +64,28 @@ class SongWindowDataset:
     def __init__(
         self,
         source: str = "chorales",
-        voices: Sequence[Voice] = SATB,
+        voices: Sequence[Voice] | None = None,
         bars: int = 2,
         time_signature: str = "4/4",
-        steps_per_quarter: int = 4,
+        steps_per_quarter: int | None = None,
         tempo_bpm: float = 84.0,
         stride_bars: int = 1,
         transpose: bool = True,
         masks: bool = True,
         split: str = "train",
+        layout: str = AUTO,
     ) -> None:
         """Raises ValueError for an unknown source or split, or if the source has no such window."""
         if split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
-        voices = tuple(voices)
-        self.domain = MusicDomain(voices, bars, time_signature, steps_per_quarter, tempo_bpm)
+        kind = source_kind(source)
+        voices = _voices(source, kind.layout, layout) if voices is None else tuple(voices)
+        grid = steps_per_quarter or kind.grid
+        self.domain = MusicDomain(voices, bars, time_signature, grid, tempo_bpm)
         self.is_stochastic = transpose or masks
         self.split_name, self.transpose, self.masks = split, transpose, masks
-        self._steps = load_splits(source, self.domain, stride_bars)[split]
+        self._source = source, self.domain, stride_bars
+        self._steps = load_splits(*self._source)[split]
         self.fingerprint = _fingerprint(self._steps)
         self._orders: dict[int, Tensor] = {}  # semitones -> where each channel comes from
 
@@ -87,6 +96,12 @@ class SongWindowDataset:
     def pieces(self) -> Tensor:
         """Piece of each window, (N,) int64: windows of one piece resemble each other."""
         return self._steps.pieces
+
+    def data_counts(self) -> DataCounts:
+        """The songs that are used, read in other bars, and left out, and their notes."""
+        splits = load_splits(*self._source)
+        windows = ", ".join(f"{len(splits[name].starts):,} {name}" for name in SPLITS)
+        return count_songs(*self._source[:2], f"songs ({windows} windows)")
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         """The windows at `indices` (B,), on their device."""
@@ -139,6 +154,16 @@ class SongWindowDataset:
             self._orders = {}
 
 
+def _voices(source: str, imported: str, layout: str) -> tuple[Voice, ...]:
+    """Voices of a layout. Raises ValueError for one that the songs of the source lack."""
+    if layout not in (AUTO, imported):
+        raise ValueError(
+            f"layout must be auto or {imported}, the one of the songs in {source}; got {layout!r}; "
+            f"for another: multigan music import FOLDER --layout {layout}"
+        )
+    return TRACK_LAYOUTS[imported]
+
+
 @lru_cache(maxsize=1)  # the splits of one source are cut from one reading
 def load_splits(source: str, domain: MusicDomain, stride_bars: int) -> dict[str, SplitTensors]:
     """The three splits of a source; their tensors are not to be written to.
@@ -180,11 +205,9 @@ def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list
     """
     found = []
     for name, song in songs.items():
-        for start, end in _stretches(song, domain):
+        for stretch in stretches(song, domain):
             try:
-                roll = to_pianoroll(
-                    song.window(start, end), domain.voices, domain.steps_per_quarter
-                )
+                roll = to_pianoroll(stretch, domain.voices, domain.steps_per_quarter)
             except ValueError as error:
                 raise ValueError(f"{source}, {name}: {error}") from error
             found.append(encode(roll, domain.voices).byte())
@@ -197,18 +220,6 @@ def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list
             f"are in {signed}; use more songs, fewer bars or another time signature"
         )
     return found
-
-
-def _stretches(song: Song, domain: MusicDomain) -> list[tuple[int, int]]:
-    """Neighboring full bars in the domain's meter as (start, end) ticks, a window or longer."""
-    stretches: list[tuple[int, int]] = []
-    for start, end in song.bar_windows(1, time_signature=domain.signature[1:]):
-        goes_on = bool(stretches) and stretches[-1][1] == start
-        stretches = (
-            [*stretches[:-1], (stretches[-1][0], end)] if goes_on else [*stretches, (start, end)]
-        )
-    window = domain.bars * domain.signature.bar_ticks
-    return [(start, end) for start, end in stretches if end - start >= window]
 
 
 def _laid(

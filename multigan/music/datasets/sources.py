@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -14,11 +15,13 @@ from multigan.core.rng import keyed_rng
 from multigan.music.datasets.chorales import read_chorales, split_chorales
 from multigan.music.datasets.jsb_chorales import VOICES as JSB_VOICES
 from multigan.music.datasets.jsb_chorales import read_pieces
-from multigan.music.datasets.midi_folder import SONGS, SUFFIXES, load_folder
+from multigan.music.datasets.midi_folder import REPORT, SONGS, load_folder, read_report
 from multigan.music.datasets.synthetic_chorales import generate_songs
 from multigan.music.formats.song import Song
+from multigan.music.formats.songs import SUFFIXES
 from multigan.music.representations.pianoroll import REST, from_pianoroll
-from multigan.music.representations.voices import SATB
+from multigan.music.representations.time_grid import GRIDS
+from multigan.music.representations.voices import SATB, TRACK_LAYOUTS
 
 COMPOSED = {"train": 384, "valid": 128, "test": 128}  # songs by rule in each split
 COMPOSED_BARS = 8  # of each
@@ -29,7 +32,7 @@ Splits = Mapping[str, Mapping[str, Song]]
 def read_songs(source: str, time_signature: str) -> Splits:
     """The songs of a key of SOURCES, of Jsb16thSeparated.json, or of a folder of imported MIDI.
 
-    `metre` matters only to songs that are made for it: the others keep their own.
+    `time_signature` matters only to songs that are made for it: the others keep their own.
     Raises ValueError in one line for an unknown source, or one that is missing or damaged.
     """
     if source in SOURCES:
@@ -40,12 +43,35 @@ def read_songs(source: str, time_signature: str) -> Splits:
     if (path / SONGS).is_file():
         return load_folder(path)
     if path.is_dir() and any(p.suffix.lower() in SUFFIXES for p in path.rglob("*")):
-        raise ValueError(f"{source}: MIDI files; first run: multigan music import {source}")
+        raise ValueError(
+            f"{source}: MIDI files; first run: multigan music import {source} --layout auto "
+            "--out data/music; then set --data data/music"
+        )
     known = ", ".join(SOURCES)
     raise ValueError(
         f"no music called {source!r}; known: {known}, the path of Jsb16thSeparated.json, or a "
         "folder made by: multigan music import FOLDER"
     )
+
+
+class SourceKind(NamedTuple):
+    """The layout of the songs of a source, and the steps per quarter that suit them."""
+
+    layout: str = "satb"
+    grid: int = 4
+
+
+def source_kind(source: str) -> SourceKind:
+    """The layout and grid of a source: those of the import, for an imported folder."""
+    if source in SOURCES:
+        return SourceKind(SOURCE_LAYOUTS.get(source, "satb"))
+    if not (Path(source) / REPORT).is_file():
+        return SourceKind()
+    report = read_report(source)
+    layout, grid = report["layout"], report.get("grid", 4)
+    if layout not in TRACK_LAYOUTS or grid not in GRIDS:
+        raise ValueError(f"{source}: layout or grid is unknown; import it again")
+    return SourceKind(layout, grid)
 
 
 def _read_chorales(time_signature: str) -> Splits:
@@ -89,6 +115,7 @@ def _compose(preset: str) -> Callable[[str], Splits]:
     return read
 
 
+SOURCE_LAYOUTS = {"composed-band": "band"}  # of those that are not satb
 SOURCES: dict[str, Callable[[str], Splits]] = {
     "chorales": _read_chorales,
     "composed": _compose("satb"),

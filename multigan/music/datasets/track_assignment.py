@@ -1,23 +1,33 @@
-"""Assignment of the tracks of a MIDI file to voices: by name, else by program, else by pitch."""
+"""Assignment of the tracks of a song to the voices of a layout: by name, by program, by pitch."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from itertools import groupby
 from statistics import mean
 from typing import NamedTuple
 
 from multigan.music.formats.song import Note, Song, Track
-from multigan.music.representations.voices import TRACK_LAYOUTS, Voice
+from multigan.music.representations.track_names import (
+    all_named,
+    best_named,
+    best_voice,
+    name_match,
+)
+from multigan.music.representations.voices import ROW_OF_DRUM, TRACK_LAYOUTS, Voice
 
 STRAY_SHARE = 0.05  # of a track's notes: as many may be moved by octaves, each for itself
 LEAD_OVERLAP = 0.1  # a lead is one voice: at most this share of its notes begins in another
 BASS_MEAN_PITCH = 48  # a nameless track below it is a bass
+CHORD_NOTES = 3  # that begin together
+CHORD_SHARE = 0.5  # of the onsets of an accompaniment of chords
+LABEL_SHARE = 0.95  # of the onsets of a track of chord labels
 
 
 class UnsuitableSong(ValueError):
-    """A song that has not what a layout needs: why (one of few reasons), and a detail."""
+    """A song that lacks what a layout needs: the reason (one of few), and a detail."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason} ({detail})")
@@ -25,41 +35,102 @@ class UnsuitableSong(ValueError):
 
 
 class TrackAssignment(NamedTuple):
-    """A song whose tracks are a layout's voices, and the names of the tracks that play each."""
+    """A song whose tracks are a layout's voices, and the names of the tracks that play each.
+
+    `left_out` and `changed` count notes by reason.
+    """
 
     song: Song
     assigned_tracks: dict[str, list[str]]
+    left_out: Counter[str]
+    changed: Counter[str]
 
 
-def assign_tracks(song: Song, layout: str) -> TrackAssignment:
+def assign_tracks(song: Song, layout: str, leave_out: Collection[str] = ()) -> TrackAssignment:
     """The song with the tracks of `TRACK_LAYOUTS[layout]`, each inside the range of its voice.
 
     A track that does not fit moves by octaves, and so do single stray notes. A name that all tracks
-    have is the song's, as in files of type 0, and says nothing of them.
+    have is the song's, as in files of type 0, and says nothing of them. Tracks named in
+    `leave_out` and tracks of chord labels are left out.
     Raises UnsuitableSong if a voice has no track or its track does not fit.
     """
-    playing = [track for track in song.tracks if track.notes]
+    left_out: Counter[str] = Counter()
+    changed: Counter[str] = Counter()
+    playing = _playing(song, leave_out, left_out)
+    chosen = ASSIGNERS[layout](playing)
+    tracks = tuple(
+        _voiced(voice, chosen.get(voice.name, ()), left_out, changed)
+        for voice in TRACK_LAYOUTS[layout]
+    )
+    used = {id(track) for voice in TRACK_LAYOUTS[layout] for track in chosen.get(voice.name, ())}
+    if unused := sum(_size(track) for track in playing if id(track) not in used):
+        left_out["in tracks without a voice in the layout"] += unused
+    assigned_tracks = {name: [track.name for track in played] for name, played in chosen.items()}
+    return TrackAssignment(replace(song, tracks=tracks), assigned_tracks, left_out, changed)
+
+
+def _playing(song: Song, leave_out: Collection[str], left_out: Counter[str]) -> list[Track]:
+    """Return the tracks with notes to assign. Raises UnsuitableSong if only drums are left."""
+    unwanted = {name.casefold() for name in leave_out}
+    playing = []
+    for track in (track for track in song.tracks if track.notes):
+        if track.name.casefold() in unwanted:
+            left_out["in tracks named by --leave-out"] += _size(track)
+        else:
+            playing.append(track)
     if all(track.is_drum for track in playing):
         raise UnsuitableSong(
             "has drums only", ", ".join(track.name or "no name" for track in playing)
         )
+    labels = [track for track in playing if _is_label(track, playing)]
+    left_out["of chord labels"] += sum(map(_size, labels))
+    left_out += Counter()
+    playing = [track for track in playing if track not in labels]
     if len(playing) > 1 and len({track.name for track in playing}) == 1:
         playing = [replace(track, name="") for track in playing]
-    chosen = ASSIGNERS[layout](playing)
-    tracks = tuple(_voiced(voice, chosen.get(voice.name, ())) for voice in TRACK_LAYOUTS[layout])
-    assigned_tracks = {name: [track.name for track in played] for name, played in chosen.items()}
-    return TrackAssignment(replace(song, tracks=tracks), assigned_tracks)
+    return playing
 
 
-def _voiced(voice: Voice, tracks: Sequence[Track]) -> Track:
+def _is_label(track: Track, tracks: Sequence[Track]) -> bool:
+    """Return whether a track of block chords called chords stands over an accompaniment."""
+    others = [t for t in tracks if t is not track and not t.is_drum]
+    return (
+        not track.is_drum
+        and name_match("chords", track.name) > 0
+        and "chord" in track.name.casefold()
+        and chord_share(track) >= LABEL_SHARE
+        and any(_overlap(other) > LEAD_OVERLAP for other in others)
+    )
+
+
+def chord_share(track: Track) -> float:
+    """Return the share of onsets at which CHORD_NOTES or more notes begin."""
+    sizes = [len(list(group)) for _, group in groupby(track.notes, key=lambda n: n.start_tick)]
+    return sum(size >= CHORD_NOTES for size in sizes) / len(sizes)
+
+
+def _voiced(
+    voice: Voice, tracks: Sequence[Track], left_out: Counter[str], changed: Counter[str]
+) -> Track:
     """The notes of all the tracks as one voice."""
     if not tracks:
         raise UnsuitableSong("lacks a voice", voice.name)
-    is_drum = voice.kind == "drums"
     notes = [note for track in tracks for note in track.notes]
-    fitting = notes if is_drum else _fitted(voice, notes)
-    program = voice.program if is_drum else tracks[0].program
-    return Track(voice.name, tuple(fitting), program, is_drum)
+    if voice.kind == "drums":
+        fitting = [note for note in notes if note.pitch_midi in ROW_OF_DRUM]
+        left_out["of drums without a row"] += len(notes) - len(fitting)
+        program = voice.program
+    else:
+        fitting = _fitted(voice, notes)
+        moved = zip(notes, fitting, strict=True)
+        changed["moved by octaves into the range of their voice"] += sum(a != b for a, b in moved)
+        program = tracks[0].program
+    pedal = tuple(sorted(span for track in tracks for span in track.pedal))
+    track = Track(voice.name, tuple(fitting), program, voice.kind == "drums", pedal)
+    left_out["that sound in two tracks of one voice"] += len(fitting) - len(track.notes)
+    for counts in (left_out, changed):
+        counts += Counter()
+    return track
 
 
 def _fitted(voice: Voice, notes: Sequence[Note]) -> list[Note]:
@@ -85,15 +156,18 @@ def _into(voice: Voice, pitch: int) -> int:
 
 
 def _singers(tracks: Sequence[Track]) -> dict[str, list[Track]]:
-    """Soprano, alto, tenor and bass by name; else four tracks from the highest to the lowest."""
+    """Soprano, alto, tenor and bass by name; as many others as are missing by their height."""
     pitched = [track for track in tracks if not track.is_drum]
-    named = {name: _named(name, pitched) for name in SINGERS}
-    if all(named.values()):
-        return {name: [max(found, key=_size)] for name, found in named.items()}
-    if len(pitched) != len(SINGERS):
+    named = all_named(SINGERS, pitched)
+    chosen = {name: [max(found, key=_size)] for name, found in named.items()}
+    taken = [id(found[0]) for found in chosen.values()]
+    if len(set(taken)) < len(taken):
+        chosen, taken = {}, []
+    missing = [name for name in SINGERS if name not in chosen]
+    free = sorted((t for t in pitched if id(t) not in taken), key=_mean_pitch, reverse=True)
+    if missing and len(free) != len(missing):
         raise UnsuitableSong("has not four voices", f"{len(pitched)} pitched tracks")
-    ordered = sorted(pitched, key=_mean_pitch, reverse=True)
-    return {name: [track] for name, track in zip(SINGERS, ordered, strict=True)}
+    return chosen | {name: [track] for name, track in zip(missing, free, strict=False)}
 
 
 def _band(tracks: Sequence[Track]) -> dict[str, list[Track]]:
@@ -112,9 +186,8 @@ def _role(track: Track) -> str:
     """The role of one track in a band."""
     if track.is_drum:
         return "drums"
-    for name in BAND_NAMES:
-        if _named(name, [track]):
-            return name
+    if named := best_voice(BAND_NAMES, track.name):
+        return named
     for name, programs in BAND_PROGRAMS.items():
         if track.program in programs:
             return name
@@ -128,9 +201,40 @@ def _piano(tracks: Sequence[Track]) -> dict[str, list[Track]]:
     return {"piano": [track for track in tracks if not track.is_drum]}
 
 
-def _named(name: str, tracks: Iterable[Track]) -> list[Track]:
-    pattern = re.compile(NAMES[name], re.IGNORECASE)
-    return [track for track in tracks if pattern.search(track.name)]
+def _melody_and_piano(tracks: Sequence[Track]) -> dict[str, list[Track]]:
+    """The melody, and all other pitched tracks together."""
+    melody = _melody(tracks)
+    rest = [track for track in tracks if not track.is_drum and track is not melody]
+    if not rest:
+        raise UnsuitableSong("has no accompaniment", "1 pitched track")
+    return {"melody": [melody], "piano": rest}
+
+
+def _melody_and_chords(tracks: Sequence[Track]) -> dict[str, list[Track]]:
+    """The melody, and an accompaniment that is mostly chords."""
+    found = _melody_and_piano(tracks)
+    chords = found["piano"]
+    share = chord_share(Track("", tuple(note for track in chords for note in track.notes)))
+    if share < CHORD_SHARE:
+        raise UnsuitableSong("has no chords", f"{share:.0%} of the onsets of the accompaniment")
+    return {"melody": found["melody"], "chords": chords}
+
+
+def _melody(tracks: Sequence[Track]) -> Track:
+    """The track named melody, else the only lead by program, else the higher of two if one line.
+
+    Raises UnsuitableSong if there is none.
+    """
+    pitched = [track for track in tracks if not track.is_drum]
+    if named := best_named("melody", pitched):
+        return max(named, key=_size)
+    lines = [track for track in pitched if _overlap(track) <= LEAD_OVERLAP]
+    leads = [track for track in lines if track.program in BAND_PROGRAMS["lead"]]
+    if len(leads) == 1:
+        return leads[0]
+    if len(pitched) == 2 and (higher := max(pitched, key=_mean_pitch)) in lines:
+        return higher
+    raise UnsuitableSong("has no melody", f"{len(pitched)} pitched tracks")
 
 
 def _size(track: Track) -> int:
@@ -152,14 +256,6 @@ def _overlap(track: Track) -> float:
 
 SINGERS = ("soprano", "alto", "tenor", "bass")
 BAND_NAMES = ("bass", "lead", "chords")
-NAMES = {
-    "soprano": r"sopran|cantus|discant|treble|^s\b",
-    "alto": r"\balt|^a\b",
-    "tenor": r"tenor|^t\b",
-    "bass": r"\bbass|\bbaß|^b\b",
-    "lead": r"lead|melod|vocal|voice|\bsolo|sing",
-    "chords": r"chord|piano|guitar|organ|\bpad\b|string|rhythm|keys",
-}
 # General MIDI programs, counted from 0.
 BAND_PROGRAMS = {
     "bass": range(32, 40),
@@ -169,5 +265,7 @@ BAND_PROGRAMS = {
 ASSIGNERS: dict[str, Callable[[Sequence[Track]], dict[str, list[Track]]]] = {
     "satb": _singers,
     "band": _band,
+    "melody+chords": _melody_and_chords,
+    "melody+piano": _melody_and_piano,
     "piano": _piano,
 }

@@ -70,17 +70,21 @@ class MidiReading(NamedTuple):
     song: Song
     changes: Counter[str]
 
+    def warn(self, source: str | Path) -> None:
+        """Warn, in one line, of all that was left out or changed."""
+        if self.changes:
+            listed = ", ".join(f"{count:,} {kind}" for kind, count in self.changes.most_common())
+            warnings.warn(f"{source}: {listed}", stacklevel=3)
+
 
 def read_midi(source: str | Path) -> Song:
     """Read a MIDI file at 480 ticks per quarter; a warning counts the events that are changed.
 
     See `read_midi_counted`.
     """
-    song, changes = read_midi_counted(source)
-    if changes:
-        listed = ", ".join(f"{count:,} {kind}" for kind, count in changes.most_common())
-        warnings.warn(f"{source}: {listed}", stacklevel=2)
-    return song
+    reading = read_midi_counted(source)
+    reading.warn(source)
+    return reading.song
 
 
 def read_midi_counted(source: str | Path) -> MidiReading:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -68,19 +69,19 @@ class _Bar(NamedTuple):
         return TICKS_PER_WHOLE * self.counts // self.unit - self.ticks
 
 
-def read_musicxml(path: Path) -> Song:
+def read_musicxml(path: Path, changes: Counter[str] | None = None) -> Song:
     """The song in a partwise score, one track per part, at sounding pitch; grace notes left out.
 
     A short measure and a next one that completes it (as around a repeat sign) are one bar; any
     other irregular measure gets a metre of its own; a short first one is a pickup.
-    Raises ValueError in one line for a file that is missing, damaged or timewise, or has notes
-    without pitch.
+    Notes without pitch are left out and counted in `changes`.
+    Raises ValueError in one line for a file that is missing, damaged or timewise.
     """
     try:
         score = ElementTree.fromstring(_document(path))
         if score.tag != "score-partwise":
             raise ValueError(f"its root must be <score-partwise>; got <{score.tag}>")
-        return _song(score)
+        return _song(score, Counter() if changes is None else changes)
     except DAMAGE as error:
         what = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: cannot be read ({what}); export it again") from error
@@ -114,10 +115,10 @@ def _demand_small(size_bytes: int) -> None:
         raise ValueError(f"it must have {MOST_BYTES:,} bytes or fewer; got {size_bytes:,}")
 
 
-def _song(score: Element) -> Song:
+def _song(score: Element, changes: Counter[str]) -> Song:
     names = {part.get("id"): part.findtext("part-name") or "" for part in score.iter("score-part")}
     parts = score.findall("part")
-    measures = [list(_measures(part)) for part in parts]
+    measures = [list(_measures(part, changes)) for part in parts]
     bars = list(_bars(measures))
     time_signatures, pickup = _time_signatures(_joined(bars))
     tempo = next((sound.get("tempo") for sound in score.iter("sound") if sound.get("tempo")), None)
@@ -147,6 +148,7 @@ def _key(key: Element | None) -> KeySignature | None:
 class _Reader:
     """State of the reader of one part."""
 
+    changes: Counter[str]
     divisions: int = 1  # of a quarter
     transposed: int = 0  # semitones from the written to the sounding pitch
     counts: int = 4
@@ -179,7 +181,7 @@ class _Reader:
             self.begun = self.now
         end = self.begun + self.duration(element)
         if element.find("unpitched") is not None:
-            raise ValueError("it has notes without pitch")
+            self.changes["notes without pitch, left out"] += 1
         pitch = element.find("pitch")
         if pitch is not None and element.find("cue") is None and end > self.begun:
             ties = frozenset(tie.get("type") for tie in element.findall("tie"))
@@ -202,8 +204,8 @@ class _Reader:
         return _Measure(self.events, self.furthest, self.counts, self.unit)
 
 
-def _measures(part: Element) -> Iterator[_Measure]:
-    reader = _Reader()
+def _measures(part: Element, changes: Counter[str]) -> Iterator[_Measure]:
+    reader = _Reader(changes)
     for element in part.findall("measure"):
         yield reader.measure(element)
 

@@ -76,6 +76,50 @@ def from_pianoroll(
     return Song(tuple(tracks), length, tempo_bpm, time_signatures, anacrusis_ticks, key)
 
 
+class GridChanges(NamedTuple):
+    """Notes of a song, and how many of them a grid moves or loses.
+
+    A note is lost where another of its voice (of its pitch, if polyphonic) takes its step. No grid
+    holds those that are `unplaced`: drums without a row, and notes of a monophonic voice that begin
+    with another.
+    """
+
+    notes: int = 0
+    moved: int = 0
+    lost: int = 0
+    unplaced: int = 0
+
+    def plus(self, other: GridChanges) -> GridChanges:
+        """Return the sum of two counts."""
+        return GridChanges(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def grid_changes(song: Song, voices: Sequence[Voice], steps_per_quarter: int) -> GridChanges:
+    """Count the notes that `to_pianoroll` moves and loses on a grid.
+
+    Raises ValueError if a track is missing or `steps_per_quarter` does not divide 480.
+    """
+    step = _step_ticks(steps_per_quarter)
+    last = -(-song.length_ticks // step) - 1
+    total = GridChanges()
+    for voice in voices:
+        notes = song.track(voice.name).notes
+        placed = {(note.start_tick, _row(note.pitch_midi, voice)) for note in notes}
+        placed = {(tick, row) for tick, row in placed if row is not None}
+        cells = {(min(_nearest(tick, step), last), row) for tick, row in placed}
+        moved = sum(note.start_tick % step != 0 for note in notes)
+        unplaced = len(notes) - len(placed)
+        total = total.plus(GridChanges(len(notes), moved, len(placed) - len(cells), unplaced))
+    return total
+
+
+def _row(pitch: int, voice: Voice) -> int | None:
+    """Return the row of a pitch among those that one step of a voice can hold; None for no row."""
+    if voice.kind == "monophonic":
+        return 0
+    return ROW_OF_DRUM.get(pitch) if voice.kind == "drums" else pitch
+
+
 def active_pitches(tokens: Any, voice: Voice) -> np.ndarray:
     """Return the MIDI pitch (T,) int16 of a monophonic voice at each step, REST in rests.
 

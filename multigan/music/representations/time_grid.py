@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 STEPS_PER_BEAT = 4  # sixteenths
+GRIDS = (4, 6, 8, 12, 24)  # steps per quarter that can be chosen
 STEPS_PER_BAR = 16  # of 4/4
 SIXTEENTHS_PER_QUARTER = 4
 BARS_PER_WINDOW = 2

@@ -50,11 +50,14 @@ class Voice:
 # Row -> the General MIDI drum it is written as.
 DRUM_CLASSES = {"kick": 36, "snare": 38, "closed hat": 42, "open hat": 46, "low tom": 45,
              "mid tom": 48, "high tom": 50, "crash": 49, "ride": 51}  # fmt: skip
-# General MIDI drums of each row: the drum kit's part (22 to 59) of the nine types of Magenta's
-# note_seq, drums_encoder_decoder.DEFAULT_DRUM_TYPE_PITCHES; hand drums have no row.
-_MEMBERS = {"kick": (35, 36), "snare": (37, 38, 39, 40), "closed hat": (22, 42, 44, 54),
-            "open hat": (26, 46), "low tom": (41, 43, 45), "mid tom": (47, 48),
-            "high tom": (50,), "crash": (49, 52, 55, 57), "ride": (51, 53, 59)}  # fmt: skip
+# General MIDI drums of each row: the nine types of Magenta's note_seq,
+# drums_encoder_decoder.DEFAULT_DRUM_TYPE_PITCHES. Every key from 26 to 87 has a row.
+_MEMBERS = {"kick": (35, 36),
+            "snare": (27, 28, 31, 32, 33, 34, 37, 38, 39, 40, 56, 65, 66, 75, 85),
+            "closed hat": (22, 42, 44, 54, 68, 69, 70, 71, 73, 78, 80),
+            "open hat": (26, 46, 67, 72, 74, 79, 81), "low tom": (29, 41, 43, 45, 61, 64, 84),
+            "mid tom": (47, 48, 60, 63, 77, 86, 87), "high tom": (30, 50, 62, 76, 83),
+            "crash": (49, 52, 55, 57, 58), "ride": (51, 53, 59, 82)}  # fmt: skip
 ROW_OF_DRUM = {pitch: row for row, name in enumerate(DRUM_CLASSES) for pitch in _MEMBERS[name]}
 # Four voices of 31 pitches each, so that their tokens stack. The chorales lie well inside.
 SATB = (
@@ -70,4 +73,16 @@ BAND = (
     Voice("lead", min_pitch=55, num_pitches=36, program=65),
 )
 PIANO = (Voice("piano", kind="polyphonic", min_pitch=21, num_pitches=88),)
-TRACK_LAYOUTS = {"satb": SATB, "band": BAND, "piano": PIANO}
+MELODY_CHORDS = (
+    Voice("melody", min_pitch=48, num_pitches=48, program=73),
+    Voice("chords", kind="polyphonic", min_pitch=36, num_pitches=49),
+)
+MELODY_PIANO = (MELODY_CHORDS[0], *PIANO)
+# From the most particular to the most general layout.
+TRACK_LAYOUTS = {
+    "satb": SATB,
+    "band": BAND,
+    "melody+chords": MELODY_CHORDS,
+    "melody+piano": MELODY_PIANO,
+    "piano": PIANO,
+}

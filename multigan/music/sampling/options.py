@@ -15,15 +15,17 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from multigan.music.formats.midi import read_midi
 from multigan.music.formats.song import GivenSpan, Song, Track
+from multigan.music.formats.songs import read_song
+from multigan.music.representations.bars import read_bars_as
 from multigan.music.representations.conditioning import (
     Conditioning,
     make_conditioning,
     unconditional,
 )
-from multigan.music.representations.pianoroll import to_pianoroll
+from multigan.music.representations.pianoroll import grid_changes, to_pianoroll
 from multigan.music.representations.tensors import encode
+from multigan.music.representations.track_names import all_named
 from multigan.music.representations.voices import Voice
 from multigan.music.spec import MusicSpec
 
@@ -133,7 +135,7 @@ def _quantize(
     spec: MusicSpec, file: Path, voices: Sequence[Voice], required: bool = False
 ) -> _QuantizedFile:
     """Read a file onto the grid; with `required` each of `voices` must have a track."""
-    song = read_midi(file)
+    song = read_bars_as(read_song(file), spec.signature)
     if song.time_signature_names != [spec.time_signature]:
         found = ", ".join(song.time_signature_names)
         raise ValueError(
@@ -146,7 +148,7 @@ def _quantize(
     length = -(-(lead + song.length_ticks) // bar) * bar
     tracks = [_delayed(assigned.get(voice.name), voice, lead) for voice in spec.voices]
     for track, voice in zip(tracks, spec.voices, strict=True):
-        _warn_of_changes(file, track, voice, spec.step_ticks)
+        _warn_of_changes(file, track, voice, spec.steps_per_quarter)
     try:
         full = Song(tuple(tracks), length, time_signatures=(spec.signature,))
         x = encode(to_pianoroll(full, spec.voices, spec.steps_per_quarter), spec.voices)
@@ -170,14 +172,15 @@ def _assign_tracks(
 ) -> dict[str, Track]:
     """Map voices to tracks by name, then the unnamed tracks from the highest to the lowest.
 
-    Unnamed tracks are assigned only if they are as many as the voices without a track.
+    Unnamed tracks are assigned only if they are as many as the voices without a track, or all of
+    them to the only voice without a track if that is polyphonic.
     """
     assigned: dict[str, Track] = {}
     for is_drum in (False, True):
         tracks = [track for track in song.tracks if track.notes and track.is_drum == is_drum]
         own = [voice for voice in voices if (voice.kind == "drums") == is_drum]
-        named = {voice.name: _named(voice, tracks) for voice in own}
-        assigned |= {name: track for name, track in named.items() if track is not None}
+        named = all_named((voice.name for voice in own), tracks)
+        assigned |= {name: found[0] for name, found in named.items() if len(found) == 1}
         free = [track for track in tracks if track not in assigned.values()]
         for group in (own, [voice for voice in own if voice in required]):
             missing = [voice for voice in group if voice.name not in assigned]
@@ -186,13 +189,17 @@ def _assign_tracks(
                 free.sort(key=_negative_mean_pitch)
                 assigned |= zip((voice.name for voice in by_pitch), free, strict=True)
                 break
+            chordal = [voice for voice in missing if voice.kind == "polyphonic"]
+            if len(free) > 1 and len(missing) == len(chordal) == 1:
+                assigned[chordal[0].name] = _merged(chordal[0], free)
+                break
     return assigned
 
 
-def _named(voice: Voice, tracks: Sequence[Track]) -> Track | None:
-    """The only track whose name holds that of the voice as a word."""
-    found = [track for track in tracks if voice.name in re.split(r"\W+", track.name.casefold())]
-    return found[0] if len(found) == 1 else None
+def _merged(voice: Voice, tracks: Sequence[Track]) -> Track:
+    """All tracks as one, in the name and the program of the voice."""
+    notes = tuple(note for track in tracks for note in track.notes)
+    return Track(voice.name, notes, voice.program)
 
 
 def _negative_mean_pitch(track: Track) -> float:
@@ -222,10 +229,23 @@ def _delayed(track: Track | None, voice: Voice, ticks: int) -> Track:
     return replace(track, name=voice.name, notes=tuple(notes))
 
 
-def _warn_of_changes(file: Path, track: Track, voice: Voice, step: int) -> None:
+def _warn_of_changes(file: Path, track: Track, voice: Voice, steps_per_quarter: int) -> None:
     """Warn where the grid or the voice cannot hold the notes as they are."""
-    if any(note.start_tick % step for note in track.notes):
-        warnings.warn(f"{file}: notes of {voice.name} are moved to the grid", stacklevel=2)
+    _, moved, lost, _ = grid_changes(
+        Song((track,), track.end_tick or 1), [voice], steps_per_quarter
+    )
+    grid = f"the grid of {steps_per_quarter} steps per quarter"
+    if moved:
+        warnings.warn(
+            f"{file}: {moved} of {len(track.notes)} notes of {voice.name} are moved to {grid}",
+            stacklevel=2,
+        )
+    if lost:
+        warnings.warn(
+            f"{file}: {lost} of {len(track.notes)} notes of {voice.name} are lost on {grid}; a "
+            "model with a finer --grid keeps them",
+            stacklevel=2,
+        )
     overlaps = sum(one.end_tick > other.start_tick for one, other in pairwise(track.notes))
     if voice.kind == "monophonic" and overlaps:
         warnings.warn(

@@ -1,0 +1,159 @@
+"""Reading of a folder of songs: every file with its song, or the reason why it is left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from multigan.music.datasets.track_assignment import (
+    TrackAssignment,
+    UnsuitableSong,
+    assign_tracks,
+)
+from multigan.music.formats.midi import UnreadableMidi
+from multigan.music.formats.song import Song, TimeSignature
+from multigan.music.formats.songs import SUFFIXES, read_song_counted
+from multigan.music.representations.bars import read_bars_as, usual_bars
+from multigan.music.representations.time_grid import GRIDS
+from multigan.music.representations.voices import TRACK_LAYOUTS
+
+AUTO = "auto"  # the layout that fits
+BATCH = 8  # files that a process takes at a time
+ENOUGH = 0.9  # of the files of the most general layout: a more particular one is preferred
+
+
+@dataclass(frozen=True)
+class ImportOptions:
+    """Requirements for a file to be used."""
+
+    layout: str
+    bars: int
+    time_signature: tuple[int, int] | None  # counts and unit; None takes all
+    grid: int = 4  # steps per quarter
+    leave_out: tuple[str, ...] = ()  # names of tracks
+
+    def bars_of(self, song: Song) -> Song:
+        """Return the song with its bars read as they are counted."""
+        if self.time_signature is None:
+            return usual_bars(song)
+        return read_bars_as(song, TimeSignature(0, *self.time_signature))
+
+    def windows_of(self, song: Song) -> int:
+        """Return the number of windows of a song, one from every bar line on."""
+        counted = self.bars_of(song)
+        return len(counted.bar_windows(self.bars, time_signature=self.time_signature))
+
+
+@dataclass(frozen=True)
+class FileReading:
+    """A file that was read: its song and the layouts that can use it, or a reason."""
+
+    file: str  # relative to the folder
+    song: Song | None = None
+    windows: int = 0
+    changes: dict[str, int] = field(default_factory=dict)  # kind of event -> number
+    unsuitable: dict[str, tuple[str, str]] = field(default_factory=dict)  # layout -> why not
+    reason: str = ""  # one of few; empty for a file that was read
+    line: str = ""  # the whole explanation
+
+    @property
+    def layouts(self) -> list[str]:
+        """The layouts that can use the song."""
+        if self.song is None or not self.windows:
+            return []
+        return [layout for layout in TRACK_LAYOUTS if layout not in self.unsuitable]
+
+
+def import_options(
+    layout: str, bars: int, time_signature: str, grid: int, leave_out: str
+) -> ImportOptions:
+    """Validated options; ValueError for an invalid one."""
+    if layout != AUTO and layout not in TRACK_LAYOUTS:
+        raise ValueError(f"unknown layout {layout!r}; known: {', '.join(TRACK_LAYOUTS)} and {AUTO}")
+    if bars < 1:
+        raise ValueError(f"bars must be 1 or more; got {bars}")
+    counts, _, unit = time_signature.partition("/")
+    if time_signature != "any" and not (counts.isdecimal() and unit.isdecimal()):
+        raise ValueError(
+            f"time_signature must be any, or such as 4/4 or 6/8; got {time_signature!r}"
+        )
+    if grid not in GRIDS:
+        raise ValueError(
+            f"grid must be one of {', '.join(map(str, GRIDS))} steps per quarter; got {grid}"
+        )
+    names = tuple(name.strip() for name in leave_out.split(",") if name.strip())
+    signature = None if time_signature == "any" else (int(counts), int(unit))
+    return ImportOptions(layout, bars, signature, grid, names)
+
+
+def song_files(root: Path) -> list[Path]:
+    """The MIDI files and scores in a folder and below it, in order; or the one file."""
+    if root.is_file():
+        return [root]
+    if not root.is_dir():
+        raise ValueError(f"{root}: no such folder; name one with MIDI files")
+    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
+    if files := sorted(path for path in found if path.is_file()):
+        return files
+    raise ValueError(f"{root}: holds no MIDI file and no score ({', '.join(SUFFIXES)})")
+
+
+def read_files(
+    files: Sequence[Path], root: Path, options: ImportOptions, num_workers: int
+) -> Iterator[FileReading]:
+    """Read the files in order, in this process or in several."""
+    read: Callable[[Path], FileReading] = partial(_read_file, root=root, options=options)
+    if num_workers <= 1:
+        yield from map(read, files)
+        return
+    with ProcessPoolExecutor(num_workers, mp_context=get_context("spawn")) as pool:
+        yield from pool.map(read, files, chunksize=BATCH)
+
+
+def choose_layout(readings: Sequence[FileReading], asked: str) -> str:
+    """Return the layout asked for; for AUTO the most particular one that uses most files."""
+    if asked != AUTO:
+        return asked
+    used = layout_counts(readings)
+    most = max(used.values())
+    return next(layout for layout, count in used.items() if count >= ENOUGH * most)
+
+
+def layout_counts(readings: Sequence[FileReading]) -> dict[str, int]:
+    """Return the number of files that each layout can use."""
+    return {
+        layout: sum(layout in reading.layouts for reading in readings) for layout in TRACK_LAYOUTS
+    }
+
+
+def assign(reading: FileReading, layout: str, options: ImportOptions) -> TrackAssignment:
+    """The song of a file in a layout. Raises UnsuitableSong if it has no window there."""
+    assert reading.song is not None
+    found = assign_tracks(reading.song, layout, options.leave_out)
+    if reading.windows:
+        return found
+    if options.bars_of(reading.song).bar_windows(options.bars):
+        raise UnsuitableSong(
+            "is in another time signature", ", ".join(reading.song.time_signature_names)
+        )
+    raise UnsuitableSong("is too short", f"no {options.bars} bars of one time signature")
+
+
+def _read_file(path: Path, root: Path, options: ImportOptions) -> FileReading:
+    """Read one file, and find the layouts that can use it."""
+    name = path.name if path == root else path.relative_to(root).as_posix()
+    try:
+        song, changes = read_song_counted(path)
+    except UnreadableMidi as error:
+        return FileReading(name, reason=error.reason, line=str(error))
+    unsuitable = {}
+    for layout in TRACK_LAYOUTS:
+        try:
+            assign_tracks(song, layout, options.leave_out)
+        except UnsuitableSong as error:
+            unsuitable[layout] = (error.reason, str(error))
+    return FileReading(name, song, options.windows_of(song), dict(changes), unsuitable)
