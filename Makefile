@@ -6,9 +6,10 @@ EXTRAS := image,music,audio,text,hub,onnx,studio,tensorboard,test
 INSTALLED := $(VENV)/.installed
 DOCS_VENV := .venv-docs
 RELEASE_VENV := build/release-check
+LOGGERS_VENV := build/loggers-venv
 
 .PHONY: setup demo test test-random check docs slow browser fuzz bench benchmarks release-check clean
-.PHONY: test-corruption test-crash-recovery test-malicious
+.PHONY: test-corruption test-crash-recovery test-malicious test-loggers
 
 setup: $(INSTALLED)
 
@@ -53,6 +54,15 @@ test-corruption: setup
 
 test-crash-recovery: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.crash_recovery
+
+test-loggers:  # their packages are heavy, and pin others to older versions than constraints.txt
+	$(PYTHON) -m venv $(LOGGERS_VENV)
+	grep '^torch' constraints.txt > $(LOGGERS_VENV)/constraints.txt
+	$(LOGGERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c $(LOGGERS_VENV)/constraints.txt -e '.[music,tensorboard]' pytest scikit-learn
+	$(LOGGERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
+	  -c $(LOGGERS_VENV)/constraints.txt -e '.[wandb,mlflow,trackio]'
+	OMP_NUM_THREADS=1 $(LOGGERS_VENV)/bin/python -m pytest tests/training/test_loggers.py -m '' -q -s
 
 fuzz: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz

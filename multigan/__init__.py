@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from multigan.core.serialization import component as component
     from multigan.engine.trainer import AdversarialTrainer as AdversarialTrainer
     from multigan.storage.loading import load as load
+    from multigan.training.callbacks import Callback as Callback
     from multigan.training.launch import resume as resume
     from multigan.training.launch import train as train
     from multigan.training.run import Run as Run
@@ -51,6 +52,7 @@ _PUBLIC = {
     "ResultsTable": "multigan.core.results_table",
     "component": "multigan.core.serialization",
     "AdversarialTrainer": "multigan.engine.trainer",
+    "Callback": "multigan.training.callbacks",
 }
 
 __all__ = [*_PUBLIC, "__version__"]

@@ -25,6 +25,10 @@ def recipe(
     resolution: int = 16,
     aspect: float = 1.0,
     horizontal_flip: bool = False,
+    background: str = "white",
+    alpha: bool = False,
+    stretch: bool = False,
+    all_frames: bool = False,
     augment: str = "none",
     augment_p: float = 0.3,
     steps: int = 3000,
@@ -42,10 +46,14 @@ def recipe(
 ) -> Recipe:
     """Images, class-conditional if the data have labels.
 
-    data: digits, fashion-mnist, or a path: a folder, a zip, arrays; subfolders are classes
+    data: digits, fashion-mnist, or a path: a folder, zip, arrays or tables; subfolders are classes
     resolution: height in pixels, 8 or more
     aspect: width over height; images of another aspect ratio are center-cropped
     horizontal_flip: add the horizontally flipped images to the training split
+    background: color below transparent pixels: white, black or #rrggbb
+    alpha: train on transparency too, as a fourth channel; samples are RGBA
+    stretch: scale all values by one factor, so that the largest of the set becomes 255
+    all_frames: read every frame of animations and every page, not the first one only
     augment: before the discriminator, for small datasets: none, diffaugment, scheduled or ada
     augment_p: probability of each operation: final one of scheduled, maximum of ada
     steps: updates of the generator
@@ -62,8 +70,16 @@ def recipe(
         .99 and the EMA half-life from 0; 0: constant
     ema_halflife_samples: half-life of the averaged generator, in training images
     """
-    size = {"resolution": resolution, "aspect": aspect}
-    images = load_images(data, **size, horizontal_flip=horizontal_flip)
+    images = load_images(
+        data,
+        resolution=resolution,
+        aspect=aspect,
+        horizontal_flip=horizontal_flip,
+        background=background,
+        alpha=alpha,
+        stretch=stretch,
+        all_frames=all_frames,
+    )
     pair = build_pair(network, images.domain, width, latent_dim, norm, mbstd_group_size)
     train = images.split("train")
     return Recipe(

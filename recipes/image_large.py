@@ -22,6 +22,10 @@ def recipe(
     data: str = "fashion-mnist",
     preset: str = "cifar-10",
     horizontal_flip: bool = False,
+    background: str = "white",
+    alpha: bool = False,
+    stretch: bool = False,
+    all_frames: bool = False,
     steps: int | None = None,
     batch_size: int | None = None,
     lr: float = 2e-4,
@@ -30,10 +34,14 @@ def recipe(
 ) -> Recipe:
     """Images, class-conditional if the data have labels.
 
-    data: digits, fashion-mnist, or a path: a folder, a zip, arrays; subfolders are classes
+    data: digits, fashion-mnist, or a path: a folder, zip, arrays or tables; subfolders are classes
     preset: sizes and schedules, a name of multigan.image.models.presets.PRESETS; stacked-mnist is
         for benchmarks/stacked_mnist
     horizontal_flip: add the horizontally flipped images to the training split
+    background: color below transparent pixels: white, black or #rrggbb
+    alpha: train on transparency too, as a fourth channel; samples are RGBA
+    stretch: scale all values by one factor, so that the largest of the set becomes 255
+    all_frames: read every frame of animations and every page, not the first one only
     steps: updates of the generator; by default those of the preset
     batch_size: real images in one update; by default that of the preset
     lr: learning rate of both networks at the start; the preset has the ratio at the end
@@ -41,7 +49,15 @@ def recipe(
     gradient_accumulation_steps: micro-batches of one update, if the batch exceeds the memory
     """
     settings = get_preset(preset)
-    images = load_images(data, resolution=settings.resolution, horizontal_flip=horizontal_flip)
+    images = load_images(
+        data,
+        resolution=settings.resolution,
+        horizontal_flip=horizontal_flip,
+        background=background,
+        alpha=alpha,
+        stretch=stretch,
+        all_frames=all_frames,
+    )
     generator, discriminator = settings.build(images.domain)
     train = images.split("train")
     weight = settings.gamma if gamma == "preset" else resolve_gamma(gamma, train)

@@ -36,8 +36,8 @@ from tests.run_helpers import train_tiny
 
 
 log = Loop._log
-def log_and_die(self, step, display):
-    values = log(self, step, display)
+def log_and_die(self, step):
+    values = log(self, step)
     if step.number == int(sys.argv[4]):
         os.kill(os.getpid(), signal.SIGKILL)
     return values
@@ -68,8 +68,8 @@ def at_step(monkeypatch, number, do):
     """Call `do` once, after the log line of step `number`."""
     log = Loop._log
 
-    def log_then_do(self, step, display):
-        values = log(self, step, display)
+    def log_then_do(self, step):
+        values = log(self, step)
         if step.number == number:
             do()
         return values

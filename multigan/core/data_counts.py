@@ -76,7 +76,7 @@ class DataCounts:
     def to_json(self) -> dict[str, Any]:
         """Return the table as JSON, for recipe.json; names that are not UTF-8 are escaped."""
         rows = [
-            [row.use, _printable(row.reason), row.count, [_printable(e) for e in row.examples]]
+            [row.use, printable(row.reason), row.count, [printable(e) for e in row.examples]]
             for row in self.rows
         ]
         return {"unit": self.unit, "rows": rows}
@@ -97,6 +97,6 @@ class DataCounts:
         return counts
 
 
-def _printable(name: str) -> str:
-    """Escape bytes that are not UTF-8, as in caf\\xe9."""
+def printable(name: str) -> str:
+    """Escape bytes of a file name that are not UTF-8, as in caf\\xe9."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mimetypes
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import numpy as np
 from multigan.core.protocols import Domain, Medium, Sample, SupportsMedia
 
 BINARY = "application/octet-stream"  # of a file without a known suffix
+# Types of audio differ between systems, so these are not looked up there.
+TYPES = {".png": "image/png", ".wav": "audio/wav", ".mid": "audio/midi", ".txt": "text/plain"}
 
 
 def sample_media(domain: Domain, samples: list[Sample]) -> list[Medium]:
@@ -18,8 +21,22 @@ def sample_media(domain: Domain, samples: list[Sample]) -> list[Medium]:
     if isinstance(domain, SupportsMedia):
         return domain.media(samples)
     with tempfile.TemporaryDirectory() as folder:
-        files = domain.preview(samples, Path(folder) / "preview")
-        return [Medium(mimetypes.guess_type(f.name)[0] or BINARY, f.read_bytes()) for f in files]
+        return read_media(domain.preview(samples, Path(folder) / "preview"))
+
+
+def read_media(files: Sequence[Path]) -> list[Medium]:
+    """Return the content of each file, with the MIME type of its suffix."""
+    return [Medium(_type_of(file), file.read_bytes()) for file in files]
+
+
+def _type_of(file: Path) -> str:
+    return TYPES.get(file.suffix) or mimetypes.guess_type(file.name)[0] or BINARY
+
+
+def suffix_of(type: str) -> str:
+    """Return a file suffix for a MIME type; empty for an unknown type."""
+    suffixes = {known: suffix for suffix, known in TYPES.items()}
+    return suffixes.get(type) or mimetypes.guess_extension(type) or ""
 
 
 def same_samples(first: list[Sample], second: list[Sample]) -> bool:

@@ -32,12 +32,12 @@ def split_members(count: int, labels: Tensor | None, split: str, bounds: Bounds)
     first, last = bounds[check_split(split, bounds)]
     groups: dict[int, list[int]] = {}
     classes = [0] * count if labels is None else labels.tolist()
-    for index in sorted(range(count), key=_shuffle_key):
+    for index in sorted(range(count), key=shuffle_key):
         groups.setdefault(classes[index], []).append(index)
     parts = [g[round(first * len(g)) : round(last * len(g))] for g in groups.values()]
     return torch.tensor(sorted(index for part in parts for index in part), dtype=torch.long)
 
 
-def _shuffle_key(index: int) -> bytes:
+def shuffle_key(index: int) -> bytes:
     """Hash an index to a sort key that does not depend on the version of any library."""
     return hashlib.blake2b(f"split {index}".encode(), digest_size=8).digest()

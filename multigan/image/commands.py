@@ -10,13 +10,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from multigan.core.data_counts import DataCounts, printable
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
 from multigan.image.datasets.sources import get_reader, read_images
 from multigan.image.domain import ImageDomain
 from multigan.image.formats.decode import Size, decode
 from multigan.image.formats.folder import FolderScan, read_folder, scan_folder
+from multigan.image.formats.labels import folder_name, quoted
 from multigan.image.formats.resize import MIN_IMAGES
+from multigan.image.formats.values import ReadOptions
 from multigan.image.metrics.evaluation import NUM_EVAL_IMAGES, evaluate
 from multigan.image.metrics.feature_extractors import AUTO
 from multigan.image.projector import invert
@@ -24,27 +27,47 @@ from multigan.image.rendering import save_png
 from multigan.storage import files
 from multigan.storage.loading import load, load_run_data
 
-SAFE_CHARACTERS = " -_+()'"  # besides letters and digits, in the name of a folder
 
-
-def inspect_images(source: str, *, resolution: int = 64) -> None:
-    """Print the number of images and classes of a source, and every file that is skipped.
+def inspect_images(
+    source: str,
+    *,
+    resolution: int = 64,
+    background: str = "white",
+    alpha: bool = False,
+    stretch: bool = False,
+    all_frames: bool = False,
+) -> None:
+    """Print counts of a source: images, classes, what is used, changed and left out, and why.
 
     source: a folder, an archive, or any other value of `train --data`
     resolution: the side in pixels at which the images are read
+    background: color below transparent pixels: white, black or #rrggbb
+    alpha: keep transparency as a fourth channel
+    stretch: scale all values by one factor, so that the largest of the set becomes 255
+    all_frames: read every frame of animations and every page, not the first one only
     """
-    size = Size(resolution, resolution)
-    in_files = get_reader(source, size) is read_folder
-    scan = scan_folder(source, size) if in_files else FolderScan(read_images(source, size), ())
+    size, options = (
+        Size(resolution, resolution),
+        ReadOptions(background, alpha, all_frames, stretch),
+    )
+    if get_reader(source, size) is read_folder:
+        scan = scan_folder(source, size, options)
+    else:
+        found = read_images(source, size, options)
+        scan = FolderScan(found, (), found.counts or DataCounts("images"))
     images = scan.images
-    kind = "grayscale" if images.pixels.shape[1] == 1 else "color"
+    kind = {1: "grayscale", 3: "color", 4: "RGBA"}[images.pixels.shape[1]]
     count = len(images.pixels)
     few = "" if count >= MIN_IMAGES else f"; training needs {MIN_IMAGES} or more"
     print(f"{source}: {count:,} {kind} images{few}" if count else f"{source}: no image{few}")
     if images.labels is not None:
         counts = images.labels.bincount(minlength=len(images.class_names)).tolist()
         named = zip(images.class_names, counts, strict=True)
-        print("classes: " + ", ".join(f"{name} {count:,}" for name, count in named))
+        print("classes: " + ", ".join(f"{quoted(name)} {count:,}" for name, count in named))
+    for line in scan.counts.lines():
+        print(printable(line))
+    for note in scan.notes:
+        print(f"note: {printable(note)}")
     for result in scan.results:
         if result.reason:
             print(f"skipped: {result.message}")
@@ -138,22 +161,6 @@ def export_dataset(
     print(f"{total:,} images of {len(names)} classes in {out}: train --data {out}")
 
 
-def folder_name(name: str) -> str:
-    """Encode a class name as a folder name, injectively.
-
-    Letters and digits stay; a character that could leave the folder or hide it becomes %XX.
-    """
-    encoded = [
-        c if c.isalnum() or c in SAFE_CHARACTERS or (c == "." and k) else _percent_encode(c)
-        for k, c in enumerate(name)
-    ]
-    return "".join(encoded) or "%"
-
-
-def _percent_encode(character: str) -> str:
-    return "".join(f"%{byte:02X}" for byte in character.encode())
-
-
 def _image_domain(sampler: Sampler) -> ImageDomain:
     """Return the domain of an image generator; ValueError for any other."""
     if not isinstance(sampler.domain, ImageDomain):
@@ -164,7 +171,8 @@ def _image_domain(sampler: Sampler) -> ImageDomain:
 def _read_image(file: str, domain: ImageDomain) -> Tensor:
     """Read a file as (1, C, H, W) in [-1, 1], with the size and channels of the domain."""
     try:
-        pixels = decode(Path(file).read_bytes(), Size(domain.height, domain.width))
+        options = ReadOptions(alpha=domain.channels == 4)
+        pixels = decode(Path(file).read_bytes(), Size(domain.height, domain.width), options)
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error}") from None
     except Exception as error:  # third-party decoders raise arbitrary exceptions

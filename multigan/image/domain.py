@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from multigan.core.modules import sample_batch
 from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component
+from multigan.image.formats.labels import quoted
 from multigan.image.metrics import evaluation
 from multigan.image.rendering import (
     chunk,
@@ -34,10 +36,10 @@ MAX_NAMES_SHOWN = 20  # class names that an error lists
 @component
 @dataclass(frozen=True)
 class ImageDomain(ImageSpec):
-    """Images (C, H, W) in [-1, 1], grayscale or RGB; with class names the condition is labels (B,).
+    """Images (C, H, W) in [-1, 1] of 1, 3 or 4 channels; class names give a condition, labels (B,).
 
     A sample is a PIL image; a sample of a class carries the class name in `info["label"]`.
-    Raises ValueError if `channels` is neither 1 nor 3.
+    Raises ValueError if `channels` is not 1, 3 or 4.
     """
 
     selection_metric: str = field(default="frechet_distance", init=False)
@@ -57,7 +59,7 @@ class ImageDomain(ImageSpec):
         """Sample `n` images of one class, of several in turn, or of all in turn.
 
         label: the name or index of a class; without it all classes in turn
-        labels: several classes in turn: 0,1,2
+        labels: several classes in turn: 0,1,2; a name with a comma may stand in "quotes"
         truncation: threshold for the latents; smaller values trade diversity for fidelity
 
         `first` is the index of the first of these samples among all requested ones.
@@ -67,7 +69,7 @@ class ImageDomain(ImageSpec):
             raise ValueError("only one of label and labels can be given; got both")
         names = [] if label is None else [str(label)]
         if labels is not None:
-            names = [labels] if labels in self.class_names else labels.split(",")
+            names = self._split_labels(labels)
         condition = self._labels_for(torch.arange(first, first + n), names)
         source: Any = generator if truncation is None else TruncatedLatents(generator, truncation)
         images = self.decode(sample_batch(source, n, rng, condition))
@@ -81,7 +83,7 @@ class ImageDomain(ImageSpec):
         return {"label": self.class_names} if self.class_names else {"label": (), "labels": ()}
 
     def decode(self, x: Tensor) -> list[Image.Image]:
-        """Convert (B, C, H, W), clamped to [-1, 1], to PIL images (L or RGB).
+        """Convert (B, C, H, W), clamped to [-1, 1], to PIL images (L, RGB or RGBA).
 
         Raises ValueError for images of another shape.
         """
@@ -151,6 +153,19 @@ class ImageDomain(ImageSpec):
         """Compare real images, a Gaussian and the generator; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
 
+    def _split_labels(self, text: str) -> list[str]:
+        """Split a list of classes at commas that belong to no name, and are not in quotes."""
+        if text in self.class_names:
+            return [text]
+        (cells,) = csv.reader([text], skipinitialspace=True) if '"' in text else [text.split(",")]
+        found: list[str] = []
+        while cells:
+            joined = [",".join(cells[:k]) for k in range(len(cells), 0, -1)]
+            known = [name.strip() for name in joined if name.strip() in self.class_names]
+            found.append(known[0] if known else cells[0].strip())
+            cells = cells[found[-1].count(",") + 1 if known else 1 :]
+        return found
+
     def _labels_for(self, indices: Tensor, names: list[str]) -> Tensor | None:
         """Return labels (n,) of the named classes in turn, or of all; None without classes."""
         if not names:
@@ -171,10 +186,10 @@ class ImageDomain(ImageSpec):
             if all(name in table for name in requested):
                 return [table[name] for name in requested]
         more = ", ..." if self.num_classes > MAX_NAMES_SHOWN else ""
-        listed = ", ".join(self.class_names[:MAX_NAMES_SHOWN]) + more
+        listed = ", ".join(map(quoted, self.class_names[:MAX_NAMES_SHOWN])) + more
         for name in requested:
             if name not in names and name not in numbers:
-                raise ValueError(f"label {name}: no such class; known: {listed}")
+                raise ValueError(f"label {quoted(name)}: no such class; known: {listed}")
         raise ValueError(
             f"labels must be all names or all indices of classes; got {','.join(requested)}; "
             f"known: {listed}"

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from multigan.image.formats.decode import MARK
 from multigan.image.spec import MODES, ImageSpec
 from multigan.storage.files import write_atomically
 
@@ -29,6 +30,7 @@ def image_grid(rows: list[list[Image.Image]], spec: ImageSpec) -> Image.Image:
         for across, sample in enumerate(row):
             tile = sample.resize((wide - GAP, high - GAP), Image.Resampling.NEAREST)
             grid.paste(tile, (GAP + across * wide, GAP + down * high))
+    grid.info[MARK] = "grid"
     return grid
 
 
@@ -39,7 +41,17 @@ def write_animation(frames: list[Image.Image], file: Path) -> None:
     durations[0] = durations[len(frames) - 1] = END_FRAME_MS
     content = io.BytesIO()
     first, *rest = loop
-    first.save(content, format="PNG", save_all=True, append_images=rest, duration=durations, loop=0)
+    info = PngInfo()
+    info.add_text(MARK, "animation")
+    first.save(
+        content,
+        format="PNG",
+        pnginfo=info,
+        save_all=True,
+        append_images=rest,
+        duration=durations,
+        loop=0,
+    )
     write_atomically(file, content.getvalue())
 
 
@@ -64,10 +76,14 @@ def chunk(samples: list[Image.Image], columns: int) -> list[list[Image.Image]]:
 
 
 def encode_png(image: Image.Image) -> bytes:
-    """Encode a PNG with the class name in the text chunk `label`; the bytes are deterministic."""
+    """Encode a PNG with the class name in the text chunk `label`; the bytes are deterministic.
+
+    A grid carries the chunk MARK, so that it is never read as data.
+    """
     info = PngInfo()
-    if "label" in image.info:
-        info.add_text("label", image.info["label"])
+    for key in ("label", MARK):
+        if key in image.info:
+            info.add_text(key, image.info[key])
     content = io.BytesIO()
     image.save(content, format="PNG", pnginfo=info)
     return content.getvalue()

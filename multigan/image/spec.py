@@ -9,14 +9,14 @@ from torch import Tensor
 
 from multigan.core.protocols import Batch
 
-MODES = {1: "L", 3: "RGB"}  # channels -> PIL mode
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}  # channels -> PIL mode
 
 
 @dataclass(frozen=True)
 class ImageSpec:
-    """Images (C, H, W) in [-1, 1], grayscale or RGB; with class names they have labels (B,).
+    """Images (C, H, W) in [-1, 1], grayscale, RGB or RGBA; with class names they have labels (B,).
 
-    Raises ValueError if `channels` is neither 1 nor 3.
+    Raises ValueError if `channels` is not 1, 3 or 4.
     """
 
     channels: int
@@ -26,7 +26,9 @@ class ImageSpec:
 
     def __post_init__(self) -> None:
         if self.channels not in MODES:
-            raise ValueError(f"channels must be 1 (grayscale) or 3 (RGB); got {self.channels}")
+            raise ValueError(
+                f"channels must be 1 (grayscale), 3 (RGB) or 4 (RGBA); got {self.channels}"
+            )
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -52,6 +54,14 @@ def to_uint8(x: Tensor) -> Tensor:
 def from_uint8(pixels: Tensor) -> Tensor:
     """Convert uint8 to float32 in [-1, 1]: the inverse of `to_uint8`."""
     return pixels.float() / 127.5 - 1
+
+
+def on_white(x: Tensor) -> Tensor:
+    """Show RGBA images (B, 4, H, W) in [-1, 1] on white: (B, 3, H, W); others stay."""
+    if x.shape[1] != 4:
+        return x
+    alpha = (x[:, 3:] + 1) / 2
+    return alpha * x[:, :3] + (1 - alpha)
 
 
 def quantize(images: Batch) -> Batch:

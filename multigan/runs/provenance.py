@@ -10,7 +10,7 @@ from typing import Any
 from multigan.core.recipe_file import read_recipe
 from multigan.runs.train_options import LIKELIHOOD_INTERVALS, StageOptions, TrainOptions
 
-IRRELEVANT = {"tensorboard", "report"}  # flags that do not change the results
+IRRELEVANT = {"log", "report"}  # flags that do not change the results
 REDACTED = {"flags", LIKELIHOOD_INTERVALS, "init"}
 RECIPE_OBJECT = "recipe-object"  # the name of a run of a `Recipe`, which no command trains
 MAX_PATH_LENGTH = 4096  # characters

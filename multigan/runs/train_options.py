@@ -15,6 +15,7 @@ def _flag(default: Any, help: str) -> Any:
 
 INTERVALS = ("log_every", "save_every", "sample_every")
 LIKELIHOOD_INTERVALS = "likelihood_intervals"  # the key in recipe.json of those of pretraining
+LOGGERS = ("tensorboard", "wandb", "mlflow", "trackio")  # each a package and an extra
 NOT_STORED = ("out", "init_from", "overwrite", "seed", "cache_dir")  # in recipe.json
 
 
@@ -39,12 +40,13 @@ class TrainOptions:
     report: bool = _flag(True, "write report.html at the end")
     overwrite: bool = _flag(False, "replace the run in --out")
     cache_dir: str | None = _flag(None, "folder of cached computations (default: the user's cache)")
-    tensorboard: bool = _flag(False, "also write TensorBoard events (the extra `tensorboard`)")
+    log: str | None = _flag(None, "also log to tensorboard, wandb, mlflow, trackio (a,b for both)")
 
     def resolved(self, steps: int) -> TrainOptions:
         """Return the options with default intervals, which are fractions of a stage of `steps`.
 
-        Raises ValueError for an interval or a patience below 1, and for a negative num_workers.
+        Raises ValueError for an interval or a patience below 1, a negative num_workers, and a
+        logger that is unknown or not installed.
         """
         save_every = max(1, steps // 10) if self.save_every is None else self.save_every
         resolved = replace(
@@ -57,8 +59,9 @@ class TrainOptions:
             value = getattr(resolved, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} must be 1 or more; got {value}")
-        if self.tensorboard and importlib.util.find_spec("tensorboard") is None:
-            raise ValueError("--tensorboard needs TensorBoard: pip install 'multigan[tensorboard]'")
+        for name in logger_names(self.log):
+            if importlib.util.find_spec(name) is None:
+                raise ValueError(f"--log {name} needs {name}: pip install 'multigan[{name}]'")
         if self.num_workers < 0:
             raise ValueError(f"num_workers must be 0 or more; got {self.num_workers}")
         return resolved
@@ -90,6 +93,17 @@ class TrainOptions:
     def to_json(self) -> dict[str, Any]:
         """Return the flags that recipe.json stores."""
         return {k: v for k, v in asdict(self).items() if k not in NOT_STORED}
+
+
+def logger_names(text: str | None) -> list[str]:
+    """Split the value of `--log`. Raises ValueError for an unknown logger."""
+    names = [name.strip() for name in text.split(",")] if text else []
+    if unknown := [name for name in names if name not in LOGGERS]:
+        raise ValueError(
+            f"log must be loggers separated by commas; got {unknown[0]!r}; known: "
+            f"{', '.join(LOGGERS)}"
+        )
+    return list(dict.fromkeys(names))
 
 
 class StageOptions(NamedTuple):

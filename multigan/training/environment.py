@@ -249,8 +249,9 @@ def _train_and_read_back(domain: str, folder: Path) -> str:
     from multigan.storage.loading import load
     from multigan.training.launch import train
 
-    where: dict[str, Any] = {"out": str(folder / "run"), "cache_dir": str(folder / "cache")}
-    run = train(domain, tiny=True, show=False, report=False, save_every=NEVER, **where)
+    options: dict[str, Any] = {"report": False, "save_every": NEVER}
+    options["cache_dir"] = str(folder / "cache")
+    run = train(domain, tiny=True, show=False, out=str(folder / "run"), **options)
     sampler = load(run.path)
     samples = sampler.sample(NUM_SAMPLES, seed=0)
     written = folder / "samples"

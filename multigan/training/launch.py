@@ -6,7 +6,7 @@ import json
 import platform
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -41,6 +41,7 @@ from multigan.runs.train_options import (
 )
 from multigan.storage.loading import Trusted, with_source
 from multigan.storage.memory_limits import MAX_NETWORK_BYTES, check_model_memory, memory_budget
+from multigan.training.callbacks import Callback
 from multigan.training.device import device_of_process, pick_device
 from multigan.training.loop import FINISHED, Loop
 from multigan.training.run import Run
@@ -81,13 +82,14 @@ def train(
     tiny: bool = False,
     show: int = True,
     resume: bool = False,
+    callbacks: Sequence[Callback] = (),
     **options: Any,
 ) -> Run:
     """Train a recipe (a packaged name, a file or a `Recipe`) and return its run.
 
     `options` are flags (see `multigan.runs.train_options.TrainOptions`) and hyperparameters of the
     recipe. `tiny` changes the defaults to the recipe's TINY values. `show` is 0 for no output, 2
-    for all lines of the log.
+    for all lines of the log. `callbacks` receive values and media during training.
 
     The networks of a `Recipe` are trained as they are passed, with their weights, and the run is
     evaluated on its test split at the end. With `resume` the run in `out`, if there is one,
@@ -99,7 +101,7 @@ def train(
         if not isinstance(recipe, Recipe) or not flags.out:
             raise ValueError("resume must be given with a Recipe and out; else use resume(PATH)")
         if (Path(flags.out) / RECIPE).is_file():
-            return _resume_object(recipe, options, show)
+            return _resume_object(recipe, options, show, callbacks)
     with init_distributed() as processes, ExitStack() as held:
 
         def build() -> tuple[Experiment, dict[str, Any], StageOptions, AdversarialTrainer]:
@@ -122,7 +124,7 @@ def train(
             lambda: str(default_out(experiment.name) if not flags.out else flags.out)
         )
         run = RunDirectory(out)
-        loop = Loop(trainer, run, stages, show, flags.cache_dir)
+        loop = Loop(trainer, run, stages, show, flags.cache_dir, callbacks)
         overwrite = flags.overwrite
         processes.on_rank_zero(lambda: _create(run, held, experiment, description, overwrite))
         _warn(description, experiment.file, flags.init_from)
@@ -195,6 +197,7 @@ def resume(
     cache_dir: str | None = None,
     trust: Trusted | None = None,
     show: int = True,
+    callbacks: Sequence[Callback] = (),
 ) -> Run:
     """Resume a run, with bit-identical results to a run without a stop.
 
@@ -214,7 +217,7 @@ def resume(
 
         processes.on_rank_zero(lock)
         return _resume(
-            processes, run, steps, extend_schedules, device, data, cache_dir, trust, show
+            processes, run, steps, extend_schedules, device, data, cache_dir, trust, show, callbacks
         )
 
 
@@ -228,6 +231,7 @@ def _resume(
     cache_dir: str | None,
     trust: Trusted | None,
     show: int,
+    callbacks: Sequence[Callback],
 ) -> Run:
     def read() -> dict[str, Any]:
         found = run.read_config()
@@ -269,7 +273,7 @@ def _resume(
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     processes.on_rank_zero(lambda: run.write_config(description))
-    loop = Loop(trainer, run, stages, show, cache_dir)
+    loop = Loop(trainer, run, stages, show, cache_dir, callbacks)
     return _run(loop, state, evaluates=isinstance(trust, Recipe))
 
 
@@ -297,7 +301,9 @@ def _recipe_of(run: RunDirectory, description: dict[str, Any], trust: Trusted | 
 MAY_CHANGE = ("out", "device", "cache_dir", "overwrite", "report")  # options, on resuming
 
 
-def _resume_object(recipe: Recipe, options: Mapping[str, Any], show: int) -> Run:
+def _resume_object(
+    recipe: Recipe, options: Mapping[str, Any], show: int, callbacks: Sequence[Callback]
+) -> Run:
     """Resume the run in `out` with the objects of a recipe.
 
     Raises ValueError for other options than those of the run.
@@ -320,6 +326,7 @@ def _resume_object(recipe: Recipe, options: Mapping[str, Any], show: int) -> Run
         cache_dir=flags.cache_dir,
         trust=recipe,
         show=show,
+        callbacks=callbacks,
     )
 
 

@@ -6,14 +6,14 @@ import signal
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from multigan.core.media import read_media
 from multigan.core.protocols import SAMPLING_BATCH_SIZE, EvaluationSkipped, Sampler
-from multigan.core.results_table import finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import caller_objects, to_config
 from multigan.engine.monitoring import TrainingMonitor, first_not_finite
@@ -24,20 +24,16 @@ from multigan.runs.directory import RunDirectory, read_jsonl
 from multigan.runs.train_options import StageOptions, TrainOptions
 from multigan.storage.checkpoint_files import LIKELIHOOD_CHECKPOINT
 from multigan.storage.files import cache_dir
-from multigan.training.metric_logging import (
-    USUAL,
-    MetricAverager,
-    ProgressDisplay,
-    TensorBoardLogger,
-    describe_schedules,
+from multigan.training.callbacks import (
+    Callback,
+    Callbacks,
+    JsonLinesLog,
+    Training,
+    TrainingFailed,
 )
+from multigan.training.loggers import make_loggers
+from multigan.training.metric_logging import USUAL, MetricAverager, ProgressDisplay
 from multigan.training.run import Run
-
-
-class TrainingFailed(Exception):
-    """Training cannot continue; the last checkpoint is intact."""
-
-    exit_status = 1
 
 
 class Interrupted(Exception):
@@ -96,10 +92,14 @@ class Loop:
         stages: StageOptions,
         show: int = USUAL,
         cache: str | None = None,
+        callbacks: Sequence[Callback] = (),
     ) -> None:
         self.trainer, self.directory, self.stages = trainer, run, stages
         self.processes = trainer.processes
-        self.show = show if self.processes.is_rank_zero else 0
+        loggers = make_loggers(self.flags.log) if self.processes.is_rank_zero else []
+        self.callbacks = Callbacks(
+            [ProgressDisplay(show), JsonLinesLog(run)], [*loggers, *callbacks]
+        )
         self.data = trainer.recipe.data
         self.meter, self.monitor = (
             MetricAverager(),
@@ -162,61 +162,64 @@ class Loop:
 
     def run(self) -> Run:
         """Train until the end. Raises Interrupted after saving, or TrainingFailed."""
-        trainer = self.trainer
-        display = ProgressDisplay(
-            trainer.steps_done, trainer.total_steps, trainer.recipe.batch_size, self.show
-        )
-        before, started = self.seconds, time.monotonic()
-        enabled = self.flags.tensorboard and self.processes.is_rank_zero
-        tensorboard = TensorBoardLogger(self.directory, enabled, trainer.steps_done + 1)
-        with display, SignalHandler() as interrupt, tensorboard as events:
-            if self.show:
-                display.print_line(describe_schedules(self.directory.read_config()))
-            ended = None
-            while ended is None:
-                try:
-                    ended = self._train(display, interrupt, events, started - before)
-                except NonFiniteError as error:
-                    self._rollback(str(error), display)
+        trainer, config = self.trainer, self._first(self.directory.read_config)
+        training = Training(trainer, self.directory, config)
+        since = time.monotonic() - self.seconds
+        ended = None
+        try:
+            self._call("on_start", training)
+            with SignalHandler() as interrupt:
+                while ended is None:
+                    try:
+                        ended = self._train(interrupt, since)
+                    except NonFiniteError as error:
+                        self._rollback(str(error))
+        except BaseException as error:
+            if self.processes.is_rank_zero:
+                reason = str(error) or type(error).__name__
+                self.callbacks.end(trainer.steps_done, reason, error)
+            raise
         self._first(
             lambda: self.directory.write_config(self.directory.read_config() | {"ended": ended})
         )
+        self._first(lambda: self.callbacks.end(trainer.steps_done, str(ended)))
         # The averaged generator: its copies need no graph, which the trained one may hold.
         recipe = replace(trainer.recipe, generator=trainer.ema.module)
         done, first = trainer.steps_done, self.processes.is_rank_zero
         return Run(self.directory.path, done, ended, first, recipe)
 
-    def _train(
-        self,
-        display: ProgressDisplay,
-        interrupt: SignalHandler,
-        events: TensorBoardLogger,
-        since: float,
-    ) -> str:
+    def _call(self, event: str, *values: Any) -> None:
+        """Call the callbacks in rank 0; where one fails, all processes end."""
+        self._first(lambda: self.callbacks.call(event, *values))
+
+    def _call_step(self, step: Step) -> None:
+        if self.callbacks.overrides("on_step"):
+            self._call("on_step", step.number, step.values)
+        elif self.processes.is_rank_zero:  # the display alone: the processes need not wait for it
+            self.callbacks.call("on_step", step.number, step.values)
+
+    def _train(self, interrupt: SignalHandler, since: float) -> str:
         """Train until the end; return its reason. Raises Interrupted or NonFiniteError."""
         trainer = self.trainer
         for step in trainer.steps():
             flags = self.flags
             self.seconds = time.monotonic() - since
             self.meter.add(step.values)
-            display.step(step.number)
+            self._call_step(step)
             learnt, last = trainer.pretraining_done, step.number == trainer.total_steps
             if learnt:
-                display.set_total(trainer.total_steps)
                 self._first(self._keep_generator, LIKELIHOOD_CHECKPOINT)
             if _due(step, flags.log_every) or learnt or last:
-                values = self._log(step, display)
-                display.numbers(values)
-                events.write(values, step.number)
+                self._log(step)
             if _due(step, flags.sample_every) or last:
                 self._first(self._preview, step)
             saved = _due(step, flags.save_every) or learnt or last
             if saved:
-                self._select_best(step, events)
-                self._save(step.number)
+                self._select_best(step)
+                self._checkpoint(step.number)
             stopped_by = self.processes.all_reduce_max(interrupt.number or 0)
             if stopped_by and not saved:
-                self._save(step.number)
+                self._checkpoint(step.number)
             if stopped_by and not last:
                 message = (
                     f"stopped at step {step.number} of {trainer.total_steps}; go on with: "
@@ -234,7 +237,7 @@ class Loop:
             return f"train(recipe, out={str(self.directory.path)!r}, resume=True)"
         return f"multigan resume {self.directory.path}"
 
-    def _rollback(self, culprit: str, display: ProgressDisplay) -> None:
+    def _rollback(self, culprit: str) -> None:
         """Continue from the last checkpoint, with learning rates times ROLLBACK_LR_FACTOR.
 
         Raises TrainingFailed for another policy, and after MAX_ROLLBACKS rollbacks.
@@ -259,35 +262,23 @@ class Loop:
             f"{culprit} was not finite at step {failed_at}: back to step {step}, at {share:g} of "
             f"the learning rates ({self.rollbacks} of at most {MAX_ROLLBACKS} times)"
         )
-        display.print_line(message)
-        line = {"step": step, "diagnostics": {"not finite": message}}
-        self._first(self._append_once, line)
-        self._save(step)
+        self._call("on_rollback", step, message)
+        self._checkpoint(step)
 
     def _fail(self, text: str) -> NoReturn:
         raise TrainingFailed(text if self.processes.is_rank_zero else "")
 
-    def _append_once(self, line: dict[str, Any]) -> None:
-        if line not in read_jsonl(
-            self.directory.log
-        ):  # written before a kill, and before this state
-            self.directory.append(self.directory.log, line)
-
-    def _log(self, step: Step, display: ProgressDisplay) -> dict[str, float]:
+    def _log(self, step: Step) -> None:
         values = self.meter.read()
         values |= {name: value.item() for name, value in self.trainer.diversity_metrics().items()}
         self._check_finite(first_not_finite(values))
         diagnostics = self.monitor.read(self.trainer.number, values)
-        display.show_diagnostics(diagnostics)
-        line = {
-            "step": step.number,
+        counts = {
             "samples_seen": step.samples_seen,
             "epoch": round(self.trainer.epochs, 4),
             "seconds": round(self.seconds, 2),
         }
-        found = {"diagnostics": diagnostics} if diagnostics else {}
-        self._first(self.directory.append, self.directory.log, line | values | found)
-        return values
+        self._call("on_log", step.number, counts | values, diagnostics)
 
     def _check_finite(self, culprit: str | None) -> None:
         if culprit is not None:
@@ -296,12 +287,18 @@ class Loop:
     def _preview(self, step: Step) -> None:
         domain = self.data.domain
         samples = self._sampler().sample(SAMPLING_BATCH_SIZE, self.trainer.seed)
-        domain.preview(samples, self.directory.samples / f"step-{step.number:09d}")
+        files = domain.preview(samples, self.directory.samples / f"step-{step.number:09d}")
+        if self.callbacks.overrides("on_samples"):
+            self.callbacks.call("on_samples", step.number, samples, read_media(files))
 
     def _sampler(self) -> Sampler:
         return Sampler(self.data.domain, self.trainer.ema.module)  # type: ignore[arg-type]
 
-    def _save(self, number: int) -> None:
+    def _checkpoint(self, number: int) -> None:
+        self._call("on_checkpoint", number, self._save(number))
+
+    def _save(self, number: int) -> Path:
+        """Write a checkpoint and return its folder."""
         networks = self.trainer.networks()
         self._check_finite(first_not_finite({}, networks))
         self.processes.check_replicas_equal(networks)
@@ -314,7 +311,9 @@ class Loop:
             "stale": self.stale,
             "seconds": self.seconds,
         }
-        self._first(self._write, self.directory.checkpoints / f"step-{number:09d}", state)
+        folder = self.directory.checkpoints / f"step-{number:09d}"
+        self._first(self._write, folder, state)
+        return folder
 
     def _write(self, folder: Path, state: Mapping[str, Any]) -> None:
         self.directory.flush()
@@ -326,7 +325,7 @@ class Loop:
         description = self.descriptions["generator_ema"]
         save_generator(self.directory.path, name, self.trainer.ema.module, description)
 
-    def _select_best(self, step: Step, events: TensorBoardLogger) -> None:
+    def _select_best(self, step: Step) -> None:
         """Evaluate on the validation split, and save the generator if it is the best so far.
 
         The likelihood stage is evaluated at its end, or throughout if the recipe says so; its
@@ -340,7 +339,7 @@ class Loop:
         ):
             return
         self._check_finite(first_not_finite({}, self.trainer.networks()))
-        metrics = self._first(self._evaluate, step, events)
+        metrics = self._first(self._evaluate, step)
         if metrics is None or not adversarial:
             return
         selection = metrics.get(self.data.domain.selection_metric, float("nan"))
@@ -350,7 +349,7 @@ class Loop:
         else:
             self.stale += 1
 
-    def _evaluate(self, step: Step, events: TensorBoardLogger) -> dict[str, float] | None:
+    def _evaluate(self, step: Step) -> dict[str, float] | None:
         """Log and return the metrics of the domain; None, with one warning, if it has none."""
         rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
         valid, evaluate = self.data.split("valid"), self.data.domain.evaluate
@@ -361,11 +360,9 @@ class Loop:
                 warnings.warn(f"not measured, so no best checkpoint: {error}", stacklevel=2)
             self._warned_no_metrics = True
             return None
-        self.directory.append(
-            self.directory.metrics, {"step": step.number} | finite_or_none(metrics)
-        )
-        events.write({f"valid/{name}": value for name, value in metrics.items()}, step.number)
-        return {name: float(value) for name, value in metrics.items()}
+        found = {name: float(value) for name, value in metrics.items()}
+        self.callbacks.call("on_evaluate", step.number, found)
+        return found
 
 
 def _due(step: Step, every: int | None) -> bool:

@@ -1,4 +1,4 @@
-"""Averaging, display and TensorBoard export of training metrics."""
+"""Averaging of training metrics between log lines, and their display."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from multigan.runs.directory import RunDirectory
 from multigan.runs.schedules import group_of, in_order, movement
+from multigan.training.callbacks import Callback, Training
 
 
 class MetricAverager:
@@ -58,30 +58,6 @@ class MetricAverager:
         self._counts, self._numbers = dict(state["counts"]), dict(state["numbers"])
 
 
-class TensorBoardLogger:
-    """Writer of TensorBoard event files; does nothing unless enabled."""
-
-    def __init__(self, run: RunDirectory, enabled: bool, first_step: int) -> None:
-        self._writer = None
-        if enabled:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._writer = SummaryWriter(str(run.path), purge_step=first_step)
-
-    def __enter__(self) -> TensorBoardLogger:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._writer is not None:
-            self._writer.close()
-
-    def write(self, values: Mapping[str, float], step: int) -> None:
-        """Write one scalar per value."""
-        if self._writer is not None:
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
-
-
 DISPLAYED = {
     "loss/likelihood": "NLL",
     "nll/valid": "valid NLL",
@@ -112,6 +88,8 @@ def describe_schedules(config: Mapping[str, Any]) -> str:
     return textwrap.fill(", ".join([*parts, *burned]), WIDTH, break_on_hyphens=False)
 
 
+FIGURES_OF_A_BAR = 2  # the first ones of DISPLAYED, so that a bar fits 80 columns
+BAR_COLUMNS = 16
 LINE_EVERY_SECONDS = 10.0  # without a terminal
 QUIET, USUAL, VERBOSE = 0, 1, 2  # how much is shown
 
@@ -143,75 +121,79 @@ class _StandardError:
         return getattr(sys.stderr, "rich_proxied_file", sys.stderr)
 
 
-class ProgressDisplay:
-    """Progress bar with speed, remaining time and the main metrics; plain lines without a terminal.
+class ProgressDisplay(Callback):
+    """Progress bar of at most 80 columns; plain lines without a terminal.
 
     `show` is QUIET for no output, VERBOSE for a line at each log step.
     """
 
-    def __init__(self, done: int, total: int, batch_size: int, show: int = USUAL) -> None:
+    def __init__(self, show: int = USUAL) -> None:
         stream = cast(IO[str], _StandardError())
         self._console = Console(file=stream, quiet=not show, highlight=False, soft_wrap=True)
-        self._first, self._number, self._total = done, done, total
-        self._batch_size, self._numbers, self._verbose = batch_size, "", show >= VERBOSE
+        self._verbose, self._figures = show >= VERBOSE, [""]
         self._diagnostics: set[str] = set()
-        self._started = self._printed = time.monotonic()
         self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=20),
+            BarColumn(bar_width=BAR_COLUMNS),
             MofNCompleteColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[numbers]}"),
+            TextColumn("{task.fields[text]}"),
             console=self._console,
             disable=not self._console.is_terminal,
         )
-        self._task = self._bar.add_task("training", completed=done, total=total, numbers="")
 
-    def __enter__(self) -> ProgressDisplay:
+    def on_start(self, training: Training) -> None:
+        """Show the numbers that training uses, and the bar."""
+        self._training = training
+        if text := describe_schedules(training.config):
+            self._print(text)
+        self._number = training.first_step
+        self._started = self._printed = time.monotonic()
+        total = training.total_steps
+        self._task = self._bar.add_task("", completed=self._number, total=total, text="")
         self._bar.start()
-        return self
 
-    def __exit__(self, *_: object) -> None:
+    def on_step(self, step: int, values: Mapping[str, Tensor | float]) -> None:
+        """Advance the bar."""
+        self._number = step
+        if self._console.is_terminal:
+            text = "  ".join([f"{self._rate:.3g} step/s", *self._figures[:FIGURES_OF_A_BAR]])
+            total = self._training.total_steps
+            self._bar.update(self._task, completed=step, total=total, text=text)
+
+    def on_log(
+        self, step: int, values: Mapping[str, float], diagnostics: Mapping[str, str]
+    ) -> None:
+        """Show new figures, and the message of each new diagnostic."""
+        for name in diagnostics.keys() - self._diagnostics:
+            self._print(f"step {step}: {diagnostics[name]}")
+        self._diagnostics = set(diagnostics)
+        shown = {short: values[name] for name, short in DISPLAYED.items() if name in values}
+        self._figures = [f"{short} {value:.3g}" for short, value in shown.items()]
+        total, now = self._training.total_steps, time.monotonic()
+        due = now - self._printed >= LINE_EVERY_SECONDS or step >= total
+        if self._verbose or (due and not self._console.is_terminal):
+            self._printed = now
+            left = f"{(total - step) / max(self._rate, 1e-9):.0f} s left"
+            speed = (
+                f"{self._rate:.3g} step/s  {self._rate * self._training.batch_size:.3g} samples/s"
+            )
+            marks = [f"! {name}" for name in sorted(self._diagnostics)]
+            self._print("  ".join([f"step {step}/{total}", speed, left, *self._figures, *marks]))
+
+    def on_rollback(self, step: int, message: str) -> None:
+        """Print the reason."""
+        self._print(message)
+
+    def on_end(self, step: int, reason: str, error: BaseException | None) -> None:
+        """Leave the bar as it is."""
         self._bar.stop()
 
-    def print_line(self, text: str) -> None:
+    def _print(self, text: str) -> None:
         """Print one line, above the bar if there is one."""
         self._console.print(text, markup=False)
 
-    def step(self, number: int) -> None:
-        """Show that a step is done."""
-        self._number = number
-        if self._console.is_terminal:
-            self._bar.update(self._task, completed=number, numbers=self._speed() + self._numbers)
-
-    def set_total(self, total: int) -> None:
-        """Change the total number of steps."""
-        self._total = total
-        self._bar.update(self._task, total=total)
-
-    def show_diagnostics(self, diagnostics: Mapping[str, str]) -> None:
-        """Show the current diagnostics by name, and print the message of each new one."""
-        for name in diagnostics.keys() - self._diagnostics:
-            self.print_line(f"step {self._number}: {diagnostics[name]}")
-        self._diagnostics = set(diagnostics)
-
-    def numbers(self, values: Mapping[str, float]) -> None:
-        """Show new values of the log."""
-        self._numbers = "".join(
-            f"  {short} {values[name]:.3g}" for name, short in DISPLAYED.items() if name in values
-        ) + "".join(f"  ! {name}" for name in sorted(self._diagnostics))
-        now = time.monotonic()
-        last = self._number >= self._total
-        due = now - self._printed >= LINE_EVERY_SECONDS or last
-        if self._verbose or (due and not self._console.is_terminal):
-            self._printed = now
-            left = (self._total - self._number) / max(self._rate, 1e-9)
-            speed = f"{self._speed()}  {left:.0f} s left"
-            self.print_line(f"step {self._number}/{self._total}  {speed}{self._numbers}")
-
     @property
     def _rate(self) -> float:
-        return (self._number - self._first) / max(time.monotonic() - self._started, 1e-9)
-
-    def _speed(self) -> str:
-        return f"{self._rate:.3g} step/s  {self._rate * self._batch_size:.3g} samples/s"
+        """Steps per second since the start."""
+        elapsed = max(time.monotonic() - self._started, 1e-9)
+        return (self._number - self._training.first_step) / elapsed

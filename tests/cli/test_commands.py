@@ -217,7 +217,7 @@ def test_a_class_of_a_recipe_file_runs_only_where_that_file_is_trusted(say):
 
 def test_event_files_are_written_for_tensorboard(say):
     pytest.importorskip("tensorboard")
-    say(f"train points {OFTEN} --tensorboard --out run")
+    say(f"train points {OFTEN} --log tensorboard --out run")
     assert len(list(Path("run").glob("events.out.tfevents.*"))) == 1
 
 

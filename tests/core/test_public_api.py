@@ -15,6 +15,7 @@ from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component, domains
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.storage.loading import load
+from multigan.training.callbacks import Callback
 from multigan.training.launch import resume, train
 from multigan.training.run import Run
 from tests.run_helpers import REPOSITORY, tiny_recipe
@@ -30,6 +31,7 @@ PUBLIC = {
         "ArrayDataset": ArrayDataset,
         "Networks": Networks,
         "Run": Run,
+        "Callback": Callback,
     },
 }
 TYPES = {  # a fragment of what mypy reveals for each public name
@@ -42,6 +44,7 @@ TYPES = {  # a fragment of what mypy reveals for each public name
     "ArrayDataset": "-> multigan.arrays.datasets.arrays.ArrayDataset",
     "Networks": "-> multigan.core.adapters.Networks",
     "Run": "-> multigan.training.run.Run",
+    "Callback": "-> multigan.training.callbacks.Callback",
     "Sampler": "-> multigan.core.protocols.Sampler",
     "ResultsTable": "-> multigan.core.results_table.ResultsTable",
     "component": "(cls: T) -> T",

@@ -94,8 +94,11 @@ def test_damage_of_every_kind_is_an_outcome_with_the_name_of_the_file(tmp_path, 
         "text.png": (b"no image", "cannot be read"),
         "empty.png": (b"", "cannot be read"),
         "flipped.png": (whole[:50] + b"\xff" * 20 + whole[70:], "cannot be read"),
-        "float.tif": (content(Image.new("F", (4, 4)), "TIFF"), "floating-point values"),
-        "script.eps": (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "cannot be read"),
+        "float.tif": (content(Image.new("F", (4, 4), np.nan), "TIFF"), "cannot be read"),
+        "script.eps": (
+            b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+            "PostScript is not read",
+        ),
     }
     for name, (data, reason) in files.items():
         (tmp_path / name).write_bytes(data)

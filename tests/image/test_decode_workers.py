@@ -17,12 +17,12 @@ SIZE = Size(8, 8)
 WORKER = """#!{python}
 import json, os, signal, sys
 from multigan.image.formats import decode as worker
-whole = worker.decode
-def decode(content, size):
+whole = worker.decode_frames
+def decode_frames(content, *arguments):
     if content.endswith(b"deadly"):
         {end}
-    return whole(content, size)
-worker.decode = decode
+    return whole(content, *arguments)
+worker.decode_frames = decode_frames
 worker.worker_main(json.load(sys.stdin))
 """
 KILLED = "os.kill(os.getpid(), signal.SIGKILL)"

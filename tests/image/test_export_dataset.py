@@ -5,10 +5,11 @@ import torch
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.image.commands import export_dataset, folder_name
+from multigan.image.commands import export_dataset
 from multigan.image.datasets import sources
 from multigan.image.datasets.images import load_images
 from multigan.image.domain import ImageDomain
+from multigan.image.formats.labels import class_of_folder, folder_name
 from tests.image.test_projector import Shade
 from tests.run_helpers import snapshot
 
@@ -112,8 +113,9 @@ def test_a_class_name_stays_inside_its_folder_and_no_two_become_one(tmp_path):
         "\0",
     ]
     folders = [folder_name(name) for name in names]
-    assert folders[:4] == ["cat", "t-shirt%2Ftop", "%2E.", "%2E.%2F..%2Fx"]
+    assert folders[:4] == ["cat", "t-shirt%2Ftop", "%2E%2E", "%2E.%2F..%2Fx"]
     assert folders[8] == "Größe 4.5" and len(set(folders)) == len(names)
+    assert [class_of_folder(folder) for folder in folders] == names
     sampler = Sampler(ImageDomain(1, 4, 4, ("../../out", "/abs")), Shade())
     export_dataset(sampler, per_class=1, out=str(tmp_path / "a" / "b"))
     assert set(snapshot(tmp_path)) == {"a/b/%2E.%2F..%2Fout/000000.png", "a/b/%2Fabs/000000.png"}

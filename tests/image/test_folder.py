@@ -79,7 +79,10 @@ def test_broken_files_among_many_are_counted_named_and_left_out(tmp_path, monkey
     inspect_images(str(root), resolution=8)
     out = capsys.readouterr().out.splitlines()
     assert out[0].endswith("pets: 30 color images") and out[1] == "classes: cat 10, dog 20"
-    assert len(out) == 2 + 12 and "skipped: notes.txt: no image file" in out
+    assert len([line for line in out if line.startswith("skipped: ")]) == 12
+    assert "skipped: notes.txt: no image file" in out
+    assert "left out  10  cannot be read: cat/0000.png, cat/0004.png, cat/0008.png, ..." in out
+    assert "ignored    1  hidden, or of the operating system: .DS_Store" in out
 
 
 def test_several_processes_read_what_one_reads(tmp_path, monkeypatch):

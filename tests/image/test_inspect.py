@@ -24,7 +24,7 @@ def test_arrays_and_idx_files_are_counted_like_folders(tmp_path, capsys):
     (tmp_path / "set" / "a-labels-idx1-ubyte").write_bytes(idx(LABELS))
     for source in ("set.npz", "set"):
         inspect_images(source, resolution=6)
-        told = f"{source}: 12 grayscale images\nclasses: 3 4, 5 4, 9 4\n"
+        told = f"{source}: 12 grayscale images\nclasses: 3 4, 5 4, 9 4\nused      12  array\n"
         assert capsys.readouterr().out == told
 
 
@@ -34,8 +34,8 @@ def test_tables_are_counted_like_folders(tmp_path, capsys):
     rows = package.Dataset.from_dict({"image": cells, "label": ["cat", "dog"] * 6})
     rows.to_parquet(tmp_path / "set.parquet")
     inspect_images("set.parquet", resolution=6)
-    told = "set.parquet: 12 color images\nclasses: cat 6, dog 6\n"
-    assert capsys.readouterr().out.endswith(told)
+    told = "set.parquet: 12 color images\nclasses: cat 6, dog 6\nused      12  PNG: row 0, row 1,"
+    assert told in capsys.readouterr().out
 
 
 def test_a_builtin_dataset_is_counted(capsys):
@@ -48,9 +48,10 @@ def test_a_builtin_dataset_is_counted(capsys):
 def test_the_usual_folders_of_a_set_in_parts_are_read_as_its_classes(tmp_path, capsys):
     folder_of(tmp_path / "pets" / "train", 12)
     folder_of(tmp_path / "pets" / "test", 4, start=12)
-    with pytest.warns(UserWarning, match="pets: test, train are splits of one dataset"):
-        inspect_images("pets", resolution=8)
-    assert capsys.readouterr().out == "pets: 16 color images\nclasses: cat 8, dog 8\n"
+    inspect_images("pets", resolution=8)
+    out = capsys.readouterr().out
+    assert out.startswith("pets: 16 color images\nclasses: cat 8, dog 8\n")
+    assert "note: test, train are splits of one dataset and are joined\n" in out
 
 
 @pytest.mark.parametrize(

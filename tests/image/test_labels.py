@@ -1,17 +1,18 @@
 """Sub-folders are classes, unless they are called like the parts of a set."""
 
+import re
+
 import pytest
 
-from multigan.image.formats.labels import labels_from_folders
+from multigan.image.formats.labels import folder_labels
 
 
 def test_labels_are_the_first_folder_in_which_files_differ():
-    assert labels_from_folders("", ["a/1", "a/2"]) == (None, ())
-    assert labels_from_folders("", ["1", "2"]) == (None, ())
-    labels, names = labels_from_folders("", ["top/b/x/1", "top/a/2", "top/b/y/3"])
+    assert folder_labels(["a/1", "a/2"]) == folder_labels(["1", "2"]) == (None, (), "")
+    labels, names, _ = folder_labels(["top/b/x/1", "top/a/2", "top/b/y/3"])
     assert labels.tolist() == [1, 0, 1] and names == ("a", "b")
-    with pytest.warns(UserWarning, match="^pets: 1 of 2 images are outside of the subfolders"):
-        assert labels_from_folders("pets", ["a/1", "2"]) == (None, ())
+    outside = folder_labels(["a/1", "2"])
+    assert outside.numbers is None and outside.note.startswith("1 of 2 images are outside of the")
 
 
 @pytest.mark.parametrize(
@@ -23,8 +24,8 @@ def test_labels_are_the_first_folder_in_which_files_differ():
     ],
 )
 def test_parts_of_a_set_are_joined_and_their_sub_folders_are_the_classes(files):
-    with pytest.warns(UserWarning, match="^pets: .* are splits of one dataset and are joined$"):
-        labels, names = labels_from_folders("pets", files)
+    labels, names, note = folder_labels(files)
+    assert note.endswith("are splits of one dataset and are joined")
     assert labels.tolist() == [0, 1, 0] and names == ("cat", "dog")
 
 
@@ -37,10 +38,11 @@ def test_parts_of_a_set_are_joined_and_their_sub_folders_are_the_classes(files):
     ],
 )
 def test_parts_without_shared_sub_folders_are_no_classes(files):
-    with pytest.warns(UserWarning, match="^pets: test, train are .* share no subfolders that"):
-        assert labels_from_folders("pets", files) == (None, ())
+    found = folder_labels(files)
+    assert found.numbers is None
+    assert re.match("test, train are .* share no subfolders that", found.note)
 
 
 def test_a_class_may_have_the_name_of_a_split():
-    labels, names = labels_from_folders("", ["train/1", "plane/2"])
+    labels, names, _ = folder_labels(["train/1", "plane/2"])
     assert labels.tolist() == [1, 0] and names == ("plane", "train")

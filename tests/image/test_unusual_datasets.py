@@ -44,7 +44,8 @@ def broken(root):
 def test_20_broken_files_among_500_are_counted_and_each_is_explained(said, tmp_path):
     broken(tmp_path / "many")
     status, out, err = said("image inspect many")
-    assert status == 0 and err == [] and len(out) == 22
+    assert status == 0 and err == []
+    assert len([line for line in out if line.startswith("skipped: ")]) == 20
     assert out[:2] == ["many: 480 color images", "classes: cat 240, dog 240"]
     assert "skipped: cat/0000.png: cannot be read: it is empty" in out
     assert "skipped: cat/0050.png: cannot be read: no image of a known format" in out
@@ -60,7 +61,8 @@ def test_20_broken_files_among_500_are_counted_and_each_is_explained(said, tmp_p
 def test_three_images_are_too_few_and_both_commands_say_so(said, tmp_path):
     folder_of(tmp_path / "three", 3)
     told = "three: 3 color images; training needs 10 or more"
-    assert said("image inspect three") == (0, [told, "classes: cat 2, dog 1"], [])
+    status, out, err = said("image inspect three")
+    assert (status, out[:2], err) == (0, [told, "classes: cat 2, dog 1"], [])
     told = ["error: three must have 10 or more usable images; got 3"]
     assert said(TRAIN.format("three")) == (2, [], told)
     assert not (tmp_path / "run").exists()
@@ -76,7 +78,8 @@ def test_a_path_that_climbs_out_is_named_and_followed_nowhere(inside, said, tmp_
     before = set(snapshot(tmp_path))
     status, out, err = said("image inspect a/evil.zip")
     count = "12 color images" if inside else "no image; training needs 10 or more"
-    assert out == [f"a/evil.zip: {count}", "skipped: ../out.png: path outside the archive"]
+    skipped = "skipped: ../out.png: path outside the archive"
+    assert (out[0], out[-1]) == (f"a/evil.zip: {count}", skipped)
     status, out, err = said(TRAIN.format("a/evil.zip"))
     assert status == (0 if inside else 2)
     told = f"1 of {1 + inside} files are skipped: 1 path outside the archive (../out.png)"
@@ -91,7 +94,7 @@ def test_an_image_of_20000_pixels_a_side_is_named_at_no_cost(said, tmp_path):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     status, out, err = said("image inspect bomb")
     assert (status, out[0], err) == (0, "bomb: 12 color images", [])
-    assert out[1:] == ["skipped: x.png: too large: more pixels than the limit of Pillow"]
+    assert out[-1] == "skipped: x.png: too large: more pixels than the limit of Pillow"
     status, out, err = said(TRAIN.format("bomb"))
     assert status == 0 and "1 of 13 files are skipped: 1 too large (x.png)" in err[0]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # KiB

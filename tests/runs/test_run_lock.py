@@ -57,13 +57,13 @@ from multigan.cli import app
 from multigan.training.loop import Loop
 from tests.run_helpers import train_tiny
 
-def ask(self, step, display, log=Loop._log):
+def ask(self, step, log=Loop._log):
     if step.number == 2:
         for line in (["resume"], ["train", "points", "--tiny", "--overwrite", "--out"]):
             done = subprocess.run([sys.executable, "-m", "multigan", *line, sys.argv[1]],
                                   capture_output=True, text=True)
             print(done.returncode, done.stderr.splitlines()[-1])
-    return log(self, step, display)
+    return log(self, step)
 
 Loop._log = ask
 train_tiny("points", sys.argv[1])

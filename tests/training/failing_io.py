@@ -15,8 +15,8 @@ from multigan.training.loop import Loop
 log = Loop._log
 
 
-def log_and_kill(self, step, display):
-    values = log(self, step, display)
+def log_and_kill(self, step):
+    values = log(self, step)
     if step.number == int(sys.argv[2]) and not self.processes.is_first:
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
     return values

@@ -29,10 +29,10 @@ def when_failing(monkeypatch, fail):
     """Call `fail` before step FAILS_AT is logged."""
     log = Loop._log
 
-    def log_on_a_failing_disk(self, step, display):
+    def log_on_a_failing_disk(self, step):
         if step.number == FAILS_AT:
             fail()
-        return log(self, step, display)
+        return log(self, step)
 
     monkeypatch.setattr(Loop, "_log", log_on_a_failing_disk)
 

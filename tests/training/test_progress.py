@@ -1,5 +1,8 @@
 """Without a terminal, progress is printed in plain lines at intervals."""
 
+import re
+from typing import ClassVar
+
 import pytest
 
 from multigan.runs.directory import read_jsonl
@@ -10,30 +13,52 @@ from tests.run_helpers import train_tiny
 NUMBERS = {"loss/discriminator": 0.6931, "loss/generator": 1.5, "lr/generator": 0.1}
 
 
+class TenSteps:
+    """What the display asks of a training."""
+
+    first_step, total_steps, batch_size = 0, 10, 4
+    config: ClassVar[dict] = {"recipe": {}}
+
+
 def displayed(**settings):
-    with ProgressDisplay(0, 10, batch_size=4, **settings) as display:
-        for number in range(1, 11):
-            display.step(number)
-            display.numbers(NUMBERS)
+    display = ProgressDisplay(**settings)
+    display.on_start(TenSteps())
+    for step in range(1, 11):
+        display.on_step(step, {})
+        display.on_log(step, NUMBERS, {"mode collapse": "few modes"} if step > 4 else {})
+    display.on_end(10, "finished", None)
 
 
-def test_a_short_run_prints_one_line_at_its_end(capsys):
+def test_a_short_run_prints_its_diagnostics_and_one_line_at_its_end(capsys):
     displayed()
     out, err = capsys.readouterr()
-    assert out == "" and len(err.splitlines()) == 1
-    assert err.startswith("step 10/10  ") and "D 0.693  G 1.5" in err and "\x1b" not in err
+    first, last = err.splitlines()
+    assert out == "" and first == "step 5: few modes"
+    assert last.startswith("step 10/10  ") and "D 0.693  G 1.5" in err and "\x1b" not in err
     assert "step/s" in err and "samples/s" in err and "0 s left" in err
 
 
 def test_a_long_run_prints_lines_at_intervals(capsys, monkeypatch):
     monkeypatch.setattr(metric_logging, "LINE_EVERY_SECONDS", 0.0)
     displayed()
-    assert len(capsys.readouterr().err.splitlines()) == 10
+    assert len(capsys.readouterr().err.splitlines()) == 10 + 1
 
 
 def test_a_quiet_run_prints_nothing(capsys):
     displayed(show=False)
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_bar_fits_80_columns(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(TenSteps, "total_steps", 200_000)
+    displayed()
+    written = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", capsys.readouterr().err)
+    bars = [line for line in re.split(r"[\r\n]+", written) if "step/s" in line]
+    assert bars and all(len(line.rstrip()) <= 80 for line in bars)
+    assert "10/200000" in bars[-1] and "D 0.693  G 1.5" in bars[-1] and "…" not in bars[-1]
 
 
 def test_numbers_of_a_run_are_named_together_where_they_are_equal():

@@ -16,7 +16,12 @@ CONTRAST_STD, SATURATION_STD = 0.5, 1.0  # of the binary logarithm
 
 
 def color_augment(x: Tensor, probabilities: Mapping[str, float], rng: torch.Generator) -> Tensor:
-    """Apply each of COLOR_OPS to each image (B, C, H, W), C 1 or 3, with its probability."""
+    """Apply each of COLOR_OPS to each image (B, C, H, W), C 1 or 3, with its probability.
+
+    Of four channels the last is alpha, which stays.
+    """
+    if x.shape[1] == 4:
+        return torch.cat([color_augment(x[:, :3], probabilities, rng), x[:, 3:]], 1)
     n = len(x)
     whole = torch.eye(4).repeat(n, 1, 1)  # (B, 4, 4): of red, green, blue and 1
     for name, probability in probabilities.items():

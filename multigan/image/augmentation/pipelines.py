@@ -186,7 +186,9 @@ class AdaptiveAugment:
 
 
 def _color_jitter(x: Tensor, rng: torch.Generator) -> Tensor:
-    """Apply brightness, saturation and contrast, in the order of DiffAugment."""
+    """Apply brightness, saturation and contrast, in the order of DiffAugment; alpha stays."""
+    if x.shape[1] == 4:
+        return torch.cat([_color_jitter(x[:, :3], rng), x[:, 3:]], 1)
     n = len(x)
     brightness, saturation, contrast = torch.rand(3, n, 1, 1, 1, generator=rng).to(x)
     x = x + (brightness - 0.5)

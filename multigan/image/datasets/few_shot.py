@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multigan.core.data_counts import DataCounts
 from multigan.core.protocols import Batch, EvaluationSkipped, Generator
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
@@ -81,6 +82,10 @@ class FewShotImages:
     def everything(self) -> Batch:
         """Return every image of this split."""
         return self.batch(torch.arange(len(self)))
+
+    def data_counts(self) -> DataCounts | None:
+        """Return what the reader of the source used, changed and left out."""
+        return self._whole.data_counts()
 
     def split(self, name: str) -> FewShotImages:
         """Return the split "train", "valid" or "test"."""

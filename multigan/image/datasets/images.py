@@ -8,24 +8,36 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from multigan.core.data_counts import DataCounts
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component, with_arguments
-from multigan.core.splits import check_split, split_members
+from multigan.core.splits import check_split, shuffle_key
 from multigan.image.datasets.sources import read_images
 from multigan.image.domain import ImageDomain
 from multigan.image.formats.decode import Size
+from multigan.image.formats.resize import MIN_IMAGES, ImageArrays
+from multigan.image.formats.values import ReadOptions
 from multigan.image.spec import from_uint8
 
 SPLITS = {"train": (0.0, 0.7), "valid": (0.7, 0.85), "test": (0.85, 1.0)}  # fractions of each class
 
 
 def load_images(
-    data: str, *, resolution: int, aspect: float = 1.0, horizontal_flip: bool = False
+    data: str,
+    *,
+    resolution: int,
+    aspect: float = 1.0,
+    horizontal_flip: bool = False,
+    background: str = "white",
+    alpha: bool = False,
+    stretch: bool = False,
+    all_frames: bool = False,
 ) -> ImageDataset:
     """Load all images of a source, `resolution` pixels high and `aspect` times as wide.
 
     `data` is a key of `multigan.image.datasets.sources.SOURCES`, or the path of a folder, a zip
-    archive or a file of arrays. Raises ValueError for a source that cannot be read.
+    archive or a file of arrays. The last four are those of `ReadOptions`. Raises ValueError for a
+    source that cannot be read.
     """
     width = round(resolution * aspect)
     return ImageDataset(
@@ -33,6 +45,10 @@ def load_images(
         resolution,
         width=None if width == resolution else width,
         horizontal_flip=horizontal_flip,
+        background=background,
+        alpha=alpha,
+        stretch=stretch,
+        all_frames=all_frames,
     )
 
 
@@ -44,7 +60,8 @@ class ImageDataset:
     SPLITS: about 70, 15 and 15 % of each class, selected by a hash of the index of an image in the
     source; a split is the same on every machine and at every resolution. Bytes are mapped by the
     fixed range x / 127.5 - 1. `horizontal_flip` adds the flipped images to the training split.
-    `padding` black pixels at each border are part of the size.
+    `padding` black pixels at each border are part of the size. The other arguments are those of
+    `ReadOptions`. Frames of one file are in one split.
     """
 
     in_memory = True
@@ -58,15 +75,21 @@ class ImageDataset:
         width: int | None = None,
         horizontal_flip: bool = False,
         padding: int = 0,
+        background: str = "white",
+        alpha: bool = False,
+        stretch: bool = False,
+        all_frames: bool = False,
     ) -> None:
         """Raises ValueError for an unknown source or split, or images of less than a pixel."""
+        options = ReadOptions(background, alpha, all_frames, stretch)
         size = Size(resolution, resolution if width is None else width)
-        images = read_images(source, Size(*(side - 2 * padding for side in size)))
-        chosen = split_members(len(images.pixels), images.labels, split, SPLITS)
+        images = read_images(source, Size(*(side - 2 * padding for side in size)), options)
+        chosen = _members(images, split)
         self.split_name = split
         self.domain = ImageDomain(images.pixels.shape[1], *size, images.class_names)
         self._pixels = pad(images.pixels[chosen], (padding,) * 4)
         self._labels = None if images.labels is None else images.labels[chosen]
+        self._counts = images.counts
         self._twice = horizontal_flip and split == "train"
         self.fingerprint = _fingerprint(self._pixels, self._labels, self._twice)
 
@@ -86,6 +109,10 @@ class ImageDataset:
         labels = None if self._labels is None else self._labels[indices]
         return Batch(from_uint8(self._pixels[indices]), labels)
 
+    def data_counts(self) -> DataCounts | None:
+        """Return what the reader of the whole source used, changed and left out."""
+        return self._counts
+
     def split(self, name: str) -> ImageDataset:
         """Return the split "train", "valid" or "test" of the whole source.
 
@@ -97,6 +124,26 @@ class ImageDataset:
         if self._pixels.device != device:
             self._pixels = self._pixels.to(device)
             self._labels = None if self._labels is None else self._labels.to(device)
+
+
+def _members(images: ImageArrays, split: str) -> Tensor:
+    """Return the indices (n,) of a split, ascending: the fraction of each class in SPLITS."""
+    count = len(images.pixels)
+    if split == "all":
+        return torch.arange(count)
+    first, last = SPLITS[check_split(split, SPLITS)]
+    files = torch.arange(count) if images.groups is None else images.groups
+    labels = [0] * count if images.labels is None else images.labels.tolist()
+    label_of = dict(zip(files.tolist(), labels, strict=True))  # file -> class
+    few = len(label_of) < MIN_IMAGES  # long animations: the splits are stretches of frames
+    if few:
+        files, label_of = torch.arange(count), dict(enumerate(labels))
+    groups: dict[int, list[int]] = {}
+    for file in sorted(label_of, key=None if few else shuffle_key):
+        groups.setdefault(label_of[file], []).append(file)
+    parts = [g[round(first * len(g)) : round(last * len(g))] for g in groups.values()]
+    chosen = torch.tensor(sorted(file for part in parts for file in part), dtype=torch.long)
+    return torch.isin(files, chosen).nonzero().flatten()
 
 
 def _fingerprint(pixels: Tensor, labels: Tensor | None, twice: bool) -> str:

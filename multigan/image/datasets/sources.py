@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
+from dataclasses import fields
 from functools import lru_cache
 from pathlib import Path
 
 import torch
 
 from multigan.image.formats.arrays import IDX_IMAGES, idx_files, read_idx, read_npz
-from multigan.image.formats.decode import Size
+from multigan.image.formats.decode import DEFAULT, Size
 from multigan.image.formats.folder import read_folder
 from multigan.image.formats.hf_tables import SUFFIXES as TABLES
 from multigan.image.formats.hf_tables import is_hf_dataset, read_table
 from multigan.image.formats.resize import ImageArrays, resize
+from multigan.image.formats.values import ReadOptions
 
 FASHION = "/usr/share/datasets/fashion-mnist"  # Debian's package dataset-fashion-mnist
 FASHION_CLASSES: tuple[str, ...] = ("t-shirt", "trouser", "pullover", "dress", "coat")
@@ -21,15 +24,26 @@ FASHION_CLASSES += ("sandal", "shirt", "sneaker", "bag", "boot")
 
 
 @lru_cache(maxsize=1)  # all splits of a source come from one reading
-def read_images(source: str, size: Size) -> ImageArrays:
+def read_images(source: str, size: Size, options: ReadOptions = DEFAULT) -> ImageArrays:
     """Read a whole source, a key of SOURCES or a path; its tensors must not be modified.
 
-    Raises ValueError for an unknown or damaged source, or a size below 1.
+    A warning is given for options that arrays do not have. Raises ValueError for an unknown or
+    damaged source, or a size below 1.
     """
-    return get_reader(source, size)(source, size)
+    reader = get_reader(source, size)
+    if reader in WITH_OPTIONS:
+        return reader(source, size, options)
+    if options != DEFAULT:
+        changed = [
+            f"--{f.name.replace('_', '-')}"
+            for f in fields(options)
+            if getattr(options, f.name) != getattr(DEFAULT, f.name)
+        ]
+        warnings.warn(f"{source}: {', '.join(changed)} is for image files only", stacklevel=2)
+    return reader(source, size)
 
 
-def get_reader(source: str, size: Size) -> Callable[[str, Size], ImageArrays]:
+def get_reader(source: str, size: Size) -> Callable[..., ImageArrays]:
     """Return the reader of a key of SOURCES, or of the file or folder at a path.
 
     Raises ValueError for an unknown source, or for a size below 1.
@@ -94,7 +108,8 @@ SOURCES: dict[str, Callable[[Size], ImageArrays]] = {
     "digits": read_digits,
     "fashion-mnist": read_fashion,
 }
-READERS: dict[str, Callable[[str, Size], ImageArrays]] = {
+WITH_OPTIONS = (read_folder, read_table)
+READERS: dict[str, Callable[..., ImageArrays]] = {
     ".zip": read_folder,
     ".npz": read_npz,
     ".npy": read_npz,

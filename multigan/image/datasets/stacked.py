@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from multigan.core.data_counts import DataCounts
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import component, with_arguments
@@ -64,6 +65,10 @@ class StackedImages:
         picked = self._picks[indices]  # (B, 3)
         gray = self.grayscale_source.batch(picked.flatten()).x  # (B * 3, 1, H, W)
         return Batch(gray.unflatten(0, picked.shape).squeeze(2))  # (B, 3, H, W)
+
+    def data_counts(self) -> DataCounts | None:
+        """Return what the reader of the source used, changed and left out."""
+        return self.grayscale_source.data_counts()
 
     def split(self, name: str) -> StackedImages:
         """Return the split "train", "valid" or "test" of the source.

@@ -14,13 +14,22 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multigan.image.formats.decode import RATIO_16_TO_8_BITS, Size
-from multigan.image.formats.labels import integer_labels
-from multigan.image.formats.resize import ImageArrays, check_min_images, resize_uint8
+from multigan.core.data_counts import LEFT_OUT, USED, DataCounts
+from multigan.image.formats.decode import Size
+from multigan.image.formats.labels import NO_LABEL, integer_labels, number_labels
+from multigan.image.formats.resize import (
+    NO_LABEL_REASON,
+    ImageArrays,
+    check_min_images,
+    resize_uint8,
+    unlabeled_note,
+    with_labels,
+)
 from multigan.storage.files import check_array_size, read_arrays
 
 RANGES = ((0, 1), (-1, 1), (0, 255))  # of floating-point images; the first that fits
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
+RATIO_16_TO_8_BITS = 257  # 65,535 / 255
 MAX_AXES = 32  # of an array
 BLOCK_BYTES = 1 << 20  # read at a time
 IDX_IMAGES, IDX_LABELS = "images-idx3", "labels-idx1"  # in the names of the files
@@ -146,20 +155,25 @@ def images_from_arrays(
     Raises ValueError for too few images, or labels that do not match them.
     """
     check_min_images(source, len(pixels))
-    resized = resize_uint8(pixels, size)
+    counts = DataCounts("images")
+    images = ImageArrays(resize_uint8(pixels, size), counts=counts)
     if not labels:
-        return ImageArrays(resized, None, ())
-    values, encoded = np.unique(np.concatenate(labels), return_inverse=True)
-    if len(encoded) != len(pixels):
-        raise ValueError(f"{source} must have {len(pixels)} labels; got {len(encoded)}")
-    if names and (values[0] < 0 or values[-1] >= len(names)):
-        least, most = int(values[0]), int(values[-1])
-        raise ValueError(
-            f"{source}: labels must be in 0 to {len(names) - 1}, the class names; "
-            f"got {least} to {most}"
-        )
-    class_names = tuple(str(names[value]) if names else str(value) for value in values.tolist())
-    return ImageArrays(resized, torch.from_numpy(encoded).long(), class_names)
+        counts.add(USED, "array", count=len(pixels))
+        return images
+    numbers = np.concatenate([np.asarray(part) for part in labels])
+    if len(numbers) != len(pixels):
+        raise ValueError(f"{source} must have {len(pixels)} labels; got {len(numbers)}")
+    try:
+        found = number_labels(numbers.astype(np.int64), names)
+    except ValueError as error:
+        raise ValueError(f"{source}: {error}") from None
+    assert found.numbers is not None
+    missing = int((found.numbers == NO_LABEL).sum())
+    if note := unlabeled_note(missing, len(pixels)):
+        warnings.warn(f"{source}: {note}", stacklevel=3)
+        counts.add(LEFT_OUT, NO_LABEL_REASON, count=missing)
+    counts.add(USED, "array", count=len(pixels) - missing)
+    return with_labels(images, found)
 
 
 def _to_uint8_images(stack: np.ndarray, name: str) -> Tensor:

@@ -4,56 +4,59 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+import torch
 from torch import Tensor
 
 from multigan.image.formats.decode import FileResult, Size
-from multigan.storage.files import cache_dir
+from multigan.image.formats.values import ReadOptions
+from multigan.storage.files import cache_dir, default_cache_dir
+from multigan.storage.tensor_cache import load_tensors, store_tensors
 
-CACHE_VERSION = 3  # raise it when decoding or the stored records change
+CACHE_VERSION = 4  # raise it when decoding or the stored records change
+RECORDS = "multigan"  # the metadata with the result of each file
 
 
-def cache_key(source: str, files: Sequence[str], size: Size) -> str:
-    """Hash the names, lengths and times of the files, and the size, to 24 hex digits."""
+def cache_key(source: str, files: Sequence[str], size: Size, options: ReadOptions) -> str:
+    """Hash the names, lengths and times of the files, the size and the options to 24 hex digits."""
     root = Path(source).resolve()
     paths = [root / file for file in files] if root.is_dir() else [root]
     stats = [path.stat() for path in paths]
-    content = [CACHE_VERSION, str(root), list(files), tuple(size)]
+    content = [CACHE_VERSION, str(root), list(files), tuple(size), sorted(asdict(options).items())]
     content += [(stat.st_size, stat.st_mtime_ns) for stat in stats]
     return hashlib.blake2b(repr(content).encode(), digest_size=12).hexdigest()
 
 
-def load(key: str) -> tuple[Tensor, tuple[FileResult, ...]] | None:
-    """Load the pixels and the result of every file; None if missing or damaged."""
-    try:
-        with safe_open(_file(key), framework="pt") as file:
-            records = json.loads(file.metadata()["multigan"])
-            return file.get_tensor("pixels"), tuple(FileResult(**record) for record in records)
-    except (OSError, SafetensorError, ValueError, LookupError, TypeError):
+def load(key: str, size: Size) -> tuple[Tensor, tuple[FileResult, ...]] | None:
+    """Load the pixels and the result of every file; None if missing, damaged or of other shape."""
+    found = load_tensors(_file(default_cache_dir(), key))
+    if found is None:
         return None
+    tensors, metadata = found
+    try:
+        pixels, records = tensors["pixels"], json.loads(metadata[RECORDS])
+        results = tuple(FileResult.from_json(record) for record in records)
+    except (ValueError, LookupError, TypeError, AttributeError):
+        return None
+    count = sum(result.images for result in results if not result.reason)
+    fits = pixels.dtype == torch.uint8 and pixels.ndim == 4 and pixels.shape[0] == count
+    return (pixels, results) if fits and tuple(pixels.shape[2:]) == tuple(size) else None
 
 
 def store(key: str, pixels: Tensor, results: Sequence[FileResult]) -> None:
     """Store pixels and results atomically; a failure is a warning."""
     records = json.dumps([asdict(result) for result in results])
     try:
-        file = _file(key)
-        temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-        try:
-            save_file({"pixels": pixels}, temporary, metadata={"multigan": records})
-            os.replace(temporary, file)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except (OSError, SafetensorError) as error:
+        folder = cache_dir()
+    except OSError as error:
         warnings.warn(f"decoded images are not cached: {error}", stacklevel=2)
+        return
+    store_tensors(_file(folder, key), {"pixels": pixels}, {RECORDS: records})
 
 
-def _file(key: str) -> Path:
-    return cache_dir() / f"image-images-{key}.safetensors"
+def _file(folder: Path, key: str) -> Path:
+    return folder / f"image-images-{key}.safetensors"

@@ -11,9 +11,12 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from multigan.image.formats.decode import FileResult, Size, decode_files
+from multigan.image.formats.decode import DEFAULT, FileResult, Size, decode_files
+from multigan.image.formats.values import ReadOptions
 
 FILES_PER_WORKER = 250  # at least: fewer do not pay for the start of a process
 MAX_WORKERS = 16
@@ -23,7 +26,7 @@ NOT_A_CRASH = (1, -signal.SIGINT, -signal.SIGTERM)  # an error of Python; a requ
 
 
 def decode_files_parallel(
-    source: str, files: Sequence[str], size: Size
+    source: str, files: Sequence[str], size: Size, options: ReadOptions = DEFAULT
 ) -> list[tuple[FileResult, bytes]]:
     """Decode files to results and pixels, in order, in this process or in several.
 
@@ -31,14 +34,15 @@ def decode_files_parallel(
     """
     workers = min(_cores(), MAX_WORKERS, math.ceil(len(files) / FILES_PER_WORKER))
     if workers <= 1:
-        return list(decode_files(source, list(files), size))
+        return list(decode_files(source, list(files), size, options))
     per_worker = math.ceil(len(files) / workers)
     with tempfile.TemporaryDirectory(prefix="multigan-") as folder:
         running: list[_Worker] = []
         try:
             for k in range(0, len(files), per_worker):
                 place = Path(folder, str(k))
-                running.append(_Worker(source, list(files[k : k + per_worker]), size, place))
+                part = list(files[k : k + per_worker])
+                running.append(_Worker(source, part, size, place, options))
             return [result for worker in running for result in worker.results()]
         finally:
             for worker in running:
@@ -55,8 +59,10 @@ def _cores() -> int:
 class _Worker:
     """A process that decodes some files, and its replacements after crashes."""
 
-    def __init__(self, source: str, files: list[str], size: Size, place: Path) -> None:
-        self.source, self.files, self.size = source, files, size
+    def __init__(
+        self, source: str, files: list[str], size: Size, place: Path, options: ReadOptions
+    ) -> None:
+        self.source, self.files, self.size, self.options = source, files, size, options
         self.pixels_file, self.results_file = (
             place.with_suffix(".bytes"),
             place.with_suffix(".json"),
@@ -67,7 +73,12 @@ class _Worker:
         """Start a process that decodes these files and creates the file of results."""
         self.results_file.unlink(missing_ok=True)
         outputs = {"pixels": str(self.pixels_file), "results": str(self.results_file)}
-        task = {"source": str(Path(self.source).absolute()), "files": files, "size": self.size}
+        task: dict[str, Any] = {
+            "source": str(Path(self.source).absolute()),
+            "files": files,
+            "size": self.size,
+        }
+        task["options"] = asdict(self.options)
         process = subprocess.Popen(
             [sys.executable, "-m", "multigan.image.formats.decode"],
             stdin=subprocess.PIPE,
@@ -108,10 +119,12 @@ class _Worker:
         if not self.results_file.exists():
             return []
         *lines, _ = self.results_file.read_text(encoding="utf-8").split("\n")  # last: partial
-        results = [FileResult(**json.loads(line)) for line in lines]
+        results = [FileResult.from_json(json.loads(line)) for line in lines]
         area = self.size.height * self.size.width
         with self.pixels_file.open("rb") as pixels:
-            return [(result, pixels.read(result.channels * area)) for result in results]
+            return [
+                (result, pixels.read(result.images * result.channels * area)) for result in results
+            ]
 
     def stop(self) -> None:
         """Kill the process if it is running."""

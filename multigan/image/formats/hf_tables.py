@@ -2,112 +2,212 @@
 
 from __future__ import annotations
 
+import hashlib
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from multigan.core import optional_dependencies
-from multigan.image.formats.arrays import images_from_arrays
-from multigan.image.formats.decode import Size, SkippedFile, check_file_size, decode
-from multigan.image.formats.folder import MAX_NAMES_SHOWN
-from multigan.image.formats.labels import LABEL_COLUMNS, encode_labels
-from multigan.image.formats.resize import ImageArrays, check_min_images
+from multigan.image.formats.decode import (
+    DEFAULT,
+    FileResult,
+    Size,
+    SkippedFile,
+    check_file_size,
+    decode_bytes,
+)
+from multigan.image.formats.folder import (
+    MAX_NAMES_SHOWN,
+    count_results,
+    groups_of,
+    image_notes,
+    ranges_needed,
+    stack_images,
+    unlabeled_files,
+)
+from multigan.image.formats.labels import LABEL_COLUMNS, NO_LABEL, Labels, encode_labels
+from multigan.image.formats.resize import (
+    MIN_IMAGES,
+    ImageArrays,
+    check_min_images,
+    raise_if_alike,
+    with_labels,
+)
+from multigan.image.formats.values import ReadOptions
 from multigan.storage.files import cache_dir
 
 SUFFIXES = (".parquet", ".arrow")
 INFO_FILES = ("dataset_info.json", "dataset_dict.json")  # in a folder of save_to_disk
+METADATA = "metadata.parquet"  # next to images: a table of labels, not of images
+
+
+class _Table(NamedTuple):
+    """The rows of one file or split: a column of images, and labels."""
+
+    name: str  # before the numbers of its rows; empty for a single file
+    rows: Any  # with the column "image" of undecoded cells
+    column: str
+    labels: Labels  # of the rows
+    unused: tuple[str, ...]  # columns that could be labels and are none
 
 
 def is_hf_dataset(folder: Path) -> bool:
-    """Return True for a folder saved by `datasets`, or with Parquet files."""
-    return _is_saved(folder) or any(folder.rglob("*.parquet"))
+    """Return True for a folder saved by `datasets`, or with Parquet files of images."""
+    return _is_saved(folder) or any(file.name != METADATA for file in folder.rglob("*.parquet"))
 
 
 def _is_saved(folder: Path) -> bool:
     return any((folder / name).is_file() for name in INFO_FILES)
 
 
-def read_table(source: str, size: Size) -> ImageArrays:
+def read_table(source: str, size: Size, options: ReadOptions = DEFAULT) -> ImageArrays:
     """Read the images of a Parquet or Arrow file, of a folder of Parquet files, or of a saved set.
 
     The image column is the first one of images, or of their bytes. The label column is the first
-    one of class labels, or of integers or strings with a name in LABEL_COLUMNS. Warnings count the
-    rows that cannot be decoded, and list the other columns if there are no labels. Raises
+    one of class labels, or of integers or strings with a name in LABEL_COLUMNS; the names of the
+    classes are matched file by file. Rows without a label are left out if others have one. Warnings
+    count the rows that are not used, and list the other columns if there are no labels. Raises
     ValueError without a column of images.
     """
-    table = _open(source)
-    features = dict(table.features)
+    tables = [_table(source, name, rows) for name, rows in _open(source)]
+    decoded = list(_decode_rows(tables, size, options))
+    if ranges := ranges_needed([result for result, _ in decoded], options):
+        decoded = list(_decode_rows(tables, size, replace(options, ranges=ranges)))
+    results = [result for result, _ in decoded]
+    used = [result for result in results if not result.reason]
+    skipped = [result.message for result in results if result.reason]
+    summary = f"{len(skipped)} of {len(results)} rows are skipped: "
+    summary += "; ".join(message[:100] for message in skipped[:MAX_NAMES_SHOWN])
+    more = "; ..." if len(skipped) > MAX_NAMES_SHOWN else ""
+    check_min_images(source, len(used), summary if skipped else "")
+    if skipped:
+        warnings.warn(f"{source}: {summary}{more}", stacklevel=2)
+    every = _joined(source, [table.labels for table in tables], tables)
+    if every.numbers is not None:
+        kept = np.array([not result.reason for result in results])
+        every = every._replace(numbers=every.numbers[kept])
+    labels = _usable(source, every, len(used))
+    counts = count_results(results, options, unlabeled_files(used, labels))
+    repeats = torch.tensor([result.images for result in used], dtype=torch.long)
+    pixels = stack_images(results, [content for _, content in decoded if content], size)
+    images = ImageArrays(torch.from_numpy(pixels), counts=counts, groups=groups_of(repeats))
+    images = with_labels(images, labels, repeats)
+    raise_if_alike(source, images.pixels, counts)
+    for note in image_notes(used, labels, images, options):
+        warnings.warn(f"{source}: {note}", stacklevel=2)
+    return images
+
+
+def _table(source: str, name: str, rows: Any) -> _Table:
+    """Find the columns of images and of labels in the rows of one file."""
+    features = dict(rows.features)
     column = next(
-        (name for holds in IMAGE_FEATURES for name in features if holds(features[name])), None
+        (key for holds in IMAGE_FEATURES for key in features if holds(features[key])), None
     )
     if column is None:
         raise ValueError(f"{source} must have a column of images; got {', '.join(features)}")
     del features[column]
-    labels, names = _labels_in(source, table, features)
-    table = table.cast_column(column, optional_dependencies.datasets().Image(decode=False))
-    pixels, used, skipped = [], [], []
-    for row, cell in enumerate(table.select_columns([column])):
-        try:
-            pixels.append(decode(_content(cell[column]), size))
-            used.append(row)
-        except Exception as error:  # third-party decoders raise arbitrary exceptions
-            skipped.append(f"row {row}: {' '.join(str(error).split())[:80]}")
-    summary = f"{len(skipped)} of {len(table)} rows are skipped: "
-    summary += "; ".join(skipped[:MAX_NAMES_SHOWN])
-    check_min_images(source, len(pixels), summary if skipped else "")
-    if skipped:
-        warnings.warn(
-            f"{source}: {summary}{'; ...' if len(skipped) > MAX_NAMES_SHOWN else ''}", stacklevel=2
-        )
-    channels = max(map(len, pixels))
-    stacked = np.stack([np.broadcast_to(p, (channels, *size)) for p in pixels])
-    numbers = [] if labels is None else [labels[used]]
-    return images_from_arrays(source, torch.from_numpy(stacked), numbers, names, size)
+    labels, unused = _labels_in(source, rows, features)
+    image = optional_dependencies.datasets().Image(decode=False)
+    cells = rows.cast_column(column, image).select_columns([column])
+    return _Table(name, cells, column, labels, unused)
 
 
-def _open(source: str) -> Any:
-    """Open the rows of all splits, in order."""
+def _decode_rows(
+    tables: Sequence[_Table], size: Size, options: ReadOptions
+) -> Iterator[tuple[FileResult, bytes]]:
+    """Yield the result and the pixels of every row of every table, in order."""
+    for table in tables:
+        for number, cell in enumerate(table.rows):
+            row = f"{table.name} row {number}".strip()
+            try:
+                content = _content(cell[table.column])
+            except Exception as error:  # of the file system
+                reason = getattr(error, "reason", "cannot be read")
+                yield FileResult(row, reason, f"{row}: {' '.join(str(error).split())}"), b""
+                continue
+            digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+            yield decode_bytes(content, row, digest, size, options, suffix=False)
+
+
+def _open(source: str) -> list[tuple[str, Any]]:
+    """Open the rows of all files or splits, each with a name if there are several."""
     package, path = optional_dependencies.datasets(), Path(source)
     try:
         if _is_saved(path):
             saved = package.load_from_disk(source)
             whole = isinstance(saved, package.Dataset)
-            return saved if whole else package.concatenate_datasets(list(saved.values()))
+            return [("", saved)] if whole else list(saved.items())
         if path.suffix == ".arrow":
-            return package.Dataset.from_file(source)
-        files = sorted(map(str, path.rglob("*.parquet"))) if path.is_dir() else source
-        return package.Dataset.from_parquet(files, cache_dir=str(cache_dir() / "datasets"))
+            return [("", package.Dataset.from_file(source))]
+        found = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+        files = [file for file in found if file.name != METADATA or not path.is_dir()]
+        names = [file.name if len(files) > 1 else "" for file in files]
+        where = str(cache_dir() / "datasets")
+        read = package.Dataset.from_parquet
+        return [(n, read(str(f), cache_dir=where)) for n, f in zip(names, files, strict=True)]
     except Exception as error:  # datasets and pyarrow raise arbitrary exceptions
         text = " ".join(str(error).split())
         raise ValueError(f"{source} must be a readable table; got: {text[:200]}") from error
 
 
-def _labels_in(
-    source: str, table: Any, others: dict[str, Any]
-) -> tuple[np.ndarray | None, Sequence[str]]:
-    """Find labels (N,) in the other columns of a table, and the class names if it has any.
-
-    Warns if there are other columns, but none is usable.
-    """
+def _labels_in(source: str, table: Any, others: dict[str, Any]) -> tuple[Labels, tuple[str, ...]]:
+    """Find labels of the rows in the other columns of a table; else return the unused columns."""
     candidates = [name for name in others if type(others[name]).__name__ == "ClassLabel"]
     candidates += [n for n in others if n.lower() in LABEL_COLUMNS and n not in candidates]
     for name in candidates:
-        if (found := encode_labels(table[name][:])) is not None:
-            labels, names = found
-            return labels, getattr(others[name], "names", names)
-    unused = candidates + [name for name in others if name not in candidates]
-    if unused:
-        warnings.warn(
-            f"{source}: not used as classes: {', '.join(unused[:MAX_NAMES_SHOWN])}"
-            f"{', ...' if len(unused) > MAX_NAMES_SHOWN else ''}; labels must be a ClassLabel, or "
-            f"integers or repeated strings in a column called {' or '.join(LABEL_COLUMNS)}",
-            stacklevel=3,
-        )
-    return None, ()
+        try:
+            found = encode_labels(table[name][:], getattr(others[name], "names", None) or ())
+        except ValueError as error:
+            raise ValueError(f"{source}: {error}") from None
+        if found is not None:
+            return found, ()
+    return Labels(None), (*candidates, *(name for name in others if name not in candidates))
+
+
+def _joined(source: str, labels: Sequence[Labels], tables: Sequence[_Table]) -> Labels:
+    """Join the labels of several tables by the names of their classes.
+
+    Warns if there are other columns, but none is usable.
+    """
+    unused = [name for table in tables for name in table.unused]
+    if all(found.numbers is None for found in labels):
+        if unused := list(dict.fromkeys(unused)):
+            warnings.warn(
+                f"{source}: not used as classes: {', '.join(unused[:MAX_NAMES_SHOWN])}"
+                f"{', ...' if len(unused) > MAX_NAMES_SHOWN else ''}; labels must be a ClassLabel, "
+                f"or integers or repeated strings in a column called {' or '.join(LABEL_COLUMNS)}",
+                stacklevel=3,
+            )
+        return Labels(None)
+    names = tuple(dict.fromkeys(name for found in labels for name in found.names))
+    numbers = []
+    for table, found in zip(tables, labels, strict=True):
+        if found.numbers is None:
+            numbers.append(np.full(len(table.rows), NO_LABEL, np.int64))
+        else:
+            places = np.array([*map(names.index, found.names), NO_LABEL], np.int64)
+            numbers.append(places[found.numbers])
+    return Labels(np.concatenate(numbers), names)
+
+
+def _usable(source: str, labels: Labels, count: int) -> Labels:
+    """Return labels, or none with a warning if too few of the `count` images have one."""
+    if labels.numbers is None:
+        return labels
+    labeled = int((labels.numbers != NO_LABEL).sum())
+    if labeled >= MIN_IMAGES:
+        return labels
+    warnings.warn(
+        f"{source}: not used as classes: only {labeled} of {count} images have a label",
+        stacklevel=3,
+    )
+    return Labels(None)
 
 
 def _is_binary(feature: Any) -> bool:

@@ -8,10 +8,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from multigan.image.formats.decode import Size
+from multigan.core.data_counts import DataCounts
+from multigan.image.formats.decode import TRANSPARENT, Size
+from multigan.image.formats.labels import NO_LABEL, Labels
 from multigan.storage.files import MAX_ARRAY_BYTES
 
 MIN_IMAGES = 10  # of a source: for three splits
+MAX_PROBED = 10_000_000  # values that a share is measured on
+ONE_VALUE_SHARE = 0.995  # of all values, above which images are reported as nearly of one value
+NO_LABEL_REASON = "no label"
 RESIZE_BATCH = 1024  # images resized together
 
 
@@ -19,8 +24,31 @@ class ImageArrays(NamedTuple):
     """All images of a source at one size."""
 
     pixels: Tensor  # (N, C, H, W) uint8
-    labels: Tensor | None  # (N,) int64, indices into `class_names`
-    class_names: tuple[str, ...]  # empty without labels
+    labels: Tensor | None = None  # (N,) int64, indices into `class_names`
+    class_names: tuple[str, ...] = ()  # empty without labels
+    counts: DataCounts | None = None  # of the items of the source
+    groups: Tensor | None = None  # (N,) the file of each image, if some have several
+
+
+def with_labels(images: ImageArrays, labels: Labels, repeats: Tensor | None = None) -> ImageArrays:
+    """Return the images that have a label, with it; all of them if none has one.
+
+    `repeats` (files,) is the number of images that each label stands for.
+    """
+    if labels.numbers is None or not (labels.numbers != NO_LABEL).any():
+        return images
+    numbers = torch.from_numpy(labels.numbers)
+    numbers = numbers if repeats is None else numbers.repeat_interleave(repeats)
+    keep = numbers != NO_LABEL
+    if not keep.all():
+        groups = None if images.groups is None else images.groups[keep]
+        images = images._replace(pixels=images.pixels[keep], groups=groups)
+    return images._replace(labels=numbers[keep], class_names=labels.names)
+
+
+def unlabeled_note(missing: int, count: int) -> str:
+    """Describe images without a label that are left out; "" if there are none."""
+    return f"{missing:,} of {count:,} images have no label and are left out" if missing else ""
 
 
 def check_min_images(source: str, count: int, more: str = "") -> None:
@@ -30,6 +58,37 @@ def check_min_images(source: str, count: int, more: str = "") -> None:
         raise ValueError(
             f"{source} must have {MIN_IMAGES} or more usable images; got {count}{because}"
         )
+
+
+def raise_if_alike(source: str, pixels: Tensor, counts: DataCounts | None) -> None:
+    """Raise ValueError if all images (N, C, H, W) are the same."""
+    if len(pixels) > 1 and bool((pixels[1:] == pixels[:1]).all()):
+        raise ValueError(f"{source} must have images that differ; got {alike_note(pixels, counts)}")
+
+
+def alike_note(pixels: Tensor, counts: DataCounts | None) -> str:
+    """Describe images (N, C, H, W) that are all alike or nearly of one value; "" for others."""
+    if len(pixels) < 2:
+        return ""
+    is_same = bool(torch.equal(pixels[0], pixels[1]) and (pixels[1:] == pixels[:1]).all())
+    probe = pixels.flatten()[:: max(1, pixels.numel() // MAX_PROBED)]
+    found = torch.bincount(probe.long(), minlength=256)
+    share = float(found.max()) / len(probe)
+    if not is_same and share < ONE_VALUE_SHARE:
+        return ""
+    text = f"{len(pixels):,} images that are all alike" if is_same else "images nearly of one value"
+    text += f": {share:.1%} of their values are {int(found.argmax())}"
+    transparent = [
+        row for row in (counts.rows if counts else []) if row.reason.startswith(TRANSPARENT)
+    ]
+    if transparent:
+        color = transparent[0].reason.removeprefix(TRANSPARENT).strip()
+        other = "black" if color != "black" else "white"
+        text += (
+            f"; {transparent[0].count:,} have transparent pixels, which became {color}: "
+            f"try --background {other}, or --alpha"
+        )
+    return text
 
 
 def resize(pixels: Tensor, size: Size) -> Tensor:

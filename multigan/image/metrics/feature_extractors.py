@@ -24,7 +24,7 @@ from multigan.core.fitting import build_with_seed, fit
 from multigan.core.protocols import Batch, Dataset
 from multigan.core.rng import keyed_rng
 from multigan.image.metrics.balanced_subsets import CHUNK, class_balanced_subsets
-from multigan.image.spec import to_uint8
+from multigan.image.spec import on_white, to_uint8
 from multigan.storage.files import write_atomically
 
 FEATURES = 32  # width of the penultimate layer of built-in extractors; sets must be larger
@@ -137,7 +137,7 @@ class TorchScriptExtractor(nn.Module):
     @torch.no_grad()
     def features(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, F). Raises ValueError for any other output of the network."""
-        pixels = to_uint8(x).expand(-1, 3, -1, -1)
+        pixels = to_uint8(on_white(x)).expand(-1, 3, -1, -1)
         try:
             found = self.body(pixels, **self.options)
         except RuntimeError as error:

@@ -1,0 +1,135 @@
+"""Conversion of pixel values to 8 bits, by one range for a whole set of images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from PIL import Image, ImageColor
+
+DEEP_MODES = {"I": "32-bit", "I;16": "16-bit", "I;16L": "16-bit", "I;16B": "16-bit"}
+DEEP_MODES |= {"I;16N": "16-bit", "F": "floating-point"}  # modes of Pillow -> kind of values
+BYTES = "8-bit"  # the kind of all other values
+DEFAULT_RANGES = {BYTES: (0.0, 255.0), "16-bit": (0.0, 65_535.0), "32-bit": (0.0, 65_535.0)}
+FLOAT_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65_535.0))  # the first that fits
+# Shares of the range below which the largest value of a set is reported as low.
+LOW_SHARES = {BYTES: 0.25, "16-bit": 0.5, "32-bit": 0.5}
+Range = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """Options of reading images: background, alpha, frames, and the ranges of their values.
+
+    background: color below transparent pixels: white, black or #rrggbb
+    alpha: keep transparency as a fourth channel
+    all_frames: read every frame of animations and every page, not the first one only
+    stretch: scale the values by one factor, so that the largest of the set becomes 255
+    ranges: range of each kind of values that becomes 0 to 255, as found for the whole set
+
+    Raises ValueError for an unknown background.
+    """
+
+    background: str = "white"
+    alpha: bool = False
+    all_frames: bool = False
+    stretch: bool = False
+    ranges: Mapping[str, Range] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        is_hex = self.background.startswith("#") and len(self.background) == 7
+        try:
+            self.color  # noqa: B018
+            valid = is_hex or self.background in ("white", "black")
+        except ValueError:
+            valid = False
+        if not valid:
+            raise ValueError(f"background must be white, black or #rrggbb; got {self.background!r}")
+
+    @property
+    def color(self) -> tuple[int, int, int, int]:
+        """The background as red, green, blue and an alpha of 255."""
+        return (*ImageColor.getrgb(self.background)[:3], 255)
+
+    def range_of(self, kind: str) -> Range:
+        """Return the range of one kind of values that becomes 0 to 255."""
+        low, high = self.ranges.get(kind, DEFAULT_RANGES.get(kind, FLOAT_RANGES[0]))
+        return low, high
+
+
+def kind_of_values(mode: str) -> str:
+    """Return the kind of values of a mode of Pillow."""
+    return DEEP_MODES.get(mode, BYTES)
+
+
+def deep_to_gray(image: Image.Image, limits: Range) -> tuple[Image.Image, Range]:
+    """Convert an image of one channel with deep values to L; return its extremes, too.
+
+    Values outside of `limits` are cut off. Values that are not finite raise ValueError.
+    """
+    values = np.asarray(image)
+    if values.dtype.kind == "f" and not np.isfinite(values).all():
+        raise ValueError("its values must be finite; got NaN or infinity")
+    low, high = limits
+    extremes = float(values.min()), float(values.max())
+    inside = values.astype(np.float64).clip(low, high)
+    return Image.fromarray(
+        ((inside - low) / ((high - low) / 255)).round().astype(np.uint8)
+    ), extremes
+
+
+def stretch_bytes(image: Image.Image, limits: Range) -> Image.Image:
+    """Scale the bytes of L, RGB or RGBA from `limits` to 0 to 255; alpha stays."""
+    if limits == DEFAULT_RANGES[BYTES]:
+        return image
+    low, high = limits
+    table = [round(min(max((v - low) * 255 / (high - low), 0), 255)) for v in range(256)]
+    bands = len(image.getbands())
+    tables = table * min(bands, 3) + (list(range(256)) if bands == 4 else [])
+    return image.point(tables)
+
+
+def set_ranges(extremes: Iterable[tuple[str, Range]], stretch: bool) -> dict[str, Range]:
+    """Return the range of each kind of values of a set, from the extremes of its images.
+
+    With `stretch` it ends at the largest value, and begins at 0 or at the least negative one. Else
+    floating-point values have the first fitting range of FLOAT_RANGES, if any fits, and others
+    have their default.
+    """
+    ends: dict[str, Range] = {}
+    for kind, (low, high) in extremes:
+        before = ends.get(kind, (low, high))
+        ends[kind] = (min(low, before[0]), max(high, before[1]))
+    found = {}
+    for kind, (low, high) in ends.items():
+        if stretch and high > min(low, 0.0):
+            found[kind] = (min(low, 0.0), high)
+        elif kind not in DEFAULT_RANGES:
+            fitting = [r for r in FLOAT_RANGES if r[0] <= low and high <= r[1]]
+            found |= {kind: fitting[0]} if fitting else {}
+    return found
+
+
+def range_notes(extremes: Iterable[tuple[str, Range]]) -> list[str]:
+    """Describe values of a set that end far below their range, or lie outside of it."""
+    ends: dict[str, Range] = {}
+    for kind, (low, high) in extremes:
+        before = ends.get(kind, (low, high))
+        ends[kind] = (min(low, before[0]), max(high, before[1]))
+    notes = []
+    for kind, (low, high) in ends.items():
+        if kind not in DEFAULT_RANGES:
+            continue
+        top = DEFAULT_RANGES[kind][1]
+        if high > top or low < 0:
+            notes.append(
+                f"{kind} values from {low:,.0f} to {high:,.0f} are cut off at 0 and {top:,.0f}; "
+                "stretch (--stretch) scales all images by one factor"
+            )
+        elif high < LOW_SHARES[kind] * top:
+            notes.append(
+                f"{kind} values end at {high:,.0f} of {top:,.0f}, so the images are dark; "
+                "stretch (--stretch) scales all images by one factor"
+            )
+    return notes

@@ -1,0 +1,78 @@
+"""Cached tensors on disk: checked when they are read, and made again if anything is wrong."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import warnings
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, uint8
+
+from multigan.storage.files import fsync_dir
+
+CHECKSUM = "checksum"  # in the metadata, of all tensors and the other metadata
+MAX_AGE_S = 3600.0  # of a temporary file of another process
+
+
+def load_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
+    """Return the tensors and the metadata of a cached file; None if missing or damaged.
+
+    A file is damaged if its checksum does not match: a half-written or edited one.
+    """
+    try:
+        with safe_open(file, framework="pt") as stored:
+            metadata = dict(stored.metadata() or {})
+            names = stored.keys()
+            tensors = {name: stored.get_tensor(name) for name in names}
+    except (OSError, SafetensorError, ValueError):
+        return None
+    expected = metadata.pop(CHECKSUM, None)
+    return (tensors, metadata) if expected == _checksum(tensors, metadata) else None
+
+
+def store_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors and metadata with a checksum: temporary name, fsync, rename.
+
+    Temporary files that killed processes left are deleted. A folder that cannot be written is a
+    warning.
+    """
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    described = {**metadata, CHECKSUM: _checksum(contiguous, metadata)}
+    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        sweep_temporaries(file.parent)
+        try:
+            save_file(contiguous, temporary, metadata=described)
+            with temporary.open("rb+") as stream:
+                os.fsync(stream.fileno())
+            os.replace(temporary, file)
+            fsync_dir(file.parent)
+        finally:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+    except (OSError, SafetensorError) as error:
+        text = f"the cache {file.parent} cannot be written: {error}; set XDG_CACHE_HOME"
+        warnings.warn(text, stacklevel=3)
+
+
+def sweep_temporaries(folder: Path, max_age_s: float = MAX_AGE_S) -> None:
+    """Delete temporary files of a cache folder that are older than `max_age_s`."""
+    for leftover in folder.glob(".*.tmp"):
+        with suppress(OSError):
+            if time.time() - leftover.stat().st_mtime > max_age_s:
+                leftover.unlink()
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    digest = hashlib.blake2b(repr(sorted(metadata.items())).encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.reshape(-1).view(uint8).numpy().data)
+    return digest.hexdigest()
