@@ -57,6 +57,7 @@ MAY_BE_SHORT = {
     "multigan/music/rendering/pianoroll_json.py": "one file format",
     "multigan/text/models/build.py": "imported by recipes",
     "multigan/text/models/reinforce.py": "formulas with a test of their own",
+    "multigan/training/allocator.py": "settings of the C library, with a test of their own",
 }
 # Each reviewed: what cannot be cut without hiding it. "file" or "file:function".
 # A recipe's function lists its hyperparameters and their help.

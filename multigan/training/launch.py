@@ -41,6 +41,7 @@ from multigan.runs.train_options import (
 )
 from multigan.storage.loading import Trusted, with_source
 from multigan.storage.memory_limits import MAX_NETWORK_BYTES, check_model_memory, memory_budget
+from multigan.training.allocator import keep_freed_memory
 from multigan.training.callbacks import Callback
 from multigan.training.device import device_of_process, pick_device
 from multigan.training.loop import FINISHED, Loop
@@ -393,6 +394,7 @@ def _run(loop: Loop, state: Mapping[str, Any] | None = None, *, evaluates: bool 
 
     Each process has a random stream of its own. With `evaluates` the run is evaluated at the end.
     """
+    keep_freed_memory()
     trainer = loop.trainer
     rank = [trainer.processes.rank] if trainer.processes.rank else []
     with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):
