@@ -2,11 +2,12 @@
 
     python -m tests.benchmarks.engine_step [--blocks 24]
 
-Images of 32x32, batches of 64, one thread. The two loops alternate in blocks of a few steps in
-one process; a ratio is the median over the blocks, with the 95 % interval of its order statistics.
-Times are CPU seconds of this process, which other processes do not change; ratios of wall time
-stand beside them. Both loops do the same work: their floating-point operations are
-counted and must be equal. The last line is JSON.
+Images of 32x32 in batches of 64 and points in batches of 256, one thread. The two loops alternate
+in blocks of a few steps, each in a process of its own: the engine's with the allocator settings
+that `multigan train` makes, the other with glibc's defaults, as a script has them. A ratio is the
+median over the blocks, with the 95 % interval of its order statistics. Times are CPU seconds of
+these processes; ratios of wall time stand beside them. Both loops do the same work: their
+floating-point operations are counted and must be equal. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -33,29 +34,30 @@ from multigan.core.recipe import Recipe
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
-from tests.benchmarks.timing import compare, line
+from multigan.points.models import MLPDiscriminator, MLPGenerator
+from multigan.training.allocator import DEFAULT, keep_freed_memory
+from tests.benchmarks.timing import Ratio, RemoteSteps, compare, line, serve
 
-SIDE, CHANNELS, BATCH_SIZE, IMAGES = 32, 3, 64, 1024
+SIDE, CHANNELS, IMAGES = 32, 3, 1024
 MEMORY_STEPS = 6
 LR, BETAS, HALFLIFE = 2e-4, (0.0, 0.99), 10_000
 GAMMA = 0.5
-TARGET = 1.05
 
 
-class NoiseImages:
-    """Noise in memory; the content of the images does not change the cost."""
+class Noise:
+    """Noise in memory; the content of the samples does not change the cost."""
 
     domain, fingerprint, in_memory, is_stochastic = None, "noise", True, False
 
-    def __init__(self) -> None:
+    def __init__(self, *shape: int) -> None:
         rng = torch.Generator().manual_seed(0)
-        self.pixels = torch.rand(IMAGES, CHANNELS, SIDE, SIDE, generator=rng) * 2 - 1
+        self.x = torch.rand(*shape, generator=rng) * 2 - 1
 
     def __len__(self) -> int:
-        return len(self.pixels)
+        return len(self.x)
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
-        return Batch(self.pixels[indices])
+        return Batch(self.x[indices])
 
 
 def nonsaturating(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
@@ -93,6 +95,9 @@ class Case(NamedTuple):
     penalties: dict[str, float]
     discriminator_loss: Callable[[nn.Module, Tensor, Tensor], Tensor]
     generator_loss: Callable[[nn.Module, Tensor, Tensor], Tensor]
+    target: float  # of the engine's CPU time over that of the hand-written loop
+    batch_size: int = 64
+    shape: tuple[int, ...] = (IMAGES, CHANNELS, SIDE, SIDE)  # of the data
 
 
 CASES = {
@@ -103,6 +108,7 @@ CASES = {
         {},
         nonsaturating,
         nonsaturating_generator,
+        target=0.85,
     ),
     "r3, relativistic + r1 + r2": Case(
         lambda: R3GANGenerator(SIDE, CHANNELS, (16, 16, 8, 8), blocks=1),
@@ -111,6 +117,18 @@ CASES = {
         {"r1": GAMMA, "r2": GAMMA},
         relativistic_with_penalties,
         relativistic_generator,
+        target=0.85,
+    ),
+    "points, relativistic + r1 + r2": Case(
+        lambda: MLPGenerator(width=128, depth=4),
+        lambda: MLPDiscriminator(128, 3),
+        "relativistic",
+        {"r1": GAMMA, "r2": GAMMA},
+        relativistic_with_penalties,
+        relativistic_generator,
+        target=1.0,
+        batch_size=256,
+        shape=(100_000, 2),
     ),
 }
 
@@ -122,13 +140,13 @@ def by_hand(case: Case) -> Iterator[None]:
     adam_g = torch.optim.Adam(g.parameters(), lr=LR, betas=BETAS)
     adam_d = torch.optim.Adam(d.parameters(), lr=LR, betas=BETAS)
     rng = torch.Generator().manual_seed(0)
-    batches = shuffled(NoiseImages(), rng)
-    decay = 0.5 ** (BATCH_SIZE / HALFLIFE)
+    batches = shuffled(Noise(*case.shape), case.batch_size, rng)
+    decay = 0.5 ** (case.batch_size / HALFLIFE)
     while True:
         # discriminator
         real = next(batches)
         with torch.no_grad():
-            fake = g(torch.randn(BATCH_SIZE, g.latent_dim, generator=rng))
+            fake = g(g.sample_latent(case.batch_size, rng))
         adam_d.zero_grad()
         case.discriminator_loss(d, real, fake).backward()
         adam_d.step()
@@ -136,7 +154,7 @@ def by_hand(case: Case) -> Iterator[None]:
         # generator
         real = next(batches)
         d.requires_grad_(False)
-        fake = g(torch.randn(BATCH_SIZE, g.latent_dim, generator=rng))
+        fake = g(g.sample_latent(case.batch_size, rng))
         adam_g.zero_grad()
         case.generator_loss(d, real, fake).backward()
         adam_g.step()
@@ -150,20 +168,21 @@ def by_hand(case: Case) -> Iterator[None]:
         yield
 
 
-def shuffled(data: NoiseImages, rng: torch.Generator) -> Iterator[Tensor]:
+def shuffled(data: Noise, batch_size: int, rng: torch.Generator) -> Iterator[Tensor]:
     while True:
-        for indices in torch.randperm(len(data), generator=rng).split(BATCH_SIZE):
-            yield data.pixels[indices]
+        batches = torch.randperm(len(data), generator=rng).split(batch_size)
+        for indices in batches[: len(data) // batch_size]:
+            yield data.x[indices]
 
 
 def trainer_of(case: Case) -> AdversarialTrainer:
     g, d = networks(case)
     recipe = Recipe(
-        data=NoiseImages(),  # type: ignore[arg-type]
+        data=Noise(*case.shape),  # type: ignore[arg-type]
         generator=g,  # type: ignore[arg-type]
         discriminator=d,  # type: ignore[arg-type]
         steps=10**9,
-        batch_size=BATCH_SIZE,
+        batch_size=case.batch_size,
         loss=case.loss,
         penalties=case.penalties,
         generator_lr=LR,
@@ -222,6 +241,8 @@ def operations(steps: Iterator[Any]) -> int:
 
 def peak_memory(case: str, variant: str) -> None:
     """Print the MiB that this process had at most; equal runs differ by some 5 %."""
+    if variant == "engine":
+        keep_freed_memory()
     steps = VARIANTS[variant](CASES[case])
     for _ in range(MEMORY_STEPS):
         next(steps)
@@ -234,20 +255,49 @@ def memory_of(case: str, variant: str) -> int:
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
+def remote(case: str, variant: str, allocator: str = "") -> RemoteSteps:
+    """Steps of a variant in a process of their own; `allocator` "default" makes no settings."""
+    worker = [sys.executable, "-m", "tests.benchmarks.engine_step", "--worker", case, variant]
+    return RemoteSteps([*worker, *([allocator] if allocator else [])])
+
+
+def work(case: str, variant: str, *allocator: str) -> None:
+    """Serve the steps of a variant, in the process of a `RemoteSteps`."""
+    if variant == "engine" and DEFAULT not in allocator:
+        keep_freed_memory()
+    serve(VARIANTS[variant](CASES[case]))
+
+
+def compared(name: str, blocks: int, allocator: str = "") -> tuple[Ratio, list[float]]:
+    """The engine over the hand-written loop, and the page faults of a step of each."""
+    engine, hand = remote(name, "engine", allocator), remote(name, "hand")
+    ratio = compare(engine, hand, blocks)
+    for steps in (engine, hand):
+        steps.close()
+    return ratio, [engine.page_faults, hand.page_faults]
+
+
 def measure(name: str, blocks: int, memory: dict[str, int]) -> dict[str, Any]:
     """Print the lines of one case and return its figures."""
     case = CASES[name]
     counted = {variant: operations(make(case)) for variant, make in VARIANTS.items()}
     assert counted["engine"] == counted["hand"], f"{name}: not the same work: {counted}"
-    step = compare(by_engine(case), by_hand(case), blocks)
+    step, faults = compared(name, blocks)
+    plain, _ = compared(name, blocks, DEFAULT)
     phase = compare(generator_phase(case, False), generator_phase(case, True), blocks)
-    print(f"{name}: {counted['hand'] / 1e9:.2f} GFLOP a step in both loops")
-    print(f"  engine / hand-written      {line(step)}  (target <= {TARGET})")
+    print(f"{name}: {counted['hand'] / 1e9:.3g} GFLOP a step in both loops")
+    print(f"  engine / hand-written        {line(step)}  (target <= {case.target})")
+    print(f"  with the default allocator   {line(plain)}")
+    print(f"  page faults of a step        engine {faults[0]:.0f}, hand {faults[1]:.0f}")
     print(f"  G phase, D unfrozen / frozen {line(phase)}  (target > 1)")
-    print(f"  peak memory                engine {memory['engine']} MiB, hand {memory['hand']} MiB")
+    print(
+        f"  peak memory                  engine {memory['engine']} MiB, hand {memory['hand']} MiB"
+    )
     return {
         "gigaflop": counted["hand"] / 1e9,
         "engine_over_hand": step._asdict(),
+        "engine_over_hand_default_allocator": plain._asdict(),
+        "page_faults": faults,
         "generator_phase_unfrozen_over_frozen": phase._asdict(),
         "peak_mib": memory,
     }
@@ -256,14 +306,20 @@ def measure(name: str, blocks: int, memory: dict[str, int]) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--blocks", type=int, default=24, help="of each loop")
+    parser.add_argument("--case", choices=CASES, help="this one alone")
     parser.add_argument("--memory", nargs=2, metavar=("CASE", "VARIANT"), help=argparse.SUPPRESS)
+    parser.add_argument("--worker", nargs="+", metavar="CASE", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.memory:
         peak_memory(*arguments.memory)
         return
-    memory = {name: {variant: memory_of(name, variant) for variant in VARIANTS} for name in CASES}
-    results = {name: measure(name, arguments.blocks, memory[name]) for name in CASES}
+    if arguments.worker:
+        work(*arguments.worker)
+        return
+    cases = [arguments.case] if arguments.case else list(CASES)
+    memory = {name: {variant: memory_of(name, variant) for variant in VARIANTS} for name in cases}
+    results = {name: measure(name, arguments.blocks, memory[name]) for name in cases}
     setting = {"torch": torch.__version__, "threads": 1, "blocks": arguments.blocks}
     print(json.dumps({"engine_step": results} | setting))
 

@@ -1,11 +1,15 @@
-"""Two loops against each other: alternating blocks in one process, the ratio with its interval."""
+"""Two loops against each other: alternating blocks, the ratio with its interval."""
 
 from __future__ import annotations
 
+import json
 import math
+import resource
 import statistics
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 STEPS_PER_BLOCK = 3
@@ -20,6 +24,39 @@ class Ratio(NamedTuple):
     high: float
     wall: float
     milliseconds: tuple[float, float]  # CPU time of a step: medians of first and second
+
+
+class RemoteSteps:
+    """Steps in a process of their own, which `command` starts and `serve` answers in."""
+
+    def __init__(self, command: Sequence[str]) -> None:
+        self._process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def __iter__(self) -> RemoteSteps:
+        return self
+
+    def __next__(self) -> tuple[float, float]:
+        """Run one block of steps; return its CPU and wall seconds."""
+        assert self._process.stdin is not None and self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        cpu, wall, self.page_faults = json.loads(self._process.stdout.readline())
+        return cpu, wall
+
+    def close(self) -> None:
+        """End the process."""
+        self._process.communicate()
+
+
+def serve(steps: Iterator[Any]) -> None:
+    """Run a block of steps for each line of the input; print its seconds and page faults."""
+    for _ in sys.stdin:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+        seconds = timed(steps)
+        faults = resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+        print(json.dumps([*seconds, faults / STEPS_PER_BLOCK]), flush=True)
 
 
 def compare(first: Iterator[Any], second: Iterator[Any], blocks: int) -> Ratio:
@@ -40,6 +77,8 @@ def compare(first: Iterator[Any], second: Iterator[Any], blocks: int) -> Ratio:
 
 def timed(steps: Iterator[Any]) -> tuple[float, float]:
     """CPU and wall seconds of one block."""
+    if isinstance(steps, RemoteSteps):
+        return next(steps)
     cpu, wall = time.process_time(), time.perf_counter()
     for _ in range(STEPS_PER_BLOCK):
         next(steps)
@@ -60,5 +99,5 @@ def line(ratio: Ratio) -> str:
     first, second = ratio.milliseconds
     return (
         f"{ratio.cpu:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]  wall {ratio.wall:.3f}  "
-        f"{first:.0f} and {second:.0f} ms a step"
+        f"{first:.3g} and {second:.3g} ms a step"
     )
