@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -27,12 +28,17 @@ class EMA:
         """
         halflife = min(halflife_samples, RAMPUP_RATIO * samples_seen)
         decay = 0.5 ** (samples / halflife) if halflife > 0 else 0.0
-        averages: list[torch.Tensor] = list(self.module.parameters())
-        sources: list[torch.Tensor] = list(self._source.parameters())
+        averages, sources, buffers = self._tensors
         if averages:
             torch._foreach_lerp_(averages, sources, 1.0 - decay)
-        for average, source in zip(self.module.buffers(), self._source.buffers(), strict=True):
+        for average, source in buffers:
             average.copy_(source)
+
+    @cached_property
+    def _tensors(self) -> tuple[list[Tensor], list[Tensor], list[tuple[Tensor, Tensor]]]:
+        """Parameters of both networks, and pairs of their buffers; found once, as that is slow."""
+        buffers = zip(self.module.buffers(), self._source.buffers(), strict=True)
+        return list(self.module.parameters()), list(self._source.parameters()), list(buffers)
 
 
 class Lookahead:

@@ -26,6 +26,7 @@ from multigan.engine.optimization import (
     Step,
     Values,
     adam,
+    clear_gradients,
     detached,
     prepare_gradients,
 )
@@ -65,7 +66,7 @@ class LikelihoodPretraining:
         self.evaluations_since_best = 0
         self.finished = False
         self._best_weights: dict[str, Tensor] = {}
-        self.optimizer = adam(generator)
+        self.optimizer, self._parameters = adam(generator), list(generator.parameters())
         own_seed = keyed_rng(seed, "likelihood").initial_seed()  # not the adversarial batches
         self.reals = make_batch_stream(recipe, own_seed, device, num_workers, processes)
         self.validation_data = recipe.data.split("valid")
@@ -105,7 +106,7 @@ class LikelihoodPretraining:
             group["lr"] = lr
         beta1, beta2 = optimizer.param_groups[0]["betas"]
         parts = []
-        optimizer.zero_grad()
+        clear_gradients(self._parameters)
         for part in micro_batches(batch, recipe.gradient_accumulation_steps):
             with self.autocast:
                 losses = {"loss/likelihood": nll(self.generator, part).mean()}
@@ -113,7 +114,7 @@ class LikelihoodPretraining:
             parts.append(detached(losses))
         values = prepare_gradients(
             "likelihood",
-            self.generator,
+            self._parameters,
             parts,
             self.nonfinite_policy,
             recipe.max_grad_norm,
@@ -121,7 +122,7 @@ class LikelihoodPretraining:
         )
         if values:
             optimizer.step()
-        optimizer.zero_grad()
+        clear_gradients(self._parameters)
         return {LR + "likelihood": lr, BETA1: beta1, BETA2: beta2} | values
 
     def validation_nll(self) -> float:

@@ -7,7 +7,7 @@ differentiates the weighted mean logit of each sample, so gamma does not depend 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
@@ -32,7 +32,7 @@ class WeightedLogits(NamedTuple):
     """Logits (B, L) of the discriminator and their weights (B, L): L logits per sample."""
 
     logits: Tensor
-    weights: Tensor
+    weights: Tensor | None  # None: all are 1
 
     def per_sample(self) -> Tensor:
         """Return the weighted mean logit of each sample (B,)."""
@@ -44,22 +44,26 @@ class WeightedLogits(NamedTuple):
 
     def split_real_fake(self) -> tuple[WeightedLogits, WeightedLogits]:
         """Split a batch of reals followed by as many fakes."""
-        logits, weights = self.logits.tensor_split(2), self.weights.tensor_split(2)
+        logits = self.logits.tensor_split(2)
+        weights = (None, None) if self.weights is None else self.weights.tensor_split(2)
         return WeightedLogits(logits[0], weights[0]), WeightedLogits(logits[1], weights[1])
 
 
-def weighted_mean(values: Tensor, weights: Tensor) -> Tensor:
+def weighted_mean(values: Tensor, weights: Tensor | None) -> Tensor:
     """Average over the logits: (B, L), (B, L) -> (B,); 0 where all weights are 0."""
+    if weights is None:
+        return values.squeeze(1) if values.shape[1] == 1 else values.sum(1) / values.shape[1]
     total = weights.sum(1)
     return (values * weights).sum(1) / torch.where(total > 0, total, 1)
 
 
 def as_weighted_logits(output: Tensor | tuple[Tensor, Tensor]) -> WeightedLogits:
     """Convert logits (B, ...), or a pair with weights, to float32 or wider (B, L)."""
-    logits, weights = output if isinstance(output, tuple) else (output, torch.ones_like(output))
-    wide = torch.promote_types(logits.dtype, torch.float32)
-    rows = len(logits)
-    return WeightedLogits(logits.to(wide).reshape(rows, -1), weights.to(wide).reshape(rows, -1))
+    logits, weights = output if isinstance(output, tuple) else (output, None)
+    wide, rows = torch.promote_types(logits.dtype, torch.float32), len(logits)
+    if weights is not None:
+        weights = weights.to(wide).reshape(rows, -1)
+    return WeightedLogits(logits.to(wide).reshape(rows, -1), weights)
 
 
 class Objective:
@@ -84,6 +88,7 @@ class Objective:
     ) -> None:
         self.discriminator, self.augment, self.processes = discriminator, augment, processes
         self.loss = get_loss(loss)
+        self._parameters = list(discriminator.parameters())
         self.penalties = {name: get_penalty(name) for name in penalties}
         self.needs_signs = isinstance(augment, SupportsAdaptation)
         if self.needs_signs and self.loss.decision_boundary is None:
@@ -170,7 +175,7 @@ class Objective:
         minimized instead; the adversarial loss is then reported as `loss/generator_adversarial`.
         """
         real_logits = None
-        with frozen_parameters(self.discriminator):
+        with frozen_parameters(self._parameters):
             fake_logits = self._logits([fake], condition, rng)
             if self.loss.generator_sees_real:
                 with torch.no_grad():
@@ -179,7 +184,8 @@ class Objective:
         cost = weighted_mean(costs, weights).mean()
         if policy_loss is None or fake.requires_grad:
             return {"loss/generator": cost}
-        arguments = (costs.detach(), weights.detach(), self.processes.all_reduce_sum)
+        weights = torch.ones_like(costs) if weights is None else weights.detach()
+        arguments = (costs.detach(), weights, self.processes.all_reduce_sum)
         loss = policy_loss(fake, condition, *arguments).mean()
         return {"loss/generator": loss, "loss/generator_adversarial": cost}
 
@@ -237,13 +243,15 @@ class Objective:
 
     def _per_logit_losses(
         self, loss: Callable[..., Tensor], real: WeightedLogits | None, fake: WeightedLogits
-    ) -> tuple[Tensor, Tensor]:
-        """Return the loss of each logit (B, L) and its weight (B, L)."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """Return the loss of each logit (B, L) and its weight (B, L), None where all are 1."""
         if real is None:
             return loss(None, fake.logits), fake.weights
         if self.loss.subtracts_opposite_mean:
             means = [self.processes.global_mean(side.per_sample()) for side in (fake, real)]
             real, fake = real.subtract_mean(means[0]), fake.subtract_mean(means[1])
+        if real.weights is None or fake.weights is None:
+            return loss(real.logits, fake.logits), fake.weights
         return loss(real.logits, fake.logits), real.weights * fake.weights
 
 
@@ -253,9 +261,9 @@ def _concatenated(sides: list[Tensor]) -> Tensor:
 
 
 @contextmanager
-def frozen_parameters(module: nn.Module) -> Iterator[None]:
-    """Freeze the parameters of `module` in a block; those that were trainable are so after it."""
-    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+def frozen_parameters(parameters: Iterable[nn.Parameter]) -> Iterator[None]:
+    """Freeze the parameters in a block; those that were trainable are so after it."""
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
     for parameter in trainable:
         parameter.requires_grad_(False)
     try:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn, optim
-from torch.nn.utils import clip_grads_with_norm_, get_total_norm
+from torch.nn.utils import clip_grads_with_norm_
 
 from multigan.engine.distributed import DistributedContext
 
@@ -110,7 +110,7 @@ def detached(losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def prepare_gradients(
     name: str,
-    network: nn.Module,
+    parameters: Sequence[nn.Parameter],
     parts: list[dict[str, Tensor]],
     nonfinite_policy: NonFinitePolicy,
     max_grad_norm: float | None,
@@ -122,25 +122,38 @@ def prepare_gradients(
     processes and `grad_norm/<name>`, the norm before clipping. All processes decide alike. An empty
     result means that the policy skips this optimizer step.
     """
-    values = all_reduce_gradients(network, average_metrics(parts), processes)
-    norm = get_total_norm([p.grad for p in network.parameters() if p.grad is not None])
+    values = all_reduce_gradients(parameters, average_metrics(parts), processes)
+    norm = total_norm([p.grad for p in parameters if p.grad is not None])
     if not nonfinite_policy.check(name, values[f"loss/{name}"], norm):
         return {}
     if max_grad_norm is not None:
-        clip_grads_with_norm_(network.parameters(), max_grad_norm, norm)
+        clip_grads_with_norm_(parameters, max_grad_norm, norm)
     return values | {f"grad_norm/{name}": norm}
 
 
+def total_norm(gradients: list[Tensor]) -> Tensor:
+    """Return the norm (0-dim) of all gradients together, which are on one device."""
+    if not gradients:
+        return torch.tensor(0.0)
+    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+
+
+def clear_gradients(parameters: Sequence[nn.Parameter]) -> None:
+    """Free the gradients; a tenth of the time of the optimizers' own method."""
+    for parameter in parameters:
+        parameter.grad = None
+
+
 def all_reduce_gradients(
-    network: nn.Module, values: dict[str, Any], processes: DistributedContext
+    parameters: Sequence[nn.Parameter], values: dict[str, Any], processes: DistributedContext
 ) -> dict[str, Any]:
-    """Average a network's gradients, in place, and the values over the processes, in one message.
+    """Average gradients, in place, and values over the processes, in one message.
 
     A gradient that no process has stays None, so that its parameter does not move.
     """
     if processes.world_size == 1:
         return values
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    trainable = [parameter for parameter in parameters if parameter.requires_grad]
     absent = [k for k, parameter in enumerate(trainable) if parameter.grad is None]
     present = torch.ones(len(trainable), device=trainable[0].device)
     present[absent] = 0

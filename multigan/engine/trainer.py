@@ -43,6 +43,7 @@ from multigan.engine.optimization import (
     Values,
     adam,
     average_metrics,
+    clear_gradients,
     detached,
     prepare_gradients,
 )
@@ -116,6 +117,13 @@ class AdversarialTrainer:
             "generator": adam(self.generator),
             "discriminator": adam(self.discriminator),
         }
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        self._parameters = {name: list(network.parameters()) for name, network in networks.items()}
+        self._policy_loss = (  # of discrete samples
+            self.generator.policy_loss
+            if isinstance(self.generator, SupportsPolicyGradient)
+            else None
+        )
         self.lookahead = Lookahead(
             [self.generator, self.discriminator], recipe.lookahead_interval, recipe.lookahead_alpha
         )
@@ -244,11 +252,12 @@ class AdversarialTrainer:
         `weights` are those of the penalties, in an update where they are due.
         """
         recipe, phase, optimizer = self.recipe, phase_name(k), self.optimizers["discriminator"]
+        parameters = self._parameters["discriminator"]
         count = self.number * recipe.discriminator_steps + k
         due = count % recipe.penalty_interval == 0
         gammas = weights if due else {}
         parts = []
-        optimizer.zero_grad()
+        clear_gradients(parameters)
         for micro, part in enumerate(micro_batches(batch, recipe.gradient_accumulation_steps)):
             real, condition = part
             fake = pregenerated
@@ -265,23 +274,24 @@ class AdversarialTrainer:
         values = self._prepare_gradients("discriminator", parts)
         if values:
             optimizer.step()
-        optimizer.zero_grad()
+        clear_gradients(parameters)
         return values
 
     def _generator_update(self, batch: Batch) -> Values:
         """Do the generator update of this step; return its losses, {} if skipped."""
         recipe, phase, optimizer = self.recipe, "generator", self.optimizers["generator"]
+        parameters = self._parameters["generator"]
         likelihood_weight = value_at(recipe.likelihood_weight, self.progress)
-        discrete = isinstance(self.generator, SupportsPolicyGradient)
-        policy_loss = self.generator.policy_loss if discrete else None
         parts = []
-        optimizer.zero_grad()
+        clear_gradients(parameters)
         for micro, part in enumerate(micro_batches(batch, recipe.gradient_accumulation_steps)):
             real, condition = part
             rng = self._randomness.rng("objective", self.number, phase, micro)
             with self._autocast(True):
                 fake = self.generate(part, phase, micro)
-                losses = self.objective.generator_loss(real, fake, condition, rng, policy_loss)
+                losses = self.objective.generator_loss(
+                    real, fake, condition, rng, self._policy_loss
+                )
                 if likelihood_weight > 0:
                     losses["loss/likelihood"] = nll(self.generator, part).mean()
                     weighted = likelihood_weight * losses["loss/likelihood"]
@@ -291,7 +301,7 @@ class AdversarialTrainer:
         values = self._prepare_gradients("generator", parts)
         if values:
             optimizer.step()
-        optimizer.zero_grad()
+        clear_gradients(parameters)
         return values
 
     def generate(self, real: Batch, phase: str, micro: int) -> Tensor:
@@ -303,7 +313,7 @@ class AdversarialTrainer:
         """Average over micro-batches and processes, check, clip; {} where no step is to be made."""
         return prepare_gradients(
             name,
-            getattr(self, name),
+            self._parameters[name],
             parts,
             self.nonfinite_policy,
             self.recipe.max_grad_norm,

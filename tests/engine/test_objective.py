@@ -159,7 +159,7 @@ def test_the_users_own_freeze_mask_survives_the_generator_phase():
 
 def test_a_failing_forward_thaws_the_discriminator():
     network = ToyDiscriminator()
-    with pytest.raises(RuntimeError), frozen_parameters(network):
+    with pytest.raises(RuntimeError), frozen_parameters(network.parameters()):
         network(torch.zeros(3, 5))
     assert all(p.requires_grad for p in network.parameters())
 
@@ -193,6 +193,24 @@ def test_dead_logits_do_not_matter(loss, phase):
     plain = alive(logits, LIVE, loss, phase)
     assert torch.equal(plain, alive(logits + noise * (1 - LIVE), LIVE, loss, phase))
     assert not torch.equal(plain, alive(logits + noise * LIVE, LIVE, loss, phase))
+
+
+@pytest.mark.parametrize("phase", ["discriminator", "generator"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_logits_without_weights_count_as_those_of_weight_one(loss, phase):
+    logits = torch.randn(3, 4, generator=keyed_rng("logits"))
+    weighted = alive(logits, torch.ones(3, 4), loss, phase)
+    objective = Objective(Unweighted(), loss, {})
+    if phase == "discriminator":
+        values = objective.discriminator_loss(logits, logits / 2, None, {}, keyed_rng(0))
+    else:
+        values = objective.generator_loss(logits, logits / 2, None, keyed_rng(0))
+    assert torch.equal(values[f"loss/{phase}"], weighted)
+
+
+class Unweighted(torch.nn.Module):
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return x
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -241,7 +259,9 @@ def test_dead_logits_do_not_reach_a_penalty():
 
 def test_logits_are_reduced_in_float32_or_wider():
     for given, wide in ((torch.bfloat16, torch.float32), (torch.float64, torch.float64)):
-        score = as_weighted_logits(torch.zeros(2, 3, 4, dtype=given))
+        logits = torch.zeros(2, 3, 4, dtype=given)
+        assert as_weighted_logits(logits).weights is None
+        score = as_weighted_logits((logits, torch.ones_like(logits)))
         assert score.logits.dtype == score.weights.dtype == wide
         assert score.logits.shape == score.weights.shape == (2, 12)
 
