@@ -59,6 +59,9 @@ class Noise:
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         return Batch(self.x[indices])
 
+    def split(self, name: str) -> Noise:
+        return self
+
 
 def nonsaturating(d: nn.Module, real: Tensor, fake: Tensor) -> Tensor:
     """D's loss, from one forward over both sides."""

@@ -55,6 +55,9 @@ class Noise:
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         return Batch(one_hot(self.tokens[indices], VOCABULARY, torch.zeros(())))
 
+    def split(self, name: str) -> Noise:
+        return self
+
 
 def generator(backbone: str = "relational") -> TextGenerator:
     torch.manual_seed(0)
