@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import Any, cast
 
 import torch
@@ -117,13 +118,6 @@ class AdversarialTrainer:
             "generator": adam(self.generator),
             "discriminator": adam(self.discriminator),
         }
-        networks = {"generator": self.generator, "discriminator": self.discriminator}
-        self._parameters = {name: list(network.parameters()) for name, network in networks.items()}
-        self._policy_loss = (  # of discrete samples
-            self.generator.policy_loss
-            if isinstance(self.generator, SupportsPolicyGradient)
-            else None
-        )
         self.lookahead = Lookahead(
             [self.generator, self.discriminator], recipe.lookahead_interval, recipe.lookahead_alpha
         )
@@ -139,6 +133,18 @@ class AdversarialTrainer:
                 nonfinite_policy=self.nonfinite_policy,
                 processes=processes,
             )
+
+    @cached_property
+    def _parameters(self) -> dict[str, list[nn.Parameter]]:
+        """The parameters of both networks; found once, as that is slow."""
+        networks = {"generator": self.generator, "discriminator": self.discriminator}
+        return {name: list(network.parameters()) for name, network in networks.items()}
+
+    @cached_property
+    def _policy_loss(self) -> Callable[..., Tensor] | None:
+        """The loss of a generator of discrete samples."""
+        discrete = isinstance(self.generator, SupportsPolicyGradient)
+        return self.generator.policy_loss if discrete else None
 
     @property
     def progress(self) -> float:
