@@ -10,8 +10,7 @@ Frechet distance .43 .39 .38 (.32; a Gaussian per class, without a network: .43)
 Try: `multigan train image --resolution 32` for larger digits (not measured).
 """
 
-from multigan.core.auto_gamma import resolve_gamma
-from multigan.core.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule, read_gamma
 from multigan.image.augmentation.pipelines import build_augment
 from multigan.image.datasets.images import load_images
 from multigan.image.models.presets import build_pair
@@ -39,8 +38,9 @@ def recipe(
     mbstd_group_size: int = 0,
     latent_dim: int = 64,
     lr: float = 3e-3,
+    generator_lr_ratio: float = 1.0,
     loss: str = "relativistic",
-    gamma: str = "auto",
+    gamma: str = "0.3",
     burn_in: float = 0.2,
     ema_halflife_samples: int = 5000,
 ) -> Recipe:
@@ -63,9 +63,11 @@ def recipe(
     norm: of the discriminator of dcgan: none, spectral or batch (without penalties: gamma 0)
     mbstd_group_size: group size of minibatch stddev, such as 4 (with gamma 0); 0: none
     latent_dim: length of the latent
-    lr: learning rate of both networks at the start; it falls to zero on a cosine
+    lr: learning rate of the discriminator at the start; it falls to zero on a cosine
+    generator_lr_ratio: learning rate of the generator over that of the discriminator
     loss: adversarial loss, a name of multigan.engine.losses.LOSSES
-    gamma: weight of both penalties at the start, a tenth after the burn-in; or auto
+    gamma: weight of both penalties at the start, a tenth after the burn-in; or auto: it follows the
+        loss of the discriminator
     burn_in: fraction of the run in which gamma falls to a tenth, and Adam's beta2 rises from .9 to
         .99 and the EMA half-life from 0; 0: constant
     ema_halflife_samples: half-life of the averaged generator, in training images
@@ -81,17 +83,17 @@ def recipe(
         all_frames=all_frames,
     )
     pair = build_pair(network, images.domain, width, latent_dim, norm, mbstd_group_size)
-    train = images.split("train")
     return Recipe(
-        data=train,
+        data=images.split("train"),
         generator=pair[0],
         discriminator=pair[1],
         steps=steps,
         batch_size=batch_size,
         loss=loss,
-        penalties=dict.fromkeys(("r1", "r2"), resolve_gamma(gamma, train)),
+        penalties=dict.fromkeys(("r1", "r2"), read_gamma(gamma)),
         burn_in=burn_in,
-        **dict.fromkeys(("generator_lr", "discriminator_lr"), Schedule(lr, 0.0)),
+        generator_lr=Schedule(generator_lr_ratio * lr, 0.0),
+        discriminator_lr=Schedule(lr, 0.0),
         ema_halflife_samples=ema_halflife_samples,
         augment=build_augment(augment, augment_p),
     )

@@ -8,8 +8,7 @@ highest resolution train in bf16. Not run.
 Try: `--preset mini-32` on a CPU (not run).
 """
 
-from multigan.core.auto_gamma import resolve_gamma
-from multigan.core.recipe import Recipe
+from multigan.core.recipe import Recipe, read_gamma
 from multigan.image.augmentation.pipelines import ScheduledAugment
 from multigan.image.datasets.images import load_images
 from multigan.image.models.presets import get_preset
@@ -60,7 +59,7 @@ def recipe(
     )
     generator, discriminator = settings.build(images.domain)
     train = images.split("train")
-    weight = settings.gamma if gamma == "preset" else resolve_gamma(gamma, train)
+    weight = settings.gamma if gamma == "preset" else read_gamma(gamma)
     rate = settings.lr_schedule(lr)
     augment = ScheduledAugment(settings.augment_p, fraction=settings.burn_in)
     return Recipe(

@@ -10,8 +10,7 @@ brackets held-out pieces and voices shuffled: Frechet distance 4.2, 2.4, 4.5 (.4
 Try: `multigan train music --coupling hybrid`, where every voice has private latents.
 """
 
-from multigan.core.auto_gamma import resolve_gamma
-from multigan.core.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule, read_gamma
 from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.generator import MusicGenerator
@@ -70,7 +69,7 @@ def recipe(
     sizes = (grid.steps, grid.bar_steps, grid.beat_steps)
     of_discriminator = {"width": width, "voice_width": voice_width, "dropout": dropout}
     discriminator = MusicDiscriminator(voices, *sizes, **of_discriminator)
-    weight = resolve_gamma(gamma, songs, discriminator)
+    weight = read_gamma(gamma)
     more = {
         "coupling": coupling,
         "beat_latent_dim": 48,

@@ -11,8 +11,7 @@ Try: `multigan train points --loss nonsaturating --gamma 0 --burn-in 0`, a textb
 (seed 0).
 """
 
-from multigan.core.auto_gamma import resolve_gamma
-from multigan.core.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule, read_gamma
 from multigan.points.dataset import GaussianMixture
 from multigan.points.models import MLPDiscriminator, MLPGenerator
 
@@ -47,7 +46,7 @@ def recipe(
         .99 and the EMA half-life from 0; 0: constant
     """
     points, falling = GaussianMixture(mixture), Schedule(lr, 0.0)
-    weight = resolve_gamma(gamma, points)
+    weight = read_gamma(gamma)
     return Recipe(
         data=points,
         generator=MLPGenerator(width=width, depth=depth + 1),

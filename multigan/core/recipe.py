@@ -6,6 +6,7 @@ a `burn_in`, or as a `Schedule`.
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
@@ -41,6 +42,44 @@ Value = float | Schedule
 DataLike = Any
 GeneratorLike = Any
 DiscriminatorLike = Any
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class AutoGamma:
+    """A gamma that a controller moves during training, from `start`.
+
+    It keeps the discriminator's adversarial loss near `target` times its value at chance; see
+    `multigan.engine.gamma_controller`. Raises ValueError for values out of range.
+    """
+
+    target: float = 0.55
+    start: float = 0.05
+
+    def __post_init__(self) -> None:
+        if not 0 < self.target < 1:
+            raise ValueError(f"target must be in (0, 1), a part of chance; got {self.target}")
+        if not 0 < self.start < math.inf:
+            raise ValueError(f"start must be a positive gamma; got {self.start}")
+
+
+Gamma = Value | AutoGamma
+
+
+def read_gamma(text: str) -> float | AutoGamma:
+    """Return the gamma that a hyperparameter states: a number, 0 or more, or auto.
+
+    Raises ValueError for any other string.
+    """
+    if text == AUTO:
+        return AutoGamma()
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 <= number < math.inf:
+        raise ValueError(f"gamma must be a number, 0 or more, or {AUTO}; got {text!r}")
+    return number
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,7 +100,7 @@ class Recipe:
         None  # of a plain module: its Gaussian latents (n, *latent_dim)
     )
     loss: str = "relativistic"  # a key of multigan.engine.losses.LOSSES
-    penalties: Mapping[str, Value] = field(default_factory=dict)  # PENALTIES name -> gamma
+    penalties: Mapping[str, Gamma] = field(default_factory=dict)  # PENALTIES name -> gamma
     # Lazy regularization: at every k-th update of D, k times as strong. Penalties join that update,
     # so Adam makes no extra updates and needs none of StyleGAN2's corrections of its rates.
     penalty_interval: int = 1
@@ -104,11 +143,24 @@ class Recipe:
                 warnings.warn(unused, stacklevel=3)
 
 
+# How a value that is not a number is written in recipe.json, by the key of its only entry.
+STATED: dict[str, type[Schedule] | type[AutoGamma]] = {
+    "schedule": Schedule,
+    "auto_gamma": AutoGamma,
+}
+
 # The types of the fields of an untrusted recipe.json, by annotation.
 FIELD_TYPES: dict[str, Any] = {
     **{"int": int, "float": int | float, "str": str, "bool": bool},
     **{"Value": int | float | Schedule, "DataLike": Dataset, "GeneratorLike": Generator},
     **{"DiscriminatorLike": Discriminator, "Augment": Callable, "LatentShape": int | tuple},
+    **{
+        "Value": int | float | Schedule,
+        "Gamma": int | float | Schedule | AutoGamma,
+        "Dataset": Dataset,
+        "Generator": Generator,
+    },
+    **{"Discriminator": Discriminator, "Augment": Callable},
 }
 
 
@@ -156,31 +208,34 @@ def _fits(item: Field[Any], value: Any) -> bool:
 
 def _fits_mapping(value: Any) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(v, FIELD_TYPES["Value"]) for v in value.values()
+        isinstance(v, FIELD_TYPES["Gamma"]) for v in value.values()
     )
 
 
 def _to_json(value: Any, of_caller: bool) -> Any:
-    if isinstance(value, Schedule):
-        return {"schedule": {item.name: getattr(value, item.name) for item in fields(value)}}
+    for key, kind in STATED.items():
+        if isinstance(value, kind):
+            return {key: {item.name: getattr(value, item.name) for item in fields(value)}}
     if isinstance(value, Mapping) and not hasattr(value, "_component_arguments"):
         return {key: _to_json(item, of_caller) for key, item in value.items()}
     return to_config(value, of_caller=of_caller)
 
 
 def _from_json(value: Any, trusted: ModuleType | None) -> Any:
-    if isinstance(value, dict) and "schedule" in value:
-        return _schedule(value["schedule"])
+    if isinstance(value, dict) and (key := next((key for key in STATED if key in value), None)):
+        return _stated(key, value[key])
     if isinstance(value, dict) and "component" not in value:
         return {key: _from_json(item, trusted) for key, item in value.items()}
     return from_config(value, trusted)
 
 
-def _schedule(stated: Any) -> Schedule:
-    """Build a schedule from JSON. Raises ValueError for anything else."""
-    kinds = {"start": int | float, "end": int | float, "fraction": int | float, "shape": str}
-    if not isinstance(stated, dict) or not {"start", "end"} <= stated.keys() <= kinds.keys():
-        raise ValueError("recipe.json is damaged: a schedule must have a start and an end")
-    if wrong := [name for name, value in stated.items() if not isinstance(value, kinds[name])]:
-        raise ValueError(f"recipe.json is damaged: {wrong[0]} of a schedule has the wrong type")
-    return Schedule(**stated)
+def _stated(key: str, values: Any) -> Schedule | AutoGamma:
+    """Build a schedule or an automatic gamma from JSON. Raises ValueError for anything else."""
+    items = fields(STATED[key])
+    needed = {item.name for item in items if item.default is MISSING}
+    known = {item.name: str if item.type == "str" else int | float for item in items}
+    if not isinstance(values, dict) or not needed <= values.keys() <= known.keys():
+        raise ValueError(f"recipe.json is damaged: {key} must have {', '.join(known)}")
+    if wrong := [name for name, value in values.items() if not isinstance(value, known[name])]:
+        raise ValueError(f"recipe.json is damaged: {wrong[0]} of {key} has the wrong type")
+    return STATED[key](**values)

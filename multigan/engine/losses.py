@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
@@ -113,3 +114,13 @@ def get_loss(name: str) -> AdversarialLoss:
     if name not in LOSSES:
         raise ValueError(f"loss must be one of {', '.join(LOSSES)}; got {name!r}")
     return LOSSES[name]
+
+
+def loss_at_chance(name: str) -> float:
+    """Compute the discriminator's loss where it cannot tell real from fake: equal logits.
+
+    They are at the decision boundary where there is one. A loss without a lower bound has 0.
+    """
+    loss = get_loss(name)
+    logits = torch.full((1,), loss.decision_boundary or 0.0)
+    return float(loss.discriminator(logits, logits))

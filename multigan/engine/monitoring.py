@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from multigan.core.modules import eval_mode
 from multigan.core.protocols import Condition, SupportsFeatures
 from multigan.core.recipe import Recipe
-from multigan.engine.losses import get_loss
+from multigan.engine.losses import loss_at_chance
 
 LINES = 3  # consecutive log lines of a diagnosis before it is reported
 # Steps that a diagnosis has to last: a quarter of the run, within these limits.
@@ -218,12 +218,6 @@ def has_enough_logs(steps: int, logged: Iterable[int]) -> bool:
     """Return True if a diagnosis was possible in a run of `steps` that logged at steps `logged`."""
     read = [number for number in logged if number >= min_persistence(steps)]
     return len(read) >= LINES and read[-1] - read[0] >= min_persistence(steps)
-
-
-def loss_at_chance(loss: str) -> float:
-    """Return the discriminator's loss at logits of 0, where real and fake score the same."""
-    zero = torch.zeros(1)
-    return float(get_loss(loss).discriminator(zero, zero))
 
 
 MAX_SAMPLES = 256  # of each side

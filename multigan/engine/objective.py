@@ -123,7 +123,7 @@ class Objective:
         real: Tensor,
         fake: Tensor,
         condition: Condition,
-        gammas: Mapping[str, float],
+        gammas: Mapping[str, float | Tensor],
         rng: torch.Generator,
     ) -> dict[str, Tensor]:
         """Return `loss/discriminator` to minimize and its parts, with the penalties of `gammas`."""
@@ -148,7 +148,7 @@ class Objective:
             values["signs/real"] = (
                 (real_logits.per_sample() - self.loss.decision_boundary).sign().mean()
             )
-        if gammas:
+        if self.penalties:
             values["loss/discriminator_adversarial"] = loss  # without the penalties
         for name, gamma in gammas.items():
             at, cost = self.penalties[name]
@@ -158,7 +158,8 @@ class Objective:
             else:
                 squared = norms[at]
             values[f"penalty/{name}"] = cost(squared).mean()
-            loss = loss + gamma * values[f"penalty/{name}"]
+            weight = gamma.to(loss) if isinstance(gamma, Tensor) else gamma
+            loss = loss + weight * values[f"penalty/{name}"]
         return {"loss/discriminator": loss} | values
 
     def generator_loss(

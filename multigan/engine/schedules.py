@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from torch import optim
+from torch import Tensor, optim
 
 from multigan.core.protocols import SupportsAnnealing
-from multigan.core.recipe import Recipe, Schedule, Value
+from multigan.core.recipe import AutoGamma, Gamma, Recipe, Schedule, Value
 
 
 def cosine(start: float, end: float, fraction: float) -> float:
@@ -40,16 +40,23 @@ def progress_of(step: int, schedule_steps: int) -> float:
     return min(1.0, (step - 1) / (schedule_steps - 1)) if schedule_steps > 1 else 1.0
 
 
-def value_at(value: Value, progress: float) -> float:
-    """Return the value of a number or a schedule at `progress` in [0, 1]."""
+def value_at(value: Gamma, progress: float) -> float:
+    """Return the value of a number or a schedule at `progress` in [0, 1].
+
+    That of an automatic gamma is its start; afterwards its controller moves it.
+    """
+    if isinstance(value, AutoGamma):
+        return value.start
     if not isinstance(value, Schedule):
         return float(value)
     fraction = min(1.0, progress / value.fraction) if value.fraction > 0 else 1.0
     return SHAPES[value.shape](value.start, value.end, fraction)
 
 
-def check_schedule(name: str, value: Value, below: float = math.inf) -> None:
+def check_schedule(name: str, value: Gamma, below: float = math.inf) -> None:
     """Raise ValueError in one line unless the value stays in [0, below) on a known shape."""
+    if isinstance(value, AutoGamma):
+        return  # checked when it was made
     if not isinstance(value, Schedule):
         ends = [float(value)]
     else:
@@ -71,7 +78,7 @@ def with_burn_in(recipe: Recipe) -> Recipe:
 
     Over the first `burn_in` of the run a cosine takes the learning rates to a quarter and every
     gamma to a tenth. It takes Adam's beta2 from .9, and the EMA half-life from 0, to the recipe's
-    values. A Schedule stays as it is.
+    values. A Schedule and an automatic gamma stay as they are.
 
     Source: Huang et al. 2024 (R3GAN), appendix; the numbers are those of its presets.
     """
@@ -91,7 +98,10 @@ def with_burn_in(recipe: Recipe) -> Recipe:
         recipe,
         generator_lr=decay(recipe.generator_lr, 4),
         discriminator_lr=decay(recipe.discriminator_lr, 4),
-        penalties={name: decay(gamma, 10) for name, gamma in recipe.penalties.items()},
+        penalties={
+            name: gamma if isinstance(gamma, AutoGamma) else decay(gamma, 10)
+            for name, gamma in recipe.penalties.items()
+        },
         beta2=ramp_up(recipe.beta2, 0.9),
         ema_halflife_samples=ramp_up(recipe.ema_halflife_samples, 0.0),
     )
@@ -109,7 +119,7 @@ LIKELIHOOD_WEIGHT = "weight/likelihood"
 
 def scheduled_values(recipe: Recipe, progress: float) -> dict[str, float]:
     """Return the numbers of the adversarial stage that a schedule may move, by their log keys."""
-    values = {
+    values: dict[str, Gamma] = {
         f"{LR}generator": recipe.generator_lr,
         f"{LR}discriminator": recipe.discriminator_lr,
         **{f"{GAMMA}{name}": gamma for name, gamma in recipe.penalties.items()},
@@ -165,11 +175,14 @@ def apply_schedules(
     return values
 
 
-def penalty_weights(recipe: Recipe, values: Mapping[str, float]) -> dict[str, float]:
+def penalty_weights(recipe: Recipe, values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the weights of the penalties in an update that has them; zero weights are left out.
 
-    `values` are those of `scheduled_values`; a lazy penalty is as many times as strong as its
-    interval.
+    `values` are those of `scheduled_values`, and 0-dim tensors of automatic gammas, which are never
+    zero. A lazy penalty is as many times as strong as its interval.
     """
-    weights = {name: recipe.penalty_interval * values[GAMMA + name] for name in recipe.penalties}
-    return {name: weight for name, weight in weights.items() if weight > 0}
+    return {
+        name: recipe.penalty_interval * gamma
+        for name in recipe.penalties
+        if isinstance(gamma := values[GAMMA + name], Tensor) or gamma > 0
+    }

@@ -32,6 +32,7 @@ from multigan.engine.distributed import (
     restore_rng_state,
     rng_state,
 )
+from multigan.engine.gamma_controller import make_gamma_controller
 from multigan.engine.likelihood_pretraining import LikelihoodPretraining, nll
 from multigan.engine.monitoring import MAX_SAMPLES, diversity_metrics
 from multigan.engine.objective import Objective
@@ -114,6 +115,7 @@ class AdversarialTrainer:
             compile=compile,
             processes=processes,
         )
+        self.gamma_controller = make_gamma_controller(recipe, self.schedule_steps, self.device)
         self.optimizers = {
             "generator": adam(self.generator),
             "discriminator": adam(self.discriminator),
@@ -220,6 +222,8 @@ class AdversarialTrainer:
         values = apply_schedules(recipe, self.optimizers, self.generator, progress, self.lr_scale)
         if isinstance(augment, SupportsAnnealing):
             values |= augment.anneal(progress)
+        if self.gamma_controller is not None:
+            values |= self.gamma_controller.gammas()
         weights = penalty_weights(recipe, values)
 
         # discriminator updates
@@ -235,6 +239,8 @@ class AdversarialTrainer:
             adaptive = cast(SupportsAdaptation, augment)
             values |= adaptive.update_probability(values["signs/real"], samples)
         if "logits/real" in values:  # absent where every update was skipped
+            if self.gamma_controller is not None:
+                self.gamma_controller.update(values["loss/discriminator_adversarial"], progress)
             values["logits/gap"] = values["logits/real"] - values["logits/fake"]
 
         # generator update, on a real batch of its own
@@ -343,6 +349,7 @@ class AdversarialTrainer:
             "lr_scale": self.lr_scale,
             "nonfinite_policy": self.nonfinite_policy.state(),
             "lookahead": self.lookahead.state(),
+            "gamma": None if self.gamma_controller is None else self.gamma_controller.state(),
             "augment": augment.state() if isinstance(augment, SupportsAdaptation) else None,
             "likelihood": None if self.likelihood is None else self.likelihood.state(),
         } | rng_state(self.device, self.processes)
@@ -359,6 +366,8 @@ class AdversarialTrainer:
         for name, optimizer in self.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
         self.lookahead.restore(state["lookahead"])
+        if self.gamma_controller is not None:
+            self.gamma_controller.restore(state["gamma"])
         if isinstance(self.recipe.augment, SupportsAdaptation):
             self.recipe.augment.restore(state["augment"])
         if self.likelihood is not None:

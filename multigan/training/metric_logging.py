@@ -85,7 +85,10 @@ def describe_schedules(config: Mapping[str, Any]) -> str:
             parts += [f"{name} {text}" for name, text in texts.items()]
     burn_in = config["recipe"].get("burn_in", 0)
     burned = [f"burn-in over the first {burn_in:.3g} of the run"] if burn_in else []
-    return textwrap.fill(", ".join([*parts, *burned]), WIDTH, break_on_hyphens=False)
+    penalties = config["recipe"].get("penalties", {}).values()
+    automatic = any(isinstance(gamma, dict) and "auto_gamma" in gamma for gamma in penalties)
+    moved = ["gamma then follows the loss of the discriminator"] if automatic else []
+    return textwrap.fill(", ".join([*parts, *burned, *moved]), WIDTH, break_on_hyphens=False)
 
 
 FIGURES_OF_A_BAR = 2  # the first ones of DISPLAYED, so that a bar fits 80 columns

@@ -5,14 +5,12 @@
     python -m tests.benchmarks.queue --table gamma               mean and spread
 
 Short runs of the default networks, 27 to 79 CPU seconds each on a 2-core x86 machine. Seed 0, gamma
-.02, .08, .32, 1.28, auto: Frechet distance of the digits .97, .91, .70, .63, .69, of MNIST .81,
-.65, .55, .58, .70; total variation of the ring .103, .068, .052, .064, .071. So auto (.30, .17,
-.036) is within 1.37 times the best; with seeds 1, 2 within 1.28, 1.55 (README).
+.02, .08, .32, 1.28: Frechet distance of the digits .97, .91, .70, .63, of MNIST .81, .65, .55, .58;
+total variation of the ring .103, .068, .052, .064. See docs/benchmarks/gamma.md.
 MNIST are its 10,000 test digits, in a folder called mnist.
 """
 
-from multigan.core.auto_gamma import resolve_gamma
-from multigan.core.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule, read_gamma
 from multigan.image.datasets.images import load_images
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from multigan.image.models.layers import stage_widths
@@ -70,7 +68,7 @@ def recipe(
 
 def _adversarial(data, pair, gamma, steps, batch_size, lr, halflife) -> Recipe:
     """Recipe with the default objective: relativistic, R1 and R2, decaying learning rates."""
-    weight = resolve_gamma(gamma, data, pair[1])
+    weight = read_gamma(gamma)
     rates = dict.fromkeys(("generator_lr", "discriminator_lr"), Schedule(lr, 0.0))
     values = {"data": data, "steps": steps, "batch_size": batch_size} | rates
     values |= {"penalties": {"r1": weight, "r2": weight}, "burn_in": 0.2}

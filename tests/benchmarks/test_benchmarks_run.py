@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from tests.benchmarks import engine_step, image_decoding, music, text_step
+from multigan.core.rng import keyed_rng
+from tests.benchmarks import engine_step, faces, image_decoding, music, text_step
+from tests.run_helpers import train_tiny
 
 
 @pytest.mark.parametrize("case", engine_step.CASES)
@@ -42,3 +45,15 @@ def test_one_loop_over_the_text_is_compared_with_two_passes(monkeypatch):
     generator = text_step.generator("lstm")
     next(text_step.forward_and_back(generator, generator))
     next(text_step.forward_and_back(generator, lambda z: text_step.one_loop(generator, z)))
+
+
+def test_labels_are_drawn_in_the_proportion_of_the_data():
+    labels = torch.tensor([0] * 5 + [1] * 2)
+    drawn = faces.proportional_labels(labels, 10, keyed_rng(0))
+    assert drawn.bincount().tolist() == [7, 3] and len(drawn) == 10
+
+
+def test_a_run_is_compared_with_all_held_out_images(tmp_path, monkeypatch):
+    monkeypatch.setattr(faces, "SAMPLES", 200)
+    found = faces.measure(train_tiny("image", tmp_path / "run").path)
+    assert found["real (train)"]["frechet_distance"] < found["generator"]["frechet_distance"]

@@ -47,16 +47,3 @@ def test_clothes_of_r3_are_nearer_to_real_ones_than_those_of_dcgan():
     for seed, row in found["r3"].items():
         assert row["class_accuracy"] >= 0.85
         assert row["frechet_distance"] < found["dcgan"][seed]["frechet_distance"]
-
-
-@pytest.mark.parametrize(
-    ("data", "metric"),
-    [("digits", "frechet_distance"), ("ring", "total_variation"), ("mnist", "frechet_distance")],
-)
-def test_an_automatic_gamma_is_within_twice_the_best_of_a_grid(data, metric):
-    rows = {row: seeds for row, seeds in results("gamma").items() if row.startswith(data)}
-    assert len(rows) == 5
-    for seed in range(len(rows[f"{data}_auto"])):
-        found = {row: seeds[seed][metric] for row, seeds in rows.items()}
-        auto = found.pop(f"{data}_auto")
-        assert auto <= 2 * min(found.values())

@@ -25,7 +25,7 @@ import torch
 from torch import Tensor, nn
 
 from multigan.core.protocols import Batch
-from multigan.core.recipe import Recipe
+from multigan.core.recipe import AutoGamma, Recipe
 from multigan.core.trees import tree_map
 from multigan.engine.distributed import DistributedContext, init_distributed
 from multigan.engine.gradient_penalties import PENALTIES
@@ -156,7 +156,7 @@ def toy_games() -> Iterator[tuple[str, Callable[[DistributedContext], Results]]]
         "generator": ToyGenerator(labelled=True),
         "discriminator": ToyDiscriminator(labelled=True),
         "loss": "relativistic_average",
-        "penalties": {"r1": 0.1, "dragan": 0.2},
+        "penalties": {"r1": 0.1, "r2": AutoGamma(), "dragan": 0.2},
         "penalty_interval": 2,
         "discriminator_steps": 3,
         "gradient_accumulation_steps": 2,

@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
+from multigan.engine.losses import loss_at_chance
 from multigan.engine.monitoring import (
     CHECKS,
     LogSummary,
     TrainingMonitor,
     diversity_metrics,
-    loss_at_chance,
 )
 from multigan.engine.trainer import AdversarialTrainer
 from tests.toy_domain import ToyData, ToyDiscriminator, toy_recipe
@@ -161,7 +161,13 @@ def test_how_long_a_sign_has_lasted_survives_a_checkpoint():
 
 
 @pytest.mark.parametrize(
-    ("loss", "cost"), [("relativistic", 0.693147), ("hinge", 2.0), ("wasserstein", 0.0)]
+    ("loss", "cost"),
+    [
+        ("relativistic", 0.693147),
+        ("hinge", 2.0),
+        ("least_squares", 0.25),
+        ("wasserstein", 0.0),
+    ],
 )
 def test_guessing_costs_what_the_loss_says(loss, cost):
     assert loss_at_chance(loss) == pytest.approx(cost, abs=1e-6)

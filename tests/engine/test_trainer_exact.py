@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from multigan.core.recipe import Recipe, Schedule
+from multigan.core.recipe import AutoGamma, Recipe, Schedule
 from multigan.engine.trainer import AdversarialTrainer, Step
 from tests.progress_capture import moved, parameters_of, weights_of
 from tests.toy_domain import ToyData, ToyDiscriminator, ToyGenerator, toy_recipe
@@ -42,7 +42,7 @@ def hard_recipe(seed: int) -> Recipe:
         discriminator=ToyDiscriminator(seed, labelled=True, dropout=0.3),
         steps=6,
         loss="relativistic_average",
-        penalties={"r1": 0.1, "wgan_gp": Schedule(0.2, 0.1)},
+        penalties={"r1": 0.1, "r2": AutoGamma(), "wgan_gp": Schedule(0.2, 0.1)},
         penalty_interval=2,
         discriminator_steps=3,
         gradient_accumulation_steps=2,

@@ -1,0 +1,100 @@
+"""Gamma from the discriminator's own loss: a controller in place of a constant.
+
+A gamma that suits one dataset is a hundred times too large or too small for another. Too large, and
+the discriminator cannot tell real from fake: its adversarial loss stays at chance. Too small, and
+it separates them: its loss goes to zero. So gamma follows the loss: its logarithm falls while the
+loss is above a band around a set point, rises while it is below, and rests within.
+
+It rises fast: a discriminator that wins does its damage in a few hundred steps. It falls slowly,
+and less and less. A loss near chance has two causes: a gamma that is too large, or a generator that
+is good. The second comes late, and there gamma is needed: it damps the rotation of both networks.
+At most it falls as R3GAN's burn-in does, to a tenth over the first fifth of the run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multigan.core.recipe import AutoGamma, Recipe
+from multigan.engine.losses import LOSSES, loss_at_chance
+from multigan.engine.schedules import GAMMA
+
+SMOOTHING = 0.95  # of the moving average of the loss, in a step
+HALF_BAND = 0.1  # around the target, in losses at chance, within which gamma rests
+SOFTNESS = 0.1  # distance from the band, in losses at chance, at which the speed levels off
+RISE = 0.03  # of the logarithm in a step, at most
+FALL = 16.0  # of the logarithm over the run at the initial speed, at most
+FALL_DECAY = 3  # power of the rest of the run that the speed falls with: a total of FALL / 4
+LIMITS = (1e-4, 1e2)  # of gamma
+
+
+class GammaController:
+    """Moves the automatic gamma of a recipe so that the discriminator's loss stays near a target.
+
+    `steps` is the length of the run. The state lives on `device`: no step waits for it.
+
+    Raises ValueError for automatic gammas of different settings, and for a loss without a positive
+    level at chance.
+    """
+
+    def __init__(self, recipe: Recipe, steps: int, device: torch.device) -> None:
+        gammas = {k: v for k, v in recipe.penalties.items() if isinstance(v, AutoGamma)}
+        self.names, settings = list(gammas), set(gammas.values())
+        if len(settings) != 1:
+            raise ValueError(
+                "gamma auto must be one setting for all penalties of a recipe; got "
+                + " and ".join(sorted(map(str, settings)))
+            )
+        (setting,) = settings
+        self.target, self.chance = setting.target, loss_at_chance(recipe.loss)
+        if self.chance <= 0:
+            known = ", ".join(name for name in LOSSES if loss_at_chance(name) > 0)
+            raise ValueError(
+                f"gamma auto must have a loss with a level at chance ({known}); "
+                f"got {recipe.loss!r}: give gamma a number"
+            )
+        self.steps = max(1, steps)
+        precise = torch.float32 if device.type == "mps" else torch.float64
+        self._log_gamma = torch.tensor(math.log(setting.start), dtype=precise, device=device)
+        self._loss = torch.ones_like(self._log_gamma)  # moving average, in losses at chance
+
+    @property
+    def gamma(self) -> Tensor:
+        """The current gamma (0-dim, on the device)."""
+        return self._log_gamma.exp()
+
+    def gammas(self) -> dict[str, Tensor]:
+        """Return the gamma of every automatic penalty, by its log key."""
+        return {GAMMA + name: self.gamma for name in self.names}
+
+    @torch.no_grad()
+    def update(self, loss: Tensor, progress: float) -> None:
+        """Follow the adversarial loss (0-dim) of the step at `progress` in [0, 1] of the run."""
+        self._loss = torch.lerp(loss.to(self._loss) / self.chance, self._loss, SMOOTHING)
+        below = (self.target - HALF_BAND - self._loss).clamp_min(0) / SOFTNESS
+        above = (self._loss - self.target - HALF_BAND).clamp_min(0) / SOFTNESS
+        fall = FALL / self.steps * (1 - progress) ** FALL_DECAY
+        move = RISE * below.tanh() - fall * above.tanh()
+        self._log_gamma = (self._log_gamma + move).clamp(*map(math.log, LIMITS))
+
+    def state(self) -> dict[str, Any]:
+        """Return what an exact continuation needs."""
+        return {"log_gamma": self._log_gamma, "loss": self._loss}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Continue where `state()` was taken."""
+        self._log_gamma = state["log_gamma"].to(self._log_gamma)
+        self._loss = state["loss"].to(self._loss)
+
+
+def make_gamma_controller(
+    recipe: Recipe, steps: int, device: torch.device
+) -> GammaController | None:
+    """Return the controller of the recipe's automatic gammas; None where all are given."""
+    automatic = any(isinstance(gamma, AutoGamma) for gamma in recipe.penalties.values())
+    return GammaController(recipe, steps, device) if automatic else None

@@ -1,0 +1,85 @@
+"""Evaluate image runs at the class proportions of their data, against every held-out image.
+
+    python -m tests.benchmarks.faces RUN ...
+
+2,000 samples of each run, classes in the proportion of the training split, and all images of the
+validation and the test split; the floor is 2,000 training images. Features of the classifier that
+`multigan evaluate` uses: no FID. Precision, recall and coverage take 2,000 held-out images.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from multigan.core import fidelity
+from multigan.core.rng import keyed_rng
+from multigan.image.metrics.evaluation import sample_images
+from multigan.image.metrics.feature_extractors import AUTO, get_extractor
+from multigan.image.metrics.image_metrics import NEIGHBORS, in_chunks
+from multigan.image.spec import quantize
+from multigan.storage.files import cache_dir
+from multigan.storage.loading import load, load_run_data
+
+SAMPLES = 2000
+HELD_OUT = ("valid", "test")
+
+
+def proportional_labels(labels: Tensor, n: int, rng: torch.Generator) -> Tensor:
+    """Draw `n` labels in the proportion of `labels`, rounded by the largest remainders."""
+    shares = labels.bincount().double() * n / len(labels)
+    counts = shares.floor().long()
+    order = (shares - counts).argsort(descending=True)
+    counts[order[: n - int(counts.sum())]] += 1
+    drawn = torch.arange(len(counts)).repeat_interleave(counts)
+    return drawn[torch.randperm(n, generator=rng)]
+
+
+def compare(real: Tensor, fake: Tensor) -> dict[str, float]:
+    """Compare features of all held-out images with those of samples."""
+    some = real[torch.randperm(len(real), generator=keyed_rng("faces", "real"))[: len(fake)]]
+    return {
+        "frechet_distance": fidelity.frechet_distance(real, fake),
+        **fidelity.precision_recall(some, fake, NEIGHBORS)._asdict(),
+        **fidelity.density_coverage(some, fake, NEIGHBORS)._asdict(),
+    }
+
+
+def measure(run: Path) -> dict[str, dict[str, float]]:
+    """Measure the floor and the sampler of a run."""
+    data: Any = load_run_data(run)
+    spec, train = data.domain, data.split("train")
+    extractor = get_extractor(AUTO, train, spec.shape, spec.num_classes, cache_dir(None))
+
+    def features(x: Tensor) -> Tensor:
+        return in_chunks(extractor.features, x)
+
+    held_out = [data.split(name) for name in HELD_OUT]
+    real = features(torch.cat([part.batch(torch.arange(len(part))).x for part in held_out]))
+    some = torch.randperm(len(train), generator=keyed_rng("faces", "train"))[:SAMPLES]
+    labels = train.batch(torch.arange(len(train))).condition
+    if labels is not None:
+        labels = proportional_labels(labels, SAMPLES, keyed_rng("faces", "labels"))
+    generator = load(run).generator
+    fake = sample_images(generator, SAMPLES, keyed_rng("faces", "samples"), labels)
+    return {
+        "real (train)": compare(real, features(train.batch(some).x)),
+        "generator": compare(real, features(quantize(fake).x)),
+    }
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("runs", nargs="+", type=Path)
+    for run in parser.parse_args().runs:
+        for row, values in measure(run).items():
+            print(
+                json.dumps(
+                    {"run": str(run), "row": row} | {k: round(v, 4) for k, v in values.items()}
+                )
+            )

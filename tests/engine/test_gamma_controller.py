@@ -1,0 +1,147 @@
+"""The automatic gamma: a controller that holds the discriminator's loss near a set point."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from multigan.core.recipe import AutoGamma, Schedule, read_gamma, recipe_from_json, recipe_to_json
+from multigan.engine.gamma_controller import (
+    FALL,
+    HALF_BAND,
+    LIMITS,
+    RISE,
+    GammaController,
+)
+from multigan.engine.trainer import AdversarialTrainer
+from tests.run_helpers import tiny_recipe
+from tests.toy_domain import toy_recipe
+
+CPU, RUN = torch.device("cpu"), 3000
+
+
+def controller(loss: str = "relativistic", **settings: float) -> GammaController:
+    recipe = toy_recipe(loss=loss, penalties={"r1": AutoGamma(**settings)})
+    return GammaController(recipe, RUN, CPU)
+
+
+def speed(share: float, progress: float = 0.0) -> float:
+    """The change of the logarithm in a step after long under a loss at `share` of chance."""
+    found = controller(start=0.02)
+    for _ in range(200):
+        before = found.gamma.item()
+        found.update(torch.tensor(share * math.log(2)), progress)
+    return math.log(found.gamma.item() / before)
+
+
+def test_gamma_falls_slowly_above_the_band_and_rises_fast_below_it():
+    assert speed(0.75) == pytest.approx(-FALL / RUN * math.tanh(1), rel=1e-2)
+    assert speed(1.0) == pytest.approx(-FALL / RUN, rel=1e-2)
+    assert speed(0.0) == pytest.approx(RISE, rel=1e-2)
+    assert RISE * RUN > 5 * FALL
+    assert speed(AutoGamma().target - 0.09) == speed(AutoGamma().target + 0.09) == 0
+
+
+def test_the_fall_slows_down_and_the_rise_does_not():
+    """Late in a run a loss near chance is more often that of a good generator."""
+    assert speed(1.0, 0.5) == pytest.approx(speed(1.0) / 8, rel=1e-2)
+    assert speed(1.0, 1.0) == 0
+    assert speed(0.0, 0.9) == pytest.approx(speed(0.0))
+
+
+def test_at_most_it_falls_to_a_tenth_over_the_first_fifth_of_the_run():
+    found = controller(start=1.0)
+    for step in range(RUN // 5):
+        found.update(torch.tensor(math.log(2)), step / RUN)
+    assert found.gamma.item() == pytest.approx(0.1, rel=0.1)
+
+
+@pytest.mark.parametrize("right", [0.01, 0.05, 0.5, 5.0])
+def test_it_comes_to_rest_at_a_gamma_that_suits_the_data(right):
+    """A discriminator whose loss is half of chance at one gamma, and answers over 50 steps."""
+    found, share = controller(), 1.0
+    for step in range(RUN):
+        gamma = found.gamma.item()
+        share += (gamma / (gamma + right) - share) / 50
+        found.update(torch.tensor(share * math.log(2)), step / RUN)
+    assert abs(share - AutoGamma().target) < HALF_BAND + 0.05
+
+
+def test_gamma_stays_within_its_limits():
+    for share, limit in ((0.0, LIMITS[1]), (1.5, LIMITS[0])):
+        found = controller()
+        for _ in range(20_000):
+            found.update(torch.tensor(share), 0.0)
+        assert found.gamma.item() == pytest.approx(limit)
+
+
+@pytest.mark.parametrize(("loss", "chance"), [("hinge", 2.0), ("least_squares", 0.25)])
+def test_the_set_point_is_a_part_of_the_loss_of_guessing(loss, chance):
+    found = controller(loss)
+    assert found.chance == pytest.approx(chance)
+
+
+def test_a_loss_without_a_level_at_chance_is_refused():
+    recipe = toy_recipe(loss="wasserstein", penalties={"r1": AutoGamma()})
+    with pytest.raises(ValueError, match=r"gamma auto must have a loss with a level at chance.*'w"):
+        AdversarialTrainer(recipe)
+
+
+def test_one_recipe_has_one_automatic_gamma():
+    recipe = toy_recipe(penalties={"r1": AutoGamma(), "r2": AutoGamma(target=0.4)})
+    with pytest.raises(ValueError, match="must be one setting"):
+        AdversarialTrainer(recipe)
+
+
+def logged(**changes: object) -> list[tuple[float, float]]:
+    recipe = toy_recipe(penalties={"r1": AutoGamma(), "r2": AutoGamma()}, **changes)
+    steps = list(AdversarialTrainer(recipe).steps())
+    return [(float(s.values["gamma/r1"]), float(s.values["gamma/r2"])) for s in steps]
+
+
+def test_gamma_moves_in_every_step_and_is_logged_as_it_was_used():
+    both = logged()
+    assert both[0] == pytest.approx((AutoGamma().start, AutoGamma().start))
+    assert all(r1 == r2 for r1, r2 in both)
+    assert len({r1 for r1, _ in both}) == len(both)
+
+
+def test_lazy_penalties_and_micro_batches_leave_gamma_alone():
+    """The penalties' interval multiplies the weight, not gamma; the loss is a mean over parts."""
+    whole = logged(steps=2, discriminator_lr=0.0, generator_lr=0.0)
+    for changes in ({"penalty_interval": 2}, {"gradient_accumulation_steps": 4}):
+        parts = logged(steps=2, discriminator_lr=0.0, generator_lr=0.0, **changes)
+        assert parts[0] == pytest.approx(whole[0], rel=1e-6)
+        assert parts[1] == pytest.approx(whole[1], rel=1e-4)
+
+
+def test_burn_in_leaves_an_automatic_gamma_to_the_controller():
+    assert logged(burn_in=0.5)[0] == pytest.approx(logged()[0])
+
+
+def test_a_recipe_with_an_automatic_gamma_survives_json():
+    penalties = {"r1": AutoGamma(target=0.4), "r2": Schedule(1.0, 0.1)}
+    recipe = replace(tiny_recipe("points"), penalties=penalties)
+    again = recipe_from_json(json.loads(json.dumps(recipe_to_json(recipe))))
+    assert again.penalties == recipe.penalties
+
+
+@pytest.mark.parametrize(("text", "gamma"), [("auto", AutoGamma()), ("0", 0.0), ("0.3", 0.3)])
+def test_a_gamma_is_a_number_or_auto(text, gamma):
+    assert read_gamma(text) == gamma
+
+
+@pytest.mark.parametrize("text", ["-1", "inf", "nan", "automatic", ""])
+def test_another_gamma_is_refused_in_one_line(text):
+    with pytest.raises(ValueError, match="gamma must be a number, 0 or more, or auto; got"):
+        read_gamma(text)
+
+
+@pytest.mark.parametrize("settings", [{"target": 0.0}, {"target": 1.0}, {"start": 0.0}])
+def test_settings_out_of_range_are_refused(settings):
+    with pytest.raises(ValueError, match="must be"):
+        AutoGamma(**settings)
