@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import torch
@@ -88,7 +89,6 @@ class Objective:
     ) -> None:
         self.discriminator, self.augment, self.processes = discriminator, augment, processes
         self.loss = get_loss(loss)
-        self._parameters = list(discriminator.parameters())
         self.penalties = {name: get_penalty(name) for name in penalties}
         self.needs_signs = isinstance(augment, SupportsAdaptation)
         if self.needs_signs and self.loss.decision_boundary is None:
@@ -189,6 +189,11 @@ class Objective:
         arguments = (costs.detach(), weights, self.processes.all_reduce_sum)
         loss = policy_loss(fake, condition, *arguments).mean()
         return {"loss/generator": loss, "loss/generator_adversarial": cost}
+
+    @cached_property
+    def _parameters(self) -> list[nn.Parameter]:
+        """The parameters of the discriminator; found once, as that is slow."""
+        return list(self.discriminator.parameters())
 
     def _logits(
         self, sides: list[Tensor], condition: Condition, rng: torch.Generator

@@ -38,7 +38,8 @@ def test_a_step_names_its_losses_logits_penalties_and_rates():
     assert set(step.values) == {
         *("loss/discriminator", "loss/discriminator_adversarial", "loss/generator", "penalty/r1"),
         *("logits/real", "logits/fake", "logits/gap", "lr/discriminator", "lr/generator"),
-        *("grad_norm/discriminator", "grad_norm/generator"),
+        *("grad_norm/discriminator", "grad_norm/generator", "gamma/r1"),
+        *("adam/beta1", "adam/beta2", "ema/halflife_samples"),
     }
     gap = step.values["logits/real"] - step.values["logits/fake"]
     assert torch.equal(step.values["logits/gap"], gap)
