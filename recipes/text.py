@@ -21,6 +21,9 @@ FIXED = {"burn_in": 0.0, "max_grad_norm": 5.0, "likelihood_patience": 3, "discri
 def recipe(
     *,
     data: str = "speeches",
+    text_column: str = "",
+    label_column: str = "",
+    unit: str = "line",
     class_field: str = "",
     tokenizer: str = "bpe",
     vocabulary_size: int = 3000,
@@ -41,7 +44,10 @@ def recipe(
 ) -> Recipe:
     """Lines of text.
 
-    data: speeches, phrases, a file with a sentence on each line, or a folder with train and test
+    data: speeches, phrases, a text file, a table (CSV, JSONL, ...), or a folder of them
+    text_column: of a table; found if not given
+    label_column: of a table: the classes of the texts; none if not given
+    unit: a sample of plain text: line, paragraph or file
     class_field: classes of the lines: party or era of speeches, mood of phrases, any, or none
     tokenizer: bpe, word, whitespace, char, or a folder with a tokenizer of Hugging Face's
     vocabulary_size: maximum number of tokens
@@ -60,7 +66,9 @@ def recipe(
     lr: learning rate of the generator in adversarial training; the discriminator's is five times
     gamma: weight of both penalties
     """
-    lines = TextLineDataset(data, length, tokenizer, vocabulary_size, class_field=class_field)
+    fields = {"text_column": text_column, "label_column": label_column, "unit": unit}
+    fields |= {"class_field": class_field}
+    lines = TextLineDataset(data, length, tokenizer, vocabulary_size, **fields)
     sizes = (lines.domain.vocabulary_size, length, len(lines.domain.class_names))
     options = {"estimator": estimator, "inverse_temperature": inverse_temperature}
     options |= {"embedding": 128, "tie_embeddings": True, "width": width, "dropout": dropout}

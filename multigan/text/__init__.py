@@ -26,6 +26,7 @@ COMMANDS = {
     "baseline-metrics": "multigan.text.commands:baseline_metrics",
     "compare-likelihood": "multigan.text.analysis.likelihood_baselines:compare_likelihood",
     "export-tokenizer": "multigan.text.commands:export_tokenizer",
+    "inspect": "multigan.text.commands:inspect_text",
     "temperature-sweep": "multigan.text.analysis.temperature_sweep:temperature_sweep",
 }
 

@@ -1,23 +1,27 @@
-"""Text commands: metrics of baselines, and export of a tokenizer."""
+"""Text commands: inspection of a source, metrics of baselines, and export of a tokenizer."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from json import dumps
 from pathlib import Path
 from typing import NamedTuple
 
+from multigan.core.data_counts import USED, DataCounts
 from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.weights import read_weights
-from multigan.text.datasets.sources import read_corpus, read_folder_files
+from multigan.text.datasets.sources import ReadOptions, read_corpus, read_folder_files
 from multigan.text.metrics import bleu, diversity
 from multigan.text.metrics.ngram_model import NgramModel
 from multigan.text.tokenization.tokenizer import load_tokenizer, save_folder, train_tokenizer
-from multigan.text.tokenization.words import SPLITTERS, split_words
+from multigan.text.tokenization.words import SPLITTERS, split_words, unspaced_fraction
 
 MAX_HYPOTHESES = 10_000  # lines in a row
+EXAMPLE_CHARACTERS = 40  # of a text that is shown
+WARN_UNSPACED_FRACTION = 0.3  # of the characters
 SELF_BLEU_SUBSET = 200  # hypotheses of the Self-BLEU of many papers
 # Name -> order and sharpening, the power of the counts in the sampling of the next token.
 NGRAM_BASELINES = {
@@ -41,6 +45,37 @@ def export_tokenizer(run: Path, *, out: Path | None = None) -> None:
     arguments = domain["arguments"]
     save_folder(arguments["tokenizer"], folder, arguments["length"])
     print(f"{folder}: load it with transformers.AutoTokenizer.from_pretrained({str(folder)!r})")
+
+
+def inspect_text(
+    source: str, *, text_column: str = "", label_column: str = "", unit: str = "line"
+) -> None:
+    """Print what the reader of a source uses, changes and leaves out, and the lengths of its texts.
+
+    source: a text file, a table, a folder of them, or any other value of `train --data`
+    text_column: of a table; found if not given
+    label_column: of a table: the classes of the texts
+    unit: a sample of plain text: line, paragraph or file
+    """
+    corpus = read_corpus(source, options=ReadOptions(text_column, label_column, unit))
+    texts = [text for part in corpus.lines.values() for text in part]
+    counts = DataCounts("texts") if corpus.counts is None else corpus.counts
+    for name, part in corpus.lines.items():
+        counts.add(USED, f"in the split {name}", [f"{part[0][:EXAMPLE_CHARACTERS]!r}"], len(part))
+    print(f"{source}: {len(texts):,} texts")
+    print("\n".join(counts.lines()))
+    if corpus.class_names:
+        found = Counter(label for part in corpus.labels.values() for label in part)
+        named = [f"{name} {found[k]:,}" for k, name in enumerate(corpus.class_names)]
+        print(f"classes: {', '.join(named)}")
+    for name, lengths in (
+        ("words", sorted(len(split_words(text)) for text in texts)),
+        ("characters", sorted(map(len, texts))),
+    ):
+        middle, high = (lengths[int(share * (len(lengths) - 1))] for share in (0.5, 0.95))
+        print(f"{name} of a text: median {middle:,}, 95 % {high:,}, most {lengths[-1]:,}")
+    if unspaced_fraction(texts) > WARN_UNSPACED_FRACTION:
+        print("its script has no spaces between words: use --tokenizer bpe or char")
 
 
 class Tokenization(NamedTuple):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from multigan.core.data_counts import DataCounts
 from multigan.text.datasets import line_files as module
 from multigan.text.datasets.line_files import read_lines, split_lines
 
@@ -27,6 +28,14 @@ def test_line_ends_blanks_and_marks_do_not_matter(tmp_path, content):
     assert read_lines(written(tmp_path, content)) == ["one", "two words", "three"]
 
 
+def test_paragraphs_and_whole_files_are_units(tmp_path):
+    file = written(tmp_path, b"one\ntwo\n\n \r\nthree\n\nfour\n")
+    assert read_lines(file, "paragraph") == ["one two", "three", "four"]
+    assert read_lines(file, "file") == ["one two three four"]
+    with pytest.raises(ValueError, match="unit must be one of line, paragraph, file; got 'word'"):
+        read_lines(file, "word")
+
+
 def test_breaks_that_are_no_newlines_become_spaces(tmp_path):
     file = written(tmp_path, "a\x0cb\u2028c\nd\n".encode())
     assert read_lines(file) == ["a b c", "d"]
@@ -35,7 +44,7 @@ def test_breaks_that_are_no_newlines_become_spaces(tmp_path):
 def test_what_is_not_utf8_is_refused_with_its_place_and_a_way_out(tmp_path):
     file = written(tmp_path, "eins\nzwei ä\n".encode("latin-1"))
     with pytest.raises(
-        ValueError, match=r"my\.txt, line 2: must be UTF-8; convert the file: iconv -f LATIN1"
+        ValueError, match=r"my\.txt, line 2: must be UTF-8; .*iconv -f .* my-utf8\.txt"
     ):
         read_lines(file)
 
@@ -43,7 +52,7 @@ def test_what_is_not_utf8_is_refused_with_its_place_and_a_way_out(tmp_path):
 @pytest.mark.parametrize("coding", ["utf-16-le", "utf-16-be"])
 def test_what_is_utf16_is_said_to_be(tmp_path, coding):
     with pytest.raises(
-        ValueError, match=r"line 1: must be UTF-8; convert the file: iconv -f UTF-16 -t"
+        ValueError, match=r"my\.txt must be UTF-8; it is UTF-16: iconv -f UTF-16 -t UTF-8"
     ):
         read_lines(written(tmp_path, "\ufeffeins\nzwei\n".encode(coding)))
 
@@ -74,8 +83,9 @@ def test_endless_lines_are_left_out_and_never_held_whole(tmp_path, monkeypatch):
             return self.stream.readline(size)
 
     monkeypatch.setattr(module, "_raw_lines", lambda stream: read(Watched(stream)))
-    with pytest.warns(UserWarning, match="2 lines of more than"):
-        assert read_lines(file) == ["short", "after"]
+    counts = DataCounts("lines")
+    assert read_lines(file, counts=counts) == ["short", "after"]
+    assert [(row.use, row.count) for row in counts.rows] == [("left out", 2)]
     assert max(asked) <= 11
 
 

@@ -100,7 +100,7 @@ def test_what_is_not_there_is_refused_in_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"data must be speeches, phrases, .* got 'none'"):
         read_corpus("none")
     with pytest.raises(
-        ValueError, match=r"must have train\.txt and test\.txt; it has no train\.txt"
+        ValueError, match=r"must hold files with text \(\.txt, .*\.parquet\); got none"
     ):
         read_corpus(str(tmp_path))
     few = tmp_path / "few.txt"

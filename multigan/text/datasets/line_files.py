@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import BinaryIO
 
+from multigan.core.data_counts import IGNORED, LEFT_OUT, DataCounts
+from multigan.text.formats.encodings import check_plain, encoding_error
 from multigan.text.tokenization.words import collapse_line_breaks
 
 MAX_LINE_BYTES = 64 * 1024
@@ -16,39 +19,65 @@ HELD_OUT_FRACTION = 0.04  # of the different lines, in valid and in test each
 MIN_HELD_OUT = 24  # of a small file, so that it can be evaluated
 MAX_HELD_OUT_FRACTION = 0.2  # of a small file
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+TOO_LONG = f"longer than {MAX_LINE_BYTES // 1024} KiB"
 
 
-def read_lines(file: Path) -> list[str]:
-    """Read the lines that are not blank, stripped, in order; line ends of any system.
+def read_lines(file: Path, unit: str = "line", counts: DataCounts | None = None) -> list[str]:
+    """Read the texts of a file that are not blank, stripped, in order; line ends of any system.
 
-    Lines longer than MAX_LINE_BYTES and those after MAX_LINES are left out with a warning. Raises
-    ValueError, in one line, for a file that cannot be read, is not UTF-8 or has no line.
+    `unit` is a key of UNITS: the lines of a paragraph or of a file are joined by spaces. What is
+    left out is added to `counts`: blank lines, and texts longer than MAX_LINE_BYTES. Lines after
+    MAX_LINES are left out with a warning. Raises ValueError, in one line, for a file that cannot be
+    read, is not UTF-8 or has no text.
     """
-    lines: list[str] = []
-    too_long = 0
+    counts = DataCounts("lines") if counts is None else counts
+    if unit not in UNITS:
+        raise ValueError(f"unit must be one of {', '.join(UNITS)}; got {unit!r}")
     try:
+        check_plain(file)
         with file.open("rb") as stream:
-            for number, content in _raw_lines(stream):
-                if content is None:
-                    too_long += 1
-                    continue
-                lines += _texts(content, file, number)
-                if len(lines) >= MAX_LINES:
-                    warnings.warn(f"{file}: only its first {MAX_LINES:,} lines", stacklevel=2)
-                    break
+            lines = [line for part in _lines(stream, file, counts) for line in part]
     except OSError as error:
         raise ValueError(f"{file} must be a readable text file: {error.strerror}") from error
-    if too_long:
-        kib = MAX_LINE_BYTES // 1024
-        warnings.warn(
-            f"{file}: {too_long} lines of more than {kib} KiB are left out; a file must have one "
-            "sentence on each line",
-            stacklevel=2,
-        )
-    if not lines:
+    texts = UNITS[unit](lines)
+    fitting = [text for text in texts if len(text) <= MAX_LINE_BYTES]
+    if len(fitting) < len(texts):
+        counts.add(LEFT_OUT, TOO_LONG, [file.name], len(texts) - len(fitting))
+    if not fitting:
         raise ValueError(f"{file} must have one sentence on each line; got no line with text")
-    return lines[:MAX_LINES]
+    return fitting
+
+
+def _lines(stream: BinaryIO, file: Path, counts: DataCounts) -> Iterator[list[str]]:
+    """Iterate over the lines, a few at a time; blank ones are empty."""
+    num_texts = 0
+    for number, content in _raw_lines(stream):
+        if content is None:
+            counts.add(LEFT_OUT, TOO_LONG, [f"{file.name}, line {number}"])
+            continue
+        lines = _texts(content, file, number)
+        num_blank = lines.count("")
+        num_texts += len(lines) - num_blank
+        if num_blank:
+            counts.add(IGNORED, "blank", count=num_blank)
+        if num_texts > MAX_LINES:
+            warnings.warn(f"{file}: only its first {MAX_LINES:,} lines", stacklevel=4)
+            return
+        yield lines
+
+
+def _paragraphs(lines: list[str]) -> list[str]:
+    """Lines between blank ones, joined by spaces."""
+    groups = groupby(lines, key=bool)
+    return [" ".join(group) for has_text, group in groups if has_text]
+
+
+UNITS: dict[str, Callable[[list[str]], list[str]]] = {
+    "line": lambda lines: [line for line in lines if line],
+    "paragraph": _paragraphs,
+    "file": lambda lines: [" ".join(line for line in lines if line)] if any(lines) else [],
+}
+"""Unit of a text -> the texts of the lines of a file, of which blank ones are empty."""
 
 
 def split_lines(lines: list[str]) -> dict[str, list[str]]:
@@ -87,18 +116,13 @@ def _raw_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
 
 
 def _texts(content: bytes, file: Path, number: int) -> list[str]:
-    """The texts in a line: one or none; several if the file ends its lines with CR alone."""
+    """The stripped texts in a line: one; several if the file ends its lines with CR alone."""
     try:
         text = content.decode()
     except UnicodeDecodeError:
-        encoding = "UTF-16" if number == 1 and content.startswith(UTF_16_MARKS) else "LATIN1"
-        raise ValueError(
-            f"{file}, line {number}: must be UTF-8; convert the file: "
-            f"iconv -f {encoding} -t UTF-8 {file.name}"
-        ) from None
-    lines = text.replace("\r", "\n").split("\n")
-    stripped = (collapse_line_breaks(line).strip() for line in lines)
-    return [line for line in stripped if line]
+        raise encoding_error(file, f", line {number}") from None
+    lines = text.replace("\r\n", "\n").replace("\r", "\n").removesuffix("\n").split("\n")
+    return [collapse_line_breaks(line).strip() for line in lines]
 
 
 def _hash(line: str) -> bytes:

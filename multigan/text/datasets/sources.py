@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import torch
 
+from multigan.core.data_counts import IGNORED, LEFT_OUT, DataCounts
 from multigan.core.rng import keyed_rng
 from multigan.text.datasets.line_files import read_lines, split_lines
 from multigan.text.datasets.state_of_the_union import (
@@ -16,10 +17,23 @@ from multigan.text.datasets.state_of_the_union import (
     read_speeches,
     split_of,
 )
+from multigan.text.formats.tables import READERS, is_table, read_cells
 
 SPLITS = ("train", "valid", "test")
-FOLDER_FILES = ("train.txt", "test.txt")
+SPLIT_STEMS = {"train": ("train", "training"), "valid": ("valid", "validation", "val", "dev"),
+               "test": ("test", "testing")}  # fmt: skip
+TEXT_SUFFIXES = (".txt", ".text", ".md")
 ANY = "any"  # class_field: the default one of the source, or none
+MAX_CLASSES = 1000  # of a label column
+MAX_CLASS_CHARACTERS = 255
+
+
+class ReadOptions(NamedTuple):
+    """The options of files: columns of a table, and the unit of plain text."""
+
+    text_column: str = ""
+    label_column: str = ""
+    unit: str = "line"
 
 
 class Corpus(NamedTuple):
@@ -28,64 +42,171 @@ class Corpus(NamedTuple):
     lines: Mapping[str, list[str]]
     labels: Mapping[str, list[int]]
     class_names: tuple[str, ...] = ()
+    counts: DataCounts | None = None  # of files: what was left out or changed while reading
 
 
-def read_corpus(source: str, class_field: str = "") -> Corpus:
-    """Read a key of SOURCES, a text file, or a folder with train.txt and test.txt.
+class Texts(NamedTuple):
+    """Texts, and the name of the label of each; empty names without labels."""
 
-    `class_field` names the classes; "" is none, "any" those that the source has. Validation lines
-    are taken from the training lines. No line is in two splits, unless a folder's own test.txt
-    repeats its train.txt.
+    texts: list[str]
+    labels: list[str]
+
+
+def read_corpus(
+    source: str,
+    class_field: str = "",
+    options: ReadOptions = ReadOptions(),  # noqa: B008
+) -> Corpus:
+    """Read a key of SOURCES, a text file, a table, or a folder of them.
+
+    A folder may have files called train, valid (or dev, val, validation) and test; all others are
+    read as one. `class_field` names the classes of a named source; "" is none, "any" those that it
+    has. Held-out lines that no file holds are taken from the training lines. No line is in two
+    splits, unless files of different splits repeat it.
     Raises ValueError in one line for what is missing, damaged or unknown.
     """
     if class_field == ANY:
         class_field = DEFAULT_CLASS_FIELD.get(source, "")
     if source in SOURCES:
+        for name, value, default in zip(options._fields, options, ReadOptions(), strict=True):
+            if value != default:
+                raise ValueError(f"{name} is of files; got {value!r} for {source}")
         return SOURCES[source](class_field)
     known = ", ".join(SOURCES)
     if class_field:
-        raise ValueError(f"class_field must be empty unless data is {known}; got {class_field!r}")
-    path = Path(source)
-    if path.is_dir():
-        return _without_classes(_read_folder(path))
-    if path.is_file():
-        lines = read_lines(path)
-        try:
-            return _without_classes(split_lines(lines))
-        except ValueError as error:
-            raise ValueError(f"{path}: {error}") from error
-    raise ValueError(
-        f"data must be {known}, a file with a sentence on each line, or a folder with "
-        f"{' and '.join(FOLDER_FILES)}; got {source!r}"
+        raise ValueError(
+            f"class_field must be empty unless data is {known}; got {class_field!r}: "
+            "classes of a table are named by label_column"
+        )
+    path, counts = Path(source), DataCounts("texts")
+    if not path.exists():
+        raise ValueError(
+            f"data must be {known}, a text file, a table (CSV, TSV, JSON, JSONL, Parquet) or a "
+            f"folder of them; got {source!r}"
+        )
+    files = split_files(path) if path.is_dir() else {}
+    if "train" in files:
+        parts = {name: read_texts(file, options, counts) for name, file in files.items()}
+        return _labelled(_complete(parts, counts), options, counts)
+    whole = (
+        _read_folder(path, options, counts) if path.is_dir() else read_texts(path, options, counts)
     )
+    try:
+        return _labelled(_split(whole, counts), options, counts)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
+def read_texts(file: Path, options: ReadOptions, counts: DataCounts) -> Texts:
+    """Read a text file or a table. Raises ValueError in one line for anything else."""
+    named = options.text_column or options.label_column
+    if file.is_file() and is_table(file, named):
+        if options.unit != "line":
+            raise ValueError(f"unit must be line for a table, one text a row; got {options.unit!r}")
+        return Texts(*read_cells(file, options.text_column, options.label_column, counts))
+    texts = read_lines(file, options.unit, counts)
+    return Texts(texts, [""] * len(texts))
+
+
+def split_files(folder: Path) -> dict[str, Path]:
+    """The files of a folder by split. Raises ValueError for two files of one split."""
+    found: dict[str, Path] = {}
+    for file in sorted(folder.iterdir()):
+        for split, stems in SPLIT_STEMS.items():
+            if _is_readable(file) and file.stem.lower() in stems:
+                if split in found:
+                    raise ValueError(
+                        f"{folder} must have one file of {split} lines; got {found[split].name} "
+                        f"and {file.name}"
+                    )
+                found[split] = file
+    return found
 
 
 def read_folder_files(folder: Path) -> tuple[list[str], list[str]]:
-    """Read all lines of a folder's train.txt and test.txt, duplicates included.
+    """Read all lines of a folder's files of training and test lines, duplicates included.
 
     Raises ValueError if one of them is missing.
     """
-    for name in FOLDER_FILES:
-        if not (folder / name).is_file():
-            raise ValueError(f"{folder} must have {' and '.join(FOLDER_FILES)}; it has no {name}")
-    train, test = (read_lines(folder / name) for name in FOLDER_FILES)
-    return train, test
+    files, counts = split_files(folder), DataCounts("texts")
+    for name in ("train", "test"):
+        if name not in files:
+            raise ValueError(f"{folder} must have a file of training and one of test lines, as "
+                             f"train.txt and test.txt; it has no {name}.txt")  # fmt: skip
+    train, test = (read_texts(files[name], ReadOptions(), counts) for name in ("train", "test"))
+    return train.texts, test.texts
 
 
-def _read_folder(folder: Path) -> dict[str, list[str]]:
-    """Published test lines as they are; validation lines from train.txt, by their hash."""
-    train, test = read_folder_files(folder)
-    splits = split_lines(train)
-    kept = set(splits["train"]) | set(splits["test"])  # train.txt need not hold out a test split
-    return {
-        "train": [line for line in dict.fromkeys(train) if line in kept],
-        "valid": splits["valid"],
-        "test": test,
-    }
+def _is_readable(file: Path) -> bool:
+    """Check if the name of a file is that of a text file or of a table."""
+    suffix = file.suffix.lower()
+    return file.is_file() and file.name[0] != "." and suffix in (*TEXT_SUFFIXES, *READERS)
 
 
-def _without_classes(lines: Mapping[str, list[str]]) -> Corpus:
-    return Corpus(lines, {split: [0] * len(texts) for split, texts in lines.items()})
+def _read_folder(folder: Path, options: ReadOptions, counts: DataCounts) -> Texts:
+    """The texts of all files below a folder; files that cannot be read are counted."""
+    texts, labels, last = [], [], None
+    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name = str(file.relative_to(folder))
+        if not _is_readable(file):
+            counts.add(IGNORED, "other files", [name])
+            continue
+        try:
+            found = read_texts(file, options, counts)
+        except ValueError as error:
+            last = error
+            counts.add(LEFT_OUT, "files that are not readable", [name])
+            continue
+        texts += found.texts
+        labels += found.labels
+    if not texts:
+        suffixes = ", ".join((*TEXT_SUFFIXES, *READERS))
+        raise last or ValueError(f"{folder} must hold files with text ({suffixes}); got none")
+    return Texts(texts, labels)
+
+
+def _split(whole: Texts, counts: DataCounts) -> dict[str, Texts]:
+    """Split the different texts in three, each with the label of its first occurrence."""
+    label_of: dict[str, str] = {}
+    for text, label in zip(*whole, strict=True):
+        label_of.setdefault(text, label)
+    parts = split_lines(whole.texts)
+    if repeats := len(whole.texts) - len(label_of):
+        counts.add(LEFT_OUT, "repeats of another", count=repeats)
+    return {name: Texts(texts, [label_of[t] for t in texts]) for name, texts in parts.items()}
+
+
+def _complete(parts: Mapping[str, Texts], counts: DataCounts) -> dict[str, Texts]:
+    """Published held-out texts as they are; others from those of training, by their hash."""
+    carved = _split(parts["train"], counts)
+    found = {name: parts.get(name, carved[name]) for name in SPLITS}
+    needed = {text for name in SPLITS if name not in parts for text in carved[name].texts}
+    label_of = dict(zip(*parts["train"], strict=True))
+    texts = [text for text in dict.fromkeys(parts["train"].texts) if text not in needed]
+    return found | {"train": Texts(texts, [label_of[text] for text in texts])}
+
+
+def _labelled(parts: Mapping[str, Texts], options: ReadOptions, counts: DataCounts) -> Corpus:
+    """The corpus of the parts, with the classes of the training lines in alphabetical order."""
+    if not options.label_column:
+        lines = {name: part.texts for name, part in parts.items()}
+        labels = {name: [0] * len(texts) for name, texts in lines.items()}
+        return Corpus(lines, labels, (), counts)
+    names = tuple(sorted(set(parts["train"].labels)))
+    too_long = [name for name in names if len(name) > MAX_CLASS_CHARACTERS]
+    if not 2 <= len(names) <= MAX_CLASSES or too_long:
+        raise ValueError(
+            f"label_column must have 2 to {MAX_CLASSES} different labels of at most "
+            f"{MAX_CLASS_CHARACTERS} characters; got {len(names)} in {options.label_column!r}"
+        )
+    index = {name: k for k, name in enumerate(names)}
+    lines, labels = {}, {}
+    for split, part in parts.items():
+        kept = [(t, index[label]) for t, label in zip(*part, strict=True) if label in index]
+        if unknown := len(part.texts) - len(kept):
+            counts.add(LEFT_OUT, f"{split} texts with a label of no training text", count=unknown)
+        lines[split], labels[split] = [text for text, _ in kept], [label for _, label in kept]
+    return Corpus(lines, labels, names, counts)
 
 
 def _read_speeches(class_field: str) -> Corpus:

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from multigan.core.data_counts import CHANGED, LEFT_OUT, MAX_EXAMPLES, USED, DataCounts
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component
 from multigan.text.condition import TextCondition
-from multigan.text.datasets.sources import SOURCES, SPLITS, Corpus, read_corpus
+from multigan.text.datasets.sources import SOURCES, SPLITS, Corpus, ReadOptions, read_corpus
 from multigan.text.domain import TextDomain
 from multigan.text.spec import TextSpec
 from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
@@ -26,8 +27,12 @@ from multigan.text.tokenization.tokenizer import (
     one_hot,
     train_tokenizer,
 )
+from multigan.text.tokenization.words import SPLITTERS, unspaced_fraction
 
 WARN_TRUNCATED_FRACTION = 0.1  # of too long training lines, above which there is a warning
+WARN_UNSPACED_FRACTION = 0.3  # of the characters, for tokenizers of words
+EXAMPLE_CHARACTERS = 40  # of a line that is left out
+PURPOSES = {"train": "train", "valid": "validate", "test": "test"}
 WARN_UNKNOWN_FRACTION = 0.02  # of training lines with a word outside the vocabulary
 
 
@@ -38,6 +43,7 @@ class EncodedLines(NamedTuple):
     tokens: Tensor  # (N, T) int32: the line, EOS, PAD to the end
     labels: Tensor  # (N,) int64
     num_truncated: int  # lines that are too long
+    truncated: tuple[str, ...]  # the beginnings of some of them
     fingerprint: str
 
 
@@ -45,10 +51,11 @@ class EncodedLines(NamedTuple):
 class TextLineDataset:
     """Lines of at most `length` - 1 tokens and their end; longer ones are left out.
 
-    `source` is a key of `sources.SOURCES`, a file with one sentence on each line, or a folder with
-    train.txt and test.txt. `tokenizer` is a key of `tokenizer.TOKENIZERS`, trained on the training
-    lines for at most `vocabulary_size` tokens, or a local folder with a Hugging Face tokenizer of
-    any size. `class_field` names the classes of the lines ("party", "era").
+    `source` is a key of `sources.SOURCES`, a text file, a table or a folder of them, as for
+    `sources.read_corpus`; `text_column`, `label_column` and `unit` are its options. `tokenizer` is
+    a key of `tokenizer.TOKENIZERS`, trained on the training lines for at most `vocabulary_size`
+    tokens, or a local folder with a Hugging Face tokenizer of any size. `class_field` names the
+    classes of the lines ("party", "era").
     `Batch.x` is one-hot (B, T, V) float. The condition is a TextCondition with an empty prompt, or
     None without classes.
     """
@@ -67,6 +74,9 @@ class TextLineDataset:
         lowercase: bool = False,
         class_field: str = "",
         split: str = "train",
+        text_column: str = "",
+        label_column: str = "",
+        unit: str = "line",
     ) -> None:
         """Raises ValueError in one line for an unknown source, split, tokenizer or class field, or
         if no line of a split fits.
@@ -76,11 +86,18 @@ class TextLineDataset:
             raise ValueError(
                 f"length must be 2 or more, a token and the end of the line; got {length}"
             )
-        self._source, self._corpus = source, read_corpus(source, class_field)
+        options = ReadOptions(text_column, label_column, unit)
+        self._source, self._corpus = source, read_corpus(source, class_field, options)
         train = self._corpus.lines["train"]
         text = _load_or_train(tokenizer, train, vocabulary_size, lowercase)
         self.domain = TextDomain(text, length, self._corpus.class_names)
         self._encoded: dict[str, EncodedLines] = {}  # shared by the splits
+        if tokenizer in SPLITTERS and unspaced_fraction(train) > WARN_UNSPACED_FRACTION:
+            warnings.warn(
+                f"{source}: its script has no spaces between words, so a token of the tokenizer "
+                f"{tokenizer} is a whole clause, of which most are unknown; use bpe or char",
+                stacklevel=2,
+            )
         self._select(split)
 
     def __len__(self) -> int:
@@ -115,11 +132,31 @@ class TextLineDataset:
         dataset._select(name)
         return dataset
 
-    def _select(self, split: str) -> None:
-        """Select the split."""
+    def data_counts(self) -> DataCounts:
+        """Return the counts of all splits: lines that are used, too long, or left out before."""
+        counts = DataCounts("lines")
+        for row in () if self._corpus.counts is None else self._corpus.counts.rows:
+            counts.add(row.use, row.reason, row.examples, row.count)
+        limit = f"more than {self.domain.length - 1} tokens"
+        for name in SPLITS:
+            lines = self._lines(name)
+            if lines.texts:
+                counts.add(USED, f"to {PURPOSES[name]}", count=len(lines.texts))
+            if lines.num_truncated:
+                counts.add(LEFT_OUT, limit, lines.truncated, lines.num_truncated)
+        unknown = int((self._lines("train").tokens == UNK).any(1).sum())
+        if unknown:
+            counts.add(CHANGED, "with a word that the vocabulary lacks", count=unknown)
+        return counts
+
+    def _lines(self, split: str) -> EncodedLines:
         if split not in self._encoded:
             self._encoded[split] = _encode(self._source, self._corpus, self.domain, split)
-        lines = self._encoded[split]
+        return self._encoded[split]
+
+    def _select(self, split: str) -> None:
+        """Select the split."""
+        lines = self._lines(split)
         self.split_name, self.texts, self.num_truncated = split, lines.texts, lines.num_truncated
         self.fingerprint = lines.fingerprint
         self._tokens, self._labels = lines.tokens, lines.labels
@@ -160,9 +197,11 @@ def _encode(source: str, corpus: Corpus, spec: TextSpec, split: str) -> EncodedL
         tokens[row, : len(ids[k]) + 1] = torch.tensor([*ids[k], EOS])
     labels = torch.tensor([corpus.labels[split][k] for k in fitting])
     fingerprint = _fingerprint(tokens, labels, spec.tokenizer)
-    num_truncated = len(texts) - len(fitting)
+    kept = set(fitting)
+    truncated = [text for k, text in enumerate(texts) if k not in kept]
+    examples = tuple(f"{text[:EXAMPLE_CHARACTERS]}..." for text in truncated[:MAX_EXAMPLES])
     return EncodedLines(
-        tuple(texts[k] for k in fitting), tokens, labels, num_truncated, fingerprint
+        tuple(texts[k] for k in fitting), tokens, labels, len(truncated), examples, fingerprint
     )
 
 

@@ -1,0 +1,1 @@
+"""Files with text: lines, tables, and what is neither."""

@@ -1,0 +1,318 @@
+"""Tables with a column of texts: CSV, TSV, JSON, JSON lines and Parquet."""
+
+from __future__ import annotations
+
+import csv
+import importlib
+import json
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from multigan.core.data_counts import CHANGED, LEFT_OUT, DataCounts
+from multigan.storage.files import parse_json
+from multigan.text.formats.encodings import check_plain, encoding_error
+from multigan.text.tokenization.words import collapse_line_breaks
+
+Row = dict[str, Any]
+NUM_SAMPLE_ROWS = 200  # in which the column of the texts is looked for
+# Names of columns of texts, in order of preference.
+TEXT_NAMES = ("text", "sentence", "content", "tweet", "review", "comment", "message", "body",
+              "line", "document", "caption", "title", "poem", "lyrics", "quote")  # fmt: skip
+MIN_MEAN_WORDS = 2.0  # of the column that is taken for the texts without such a name
+DELIMITERS = ",;\t|"
+SUFFIX_DELIMITERS = {".tsv": "\t", ".tab": "\t"}
+MAX_CELL_CHARACTERS = 1_000_000
+MAX_ROWS = 1_000_000
+MAX_TEXT_CHARACTERS = 64 * 1024
+
+
+class Table(NamedTuple):
+    """The kind of a table, its columns, and its rows."""
+
+    kind: str
+    columns: tuple[str, ...]
+    rows: Iterable[Row]
+
+
+def is_table(file: Path, text_column: str = "") -> bool:
+    """Check if a file is a table: by its suffix, JSON lines by content, or if a column is named."""
+    if file.suffix.lower() in READERS:
+        return True
+    return bool(text_column) or _holds_json_lines(file)
+
+
+def read_table(file: Path) -> Table:
+    """Open a table. Raises ValueError, in one line, for a file that is damaged or has no rows."""
+    suffix = file.suffix.lower()
+    reader = READERS.get(suffix, _read_json_lines if _holds_json_lines(file) else _read_csv)
+    if reader is not _read_parquet:
+        check_plain(file)
+    try:
+        return reader(file)
+    except UnicodeDecodeError:
+        raise encoding_error(file) from None
+    except OSError as error:
+        raise ValueError(f"{file} must be a readable table: {error.strerror}") from error
+    except csv.Error as error:
+        raise ValueError(f"{file} must be a table; got: {error}") from error
+
+
+def find_text_column(file: Path, table: Table, sample: Sequence[Row], stated: str) -> str:
+    """The column of the texts: the stated one, one of TEXT_NAMES, or the only one with words.
+
+    Raises ValueError, naming the columns, if there is none or more than one.
+    """
+    columns = ", ".join(table.columns[:12]) + (", ..." if len(table.columns) > 12 else "")
+    if stated:
+        return require_column("text_column", file, table, stated)
+    by_name = {column.strip().lower(): column for column in reversed(table.columns)}
+    named = [by_name[name] for name in TEXT_NAMES if name in by_name]
+    found = [column for column in named if _mean_words(sample, column) > 0][:1]
+    found = found or [c for c in table.columns if _mean_words(sample, c) >= MIN_MEAN_WORDS]
+    if len(found) == 1:
+        return found[0]
+    reason = "several columns hold words" if found else "no column holds words"
+    raise ValueError(f"{file}: {reason}; name one with --text-column: {columns}")
+
+
+def read_cells(
+    file: Path, text_column: str, label_column: str, counts: DataCounts
+) -> tuple[list[str], list[str]]:
+    """Read the texts of a table, and the label of each; without a label column they are empty.
+
+    Rows without a text or a label are left out, and line breaks become spaces: both are counted.
+    Rows after the first MAX_ROWS are left out with a warning. Raises ValueError, in one line, for
+    a damaged table, one without such columns, and one without a text.
+    """
+    table = read_table(file)
+    rows = iter(table.rows)
+    try:
+        sample = list(islice(rows, NUM_SAMPLE_ROWS))
+        column = find_text_column(file, table, sample, text_column)
+        if label_column:
+            require_column("label_column", file, table, label_column)
+        texts, labels = [], []
+        for number, row in enumerate(chain(sample, rows), 1):
+            if number > MAX_ROWS:
+                warnings.warn(f"{file}: only its first {MAX_ROWS:,} rows", stacklevel=3)
+                break
+            text = _cell(row.get(column), f"{file.name}, row {number}", column, counts)
+            label = _label(row.get(label_column)) if label_column else ""
+            if text and label is None:
+                counts.add(LEFT_OUT, f"without a {label_column}", [f"{file.name}, row {number}"])
+            elif text:
+                texts.append(text)
+                labels.append(label or "")
+    except UnicodeDecodeError:
+        raise encoding_error(file) from None
+    except csv.Error as error:
+        raise ValueError(f"{file} must be a table; got: {error}") from error
+    if not texts:
+        raise ValueError(f"{file}: the column {column!r} must hold texts; got none")
+    return texts, labels
+
+
+def _cell(value: Any, place: str, column: str, counts: DataCounts) -> str:
+    """The text of a cell on one line; empty where there is none."""
+    if not isinstance(value, str) or not value.strip():
+        is_empty = value is None or isinstance(value, str)
+        reason = f"without a {column}" if is_empty else f"{column} is no text"
+        counts.add(LEFT_OUT, reason, [place])
+        return ""
+    text = collapse_line_breaks(value.strip().replace("\r\n", "\n"))
+    if text != value.strip():
+        counts.add(CHANGED, "line breaks became spaces", [place])
+    if len(text) > MAX_TEXT_CHARACTERS:
+        counts.add(LEFT_OUT, f"longer than {MAX_TEXT_CHARACTERS:,} characters", [place])
+        return ""
+    intact = text.encode(errors="replace").decode()  # JSON may escape half of a character
+    if intact != text:
+        counts.add(CHANGED, "broken characters replaced", [place])
+    return intact
+
+
+def _label(value: Any) -> str | None:
+    """The label of a cell; None for a missing one."""
+    if value is None or isinstance(value, dict | list | bytes) or value != value:
+        return None
+    text = collapse_line_breaks(str(value)).strip()
+    return text or None
+
+
+def require_column(option: str, file: Path, table: Table, name: str) -> str:
+    """Return a column. Raises ValueError, naming those that there are, if it is not one."""
+    if name not in table.columns:
+        columns = ", ".join(table.columns[:12]) + (", ..." if len(table.columns) > 12 else "")
+        raise ValueError(f"{option} must be a column of {file}: {columns}; got {name!r}")
+    return name
+
+
+def _mean_words(rows: Sequence[Row], column: str) -> float:
+    """Words in a cell with letters, over all rows; 0 for a column with other values."""
+    cells = [row.get(column) for row in rows]
+    texts = [cell for cell in cells if isinstance(cell, str) and any(map(str.isalpha, cell))]
+    if len(texts) < len(cells) / 2:
+        return 0.0
+    return sum(len(text.split()) for text in texts) / max(1, len(cells))
+
+
+def _read_csv(file: Path) -> Table:
+    """Delimiter by suffix or by the first rows; columns without a header are called 1, 2, ..."""
+    csv.field_size_limit(MAX_CELL_CHARACTERS)
+    delimiter = SUFFIX_DELIMITERS.get(file.suffix.lower()) or _find_delimiter(file)
+    first = list(islice(_csv_rows(file, delimiter), NUM_SAMPLE_ROWS))
+    if not first:
+        raise ValueError(f"{file} must be a table with rows; it is empty")
+    header = first[0]
+    has_header = _is_header(header)
+    columns = tuple(header if has_header else map(str, range(1, len(header) + 1)))
+
+    def rows() -> Iterator[Row]:
+        for cells in islice(_csv_rows(file, delimiter), int(has_header), None):
+            yield dict(zip(columns, cells, strict=False))
+
+    name = "TSV" if delimiter == "\t" else "CSV"
+    return Table(name if has_header else f"{name} without a header", columns, rows())
+
+
+def _csv_rows(file: Path, delimiter: str) -> Iterator[list[str]]:
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        is_plain = delimiter == "\t" and not _has_quoted_cells(file)
+        settings: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if is_plain else {}
+        for cells in csv.reader(stream, delimiter=delimiter, **settings):
+            if cells:
+                yield cells
+
+
+def _has_quoted_cells(file: Path) -> bool:
+    """Check if cells of a TSV file begin and end with quotes, rather than hold them as text."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        cells = [c for line in islice(stream, NUM_SAMPLE_ROWS) for c in line.strip().split("\t")]
+    quoted = [cell for cell in cells if cell.startswith('"')]
+    return bool(quoted) and all(len(cell) > 1 and cell.endswith('"') for cell in quoted)
+
+
+def _find_delimiter(file: Path) -> str:
+    """The delimiter that gives the first rows an equal number of cells, as many as possible."""
+
+    def score(delimiter: str) -> tuple[float, int]:
+        counts = [len(cells) for cells in islice(_csv_rows(file, delimiter), NUM_SAMPLE_ROWS)]
+        width = max(set(counts), key=counts.count) if counts else 1
+        return (counts.count(width) / len(counts) if width > 1 else 0.0, width)
+
+    return max(DELIMITERS, key=score)
+
+
+def _is_header(cells: Sequence[str]) -> bool:
+    """Check if a first row holds names: short, different, no numbers, no sentences."""
+    names = [cell.strip() for cell in cells]
+    if len(set(names)) < len(names) or "" in names[1:]:
+        return False
+    if any(name.lower() in TEXT_NAMES for name in names):
+        return True
+    return all(len(name) <= 40 and name.count(" ") < 3 and not _is_number(name) for name in names)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _read_json_lines(file: Path) -> Table:
+    def rows() -> Iterator[Row]:
+        with file.open(encoding="utf-8-sig") as stream:
+            for number, line in enumerate(stream, 1):
+                if line.strip():
+                    yield _json_row(_parse(line, f"{file}, line {number}"), file)
+
+    return _with_columns("JSON lines", file, rows)
+
+
+def _read_json(file: Path) -> Table:
+    """A list of objects or texts, also as the only list of an object; else JSON lines."""
+    text = file.read_text(encoding="utf-8-sig")
+    try:
+        tree = parse_json(text)
+    except ValueError:
+        return _read_json_lines(file)
+    if isinstance(tree, dict):
+        lists = [value for value in tree.values() if isinstance(value, list)]
+        tree = lists[0] if len(lists) == 1 else [tree]
+    if not isinstance(tree, list):
+        raise ValueError(f"{file} must be a JSON list of texts or of objects")
+    return _with_columns("JSON", file, lambda: (_json_row(item, file) for item in tree))
+
+
+def _parse(line: str, place: str) -> Any:
+    try:
+        return parse_json(line)
+    except ValueError as error:
+        raise ValueError(f"{place}: must be JSON; got {error}") from error
+
+
+def _json_row(item: Any, file: Path) -> Row:
+    if isinstance(item, dict):
+        return item
+    if isinstance(item, str):
+        return {"text": item}
+    raise ValueError(f"{file} must hold objects or texts; got a {type(item).__name__}")
+
+
+def _with_columns(kind: str, file: Path, rows: Callable[[], Iterator[Row]]) -> Table:
+    """A table whose columns are the keys of its first rows."""
+    sample = list(islice(rows(), NUM_SAMPLE_ROWS))
+    if not sample:
+        raise ValueError(f"{file} must be a table with rows; it is empty")
+    columns = dict.fromkeys(str(key) for row in sample for key in row)
+    return Table(kind, tuple(columns), rows())
+
+
+def _read_parquet(file: Path) -> Table:
+    """Raises ValueError with the line that installs pyarrow where it is absent."""
+    try:
+        parquet = importlib.import_module("pyarrow.parquet")
+    except ImportError as error:
+        raise ValueError("Parquet needs pyarrow: pip install 'multigan[text]'") from error
+    try:
+        opened = parquet.ParquetFile(file)
+        columns = tuple(opened.schema_arrow.names)
+    except Exception as error:  # pyarrow raises arbitrary exceptions
+        text = " ".join(str(error).split())[:200]
+        raise ValueError(f"{file} must be a Parquet file; got: {text}") from error
+
+    def rows() -> Iterator[Row]:
+        try:
+            for batch in opened.iter_batches():
+                yield from batch.to_pylist()
+        except Exception as error:  # pyarrow raises arbitrary exceptions
+            text = " ".join(str(error).split())[:200]
+            raise ValueError(f"{file} must be an intact Parquet file; got: {text}") from error
+
+    return Table("Parquet", columns, rows())
+
+
+def _holds_json_lines(file: Path) -> bool:
+    """Check if the first two lines of a file are JSON objects."""
+    try:
+        with file.open(encoding="utf-8-sig") as stream:
+            lines = [line for line in islice(stream, 2) if line.strip()]
+        return bool(lines) and all(isinstance(json.loads(line), dict) for line in lines)
+    except (OSError, ValueError, RecursionError):
+        return False
+
+
+READERS: dict[str, Callable[[Path], Table]] = {
+    ".csv": _read_csv,
+    ".tsv": _read_csv,
+    ".tab": _read_csv,
+    ".json": _read_json,
+    ".jsonl": _read_json_lines,
+    ".ndjson": _read_json_lines,
+    ".parquet": _read_parquet,
+}

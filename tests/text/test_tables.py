@@ -1,0 +1,194 @@
+"""Tables of every kind give their column of texts, or are refused with the reason."""
+
+import json
+
+import pytest
+
+from multigan.core.data_counts import DataCounts
+from multigan.text.commands import inspect_text
+from multigan.text.datasets.sources import ReadOptions, read_corpus
+from multigan.text.datasets.text_lines import TextLineDataset
+from multigan.text.formats.tables import read_cells
+
+TEXTS = [f"the cat number {k} sees a small door" for k in range(60)]
+MOODS = ["glad", "sad"]
+
+
+def csv_of(delimiter=",", header="id,text,mood", text='"{}, really"'):
+    rows = [header.replace(",", delimiter)] if header else []
+    rows += [
+        delimiter.join([str(900 + k), text.format(line), MOODS[k % 2]])
+        for k, line in enumerate(TEXTS)
+    ]
+    return "\r\n".join(rows) + "\r\n"
+
+
+def json_of(key="text"):
+    return [{"id": k, key: f"{line}, \u00e9", "mood": MOODS[k % 2]} for k, line in enumerate(TEXTS)]
+
+
+FILES = {
+    "a.csv": csv_of(),
+    "mark.csv": "\ufeff" + csv_of(),
+    "semicolon.csv": csv_of(";"),
+    "unnamed.csv": csv_of(header="id,what people said,mood"),
+    "headless.csv": csv_of(header=""),
+    "a.tsv": csv_of("\t", text='{} he said "no'),
+    "quoted.tsv": csv_of("\t"),
+    "a.jsonl": "\n".join(map(json.dumps, json_of())),
+    "a.ndjson": "\n\n".join(map(json.dumps, json_of("Tweet"))),
+    "list.json": json.dumps(json_of("content")),
+    "texts.json": json.dumps(TEXTS),
+    "inside.json": json.dumps({"version": 1, "data": json_of()}),
+    "lines.txt": "\n".join(map(json.dumps, json_of())),
+}
+
+
+def written(folder, name, content):
+    file = folder / name
+    file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return file
+
+
+def cells(file, text_column="", label_column=""):
+    return read_cells(file, text_column, label_column, DataCounts("texts"))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_column_of_texts_is_found(name, tmp_path):
+    file = written(tmp_path, name, FILES[name])
+    texts, labels = cells(file)
+    assert len(texts) == 60 and texts[3].startswith(TEXTS[3]) and set(labels) == {""}
+    assert not any(mark in texts[3] for mark in ("90", "glad", "\\u", "{"))
+    corpus = read_corpus(str(file))
+    assert sum(len(part) for part in corpus.lines.values()) == 60
+
+
+def test_parquet_is_read(tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    import pyarrow
+
+    parquet.write_table(pyarrow.Table.from_pylist(json_of()), tmp_path / "a.parquet")
+    texts, labels = cells(tmp_path / "a.parquet", label_column="mood")
+    assert texts[0] == f"{TEXTS[0]}, \u00e9" and labels[:3] == ["glad", "sad", "glad"]
+    with pytest.raises(ValueError, match="must be a Parquet file"):
+        cells(written(tmp_path, "b.parquet", b"PAR1 no more"))
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "inside.json"])
+def test_a_column_of_labels_names_the_classes(name, tmp_path):
+    file = written(tmp_path, name, FILES[name])
+    data = TextLineDataset(str(file), tokenizer="word", label_column="mood")
+    assert data.domain.class_names == ("glad", "sad")
+    for k, text in enumerate(data.texts):
+        number = int(text.split()[3])
+        assert int(data.labels[k]) == number % 2
+    assert data.batch(data.labels.nonzero()[:2, 0]).condition.label.tolist() == [1, 1]
+
+
+def test_a_stated_column_wins_over_a_found_one(tmp_path):
+    rows = [{"text": line, "answer": f"no, {line}"} for line in TEXTS]
+    file = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert cells(file, "answer")[0][0] == f"no, {TEXTS[0]}"
+    plain = written(tmp_path, "plain.txt", csv_of())
+    assert cells(plain, "text")[0][0] == f"{TEXTS[0]}, really"
+
+
+def test_rows_that_cannot_be_used_are_counted(tmp_path):
+    rows = [{"text": line, "mood": "glad"} for line in TEXTS]
+    rows += [{"text": None, "mood": "sad"}, {"text": 5}, {"text": " "}, {"mood": "sad"}]
+    rows += [{"text": "no label"}, {"text": "two\nlines of it", "mood": 1}]
+    rows += [{"text": "half \ud800 of one", "mood": 2.5}, {"text": "x" * 70_000, "mood": "sad"}]
+    file = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    counts = DataCounts("texts")
+    texts, labels = read_cells(file, "", "mood", counts)
+    assert texts[60:] == ["two lines of it", "half ? of one"] and labels[60:] == ["1", "2.5"]
+    found = {(row.use, row.reason): row.count for row in counts.rows}
+    assert found == {
+        ("changed", "line breaks became spaces"): 1,
+        ("changed", "broken characters replaced"): 1,
+        ("left out", "without a text"): 3,
+        ("left out", "text is no text"): 1,
+        ("left out", "without a mood"): 1,
+        ("left out", "longer than 65,536 characters"): 1,
+    }
+
+
+REFUSED = {
+    "two.csv": ("q,a\n" + "one two three,four five six\n" * 5, "several .*--text-column: q, a"),
+    "numbers.csv": ("a,b\n1,2\n3,4\n", "no column holds words"),
+    "empty.csv": ("", "it is empty"),
+    "header.csv": ("id,text\n", "must hold texts; got none|no column holds words"),
+    "broken.jsonl": ('{"text": "a b"}\n{"text": \n', "line 2: must be JSON"),
+    "number.json": ("5", "must be a JSON list"),
+    "numbers.json": ("[1, 2]", "must hold objects or texts; got a int"),
+    "latin.csv": ("id,text\n1,caf\u00e9 cr\u00e8me\n".encode("cp1252") * 9, "must be UTF-8"),
+    "packed.csv": (b"\x1f\x8b\x08\x00", "it is a gzip file"),
+    "long.csv": ("id,text\n1," + "x" * 1_100_000 + "\n", "must be a table; got"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_table_without_texts_is_refused_with_the_reason(name, tmp_path):
+    content, reason = REFUSED[name]
+    file = written(tmp_path, name, content)
+    with pytest.raises(ValueError, match=reason) as error:
+        cells(file)
+    assert "\n" not in str(error.value)
+
+
+def test_options_that_do_not_apply_are_refused(tmp_path):
+    table = written(tmp_path, "a.csv", csv_of())
+    for options, reason in (
+        (ReadOptions("none"), "text_column must be a column of .*: id, text, mood; got 'none'"),
+        (ReadOptions("", "none"), "label_column must be a column of .*; got 'none'"),
+        (ReadOptions("", "id"), "2 to 1000 different labels|texts with a label|length"),
+        (ReadOptions("", "", "paragraph"), "unit must be line for a table"),
+    ):
+        with pytest.raises(ValueError, match=reason):
+            corpus = read_corpus(str(table), options=options)
+            assert len(corpus.class_names) < 50, "length"  # a class for every text
+            raise ValueError("length")
+    with pytest.raises(ValueError, match="label_column is of files; got 'mood' for phrases"):
+        read_corpus("phrases", options=ReadOptions("", "mood"))
+
+
+def test_files_of_splits_are_used_whatever_they_are_called(tmp_path):
+    for name, part in (("train", TEXTS[:40]), ("Dev", TEXTS[40:50]), ("test", TEXTS[50:])):
+        written(tmp_path, f"{name}.jsonl", "\n".join(json.dumps({"text": line}) for line in part))
+    corpus = read_corpus(str(tmp_path))
+    assert [corpus.lines[name] for name in ("train", "valid", "test")] == [
+        TEXTS[:40], TEXTS[40:50], TEXTS[50:],
+    ]  # fmt: skip
+    (tmp_path / "test.jsonl").unlink()
+    corpus = read_corpus(str(tmp_path))
+    assert corpus.lines["valid"] == TEXTS[40:50] and len(corpus.lines["test"]) == 8
+    assert not set(corpus.lines["train"]) & set(corpus.lines["test"])
+    written(tmp_path, "val.txt", "x\n")
+    with pytest.raises(ValueError, match=r"one file of valid lines; got Dev\.jsonl and val\.txt"):
+        read_corpus(str(tmp_path))
+
+
+def test_a_folder_of_files_is_read_as_one_and_what_is_not_text_is_counted(tmp_path, capsys):
+    (tmp_path / "deep").mkdir()
+    written(tmp_path, "a.txt", "\n".join(TEXTS[:30]) + "\n" + TEXTS[0])
+    written(tmp_path / "deep", "b.md", "\n".join(TEXTS[30:]))
+    written(tmp_path, "notes.txt", "caf\u00e9\n".encode("cp1252"))
+    written(tmp_path, "cover.png", b"\x89PNG")
+    inspect_text(str(tmp_path))
+    printed = capsys.readouterr().out
+    assert "60 texts" in printed and "1  files that are not readable: notes.txt" in printed
+    assert "1  other files: cover.png" in printed and "1  repeats of another" in printed
+    written(tmp_path, "c.txt", "a third\nfile\n")
+    corpus = read_corpus(str(tmp_path), options=ReadOptions(unit="file"))
+    texts = {text for part in corpus.lines.values() for text in part}
+    assert texts == {" ".join([*TEXTS[:30], TEXTS[0]]), " ".join(TEXTS[30:]), "a third file"}
+
+
+def test_every_line_is_counted_once(tmp_path):
+    lines = [*TEXTS, "word " * 40, *TEXTS[:5]]
+    data = TextLineDataset(str(written(tmp_path, "a.txt", "\n\n".join(lines))), tokenizer="word")
+    rows = {(row.use, row.reason): row.count for row in data.data_counts().rows}
+    used = sum(count for (use, _), count in rows.items() if use == "used")
+    left = sum(count for (use, _), count in rows.items() if use == "left out")
+    assert (used, left) == (60, 6) and rows["ignored", "blank"] == 65
