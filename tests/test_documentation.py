@@ -171,6 +171,10 @@ def write_text_data(folder):
     """The text files that pages name."""
     lines = [f"the {a} cat and the {b} dog sleep.\n" for a in range(20) for b in range(20)]
     (folder / "my.txt").write_text("".join(lines))
+    rows = [f'{k},"{line.strip()}",{("sad", "glad")[k % 2]}' for k, line in enumerate(lines)]
+    (folder / "my.csv").write_text("\n".join(["id,text,mood", *rows]))
+    (folder / "poems").mkdir()
+    (folder / "poems" / "one.txt").write_text("\n".join(lines))
     (folder / "COCO").mkdir()
     for name, part in {"train.txt": lines[:200], "test.txt": lines[200:]}.items():
         (folder / "COCO" / name).write_text("".join(part))

@@ -87,12 +87,12 @@ def read_corpus(
     files = split_files(path) if path.is_dir() else {}
     if "train" in files:
         parts = {name: read_texts(file, options, counts) for name, file in files.items()}
-        return _labelled(_complete(parts, counts), options, counts)
+        return _with_classes(_complete(parts, counts), options, counts)
     whole = (
         _read_folder(path, options, counts) if path.is_dir() else read_texts(path, options, counts)
     )
     try:
-        return _labelled(_split(whole, counts), options, counts)
+        return _with_classes(_split(whole, counts), options, counts)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -186,7 +186,7 @@ def _complete(parts: Mapping[str, Texts], counts: DataCounts) -> dict[str, Texts
     return found | {"train": Texts(texts, [label_of[text] for text in texts])}
 
 
-def _labelled(parts: Mapping[str, Texts], options: ReadOptions, counts: DataCounts) -> Corpus:
+def _with_classes(parts: Mapping[str, Texts], options: ReadOptions, counts: DataCounts) -> Corpus:
     """The corpus of the parts, with the classes of the training lines in alphabetical order."""
     if not options.label_column:
         lines = {name: part.texts for name, part in parts.items()}

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from multigan.core.data_counts import CHANGED, LEFT_OUT, DataCounts
 from multigan.storage.files import parse_json
 from multigan.text.formats.encodings import check_plain, encoding_error
-from multigan.text.tokenization.words import collapse_line_breaks
 
 Row = dict[str, Any]
 NUM_SAMPLE_ROWS = 200  # in which the column of the texts is looked for
@@ -122,7 +121,7 @@ def _cell(value: Any, place: str, column: str, counts: DataCounts) -> str:
         reason = f"without a {column}" if is_empty else f"{column} is no text"
         counts.add(LEFT_OUT, reason, [place])
         return ""
-    text = collapse_line_breaks(value.strip().replace("\r\n", "\n"))
+    text = " ".join(value.strip().splitlines())
     if text != value.strip():
         counts.add(CHANGED, "line breaks became spaces", [place])
     if len(text) > MAX_TEXT_CHARACTERS:
@@ -138,7 +137,7 @@ def _label(value: Any) -> str | None:
     """The label of a cell; None for a missing one."""
     if value is None or isinstance(value, dict | list | bytes) or value != value:
         return None
-    text = collapse_line_breaks(str(value)).strip()
+    text = " ".join(str(value).split())
     return text or None
 
 
