@@ -19,6 +19,7 @@ from torch import Tensor
 from multigan.core.data_counts import DataCounts
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
+from multigan.core.samples import Samples
 
 Condition = Any  # a tree of tensors with leading axis B: tensor, dict, tuple, NamedTuple or None
 Latent = Any  # likewise
@@ -374,10 +375,11 @@ class Sampler:
     domain: Domain
     generator: Generator
 
-    def sample(self, n: int = 16, seed: int = 0, **options: Any) -> list[Sample]:
+    def sample(self, n: int = 16, seed: int = 0, **options: Any) -> Samples:
         """Return `n` samples; sample k depends only on the weights, the seed and the options.
 
-        Raises ValueError if n is negative, or for an option value that the domain refuses.
+        A notebook shows them. Raises ValueError if n is negative, or for an option value that the
+        domain refuses.
         """
         if n < 0:
             raise ValueError(f"n must be a number of samples, 0 or more; got {n}")
@@ -389,7 +391,7 @@ class Sampler:
             samples += self.domain.sample(
                 self.generator, SAMPLING_BATCH_SIZE, rng, *first, **options
             )
-        return samples[:n]
+        return Samples(samples[:n], self.domain)
 
 
 class EvaluationSkipped(ValueError):

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from html import escape
 
 MAX_COLUMNS = 8  # metrics side by side, in a terminal, a model card or a page
 
@@ -42,6 +43,19 @@ class ResultsTable:
             cells = [(c, name) if is_transposed else (name, c) for c in columns]
             lines.append(f"| {name} | " + " | ".join(self._cell(*cell) for cell in cells) + " |")
         return "\n".join([*lines, "", *(f"- {note}" for note in self.notes)]) + "\n"
+
+    def _repr_html_(self) -> str:
+        """Show the table and its notes in a notebook."""
+        heads = "".join(f"<th>{escape(metric)}</th>" for metric in self.metrics)
+        lines = [
+            f"<tr><th>{escape(row)}</th>"
+            + "".join(f"<td>{self._cell(row, metric)}</td>" for metric in self.metrics)
+            + "</tr>"
+            for row in self.rows
+        ]
+        notes = "".join(f"<li>{escape(note)}</li>" for note in self.notes)
+        table = f"<table><tr><th></th>{heads}</tr>{''.join(lines)}</table>"
+        return f"{table}<ul>{notes}</ul>" if notes else table
 
     def json(self) -> str:
         """One JSON object: rows and notes; a value that is not finite becomes null.

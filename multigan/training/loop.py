@@ -32,7 +32,7 @@ from multigan.training.callbacks import (
     TrainingFailed,
 )
 from multigan.training.loggers import make_loggers
-from multigan.training.metric_logging import USUAL, MetricAverager, ProgressDisplay
+from multigan.training.metric_logging import USUAL, MetricAverager, progress_display
 from multigan.training.run import Run
 
 
@@ -97,9 +97,8 @@ class Loop:
         self.trainer, self.directory, self.stages = trainer, run, stages
         self.processes = trainer.processes
         loggers = make_loggers(self.flags.log) if self.processes.is_rank_zero else []
-        self.callbacks = Callbacks(
-            [ProgressDisplay(show), JsonLinesLog(run)], [*loggers, *callbacks]
-        )
+        own = [progress_display(show), JsonLinesLog(run)]
+        self.callbacks = Callbacks(own, [*loggers, *callbacks])
         self.data = trainer.recipe.data
         self.meter, self.monitor = (
             MetricAverager(),

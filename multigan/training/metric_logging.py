@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import html
 import sys
 import textwrap
 import time
@@ -94,6 +95,7 @@ def describe_schedules(config: Mapping[str, Any]) -> str:
 FIGURES_OF_A_BAR = 2  # the first ones of DISPLAYED, so that a bar fits 80 columns
 BAR_COLUMNS = 16
 LINE_EVERY_SECONDS = 10.0  # without a terminal
+UPDATE_EVERY_SECONDS = 0.5  # in a notebook
 QUIET, USUAL, VERBOSE = 0, 1, 2  # how much is shown
 
 
@@ -200,3 +202,58 @@ class ProgressDisplay(Callback):
         """Steps per second since the start."""
         elapsed = max(time.monotonic() - self._started, 1e-9)
         return (self._number - self._training.first_step) / elapsed
+
+
+class NotebookProgress(Callback):
+    """Progress in one line of a notebook cell, updated in place."""
+
+    def __init__(self) -> None:
+        self._figures = ""
+        self._notes: list[str] = []
+
+    def on_start(self, training: Training) -> None:
+        """Show the line."""
+        from IPython.display import HTML, display
+
+        self._html, self._training = HTML, training
+        self._started, self._shown = time.monotonic(), 0.0
+        self._handle = display(HTML(""), display_id=True)
+        self._show(training.first_step)
+
+    def on_step(self, step: int, values: Mapping[str, Tensor | float]) -> None:
+        """Update the line, a few times a second at most."""
+        if time.monotonic() - self._shown >= UPDATE_EVERY_SECONDS:
+            self._show(step)
+
+    def on_log(
+        self, step: int, values: Mapping[str, float], diagnostics: Mapping[str, str]
+    ) -> None:
+        """Show new figures and the current diagnostics."""
+        shown = {short: values[name] for name, short in DISPLAYED.items() if name in values}
+        self._figures = ", ".join(f"{short} {value:.3g}" for short, value in shown.items())
+        self._notes = list(diagnostics.values())
+
+    def on_rollback(self, step: int, message: str) -> None:
+        """Show the reason."""
+        self._notes = [message]
+
+    def on_end(self, step: int, reason: str, error: BaseException | None) -> None:
+        """Show the end."""
+        self._show(step, f"{reason} at step {step:,}")
+
+    def _show(self, step: int, end: str = "") -> None:
+        self._shown = time.monotonic()
+        total, elapsed = self._training.total_steps, self._shown - self._started
+        rate = (step - self._training.first_step) / max(elapsed, 1e-9)
+        left = f"{(total - step) / rate:.0f} s left, " if rate and not end else ""
+        text = f"step {step:,} of {total:,}, {left}{rate:.3g} step/s, {self._figures}"
+        notes = "".join(f"<br>{html.escape(note)}" for note in [end, *self._notes] if note)
+        bar = f'<progress value="{step}" max="{total}"></progress>'
+        self._handle.update(self._html(f"{bar} {html.escape(text)}{notes}"))
+
+
+def progress_display(show: int) -> Callback:
+    """Return the display for a terminal, a file or a notebook."""
+    shell = getattr(sys.modules.get("IPython"), "get_ipython", lambda: None)()
+    in_notebook = type(shell).__name__ == "ZMQInteractiveShell"
+    return NotebookProgress() if in_notebook and show == USUAL else ProgressDisplay(show)
