@@ -65,8 +65,8 @@ def recipe(
         steps_per_quarter=grid or None,
         layout=layout,
     )
-    voices, grid = songs.domain.voices, songs.domain.grid
-    sizes = (grid.steps, grid.bar_steps, grid.beat_steps)
+    voices, window = songs.domain.voices, songs.domain.grid
+    sizes = (window.steps, window.bar_steps, window.beat_steps)
     of_discriminator = {"width": width, "voice_width": voice_width, "dropout": dropout}
     discriminator = MusicDiscriminator(voices, *sizes, **of_discriminator)
     weight = read_gamma(gamma)

@@ -43,8 +43,8 @@ def recipe(
     gamma: weight of both gradient penalties
     """
     songs = SongWindowDataset(data, None, bars, time_signature, grid or None, layout=layout)
-    voices, grid = songs.domain.voices, songs.domain.grid
-    sizes = (grid.steps, grid.bar_steps, grid.beat_steps)
+    voices, window = songs.domain.voices, songs.domain.grid
+    sizes = (window.steps, window.bar_steps, window.beat_steps)
     generator = MusicGenerator(
         voices,
         *sizes,

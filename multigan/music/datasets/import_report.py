@@ -191,6 +191,6 @@ def _version_lines(report: Mapping[str, Any]) -> list[str]:
         return []
     files = sum(map(len, several))
     return [
-        f"versions: {files:,} files are versions of {len(several):,} songs; those of one song stay "
-        "in one split"
+        f"versions: {files:,} files in {len(several):,} groups, each of one song; a group stays in "
+        "one split"
     ]

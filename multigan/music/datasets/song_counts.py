@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 
 from multigan.core.data_counts import CHANGED, LEFT_OUT, USED, DataCounts
-from multigan.music.datasets.sources import read_songs
+from multigan.music.datasets.sources import Splits
 from multigan.music.formats.song import Song
 from multigan.music.representations.bars import can_read_as, read_bars_as
 from multigan.music.representations.pianoroll import GridChanges, grid_changes
@@ -27,12 +26,11 @@ def stretches(song: Song, spec: MusicSpec) -> Iterator[Song]:
     return (song.window(start, end) for start, end in found if end - start >= window)
 
 
-@lru_cache(maxsize=4)
-def count_songs(source: str, spec: MusicSpec, unit: str) -> DataCounts:
-    """Count the songs of a source that windows of `spec` are cut from, and their notes."""
+def count_songs(splits: Splits, spec: MusicSpec, unit: str) -> DataCounts:
+    """Count the songs that windows of `spec` are cut from, and their notes."""
     counts = DataCounts(unit)
     total = GridChanges()
-    for songs in read_songs(source, spec.time_signature).values():
+    for songs in splits.values():
         for name, song in songs.items():
             used = list(stretches(song, spec))
             signed = ", ".join(song.time_signature_names)

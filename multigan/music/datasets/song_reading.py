@@ -13,6 +13,7 @@ from multigan.music.datasets.track_assignment import (
     TrackAssignment,
     UnsuitableSong,
     assign_tracks,
+    check_tracks,
 )
 from multigan.music.formats.midi import UnreadableMidi
 from multigan.music.formats.song import Song, TimeSignature
@@ -153,7 +154,7 @@ def _read_file(path: Path, root: Path, options: ImportOptions) -> FileReading:
     unsuitable = {}
     for layout in TRACK_LAYOUTS:
         try:
-            assign_tracks(song, layout, options.leave_out)
+            check_tracks(song, layout, options.leave_out)
         except UnsuitableSong as error:
             unsuitable[layout] = (error.reason, str(error))
     return FileReading(name, song, options.windows_of(song), dict(changes), unsuitable)

@@ -24,9 +24,9 @@ def version_groups(songs: Mapping[str, Song]) -> list[list[str]]:
     groups = _Groups(songs)
     for names in _song_folders(list(songs)):
         groups.join(names)
-    for in_key, share in ((True, ALIKE_SHARE), (False, ALIKE_TRANSPOSED)):
-        bars = {name: _bars(song, in_key) for name, song in songs.items()}
-        for one, other in _alike(bars, share):
+    bars = {name: _bars(song) for name, song in songs.items()}
+    for index, share in enumerate((ALIKE_SHARE, ALIKE_TRANSPOSED)):
+        for one, other in _alike({name: found[index] for name, found in bars.items()}, share):
             groups.join([one, other])
     return groups.lists()
 
@@ -81,10 +81,10 @@ def _alike(bars: Mapping[str, set[int]], share: float) -> list[tuple[str, str]]:
     return alike
 
 
-def _bars(song: Song, in_key: bool) -> set[int]:
-    """Return a number for each bar: its onsets on sixteenths and pitches.
+def _bars(song: Song) -> tuple[set[int], set[int]]:
+    """Return a number for each bar, of its onsets on sixteenths and pitches.
 
-    Pitches count from the lowest one of the bar on unless `in_key`.
+    In the second set pitches count from the lowest one of the bar on.
     """
     step = TICKS_PER_QUARTER // 4
     notes = sorted(
@@ -94,7 +94,7 @@ def _bars(song: Song, in_key: bool) -> set[int]:
         for note in track.notes
     )
     lines = sorted(line // step for line in usual_bars(song).bar_lines())
-    found, index = set(), 0
+    found, transposed, index = set(), set(), 0
     for start, end in zip(lines, [*lines[1:], song.length_ticks // step + 1], strict=True):
         while index < len(notes) and notes[index][0] < start:
             index += 1
@@ -103,6 +103,7 @@ def _bars(song: Song, in_key: bool) -> set[int]:
             index += 1
         bar = notes[first:index]
         if len(bar) >= MIN_NOTES:
-            lowest = 0 if in_key else min(pitch for _, pitch in bar)
-            found.add(hash(tuple((onset - start, pitch - lowest) for onset, pitch in bar)))
-    return found
+            lowest = min(pitch for _, pitch in bar)
+            found.add(hash(tuple((onset - start, pitch) for onset, pitch in bar)))
+            transposed.add(hash(tuple((onset - start, pitch - lowest) for onset, pitch in bar)))
+    return found, transposed

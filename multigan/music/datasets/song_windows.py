@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
-from typing import NamedTuple
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,9 +14,17 @@ from torch import Tensor
 from multigan.core.data_counts import DataCounts
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component, with_arguments
+from multigan.music.datasets.midi_folder import SONGS
 from multigan.music.datasets.song_counts import count_songs, stretches
 from multigan.music.datasets.song_reading import AUTO
 from multigan.music.datasets.sources import read_songs, source_kind
+from multigan.music.datasets.split_tensors import (
+    LoadedSplits,
+    SplitTensors,
+    cache_file,
+    save_splits,
+    saved_splits,
+)
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.song import Song
 from multigan.music.representations.conditioning import (
@@ -32,16 +40,6 @@ from multigan.music.representations.voices import TRACK_LAYOUTS, Voice
 SPLITS = ("train", "valid", "test")
 MAX_TRANSPOSITION = (-6, 5)  # semitones: every key once
 SILENT_RANGE = (0, -1)  # of a voice without a note
-
-
-class SplitTensors(NamedTuple):
-    """The music of one split. A window is T steps from one of the `starts` on."""
-
-    # (2, S, C) uint8 in {0, 1}: the pieces end to end, as written and with onsets at every step
-    cells: Tensor
-    starts: Tensor  # (N,) int64
-    shifts: list[tuple[int, int]]  # of each window: semitones, how far down and up it may move
-    pieces: Tensor  # (N,) int64: which stretch of a song it is from
 
 
 @component
@@ -85,7 +83,7 @@ class SongWindowDataset:
         self.is_stochastic = transpose or masks
         self.split_name, self.transpose, self.masks = split, transpose, masks
         self._source = source, self.domain, stride_bars
-        self._steps = load_splits(*self._source)[split]
+        self._steps = load_splits(*self._source).tensors[split]
         self.fingerprint = _fingerprint(self._steps)
         self._orders: dict[int, Tensor] = {}  # semitones -> where each channel comes from
 
@@ -99,9 +97,7 @@ class SongWindowDataset:
 
     def data_counts(self) -> DataCounts:
         """The songs that are used, read in other bars, and left out, and their notes."""
-        splits = load_splits(*self._source)
-        windows = ", ".join(f"{len(splits[name].starts):,} {name}" for name in SPLITS)
-        return count_songs(*self._source[:2], f"songs ({windows} windows)")
+        return load_splits(*self._source).counts
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         """The windows at `indices` (B,), on their device."""
@@ -165,14 +161,27 @@ def _voices(source: str, imported: str, layout: str) -> tuple[Voice, ...]:
 
 
 @lru_cache(maxsize=1)  # the splits of one source are cut from one reading
-def load_splits(source: str, domain: MusicDomain, stride_bars: int) -> dict[str, SplitTensors]:
+def load_splits(source: str, domain: MusicDomain, stride_bars: int) -> LoadedSplits:
     """The three splits of a source; their tensors are not to be written to.
 
+    Those of an imported folder are cached in it.
     Raises ValueError if the source is unknown or a split has no window of this kind, a song lacks
     a voice, or `stride_bars` is not positive.
     """
     if stride_bars < 1:
         raise ValueError(f"stride_bars must be 1 or more; got {stride_bars}")
+    file = Path(source) / SONGS
+    if not file.is_file():
+        return _load_splits(source, domain, stride_bars)
+    cache = cache_file(file, domain, stride_bars)
+    if (splits := saved_splits(cache)) is None:
+        splits = _load_splits(source, domain, stride_bars)
+        save_splits(splits, cache)
+    return splits
+
+
+def _load_splits(source: str, domain: MusicDomain, stride_bars: int) -> LoadedSplits:
+    """Read and encode the songs of a source."""
     songs = read_songs(source, domain.time_signature)
     count = sum(len(songs[split]) for split in SPLITS)
     if not all(songs[split] for split in SPLITS):
@@ -181,7 +190,9 @@ def load_splits(source: str, domain: MusicDomain, stride_bars: int) -> dict[str,
         )
     pieces = {split: _pieces(source, songs[split], domain) for split in SPLITS}
     ranges = _ranges(torch.cat(pieces["train"]), domain.voices)
-    return {split: _laid(pieces[split], ranges, domain, stride_bars) for split in SPLITS}
+    tensors = {split: _laid(pieces[split], ranges, domain, stride_bars) for split in SPLITS}
+    windows = ", ".join(f"{len(tensors[name].starts):,} {name}" for name in SPLITS)
+    return LoadedSplits(tensors, count_songs(songs, domain, f"songs ({windows} windows)"))
 
 
 def transposition_permutation(voices: Sequence[Voice], shift: int) -> Tensor:

@@ -22,6 +22,9 @@ from multigan.music.theory import REST
 Roll: TypeAlias = tuple[np.ndarray, ...]  # one array per voice
 
 
+MIDI_PITCHES = 128
+
+
 class _Span(NamedTuple):
     """A note on the grid."""
 
@@ -104,20 +107,24 @@ def grid_changes(song: Song, voices: Sequence[Voice], steps_per_quarter: int) ->
     total = GridChanges()
     for voice in voices:
         notes = song.track(voice.name).notes
-        placed = {(note.start_tick, _row(note.pitch_midi, voice)) for note in notes}
-        placed = {(tick, row) for tick, row in placed if row is not None}
-        cells = {(min(_nearest(tick, step), last), row) for tick, row in placed}
-        moved = sum(note.start_tick % step != 0 for note in notes)
-        unplaced = len(notes) - len(placed)
-        total = total.plus(GridChanges(len(notes), moved, len(placed) - len(cells), unplaced))
+        rows = _ROWS[voice.kind]
+        ticks = np.array([note.start_tick for note in notes], np.int64)
+        row = rows[np.array([note.pitch_midi for note in notes], np.int64)]  # -1 for none
+        places = np.unique(ticks[row >= 0] * MIDI_PITCHES + row[row >= 0])
+        steps = np.minimum(_nearest(places // MIDI_PITCHES, step), last)
+        cells = np.unique(steps * MIDI_PITCHES + places % MIDI_PITCHES)
+        moved = int((ticks % step != 0).sum())
+        changes = GridChanges(len(notes), moved, len(places) - len(cells), len(notes) - len(places))
+        total = total.plus(changes)
     return total
 
 
-def _row(pitch: int, voice: Voice) -> int | None:
-    """Return the row of a pitch among those that one step of a voice can hold; None for no row."""
-    if voice.kind == "monophonic":
-        return 0
-    return ROW_OF_DRUM.get(pitch) if voice.kind == "drums" else pitch
+# Kind of voice -> the row of each pitch among those that one step can hold; -1 for none.
+_ROWS = {
+    "monophonic": np.zeros(MIDI_PITCHES, np.int64),
+    "polyphonic": np.arange(MIDI_PITCHES),
+    "drums": np.array([ROW_OF_DRUM.get(pitch, -1) for pitch in range(MIDI_PITCHES)]),
+}
 
 
 def active_pitches(tokens: Any, voice: Voice) -> np.ndarray:
@@ -161,7 +168,7 @@ def _notes(spans: Iterator[_Span], step: int) -> Iterator[Note]:
     return (Note(span.start * step, span.end * step, span.pitch) for span in spans)
 
 
-def _nearest(tick: int, step: int) -> int:
+def _nearest(tick: Any, step: int) -> Any:
     return (2 * tick + step) // (2 * step)
 
 
