@@ -83,8 +83,12 @@ def test_melody_layouts_take_the_melody_by_name_program_or_height():
     named = Song((accompaniment, track("BRIDGE", 60), track("Melodie", 70, 72)), 1920)
     found = assign_tracks(named, "melody+piano")
     assert found.assigned_tracks == {"melody": ["Melodie"], "piano": ["PIANO", "BRIDGE"]}
-    for tracks in ((chords("", 48), track("", 70)), (chords("", 48), track("", 50, program=73))):
-        played = assign_tracks(Song(tracks, 480), "melody+chords").song
+    legato = Track("", (Note(0, 500, 70), Note(480, 960, 72)))
+    for tracks in (
+        (chords("", 48), track("", 70)), (chords("", 48), track("", 50, program=73)),
+        (chords("", 48), legato),
+    ):  # fmt: skip
+        played = assign_tracks(Song(tracks, 960), "melody+chords").song
         assert [t.notes for t in played.tracks] == [tracks[1].notes, tracks[0].notes]
 
 
@@ -120,3 +124,9 @@ def test_tracks_can_be_left_out_by_name_and_drums_without_a_row_are_counted():
         track("kit", 36, 20, 75, is_drum=True),
     )  # fmt: skip
     assert assign_tracks(Song(band, 1440), "band").left_out == {"of drums without a row": 1}
+
+
+def test_notes_that_a_monophonic_voice_cuts_are_counted():
+    legato = Track("melody", (Note(0, 500, 70), Note(480, 970, 72), Note(960, 1440, 70)))
+    found = assign_tracks(Song((chords("", 48), legato), 1440), "melody+chords")
+    assert found.changed == {"cut where the next note of a monophonic voice begins": 2}

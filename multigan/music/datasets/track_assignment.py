@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
-from itertools import groupby
+from itertools import groupby, pairwise
 from statistics import mean
 from typing import NamedTuple
 
@@ -139,6 +139,9 @@ def _voiced(
     pedal = tuple(sorted(span for track in tracks for span in track.pedal))
     track = Track(voice.name, tuple(fitting), program, voice.kind == "drums", pedal)
     left_out["that sound in two tracks of one voice"] += len(fitting) - len(track.notes)
+    if voice.kind == "monophonic":
+        cut = sum(a.start_tick < b.start_tick < a.end_tick for a, b in pairwise(track.notes))
+        changed["cut where the next note of a monophonic voice begins"] += cut
     for counts in (left_out, changed):
         counts += Counter()
     return track
@@ -246,8 +249,9 @@ def _melody_and_chords(tracks: Sequence[Track]) -> dict[str, list[Track]]:
 
 
 def _melody(tracks: Sequence[Track]) -> Track:
-    """The track named melody, else the only lead by program, else the higher of two if one line.
+    """The track named melody, else the only lead by program, else the higher of two.
 
+    The higher of two must be one line, or lie over chords.
     Raises UnsuitableSong if there is none.
     """
     pitched = [track for track in tracks if not track.is_drum]
@@ -257,8 +261,11 @@ def _melody(tracks: Sequence[Track]) -> Track:
     leads = [track for track in lines if track.program in BAND_PROGRAMS["lead"]]
     if len(leads) == 1:
         return leads[0]
-    if len(pitched) == 2 and (higher := max(pitched, key=_mean_pitch)) in lines:
-        return higher
+    if len(pitched) == 2:
+        lower, higher = sorted(pitched, key=_mean_pitch)
+        over_chords = chord_share(lower) >= CHORD_SHARE > chord_share(higher)
+        if higher in lines or over_chords:
+            return higher
     raise UnsuitableSong("has no melody", f"{len(pitched)} pitched tracks")
 
 
