@@ -160,10 +160,12 @@ class ImageDomain(ImageSpec):
         (cells,) = csv.reader([text], skipinitialspace=True) if '"' in text else [text.split(",")]
         found: list[str] = []
         while cells:
-            joined = [",".join(cells[:k]) for k in range(len(cells), 0, -1)]
-            known = [name.strip() for name in joined if name.strip() in self.class_names]
-            found.append(known[0] if known else cells[0].strip())
-            cells = cells[found[-1].count(",") + 1 if known else 1 :]
+            joined = [",".join(cells[:k]).strip() for k in range(1, len(cells) + 1)]
+            length = max(
+                (k for k, name in enumerate(joined) if name in self.class_names), default=0
+            )
+            found.append(joined[length])
+            cells = cells[length + 1 :]
         return found
 
     def _labels_for(self, indices: Tensor, names: list[str]) -> Tensor | None:

@@ -17,6 +17,7 @@ from multigan.core.data_counts import printable
 LABEL_COLUMNS = ("label", "labels", "class", "classes")
 SPLIT_FOLDERS = ("train", "training", "test", "testing", "val", "valid", "validation")
 MAX_EXACT_FLOAT = 2**53  # below it every integer is a floating-point number
+MIN_HASH = 8  # hexadecimal digits
 NO_LABEL = -1  # in an array of labels
 FORBIDDEN = '%/\\<>:"|?*'  # characters that a folder cannot have on every system, and the escape
 SHARD_WORDS = "part|parts|shard|chunk|batch|subset|images?|imgs?|folder|dir|data|archive|vol|disk"
@@ -140,17 +141,18 @@ def _only_divide(labels: Sequence[str], files: Sequence[str]) -> bool:
     if all(SHARD.fullmatch(part) for part in parts):
         return True
     stems = [PurePosixPath(file).stem.lower() for file in files]
-    digits = "0-9" if all(part.isdecimal() for part in parts) else "0-9a-f"
-    if not all(re.fullmatch(f"[{digits}]{{2,}}", part.lower()) for part in parts):
+    if not all(re.fullmatch("[0-9a-f]{2,}", part.lower()) for part in parts):
         return False
     pairs = list(zip(labels, stems, strict=True))
-    hashed = all(
-        re.fullmatch(
-            rf"{re.escape(part.lower())}[{digits}]+|[{digits}]*{re.escape(part.lower())}", s
-        )
-        for part, s in pairs
-    )
+    hashed = all(_holds_digits(part.lower(), stem) for part, stem in pairs)
     return hashed or (len(parts[0]) >= 3 and _continue_numbers(pairs))
+
+
+def _holds_digits(part: str, stem: str) -> bool:
+    """Return True for a file whose long hash begins with `part`, or whose number ends with it."""
+    if re.fullmatch(f"[0-9a-f]{{{MIN_HASH},}}", stem) and stem.startswith(part):
+        return True
+    return part.isdecimal() and stem.isdecimal() and len(stem) > len(part) and stem.endswith(part)
 
 
 def _continue_numbers(pairs: Sequence[tuple[str, str]]) -> bool:

@@ -1,0 +1,183 @@
+"""Labels come from tables next to images, by the names of the files; folders that divide do not."""
+
+import json
+import warnings
+
+import pytest
+
+from multigan.image.datasets import sources
+from multigan.image.formats.decode import Size
+from multigan.image.formats.folder import scan_folder
+from multigan.image.formats.labels import folder_labels
+from tests.image.image_factory import content, folder_of, random_image
+
+SIZE = Size(8, 8)
+NAMES = ["cat", "dog", "cow"]
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sources.read_images.cache_clear()
+
+
+@pytest.fixture
+def root(tmp_path):
+    """12 images without folders: 0000.png, 0001.png, ..."""
+    return folder_of(tmp_path / "set", 12, classes=())
+
+
+def found(root):
+    scan = scan_folder(str(root), SIZE)
+    images = scan.images
+    labels = None if images.labels is None else images.labels.tolist()
+    return labels, images.class_names, scan
+
+
+def csv(header, row, count=12):
+    return "\n".join([*header, *(row(k) for k in range(count))]) + "\n"
+
+
+def name(k):
+    return f"{k:04d}.png"
+
+
+TABLES = {
+    "labels.csv": csv(["filename,label"], lambda k: f"{name(k)},{NAMES[k % 3]}"),
+    "train.csv": csv(["id,breed"], lambda k: f"{k:04d},{NAMES[k % 3]}"),  # ids without suffix
+    "data.csv": csv([], lambda k: f"{name(k)},{NAMES[k % 3]}"),  # no header
+    "semicolon.csv": csv(["image;class"], lambda k: f"images\\{name(k)};{NAMES[k % 3]}"),
+    "list.tsv": csv(["x\tpath\tcategory"], lambda k: f"{k}\t./{name(k)}\t{NAMES[k % 3]}"),
+    "annotations.txt": csv([], lambda k: f"{name(k)} {NAMES[k % 3]}"),
+    "metadata.csv": csv(["file_name,text,label"], lambda k: f'{name(k)},"a, b",{NAMES[k % 3]}'),
+    "metadata.jsonl": "".join(
+        json.dumps({"file_name": name(k), "label": NAMES[k % 3]}) + "\n" for k in range(12)
+    ),
+    "labels.json": json.dumps({name(k): NAMES[k % 3] for k in range(12)}),
+    "onehot.csv": csv(
+        ["image,cat,dog,cow"],
+        lambda k: f"{k:04d}," + ",".join(str(float(k % 3 == j)) for j in range(3)),
+    ),
+}
+
+
+@pytest.mark.parametrize("file", TABLES)
+def test_a_table_with_the_names_of_files_gives_the_classes(file, root):
+    (root / file).write_text(TABLES[file])
+    labels, names, scan = found(root)
+    assert names == ("cat", "cow", "dog")
+    assert labels == [names.index(NAMES[k % 3]) for k in range(12)]
+    assert scan.notes == (f"the classes are those of {file}",) and not scan.skip_summary()
+
+
+def test_a_table_in_parquet_gives_the_classes(root):
+    table = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    columns = {"file_name": [name(k) for k in range(12)], "label": [k % 2 for k in range(12)]}
+    parquet.write_table(table.table(columns), root / "metadata.parquet")
+    assert found(root)[:2] == ([0, 1] * 6, ("0", "1"))
+
+
+@pytest.mark.parametrize("rows", ["pairs", "object"])
+def test_the_folders_of_stylegan_are_no_classes_and_its_labels_are(rows, tmp_path):
+    for part in range(3):
+        folder_of(tmp_path / "set" / f"{part:05d}", 5, classes=(), start=5 * part)
+    files = [f"{k // 5:05d}/{name(k)}" for k in range(15)]
+    pairs = [[file, k % 2] for k, file in enumerate(files)]
+    (tmp_path / "set" / "dataset.json").write_text(
+        json.dumps({"labels": pairs if rows == "pairs" else dict(pairs)})
+    )
+    labels, names, _ = found(tmp_path / "set")
+    assert names == ("0", "1") and labels == [k % 2 for k in range(15)]
+    (tmp_path / "set" / "dataset.json").write_text('{"labels": null}')
+    assert found(tmp_path / "set")[:2] == (None, ())
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [f"{k // 5:05d}/img{k:08d}.png" for k in range(15)],  # StyleGAN
+        [f"{k // 5 * 1000:05d}/{k // 5 * 1000 + k % 5:05d}.png" for k in range(15)],  # FFHQ
+        [f"{k % 5:03d}/{1000 * (k + 1) + k % 5}.jpg" for k in range(15)],  # last digits
+        [f"{k % 5:02x}/{k % 5:02x}{k:06x}ab.png" for k in range(15)],  # hashes
+        [f"part_{k % 3}/x{k}.png" for k in range(9)],
+        [f"images_{k % 3:03d}/images/x{k}.png" for k in range(9)],
+        [f"train/batch{k % 3}/{k}.png" for k in range(9)],
+    ],
+)
+def test_folders_that_only_divide_the_files_are_no_classes(files):
+    labels = folder_labels(files)
+    assert labels.numbers is None and "only divide the files" in labels.note
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        [f"{k % 5:05d}/{k % 5:05d}_{k:05d}.ppm" for k in range(15)],  # GTSRB: class _ track
+        [f"{k % 5:03d}/{k}.png" for k in range(15)],
+        [f"{k % 10}/{k}.png" for k in range(30)],
+        [f"n{k % 3:08d}/n{k % 3:08d}_{k}.JPEG" for k in range(9)],  # ImageNet
+        [f"{n}/{n}{k}.png" for k in range(3) for n in NAMES],
+        [f"part_a/{k}.png" for k in range(3)] + [f"part_b/{k}.png" for k in range(3)],
+    ],
+)
+def test_numbered_classes_stay_classes(files):
+    assert folder_labels(files).numbers is not None
+
+
+def test_images_without_a_row_have_no_label_and_are_left_out_and_counted(root):
+    rows = csv(["file,label"], lambda k: f"{name(k)},{NAMES[k % 3] if k else ''}", 11)
+    (root / "labels.csv").write_text(rows)
+    labels, _, scan = found(root)
+    assert len(labels) == len(scan.images.pixels) == 10
+    assert "2 of 12 images have no label and are left out" in scan.notes
+    assert "left out   2  no label: 0000.png, 0011.png" in scan.counts.lines()
+
+
+def test_rows_that_disagree_and_minus_one_are_no_labels(root):
+    rows = csv(["file,label"], lambda k: f"{name(k)},{-1 if k == 3 else k % 2}")
+    (root / "labels.csv").write_text(rows + f"{name(0)},1\n")
+    labels, names, _ = found(root)
+    assert names == ("0", "1") and labels == [1, 0, 0, 1, 0, 1, 0, 1, 0, 1]
+
+
+def test_folders_stay_the_classes_unless_a_table_labels_every_image(tmp_path):
+    root = folder_of(tmp_path / "set", 24)
+    rows = csv(["file,label"], lambda k: f"{name(k)},{NAMES[k % 3]}", 12)
+    (root / "labels.csv").write_text(rows)
+    _, names, scan = found(root)
+    assert names == ("cat", "dog")
+    assert "labels.csv labels 12 of 24 images: not used" in scan.notes
+    (root / "labels.csv").write_text(csv(["file,label"], lambda k: f"{name(k)},{NAMES[k % 3]}", 24))
+    assert found(root)[1] == ("cat", "cow", "dog")
+
+
+@pytest.mark.parametrize(
+    ("file", "text"),
+    [
+        ("sample_submission.csv", csv(["id,label"], lambda k: f"{name(k)},0")),
+        ("boxes.csv", csv(["file,x,y1"], lambda k: f"{name(k)},{k},{k * k}")),
+        ("captions.csv", csv(["file,label"], lambda k: f"{name(k)},text {k}")),
+        ("other.csv", csv(["file,label"], lambda k: f"elsewhere{k}.png,{k % 2}")),
+        ("labels.json", "[1, 2"),
+        ("metadata.jsonl", "{broken\n"),
+    ],
+)
+def test_a_table_without_labels_gives_no_classes_and_no_error(file, text, root):
+    (root / file).write_text(text)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        labels, names, scan = found(root)
+    assert (labels, names) == (None, ()) and len(scan.images.pixels) == 12
+
+
+def test_names_are_compared_in_one_form_of_unicode(tmp_path):
+    """A table in NFC names files in NFD, as a Mac writes them."""
+    root = tmp_path / "set"
+    root.mkdir()
+    for k in range(12):
+        (root / f"cafe\u0301{k}.png").write_bytes(content(random_image(k)))
+    rows = csv(["file,label"], lambda k: f"caf\u00e9{k}.png,{k % 2}")
+    (root / "labels.csv").write_text(rows, encoding="utf-8")
+    assert found(root)[1] == ("0", "1")

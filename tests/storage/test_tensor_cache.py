@@ -1,0 +1,78 @@
+"""A cached file is what was stored, or it is made again; an unwritable folder is a warning."""
+
+import os
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from multigan.image.datasets import sources
+from multigan.image.formats.decode import Size
+from multigan.image.formats.folder import read_folder
+from multigan.storage.tensor_cache import load_tensors, store_tensors
+from tests.image.image_factory import folder_of
+
+TENSORS = {
+    "a": torch.arange(12, dtype=torch.uint8).reshape(3, 4),
+    "b": torch.tensor(2.5),
+    "c": torch.zeros(0, 3),
+    "d": torch.arange(6.0).reshape(2, 3).T,
+}
+
+
+def test_stored_tensors_are_loaded(tmp_path):
+    store_tensors(tmp_path / "new" / "x", TENSORS, {"key": "value"})
+    found, metadata = load_tensors(tmp_path / "new" / "x")
+    assert metadata == {"key": "value"} and found.keys() == TENSORS.keys()
+    assert all(torch.equal(found[name], TENSORS[name]) for name in TENSORS)
+    assert [file.name for file in (tmp_path / "new").iterdir()] == ["x"]
+
+
+@pytest.mark.parametrize("damage", ["zeroed", "cut", "flipped", "other", "text", "missing"])
+def test_any_damage_makes_it_absent(damage, tmp_path):
+    file = tmp_path / "x"
+    store_tensors(file, TENSORS, {"key": "value"})
+    whole = file.read_bytes()
+    half = len(whole) - 20
+    if damage == "other":
+        save_file({"a": TENSORS["a"]}, file, metadata={"key": "value"})
+    elif damage == "missing":
+        file.unlink()
+    else:
+        flipped = whole[:half] + bytes([whole[half] ^ 1]) + whole[half + 1 :]
+        contents = {"zeroed": whole[:half] + bytes(20), "cut": whole[:half], "text": b"no tensors"}
+        file.write_bytes({**contents, "flipped": flipped}[damage])
+    assert load_tensors(file) is None
+
+
+def test_leftover_temporaries_are_swept_and_fresh_ones_stay(tmp_path):
+    old, fresh = tmp_path / ".x.1.tmp", tmp_path / ".y.2.tmp"
+    for file in (old, fresh):
+        file.write_bytes(b"")
+    os.utime(old, (0, 0))
+    store_tensors(tmp_path / "x", TENSORS, {})
+    assert not old.exists() and fresh.exists()
+
+
+def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path):
+    (tmp_path / "file").write_text("no folder")
+    with pytest.warns(UserWarning, match="cannot be written: .*; set XDG_CACHE_HOME"):
+        store_tensors(tmp_path / "file" / "x", TENSORS, {})
+
+
+@pytest.mark.parametrize("damage", ["zeroed", "other tensors", "other shape"])
+def test_damaged_images_in_the_cache_are_decoded_again(damage, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    sources.read_images.cache_clear()
+    root = str(folder_of(tmp_path / "set", 12))
+    pixels = read_folder(root, Size(8, 8)).pixels
+    (file,) = (tmp_path / "cache" / "multigan").iterdir()
+    if damage == "zeroed":
+        data = file.read_bytes()
+        file.write_bytes(data[: -len(data) // 4] + bytes(len(data) - len(data[: -len(data) // 4])))
+    else:
+        stored, metadata = load_tensors(file)
+        other = {"pixels": stored["pixels"][:, :, :4]} if "shape" in damage else {"x": pixels}
+        store_tensors(file, other, metadata)
+    assert torch.equal(read_folder(root, Size(8, 8)).pixels, pixels)
+    assert load_tensors(file)[0].keys() == {"pixels"}, "it is stored again"
