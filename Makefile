@@ -9,7 +9,7 @@ RELEASE_VENV := build/release-check
 LOGGERS_VENV := build/loggers-venv
 
 .PHONY: setup demo test test-random check docs slow browser fuzz bench benchmarks release-check clean
-.PHONY: test-corruption test-crash-recovery test-malicious test-loggers
+.PHONY: test-corruption test-crash-recovery test-malicious test-loggers real-files load
 
 setup: $(INSTALLED)
 
@@ -69,6 +69,12 @@ fuzz: setup
 
 test-malicious: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.malicious
+
+real-files: setup  # the cases of ../shared/cases and their relatives; a table
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.real_files
+
+load: setup  # time, memory and open files of large sets, with limits
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.load
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks
