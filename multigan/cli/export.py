@@ -19,13 +19,16 @@ def export(
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="write into a folder that is not empty")
     ] = False,
+    space: Annotated[
+        bool, typer.Option("--space", help="add app.py: a Gradio page for a Hub Space")
+    ] = False,
     trust_recipe: TrustRecipe = None,
 ) -> None:
     """Write weights, torch.export and ONNX programs and a model card of a run's generator."""
     from multigan.export.export import export
 
     trust = load_trusted_recipe(trust_recipe)
-    result = export(run, out, license=license, overwrite=overwrite, trust=trust)
+    result = export(run, out, license=license, overwrite=overwrite, trust=trust, space=space)
     for name, text in result.written.items():
         print(f"{out / name}: {text}")
     programs = ", ".join(name for name in result.written if name.startswith("generator"))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from importlib import resources
 from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+from multigan import __version__
 from multigan.core.protocols import Sampler
 from multigan.core.serialization import RECIPE_DOMAIN, domain_table
 from multigan.export import programs
@@ -23,6 +25,8 @@ from multigan.storage.weights import read_weights
 CARD, RECIPE, PREVIEW = "README.md", "recipe.json", "samples"
 TORCH, ONNX = "generator.pt2", "generator.onnx"
 NUM_SAMPLES = 16  # on the model card
+APP, REQUIREMENTS = "app.py", "requirements.txt"  # of a Space
+EXTRAS = {"music": "[music]", "text": "[text]"}  # of the domains whose samples need packages
 UNKNOWN = "unknown"  # license
 
 
@@ -42,13 +46,15 @@ def export(
     overwrite: bool = False,
     trust: ModuleType | None = None,
     address: str = ".",
+    space: bool = False,
 ) -> Export:
     """Write the best generator of a run (or a weight file) to `out`, in the layout of the Hub.
 
     The files are README.md, generator_ema.safetensors, recipe.json and samples, and if possible
     generator.pt2 and generator.onnx. Each program is verified against the generator, to
     `programs.TOLERANCE`. No code of the run is executed. `address` is what the card's commands
-    load: the folder itself, or its later address on the Hub. Raises ValueError for invalid
+    load: the folder itself, or its later address on the Hub. `space` adds app.py and
+    requirements.txt, which make the folder a Gradio Space. Raises ValueError for invalid
     weights, and for a folder that is not empty unless `overwrite`, which replaces files of the
     same names.
     """
@@ -69,6 +75,11 @@ def export(
     made, skipped = _programs(sampler.generator, folder)
     written |= made
     card = _card(sampler, weights, config, written, previews, license, table, address)
+    if space:
+        card = card._replace(hub={**card.hub, "sdk": "gradio", "app_file": APP})
+        for name, text in space_files(card.title, card.domain).items():
+            write_atomically(folder / name, text.encode())
+            written[name] = "a page that samples, for Gradio and Spaces"
     write_atomically(folder / CARD, markdown(card).encode())
     return Export(folder, written | {CARD: "the model card"}, skipped)
 
@@ -91,6 +102,17 @@ def push(
     with tempfile.TemporaryDirectory() as folder:
         export(path, folder, license=license, trust=trust, address=f"{hub.PREFIX}{name}")
         return hub.upload(Path(folder), name)
+
+
+def space_files(title: str, domain: str) -> dict[str, str]:
+    """Return app.py and requirements.txt of a Gradio page, as texts by file name.
+
+    The page has a control for each sampling option of the domain. `title` may be untrusted: it is
+    written as a string literal.
+    """
+    app = resources.files("multigan.export").joinpath("space_app.py.txt").read_text("utf-8")
+    requirement = f"multigan{EXTRAS.get(domain, '')}>={__version__}\n"
+    return {APP: app.replace("title=TITLE", f"title={title!a}"), REQUIREMENTS: requirement}
 
 
 def _load_config(

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from multigan.core.results_table import MAX_COLUMNS
 
 SPECIAL = re.compile(r"([\\`*_{}\[\]()#+!|<>&~$-])")
+FRONT_MATTER = ("pipeline_tag", "sdk", "app_file")  # metadata that is copied
 MAX_LENGTH = 500  # characters of a name or note
 
 
@@ -22,7 +23,7 @@ class ModelCard(NamedTuple):
     generator: str  # its component name
     parameters: int
     license: str
-    hub: Mapping[str, str]  # metadata of the domain: pipeline_tag
+    hub: Mapping[str, str]  # metadata: pipeline_tag of the domain; sdk and app_file of a Space
     source: str  # what `multigan sample` and `load` take: a folder, or hf://user/name
     command: str  # that trained it
     inputs: Sequence[tuple[str, str, str]]  # name, shape, type
@@ -81,8 +82,7 @@ def _front_matter(card: ModelCard) -> str:
         "library_name": "multigan",
         "tags": ["multigan", "gan", card.domain],
     }
-    if "pipeline_tag" in card.hub:
-        values["pipeline_tag"] = card.hub["pipeline_tag"]
+    values |= {name: card.hub[name] for name in FRONT_MATTER if name in card.hub}
     if card.table is not None:
         values["model-index"] = [_model_index(card, card.table)]
     lines = [
