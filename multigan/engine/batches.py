@@ -71,7 +71,8 @@ class FakeBatches:
         counts = [len(real.x) for real in reals]
         latents = [self._latent(n, step, phase_name(k), 0) for k, n in enumerate(counts)]
         condition = tree_cat([real.condition for real in reals])
-        return self._generate(tree_cat(latents), condition).split(counts)
+        fakes: Sequence[Tensor] = self._generate(tree_cat(latents), condition).split(counts)
+        return fakes
 
     def _latent(self, n: int, step: int, phase: str, micro: int) -> Latent:
         return self.randomness.latent(self.generator, n, step, phase, micro)
@@ -164,7 +165,7 @@ class BatchStream:
     def _loaded(self, start: int) -> Iterator[Batch]:
         loader = torch_data.DataLoader(
             _Samples(self.data, self.seed),
-            batch_sampler=self._batches_of_indices(start),  # type: ignore[arg-type]
+            batch_sampler=self._batches_of_indices(start),
             num_workers=0 if self.data.in_memory else self.num_workers,
             collate_fn=tree_cat,
             generator=keyed_rng(self.seed, "workers"),  # else the global stream would advance

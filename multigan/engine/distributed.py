@@ -81,7 +81,8 @@ class DistributedContext:
 
         def tiled(leaf: Tensor) -> Tensor:
             parts = leaf.unflatten(0, (sides, 1, -1))
-            return parts.expand(-1, self.world_size, *parts.shape[2:]).flatten(0, 2)
+            tiles: Tensor = parts.expand(-1, self.world_size, *parts.shape[2:]).flatten(0, 2)
+            return tiles
 
         return tree_map(tiled, tree)
 
@@ -159,7 +160,8 @@ class DistributedContext:
         if self.world_size == 1:
             return function()
         if not self.is_rank_zero:
-            return self._receive()
+            received: Result = self._receive()
+            return received
         try:
             result = function()
         except BaseException:

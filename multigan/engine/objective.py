@@ -215,14 +215,18 @@ class Objective:
         if self.augment is None:
             return x, condition
         x, condition = self.processes.tile((x, condition), sides)
-        return self.processes.local_shard(self.augment(x, condition, rng), sides)
+        shard: tuple[Tensor, Condition] = self.processes.local_shard(
+            self.augment(x, condition, rng), sides
+        )
+        return shard
 
     def _penalty_points(
         self, at: Callable[..., Tensor], real: Tensor, fake: Tensor, rng: torch.Generator
     ) -> Tensor:
         """Return the points (B, ...) of a penalty, a function of the rows of all processes."""
         everywhere = self.processes.all_gather((real, fake))
-        return self.processes.local_shard(at(*everywhere, rng))
+        points: Tensor = self.processes.local_shard(at(*everywhere, rng))
+        return points
 
     def _input_gradient_norms(
         self, sides: list[Tensor], condition: Condition, rng: torch.Generator

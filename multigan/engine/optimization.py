@@ -135,7 +135,8 @@ def total_norm(gradients: list[Tensor]) -> Tensor:
     """Return the norm (0-dim) of all gradients together, which are on one device."""
     if not gradients:
         return torch.tensor(0.0)
-    return torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    return norm
 
 
 def clear_gradients(parameters: Sequence[nn.Parameter]) -> None:

@@ -25,7 +25,7 @@ def linear(start: float, end: float, fraction: float) -> float:
 
 def exponential(start: float, end: float, fraction: float) -> float:
     """Interpolate geometrically from start to end, both of one sign and not zero."""
-    return start * (end / start) ** fraction
+    return float(start * (end / start) ** fraction)
 
 
 SHAPES: dict[str, Callable[[float, float, float], float]] = {

@@ -30,7 +30,8 @@ def _forward(norm: Any, processes: DistributedContext, x: Tensor) -> Tensor:
     if (
         not norm.training
     ):  # in eval mode the processes have rows of their own, and not equally often
-        return type(norm).forward(norm, x)
+        plain: Tensor = type(norm).forward(norm, x)
+        return plain
     norm._check_input_dim(x)
     wide = x.to(torch.promote_types(x.dtype, torch.float32))
     axes = [axis for axis in range(x.dim()) if axis != 1]
@@ -41,7 +42,7 @@ def _forward(norm: Any, processes: DistributedContext, x: Tensor) -> Tensor:
     if norm.running_mean is not None:
         rows = processes.world_size * x.numel() / x.shape[1]
         _update_running_statistics(norm, mean.detach(), variance.detach() * rows / (rows - 1))
-    scaled = centered * (variance + norm.eps).rsqrt().view(shape)
+    scaled: Tensor = centered * (variance + norm.eps).rsqrt().view(shape)
     if norm.affine:
         scaled = scaled * norm.weight.view(shape) + norm.bias.view(shape)
     return scaled.to(x.dtype)

@@ -17,8 +17,8 @@ from multigan.core.protocols import SAMPLING_BATCH_SIZE, EvaluationSkipped, Samp
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import caller_objects, to_config
 from multigan.engine.monitoring import TrainingMonitor, first_not_finite
-from multigan.engine.optimization import ROLLBACK, NonFiniteError
-from multigan.engine.trainer import AdversarialTrainer, Step
+from multigan.engine.optimization import ROLLBACK, NonFiniteError, Step
+from multigan.engine.trainer import AdversarialTrainer
 from multigan.runs.checkpoint import load_checkpoint, prune, save_checkpoint, save_generator
 from multigan.runs.directory import RunDirectory, read_jsonl
 from multigan.runs.train_options import StageOptions, TrainOptions
