@@ -8,7 +8,8 @@ loss is above a band around a set point, rises while it is below, and rests with
 It rises fast: a discriminator that wins does its damage in a few hundred steps. It falls slowly,
 and less and less. A loss near chance has two causes: a gamma that is too large, or a generator that
 is good. The second comes late, and there gamma is needed: it damps the rotation of both networks.
-At most it falls as R3GAN's burn-in does, to a tenth over the first fifth of the run.
+At most it falls as R3GAN's burn-in does, to a tenth over the first fifth of the run, and in short
+runs no faster than it rises.
 """
 
 from __future__ import annotations
@@ -78,7 +79,7 @@ class GammaController:
         self._loss = torch.lerp(loss.to(self._loss) / self.chance, self._loss, SMOOTHING)
         below = (self.target - HALF_BAND - self._loss).clamp_min(0) / SOFTNESS
         above = (self._loss - self.target - HALF_BAND).clamp_min(0) / SOFTNESS
-        fall = FALL / self.steps * (1 - progress) ** FALL_DECAY
+        fall = min(RISE, FALL / self.steps) * (1 - progress) ** FALL_DECAY
         move = RISE * below.tanh() - fall * above.tanh()
         self._log_gamma = (self._log_gamma + move).clamp(*map(math.log, LIMITS))
 

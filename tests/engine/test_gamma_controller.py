@@ -71,6 +71,13 @@ def test_it_comes_to_rest_at_a_gamma_that_suits_the_data(right):
     assert abs(share - AutoGamma().target) < HALF_BAND + 0.05
 
 
+def test_in_a_short_run_it_falls_no_faster_than_it_rises():
+    recipe = toy_recipe(loss="relativistic", penalties={"r1": AutoGamma(start=1.0)})
+    found = GammaController(recipe, 10, CPU)
+    found.update(torch.tensor(math.log(2)), 0.0)
+    assert found.gamma.item() == pytest.approx(math.exp(-RISE), rel=1e-3)
+
+
 def test_gamma_stays_within_its_limits():
     for share, limit in ((0.0, LIMITS[1]), (1.5, LIMITS[0])):
         found = controller()
