@@ -118,17 +118,16 @@ def render_songs(
         raise ValueError(f"n must be 1 or more and bars 0 or more; got {n} and {bars}")
     songs = list(islice(_songs(source, split, bars), n))
     if not songs:
-        raise ValueError(f"{source}: {split} has no song of {bars} bars; set fewer --bars")
+        of_length = f" of {bars} bars; set fewer --bars" if bars else ""
+        raise ValueError(f"{source}: there must be a song with notes{of_length}; got none")
     print(f"{len(songs)} songs: {len(write_song_files(songs, Path(out)))} files in {out}")
 
 
 def _songs(source: str, split: str, bars: int) -> Iterator[Song]:
-    """Yield the songs, cut to their first `bars` bars unless 0; shorter ones are skipped."""
+    """Yield the songs, cut to their first `bars` bars with notes unless 0; others are skipped."""
     for song in _whole_songs(source, split):
-        if not bars:
-            yield song
-        elif windows := song.bar_windows(bars):
-            yield song.window(*windows[0])
+        parts = [song] if not bars else (song.window(*w) for w in song.bar_windows(bars))
+        yield from islice((part for part in parts if any(t.notes for t in part.tracks)), 1)
 
 
 def _whole_songs(source: str, split: str) -> list[Song]:

@@ -222,3 +222,13 @@ def test_scores_are_imported_where_midi_is(tmp_path):
     imported(tmp_path, layout="piano", bars=1)
     report = read_report(tmp_path / "out")
     assert report["used"] == 2 and report["skipped"] == {"is no readable score": 1}
+
+
+def test_versions_of_two_songs_are_split_by_file_with_a_line(tmp_path, capsys):
+    one, two = (p.song for p in generate_songs("satb", 2, keyed_rng(6, "x"), bars=8))
+    (tmp_path / "in").mkdir()
+    for name, found in {"a": one, "b": two, "c": two.transpose(1), "d": two.transpose(2)}.items():
+        write_midi(found, tmp_path / "in" / f"{name}.mid")
+    out = imported(tmp_path)
+    assert "all files are versions of 2 songs" in capsys.readouterr().out
+    assert all(load_folder(out).values())

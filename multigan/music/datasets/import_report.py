@@ -9,6 +9,7 @@ from typing import Any
 
 from multigan.core.data_counts import CHANGED, LEFT_OUT, USED, DataCounts
 from multigan.music.datasets.song_reading import FileReading, ImportOptions, layout_counts
+from multigan.music.formats.npz import SPLIT_FRACTIONS
 from multigan.music.formats.song import Song, TimeSignature
 from multigan.music.representations.bars import can_read_as
 from multigan.music.representations.pianoroll import GridChanges, grid_changes
@@ -190,6 +191,11 @@ def _version_lines(report: Mapping[str, Any]) -> list[str]:
     if not several:
         return []
     files = sum(map(len, several))
+    if len(report["groups"]) < len(SPLIT_FRACTIONS):
+        return [
+            f"versions: all files are versions of {len(report['groups']):,} songs; the splits have "
+            "versions of one song, and an evaluation cannot tell copies from new music"
+        ]
     return [
         f"versions: {files:,} files in {len(several):,} groups, each of one song; a group stays in "
         "one split"

@@ -22,7 +22,7 @@ from multigan.music.datasets.song_reading import (
 )
 from multigan.music.datasets.song_versions import version_groups
 from multigan.music.datasets.track_assignment import UnsuitableSong
-from multigan.music.formats.npz import load_songs, save_songs, split_by_hash
+from multigan.music.formats.npz import SPLIT_FRACTIONS, load_songs, save_songs, split_by_hash
 from multigan.music.formats.song import Song
 from multigan.storage.files import parse_json, write_atomically
 
@@ -118,12 +118,14 @@ def inspect_songs(
 def load_folder(out: str | Path) -> dict[str, dict[str, Song]]:
     """The songs of an import by split and file: 70, 15 and 15 % of them, by a hash of the name.
 
-    Versions of one song stay in one split. Raises ValueError in one line if nothing was imported
-    there.
+    Versions of one song stay in one split if there are three songs or more.
+    Raises ValueError in one line if nothing was imported there.
     """
     songs = load_songs(Path(out) / SONGS)
     reported = read_report(out) if (Path(out) / REPORT).is_file() else {}
-    groups = reported.get("groups") or [[name] for name in songs]
+    groups = reported.get("groups") or []
+    if len(groups) < len(SPLIT_FRACTIONS):  # a split would be empty
+        groups = [[name] for name in songs]
     splits = split_by_hash([name for name in group if name in songs] for group in groups)
     return {split: {n: songs[n] for n in songs if n in names} for split, names in splits.items()}
 
