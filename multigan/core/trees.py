@@ -21,6 +21,13 @@ def tree_map(function: Callable[..., Any], *trees: Any) -> Any:
     return function(*trees)
 
 
+def tree_leaves(tree: Any) -> list[torch.Tensor]:
+    """The leaves of a tree in order; none of None."""
+    found: list[torch.Tensor] = []
+    tree_map(found.append, tree)
+    return found
+
+
 def tree_cat(trees: Iterable[Any]) -> Any:
     """Concatenate trees of one structure along the leading axis, leaf by leaf."""
     return tree_map(lambda *leaves: torch.cat(leaves), *trees)

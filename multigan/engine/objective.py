@@ -90,6 +90,7 @@ class Objective:
         self.discriminator, self.augment, self.processes = discriminator, augment, processes
         self.loss = get_loss(loss)
         self.penalties = {name: get_penalty(name) for name in penalties}
+        self.last_logits: tuple[Tensor, Tensor] | None = None  # of reals and fakes, (B,) each
         self.needs_signs = isinstance(augment, SupportsAdaptation)
         if self.needs_signs and self.loss.decision_boundary is None:
             raise ValueError(
@@ -140,14 +141,11 @@ class Objective:
                 logits = self._logits(both, conditions, rng)
             real_logits, fake_logits = logits.split_real_fake()
         loss = self._reduce(self.loss.discriminator, real_logits, fake_logits)
-        values = {
-            "logits/real": real_logits.per_sample().mean(),
-            "logits/fake": fake_logits.per_sample().mean(),
-        }
+        of_real, of_fake = real_logits.per_sample().detach(), fake_logits.per_sample().detach()
+        self.last_logits = (of_real, of_fake)
+        values = {"logits/real": of_real.mean(), "logits/fake": of_fake.mean()}
         if self.needs_signs and self.loss.decision_boundary is not None:
-            values["signs/real"] = (
-                (real_logits.per_sample() - self.loss.decision_boundary).sign().mean()
-            )
+            values["signs/real"] = (of_real - self.loss.decision_boundary).sign().mean()
         if self.penalties:
             values["loss/discriminator_adversarial"] = loss  # without the penalties
         for name, gamma in gammas.items():

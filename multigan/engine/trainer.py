@@ -32,9 +32,9 @@ from multigan.engine.distributed import (
     restore_rng_state,
     rng_state,
 )
+from multigan.engine.diversity import MAX_SAMPLES, diversity_metrics, pairwise_auc
 from multigan.engine.gamma_controller import make_gamma_controller
 from multigan.engine.likelihood_pretraining import LikelihoodPretraining, nll
-from multigan.engine.monitoring import MAX_SAMPLES, diversity_metrics
 from multigan.engine.objective import Objective
 from multigan.engine.optimization import (
     RAISE,
@@ -333,12 +333,18 @@ class AdversarialTrainer:
         )
 
     def diversity_metrics(self) -> dict[str, Tensor]:
-        """Diversity of the last fakes and reals of the discriminator; {} before the first step."""
-        if self._last_discriminator_batch is None:
+        """Diversity of the last fakes and reals of the discriminator; {} before the first step.
+
+        `logits/auc` is the probability that the logit of a real exceeds that of a fake.
+        """
+        logits = self.objective.last_logits
+        if self._last_discriminator_batch is None or logits is None:
             return {}
         rows = MAX_SAMPLES // self.processes.world_size
-        batch = tree_map(lambda leaf: leaf[:rows], self._last_discriminator_batch)
-        return diversity_metrics(self.discriminator, *self.processes.all_gather(batch))
+        batch = tree_map(lambda leaf: leaf[:rows], (*self._last_discriminator_batch, *logits))
+        *batch, real, fake = self.processes.all_gather(batch)
+        diversity = diversity_metrics(self.discriminator, *batch)
+        return diversity | {"logits/auc": pairwise_auc(real, fake)}
 
     def state(self) -> dict[str, Any]:
         """Return what an exact continuation needs in addition to the networks' own tensors."""

@@ -106,7 +106,11 @@ class PointsDomain:
             "total_variation: over the modes' 3-sd discs and the rest of the plane",
         )
         return ResultsTable(
-            {name: metrics.compute_metrics(points, mixture) for name, points in rows.items()}, notes
+            {name: metrics.compute_metrics(points, mixture) for name, points in rows.items()},
+            notes,
+            headline=self.selection_metric,
+            floor="real",
+            baseline="one Gaussian",
         )
 
     def _plot(self, samples: list[Point]) -> bytes:

@@ -76,8 +76,8 @@ def _write(file: Path, title: str, runs: list[RunView]) -> Path:
 
 def page(title: str, runs: list[RunView]) -> str:
     """Return the whole file; its policy names its script and its style by their SHA-256."""
-    script, style = _inlined(SCRIPTS), _inlined(STYLES)
-    license = (PAGE / "uPlot.LICENSE").read_text().strip()
+    script, style = inlined(SCRIPTS), inlined(STYLES)
+    license = charts_license()
     policy = (
         f"default-src 'none'; img-src data:; script-src {_hashed(script)}; "
         f"style-src {_hashed(style)}; base-uri 'none'; form-action 'none'"
@@ -86,7 +86,12 @@ def page(title: str, runs: list[RunView]) -> str:
     return TEMPLATES.get_template("page.html").render(title=title, **assets, **page_values(runs))
 
 
-def _inlined(names: Sequence[str]) -> str:
+def charts_license() -> str:
+    """Return the license of the library that plots the curves."""
+    return (PAGE / "uPlot.LICENSE").read_text().strip()
+
+
+def inlined(names: Sequence[str]) -> str:
     """Concatenate files without their banners; the page holds the license once."""
     return "\n".join(BANNER.sub("", (PAGE / name).read_text()) for name in names)
 

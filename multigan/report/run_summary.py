@@ -7,24 +7,22 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from multigan.core.data_counts import DataCounts
-from multigan.runs.directory import RunDirectory, read_evaluation, read_jsonl
+from multigan.core.quality import Quality, quality_of
+from multigan.engine.log_checks import has_enough_logs
+from multigan.report.log_reading import (
+    Diagnosis,
+    finite_or_none,
+    finite_values,
+    read_log,
+    subsample,
+)
+from multigan.runs.directory import RunDirectory, read_evaluation
 from multigan.runs.provenance import train_command
 from multigan.runs.schedules import in_order, movement, number
 
 MAX_POINTS = 1000  # of a curve
-ADVERSARIAL_KEY = "logits/gap"  # that every log line of the adversarial stage has
 SAME = 1e-3  # relative difference of two values that are shown as one
 DIGITS = 5  # significant digits of a plotted value
-
-
-class Diagnosis(NamedTuple):
-    """A training diagnosis: its last message and the steps between which it was found."""
-
-    name: str
-    message: str
-    first_step: int
-    last_step: int
-    is_current: bool  # at the last line of the log
 
 
 class MetricTable(NamedTuple):
@@ -41,8 +39,8 @@ class RunSummary:
 
     def __init__(self, run: RunDirectory) -> None:
         self.run, self.config = run, run.read_config()
-        self.log = list(read_jsonl(run.log))
-        self.metrics = list(read_jsonl(run.metrics))
+        self.log = read_log(run.log)
+        self.metrics = read_log(run.metrics)
 
     @property
     def name(self) -> str:
@@ -52,14 +50,13 @@ class RunSummary:
     @property
     def state(self) -> str:
         """The reason for the end of training, and the step."""
-        step = self.log[-1]["step"] if self.log else 0
-        return f"{self.config.get('ended', 'unfinished')} at step {step:,}"
+        return f"{self.config.get('ended', 'unfinished')} at step {self.log.last_step:,}"
 
     @property
     def headline(self) -> str:
         """Networks, data and steps in a sentence."""
         recipe = self.config["recipe"]
-        seconds = finite_or_none(self.log[-1].get("seconds")) if self.log else None
+        seconds = finite_or_none(self.log.lines[-1].get("seconds")) if self.log.lines else None
         time = "" if seconds is None else f", in {duration(seconds)}"
         return (
             f"{_component(recipe.get('generator'))} trained on {_component(recipe.get('data'))} "
@@ -103,7 +100,10 @@ class RunSummary:
         The last value of the log is named where it is not the planned end: in a run that was
         stopped, and where something else moves the value.
         """
-        planned, lines = _ends(self.config.get("schedules")), [finite_values(x) for x in self.log]
+        planned, lines = (
+            _ends(self.config.get("schedules")),
+            [finite_values(x) for x in self.log.lines],
+        )
         names = in_order([*planned, *(name for line in lines for name in line)])
         logged = {name: [line[name] for line in lines if name in line] for name in names}
         return [(name, _movement(planned.get(name), logged[name])) for name in names]
@@ -115,30 +115,63 @@ class RunSummary:
 
     @property
     def diagnoses(self) -> list[Diagnosis]:
-        """All diagnoses in the log, in the order of their first step."""
-        found: dict[str, Diagnosis] = {}
-        last = self.log[-1]["step"] if self.log else 0
-        for line in self.log:
-            entries = line.get("diagnostics")
-            for name, message in entries.items() if isinstance(entries, dict) else ():
-                first = found[name].first_step if name in found else line["step"]
-                is_current = line["step"] == last
-                found[name] = Diagnosis(name, str(message), first, line["step"], is_current)
-        return list(found.values())
+        """All diagnoses of log and checkpoints, current ones first, by their first step."""
+        found = [*self.log.diagnoses, *self.metrics.diagnoses]
+        return sorted(found, key=lambda d: (not d.is_current, d.first_step))
 
     @property
-    def adversarial_steps(self) -> list[int]:
-        """The logged steps of adversarial training, counted after likelihood pretraining."""
-        steps = [line["step"] for line in self.log if ADVERSARIAL_KEY in line]
-        before = [
-            line["step"]
-            for line in self.log
-            if ADVERSARIAL_KEY not in line
-            and "seconds" in line
-            and steps
-            and line["step"] < steps[0]
-        ]
-        return [step - max(before, default=0) for step in steps]
+    def quality(self) -> tuple[Quality, str] | None:
+        """The headline metric next to its floor and baseline, and where it was measured.
+
+        That of evaluation.json, else of the best checkpoint on the validation split.
+        """
+        table = read_evaluation(self.run.path)
+        found = None if table is None else _quality(table, table["rows"])
+        if found is not None:
+            return found, "by multigan evaluate"
+        step, measured = self.best_step, self._measured
+        if step is None:
+            return None
+        return measured[step], f"on the validation split, best checkpoint, step {step:,}"
+
+    @property
+    def _measured(self) -> dict[int, Quality]:
+        """The quality at each checkpoint that has one."""
+        found = {line["step"]: quality_of_line(line) for line in self.metrics.lines}
+        return {step: quality for step, quality in found.items() if quality is not None}
+
+    @property
+    def best_step(self) -> int | None:
+        """The step of the checkpoint with the lowest headline metric, if it is known."""
+        measured = self._measured
+        return min(measured, key=lambda step: measured[step].value, default=None)
+
+    @property
+    def quality_sentence(self) -> str:
+        """Quality against its floor and baseline, in words."""
+        if self.quality is None:
+            return f"not measured; try: multigan evaluate {self.name}"
+        quality, source = self.quality
+        return f"{quality.figures} ({source}). {quality.conclusion}".rstrip()
+
+    @property
+    def stability_sentence(self) -> str:
+        """The diagnoses by name, or the number of lines that had none."""
+        current = [d.name for d in self.diagnoses if d.is_current]
+        past = [d.name for d in self.diagnoses if not d.is_current]
+        if current or past:
+            parts = [f"{', '.join(current)} at the end"] if current else []
+            parts += [f"{', '.join(past)} before, not at the end"] if past else []
+            return "; ".join(parts) + "."
+        log = self.log
+        if not has_enough_logs(self.config["horizon"], log.judged_steps):
+            last = log.judged_steps[-1] if log.judged_steps else 0
+            return (
+                f"not judged: the log's {log.judged_lines:,} lines over {last:,} adversarial steps "
+                "are too few."
+            )
+        checkpoints = f"{self.metrics.num_lines:,} checkpoints"
+        return f"no diagnosis in {log.judged_lines:,} log lines and {checkpoints}."
 
     @property
     def metric_table(self) -> MetricTable | None:
@@ -149,9 +182,10 @@ class RunSummary:
             return MetricTable(
                 rows, _intervals(table), [str(note) for note in table["notes"]], True
             )
-        if not self.metrics:
+        measured = [line for line in self.metrics.lines if len(finite_values(line)) > 1]
+        if not measured:
             return None
-        last = self.metrics[-1]
+        last = measured[-1]
         row = {name: value for name, value in finite_values(last).items() if name != "step"}
         note = f"measured on the validation split at step {last['step']:,}, without floors"
         return MetricTable({"generator": row}, {}, [note], False)
@@ -163,6 +197,22 @@ class RunSummary:
         return {} if table is None else dict(table.rows[list(table.rows)[-1]])
 
 
+def quality_of_line(line: Mapping[str, Any]) -> Quality | None:
+    """Return the quality that a line of metrics.jsonl describes, if it does."""
+    references = line.get("references")
+    rows = references.get("rows") if isinstance(references, dict) else None
+    if not isinstance(references, dict) or not isinstance(rows, dict):
+        return None
+    return _quality(references, {**rows, "generator": line})
+
+
+def _quality(names: Mapping[str, Any], rows: Mapping[str, Any]) -> Quality | None:
+    """Return the quality of the last of `rows`, with the names of `ResultsTable.references`."""
+    known = {str(name): finite_values(row) for name, row in rows.items()}
+    headline, *others = (str(names.get(key, "")) for key in ("headline", "floor", "baseline"))
+    return quality_of(known, headline, *others) if headline else None
+
+
 def metric_sources(summaries: list[RunSummary]) -> list[str]:
     """Return the source of the metrics of each run, and a note if they cannot be compared."""
     tables = {summary.name: summary.metric_table for summary in summaries}
@@ -172,26 +222,6 @@ def metric_sources(summaries: list[RunSummary]) -> list[str]:
     if len(set(kinds.values())) > 1:
         notes.append("not of one split: run multigan evaluate on each before comparing them")
     return notes
-
-
-def finite_or_none(value: Any) -> float | None:
-    """Return a finite number, or None; the log of an untrusted run may hold anything."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return value if abs(value) < 1e300 and math.isfinite(value) else None
-
-
-def finite_values(row: Any) -> dict[str, float]:
-    """Return the finite numbers of a row, by name."""
-    pairs = row.items() if isinstance(row, dict) else ()
-    return {str(k): number for k, v in pairs if (number := finite_or_none(v)) is not None}
-
-
-def subsample(items: list[Any], most: int) -> list[Any]:
-    """Return at most `most` items, evenly spaced, with the first and the last."""
-    if len(items) <= most:
-        return items
-    return [items[round(k * (len(items) - 1) / (most - 1))] for k in range(most)]
 
 
 def metric_curves(lines: list[dict[str, Any]]) -> tuple[list[int], dict[str, list[float | None]]]:

@@ -13,7 +13,7 @@ from typing import Any
 from multigan.core.interpolation import interpolation_frames
 from multigan.core.media import sample_media
 from multigan.core.protocols import SAMPLING_BATCH_SIZE, Medium, Sampler, SupportsInterpolation
-from multigan.report.run_summary import subsample
+from multigan.report.log_reading import subsample
 from multigan.runs.directory import RunDirectory
 from multigan.storage.loading import Trusted, load
 
@@ -31,12 +31,16 @@ TRIALS = [(side, quality) for side in (1024, 512, 256, 128, 64, 32) for quality 
 
 @dataclass(frozen=True)
 class SampleMedia:
-    """Media of a run; `error` is the reason why the generator could not be sampled."""
+    """Media of a run; `error` is the reason why the generator could not be sampled.
+
+    `is_live` marks a page that shows what the training wrote, without the generator.
+    """
 
     history: dict[int, list[Medium]] = field(default_factory=dict)  # by step
     samples: list[Medium] = field(default_factory=list)
     interpolation: list[list[Medium]] = field(default_factory=list)  # by step
     error: str = ""
+    is_live: bool = False
 
 
 def collect_media(run: RunDirectory, runs: int = 1, trust: Trusted | None = None) -> SampleMedia:

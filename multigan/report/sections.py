@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from multigan.core.protocols import Medium
 from multigan.core.results_table import MAX_COLUMNS
-from multigan.engine.monitoring import CHECKS, has_enough_logs
+from multigan.report.curves import page_charts
+from multigan.report.log_reading import Diagnosis
 from multigan.report.run_summary import (
-    Diagnosis,
     MetricTable,
     RunSummary,
-    metric_curves,
     metric_sources,
 )
 from multigan.report.sample_media import SampleMedia
 
-GROUPS = {
-    "loss": "Losses",
-    "logits": "Logits and their gap",
-    "grad_norm": "Gradient norms",
-    "penalty": "Penalties",
-    "diversity": "Diversity within a batch",
-    "near_duplicates": "Near-duplicates within a batch",
-    "lr": "Learning rates",
-    "gamma": "Gamma: weights of the penalties",
-    "adam": "Betas of Adam",
-    "ema": "Half-life of the averaged generator, samples",
-    "anneal": "Annealed values",
-    "augment": "Probability of augmentations",
-    "nll": "Validation NLL, nats",
-}
-NOT_PLOTTED = {"step", "samples_seen", "epoch", "seconds"}  # progress, not metrics
 OPEN_CHARTS = 4  # that are shown at once; the others on request
 
 
@@ -52,16 +34,12 @@ class RunView(NamedTuple):
 
     @property
     def notices(self) -> list[Notice]:
-        """Diagnoses of the training monitor, current ones first."""
+        """Quality, then stability with each diagnosis of the training, current ones first."""
         summary = self.summary
-        if summary.diagnoses:
-            return [_notice(d) for d in sorted(summary.diagnoses, key=lambda d: not d.is_current)]
-        steps = summary.adversarial_steps
-        if has_enough_logs(summary.config["horizon"], steps):
-            found = f": no warning in {len(steps):,} lines of the log. Checks: {', '.join(CHECKS)}."
-            return [Notice("ok", "Stable", found)]
-        counts = f"{len(steps):,} lines over {steps[-1] if steps else 0:,} adversarial steps"
-        return [Notice("unknown", "No diagnosis", f": the log's {counts} are too few.")]
+        found = [_notice(diagnosis) for diagnosis in summary.diagnoses]
+        stability = summary.stability_sentence
+        level = found[0].level if found else "unknown" if stability.startswith("not") else "ok"
+        return [_quality_notice(summary), Notice(level, "Stability", f": {stability}"), *found]
 
     @property
     def history(self) -> dict[str, list[Medium]]:
@@ -86,11 +64,17 @@ def page_values(runs: list[RunView]) -> dict[str, Any]:
     versions = runs[0].summary.config.get("versions")
     return {
         "runs": runs,
-        "charts": _charts(runs),
+        "charts": page_charts([run.summary for run in runs]),
         "open_charts": OPEN_CHARTS,
         "comparison": _comparison(runs) if len(runs) > 1 else None,
         "version": versions.get("multigan", "") if isinstance(versions, dict) else "",
     }
+
+
+def _quality_notice(summary: RunSummary) -> Notice:
+    levels = {None: "unknown", True: "ok", False: "active"}
+    level = levels[summary.quality[0].beats_baseline] if summary.quality else "unknown"
+    return Notice(level, "Quality", f": {summary.quality_sentence}")
 
 
 def _notice(diagnosis: Diagnosis) -> Notice:
@@ -98,36 +82,6 @@ def _notice(diagnosis: Diagnosis) -> Notice:
     text = f" (steps {diagnosis.first_step:,} to {last}): {diagnosis.message}"
     level = "active" if diagnosis.is_current else "past"
     return Notice(level, diagnosis.name.capitalize(), text)
-
-
-def _charts(runs: list[RunView]) -> list[dict[str, Any]]:
-    logs = {run.summary.name: metric_curves(run.summary.log) for run in runs}
-    metrics = {run.summary.name: metric_curves(run.summary.metrics) for run in runs}
-    return _grouped(logs, GROUPS if len(runs) == 1 else {}) + _grouped(metrics, {})
-
-
-def _grouped(logs: dict[str, Any], titles: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Charts for the page's script: one for each group of `titles`; without, one for each key."""
-    names = dict.fromkeys(n for _, series in logs.values() for n in series if n not in NOT_PLOTTED)
-    groups: dict[str, list[str]] = {key: [] for key in titles}
-    for name in names:
-        prefix, _, rest = name.partition("/")
-        groups.setdefault(prefix if titles and rest else name, []).append(name)
-    return [
-        {"title": titles.get(group, group), "series": _series(logs, members)}
-        for group, members in groups.items()
-        if members
-    ]
-
-
-def _series(logs: dict[str, Any], names: Iterable[str]) -> list[dict[str, Any]]:
-    """The values of each key in each run with their steps."""
-    found = []
-    for run, (steps, series) in logs.items():
-        for name in [name for name in names if name in series]:
-            label = run if len(logs) > 1 else name.partition("/")[2] or name
-            found.append({"label": label, "steps": steps, "values": series[name]})
-    return found
 
 
 def _comparison(runs: list[RunView]) -> dict[str, Any]:

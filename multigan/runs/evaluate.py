@@ -41,7 +41,8 @@ def evaluate(
     def evaluate_file(weights: Path) -> ResultsTable:
         sampler = load(weights, trust=trust, device=device)
         rng = keyed_rng(seed, "evaluate")
-        return sampler.domain.evaluate(sampler, dataset, rng, cache_dir(cache))
+        table = sampler.domain.evaluate(sampler, dataset, rng, cache_dir(cache))
+        return replace(table, headline=table.headline or sampler.domain.selection_metric)
 
     weights = resolve_weights_file(run.path)
     table = evaluate_file(weights)

@@ -27,6 +27,8 @@ def parse_json(text: str | bytes) -> Any:
     level = [tree]
     for _ in range(MAX_JSON_DEPTH):
         trees = [node for node in level if isinstance(node, dict | list)]
+        if not trees:  # logs are read by the line: most have one level
+            return tree
         level = [n for t in trees for n in (t.values() if isinstance(t, dict) else t)]
     if level:
         raise ValueError(TOO_DEEP)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Callable
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,15 +40,23 @@ def serve(sampler: Sampler, name: str, port: int, trusted: Path | None = None) -
 
     Raises ValueError, in one line, if the port is taken or the server is not installed.
     """
+    serve_application(lambda port: application(sampler, name, port, trusted), name, port)
+
+
+def serve_application(application: Callable[[int], Any], name: str, port: int) -> None:
+    """Serve `application(port)` on this machine until Ctrl-C; print its address first.
+
+    Raises ValueError as `serve` does.
+    """
     if missing := [package for package in ("starlette", "uvicorn") if find_spec(package) is None]:
         needed = " and ".join(missing)
-        raise ValueError(f"the studio needs {needed}: pip install 'multigan[studio]'")
+        raise ValueError(f"this page needs {needed}: pip install 'multigan[studio]'")
     import uvicorn
 
-    with _open_socket(port) as listener:
+    with open_socket(port) as listener:
         port = listener.getsockname()[1]
         settings = uvicorn.Config(
-            application(sampler, name, port, trusted), log_level="warning", access_log=False,
+            application(port), log_level="warning", access_log=False,
             lifespan="off", ws="none", timeout_graceful_shutdown=1, server_header=False,
         )  # fmt: skip
         print(f"{name}: http://{HOST}:{port}/ (Ctrl-C stops it)", flush=True)
@@ -56,7 +65,7 @@ def serve(sampler: Sampler, name: str, port: int, trusted: Path | None = None) -
     print("stopped")
 
 
-def _open_socket(port: int) -> socket.socket:
+def open_socket(port: int) -> socket.socket:
     """A listening socket of this machine only."""
     listener = socket.socket()
     try:

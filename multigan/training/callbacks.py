@@ -72,6 +72,13 @@ class Callback:
     def on_evaluate(self, step: int, metrics: Mapping[str, float]) -> None:
         """Receive the metrics on the validation split."""
 
+    def on_diagnose(self, step: int, details: Mapping[str, Any]) -> None:
+        """Receive what else was measured after each `on_evaluate`, or without one.
+
+        `references`: rows of real data and of a baseline; `neighbors`: see `neighbor_metrics`;
+        `diagnostics` of this checkpoint by name.
+        """
+
     def on_checkpoint(self, step: int, path: Path) -> None:
         """Learn that the checkpoint in the folder `path` is complete."""
 
@@ -90,6 +97,7 @@ class JsonLinesLog(Callback):
 
     def __init__(self, directory: RunDirectory) -> None:
         self._directory = directory
+        self._metrics: dict[str, float | None] = {}  # of the present step
 
     def on_log(
         self, step: int, values: Mapping[str, float], diagnostics: Mapping[str, str]
@@ -99,8 +107,14 @@ class JsonLinesLog(Callback):
         self._directory.append(self._directory.log, {"step": step, **values, **found})
 
     def on_evaluate(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Keep the metrics for the line that `on_diagnose` completes."""
+        self._metrics = finite_or_none(metrics)
+
+    def on_diagnose(self, step: int, details: Mapping[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
-        self._directory.append(self._directory.metrics, {"step": step, **finite_or_none(metrics)})
+        if line := {**self._metrics, **details}:
+            self._directory.append(self._directory.metrics, {"step": step, **line})
+        self._metrics = {}
 
     def on_rollback(self, step: int, message: str) -> None:
         """Append a line to log.jsonl, unless it was written before a kill."""

@@ -13,10 +13,12 @@ from types import FrameType
 from typing import Any, NoReturn
 
 from multigan.core.media import read_media
-from multigan.core.protocols import SAMPLING_BATCH_SIZE, EvaluationSkipped, Sampler
+from multigan.core.protocols import SAMPLING_BATCH_SIZE, Dataset, EvaluationSkipped, Sampler
+from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import caller_objects, to_config
 from multigan.engine.monitoring import TrainingMonitor, first_not_finite
+from multigan.engine.neighbors import neighbor_metrics
 from multigan.engine.optimization import ROLLBACK, NonFiniteError, Step
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.runs.checkpoint import load_checkpoint, prune, save_checkpoint, save_generator
@@ -350,18 +352,33 @@ class Loop:
 
     def _evaluate(self, step: Step) -> dict[str, float] | None:
         """Log and return the metrics of the domain; None, with one warning, if it has none."""
-        rng = keyed_rng(self.trainer.seed, "evaluate", step.number)
-        valid, evaluate = self.data.split("valid"), self.data.domain.evaluate
+        valid = self.data.split("valid")
+        table = self._measure(valid, step.number)
+        values = None if table is None else {k: float(v) for k, v in table.model.items()}
+        details: dict[str, Any] = {} if table is None else {"references": table.references}
+        if self.trainer.number > 0:
+            trainer, quality = self.trainer, None if table is None else table.quality
+            networks = (trainer.ema.module, trainer.discriminator)
+            neighbors = neighbor_metrics(*networks, self.data, valid, trainer.seed, step.number)  # type: ignore[arg-type]
+            diagnostics = self.monitor.read_checkpoint(trainer.number, neighbors, quality)
+            found = {"neighbors": neighbors, "diagnostics": diagnostics}
+            details |= {name: value for name, value in found.items() if value}
+        if values is not None:
+            self.callbacks.call("on_evaluate", step.number, values)
+        self.callbacks.call("on_diagnose", step.number, details)
+        return values
+
+    def _measure(self, valid: Dataset, step: int) -> ResultsTable | None:
+        """Evaluate the domain's metrics on a split; None, with one warning, if it has none."""
+        domain, rng = self.data.domain, keyed_rng(self.trainer.seed, "evaluate", step)
         try:
-            metrics = evaluate(self._sampler(), valid, rng, self._cache).model
+            table = domain.evaluate(self._sampler(), valid, rng, self._cache)
         except EvaluationSkipped as error:
             if not self._warned_no_metrics:
                 warnings.warn(f"not measured, so no best checkpoint: {error}", stacklevel=2)
             self._warned_no_metrics = True
             return None
-        found = {name: float(value) for name, value in metrics.items()}
-        self.callbacks.call("on_evaluate", step.number, found)
-        return found
+        return replace(table, headline=table.headline or domain.selection_metric)
 
 
 def _due(step: Step, every: int | None) -> bool:

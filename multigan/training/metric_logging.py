@@ -137,6 +137,7 @@ class ProgressDisplay(Callback):
         self._console = Console(file=stream, quiet=not show, highlight=False, soft_wrap=True)
         self._verbose, self._figures = show >= VERBOSE, [""]
         self._diagnostics: set[str] = set()
+        self._of_checkpoint: set[str] = set()
         self._bar = Progress(
             BarColumn(bar_width=BAR_COLUMNS),
             MofNCompleteColumn(),
@@ -169,9 +170,7 @@ class ProgressDisplay(Callback):
         self, step: int, values: Mapping[str, float], diagnostics: Mapping[str, str]
     ) -> None:
         """Show new figures, and the message of each new diagnostic."""
-        for name in diagnostics.keys() - self._diagnostics:
-            self._print(f"step {step}: {diagnostics[name]}")
-        self._diagnostics = set(diagnostics)
+        self._diagnostics = self._print_new(step, diagnostics, self._diagnostics)
         shown = {short: values[name] for name, short in DISPLAYED.items() if name in values}
         self._figures = [f"{short} {value:.3g}" for short, value in shown.items()]
         total, now = self._training.total_steps, time.monotonic()
@@ -182,8 +181,19 @@ class ProgressDisplay(Callback):
             speed = (
                 f"{self._rate:.3g} step/s  {self._rate * self._training.batch_size:.3g} samples/s"
             )
-            marks = [f"! {name}" for name in sorted(self._diagnostics)]
+            marks = [f"! {name}" for name in sorted(self._diagnostics | self._of_checkpoint)]
             self._print("  ".join([f"step {step}/{total}", speed, left, *self._figures, *marks]))
+
+    def on_diagnose(self, step: int, details: Mapping[str, Any]) -> None:
+        """Show the message of each new diagnostic of a checkpoint."""
+        found = details.get("diagnostics", {})
+        self._of_checkpoint = self._print_new(step, found, self._of_checkpoint)
+
+    def _print_new(self, step: int, found: Mapping[str, str], before: set[str]) -> set[str]:
+        """Print the messages of diagnostics that were not there before; return all names."""
+        for name in found.keys() - before:
+            self._print(f"step {step}: {name}: {found[name]}")
+        return set(found)
 
     def on_rollback(self, step: int, message: str) -> None:
         """Print the reason."""

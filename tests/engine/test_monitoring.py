@@ -1,4 +1,4 @@
-"""Signs of sickness: what is not finite is found and named."""
+"""Values that are not finite are found and named."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import nn
 from multigan.engine.monitoring import first_not_finite
 
 
-def test_a_healthy_run_has_no_culprit():
+def test_finite_values_and_networks_have_no_culprit():
     values = {"loss/generator": 1e30, "logits/gap": -3.0}
     assert first_not_finite(values) is None
     assert first_not_finite(values, {"generator": nn.Linear(2, 2)}) is None

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from itertools import pairwise
 
 import pytest
 from PIL import Image
@@ -13,8 +14,9 @@ from PIL import Image
 from multigan.core.protocols import Medium
 from multigan.report import report as reporting
 from multigan.report.html_builder import render_medium
+from multigan.report.log_reading import MAX_LINES, subsample
 from multigan.report.report import compare, compared, page, report
-from multigan.report.run_summary import RunSummary, subsample
+from multigan.report.run_summary import MAX_POINTS, RunSummary, metric_curves
 from multigan.report.sample_media import HISTORY_BYTES, downscale, training_history
 from multigan.runs.directory import RunDirectory
 from tests.html_checks import EVIL, Elements, png, shown_run, write_lines, written_run
@@ -115,31 +117,109 @@ def test_a_current_diagnosis_comes_first(run):
     assert text.index("Collapse (steps 2 to the end): two") < text.index("Apart (steps 1 to 1")
 
 
+FEW = "Stability: not judged: the log's"
+
+
 @pytest.mark.parametrize(
     ("pretraining_steps", "steps", "message"),
     [
-        (0, [1, 50, 70, 100], "Stable: no warning in 4 lines of the log. Checks: "),
-        (
-            0,
-            [1, 50, 70, 99],
-            "No diagnosis: the log's 4 lines over 99 adversarial steps are too few",
-        ),
-        (0, [1, 50, 100], "No diagnosis: the log's 3 lines over 100 adversarial"),  # one step alone
-        (1000, [1050, 1070, 1099], "No diagnosis: the log's 3 lines over 99 adversarial steps"),
-        (1000, [1050, 1070, 1100], "Stable: no warning in 3 lines"),
-        (1000, [], "No diagnosis: the log's 0 lines over 0 adversarial steps are too few"),
+        (0, [1, 50, 70, 100], "Stability: no diagnosis in 4 log lines and 2 checkpoints."),
+        (0, [1, 50, 70, 99], f"{FEW} 4 lines over 99 adversarial steps are too few"),
+        (0, [1, 50, 100], f"{FEW} 3 lines over 100 adversarial"),  # one step alone
+        (1000, [1050, 1070, 1099], f"{FEW} 3 lines over 99 adversarial steps"),
+        (1000, [1050, 1070, 1100], "Stability: no diagnosis in 3 log lines"),
+        (1000, [], f"{FEW} 0 lines over 0 adversarial steps are too few"),
     ],
 )
-def test_a_run_is_stable_only_if_its_log_is_long_enough(run, pretraining_steps, steps, message):
+def test_a_run_is_judged_only_if_its_log_is_long_enough(run, pretraining_steps, steps, message):
     lines = [{"step": pretraining_steps, "seconds": 1.0}] if pretraining_steps else []
     lines += [{"step": step, "seconds": 2.0, "logits/gap": 0.1} for step in steps]
     write_lines(run / "log.jsonl", lines)
     assert message in text_of(report(run)).text
 
 
-def test_a_run_without_a_log_has_no_diagnosis(run):
+def test_a_run_without_a_log_is_not_judged(run):
     (run / "log.jsonl").unlink()
-    assert "No diagnosis: the log's 0 lines" in text_of(report(run)).text
+    assert f"{FEW} 0 lines" in text_of(report(run)).text
+
+
+def test_diagnoses_of_log_and_checkpoints_stand_together(run):
+    write_lines(run / "log.jsonl", [{"step": 1, "diagnostics": {"apart": "one"}}, {"step": 200}])
+    lines = [{"step": 100, "kl": 1.0}, {"step": 200, "kl": 0.5, "diagnostics": {"memory": "two"}}]
+    write_lines(run / "metrics.jsonl", lines)
+    text = text_of(report(run)).text
+    assert "Stability: memory at the end; apart before, not at the end." in text
+    assert "Memory (steps 200 to the end): two" in text
+
+
+REFERENCES = {
+    "headline": "kl",
+    "floor": "real",
+    "baseline": "one Gaussian",
+    "rows": {"real": {"kl": 0.01}, "one Gaussian": {"kl": 0.7}},
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "conclusion"),
+    [
+        (0.02, "As near to the data as other real data."),
+        (0.25, "Better than the baseline, not yet as near to the data as other real data."),
+        (0.7, "No better than the baseline. Try more steps or a larger network."),
+    ],
+)
+def test_quality_stands_against_floor_and_baseline(run, value, conclusion):
+    (run / "evaluation.json").unlink()
+    lines = [{"step": 100, "kl": value, "references": REFERENCES}]
+    lines.append({"step": 200, "kl": value + 0.1, "references": REFERENCES})
+    write_lines(run / "metrics.jsonl", lines)
+    expected = (
+        f"Kl {value}; real 0.01; one Gaussian, without a network, 0.7 (on the validation split, "
+        f"best checkpoint, step 100). {conclusion}"
+    )
+    assert f"Quality: {expected}" in text_of(report(run)).text
+    names = {key: name for key, name in REFERENCES.items() if key != "rows"}
+    rows = REFERENCES["rows"] | {"generator": {"kl": value}}
+    (run / "evaluation.json").write_text(json.dumps(names | {"rows": rows, "notes": []}))
+    assert f"0.7 (by multigan evaluate). {conclusion}" in text_of(report(run)).text
+
+
+def test_the_first_curve_is_the_headline_metric_with_its_references_and_best_checkpoint(run):
+    lines = [
+        {"step": step, "other": 1.0, "kl": value, "references": REFERENCES}
+        for step, value in ((100, 0.5), (200, 0.25), (300, 0.4))
+    ]
+    write_lines(run / "metrics.jsonl", lines)
+    charts = [json.loads(text) for kind, text in text_of(report(run)).scripts if kind]
+    assert (charts[0]["title"], charts[0]["mark"]) == ("Kl", 200)
+    shown = {line["label"]: line["values"] for line in charts[0]["series"]}
+    assert shown == {
+        "generator": [0.5, 0.25, 0.4],
+        "real": [0.01] * 3,
+        "one Gaussian": [0.7] * 3,
+    }
+    assert charts[1]["title"] == "Other" and charts[2]["title"] == "Losses"
+
+
+def test_quality_that_was_not_measured_is_not_guessed(run):
+    text = text_of(report(run)).text
+    assert f"Quality: not measured; try: multigan evaluate {run}" in text
+
+
+def test_of_a_long_log_only_as_many_lines_are_kept_as_a_curve_can_show(run):
+    lines, template = 30_000, '{{"step": {0}, "seconds": {0}, "logits/gap": 0.1{1}}}\n'
+    found = {7_777: ', "diagnostics": {"apart": "once"}'}
+    steps = range(1, lines + 1)
+    text = "".join(template.format(step, found.get(step, "")) for step in steps)
+    (run / "log.jsonl").write_text(text)
+    summary = RunSummary(RunDirectory(run))
+    assert len(summary.log.lines) <= MAX_LINES + 1
+    curves = metric_curves(summary.log.lines)
+    assert len(curves[0]) == MAX_POINTS and (curves[0][0], curves[0][-1]) == (1, lines)
+    gaps = {b - a for a, b in pairwise(curves[0][:-1])}
+    assert max(gaps) <= 2 * lines / MAX_POINTS
+    assert summary.log.judged_lines == lines and summary.state == "unfinished at step 30,000"
+    assert [(d.name, d.last_step) for d in summary.diagnoses] == [("apart", 7_777)]
 
 
 def test_the_command_trains_it_again_and_is_safe_to_paste(run):

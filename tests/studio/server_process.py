@@ -6,17 +6,22 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
-from multigan.studio.server import _open_socket, application
+from multigan.studio.server import application, open_socket
+
+
+def running(sampler, name="run"):
+    """The port of a studio of this generator."""
+    return serving(lambda port: application(sampler, name, port))
 
 
 @contextmanager
-def running(sampler, name="run"):
-    """The port of a studio of this generator."""
+def serving(make_application):
+    """The port of an application that is made for it."""
     import uvicorn
 
-    with _open_socket(0) as here:
+    with open_socket(0) as here:
         port = here.getsockname()[1]
-        app = application(sampler, name, port)
+        app = make_application(port)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="off", ws="none"))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [here]})
         thread.start()

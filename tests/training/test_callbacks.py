@@ -68,12 +68,14 @@ def test_the_calls_come_in_the_order_of_the_training(recorded):
         ("on_step", 2),
         ("on_log", 2),
         ("on_evaluate", 2),
+        ("on_diagnose", 2),
         ("on_checkpoint", 2),
         ("on_step", 3),
         ("on_step", 4),
         ("on_log", 4),
         ("on_samples", 4),
         ("on_evaluate", 4),
+        ("on_diagnose", 4),
         ("on_checkpoint", 4),
         ("on_end", 4),
     ]
@@ -91,8 +93,10 @@ def test_values_are_those_of_the_logs(recorded):
         for line in lines_of(run / "log.jsonl")
     ]
     assert logged == found
-    measured = [{"step": step, **metrics} for step, metrics in recorder.values("on_evaluate")]
-    assert measured == lines_of(run / "metrics.jsonl")
+    measured = zip(recorder.values("on_evaluate"), recorder.values("on_diagnose"), strict=True)
+    lines = [{"step": step, **metrics, **details} for (step, metrics), (_, details) in measured]
+    assert lines == lines_of(run / "metrics.jsonl")
+    assert {"references", "neighbors"} <= lines[-1].keys()
     for _, values in recorder.values("on_step"):
         loss = values["loss/generator"]
         assert isinstance(loss, Tensor) and loss.shape == () and not loss.requires_grad

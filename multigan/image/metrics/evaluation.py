@@ -107,7 +107,14 @@ def evaluate(
     if networks.channels is not None:
         _count_modes(rows, networks.channels, generator, data, rng)
         notes += _mode_notes(networks.channels, data)
-    return ResultsTable(rows, notes, _kernel_intervals(rows))
+    return ResultsTable(
+        rows,
+        notes,
+        _kernel_intervals(rows),
+        headline="frechet_distance",
+        floor=ROW_HELD_OUT,
+        baseline=_baseline_name(spec),
+    )
 
 
 def sample_images(

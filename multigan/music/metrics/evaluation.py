@@ -53,6 +53,7 @@ BATCH_SIZE = 64  # windows per forward pass
 CACHE_VERSION = 3  # raise it when a change alters a cached row
 ROW_GENERATOR = "generator"
 ROW_HELD_OUT = "real (held out)"
+ROW_BASELINE = "Markov"
 
 
 class ReferenceRows(NamedTuple):
@@ -88,7 +89,14 @@ def evaluate(
         intervals[name] = bootstrap_intervals(
             row.features, references.features, groups, _bootstrap_rng(stream)
         )
-    return ResultsTable(rows, _notes(references), intervals)
+    return ResultsTable(
+        rows,
+        _notes(references),
+        intervals,
+        headline="feature_frechet_distance",
+        floor=ROW_HELD_OUT,
+        baseline=ROW_BASELINE,
+    )
 
 
 def _generator_rows(

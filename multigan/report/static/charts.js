@@ -5,7 +5,7 @@
   const HEIGHT = 200; // pixels
   const ZOOM = 0.6; // of the visible range, at each press
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
-  const shown = [];
+  const shown = new Map(); // box -> its redraw
 
   function button(text, label, act) {
     const made = document.createElement("button");
@@ -35,17 +35,35 @@
     if (plot.legend.idx == null) plot.setLegend({ idx: plot.data[0].length - 1 });
   }
 
+  function markBest(step) { // a line at the best checkpoint
+    return (plot) => {
+      if (step == null) return;
+      const { ctx, bbox } = plot;
+      const x = Math.round(plot.valToPos(step, "x", true));
+      if (x < bbox.left || x > bbox.left + bbox.width) return;
+      ctx.save();
+      ctx.strokeStyle = color("--ok");
+      ctx.lineWidth = devicePixelRatio;
+      ctx.beginPath();
+      ctx.moveTo(x, bbox.top);
+      ctx.lineTo(x, bbox.top + bbox.height);
+      ctx.stroke();
+      ctx.restore();
+    };
+  }
+
   function options(chart, width, logarithmic) {
     const lines = chart.series.map((one, k) => ({
       label: one.label, stroke: () => color(`--s${k % PALETTE}`), width: 1.5, spanGaps: true,
-      dash: k < PALETTE ? [] : [6, 4], points: { show: one.steps.length < 40, size: 4 },
+      dash: one.reference ? [4, 4] : k < PALETTE ? [] : [6, 4],
+      points: { show: !one.reference && one.steps.length < 40, size: 4 },
       value: (_, value) => format(value),
     }));
     return {
       width, height: HEIGHT, series: [{ label: "step", value: (_, v) => format(v) }, ...lines],
       scales: { x: { time: false }, y: { distr: logarithmic ? 3 : 1 } },
       axes: [{ ...axis, size: 32 }, { ...axis, size: 58, values: (_, all) => all.map(tick) }],
-      cursor: { points: { size: 6 } }, legend: { live: true }, hooks: { setLegend: [atEnd] },
+      cursor: { points: { size: 6 } }, legend: { live: true }, hooks: { setLegend: [atEnd], draw: [markBest(chart.mark)] },
     };
   }
 
@@ -60,6 +78,11 @@
     let index = steps.length - 1;
     const positive = data.slice(1).every((row) => row.every((v) => v === null || v > 0));
     title.textContent = chart.title;
+    if (chart.mark != null) {
+      const best = document.createElement("small");
+      best.textContent = ` best at step ${chart.mark.toLocaleString("en-US")}`;
+      title.append(best);
+    }
     area.className = "plot";
     area.tabIndex = 0;
     area.setAttribute("role", "img");
@@ -104,7 +127,7 @@
       button("all", "show all steps", all));
     box.append(head, area);
     draw(false);
-    shown.push(() => {
+    shown.set(box, () => {
       const width = Math.max(200, box.clientWidth);
       if (width !== plot.width) plot.setSize({ width, height: HEIGHT });
       plot.redraw(false, true);
@@ -117,9 +140,13 @@
       box.dataset.drawn = "yes";
       build(box);
     }
-    shown.forEach((redraw) => redraw());
+    for (const [box, redraw] of shown) {
+      if (box.isConnected) redraw();
+      else shown.delete(box); // its section was replaced
+    }
   }
-  for (const box of document.querySelectorAll("details")) box.addEventListener("toggle", drawVisible);
+  document.addEventListener("toggle", drawVisible, true); // of details; it does not bubble
+  window.addEventListener("replaced", drawVisible);
   window.addEventListener("resize", drawVisible);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawVisible);
   drawVisible();

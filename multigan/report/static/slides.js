@@ -1,9 +1,9 @@
 // Slides, of which a range input shows one at a time.
 (function () {
   "use strict";
-  for (const box of document.querySelectorAll(".slides")) {
+  function attach(box) {
     const slides = [...box.querySelectorAll(".slide")];
-    if (slides.length < 2) continue;
+    if (slides.length < 2) return;
     const bar = document.createElement("div");
     const slider = document.createElement("input");
     const label = document.createElement("output");
@@ -25,4 +25,7 @@
     box.classList.add("live");
     show();
   }
+  const attachAll = () => document.querySelectorAll(".slides:not(.live)").forEach(attach);
+  window.addEventListener("replaced", attachAll);
+  attachAll();
 })();

@@ -200,6 +200,7 @@
   const redraw = () => players.forEach((player) => player.draw());
   attachPlayers();
   window.addEventListener("resize", redraw);
+  window.addEventListener("replaced", () => { attachPlayers(); redraw(); });
   window.addEventListener("shown", () => { // another slide is visible
     attachPlayers();
     players.filter((player) => !player.canvas.clientWidth).forEach((player) => player.pause());

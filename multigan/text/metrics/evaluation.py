@@ -42,6 +42,7 @@ NLL_BATCH_SIZE = 64
 ROW_TRAINING_COPY = "real (training copy)"  # the floor of the selection score
 ROW_HELD_OUT = "real (held out)"
 ROW_GENERATOR = "generator"
+ROW_BASELINE = "4gram"
 CACHE_VERSION = 2  # raise it when a cached row would change
 Rows = dict[str, dict[str, float]]
 
@@ -55,7 +56,13 @@ def evaluate(
     """
     evaluator, rows = load_references(spec, data, cache, device_of(generator))
     rows[ROW_GENERATOR] = generator_metrics(evaluator, rows, generator, data, rng)
-    return ResultsTable(rows, _notes(evaluator, data, rows))
+    return ResultsTable(
+        rows,
+        _notes(evaluator, data, rows),
+        headline="selection_score",
+        floor=ROW_TRAINING_COPY,
+        baseline=ROW_BASELINE,
+    )
 
 
 def generator_metrics(

@@ -1,0 +1,136 @@
+"""Checks of the measurements at a checkpoint: what was measured, and what to try."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from multigan.core.quality import Quality
+from multigan.engine.log_checks import CALMER
+
+LOW_DIVERSITY = 0.5  # of that of held-out items
+MISSING_MODES = 0.3  # of the held-out items: those in bins without a sample
+COPIES, MAX_RATIO = 0.2, 0.7  # fraction of copies, and the distance ratio below which they count
+TIMES_BY_CHANCE = 5.0  # a fraction of copies above chance
+FOLLOWED = 0.25  # of the way from chance to real data: a condition that is followed less is ignored
+CLEAR_CONDITIONS = 0.2  # above chance: conditions of real data that nearest neighbors agree on
+Z_SCORE = 3.0  # standard errors above chance: conditions that say something about the data
+WORSE_EXCESS, WORSE_SHARE = 2.0, 0.1  # times the best excess over the floor; of the baseline's
+
+
+class CheckpointSummary(NamedTuple):
+    """Measurements at a checkpoint.
+
+    neighbors: of `neighbor_metrics`.
+    history: the validation figure of each checkpoint so far, by step.
+    step: the present step.
+    """
+
+    neighbors: Mapping[str, float]
+    history: Mapping[int, Quality]
+    step: int
+
+
+def collapse(now: CheckpointSummary) -> str | None:
+    """Detect samples that differ much less than held-out items do."""
+    diversity = now.neighbors.get("diversity", math.inf)
+    if diversity >= LOW_DIVERSITY:
+        return None
+    return (
+        f"Samples of the averaged generator differ {100 * diversity:.2g} % as much as held-out "
+        f"items in the directions in which the data vary most. {CALMER}"
+    )
+
+
+def collapse_within_conditions(now: CheckpointSummary) -> str | None:
+    """Detect samples of one condition that differ much less than held-out items of it do."""
+    diversity = now.neighbors.get("diversity_within_condition", math.inf)
+    if diversity >= LOW_DIVERSITY:
+        return None
+    return (
+        f"Samples of one class or condition differ {100 * diversity:.2g} % as much as held-out "
+        f"items of it in the directions in which those vary most. {CALMER}"
+    )
+
+
+def missing_modes(now: CheckpointSummary) -> str | None:
+    """Detect parts of the data that no sample is near to."""
+    missing = now.neighbors.get("missing_fraction", 0.0)
+    if missing < MISSING_MODES:
+        return None
+    return (
+        f"No sample falls into the parts of the data that hold {missing:.0%} of the held-out "
+        "items. Try a larger gamma, the relativistic loss with r1 and r2, or a larger batch."
+    )
+
+
+def memorization(now: CheckpointSummary) -> str | None:
+    """Detect samples that are copies of training items."""
+    copies, chance = now.neighbors.get("copies", 0.0), now.neighbors.get("copies_by_chance", 1.0)
+    ratio = now.neighbors.get("distance_ratio", math.inf)
+    if copies < max(COPIES, min(TIMES_BY_CHANCE * chance, 0.9)) or ratio > MAX_RATIO:
+        return None
+    return (
+        f"Samples are copies of training items: {copies:.0%} are nearer to one than held-out items "
+        f"are, and their median distance is {ratio:.2g} of that of held-out items. "
+        "Try more data, augmentation, dropout, or fewer steps (--patience 3)."
+    )
+
+
+def ignored_condition(now: CheckpointSummary) -> str | None:
+    """Detect a generator that does not follow conditions which the data follow."""
+    found = now.neighbors
+    if "condition_fake" not in found:
+        return None
+    fake, real, chance = (found[f"condition_{name}"] for name in ("fake", "real", "chance"))
+    if real < chance + CLEAR_CONDITIONS or fake > chance + FOLLOWED * (real - chance):
+        return None
+    return (
+        f"The nearest training item of a sample has its condition in {fake:.0%} of cases, that of "
+        f"a held-out item in {real:.0%} (chance: {chance:.0%}). Try more steps, or a discriminator "
+        "that uses the condition."
+    )
+
+
+def uninformative_condition(now: CheckpointSummary) -> str | None:
+    """Detect labels that have nothing to do with the data."""
+    found = now.neighbors
+    if "condition_real" not in found:
+        return None
+    real, chance, auc = (found[f"condition_{name}"] for name in ("real", "chance", "auc"))
+    errors = [math.sqrt(p * (1 - p) / found["condition_items"]) for p in (chance, 0.5)]
+    if real > chance + Z_SCORE * errors[0] or auc > 0.5 + Z_SCORE * errors[1]:
+        return None
+    return (
+        f"The labels do not fit the data: the nearest training item of a held-out one has its "
+        f"label in {real:.0%} of cases (chance: {chance:.0%}), and the discriminator prefers the "
+        f"own label to another in {auc:.0%}. Check that labels and samples are in the same order."
+    )
+
+
+def worse_validation(now: CheckpointSummary) -> str | None:
+    """Detect a validation figure that was much better before."""
+    last = now.history.get(now.step)
+    if last is None or not last.margin > 0:  # nothing to compare with
+        return None
+    step, best = min(now.history.items(), key=lambda item: item[1].value)
+    least = max(best.value - best.floor, 0.0)
+    if last.value - last.floor <= WORSE_EXCESS * least + WORSE_SHARE * last.margin:
+        return None
+    return (
+        f"{last.metric} on held-out data is {last.value:.3g}; at step {step:,} it was "
+        f"{best.value:.3g} ({last.floor_name}: {last.floor:.3g}). Try fewer steps (--patience 3), "
+        "augmentation or dropout; the best checkpoint is kept."
+    )
+
+
+VALIDATION_CHECKS: dict[str, Callable[[CheckpointSummary], str | None]] = {
+    "mode collapse": collapse,
+    "collapse within conditions": collapse_within_conditions,
+    "missing modes": missing_modes,
+    "memorization": memorization,
+    "ignored condition": ignored_condition,
+    "mislabelled data": uninformative_condition,
+    "validation worsens": worse_validation,
+}

@@ -1,0 +1,181 @@
+"""Samples at a checkpoint are compared with training and held-out items by nearest neighbors."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from multigan.core.protocols import Batch
+from multigan.core.rng import keyed_rng
+from multigan.engine.monitoring import TrainingMonitor
+from multigan.engine.neighbors import neighbor_metrics
+from tests.toy_domain import ToyData, ToyDiscriminator, ToyGenerator, toy_recipe
+
+CLASSES, SIZE = 4, 12  # of the data; numbers of a sample
+
+
+def clusters(n: int, seed: str, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
+    """Samples (n, SIZE) of CLASSES Gaussians, each wide in one direction, and their labels."""
+    rng = keyed_rng("neighbors test", seed)
+    labels = torch.arange(n) % CLASSES if classes is None else classes
+    centers = 4 * torch.randn(CLASSES, SIZE, generator=keyed_rng("centers"))
+    wide = torch.randn(CLASSES, SIZE, generator=keyed_rng("directions"))
+    along = torch.randn(n, 1, generator=rng) * wide[labels]
+    return centers[labels] + along + 0.1 * torch.randn(n, SIZE, generator=rng), labels
+
+
+class Items:
+    """A dataset of given samples and labels."""
+
+    in_memory, is_stochastic, fingerprint = True, False, "items"
+
+    def __init__(self, x: Tensor, labels: Tensor | None = None) -> None:
+        self.x, self.labels = x, labels
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
+        return Batch(self.x[indices], None if self.labels is None else self.labels[indices])
+
+
+class FunctionGenerator(nn.Module):
+    """Samples of a function of the labels and a random stream."""
+
+    def __init__(self, function: Callable[[Tensor, torch.Generator], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
+        return torch.randint(2**31, (n,), generator=rng)
+
+    def forward(self, latent: Tensor, condition: Any = None) -> Tensor:
+        labels = torch.zeros_like(latent) if condition is None else condition
+        return self.function(labels, torch.Generator().manual_seed(int(latent[0])))
+
+
+class LabelDiscriminator(nn.Module):
+    """Minus the distance to the center of the label."""
+
+    uses_batch_statistics = False
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        x_train, labels = clusters(400, "train")
+        means = torch.stack([x_train[labels == k].mean(0) for k in range(CLASSES)])
+        return -(x - means[condition]).norm(dim=1)
+
+
+TRAIN, HELD_OUT = clusters(400, "train"), clusters(200, "valid")
+
+
+def as_data(labels: Tensor, rng: torch.Generator) -> Tensor:
+    return clusters(len(labels), f"fake {rng.initial_seed()}", labels)[0]
+
+
+def copies(labels: Tensor, rng: torch.Generator) -> Tensor:
+    return TRAIN[0][4 * torch.randint(100, (len(labels),), generator=rng) + labels]
+
+
+def one_of_each_class(labels: Tensor, rng: torch.Generator) -> Tensor:
+    return TRAIN[0][labels] + 1e-3 * torch.randn(len(labels), SIZE, generator=rng)
+
+
+def without_two_classes(labels: Tensor, rng: torch.Generator) -> Tensor:
+    return as_data(labels % 2, rng)
+
+
+def measured(function: Callable[..., Tensor], train: Any = TRAIN, **options: Any) -> dict:
+    held_out = options.get("held_out", HELD_OUT)
+    discriminator = options.get("discriminator", LabelDiscriminator())
+    networks = (FunctionGenerator(function), discriminator)
+    return neighbor_metrics(*networks, Items(*train), Items(*held_out), seed=0, step=1)
+
+
+def diagnoses_of(values: dict[str, float]) -> set[str]:
+    """The diagnoses of two checkpoints with these values."""
+    monitor = TrainingMonitor(toy_recipe(steps=1000))
+    monitor.read_checkpoint(900, values, None)
+    return set(monitor.read_checkpoint(1000, values, None))
+
+
+def test_samples_of_the_data_distribution_have_no_diagnosis():
+    values = measured(as_data)
+    assert diagnoses_of(values) == set()
+    assert values["two_sample_accuracy"] == pytest.approx(0.5, abs=0.1)
+    for name in ("distance_ratio", "diversity", "diversity_within_condition"):
+        assert values[name] == pytest.approx(1.0, abs=0.15), name
+    assert values["missing_fraction"] < 0.1 and values["copies"] < 0.06
+    assert values["condition_fake"] > 0.95 and values["condition_auc"] > 0.95
+
+
+def test_copies_of_training_items_are_named():
+    values = measured(copies)
+    assert values["copies"] > 0.95 and values["distance_ratio"] < 0.1
+    assert diagnoses_of(values) == {"memorization"}
+
+
+def test_a_tiny_set_that_was_memorized_is_named():
+    train, held_out = clusters(16, "tiny train"), clusters(8, "tiny valid")
+
+    def copied(labels: Tensor, rng: torch.Generator) -> Tensor:
+        return train[0][4 * torch.randint(4, (len(labels),), generator=rng) + labels]
+
+    assert "memorization" in diagnoses_of(measured(copied, train, held_out=held_out))
+
+
+def test_one_sample_for_each_class_is_named():
+    values = measured(one_of_each_class)
+    assert values["diversity"] > 0.5 and values["diversity_within_condition"] < 0.05
+    assert "collapse within conditions" in diagnoses_of(values)
+
+
+def test_missing_classes_are_named():
+    train, held_out = (TRAIN[0], None), (HELD_OUT[0], None)  # without labels
+    half = lambda labels, rng: as_data(torch.arange(len(labels)) % 2, rng)  # noqa: E731
+    values = measured(half, train, held_out=held_out)
+    assert values["missing_fraction"] == pytest.approx(0.5, abs=0.05)
+    assert not any(name.startswith("condition") for name in values)
+    assert "missing modes" in diagnoses_of(values)
+
+
+def test_samples_of_another_class_than_requested_are_named():
+    shuffled = lambda labels, rng: as_data(labels.roll(1), rng)  # noqa: E731
+    assert "ignored condition" in diagnoses_of(measured(shuffled))
+
+
+def test_shuffled_labels_are_named():
+    order = torch.randperm(400, generator=keyed_rng("shuffle"))
+    held_out_order = torch.randperm(200, generator=keyed_rng("shuffle held out"))
+    train = (TRAIN[0], TRAIN[1][order])
+    held_out = (HELD_OUT[0], HELD_OUT[1][held_out_order])
+    values = measured(as_data, train, held_out=held_out)
+    assert values["condition_real"] == pytest.approx(values["condition_chance"], abs=0.08)
+    assert "mislabelled data" in diagnoses_of(values)
+
+
+def test_one_sample_again_and_again_is_a_collapse():
+    same = lambda labels, rng: TRAIN[0][:1].expand(len(labels), -1)  # noqa: E731
+    assert {"mode collapse", "missing modes"} <= diagnoses_of(measured(same))
+
+
+def test_too_few_items_and_values_that_are_not_finite_are_not_measured():
+    assert measured(as_data, held_out=clusters(3, "few")) == {}
+    assert measured(lambda labels, rng: torch.full((len(labels), SIZE), torch.nan)) == {}
+
+
+@pytest.mark.parametrize("options", [{"in_memory": False}, {"draws": True}, {"labelled": True}])
+def test_every_kind_of_dataset_is_measured_without_a_trace(options):
+    data = ToyData(40, **options)
+    networks = [cls(labelled=data.labelled).train() for cls in (ToyGenerator, ToyDiscriminator)]
+    before = [t.clone() for network in networks for t in network.state_dict().values()]
+    state = torch.get_rng_state()
+    values = [neighbor_metrics(*networks, data, data, seed=3, step=7) for _ in range(2)]
+    assert values[0] == values[1] and "missing_fraction" in values[0]
+    assert torch.equal(state, torch.get_rng_state())
+    after = [t for network in networks for t in network.state_dict().values()]
+    assert all(map(torch.equal, before, after))
+    assert all(module.training for network in networks for module in network.modules())
