@@ -27,7 +27,7 @@ CHECKPOINTS = 2  # consecutive checkpoints of a diagnosis before it is reported
 LONG_FRACTION = 5
 LONG = {"dead discriminator", "penalty suppresses discriminator"}
 # Fraction of the run before which samples are not compared with data: they are still far away.
-EARLY_FRACTION = 0.4
+EARLY_FRACTION, EARLY_STEPS = 0.4, 150  # likewise steps
 RECENT_LINES = 40  # of the log, among which oscillations are looked for
 
 
@@ -122,6 +122,10 @@ class TrainingMonitor:
         self._recent = [*self._recent, line][-RECENT_LINES:]
         return log._replace(recent=tuple(self._recent))
 
+    def judges_checkpoint(self, number: int) -> bool:
+        """Return True if samples of adversarial step `number` are compared with data."""
+        return number >= max(EARLY_STEPS, EARLY_FRACTION * self._schedule_steps)
+
     def read_checkpoint(
         self, number: int, neighbors: Mapping[str, float], quality: Quality | None
     ) -> dict[str, str]:
@@ -131,7 +135,7 @@ class TrainingMonitor:
         """
         self._two_sample_accuracy = neighbors.get("two_sample_accuracy", self._two_sample_accuracy)
         self._history |= {} if quality is None else {number: quality}
-        if number < max(self._steps, EARLY_FRACTION * self._schedule_steps):
+        if not self.judges_checkpoint(number):
             return {}
         now = CheckpointSummary(neighbors, self._history, number)
         checks = VALIDATION_CHECKS.items()

@@ -27,8 +27,8 @@ class LogContents(NamedTuple):
 
     lines: list[dict[str, Any]]  # evenly spaced, with the first and the last
     diagnoses: list[Diagnosis]
-    num_lines: int  # in all
-    judged_lines: int  # of those of the adversarial stage
+    judged_lines: int  # number of those of the adversarial stage
+    judged_checkpoints: int  # number of those with diagnostics, perhaps none
     judged_steps: list[int]  # of the kept ones, counted after likelihood pretraining
 
     @property
@@ -42,7 +42,7 @@ def read_log(file: Path) -> LogContents:
     kept: list[dict[str, Any]] = []
     found: dict[str, Diagnosis] = {}
     line: dict[str, Any] = {}
-    count, judged, stride, pretraining = 0, 0, 1, 0
+    count, judged, checked, stride, pretraining = 0, 0, 0, 1, 0
     for line in read_jsonl(file):
         if count % stride == 0:
             kept.append(line)
@@ -53,6 +53,7 @@ def read_log(file: Path) -> LogContents:
             judged += 1
         elif "seconds" in line and judged == 0:
             pretraining = max(pretraining, line["step"])
+        checked += isinstance(line.get("diagnostics"), dict)
         _add_diagnoses(found, line)
     if kept and kept[-1] is not line:
         kept.append(line)
@@ -60,7 +61,7 @@ def read_log(file: Path) -> LogContents:
     diagnoses = [d._replace(is_current=d.last_step == last) for d in found.values()]
     before = pretraining if judged else 0
     steps = [item["step"] - before for item in kept if ADVERSARIAL_KEY in item]
-    return LogContents(kept, diagnoses, count, judged, steps)
+    return LogContents(kept, diagnoses, judged, checked, steps)
 
 
 def _add_diagnoses(found: dict[str, Diagnosis], line: dict[str, Any]) -> None:

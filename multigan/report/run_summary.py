@@ -170,7 +170,7 @@ class RunSummary:
                 f"not judged: the log's {log.judged_lines:,} lines over {last:,} adversarial steps "
                 "are too few."
             )
-        checkpoints = f"{self.metrics.num_lines:,} checkpoints"
+        checkpoints = f"{self.metrics.judged_checkpoints:,} checkpoints"
         return f"no diagnosis in {log.judged_lines:,} log lines and {checkpoints}."
 
     @property

@@ -361,8 +361,9 @@ class Loop:
             networks = (trainer.ema.module, trainer.discriminator)
             neighbors = neighbor_metrics(*networks, self.data, valid, trainer.seed, step.number)  # type: ignore[arg-type]
             diagnostics = self.monitor.read_checkpoint(trainer.number, neighbors, quality)
-            found = {"neighbors": neighbors, "diagnostics": diagnostics}
-            details |= {name: value for name, value in found.items() if value}
+            details |= {"neighbors": neighbors} if neighbors else {}
+            if self.monitor.judges_checkpoint(trainer.number):
+                details["diagnostics"] = diagnostics
         if values is not None:
             self.callbacks.call("on_evaluate", step.number, values)
         self.callbacks.call("on_diagnose", step.number, details)

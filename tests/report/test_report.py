@@ -123,7 +123,7 @@ FEW = "Stability: not judged: the log's"
 @pytest.mark.parametrize(
     ("pretraining_steps", "steps", "message"),
     [
-        (0, [1, 50, 70, 100], "Stability: no diagnosis in 4 log lines and 2 checkpoints."),
+        (0, [1, 50, 70, 100], "Stability: no diagnosis in 4 log lines and 0 checkpoints."),
         (0, [1, 50, 70, 99], f"{FEW} 4 lines over 99 adversarial steps are too few"),
         (0, [1, 50, 100], f"{FEW} 3 lines over 100 adversarial"),  # one step alone
         (1000, [1050, 1070, 1099], f"{FEW} 3 lines over 99 adversarial steps"),

@@ -33,7 +33,7 @@ def test_a_short_run_prints_its_diagnostics_and_one_line_at_its_end(capsys):
     displayed()
     out, err = capsys.readouterr()
     first, last = err.splitlines()
-    assert out == "" and first == "step 5: few modes"
+    assert out == "" and first == "step 5: mode collapse: few modes"
     assert last.startswith("step 10/10  ") and "D 0.693  G 1.5" in err and "\x1b" not in err
     assert "step/s" in err and "samples/s" in err and "0 s left" in err
 
