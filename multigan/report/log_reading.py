@@ -42,13 +42,12 @@ def read_log(file: Path) -> LogContents:
     kept: list[dict[str, Any]] = []
     found: dict[str, Diagnosis] = {}
     line: dict[str, Any] = {}
-    count, judged, checked, stride, pretraining = 0, 0, 0, 1, 0
-    for line in read_jsonl(file):
+    judged, checked, stride, pretraining = 0, 0, 1, 0
+    for count, line in enumerate(read_jsonl(file)):
         if count % stride == 0:
             kept.append(line)
             if len(kept) > MAX_LINES:
                 kept, stride = kept[::2], 2 * stride
-        count += 1
         if ADVERSARIAL_KEY in line:
             judged += 1
         elif "seconds" in line and judged == 0:
