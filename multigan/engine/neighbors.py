@@ -45,7 +45,7 @@ def neighbor_metrics(
     copies: fraction of samples nearer to a training item than 99 % of the held-out items are;
         `copies_by_chance` is its expectation for samples as good as held-out items.
     two_sample_accuracy: leave-one-out accuracy of a nearest-neighbor classifier of samples and
-        held-out items; .5 where they cannot be told apart (Lopez-Paz and Oquab 2017).
+        held-out items; .5 where nothing separates them (Lopez-Paz and Oquab 2017).
     missing_fraction: fraction of the held-out items in bins without any sample; the bins are
         k-means clusters of the training items (Richardson and Weiss 2018).
     diversity, diversity_within_condition: see `_principal_diversity`.
