@@ -62,7 +62,7 @@ FAILURES = {
     "a learning rate that is 100 times too large": Failure(
         "image", 400, {"lr": 0.3}, "mode collapse"
     ),
-    "labels in another order": Failure("image", 400, {}, "mislabelled data", shuffled_labels),
+    "labels in another order": Failure("image", 400, {}, "mislabeled data", shuffled_labels),
 }
 
 

@@ -131,6 +131,6 @@ VALIDATION_CHECKS: dict[str, Callable[[CheckpointSummary], str | None]] = {
     "missing modes": missing_modes,
     "memorization": memorization,
     "ignored condition": ignored_condition,
-    "mislabelled data": uninformative_condition,
+    "mislabeled data": uninformative_condition,
     "validation worsens": worse_validation,
 }

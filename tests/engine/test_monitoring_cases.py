@@ -229,7 +229,7 @@ def checkpoint(*figures: float, **neighbors: float) -> CheckpointSummary:
         (checkpoint(condition_fake=0.12), "ignored condition", "in 12% of cases, that of a held"),
         (
             checkpoint(condition_real=0.11, condition_auc=0.5, condition_fake=0.1),
-            "mislabelled data",
+            "mislabeled data",
             "has its label in 11% of cases (chance: 10%)",
         ),
         (

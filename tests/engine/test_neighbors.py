@@ -154,7 +154,7 @@ def test_shuffled_labels_are_named():
     held_out = (HELD_OUT[0], HELD_OUT[1][held_out_order])
     values = measured(as_data, train, held_out=held_out)
     assert values["condition_real"] == pytest.approx(values["condition_chance"], abs=0.08)
-    assert "mislabelled data" in diagnoses_of(values)
+    assert "mislabeled data" in diagnoses_of(values)
 
 
 def test_one_sample_again_and_again_is_a_collapse():
