@@ -65,7 +65,8 @@ def condition_groups(condition: Condition) -> Tensor | None:
     leaves = [leaf.reshape(len(leaf), -1).double() for leaf in tree_leaves(condition)]
     if not leaves:
         return None
-    return torch.cat(leaves, 1).unique(dim=0, return_inverse=True)[1]
+    numbers: Tensor = torch.cat(leaves, 1).unique(dim=0, return_inverse=True)[1]
+    return numbers
 
 
 def pairs_of_one_condition(condition: Condition) -> Tensor | None:
@@ -73,7 +74,7 @@ def pairs_of_one_condition(condition: Condition) -> Tensor | None:
     groups = condition_groups(condition)
     if groups is None:
         return None
-    same = (groups[:, None] == groups).fill_diagonal_(False)
+    same: Tensor = (groups[:, None] == groups).fill_diagonal_(False)
     pairs = int(same.sum()) // 2
     return None if pairs < MIN_PAIRS or 2 * pairs == len(same) * (len(same) - 1) else same
 

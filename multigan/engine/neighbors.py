@@ -79,10 +79,12 @@ def _items(data: Dataset, most: int, rng: torch.Generator) -> Batch:
     most = min(len(data), most if quick else min(most, MAX_TRAIN_READ))
     indices = torch.randperm(len(data), generator=rng)[:most]
     if quick:
-        return tree_map(lambda leaf: leaf.cpu(), data.batch(indices))
-    seed = rng.initial_seed()
-    single = [data.batch(k[None], keyed_rng(seed, "item", int(k))) for k in indices]
-    return tree_map(lambda leaf: leaf.cpu(), tree_cat(single))
+        items = data.batch(indices)
+    else:
+        seed = rng.initial_seed()
+        items = tree_cat([data.batch(k[None], keyed_rng(seed, "item", int(k))) for k in indices])
+    on_cpu: Batch = tree_map(lambda leaf: leaf.cpu(), items)
+    return on_cpu
 
 
 def _sample(generator: Generator, condition: Condition, n: int, rng: torch.Generator) -> Tensor:
