@@ -18,7 +18,7 @@ import typer
 from multigan.cli.common import complete_run_paths, load_sampler
 from multigan.cli.demo import studio, watch
 from multigan.cli.doctor import doctor
-from multigan.cli.dynamic_options import domain_command, dynamic_group
+from multigan.cli.dynamic_options import checked, domain_command, dynamic_group
 from multigan.cli.errors import print_warning, report_error
 from multigan.cli.evaluate import compare, evaluate, report
 from multigan.cli.export import export, push
@@ -70,8 +70,8 @@ def _group(
 
 
 app.command("list")(list_)
-app.command()(show)
-app.command()(copy)
+app.command()(checked(show))
+app.command()(checked(copy))
 _group(
     "train",
     "Train a recipe: multigan train RECIPE [--HYPERPARAMETER VALUE ...] [OPTIONS]",
@@ -79,7 +79,7 @@ _group(
     lambda: list(recipe_names()),
     "RECIPE [OPTIONS]",
 )
-app.command()(resume)
+app.command()(checked(resume))
 _group(
     "sample",
     "Write samples of a run, a weight file or a pretrained generator: multigan sample RUN [-n 16]",
@@ -96,14 +96,14 @@ _group(
     "RUN|FILE|PRETRAINED [OPTIONS]",
     complete_run_paths,
 )
-app.command()(evaluate)
-app.command()(report)
-app.command()(compare)
-app.command()(export)
-app.command()(push)
-app.command()(studio)
-app.command()(watch)
-app.command()(doctor)
+app.command()(checked(evaluate))
+app.command()(checked(report))
+app.command()(checked(compare))
+app.command()(checked(export))
+app.command()(checked(push))
+app.command()(checked(studio))
+app.command()(checked(watch))
+app.command()(checked(doctor))
 
 
 def _add_domain_commands() -> None:

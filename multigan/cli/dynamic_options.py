@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import typing
 from collections.abc import Callable, Mapping
@@ -10,6 +11,7 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperGroup
 
+from multigan.core.number_limits import check_numbers
 from multigan.core.recipe_file import PARAMETER_HELP
 from multigan.core.signature import Option
 
@@ -18,7 +20,9 @@ def command(name: str, help: str, options: list[Option], call: Callable[..., Non
     """A typer command that calls `call` with the options on the command line."""
 
     def run(**values: Any) -> None:
-        call(**{key: value for key, value in values.items() if value is not None})
+        given = {key: value for key, value in values.items() if value is not None}
+        check_numbers(given)
+        call(**given)
 
     parameters = [_parameter(option) for option in options]
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -91,6 +95,18 @@ def dynamic_group(
     }
 
 
+def checked(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A command with options of its own that checks their numbers first."""
+    parameters = inspect.signature(function).parameters
+
+    @functools.wraps(function)
+    def run(**values: Any) -> Any:
+        check_numbers({k: v for k, v in values.items() if v != parameters[k].default})
+        return function(**values)
+
+    return run
+
+
 def domain_command(name: str, function: Callable[..., Any], load: Callable[[str], Any]) -> Any:
     """A command of a domain, a typed function; its `Sampler` parameters are loaded from paths."""
     from multigan.core.protocols import Sampler
@@ -101,6 +117,7 @@ def domain_command(name: str, function: Callable[..., Any], load: Callable[[str]
     helps = dict(PARAMETER_HELP.findall(inspect.getdoc(function) or ""))
 
     def run(**values: Any) -> None:
+        check_numbers({p.name: values[p.name] for p in parameters if values[p.name] != p.default})
         function(**values | {key: load(values[key]) for key in loaded})
 
     typed = []

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sys
 import traceback
 from typing import Any, Protocol, runtime_checkable
+
+OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.I)
 
 
 @runtime_checkable
@@ -58,5 +61,7 @@ def _message(error: Exception) -> tuple[str, int]:
         return f"{error.strerror or error}{place}", 1
     if isinstance(error, HasExitStatus):
         return str(error), error.exit_status
+    if isinstance(error, MemoryError) or OUT_OF_MEMORY.search(str(error)):
+        return "memory must suffice for the networks and a batch; got less: use smaller ones", 1
     text = f"{type(error).__name__}: {error}"
     return f"{text} (internal error; set MULTIGAN_TRACEBACK=1 for the traceback)", 1

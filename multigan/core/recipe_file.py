@@ -18,6 +18,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+from multigan.core.number_limits import check_number
 from multigan.core.serialization import RECIPE_MODULE
 
 if TYPE_CHECKING:
@@ -183,6 +184,7 @@ def resolve_hyperparameters(
         if not _is_valid(known[name], value):
             expected = known[name].type.__name__
             raise ValueError(f"{name} must be of type {expected}; got {value!r}")
+        check_number(name, value)
     defaults = {item.name: item.default for item in file.hyperparameters}
     return defaults | (dict(file.tiny) if tiny else {}) | dict(requested)
 
@@ -214,8 +216,11 @@ def last_recipe_module() -> ModuleType | None:
 
 
 @contextmanager
-def _user_errors(path: Path) -> Iterator[None]:
-    """Turn exceptions of a recipe file into a ValueError of one line with file and line."""
+def _user_errors(path: Path, given: Mapping[str, Any] | None = None) -> Iterator[None]:
+    """Turn exceptions of a recipe file into a ValueError of one line with file and line.
+
+    It ends with the hyperparameters that are not the recipe's defaults.
+    """
     try:
         yield
     except (ValueError, OSError):
@@ -225,7 +230,9 @@ def _user_errors(path: Path) -> Iterator[None]:
             f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)
         ]
         place = f"{path}:{lines[-1]}" if lines else str(path)
-        raise ValueError(f"{place}: {type(error).__name__}: {error}") from error
+        with_values = ", ".join(f"{name} {value!r}" for name, value in (given or {}).items())
+        with_values = f"; with {with_values}" if with_values else ""
+        raise ValueError(f"{place}: {type(error).__name__}: {error}{with_values}") from error
 
 
 def build_recipe(file: RecipeFile, hyperparameters: Mapping[str, Any], seed: int) -> Recipe:
@@ -238,7 +245,12 @@ def build_recipe(file: RecipeFile, hyperparameters: Mapping[str, Any], seed: int
     module = run_recipe_file(file.path)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(keyed_rng(seed, "weights").initial_seed())
-        with _user_errors(file.path):
+        given = {
+            item.name: hyperparameters.get(item.name, item.default)
+            for item in file.hyperparameters
+            if hyperparameters.get(item.name, item.default) != item.default
+        }
+        with _user_errors(file.path, given):
             recipe = module.recipe(**hyperparameters)
     if not isinstance(recipe, Recipe):
         raise ValueError(

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from multigan.core.number_limits import check_numbers
+
 
 def _flag(default: Any, help: str) -> Any:
     return field(default=default, metadata={"help": help})
@@ -55,15 +57,10 @@ class TrainOptions:
             log_every=max(1, steps // 100) if self.log_every is None else self.log_every,
             sample_every=save_every if self.sample_every is None else self.sample_every,
         )
-        for name in (*INTERVALS, "patience"):
-            value = getattr(resolved, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} must be 1 or more; got {value}")
+        check_numbers({item.name: getattr(resolved, item.name) for item in fields(self)})
         for name in logger_names(self.log):
             if importlib.util.find_spec(name) is None:
                 raise ValueError(f"--log {name} needs {name}: pip install 'multigan[{name}]'")
-        if self.num_workers < 0:
-            raise ValueError(f"num_workers must be 0 or more; got {self.num_workers}")
         return resolved
 
     @classmethod

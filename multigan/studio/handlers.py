@@ -15,6 +15,7 @@ from time import perf_counter
 from typing import Any
 
 from multigan.core.media import sample_media
+from multigan.core.number_limits import check_numbers
 from multigan.core.protocols import Sampler
 from multigan.report.html_builder import render_media
 from multigan.studio.form import MAX_SEED, requestable_options
@@ -53,6 +54,7 @@ class RequestHandler:
         ):
             warnings.simplefilter("always")
             options = self._options(request.get("options"), Path(folder))
+            check_numbers(options)
             started = perf_counter()
             try:
                 samples = sample_with_edits(self.sampler, n, seed, edits, **options)

@@ -84,7 +84,7 @@ def application(sampler: Sampler, name: str, port: int, trusted: Path | None = N
     """The application: it answers requests of its own page at this port only."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
-    from starlette.requests import Request
+    from starlette.requests import ClientDisconnect, Request
     from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
@@ -100,7 +100,10 @@ def application(sampler: Sampler, name: str, port: int, trusted: Path | None = N
         return Response(content, media_type=kind, headers=HEADERS)
 
     async def serve_samples(request: Request) -> Response:
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except ClientDisconnect:  # nobody reads the answer
+            return _error(400, "the request must be sent whole")
         if body is None:
             return _error(413, f"the request is larger than {MAX_REQUEST_BYTES:,} bytes")
         try:

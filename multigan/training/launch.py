@@ -16,6 +16,7 @@ import torch
 
 import multigan
 from multigan.core.data_counts import DataCounts
+from multigan.core.number_limits import check_number
 from multigan.core.protocols import EvaluationSkipped, SupportsAssets, SupportsDataCounts
 from multigan.core.recipe import Recipe, recipe_from_json, recipe_to_json
 from multigan.core.recipe_file import (
@@ -209,6 +210,7 @@ def resume(
     data.
     """
     run = RunDirectory(path)
+    check_number("steps", steps)
     with init_distributed() as processes, ExitStack() as held:
 
         def lock() -> None:

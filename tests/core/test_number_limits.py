@@ -1,0 +1,173 @@
+"""A number that cannot be is refused in one line that names its option, before any work."""
+
+import inspect
+import time
+import typing
+import warnings
+
+import pytest
+
+from multigan.cli import app
+from multigan.core.number_limits import LIMITS, MAX_NUMBER, MAX_SEED, check_number
+from multigan.core.recipe_file import (
+    build_recipe,
+    read_recipe,
+    recipe_names,
+    resolve_hyperparameters,
+)
+from multigan.core.serialization import domain_table, domains, get_component, import_attribute
+from multigan.core.signature import options_of
+
+MAX_SECONDS = 30.0
+RECIPES = list(recipe_names())
+MAIN = [name for name in RECIPES if name in domains()]
+NUMBERS = {
+    f"{recipe} {item.name}": (recipe, item)
+    for recipe in RECIPES
+    for item in read_recipe(recipe).hyperparameters
+    if item.type in (int, float)
+}
+BAD = {int: (-1, -(10**9), 10**10, 10**21), float: (-0.5, -1e9, 1e300, float("nan"),
+                                                    float("inf"), -float("inf"))}  # fmt: skip
+PRETRAINED = [name for name in ("image", "music", "text") if name in domains()]
+
+
+def refusal(action, *arguments):
+    """The one line with which something is refused, within seconds."""
+    started = time.perf_counter()
+    with pytest.raises(ValueError) as error:
+        action(*arguments)
+    assert time.perf_counter() - started < MAX_SECONDS
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def said(command, capsys):
+    """The one line with which a command refuses its numbers, within seconds."""
+    started = time.perf_counter()
+    assert app.main(command) == 2, command
+    assert time.perf_counter() - started < MAX_SECONDS
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "internal" not in line, line
+    return line
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_no_recipe_takes_an_impossible_number(name):
+    recipe, item = NUMBERS[name]
+    file = read_recipe(recipe)
+    for value in BAD[item.type]:
+        if item.name.endswith("seed") and abs(value) <= MAX_SEED:
+            continue
+        message = refusal(resolve_hyperparameters, file, {item.name: value}, True)
+        assert message.startswith(f"{item.name} must be "), message
+
+
+ZERO = {
+    name: pair
+    for name, pair in NUMBERS.items()
+    if pair[0] in MAIN and LIMITS.get(pair[1].name, (0, 0))[0] == 0
+}
+
+
+@pytest.mark.parametrize("name", ZERO)
+def test_a_zero_that_passes_the_limits_is_used_or_refused(name):
+    recipe, item = ZERO[name]
+    file = read_recipe(recipe)
+    started = time.perf_counter()
+    values = resolve_hyperparameters(file, {item.name: item.type(0)}, True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            build_recipe(file, values, 0)
+        except ValueError as error:
+            assert item.name in str(error) and "\n" not in str(error)
+    assert time.perf_counter() - started < MAX_SECONDS
+
+
+@pytest.mark.parametrize("domain", PRETRAINED)
+def test_no_sampling_option_takes_an_impossible_number(domain, tmp_path, capsys):
+    cls = get_component({"image": "image/ImageDomain", "music": "music/MusicDomain",
+                         "text": "text/TextDomain"}[domain])  # fmt: skip
+    options = [item for item in options_of(cls.sample) if item.type in (int, float)]
+    assert options
+    for item in options:
+        flag = f"--{item.name.replace('_', '-')}"
+        for value in BAD[item.type]:
+            out = tmp_path / "out"
+            line = said(["sample", domain, flag, str(value), "--out", str(out)], capsys)
+            assert item.name in line and not out.exists()
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["sample points -n 0", "sample points -n -1", "sample points -n 100000000000",
+     "interpolate points --num-paths 0", "interpolate points --num-steps 100000000000",
+     "resume points --steps 0", "resume points --steps 1000000000000000000000",
+     "evaluate points --seed 99999999999999999999", "studio points --port 70000",
+     "studio points --port -1", "sample music --bars 100000", "sample music --tempo nan"],
+)  # fmt: skip
+def test_commands_name_the_option(command, points_run, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    words = [str(points_run) if word == "points" else word for word in command.split()]
+    line = said(words, capsys)
+    name = words[2].lstrip("-").replace("-", "_")
+    assert {"n": "num_samples"}.get(name, name) in line and not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    "option",
+    ["--steps 1000000000000000000000", "--batch-size 100000000000", "--width 1000000000",
+     "--width 0", "--lr nan", "--log-every 0", "--save-every -5", "--num-workers 1000000",
+     "--patience 0", "--seed 99999999999999999999"],
+)  # fmt: skip
+def test_train_names_the_option(option, tmp_path, capsys):
+    out = tmp_path / "out"
+    line = said(["train", "points", "--tiny", "--out", str(out), *option.split()], capsys)
+    assert option.split()[0][2:].replace("-", "_") in line and not out.exists()
+
+
+COMMANDS = {
+    f"{domain} {name}": place
+    for domain in domains()
+    for name, place in domain_table(domain, "COMMANDS").items()
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_no_command_of_a_domain_takes_an_impossible_number(name, tmp_path, capsys):
+    function = import_attribute(COMMANDS[name])
+    hints = typing.get_type_hints(function)
+    parameters = inspect.signature(function).parameters.values()
+    positional = ["none" for p in parameters if p.kind is not inspect.Parameter.KEYWORD_ONLY]
+    required = [
+        word
+        for p in parameters
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.default is inspect.Parameter.empty
+        for word in (f"--{p.name.replace('_', '-')}", "none")
+    ]
+    for p in parameters:
+        if p.kind is inspect.Parameter.KEYWORD_ONLY and p.name in hints:
+            for kind in (int, float):
+                if hints[p.name] in (kind, kind | None):
+                    for value in BAD[kind]:
+                        if p.name == "seed" and abs(value) <= MAX_SEED:
+                            continue
+                        words = [*name.split(), *positional, *required]
+                        flag = f"--{p.name.replace('_', '-')}"
+                        assert p.name in said([*words, flag, str(value)], capsys)
+
+
+def test_messages_say_what_must_be():
+    for name, value, message in (
+        ("steps", 0, "steps must be 1 or more; got 0"),
+        ("temperature", 0.0, "temperature must be above 0; got 0.0"),
+        ("augment_p", 1.5, "augment_p must be at most 1; got 1.5"),
+        ("anything", float("nan"), "anything must be a finite number; got nan"),
+        ("anything", 2 * MAX_NUMBER, "anything must be at most 1,000,000,000; got 2000000000"),
+        ("steps", 10**50, "steps must be at most 1,000,000,000; got a number of 51 digits"),
+        ("to_temperature", -1.0, "to_temperature must be above 0; got -1.0"),
+    ):
+        assert refusal(check_number, name, value) == message
+    for name, value in (("x", True), ("x", None), ("x", "nan"), ("seed", -5), ("x", 0)):
+        check_number(name, value)
