@@ -57,8 +57,8 @@ LIMITS: dict[str, tuple[float, float]] = {
     "lowest": (POSITIVE, 1000.0),
     "highest": (POSITIVE, 1000.0),
     "inverse_temperature": (POSITIVE, 1e6),
-    "lr": (0.0, 1000.0),
-    "likelihood_lr": (0.0, 1000.0),
+    "lr": (0.0, 1e30),  # large ones diverge, which training reports
+    "likelihood_lr": (0.0, 1e30),
     "synthetic_fraction": (0.0, 1.0),
     "temperature": (POSITIVE, 1e6),
 }

@@ -50,6 +50,7 @@ class TrainOptions:
         Raises ValueError for an interval or a patience below 1, a negative num_workers, and a
         logger that is unknown or not installed.
         """
+        check_numbers(vars(self))
         save_every = max(1, steps // 10) if self.save_every is None else self.save_every
         resolved = replace(
             self,
@@ -57,7 +58,6 @@ class TrainOptions:
             log_every=max(1, steps // 100) if self.log_every is None else self.log_every,
             sample_every=save_every if self.sample_every is None else self.sample_every,
         )
-        check_numbers({item.name: getattr(resolved, item.name) for item in fields(self)})
         for name in logger_names(self.log):
             if importlib.util.find_spec(name) is None:
                 raise ValueError(f"--log {name} needs {name}: pip install 'multigan[{name}]'")

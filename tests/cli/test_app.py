@@ -83,11 +83,11 @@ def test_a_mistake_on_the_command_line_is_one_line(line, answer, refused):
     ("line", "answer"),
     [
         ("sample run --label 3", "--label"),
-        ("sample run -n -1", "n must be a number of samples, 0 or more; got -1"),
+        ("sample run -n -1", "num_samples must be 1 or more; got -1"),
         ("sample run --seed one", "Invalid value for '--seed'"),
         ("evaluate run --split all", "split must be one of train, valid, test; got 'all'"),
         ("evaluate run --data elsewhere", "has no source that --data could replace"),
-        ("interpolate run --num-steps 1", "num_steps 2 or more; got 10 and 1"),
+        ("interpolate run --num-steps 1", "num_steps must be 2 or more; got 1"),
         ("train points --tiny --out run", "run is not empty; choose another --out, or --overwrite"),
         ("copy points run/recipe.py", "exists already: choose another name"),
     ],
