@@ -21,7 +21,7 @@ def command(name: str, help: str, options: list[Option], call: Callable[..., Non
 
     def run(**values: Any) -> None:
         given = {key: value for key, value in values.items() if value is not None}
-        check_numbers(given)
+        check_numbers(given, is_ours=False)
         call(**given)
 
     parameters = [_parameter(option) for option in options]
@@ -117,7 +117,8 @@ def domain_command(name: str, function: Callable[..., Any], load: Callable[[str]
     helps = dict(PARAMETER_HELP.findall(inspect.getdoc(function) or ""))
 
     def run(**values: Any) -> None:
-        check_numbers({p.name: values[p.name] for p in parameters if values[p.name] != p.default})
+        given = {p.name: values[p.name] for p in parameters if values[p.name] != p.default}
+        check_numbers(given, function.__module__.startswith("multigan."))
         function(**values | {key: load(values[key]) for key in loaded})
 
     typed = []

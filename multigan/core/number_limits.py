@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-MAX_NUMBER = 1_000_000_000  # of any number without limits of its own; none is negative
+MAX_NUMBER = 1_000_000_000  # of any number without limits of its own
 MAX_SEED = 2**63 - 1  # seeds are hashed: negative ones too
 POSITIVE = 1e-9
 
@@ -61,17 +61,22 @@ LIMITS: dict[str, tuple[float, float]] = {
     "likelihood_lr": (0.0, 1e30),
     "synthetic_fraction": (0.0, 1.0),
     "temperature": (POSITIVE, 1e6),
+    "tempo": (POSITIVE, 10_000.0),
+    "top_k": (0, MAX_NUMBER),
+    "top_p": (POSITIVE, 1.0),
+    "truncation": (0.0, 1000.0),
 }
 
 
-def check_number(name: str, value: Any) -> None:
+def check_number(name: str, value: Any, is_ours: bool = True) -> None:
     """Raise ValueError, in one line that names the option, for a number outside its limits.
 
-    Anything but an int or a float passes.
+    Anything but an int or a float passes. Options without limits of their own may be negative
+    unless they are ours: those of other recipes and domains.
     """
     if isinstance(value, bool) or not isinstance(value, int | float):
         return
-    low, high = _limits(name)
+    low, high = _limits(name, is_ours)
     if low <= value <= high:
         return
     if isinstance(value, float) and not math.isfinite(value):
@@ -82,18 +87,18 @@ def check_number(name: str, value: Any) -> None:
     raise ValueError(f"{name} must be {limit}; got {shown}")
 
 
-def check_numbers(values: Mapping[str, Any]) -> None:
+def check_numbers(values: Mapping[str, Any], is_ours: bool = True) -> None:
     """Check every number of options by name. Raises ValueError as `check_number`."""
     for name, value in values.items():
-        check_number(name, value)
+        check_number(name, value, is_ours)
 
 
-def _limits(name: str) -> tuple[float, float]:
+def _limits(name: str, is_ours: bool) -> tuple[float, float]:
     """The limits of an option; those of the other end of an interpolation are the same."""
     name = name.removeprefix("to_")
     if name.endswith("seed"):
         return -MAX_SEED, MAX_SEED
-    return LIMITS.get(name, (0, MAX_NUMBER))
+    return LIMITS.get(name, (0 if is_ours else -MAX_NUMBER, MAX_NUMBER))
 
 
 def _number(value: float) -> str:

@@ -178,13 +178,14 @@ def resolve_hyperparameters(
     Raises ValueError for an unknown name or a value of the wrong type.
     """
     known = {item.name: item for item in file.hyperparameters}
+    is_ours = recipes_folder() in file.path.parents
     for name, value in requested.items():
         if name not in known:
             raise ValueError(f"{file.name} has no hyperparameter {name!r}; {suggest(name, known)}")
         if not _is_valid(known[name], value):
             expected = known[name].type.__name__
             raise ValueError(f"{name} must be of type {expected}; got {value!r}")
-        check_number(name, value)
+        check_number(name, value, is_ours)
     defaults = {item.name: item.default for item in file.hyperparameters}
     return defaults | (dict(file.tiny) if tiny else {}) | dict(requested)
 

@@ -54,7 +54,7 @@ class RequestHandler:
         ):
             warnings.simplefilter("always")
             options = self._options(request.get("options"), Path(folder))
-            check_numbers(options)
+            check_numbers(options, is_ours=False)
             started = perf_counter()
             try:
                 samples = sample_with_edits(self.sampler, n, seed, edits, **options)

@@ -158,6 +158,15 @@ def test_no_command_of_a_domain_takes_an_impossible_number(name, tmp_path, capsy
                         assert p.name in said([*words, flag, str(value)], capsys)
 
 
+def test_hyperparameters_of_other_recipes_may_be_negative(tmp_path):
+    own = tmp_path / "own.py"
+    own.write_text("def recipe(*, shift: float = 0.0, width: int = 4):\n    ...\n")
+    file = read_recipe(own)
+    assert resolve_hyperparameters(file, {"shift": -2.5}, False)["shift"] == -2.5
+    for name, value in (("shift", float("nan")), ("shift", -1e300), ("width", 0)):
+        assert name in refusal(resolve_hyperparameters, file, {name: value}, False)
+
+
 def test_messages_say_what_must_be():
     for name, value, message in (
         ("steps", 0, "steps must be 1 or more; got 0"),

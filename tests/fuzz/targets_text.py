@@ -13,6 +13,17 @@ def _text(_: Path) -> list[bytes]:
     return ["\n".join([*LINES, "żółć 🎈"]).encode(), "\r\n".join(LINES).encode()]
 
 
+def _csv(_: Path) -> list[bytes]:
+    rows = [f'{k};"{line}, ""so""";{k % 2}' for k, line in enumerate([*LINES, "żółć 🎈"])]
+    return ["\n".join(["id;text;mood", *rows]).encode(), "\r\n".join(rows).encode()]
+
+
+def _json_lines(_: Path) -> list[bytes]:
+    rows = [{"text": line, "mood": k % 2} for k, line in enumerate([*LINES, "żółć 🎈"])]
+    lines = "\n".join(map(json.dumps, rows)).encode()
+    return [lines, json.dumps({"data": rows}).encode()]
+
+
 def _read_text(path: Path) -> None:
     from multigan.text.datasets.sources import read_corpus
 
@@ -57,6 +68,8 @@ def _read_tokenizer_settings(path: Path) -> None:
 
 
 READERS = {
+    "text table": Reader("x.csv", _csv, _read_text),
+    "text JSON": Reader("x.json", _json_lines, _read_text),
     "text": Reader("x.txt", _text, _read_text),
     "tokenizer.json": Reader("tokenizer.json", _tokenizers, _read_tokenizer, is_json=True),
     "tokenizer_config.json": Reader(
