@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -100,9 +101,10 @@ def fsync_dir(folder: Path) -> None:
 
 
 def cache_dir(path: str | Path | None = None) -> Path:
-    """`path`, else the user's cache folder; created if missing."""
+    """`path`, else the user's cache folder; created if missing and possible."""
     folder = Path(path) if path is not None else default_cache_dir()
-    folder.mkdir(parents=True, exist_ok=True)
+    with suppress(OSError):  # what is stored there warns
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 

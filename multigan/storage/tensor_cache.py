@@ -11,10 +11,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor, uint8
+from torch import Tensor, nn, uint8
 
 from multigan.storage.files import fsync_dir
+from multigan.storage.weights import save_tensors
 
 CHECKSUM = "checksum"  # in the metadata, of all tensors and the other metadata
 MAX_AGE_S = 3600.0  # of a temporary file of another process
@@ -36,6 +36,21 @@ def load_tensors(file: Path) -> tuple[dict[str, Tensor], dict[str, str]] | None:
     return (tensors, metadata) if expected == _checksum(tensors, metadata) else None
 
 
+def load_network(file: Path, network: nn.Module) -> dict[str, str] | None:
+    """Load a cached state into `network` and return the metadata; None leaves it as it is.
+
+    None stands for a missing or damaged file, and for tensors of other names, shapes or types.
+    """
+    found = load_tensors(file)
+    if found is None:
+        return None
+    own = {name: (t.shape, t.dtype) for name, t in network.state_dict().items()}
+    if {name: (t.shape, t.dtype) for name, t in found[0].items()} != own:
+        return None
+    network.load_state_dict(found[0])
+    return found[1]
+
+
 def store_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
     """Write tensors and metadata with a checksum: temporary name, fsync, rename.
 
@@ -49,7 +64,7 @@ def store_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
         file.parent.mkdir(parents=True, exist_ok=True)
         sweep_temporaries(file.parent)
         try:
-            save_file(contiguous, temporary, metadata=described)
+            save_tensors(temporary, contiguous, described)
             with temporary.open("rb+") as stream:
                 os.fsync(stream.fileno())
             os.replace(temporary, file)

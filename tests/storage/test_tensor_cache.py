@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from multigan.image.datasets import sources
 from multigan.image.formats.decode import Size
 from multigan.image.formats.folder import read_folder
-from multigan.storage.tensor_cache import load_tensors, store_tensors
+from multigan.storage.tensor_cache import load_network, load_tensors, store_tensors
 from tests.image.image_factory import folder_of
 
 TENSORS = {
@@ -76,3 +76,20 @@ def test_damaged_images_in_the_cache_are_decoded_again(damage, tmp_path, monkeyp
         store_tensors(file, other, metadata)
     assert torch.equal(read_folder(root, Size(8, 8)).pixels, pixels)
     assert load_tensors(file)[0].keys() == {"pixels"}, "it is stored again"
+
+
+@pytest.mark.parametrize("other", ["names", "shapes", "types", "no file"])
+def test_a_network_takes_only_a_state_of_its_own_and_else_stays_as_it_is(other, tmp_path):
+    network = torch.nn.Linear(2, 3)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    states = {
+        "names": {"x": torch.zeros(3, 2), "bias": torch.zeros(3)},
+        "shapes": {"weight": torch.zeros(4, 2), "bias": torch.zeros(3)},
+        "types": {"weight": torch.zeros(3, 2).half(), "bias": torch.zeros(3)},
+    }
+    if other in states:
+        store_tensors(tmp_path / "x", states[other], {})
+    assert load_network(tmp_path / "x", network) is None
+    assert all(torch.equal(network.state_dict()[name], before[name]) for name in before)
+    store_tensors(tmp_path / "x", torch.nn.Linear(2, 3).state_dict(), {"rows": "1"})
+    assert load_network(tmp_path / "x", network) == {"rows": "1"}

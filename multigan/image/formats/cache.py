@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -50,12 +49,7 @@ def load(key: str, size: Size) -> tuple[Tensor, tuple[FileResult, ...]] | None:
 def store(key: str, pixels: Tensor, results: Sequence[FileResult]) -> None:
     """Store pixels and results atomically; a failure is a warning."""
     records = json.dumps([asdict(result) for result in results])
-    try:
-        folder = cache_dir()
-    except OSError as error:
-        warnings.warn(f"decoded images are not cached: {error}", stacklevel=2)
-        return
-    store_tensors(_file(folder, key), {"pixels": pixels}, {RECORDS: records})
+    store_tensors(_file(cache_dir(), key), {"pixels": pixels}, {RECORDS: records})
 
 
 def _file(folder: Path, key: str) -> Path:

@@ -15,8 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -25,7 +23,7 @@ from multigan.core.protocols import Batch, Dataset
 from multigan.core.rng import keyed_rng
 from multigan.image.metrics.balanced_subsets import CHUNK, class_balanced_subsets
 from multigan.image.spec import on_white, to_uint8
-from multigan.storage.files import write_atomically
+from multigan.storage.tensor_cache import load_network, store_tensors
 
 FEATURES = 32  # width of the penultimate layer of built-in extractors; sets must be larger
 FIRST_WIDTH, LAST_WIDTH = 16, 64  # channels of the extractor's stages
@@ -181,21 +179,19 @@ def extractor_for(
     """Return the extractor of a training split of (C, H, W) images, from `cache` or stored there.
 
     Without classes it stays untrained, with the weights of `seed`. It depends on the arguments and
-    the bytes of the split, never on the random state of the caller. A file that cannot be read is
+    the bytes of the split, never on the random state of the caller. A damaged file is
     replaced.
     """
     rng = keyed_rng("image extractor", *([seed] if seed else []))
     extractor = build_with_seed(lambda: Extractor(*shape, num_classes, seed), rng)
     file = cache / f"image-extractor-{_key(extractor, train, seed)}.safetensors"
-    try:
-        extractor.load_state_dict(load_file(file))
-    except (FileNotFoundError, SafetensorError):
+    if load_network(file, extractor) is None:
         if num_classes:
             _train(extractor, train, rng)
         extractor.fit_standardization(
             class_balanced_subsets([train], MAX_STANDARDIZATION_IMAGES)[0].x
         )
-        _store(extractor, file)
+        store_tensors(file, extractor.state_dict(), {})
     return extractor.eval()
 
 
@@ -233,9 +229,3 @@ def _train(extractor: Extractor, train: Dataset, rng: torch.Generator) -> None:
         return F.cross_entropy(model(batch.x), batch.condition, label_smoothing=SMOOTHING)
 
     fit(extractor, loss, batches, STEPS, LR, rng)
-
-
-def _store(extractor: Extractor, file: Path) -> None:
-    """Store the weights atomically."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(file, save(extractor.state_dict()))

@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from multigan.core.modules import sample_batch
@@ -44,7 +42,7 @@ from multigan.music.representations.conditioning import (
 )
 from multigan.music.representations.tensors import binarize
 from multigan.music.spec import MusicSpec
-from multigan.storage.weights import save_tensors
+from multigan.storage.tensor_cache import load_tensors, store_tensors
 
 SAMPLED = 1000  # windows in the rows of the generator and of the baselines
 MAX_TRAIN_WINDOWS = 4000  # real windows of a split that are evaluated, at most
@@ -153,12 +151,11 @@ def load_references(spec: MusicSpec, data: Dataset, cache: Path) -> ReferenceRow
     stated = f"{CACHE_VERSION} {spec} {train.fingerprint} {data.fingerprint}"
     key = hashlib.blake2b(stated.encode(), digest_size=8).hexdigest()
     file = cache / f"music-references-{key}.safetensors"
-    try:
-        return _load(file)
-    except (OSError, ValueError, LookupError, SafetensorError):  # missing or damaged
+    found = _load(file)
+    if found is None:  # missing or damaged
         found = _compute_references(spec, train, data)
         _save(found, file)
-        return found
+    return found
 
 
 def _compute_references(spec: MusicSpec, train: Dataset, heldout: Dataset) -> ReferenceRows:
@@ -236,23 +233,20 @@ def _bootstrap_rng(row: str) -> torch.Generator:
 
 
 def _save(found: ReferenceRows, file: Path) -> None:
-    """Write a safetensors file atomically."""
+    """Store the rows, their intervals and the features."""
     rows = {name: finite_or_none(row) for name, row in found.rows.items()}
     tensors = {"features": found.features, "train": found.train}
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        metadata = {"rows": json.dumps(rows), "intervals": json.dumps(found.intervals)}
-        save_tensors(temporary, tensors, metadata)
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    metadata = {"rows": json.dumps(rows), "intervals": json.dumps(found.intervals)}
+    store_tensors(file, tensors, metadata)
 
 
-def _load(file: Path) -> ReferenceRows:
-    """Read what `_save` wrote; values that were not finite are NaN."""
-    with safe_open(file, "pt") as tensors:
-        read, ends = (json.loads(tensors.metadata()[key]) for key in ("rows", "intervals"))
-        features, train = tensors.get_tensor("features"), tensors.get_tensor("train")
+def _load(file: Path) -> ReferenceRows | None:
+    """Read what `_save` wrote; values that were not finite are NaN. None if it is damaged."""
+    stored = load_tensors(file)
+    if stored is None or {*stored[0], *stored[1]} != {"features", "train", "rows", "intervals"}:
+        return None
+    features, train = stored[0]["features"], stored[0]["train"]
+    read, ends = (json.loads(stored[1][key]) for key in ("rows", "intervals"))
     rows = {
         name: {metric: float("nan") if v is None else v for metric, v in row.items()}
         for name, row in read.items()

@@ -5,13 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from multigan.core import fidelity
@@ -20,7 +18,7 @@ from multigan.core.protocols import EvaluationSkipped, Generator
 from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
-from multigan.storage.weights import save_tensors
+from multigan.storage.tensor_cache import load_network, store_tensors
 from multigan.text.metrics import bleu, diversity, language_model
 from multigan.text.metrics.language_model import (
     LanguageModel,
@@ -123,9 +121,8 @@ def load_references(
     vocabulary_size = spec.vocabulary_size
     model = LanguageModel(vocabulary_size)
     evaluator = TextEvaluator(spec, evenly_spaced(data.texts, MAX_HELD_OUT), train.texts, model)
-    try:
-        rows = _load(file, model)
-    except (OSError, ValueError, LookupError, RuntimeError, SafetensorError):  # absent or damaged
+    rows = _load(file, model)
+    if rows is None:  # absent or damaged
         tokens = spec.encode(list(train.texts))
         model = train_language_model(tokens, vocabulary_size, keyed_rng("language model"), device)
         evaluator = evaluator._replace(model=model)
@@ -164,25 +161,22 @@ def _reference_rows(evaluator: TextEvaluator, data: Any) -> Rows:
 
 
 def _save(file: Path, model: LanguageModel, rows: Rows) -> None:
-    """Write a safetensors file atomically."""
+    """Store the weights of `model` and the rows."""
     text = json.dumps({name: finite_or_none(row) for name, row in rows.items()})
-    tensors: dict[str, Tensor] = {k: v.cpu().contiguous() for k, v in model.state_dict().items()}
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
-    try:
-        save_tensors(temporary, tensors, {"rows": text})
-        os.replace(temporary, file)
-    finally:
-        temporary.unlink(missing_ok=True)
+    store_tensors(file, model.state_dict(), {"rows": text})
 
 
-def _load(file: Path, model: LanguageModel) -> Rows:
-    """Load the weights of `model` and return the rows; null values become NaN."""
-    with safe_open(file, "pt") as stored:
-        rows = json.loads(stored.metadata()["rows"])
-        model.load_state_dict({name: stored.get_tensor(name) for name in stored.keys()})  # noqa: SIM118
+def _load(file: Path, model: LanguageModel) -> Rows | None:
+    """Load the weights of `model` and return the rows; null values become NaN.
+
+    None is returned for a file that is missing or damaged.
+    """
+    metadata = load_network(file, model)
+    if metadata is None or "rows" not in metadata:
+        return None
     return {
         name: {metric: float("nan") if v is None else v for metric, v in row.items()}
-        for name, row in rows.items()
+        for name, row in json.loads(metadata["rows"]).items()
     }
 
 
