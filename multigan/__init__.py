@@ -23,8 +23,11 @@ if TYPE_CHECKING:
     from multigan.core.protocols import Sampler as Sampler
     from multigan.core.recipe import Recipe as Recipe
     from multigan.core.recipe import Schedule as Schedule
+    from multigan.core.recipe import Term as Term
+    from multigan.core.recipe import TermInputs as TermInputs
     from multigan.core.results_table import ResultsTable as ResultsTable
     from multigan.core.serialization import component as component
+    from multigan.engine.losses import AdversarialLoss as AdversarialLoss
     from multigan.engine.trainer import AdversarialTrainer as AdversarialTrainer
     from multigan.storage.loading import load as load
     from multigan.training.callbacks import Callback as Callback
@@ -43,6 +46,9 @@ _PUBLIC = {
     "Networks": "multigan.core.adapters",
     "Recipe": "multigan.core.recipe",
     "Schedule": "multigan.core.recipe",
+    "Term": "multigan.core.recipe",
+    "TermInputs": "multigan.core.recipe",
+    "AdversarialLoss": "multigan.engine.losses",
     "Batch": "multigan.core.protocols",
     "Dataset": "multigan.core.protocols",
     "Discriminator": "multigan.core.protocols",

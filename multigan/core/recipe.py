@@ -13,6 +13,9 @@ from dataclasses import MISSING, Field, dataclass, field, fields
 from types import ModuleType
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from multigan.core.adapters import (
     LatentShape,
     as_dataset,
@@ -20,7 +23,14 @@ from multigan.core.adapters import (
     as_generator,
     check_fit,
 )
-from multigan.core.protocols import Augment, Dataset, Discriminator, Generator
+from multigan.core.protocols import (
+    Augment,
+    Condition,
+    Dataset,
+    Discriminator,
+    Generator,
+    Latent,
+)
 from multigan.core.serialization import from_config, to_config
 
 
@@ -82,6 +92,41 @@ def read_gamma(text: str) -> float | AutoGamma:
     return number
 
 
+LossLike = Any
+OptimizerLike = Any
+
+
+@dataclass(frozen=True)
+class TermInputs:
+    """Inputs of a term of a loss, in one update of its network.
+
+    `fake` carries the generator's graph in a term of the generator, and none in one of the
+    discriminator. The networks are those that the caller passed; the one that is not updated is
+    frozen. `rng` is a stream of this update; `progress` the fraction of the run in [0, 1].
+    """
+
+    real: Tensor
+    fake: Tensor
+    condition: Condition
+    latent: Latent
+    generator: Any
+    discriminator: Any
+    rng: torch.Generator
+    progress: float
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of the loss of one network: `weight` times the mean of function(inputs).
+
+    It is logged as `loss/NAME`, without its weight, which is logged as `weight/NAME`.
+    """
+
+    function: Callable[[TermInputs], Tensor]
+    weight: Value = 1.0
+    network: str = "generator"  # or discriminator
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
     """Data, networks and hyperparameters of one training.
@@ -96,11 +141,17 @@ class Recipe:
     discriminator: DiscriminatorLike
     steps: int  # of the adversarial stage: one generator update each
     batch_size: int
-    latent_dim: LatentShape | None = (
-        None  # of a plain module: its Gaussian latents (n, *latent_dim)
-    )
-    loss: str = "relativistic"  # a key of multigan.engine.losses.LOSSES
-    penalties: Mapping[str, Gamma] = field(default_factory=dict)  # PENALTIES name -> gamma
+    latent_dim: LatentShape | None = None  # of a plain module: its latents are (n, *latent_dim)
+    # A key of multigan.engine.losses.LOSSES; or a function of the logits of reals and fakes that
+    # returns the losses of D and G, each of every logit or a single number; or an AdversarialLoss.
+    loss: LossLike = "relativistic"
+    # PENALTIES name -> gamma. A Term of D, or its function, is a penalty too, at each update.
+    penalties: Mapping[str, Gamma] = field(default_factory=dict)
+    # Further terms of either network by name; a function is a Term of the generator of weight 1.
+    losses: Mapping[str, Term] = field(default_factory=dict)
+    # A function of the parameters that returns an optimizer, or one for each network by name; its
+    # learning rate stays, unless generator_lr or discriminator_lr is a Schedule. None: Adam.
+    optimizer: OptimizerLike | None = None
     # Lazy regularization: at every k-th update of D, k times as strong. Penalties join that update,
     # so Adam makes no extra updates and needs none of StyleGAN2's corrections of its rates.
     penalty_interval: int = 1
@@ -128,6 +179,14 @@ class Recipe:
     likelihood_weight: Value = 0.0  # of the NLL of real samples, in the adversarial stage
 
     def __post_init__(self) -> None:
+        own = {k: v for k, v in self.penalties.items() if callable(v) or isinstance(v, Term)}
+        terms = {
+            **{name: _as_term(v, "generator") for name, v in self.losses.items()},
+            **{name: _as_term(v, "discriminator") for name, v in own.items()},
+        }
+        object.__setattr__(self, "losses", terms)
+        gammas = {name: v for name, v in self.penalties.items() if name not in own}
+        object.__setattr__(self, "penalties", gammas)
         given = (self.data, self.generator, self.discriminator)
         adapted = (
             as_dataset(self.data),
@@ -143,6 +202,10 @@ class Recipe:
                 warnings.warn(unused, stacklevel=3)
 
 
+def _as_term(value: Any, network: str) -> Any:
+    return Term(value, network=network) if callable(value) else value
+
+
 # How a value that is not a number is written in recipe.json, by the key of its only entry.
 STATED: dict[str, type[Schedule] | type[AutoGamma]] = {
     "schedule": Schedule,
@@ -154,13 +217,8 @@ FIELD_TYPES: dict[str, Any] = {
     **{"int": int, "float": int | float, "str": str, "bool": bool},
     **{"Value": int | float | Schedule, "DataLike": Dataset, "GeneratorLike": Generator},
     **{"DiscriminatorLike": Discriminator, "Augment": Callable, "LatentShape": int | tuple},
-    **{
-        "Value": int | float | Schedule,
-        "Gamma": int | float | Schedule | AutoGamma,
-        "Dataset": Dataset,
-        "Generator": Generator,
-    },
-    **{"Discriminator": Discriminator, "Augment": Callable},
+    **{"LossLike": str | tuple | Callable, "OptimizerLike": Mapping | Callable, "Term": Term},
+    "Gamma": int | float | Schedule | AutoGamma,
 }
 
 
@@ -202,20 +260,23 @@ def _fits(item: Field[Any], value: Any) -> bool:
     """Check the type of a field's value; components are checked against their protocol."""
     kind, _, absent = str(item.type).partition(" | ")
     if value is None or kind.startswith("Mapping"):
-        return bool(absent) if value is None else _fits_mapping(value)
+        return bool(absent) if value is None else _fits_mapping(value, kind)
     return isinstance(value, FIELD_TYPES[kind]) and (kind == "bool") == isinstance(value, bool)
 
 
-def _fits_mapping(value: Any) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(v, FIELD_TYPES["Gamma"]) for v in value.values()
-    )
+def _fits_mapping(value: Any, kind: str) -> bool:
+    expected = FIELD_TYPES[kind.removeprefix("Mapping[str, ").removesuffix("]")]
+    return isinstance(value, dict) and all(isinstance(v, expected) for v in value.values())
 
 
 def _to_json(value: Any, of_caller: bool) -> Any:
     for key, kind in STATED.items():
         if isinstance(value, kind):
             return {key: {item.name: getattr(value, item.name) for item in fields(value)}}
+    if isinstance(value, Term):
+        return {
+            "term": {k.name: _to_json(getattr(value, k.name), of_caller) for k in fields(value)}
+        }
     if isinstance(value, Mapping) and not hasattr(value, "_component_arguments"):
         return {key: _to_json(item, of_caller) for key, item in value.items()}
     return to_config(value, of_caller=of_caller)
@@ -224,7 +285,9 @@ def _to_json(value: Any, of_caller: bool) -> Any:
 def _from_json(value: Any, trusted: ModuleType | None) -> Any:
     if isinstance(value, dict) and (key := next((key for key in STATED if key in value), None)):
         return _stated(key, value[key])
-    if isinstance(value, dict) and "component" not in value:
+    if isinstance(value, dict) and value.keys() == {"term"}:
+        return _term(value["term"], trusted)
+    if isinstance(value, dict) and not value.keys() & {"component", "function"}:
         return {key: _from_json(item, trusted) for key, item in value.items()}
     return from_config(value, trusted)
 
@@ -239,3 +302,16 @@ def _stated(key: str, values: Any) -> Schedule | AutoGamma:
     if wrong := [name for name, value in values.items() if not isinstance(value, known[name])]:
         raise ValueError(f"recipe.json is damaged: {wrong[0]} of {key} has the wrong type")
     return STATED[key](**values)
+
+
+def _term(stated: Any, trusted: ModuleType | None) -> Term:
+    """Build a term from JSON. Raises ValueError for anything else."""
+    names = {item.name for item in fields(Term)}
+    values = _from_json(stated, trusted) if isinstance(stated, dict) else {}
+    found = Term(**values) if isinstance(values, dict) and values.keys() == names else None
+    is_number = found is not None and isinstance(found.weight, int | float | Schedule)
+    if found is None or not is_number or not callable(found.function):
+        raise ValueError(
+            f"recipe.json is damaged: a term must have {', '.join(sorted(names))} of their types"
+        )
+    return found

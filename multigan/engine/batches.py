@@ -62,19 +62,20 @@ class FakeBatches:
 
     def sample(self, n: int, condition: Condition, step: int, phase: str, micro: int) -> Tensor:
         """Generate `n` fakes (n, ...)."""
-        return self._generate(self._latent(n, step, phase, micro), condition)
+        return self._generate(self.latent(n, step, phase, micro), condition)
 
     def pregenerate(self, reals: Sequence[Batch], step: int) -> Sequence[Tensor | None]:
         """Generate the fakes of all discriminator updates in one pass; None each if not allowed."""
         if not self.pregenerates:
             return [None] * len(reals)
         counts = [len(real.x) for real in reals]
-        latents = [self._latent(n, step, phase_name(k), 0) for k, n in enumerate(counts)]
+        latents = [self.latent(n, step, phase_name(k), 0) for k, n in enumerate(counts)]
         condition = tree_cat([real.condition for real in reals])
         fakes: Sequence[Tensor] = self._generate(tree_cat(latents), condition).split(counts)
         return fakes
 
-    def _latent(self, n: int, step: int, phase: str, micro: int) -> Latent:
+    def latent(self, n: int, step: int, phase: str, micro: int) -> Latent:
+        """Return the latents (n, ...) of a batch of fakes: a function of its key."""
         return self.randomness.latent(self.generator, n, step, phase, micro)
 
 

@@ -63,8 +63,9 @@ class LogSummary(NamedTuple):
 
     @property
     def penalty(self) -> float:
-        """The weighted penalties in the discriminator's loss."""
-        return self.values["loss/discriminator"] - self.loss
+        """The weighted penalties in the discriminator's loss, without its further terms."""
+        terms = self.values.get("loss/discriminator_terms", 0.0)
+        return self.values["loss/discriminator"] - self.loss - terms
 
     @property
     def gap(self) -> float:

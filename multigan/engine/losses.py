@@ -109,18 +109,46 @@ LOSSES: dict[str, AdversarialLoss] = {
 }
 
 
-def get_loss(name: str) -> AdversarialLoss:
-    """Return the loss called `name`. Raises ValueError for an unknown name."""
-    if name not in LOSSES:
-        raise ValueError(f"loss must be one of {', '.join(LOSSES)}; got {name!r}")
-    return LOSSES[name]
+def get_loss(loss: Any) -> AdversarialLoss:
+    """Return the loss called `loss`, or the one of a function or an AdversarialLoss.
+
+    A function of real and fake logits returns the losses of D and G, each of every logit or a
+    single number. Raises ValueError for an unknown name.
+    """
+    if isinstance(loss, AdversarialLoss):
+        return loss
+    if callable(loss):
+        sides = [_one_side(loss, side) for side in (0, 1)]
+        return AdversarialLoss(sides[0], sides[1], generator_sees_real=True)
+    if loss not in LOSSES:
+        raise ValueError(
+            f"loss must be one of {', '.join(LOSSES)}, a function of the logits of reals and fakes "
+            f"or an AdversarialLoss; got {loss!r}"
+        )
+    return LOSSES[loss]
 
 
-def loss_at_chance(name: str) -> float:
+def _one_side(loss: Callable[..., Any], side: int) -> Callable[[Tensor, Tensor], Tensor]:
+    """The loss of D (0) or G (1) as a value of every logit, from a function that returns both."""
+
+    def one(real: Tensor, fake: Tensor) -> Tensor:
+        found = loss(real, fake)
+        if not isinstance(found, tuple | list) or len(found) != 2:
+            raise ValueError(
+                "loss must return two values, the losses of the discriminator and the generator; "
+                f"got a {type(found).__name__}"
+            )
+        value: Tensor = found[side]
+        return value if value.shape == fake.shape else value.mean().expand_as(fake)
+
+    return one
+
+
+def loss_at_chance(loss: Any) -> float:
     """Compute the discriminator's loss where it cannot tell real from fake: equal logits.
 
     They are at the decision boundary where there is one. A loss without a lower bound has 0.
     """
-    loss = get_loss(name)
-    logits = torch.full((1,), loss.decision_boundary or 0.0)
-    return float(loss.discriminator(logits, logits))
+    found = get_loss(loss)
+    logits = torch.full((1,), found.decision_boundary or 0.0)
+    return float(found.discriminator(logits, logits))

@@ -81,7 +81,7 @@ class Objective:
     def __init__(
         self,
         discriminator: Any,
-        loss: str,
+        loss: Any,
         penalties: Mapping[str, Any],
         augment: Augment | None = None,
         compile: bool = False,

@@ -179,3 +179,27 @@ def average_metrics(parts: list[dict[str, Any]]) -> dict[str, Any]:
 def adam(network: nn.Module) -> optim.Adam:
     """Return Adam over the trainable parameters; learning rates are set before each step."""
     return optim.Adam([p for p in network.parameters() if p.requires_grad])
+
+
+def build_optimizer(factory: Any, name: str, network: nn.Module) -> optim.Optimizer:
+    """Return the optimizer of a network: Adam, or that of a function of its parameters.
+
+    `factory` may also hold a function for each network by name. Raises ValueError, in one line,
+    where the function returns no optimizer of these parameters.
+    """
+    if isinstance(factory, Mapping):
+        factory = factory.get(name)
+    if factory is None:
+        return adam(network)
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    try:
+        found = factory(trainable)
+    except TypeError as error:
+        raise ValueError(
+            f"optimizer must be a function of the parameters of the {name}; got: {error}"
+        ) from error
+    if not isinstance(found, optim.Optimizer):
+        raise ValueError(
+            f"optimizer must return a torch optimizer of the {name}; got a {type(found).__name__}"
+        )
+    return found

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import fields
+
 from multigan.core.protocols import SupportsLikelihood
-from multigan.core.recipe import Recipe
-from multigan.engine.schedules import check_schedule
+from multigan.core.recipe import Recipe, Schedule
+from multigan.engine.schedules import check_schedule, has_own_optimizer
+from multigan.engine.terms import NETWORKS, check_terms
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -38,8 +42,31 @@ def check_recipe(recipe: Recipe) -> None:
     if recipe.max_grad_norm is not None and not recipe.max_grad_norm > 0:
         raise ValueError(f"max_grad_norm must be positive or None; got {recipe.max_grad_norm}")
     check_likelihood(recipe)
+    check_terms(recipe.losses)
+    check_optimizer(recipe)
     if not 0 <= recipe.burn_in <= 1:
         raise ValueError(f"burn_in must be a fraction of the run in [0, 1]; got {recipe.burn_in}")
+
+
+def check_optimizer(recipe: Recipe) -> None:
+    """Raise ValueError, in one line, for numbers that an optimizer of the recipe would not use."""
+    named = set(recipe.optimizer) if isinstance(recipe.optimizer, Mapping) else set()
+    if unknown := named - set(NETWORKS):
+        raise ValueError(f"optimizer must be of {' or '.join(NETWORKS)}; got {sorted(unknown)}")
+    own = [name for name in NETWORKS if has_own_optimizer(recipe, name)]
+    unused = [f"{name}_lr" for name in own] + (["beta1", "beta2"] if len(own) == 2 else [])
+    defaults = {item.name: item.default for item in fields(Recipe)}
+    for name in unused:
+        value = getattr(recipe, name)
+        is_rate = name.endswith("_lr")
+        if value != defaults[name] and not (is_rate and isinstance(value, Schedule)):
+            fix = ", or give a Schedule" if is_rate else ""
+            raise ValueError(f"{name} must be set by the optimizer of the recipe{fix}; got {value}")
+    if own and recipe.burn_in:
+        raise ValueError(
+            f"burn_in must be 0 with an optimizer of the recipe; got {recipe.burn_in}: give "
+            "Schedules"
+        )
 
 
 def check_likelihood(recipe: Recipe) -> None:

@@ -114,17 +114,27 @@ LR, GAMMA, BETA1, BETA2, EMA_HALFLIFE = (
     "adam/beta2",
     "ema/halflife_samples",
 )
-LIKELIHOOD_WEIGHT = "weight/likelihood"
+TERM_WEIGHT = "weight/"  # + the name of the term
+LIKELIHOOD_WEIGHT = TERM_WEIGHT + "likelihood"
+
+
+def has_own_optimizer(recipe: Recipe, network: str) -> bool:
+    """Check that the recipe has an optimizer of its own for a network."""
+    if isinstance(recipe.optimizer, Mapping):
+        return network in recipe.optimizer
+    return recipe.optimizer is not None
 
 
 def scheduled_values(recipe: Recipe, progress: float) -> dict[str, float]:
     """Return the numbers of the adversarial stage that a schedule may move, by their log keys."""
+    rates = {"generator": recipe.generator_lr, "discriminator": recipe.discriminator_lr}
+    own = {name for name in rates if has_own_optimizer(recipe, name)}
+    betas = {} if len(own) == len(rates) else {BETA1: recipe.beta1, BETA2: recipe.beta2}
     values: dict[str, Gamma] = {
-        f"{LR}generator": recipe.generator_lr,
-        f"{LR}discriminator": recipe.discriminator_lr,
+        **{f"{LR}{n}": r for n, r in rates.items() if n not in own or isinstance(r, Schedule)},
         **{f"{GAMMA}{name}": gamma for name, gamma in recipe.penalties.items()},
-        BETA1: recipe.beta1,
-        BETA2: recipe.beta2,
+        **{f"{TERM_WEIGHT}{name}": term.weight for name, term in recipe.losses.items()},
+        **betas,
         EMA_HALFLIFE: recipe.ema_halflife_samples,
     }
     if recipe.likelihood_weight != 0:
@@ -167,9 +177,13 @@ def apply_schedules(
     """
     values: dict[str, Any] = {**scheduled_values(recipe, progress)}
     for name, optimizer in optimizers.items():
-        values[f"{LR}{name}"] *= lr_scale
+        key, own = f"{LR}{name}", has_own_optimizer(recipe, name)
         for group in optimizer.param_groups:
-            group["lr"], group["betas"] = values[f"{LR}{name}"], (values[BETA1], values[BETA2])
+            rate = values.get(key, group.setdefault("initial_lr", group["lr"]))
+            group["lr"] = lr_scale * rate
+            if not own:
+                group["betas"] = (values[BETA1], values[BETA2])
+        values[key] = optimizer.param_groups[0]["lr"]
     if isinstance(generator, SupportsAnnealing):
         values |= generator.anneal(progress)
     return values

@@ -9,6 +9,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
+from multigan.core.adapters import unwrapped
 from multigan.core.protocols import (
     Batch,
     Condition,
@@ -16,7 +17,7 @@ from multigan.core.protocols import (
     SupportsAnnealing,
     SupportsPolicyGradient,
 )
-from multigan.core.recipe import Recipe
+from multigan.core.recipe import Recipe, TermInputs
 from multigan.core.trees import tree_map
 from multigan.engine.averaging import EMA, Lookahead
 from multigan.engine.batches import (
@@ -43,8 +44,8 @@ from multigan.engine.optimization import (
     NonFinitePolicy,
     Step,
     Values,
-    adam,
     average_metrics,
+    build_optimizer,
     clear_gradients,
     detached,
     prepare_gradients,
@@ -59,6 +60,7 @@ from multigan.engine.schedules import (
     with_burn_in,
 )
 from multigan.engine.sync_batch_norm import sync_batch_norm
+from multigan.engine.terms import add_terms
 
 
 class AdversarialTrainer:
@@ -117,8 +119,8 @@ class AdversarialTrainer:
         )
         self.gamma_controller = make_gamma_controller(recipe, self.schedule_steps, self.device)
         self.optimizers = {
-            "generator": adam(self.generator),
-            "discriminator": adam(self.discriminator),
+            "generator": build_optimizer(recipe.optimizer, "generator", self.generator),
+            "discriminator": build_optimizer(recipe.optimizer, "discriminator", self.discriminator),
         }
         self.lookahead = Lookahead(
             [self.generator, self.discriminator], recipe.lookahead_interval, recipe.lookahead_alpha
@@ -281,6 +283,7 @@ class AdversarialTrainer:
             rng = self._randomness.rng("objective", self.number, phase, micro)
             with self._autocast(not gammas):
                 losses = self.objective.discriminator_loss(real, fake, condition, gammas, rng)
+                losses = self._add_terms("discriminator", losses, part, fake, phase, micro)
             (losses["loss/discriminator"] / recipe.gradient_accumulation_steps).backward()
             parts.append(detached(losses))
         values = self._prepare_gradients("discriminator", parts)
@@ -308,6 +311,7 @@ class AdversarialTrainer:
                     losses["loss/likelihood"] = nll(self.generator, part).mean()
                     weighted = likelihood_weight * losses["loss/likelihood"]
                     losses["loss/generator"] = losses["loss/generator"] + weighted
+                losses = self._add_terms("generator", losses, part, fake, phase, micro)
             (losses["loss/generator"] / recipe.gradient_accumulation_steps).backward()
             parts.append(detached(losses))
         values = self._prepare_gradients("generator", parts)
@@ -320,6 +324,31 @@ class AdversarialTrainer:
         """Generate as many fakes as `real` has samples, under its conditions."""
         with self._autocast(True):
             return self.fakes.sample(len(real.x), real.condition, self.number, phase, micro)
+
+    def _add_terms(
+        self,
+        network: str,
+        losses: dict[str, Tensor],
+        real: Batch,
+        fake: Tensor,
+        phase: str,
+        micro: int,
+    ) -> dict[str, Tensor]:
+        """Add the recipe's own terms of one network to its loss."""
+
+        def inputs() -> TermInputs:
+            return TermInputs(
+                real=real.x,
+                fake=fake,
+                condition=real.condition,
+                latent=self.fakes.latent(len(real.x), self.number, phase, micro),
+                generator=unwrapped(self.generator),
+                discriminator=unwrapped(self.discriminator),
+                rng=self._randomness.rng("terms", self.number, phase, micro),
+                progress=self.progress,
+            )
+
+        return add_terms(losses, network, self.recipe, inputs)
 
     def _prepare_gradients(self, name: str, parts: list[dict[str, Tensor]]) -> Values:
         """Average over micro-batches and processes, check, clip; {} where no step is to be made."""

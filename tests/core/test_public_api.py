@@ -10,9 +10,10 @@ import multigan
 from multigan.arrays.datasets.arrays import ArrayDataset
 from multigan.core import protocols
 from multigan.core.adapters import Networks
-from multigan.core.recipe import Recipe, Schedule
+from multigan.core.recipe import Recipe, Schedule, Term, TermInputs
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component, domains
+from multigan.engine.losses import AdversarialLoss
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.storage.loading import load
 from multigan.training.callbacks import Callback
@@ -33,6 +34,7 @@ PUBLIC = {
         "Run": Run,
         "Callback": Callback,
     },
+    **{"Term": Term, "TermInputs": TermInputs, "AdversarialLoss": AdversarialLoss},
 }
 TYPES = {  # a fragment of what mypy reveals for each public name
     "train": "def (recipe:",
@@ -43,6 +45,9 @@ TYPES = {  # a fragment of what mypy reveals for each public name
     "AdversarialTrainer": "-> multigan.engine.trainer.AdversarialTrainer",
     "ArrayDataset": "-> multigan.arrays.datasets.arrays.ArrayDataset",
     "Networks": "-> multigan.core.adapters.Networks",
+    "Term": "-> multigan.core.recipe.Term",
+    "TermInputs": "-> multigan.core.recipe.TermInputs",
+    "AdversarialLoss": "multigan.engine.losses.AdversarialLoss",
     "Run": "-> multigan.training.run.Run",
     "Callback": "-> multigan.training.callbacks.Callback",
     "Sampler": "-> multigan.core.protocols.Sampler",
