@@ -15,8 +15,8 @@ from multigan.image.augmentation.pipelines import build_augment
 from multigan.image.datasets.images import load_images
 from multigan.image.models.presets import build_pair
 
-TINY = {"steps": 20, "batch_size": 16, "width": 8}
-TINY |= {"lr": 3e-3, "generator_lr_ratio": 1.0, "gamma": "0.3"}  # learns in few steps
+TINY = {"steps": 20, "batch_size": 16, "width": 8,
+        "lr": 3e-3, "generator_lr_ratio": 1.0, "gamma": "0.3"}  # fmt: skip
 
 
 def recipe(
