@@ -10,6 +10,8 @@ a Gaussian per class, without a network: .43).
 Try: `multigan train image --resolution 32` for larger digits (not measured).
 """
 
+from typing import Literal
+
 from multigan.core.recipe import Recipe, Schedule, read_gamma
 from multigan.image.augmentation.pipelines import build_augment
 from multigan.image.datasets.images import load_images
@@ -29,13 +31,13 @@ def recipe(
     alpha: bool = False,
     stretch: bool = False,
     all_frames: bool = False,
-    augment: str = "none",
+    augment: Literal["none", "diffaugment", "scheduled", "ada"] = "none",
     augment_p: float = 0.3,
     steps: int = 3000,
     batch_size: int = 64,
-    network: str = "dcgan",
+    network: Literal["dcgan", "r3gan"] = "dcgan",
     width: int = 32,
-    norm: str = "none",
+    norm: Literal["none", "spectral", "batch"] = "none",
     mbstd_group_size: int = 0,
     latent_dim: int = 64,
     lr: float = 2e-3,
@@ -55,13 +57,13 @@ def recipe(
     alpha: train on transparency too, as a fourth channel; samples are RGBA
     stretch: scale all values by one factor, so that the largest of the set becomes 255
     all_frames: read every frame of animations and every page, not the first one only
-    augment: before the discriminator, for small datasets: none, diffaugment, scheduled or ada
+    augment: before the discriminator, for small datasets
     augment_p: probability of each operation: final one of scheduled, maximum of ada
     steps: updates of the generator
     batch_size: real images in one update
-    network: dcgan or r3gan
+    network: the pair of networks
     width: channels of dcgan at half the resolution, doubled at each lower stage; of r3gan at full
-    norm: of the discriminator of dcgan: none, spectral or batch (without penalties: gamma 0)
+    norm: of the discriminator of dcgan; batch needs gamma 0
     mbstd_group_size: group size of minibatch stddev, such as 4 (with gamma 0); 0: none
     latent_dim: length of the latent
     lr: learning rate of the discriminator at the start; it falls to zero on a cosine

@@ -10,6 +10,8 @@ brackets held-out pieces and voices shuffled: Frechet distance 4.2, 2.4, 4.5 (.4
 Try: `multigan train music --coupling hybrid`, where every voice has private latents.
 """
 
+from typing import Literal
+
 from multigan.core.recipe import Recipe, Schedule, read_gamma
 from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
@@ -29,7 +31,7 @@ def recipe(
     batch_size: int = 32,
     width: int = 96,
     voice_width: int = 48,
-    coupling: str = "composer",
+    coupling: Literal["composer", "jamming", "hybrid"] = "composer",
     lr: float = 8e-4,
     loss: str = "relativistic",
     gamma: str = "0.2",

@@ -11,6 +11,8 @@ Try: `multigan train points --loss nonsaturating --gamma 0 --burn-in 0`, a textb
 (seed 0).
 """
 
+from typing import Literal
+
 from multigan.core.recipe import Recipe, Schedule, read_gamma
 from multigan.points.dataset import GaussianMixture
 from multigan.points.models import MLPDiscriminator, MLPGenerator
@@ -20,7 +22,7 @@ TINY = {"steps": 20, "batch_size": 32, "width": 16, "depth": 2}
 
 def recipe(
     *,
-    mixture: str = "grid",
+    mixture: Literal["grid", "ring"] = "grid",
     steps: int = 10_000,
     batch_size: int = 256,
     width: int = 128,
@@ -33,7 +35,7 @@ def recipe(
 ) -> Recipe:
     """Points of a mixture of Gaussians.
 
-    mixture: grid (25 Gaussians) or ring (8)
+    mixture: grid has 25 Gaussians, ring 8
     steps: updates of the generator
     batch_size: real points in one update
     width: outputs of each hidden layer, in both networks

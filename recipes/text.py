@@ -9,6 +9,8 @@ ties with likelihood (README, Text).
 Try: `multigan train text --estimator straight_through --discriminator relgan`: RelGAN's.
 """
 
+from typing import Literal
+
 from multigan.core.recipe import Recipe, Schedule
 from multigan.text.datasets.text_lines import TextLineDataset
 from multigan.text.models.build import build_discriminator, build_generator
@@ -34,9 +36,9 @@ def recipe(
     backbone: str = "lstm",
     width: int = 256,
     dropout: float = 0.3,
-    estimator: str = "reinforce",
+    estimator: Literal["reinforce", "straight_through", "soft"] = "reinforce",
     inverse_temperature: float = 4.0,
-    discriminator: str = "cnn",
+    discriminator: Literal["cnn", "relgan", "token", "sequence"] = "cnn",
     likelihood_weight: float = 0.02,
     likelihood_lr: float = 3e-3,
     lr: float = 2e-4,
@@ -58,9 +60,9 @@ def recipe(
     backbone: of the generator: lstm, relational, transformer, or a Hugging Face model folder
     width: of the backbone
     dropout: in the likelihood stage
-    estimator: gradient estimator of adversarial training: reinforce, straight_through or soft
+    estimator: gradient estimator of adversarial training
     inverse_temperature: of the relaxation at the end
-    discriminator: cnn, relgan, token or sequence
+    discriminator: the network that tells real lines from sampled ones
     likelihood_weight: of a line's negative log-likelihood, in nats, in the adversarial loss
     likelihood_lr: learning rate of the likelihood stage; it decays to a 30th
     lr: learning rate of the generator in adversarial training; the discriminator's is five times

@@ -4,20 +4,34 @@ from __future__ import annotations
 
 import functools
 import inspect
+import re
+import textwrap
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from multigan.core.number_limits import check_numbers
-from multigan.core.recipe_file import PARAMETER_HELP
+from multigan.core.recipe_file import parameter_help
 from multigan.core.signature import Option
 
+WIDTH, COLUMN = 79, 32  # characters of a line of help, and of its column of flags
+NUM_EXAMPLES = 2  # with which a help opens
 
-def command(name: str, help: str, options: list[Option], call: Callable[..., None]) -> Any:
-    """A typer command that calls `call` with the options on the command line."""
+
+def command(
+    name: str,
+    help: str,
+    options: list[Option],
+    call: Callable[..., None],
+    examples: Sequence[str] = (),
+) -> Any:
+    """A typer command that calls `call` with the options on the command line.
+
+    Its help is plain text: the examples of `help` and `examples`, then the rest, then the options.
+    """
 
     def run(**values: Any) -> None:
         given = {key: value for key, value in values.items() if value is not None}
@@ -28,15 +42,74 @@ def command(name: str, help: str, options: list[Option], call: Callable[..., Non
     run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     app = typer.Typer(add_completion=False)
-    app.command(name, help=help)(run)
+    members = {"text": help_text(help, options, examples)}
+    app.command(name, help=help, cls=type("BoundCommand", (PlainHelpCommand,), members))(run)
     return typer.main.get_command(app)
+
+
+class PlainHelpCommand(TyperCommand):
+    """A command with a help text of its own, `text`."""
+
+    text = ""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the usage and the text."""
+        formatter.write(f"Usage: {ctx.command_path} [OPTIONS]\n\n{self.text}")
+
+
+def help_text(header: str, options: list[Option], examples: Sequence[str] = ()) -> str:
+    """Return the help of a command: two examples or more, the header, and the options by panel.
+
+    Indented lines of the header that begin with `multigan` are examples; those that do not fit
+    WIDTH are left out. `examples` are those of this name or path, whatever its length.
+    """
+    lines = header.strip().splitlines()
+    own = [line.strip() for line in lines if line.startswith("    multigan ")]
+    fitting = [line for line in own if len(line) <= WIDTH - 2]
+    shown = list(dict.fromkeys([*fitting, *examples]))[: max(len(fitting), NUM_EXAMPLES)]
+    rest = "\n".join(line for line in lines if not line.startswith("    multigan "))
+    parts = ["".join(f"  {example}\n" for example in shown)] if shown else []
+    parts.append("".join(f"{line}\n" for line in _wrapped(re.sub(r"\n{3,}", "\n\n", rest))))
+    for panel in dict.fromkeys(option.panel for option in options):
+        chosen = [option for option in options if option.panel == panel]
+        parts.append(f"{panel}:\n" + "".join(map(_option_text, chosen)))
+    return "\n".join([*parts, _option_text(Option("help", bool, "show this text"))])
+
+
+def _wrapped(text: str) -> list[str]:
+    """Wrap each line that is longer than WIDTH."""
+    return [part for line in text.splitlines() for part in textwrap.wrap(line, WIDTH) or [""]]
+
+
+def _option_text(option: Option) -> str:
+    """Return the lines of an option: its flag in one column, its help in the other."""
+    flag = "--" + option.name.replace("_", "-")
+    if option.type is bool:
+        flag = f"{flag}/--no-{flag[2:]}" if option.default_text == "True" else flag
+    else:
+        flag = f"{', '.join(option.flags) or flag} {option.type.__name__.upper()}"
+    choices = f"one of {', '.join(option.choices)}" if option.choices else ""
+    default = "" if option.type is bool else option.default_text
+    notes = "; ".join(filter(None, [choices, default and f"default: {default}"]))
+    help = f"{option.help} ({notes})" if notes else option.help
+    lines = textwrap.wrap(help, WIDTH - COLUMN, break_on_hyphens=False) or [""]
+    first = f"  {flag}"
+    if len(first) >= COLUMN:
+        return "".join(f"{line}\n" for line in [first, *(" " * COLUMN + line for line in lines)])
+    filled = [first.ljust(COLUMN) + lines[0], *(" " * COLUMN + line for line in lines[1:])]
+    return "".join(f"{line.rstrip()}\n" for line in filled)
 
 
 def _parameter(option: Option) -> inspect.Parameter:
     flag = "--" + option.name.replace("_", "-")
     names = option.flags or (f"{flag}/--no-{flag[2:]}" if option.type is bool else flag,)
-    help = f"{option.help} (default: {option.default_text})" if option.default_text else option.help
-    default = typer.Option(None, *names, help=help, show_default=False)
+
+    def complete(incomplete: str) -> list[str]:
+        return [choice for choice in option.choices if choice.startswith(incomplete)]
+
+    # The type stays str: what is called refuses another choice, in the words of the Python API.
+    completion: dict[str, Any] = {"autocompletion": complete} if option.choices else {}
+    default = typer.Option(None, *names, help=option.help, show_default=False, **completion)
     return inspect.Parameter(
         option.name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -114,7 +187,7 @@ def domain_command(name: str, function: Callable[..., Any], load: Callable[[str]
     hints = typing.get_type_hints(function)
     parameters = inspect.signature(function).parameters.values()
     loaded = [p.name for p in parameters if hints[p.name] is Sampler]
-    helps = dict(PARAMETER_HELP.findall(inspect.getdoc(function) or ""))
+    helps = parameter_help(inspect.getdoc(function) or "")
 
     def run(**values: Any) -> None:
         given = {p.name: values[p.name] for p in parameters if values[p.name] != p.default}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,9 @@ from multigan.cli.common import (
 )
 from multigan.cli.dynamic_options import command
 from multigan.core.signature import Option
+from multigan.runs.directory import numbered_folder
+
+SAMPLES = Path("samples")  # where samples are written by default
 
 
 def sample_command(path: str) -> Any:
@@ -25,21 +27,17 @@ def sample_command(path: str) -> Any:
     def call(
         num_samples: int = 16,
         seed: int = 0,
-        out: Path = Path("samples"),
+        out: Path | None = None,
         device: str = AUTO,
         json: bool = False,
         trust_recipe: Path | None = None,
         **requested: Any,
     ) -> None:
+        out = _free_folder(path) if out is None else _empty_folder(out)
         sampler = load_sampler(path, device, trust_recipe)
         samples = sampler.sample(num_samples, seed, **requested)
         out.mkdir(parents=True, exist_ok=True)
         files = sampler.domain.write(samples, out)
-        if others := set(out.iterdir()) - set(files):
-            warnings.warn(
-                f"{out} also holds {pluralize(len(others), 'file')} of another command",
-                stacklevel=1,
-            )
         if json:
             print_json({"samples": len(samples), "out": out, "files": files})
         else:
@@ -48,12 +46,24 @@ def sample_command(path: str) -> Any:
 
     options = [
         Option("num_samples", int, "number of samples", "16", flags=("-n", "--num-samples")),
-        Option("out", Path, "output folder", "samples"),
+        Option("out", Path, "a new or empty folder", "samples/<name>-0001, ..."),
         Option("json", bool, "end with one line of JSON"),
     ]
-    return command(
-        path, f"Sample from {path}.", [*options, *COMMON_OPTIONS, *sampling_options(path)], call
-    )
+    examples = [f"multigan sample {path} -n 64", f"multigan sample {path} --seed 1 --out more"]
+    options = [*options, *COMMON_OPTIONS, *sampling_options(path)]
+    return command(path, f"Sample from {path}.", options, call, examples)
+
+
+def _free_folder(path: str) -> Path:
+    """The first free folder of the form `samples/<name>-0001`, by the name of what is sampled."""
+    return numbered_folder(SAMPLES, Path(path).name.removesuffix(".safetensors") or "run")
+
+
+def _empty_folder(out: Path) -> Path:
+    """The folder. Raises ValueError if it holds anything: nothing is written over."""
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ValueError(f"--out must be a new or empty folder; got {out}, which is not empty")
+    return out
 
 
 def interpolate_command(path: str) -> Any:
@@ -83,7 +93,8 @@ def interpolate_command(path: str) -> Any:
         Option("out", Path, "output folder", "interpolation"),
     ]
     options = [*options, *COMMON_OPTIONS, *requestable, *ends]
-    return command(path, f"Interpolate between latents of {path}.", options, call)
+    examples = [f"multigan interpolate {path}", f"multigan interpolate {path} --num-paths 4"]
+    return command(path, f"Interpolate between latents of {path}.", options, call, examples)
 
 
 def _end_name(option: str) -> str:

@@ -20,22 +20,37 @@ from multigan.cli.dynamic_options import command
 from multigan.core.recipe_file import read_recipe
 from multigan.core.signature import Option
 
+EXPERIMENT, RUN = "Experiment", "Run"  # headings of the help
+
 
 def train_command(name: str) -> Any:
     """The command that trains one recipe; it has the recipe's hyperparameters and TrainOptions."""
     from multigan.runs.train_options import TrainOptions
 
     file = read_recipe(name)
-    hyperparameters = [Option(h.name, h.type, h.help, str(h.default)) for h in file.hyperparameters]
+    hyperparameters = [
+        Option(
+            h.name, h.type, h.help, _default_text(h.default), panel=EXPERIMENT, choices=h.choices
+        )
+        for h in file.hyperparameters
+    ]
+    tiny = "the recipe's TINY values: seconds instead of minutes"
+    experiment = [*hyperparameters, Option("tiny", bool, tiny, panel=EXPERIMENT)]
     flags = [
-        Option(f.name, _flag_type(str(f.type)), f.metadata["help"], _default_text(f.default))
+        Option(
+            f.name,
+            _flag_type(str(f.type)),
+            f.metadata["help"],
+            _default_text(f.default),
+            panel=RUN,
+            choices=f.metadata["choices"],
+        )
         for f in fields(TrainOptions)
     ]
-    tiny = Option("tiny", bool, "the recipe's TINY values: seconds instead of minutes")
     output = [
-        Option("json", bool, "end with one line of JSON"),
-        Option("quiet", bool, "print no progress"),
-        Option("verbose", bool, "print every line of the log"),
+        Option("json", bool, "end with one line of JSON", panel=RUN),
+        Option("quiet", bool, "print no progress", panel=RUN),
+        Option("verbose", bool, "print every line of the log", panel=RUN),
     ]
 
     def call(
@@ -46,7 +61,8 @@ def train_command(name: str) -> Any:
         recipe = file.path if name.endswith(".py") else name
         _report(train(recipe, show=_level(quiet, verbose), **options), json)
 
-    return command(name, file.header, [*hyperparameters, *flags, tiny, *output], call)
+    examples = [f"multigan train {name}", f"multigan train {name} --tiny --out runs/trial"]
+    return command(name, file.header, [*experiment, *flags, *output], call, examples)
 
 
 def _level(quiet: bool, verbose: bool) -> int:

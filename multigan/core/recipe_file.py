@@ -25,18 +25,23 @@ if TYPE_CHECKING:
     from multigan.core.recipe import Recipe
 
 HYPERPARAMETER_TYPES = {"int": int, "float": float, "str": str, "bool": bool}
-PARAMETER_HELP = re.compile(r"^\s*(\w+): (.+)$", re.MULTILINE)
+# A line `name: text` and the lines after it that are indented further.
+PARAMETER_HELP = re.compile(r"^( *)(\w+): (.+(?:\n\1 +\S.*)*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
 class Hyperparameter:
-    """A keyword-only parameter of a recipe: `optional` ones may be None."""
+    """A keyword-only parameter of a recipe: `optional` ones may be None.
+
+    `choices` are the values of a parameter of type Literal, else empty.
+    """
 
     name: str
     type: type
     default: Any
     help: str
     optional: bool = False
+    choices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -55,6 +60,12 @@ class RecipeFile:
     def summary(self) -> str:
         """The first line of the header."""
         return self.header.strip().partition("\n")[0]
+
+
+def parameter_help(docstring: str) -> dict[str, str]:
+    """Return the help text of each parameter that a docstring describes as `name: text`."""
+    found = PARAMETER_HELP.findall(docstring)
+    return {name: " ".join(text.split()) for _, name, text in found}
 
 
 def recipes_folder() -> Path:
@@ -142,7 +153,7 @@ def _literal(node: ast.expr, path: Path) -> Any:
 
 
 def _hyperparameters(function: ast.FunctionDef, path: Path) -> list[Hyperparameter]:
-    helps = dict(PARAMETER_HELP.findall(ast.get_docstring(function) or ""))
+    helps = parameter_help(ast.get_docstring(function) or "")
     arguments = function.args
     if arguments.args or arguments.vararg or arguments.kwarg:
         raise ValueError(f"{path}: the parameters of `recipe` must be keyword-only, after a *")
@@ -152,22 +163,31 @@ def _hyperparameters(function: ast.FunctionDef, path: Path) -> list[Hyperparamet
             raise ValueError(f"{path}: {argument.arg} must have a type and a default")
         annotation = ast.unparse(argument.annotation)
         base = annotation.removesuffix(" | None")
-        if base not in HYPERPARAMETER_TYPES:
+        choices = _choices(base)
+        if base not in HYPERPARAMETER_TYPES and not choices:
             known = ", ".join(HYPERPARAMETER_TYPES)
             raise ValueError(
-                f"{path}: the type of {argument.arg} must be one of {known}, or one of them "
-                f"with `| None`; got {annotation}"
+                f"{path}: the type of {argument.arg} must be one of {known}, or a Literal of "
+                f"strings, perhaps with `| None`; got {annotation}"
             )
         hyperparameters.append(
             Hyperparameter(
                 argument.arg,
-                HYPERPARAMETER_TYPES[base],
+                HYPERPARAMETER_TYPES.get(base, str),
                 _literal(default, path),
                 helps.get(argument.arg, ""),
                 optional=base != annotation,
+                choices=choices,
             )
         )
     return hyperparameters
+
+
+def _choices(annotation: str) -> tuple[str, ...]:
+    """The strings of `Literal['a', 'b']`; empty for another annotation."""
+    found = re.fullmatch(r"(?:typing\.)?Literal\[(.+)\]", annotation, re.DOTALL)
+    values = ast.literal_eval(f"({found[1]},)") if found else ()
+    return values if all(isinstance(value, str) for value in values) else ()
 
 
 def resolve_hyperparameters(
@@ -186,6 +206,9 @@ def resolve_hyperparameters(
             expected = known[name].type.__name__
             raise ValueError(f"{name} must be of type {expected}; got {value!r}")
         check_number(name, value, is_ours)
+        choices = known[name].choices
+        if choices and value is not None and value not in choices:
+            raise ValueError(f"{name} must be one of {', '.join(choices)}; got {value!r}")
     defaults = {item.name: item.default for item in file.hyperparameters}
     return defaults | (dict(file.tiny) if tiny else {}) | dict(requested)
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from multigan.core.recipe_file import PARAMETER_HELP
+from multigan.core.recipe_file import parameter_help
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,8 @@ class Option:
     help: str = ""
     default_text: str = ""
     flags: tuple[str, ...] = ()  # in place of the flag made of the name: "-n", "--num-samples"
+    panel: str = "Options"  # the heading under which the help lists it
+    choices: tuple[str, ...] = ()  # the only values, if it has a closed set of them
 
 
 def options_of(function: Callable[..., Any], skip: tuple[str, ...] = ()) -> list[Option]:
@@ -29,7 +31,7 @@ def options_of(function: Callable[..., Any], skip: tuple[str, ...] = ()) -> list
     The help texts are the lines `name: text` of its docstring.
     """
     hints = typing.get_type_hints(function)
-    helps = dict(PARAMETER_HELP.findall(inspect.getdoc(function) or ""))
+    helps = parameter_help(inspect.getdoc(function) or "")
     return [
         Option(p.name, _bare(hints[p.name]), helps.get(p.name, ""), _default_text(p.default))
         for p in inspect.signature(function).parameters.values()

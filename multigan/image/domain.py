@@ -22,6 +22,7 @@ from multigan.image.metrics import evaluation
 from multigan.image.rendering import (
     chunk,
     encode_png,
+    enlarge,
     grid_rows_by_class,
     image_grid,
     save_png,
@@ -31,6 +32,7 @@ from multigan.image.sampling import TruncatedLatents
 from multigan.image.spec import MODES, ImageSpec, from_uint8, to_uint8
 
 MAX_NAMES_SHOWN = 20  # class names that an error lists
+MAX_SCALE = 64  # of an image that is enlarged
 
 
 @component
@@ -55,16 +57,21 @@ class ImageDomain(ImageSpec):
         label: str | None = None,
         labels: str | None = None,
         truncation: float | None = None,
+        scale: int = 1,
     ) -> list[Image.Image]:
         """Sample `n` images of one class, of several in turn, or of all in turn.
 
         label: the name or index of a class; without it all classes in turn
         labels: several classes in turn: 0,1,2; a name with a comma may stand in "quotes"
         truncation: threshold for the latents; smaller values trade diversity for fidelity
+        scale: whole factor that enlarges each image, for small ones
 
         `first` is the index of the first of these samples among all requested ones.
-        Raises ValueError for an unknown label, listing the known ones.
+        Raises ValueError for an unknown label, listing the known ones, and for a scale that is not
+        in 1 to MAX_SCALE.
         """
+        if not 1 <= scale <= MAX_SCALE:
+            raise ValueError(f"scale must be a whole factor from 1 to {MAX_SCALE}; got {scale}")
         if label is not None and labels is not None:
             raise ValueError("only one of label and labels can be given; got both")
         names = [] if label is None else [str(label)]
@@ -73,6 +80,8 @@ class ImageDomain(ImageSpec):
         condition = self._labels_for(torch.arange(first, first + n), names)
         source: Any = generator if truncation is None else TruncatedLatents(generator, truncation)
         images = self.decode(sample_batch(source, n, rng, condition))
+        if scale > 1:
+            images = [enlarge(image, scale) for image in images]
         if condition is not None:
             for image, index in zip(images, condition.tolist(), strict=True):
                 image.info["label"] = self.class_names[index]

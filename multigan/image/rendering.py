@@ -34,6 +34,12 @@ def image_grid(rows: list[list[Image.Image]], spec: ImageSpec) -> Image.Image:
     return grid
 
 
+def enlarge(image: Image.Image, factor: int) -> Image.Image:
+    """Return an image with each pixel repeated `factor` times in both directions."""
+    size = (image.width * factor, image.height * factor)
+    return image.resize(size, Image.Resampling.NEAREST)
+
+
 def write_animation(frames: list[Image.Image], file: Path) -> None:
     """Write frames of one size as an animated PNG that loops forward and backward."""
     loop = [*frames, *frames[-2:0:-1]]

@@ -68,11 +68,15 @@ def run_lock(folder: Path) -> Iterator[None]:
 
 def default_out(recipe_name: str) -> Path:
     """Return the first free path of the form `runs/<recipe>-0001`."""
-    stem = Path(recipe_name).stem
+    return numbered_folder(RUNS, Path(recipe_name).stem)
+
+
+def numbered_folder(parent: Path, name: str) -> Path:
+    """Return the first free path of the form `parent/name-0001`."""
     number = 1
-    while (RUNS / f"{stem}-{number:04d}").exists():
+    while (parent / f"{name}-{number:04d}").exists():
         number += 1
-    return RUNS / f"{stem}-{number:04d}"
+    return parent / f"{name}-{number:04d}"
 
 
 class RunDirectory:

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 from multigan.core.number_limits import check_numbers
 
 
-def _flag(default: Any, help: str) -> Any:
-    return field(default=default, metadata={"help": help})
+def _flag(default: Any, help: str, choices: tuple[str, ...] = ()) -> Any:
+    return field(default=default, metadata={"help": help, "choices": choices})
 
 
 INTERVALS = ("log_every", "save_every", "sample_every")
@@ -28,7 +28,9 @@ class TrainOptions:
     out: str | None = _flag(None, "the run directory (default: runs/<recipe>-0001, ...)")
     seed: int = _flag(0, "seed of all random numbers")
     device: str = _flag("auto", "auto, cpu, cuda or mps")
-    precision: str = _flag("fp32", "fp32, or bf16 except in penalties and logits (GPU)")
+    precision: str = _flag(
+        "fp32", "bf16 is for a GPU; penalties and logits stay fp32", ("fp32", "bf16")
+    )
     compile: bool = _flag(False, "use torch.compile, except for penalties (GPU)")
     num_workers: int = _flag(0, "processes that load data which do not fit in memory")
     log_every: int | None = _flag(None, "steps between log lines (default: a 100th of the stage)")
@@ -36,7 +38,7 @@ class TrainOptions:
     save_every: int | None = _flag(None, "steps between checkpoints (default: a 10th of the stage)")
     patience: int | None = _flag(None, "stop after this number of evaluations without improvement")
     on_nonfinite: str = _flag(
-        "raise", "action at a non-finite loss or gradient: raise, skip or rollback"
+        "raise", "action at a non-finite loss or gradient", ("raise", "skip", "rollback")
     )
     init_from: str | None = _flag(None, "a run or weight file with the initial weights")
     report: bool = _flag(True, "write report.html at the end")
@@ -47,8 +49,8 @@ class TrainOptions:
     def resolved(self, steps: int) -> TrainOptions:
         """Return the options with default intervals, which are fractions of a stage of `steps`.
 
-        Raises ValueError for an interval or a patience below 1, a negative num_workers, and a
-        logger that is unknown or not installed.
+        Raises ValueError for an unknown choice, an interval or a patience below 1, a negative
+        num_workers, and a logger that is unknown or not installed.
         """
         check_numbers(vars(self))
         save_every = max(1, steps // 10) if self.save_every is None else self.save_every
@@ -58,6 +60,14 @@ class TrainOptions:
             log_every=max(1, steps // 100) if self.log_every is None else self.log_every,
             sample_every=save_every if self.sample_every is None else self.sample_every,
         )
+        for item in fields(self):
+            choices, given = item.metadata["choices"], getattr(self, item.name)
+            if choices and given not in choices:
+                raise ValueError(f"{item.name} must be one of {', '.join(choices)}; got {given!r}")
+        for name in (*INTERVALS, "patience"):
+            value = getattr(resolved, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} must be 1 or more; got {value}")
         for name in logger_names(self.log):
             if importlib.util.find_spec(name) is None:
                 raise ValueError(f"--log {name} needs {name}: pip install 'multigan[{name}]'")

@@ -99,6 +99,17 @@ def test_sampling_twice_writes_the_same_bytes(copied, say):
     assert snapshot(Path("one")) == snapshot(Path("two")) != snapshot(Path("three"))
 
 
+def test_sampling_writes_over_nothing(copied, say):
+    assert "in samples/run-0001" in say("sample run -n 2")
+    assert "in samples/run-0002" in say("sample run -n 3")
+    assert "in samples/points-0001" not in say("sample run -n 2 --out mine")
+    text = say("sample run -n 2 --out mine", status=2)
+    assert "--out must be a new or empty folder; got mine, which is not empty" in text
+    Path("empty").mkdir()
+    say("sample run -n 2 --out empty")
+    assert len(Path("samples/run-0002/points.csv").read_text().splitlines()) == 1 + 3
+
+
 def test_one_weight_file_alone_is_enough_to_sample(copied, say, tmp_path, monkeypatch):
     say("sample run --out from_run")
     wanted = snapshot(Path("from_run"))

@@ -121,7 +121,7 @@ def test_a_run_is_printed_as_json_from_its_training_to_its_report(last):
     assert shown == {"run": "run", "ended": "finished", "step": STEPS} and "step" not in err
     assert last("list --runs --folder . --json")[0][0]["state"] == "finished"
     shown = last("sample run -n 3 --json")[0]
-    assert (shown["samples"], shown["files"]) == (3, ["samples/points.csv"])
+    assert (shown["samples"], shown["files"]) == (3, ["samples/run-0001/points.csv"])
     assert last("report run --json")[0] == {"run": "run", "report": "run/report.html"}
     assert "generator" in last("evaluate run --json")[0]["rows"]
     shown, err = last(f"resume run --steps {STEPS + 2} --verbose --json")

@@ -100,6 +100,17 @@ def test_classes_are_sampled_in_turn_and_condition_the_generator():
     assert [sample.info["label"] for sample in samples] == [*DIGITS, *DIGITS]
 
 
+def test_images_are_enlarged_by_a_whole_factor_without_blurring():
+    sampler = Sampler(GRAY, Shades(GRAY))
+    plain, large = sampler.sample(2, seed=1), sampler.sample(2, seed=1, scale=3)
+    for small, enlarged in zip(plain, large, strict=True):
+        assert np.array_equal(np.array(enlarged), np.kron(small, np.ones((3, 3), np.uint8)))
+        assert enlarged.info["label"] == small.info["label"]
+    for scale in (0, 65):
+        with pytest.raises(ValueError, match=f"scale must be a whole factor .* got {scale}"):
+            sampler.sample(1, scale=scale)
+
+
 def test_a_sample_does_not_depend_on_the_number_of_samples():
     sampler = Sampler(GRAY, Shades(GRAY))
     many, few = sampler.sample(70, seed=1), sampler.sample(3, seed=1)
