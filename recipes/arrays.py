@@ -3,7 +3,7 @@
     multigan train arrays
     multigan train arrays --data mine.npz
 
-Default data: two interleaved half circles with a label each. TIME
+Default data: two interleaved half circles with a label each. Its result was not measured.
 Try: `multigan train arrays --loss hinge --gamma 1` (not measured).
 """
 

@@ -71,6 +71,7 @@ PYTHON_PAGES = {
     "README.md",
     "docs/quickstart.md",
     "docs/guides/python-api.md",
+    "docs/guides/your-own-data-and-networks.md",
     "docs/guides/train-on-your-text.md",
     "docs/guides/train-on-your-midi.md",  # tests/music/test_documented_results.py
     "docs/guides/writing-a-recipe.md",
@@ -278,6 +279,13 @@ def test_the_python_of_a_training_loop_runs(workplace, capsys):
     names = names_left_by(loop.replace("steps=500", "steps=200").replace("256", "16"))
     assert names["samples"].shape == (4, 2)
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["100", "200"]
+
+
+def test_the_python_about_own_data_and_networks_runs(workplace):
+    workplace({})
+    for code in python_of("docs/guides/your-own-data-and-networks.md"):
+        names = names_left_by(code.replace("steps=200", "steps=20"))
+        assert names["run"].log[-1]["step"] == 20
 
 
 def test_the_python_about_text_runs(workplace):

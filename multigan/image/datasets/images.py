@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -14,6 +16,7 @@ from multigan.core.serialization import component, with_arguments
 from multigan.core.splits import check_split, shuffle_key
 from multigan.image.datasets.sources import read_images
 from multigan.image.domain import ImageDomain
+from multigan.image.formats.arrays import images_in_memory
 from multigan.image.formats.decode import Size
 from multigan.image.formats.resize import MIN_IMAGES, ImageArrays
 from multigan.image.formats.values import ReadOptions
@@ -66,6 +69,7 @@ class ImageDataset:
 
     in_memory = True
     is_stochastic = False
+    _memory: ImageArrays | None = None  # all images, where no source could be read again
 
     def __init__(
         self,
@@ -84,10 +88,40 @@ class ImageDataset:
         options = ReadOptions(background, alpha, all_frames, stretch)
         size = Size(resolution, resolution if width is None else width)
         images = read_images(source, Size(*(side - 2 * padding for side in size)), options)
+        self._take(images, split, horizontal_flip, padding)
+
+    @classmethod
+    def from_arrays(
+        cls,
+        x: Any,
+        labels: Any = None,
+        *,
+        class_names: Sequence[str] = (),
+        resolution: int | None = None,
+        horizontal_flip: bool = False,
+    ) -> ImageDataset:
+        """Return the images of an array (N, H, W), (N, H, W, C) or (N, C, H, W) in memory.
+
+        Bytes stay as they are; floating-point numbers are in 0 to 1, -1 to 1 or 0 to 255, by the
+        first range that holds all. `labels` (N,) are integers, named by `class_names`, or names.
+        With `resolution` images are resized to a square. A run of such images cannot be rebuilt
+        from its files. Raises ValueError for anything else.
+        """
+        size = None if resolution is None else Size(resolution, resolution)
+        found = cls.__new__(cls)
+        found._memory = images_in_memory(x, labels, class_names, size)
+        found._take(found._memory, "all", horizontal_flip)
+        return found
+
+    def _take(
+        self, images: ImageArrays, split: str, horizontal_flip: bool, padding: int = 0
+    ) -> None:
+        """Hold the images of a split."""
         chosen = _members(images, split)
-        self.split_name = split
-        self.domain = ImageDomain(images.pixels.shape[1], *size, images.class_names)
+        self.split_name, self._flips = split, horizontal_flip
         self._pixels = pad(images.pixels[chosen], (padding,) * 4)
+        channels, height, width = self._pixels.shape[1:]
+        self.domain = ImageDomain(channels, height, width, images.class_names)
         self._labels = None if images.labels is None else images.labels[chosen]
         self._counts = images.counts
         self._twice = horizontal_flip and split == "train"
@@ -118,7 +152,13 @@ class ImageDataset:
 
         Raises ValueError for another name.
         """
-        return with_arguments(self, split=check_split(name, SPLITS))
+        check_split(name, SPLITS)
+        if self._memory is None:
+            return with_arguments(self, split=name)
+        part = type(self).__new__(type(self))
+        part._memory = self._memory
+        part._take(part._memory, name, self._flips)
+        return part
 
     def _keep_on(self, device: torch.device) -> None:
         if self._pixels.device != device:

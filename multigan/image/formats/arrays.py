@@ -8,7 +8,7 @@ import warnings
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
@@ -174,6 +174,35 @@ def images_from_arrays(
         counts.add(LEFT_OUT, NO_LABEL_REASON, count=missing)
     counts.add(USED, "array", count=len(pixels) - missing)
     return with_labels(images, found)
+
+
+def images_in_memory(
+    x: Any, labels: Any = None, class_names: Sequence[str] = (), size: Size | None = None
+) -> ImageArrays:
+    """Read images in memory, (N, H, W), (N, H, W, C) or (N, C, H, W), with labels (N,) if any.
+
+    Labels are integers, with `class_names` by number if given, or the names themselves. Raises
+    ValueError, in one line, for anything else.
+    """
+    stack = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
+    if stack.ndim not in (3, 4):
+        raise ValueError(
+            "x must be images (N, H, W), (N, H, W, C) or (N, C, H, W); got the shape "
+            f"{tuple(stack.shape)}"
+        )
+    pixels = _to_uint8_images(stack, "x")
+    own = Size(*pixels.shape[2:]) if size is None else size
+    if labels is None:
+        return images_from_arrays("x", pixels, [], (), own)
+    found = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if found.ndim != 1 or found.dtype.kind not in "iuU":
+        raise ValueError(
+            "labels must be integers or names, one of each image; got an array of "
+            f"{found.dtype} of the shape {tuple(found.shape)}"
+        )
+    if found.dtype.kind == "U":
+        class_names, found = (values.tolist() for values in np.unique(found, return_inverse=True))
+    return images_from_arrays("x", pixels, [np.asarray(found)], class_names, own)
 
 
 def _to_uint8_images(stack: np.ndarray, name: str) -> Tensor:
