@@ -247,10 +247,9 @@ def _check_samples(fake: Any, real: Tensor) -> None:
             f"the generator must make samples of shape {tuple(real.shape[1:])}, as the data have; "
             f"got {tuple(fake.shape[1:])}"
         )
-    if fake.dtype != torch.float32:
-        raise ValueError(
-            f"the generator must make float32 samples; got {fake.dtype}: call .float()"
-        )
+    if fake.dtype != torch.get_default_dtype():
+        kind = str(torch.get_default_dtype()).removeprefix("torch.")
+        raise ValueError(f"the generator must make {kind} samples; got {fake.dtype}: convert them")
     if not fake.isfinite().all():
         raise ValueError("the generator must make finite samples; got NaN or infinity")
 
