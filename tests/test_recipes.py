@@ -35,6 +35,9 @@ def test_as_many_recipes_are_found_as_git_tracks():
     assert found == tracked and found
 
 
+NOT_MEASURED = {"step", "neighbors", "diagnostics"}  # of a line without an evaluation
+
+
 @every_recipe
 def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
     tiny = resolve_hyperparameters(read_recipe(name), {}, tiny=True)["steps"]
@@ -52,7 +55,8 @@ def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
     assert (run.path / "checkpoints" / "likelihood").is_dir() == (before > 0)
     sampler = load(run.path)
     for line in logs_of(run.path)["metrics"]:
-        assert line[sampler.domain.selection_metric] is not None
+        if line.keys() - NOT_MEASURED:  # a dataset may refuse to be evaluated on this split
+            assert line[sampler.domain.selection_metric] is not None
     assert len(sampler.sample(3, seed=0)) == 3
     assert (run.path / "recipe.py").read_bytes() == recipe_names()[name].read_bytes()
 

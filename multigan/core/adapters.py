@@ -207,6 +207,7 @@ def check_fit(data: Dataset, generator: Any, discriminator: Any) -> str:
     if not isinstance(real.x, Tensor) or real.x.dtype != torch.float32:
         kind = real.x.dtype if isinstance(real.x, Tensor) else type(real.x).__name__
         raise ValueError(f"the samples of data must be float32 tensors; got {kind}")
+    real = real._replace(x=real.x.to(torch.get_default_dtype()))  # the type of the networks
     latent = generator.sample_latent(len(real.x), keyed_rng("fit"))
     with torch.random.fork_rng(devices=[]), eval_mode(generator, discriminator), torch.no_grad():
         fake = _forward("generator", generator, latent, real.condition)

@@ -104,7 +104,6 @@ class LikelihoodPretraining:
         lr = lr_scale * value_at(recipe.likelihood_lr, progress)
         for group in optimizer.param_groups:
             group["lr"] = lr
-        beta1, beta2 = optimizer.param_groups[0]["betas"]
         parts = []
         clear_gradients(self._parameters)
         for part in micro_batches(batch, recipe.gradient_accumulation_steps):
@@ -123,7 +122,9 @@ class LikelihoodPretraining:
         if values:
             optimizer.step()
         clear_gradients(self._parameters)
-        return {LR + "likelihood": lr, BETA1: beta1, BETA2: beta2} | values
+        group = optimizer.param_groups[0]
+        betas = dict(zip((BETA1, BETA2), group.get("betas", ()), strict=False))  # of Adam alone
+        return {LR + "likelihood": lr} | betas | values
 
     def validation_nll(self) -> float:
         """Return the mean NLL of the validation split in nats, in eval mode.

@@ -171,16 +171,16 @@ def _content(source: str, archive: zipfile.ZipFile | None, file: str) -> bytes:
     """
     if archive is None:
         path = Path(source, file)
+        check_file_size(path.stat().st_size)
         with path.open("rb") as stream:
             head = stream.read(HEAD_BYTES)
             reject_other_kinds(head, file)
-            check_file_size(path.stat().st_size)
             return head + stream.read()
     if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file.replace("\\", "/")).parts:
         raise SkippedFile("path outside the archive")
+    check_file_size(archive.getinfo(file).file_size)
     with archive.open(file) as member:
         reject_other_kinds(member.read(HEAD_BYTES), file)
-    check_file_size(archive.getinfo(file).file_size)
     return archive.read(file)
 
 

@@ -36,6 +36,9 @@ class Table(NamedTuple):
     rows: Iterable[Row]
 
 
+MAX_PROBED_BYTES = 1 << 20  # of a line that tells JSON lines from text
+
+
 def is_table(file: Path, text_column: str = "") -> bool:
     """Check if a file is a table: by its suffix, JSON lines by content, or if a column is named."""
     if file.suffix.lower() in READERS:
@@ -299,8 +302,9 @@ def _read_parquet(file: Path) -> Table:
 def _holds_json_lines(file: Path) -> bool:
     """Check if the first two lines of a file are JSON objects."""
     try:
-        with file.open(encoding="utf-8-sig") as stream:
-            lines = [line for line in islice(stream, 2) if line.strip()]
+        with file.open("rb") as stream:  # no line of any length
+            content = [stream.readline(MAX_PROBED_BYTES) for _ in range(2)]
+        lines = [line.decode("utf-8-sig") for line in content if line.strip()]
         return bool(lines) and all(isinstance(json.loads(line), dict) for line in lines)
     except (OSError, ValueError, RecursionError):
         return False
