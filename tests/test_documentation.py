@@ -44,6 +44,7 @@ RUNS = {
     "docs/installation.md": {},
     "docs/quickstart.md": {},
     "docs/concepts/losses-and-penalties.md": {},
+    "docs/guides/callbacks.md": {},
     "docs/guides/conditional-sampling.md": {"image-0001": "image", "text-0001": "text"},
     "docs/guides/evaluation.md": {"digits": "image", "faces": "image"},
     "docs/guides/export-to-hub.md": {"digits": "image"},
@@ -70,6 +71,7 @@ RUN_ELSEWHERE = "runs/music-0001"  # tests/music/test_documented_results.py
 PYTHON_PAGES = {
     "README.md",
     "docs/quickstart.md",
+    "docs/guides/callbacks.md",
     "docs/guides/python-api.md",
     "docs/guides/your-own-data-and-networks.md",
     "docs/guides/train-on-your-text.md",
