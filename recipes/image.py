@@ -5,8 +5,7 @@
 
 Time: 307 CPU s in one thread of a busy machine, evaluation included.
 Result of `python -m tests.benchmarks.demo RUN`, seed 0 (in brackets held-out real digits):
-class accuracy .979, intra-class std ratio .95, coverage .94 (.97), Frechet distance .42 (.32;
-a Gaussian per class, without a network: .43).
+accuracy .979, intra-class std ratio .95, coverage .94 (.97), Frechet .42 (.32; a Gaussian .43).
 Try: `multigan train image --resolution 32` for larger digits (not measured).
 """
 
@@ -69,8 +68,7 @@ def recipe(
     lr: learning rate of the discriminator at the start; it falls to zero on a cosine
     generator_lr_ratio: learning rate of the generator over that of the discriminator
     loss: adversarial loss, a name of multigan.engine.losses.LOSSES
-    gamma: weight of both penalties at the start, a tenth after the burn-in; or auto: it follows the
-        loss of the discriminator
+    gamma: weight of both penalties, a tenth after burn_in; or auto: it follows the loss of D
     burn_in: fraction of the run in which gamma falls to a tenth, and Adam's beta2 rises from .9 to
         .99 and the EMA half-life from 0; 0: constant
     ema_halflife_samples: half-life of the averaged generator, in training images

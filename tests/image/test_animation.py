@@ -108,7 +108,9 @@ def test_only_what_makes_the_condition_is_asked_for_at_the_other_end(monkeypatch
 
     assert offered() == {"to_label", "to_labels"}
     monkeypatch.delattr(ImageDomain, "condition_options")
-    assert offered() == {"to_label", "to_labels", "to_truncation"}, "a domain that says nothing"
+    assert offered() == {"to_label", "to_labels", "to_scale", "to_truncation"}, (
+        "a domain that says nothing"
+    )
     description["generator"] = to_config(MLPGenerator(width=2))
     assert offered() == set(), "it cannot morph"
 
