@@ -336,7 +336,10 @@ def test_a_run_of_text_holds_its_tokenizer(workplace):
     assert {path.name for path in folder.iterdir()} == {"tokenizer.json", "tokenizer_config.json"}
 
 
-@pytest.mark.parametrize("recipe", ["image", "music", "points", "text"])
+SLOW_MUSIC = pytest.param("music", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("recipe", ["image", SLOW_MUSIC, "points", "text"])
 def test_every_log_key_of_a_run_is_documented(recipe, trained):
     page = PAGES["docs/reference/log-keys.md"]
     documented = set(re.findall(r"`([\w/]+)`", page)) | {"penalty/r1", "penalty/r2"}

@@ -42,7 +42,7 @@ def test_notebooks_carry_no_outputs(file):
 
 
 @pytest.mark.parametrize("name", [
-    "images", "text", pytest.param("music", marks=pytest.mark.slow),
+    "images", *(pytest.param(name, marks=pytest.mark.slow) for name in ("text", "music")),
 ])  # fmt: skip
 def test_a_notebook_runs_and_shows_its_samples(name, tmp_path, monkeypatch):
     (file,) = [file for file in NOTEBOOKS if file.stem == name]

@@ -22,6 +22,15 @@ pytestmark = [
 
 
 every_recipe = pytest.mark.parametrize("name", recipe_names())
+SLOW = {
+    "music_large",
+    "benchmarks/music_binarization",
+    "benchmarks/stacked_mnist",
+}  # tiny runs of minutes
+every_recipe_trained = pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in recipe_names()],
+)
 
 
 def test_as_many_recipes_are_found_as_git_tracks():
@@ -38,7 +47,7 @@ def test_as_many_recipes_are_found_as_git_tracks():
 NOT_MEASURED = {"step", "neighbors", "diagnostics"}  # of a line without an evaluation
 
 
-@every_recipe
+@every_recipe_trained
 def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
     tiny = resolve_hyperparameters(read_recipe(name), {}, tiny=True)["steps"]
     half, before = max(1, tiny // 2), steps_before(name)
