@@ -26,7 +26,7 @@ SLOW = {
     "music_large",
     "benchmarks/music_binarization",
     "benchmarks/stacked_mnist",
-}  # tiny runs of minutes
+}  # minutes
 every_recipe_trained = pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=pytest.mark.slow) if n in SLOW else n for n in recipe_names()],
