@@ -118,11 +118,11 @@ def test_a_slider_shows_one_moment_at_a_time(opened):
 
 def test_a_curve_is_read_off_and_zoomed_with_the_keyboard(opened):
     tab = opened()
-    plot = tab.locator(".plot").first
+    plot = tab.locator(".plot").nth(1)  # of every step; the first is of the checkpoints
     legend = plot.locator(".u-legend")
     assert "200" in legend.inner_text()  # the last step
     plot.press("ArrowLeft")
-    until(tab, "document.querySelector('.u-legend').textContent.includes('199')")
+    until(tab, "document.querySelectorAll('.u-legend')[1].textContent.includes('199')")
     shown = plot.locator("canvas").evaluate("canvas => canvas.toDataURL()")
     plot.press("+")
     tab.wait_for_timeout(100)
