@@ -69,8 +69,8 @@ def recipe(
     generator_lr_ratio: learning rate of the generator over that of the discriminator
     loss: adversarial loss, a name of multigan.engine.losses.LOSSES
     gamma: weight of both penalties, a tenth after burn_in; or auto: it follows the loss of D
-    burn_in: fraction of the run in which gamma falls to a tenth, and Adam's beta2 rises from .9 to
-        .99 and the EMA half-life from 0; 0: constant
+    burn_in: fraction of the run in which gamma falls to a tenth unless it is auto, Adam's beta2
+        rises from .9 to .99 and the EMA half-life from 0; 0: constant
     ema_halflife_samples: half-life of the averaged generator, in training images
     """
     images = load_images(

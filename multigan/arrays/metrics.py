@@ -91,10 +91,11 @@ def evaluate(
     nearest = _nearest(expected, known)
     rows = {
         name: _metrics(expected, rows, rng)
-        | {"intra_class_std_ratio": _within_class_sd(rows, own) / spread}
-        | ({} if name == ROW_TRAIN else {"nn_distance_ratio": _nearest(rows, known) / nearest})
+        | {"intra_class_std_ratio": _ratio(_within_class_sd(rows, own), spread)}
         for name, (rows, own) in sets.items()
     }
+    for name in sets.keys() - {ROW_TRAIN}:
+        rows[name]["nn_distance_ratio"] = _ratio(_nearest(sets[name][0], known), nearest)
     finite = {k: {m: v for m, v in row.items() if math.isfinite(v)} for k, row in rows.items()}
     return ResultsTable(finite, _notes(features, n, len(known), has_labels))
 
@@ -151,6 +152,11 @@ def _within_class_sd(rows: Tensor, labels: Tensor | None) -> float:
     groups = [rows] if labels is None else [rows[labels == k] for k in labels.unique()]
     spreads = [group.std(0).mean() for group in groups if len(group) > 1]
     return float(torch.stack(spreads).mean()) if spreads else math.nan
+
+
+def _ratio(value: float, reference: float) -> float:
+    """The ratio; NaN, which is left out, where the real samples have no scale."""
+    return value / reference if reference > 0 else math.nan
 
 
 def _nearest(rows: Tensor, train: Tensor) -> float:

@@ -34,24 +34,26 @@ class CheckpointSummary(NamedTuple):
 
 def collapse(now: CheckpointSummary) -> str | None:
     """Detect samples that differ much less than held-out items do."""
-    diversity = now.neighbors.get("diversity", math.inf)
-    if diversity >= LOW_DIVERSITY:
-        return None
-    return (
-        f"Samples of the averaged generator differ {100 * diversity:.2g} % as much as held-out "
-        f"items in the directions in which the data vary most. {CALMER}"
+    return _low_diversity(
+        now.neighbors.get("diversity"),
+        "Samples of the averaged generator differ {} as much as held-out items in the directions "
+        "in which the data vary most.",
     )
 
 
 def collapse_within_conditions(now: CheckpointSummary) -> str | None:
     """Detect samples of one condition that differ much less than held-out items of it do."""
-    diversity = now.neighbors.get("diversity_within_condition", math.inf)
-    if diversity >= LOW_DIVERSITY:
-        return None
-    return (
-        f"Samples of one class or condition differ {100 * diversity:.2g} % as much as held-out "
-        f"items of it in the directions in which those vary most. {CALMER}"
+    return _low_diversity(
+        now.neighbors.get("diversity_within_condition"),
+        "Samples of one class or condition differ {} as much as held-out items of it in the "
+        "directions in which those vary most.",
     )
+
+
+def _low_diversity(diversity: float | None, sentence: str) -> str | None:
+    if diversity is None or diversity >= LOW_DIVERSITY:
+        return None
+    return f"{sentence.format(f'{100 * diversity:.2g} %')} {CALMER}"
 
 
 def missing_modes(now: CheckpointSummary) -> str | None:

@@ -112,3 +112,12 @@ def default_cache_dir() -> Path:
     """$XDG_CACHE_HOME/multigan, else ~/.cache/multigan; may not exist yet."""
     home = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
     return Path(home) / "multigan"
+
+
+SYSTEM_NAMES = ("__MACOSX", "Thumbs.db", "desktop.ini", "ehthumbs.db", "@eaDir")
+
+
+def is_hidden(name: str) -> bool:
+    """Check that a relative path has a part that is hidden or of the operating system."""
+    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("..", ".")]
+    return any(part in SYSTEM_NAMES or part.startswith(".") for part in parts)

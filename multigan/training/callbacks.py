@@ -133,6 +133,7 @@ class Callbacks:
         for callback in given:
             _check(callback)
         self._given, self._all = list(given), [*own, *given]
+        self._started: list[Callback] = []
 
     def overrides(self, event: str) -> bool:
         """Return True if one of the given callbacks overrides the method `event`."""
@@ -143,19 +144,21 @@ class Callbacks:
         for callback in self._all:
             try:
                 getattr(callback, event)(*values)
+                if event == "on_start":
+                    self._started.append(callback)
             except Exception as error:
-                if callback not in self._given:
+                if not any(callback is given for given in self._given):
                     raise
                 raise TrainingFailed(_failure(callback, event, values, error)) from error
 
     def end(self, step: int, reason: str, error: BaseException | None = None) -> None:
-        """Call `on_end` of each, also where some fail.
+        """Call `on_end` of each that has started, also where some fail.
 
         Raises TrainingFailed for the first that failed, unless training has ended by `error`, which
         stays the one to report.
         """
         failures = []
-        for callback in self._all:
+        for callback in self._started:
             try:
                 callback.on_end(step, reason, error)
             except Exception as raised:

@@ -31,7 +31,7 @@ from multigan.engine.schedules import progress_of, schedule_ends, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.report.report import report_quietly
 from multigan.runs.checkpoint import clean_up, load_checkpoint, stored_bytes
-from multigan.runs.directory import RECIPE, RunDirectory, default_out, run_lock
+from multigan.runs.directory import EVALUATION, RECIPE, RunDirectory, default_out, run_lock
 from multigan.runs.evaluate import evaluate
 from multigan.runs.provenance import RECIPE_OBJECT
 from multigan.runs.train_options import (
@@ -269,15 +269,20 @@ def _resume(
         if "init" in description:
             source = description["init"]["source"]
             description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, source))
+    is_object = isinstance(trust, Recipe)
     if done >= recipe.steps or (steps is None and "ended" in description):
-        return _ended_run(run, description, state, done, processes)
+        ended = _ended_run(run, description, state, done, processes, trainer.recipe)
+        is_measured = (run.path / EVALUATION).is_file()  # not if it was killed before
+        if is_object and processes.is_rank_zero and not is_measured:
+            _evaluate(ended, stages.adversarial, cache_dir)
+        return ended
     _warn_zero_lr(trainer, done)
     processes.on_rank_zero(lambda: _warn_threads(description))
     description.pop("ended", None)
     description["recipe"]["steps"], description["horizon"] = recipe.steps, horizon
     processes.on_rank_zero(lambda: run.write_config(description))
     loop = Loop(trainer, run, stages, show, cache_dir, callbacks)
-    return _run(loop, state, evaluates=isinstance(trust, Recipe))
+    return _run(loop, state, evaluates=is_object)
 
 
 def _recipe_of(run: RunDirectory, description: dict[str, Any], trust: Trusted | None) -> Recipe:
@@ -324,7 +329,7 @@ def _resume_object(
             )
     return resume(
         run.path,
-        steps=recipe.steps,
+        steps=None if recipe.steps == config["recipe"]["steps"] else recipe.steps,
         device=options.get("device"),
         cache_dir=flags.cache_dir,
         trust=recipe,
@@ -339,13 +344,15 @@ def _ended_run(
     state: Mapping[str, Any] | None,
     done: int,
     processes: DistributedContext,
+    recipe: Recipe,
 ) -> Run:
     """Return a run that has nothing left to train, marked as ended."""
     if "ended" not in description:  # killed after its last checkpoint
         processes.on_rank_zero(lambda: run.write_config(description | {"ended": FINISHED}))
     pretraining = state["trainer"]["likelihood"] if state else None
     before = pretraining["number"] if pretraining else 0
-    return Run(run.path, before + done, description.get("ended", FINISHED), processes.is_rank_zero)
+    reason, first = description.get("ended", FINISHED), processes.is_rank_zero
+    return Run(run.path, before + done, reason, first, recipe)
 
 
 def _steps_done(state: Mapping[str, Any] | None, run: RunDirectory, steps: int | None) -> int:
@@ -407,17 +414,17 @@ def _run(loop: Loop, state: Mapping[str, Any] | None = None, *, evaluates: bool 
             _restore(loop, state)
         ended = loop.run()
     if evaluates and trainer.processes.is_rank_zero:
-        _evaluate(ended, loop.flags)
+        _evaluate(ended, loop.flags, loop.flags.cache_dir)
     if loop.flags.report and trainer.processes.is_rank_zero:
         report_quietly(ended.path, ended.recipe)
     return ended
 
 
-def _evaluate(run: Run, flags: TrainOptions) -> None:
+def _evaluate(run: Run, flags: TrainOptions, cache_dir: str | None) -> None:
     """Write the evaluation of a run, unless its data are too few, which the loop has reported."""
     device = pick_device(flags.device)
     with suppress(EvaluationSkipped):
-        evaluate(run.path, trust=run.recipe, device=device, cache=flags.cache_dir)
+        evaluate(run.path, trust=run.recipe, device=device, cache=cache_dir)
 
 
 def _restore(loop: Loop, state: Mapping[str, Any]) -> None:

@@ -88,7 +88,7 @@ def describe_schedules(config: Mapping[str, Any]) -> str:
     burned = [f"burn-in over the first {burn_in:.3g} of the run"] if burn_in else []
     penalties = config["recipe"].get("penalties", {}).values()
     automatic = any(isinstance(gamma, dict) and "auto_gamma" in gamma for gamma in penalties)
-    moved = ["gamma then follows the loss of the discriminator"] if automatic else []
+    moved = ["gamma auto: it follows the loss of the discriminator"] if automatic else []
     return textwrap.fill(", ".join([*parts, *burned, *moved]), WIDTH, break_on_hyphens=False)
 
 

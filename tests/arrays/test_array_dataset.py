@@ -1,5 +1,8 @@
 """Plain data as datasets: arrays, tensors, torch datasets and tables; splits and errors."""
 
+import sys
+import types
+
 import numpy as np
 import pytest
 import torch
@@ -159,3 +162,13 @@ def test_what_is_wrong_is_one_sentence(make, message):
 def test_bytes_of_images_are_pointed_to_the_domain_of_images():
     with pytest.warns(UserWarning, match="for images use ImageDataset.from_arrays"):
         ArrayDataset(np.zeros((4, 8, 8), np.uint8))
+
+
+def test_a_list_of_points_holds_points_and_not_pairs():
+    data = as_dataset([(0.1, 0.2), (0.3, 0.4)] * 20)
+    assert data.batch(torch.arange(2)).x.shape == (2, 2)
+
+
+def test_another_module_called_datasets_changes_nothing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "datasets", types.ModuleType("datasets"))
+    assert len(as_dataset(np.zeros((50, 2)))) == 40

@@ -113,3 +113,9 @@ def test_copies_of_training_samples_are_found_also_in_a_projection():
 def test_too_few_samples_are_not_evaluated():
     with pytest.raises(EvaluationSkipped, match="32 samples or more; got 10"):
         evaluated(echo(), np.zeros((100, 2)), np.arange(100) % 2)
+
+
+def test_samples_on_a_grid_are_evaluated_though_their_nearest_ones_are_equal():
+    x = np.random.default_rng(0).integers(0, 3, (400, 2)).astype("float32")
+    table = evaluated(ModuleGenerator(torch.nn.Identity(), 2), x)
+    assert "nn_distance_ratio" not in table.model and "coverage" in table.model

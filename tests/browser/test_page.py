@@ -1,29 +1,12 @@
 """Reports in a real browser, from a file: songs play, slides and zoom work, without errors."""
 
-import os
-
 import pytest
 
 from multigan.report.report import page
-from multigan.training import environment
 from tests.html_checks import shown_run
 
 pytestmark = pytest.mark.browser
-CHROMIUM = environment.browser()
 WIDE, PHONE = {"width": 1200, "height": 900}, {"width": 390, "height": 844}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium; skipped where there is none."""
-    driver = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with driver.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture(scope="module")

@@ -6,28 +6,13 @@ import re
 import pytest
 
 from multigan.core.protocols import Sampler
-from multigan.training import environment
 from tests.run_helpers import tiny_recipe
 from tests.studio.server_process import running
 
 pytestmark = pytest.mark.browser
-CHROMIUM = environment.browser()
 WAIT = 120_000  # milliseconds: machines are busy
 FOUND = re.compile(r"^[\d.]+ s")  # the status once samples are there
 REFUSED = "400 (Bad Request)"  # a browser says so of every refusal
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium; skipped where there is none."""
-    driver = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with driver.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox, timeout=WAIT)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

@@ -6,26 +6,11 @@ import os
 import pytest
 
 from multigan.studio import watch
-from multigan.training import environment
 from tests.html_checks import png, write_lines, written_run
 from tests.studio.server_process import serving
 
 pytestmark = pytest.mark.browser
-CHROMIUM = environment.browser()
 WAIT = 120_000  # milliseconds: machines are busy
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Headless Chromium; skipped where there is none."""
-    driver = pytest.importorskip("playwright.sync_api", reason="pip install playwright")
-    if CHROMIUM is None:
-        pytest.skip("no Chromium: apt-get install chromium")
-    sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-    with driver.sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox, timeout=WAIT)
-        yield chromium
-        chromium.close()
 
 
 @pytest.fixture

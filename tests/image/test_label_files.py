@@ -181,3 +181,57 @@ def test_names_are_compared_in_one_form_of_unicode(tmp_path):
     rows = csv(["file,label"], lambda k: f"caf\u00e9{k}.png,{k % 2}")
     (root / "labels.csv").write_text(rows, encoding="utf-8")
     assert found(root)[1] == ("0", "1")
+
+
+@pytest.mark.parametrize("damaged", ["[1, 2]\n5\n", '{"file_name": "0000.png", "label": '])
+def test_a_table_that_cannot_be_read_costs_no_image(damaged, root):
+    (root / "train.jsonl").write_text(damaged)
+    assert found(root)[0] is None
+
+
+def test_a_damaged_parquet_file_costs_no_image(root):
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import parquet
+
+    table = pyarrow.table({"file_name": [name(k) for k in range(12)], "label": NAMES * 4})
+    parquet.write_table(table, root / "metadata.parquet")
+    content = bytearray((root / "metadata.parquet").read_bytes())
+    content[4:200] = bytes(196)
+    (root / "metadata.parquet").write_bytes(content)
+    labels, _, scan = found(root)
+    assert labels is None and any("metadata.parquet" in note for note in scan.notes)
+
+
+def test_a_table_of_a_few_images_discards_no_others(tmp_path):
+    root = folder_of(tmp_path / "more", 40, classes=())
+    rows = [f"{name(k)},{NAMES[k % 2]}" for k in range(12)]
+    (root / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    assert found(root)[0] is None
+
+
+def test_a_table_whose_rows_disagree_is_not_used(root):
+    several = [f"{name(k)},{label}" for k in range(3) for label in NAMES[:2]]
+    rows = several + [f"{name(k)},{NAMES[k % 2]}" for k in range(3, 12)]
+    (root / "labels.csv").write_text("\n".join(["file,class", *rows]))
+    assert found(root)[0] is None
+
+
+@pytest.mark.parametrize("value", ["{k}", "{k}.5", "a{k}"])
+def test_values_that_all_differ_are_no_classes(value, root):
+    rows = [f"{name(k)},{value.format(k=k)}" for k in range(12)]
+    (root / "labels.csv").write_text("\n".join(["file,label", *rows]))
+    assert found(root)[0] is None
+
+
+def test_a_line_separator_inside_a_caption_ends_no_line(root):
+    rows = [{"file_name": name(k), "text": "a\u2028b", "label": NAMES[k % 3]} for k in range(12)]
+    lines = [json.dumps(row, ensure_ascii=False) for row in rows]
+    (root / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    assert found(root)[1] == ("cat", "cow", "dog")
+
+
+@pytest.mark.parametrize("header", ["P1_file,label", "Pfad,label", "BMI_file,label"])
+def test_a_table_that_begins_like_an_image_format_is_a_table(header, root):
+    rows = [f"{name(k)},{NAMES[k % 3]}" for k in range(12)]
+    (root / "labels.csv").write_text("\n".join([header, *rows]))
+    assert found(root)[1] == ("cat", "cow", "dog")

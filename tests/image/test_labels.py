@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from multigan.image.formats.labels import folder_labels
+from multigan.image.formats.labels import encode_labels, folder_labels
 
 
 def test_labels_are_the_first_folder_in_which_files_differ():
@@ -46,3 +46,17 @@ def test_parts_without_shared_sub_folders_are_no_classes(files):
 def test_a_class_may_have_the_name_of_a_split():
     labels, names, _ = folder_labels(["train/1", "plane/2"])
     assert labels.tolist() == [1, 0] and names == ("plane", "train")
+
+
+@pytest.mark.parametrize(
+    ("values", "names", "numbers"),
+    [
+        ([1, 1, None, 2], ("1", "2"), [0, 0, -1, 1]),
+        (["1", "1", ""], ("1",), [0, 0, -1]),
+        ([-1, 1, None], ("-1", "1"), [0, 1, -1]),
+        (["001", "01", "001"], ("001", "01"), [0, 1, 0]),
+    ],
+)
+def test_missing_labels_are_no_class_and_names_keep_their_zeros(values, names, numbers):
+    encoded = encode_labels(values)
+    assert encoded.names == names and encoded.numbers.tolist() == numbers

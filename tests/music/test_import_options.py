@@ -201,6 +201,13 @@ def test_versions_in_one_folder_are_found_by_their_bars():
     assert version_groups(songs) == [["a"], ["b", "b altered", "b in another key"], ["c"]]
 
 
+@pytest.mark.parametrize("transposed", [False, True])
+def test_many_versions_of_one_song_are_one_group(transposed):
+    song, other = (p.song for p in generate_songs("satb", 2, keyed_rng(6, "x"), bars=8))
+    songs = {f"{k:02d}": song.transpose(k % 12 - 6 if transposed else 0) for k in range(50)}
+    assert version_groups(songs | {"other": other}) == [[*sorted(songs)], ["other"]]
+
+
 def test_inspect_prints_the_tables_and_writes_nothing(tmp_path, capsys):
     fill(tmp_path / "in", n=2)
     (tmp_path / "in" / "empty.mid").write_bytes(b"")

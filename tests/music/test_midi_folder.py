@@ -163,9 +163,11 @@ def test_other_layouts_are_imported_too(tmp_path, preset):
 @pytest.mark.parametrize(
     "wishes, said",
     [
-        ({"layout": "choir"}, "unknown layout 'choir'; known: satb, band, melody"),
+        ({"layout": "choir"}, "layout must be one of satb, band, melody.*; got 'choir'"),
         ({"bars": 0}, "bars must be 1 or more; got 0"),
         ({"time_signature": "waltz"}, "got 'waltz'"),
+        ({"time_signature": "4/0"}, "got '4/0'"),
+        ({"time_signature": "4/3"}, "got '4/3'"),
         ({"grid": 5}, "grid must be one of 4, 6, 8, 12, 24 steps per quarter; got 5"),
         ({}, "no such folder"),
     ],

@@ -115,3 +115,32 @@ def test_what_is_not_there_is_refused_in_one_line(tmp_path):
         read_corpus("speeches", "mood")
     with pytest.raises(ValueError, match="mood or empty for phrases; got 'era'"):
         read_corpus("phrases", "era")
+
+
+@pytest.mark.parametrize("folder", ["", "data"])
+def test_shards_of_the_hub_are_their_splits(folder, tmp_path):
+    root = tmp_path / "set" / folder
+    root.mkdir(parents=True)
+    for split, first in {"train": 0, "validation": 100, "test": 200}.items():
+        for shard in range(2):
+            lines = [f"line {first + 10 * shard + k}" for k in range(10)]
+            name = f"{split}-{shard:05d}-of-00002.txt"
+            (root / name).write_text("\n".join(lines))
+    lines = read_corpus(str(tmp_path / "set")).lines
+    assert [len(lines[split]) for split in ("train", "valid", "test")] == [20, 20, 20]
+    assert set(lines["test"]) == {f"line {200 + k}" for k in range(20)}
+
+
+def test_three_published_splits_may_be_as_short_as_they_are(tmp_path):
+    for name in ("train", "valid", "test"):
+        (tmp_path / f"{name}.txt").write_text(f"one {name}\n")
+    lines = read_corpus(str(tmp_path)).lines
+    assert lines == {name: [f"one {name}"] for name in ("train", "valid", "test")}
+
+
+def test_hidden_folders_are_not_trained_on(tmp_path):
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "description.txt").write_text("hidden")
+    (tmp_path / "a.txt").write_text("\n".join(f"line {k}" for k in range(9)))
+    lines = read_corpus(str(tmp_path)).lines
+    assert not any("hidden" in part for part in lines.values())

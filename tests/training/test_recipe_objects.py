@@ -165,3 +165,10 @@ def test_a_torch_dataset_with_random_transforms_resumes_bit_by_bit(tmp_path):
     rest = train(objects(data=Shifted()), out=str(tmp_path / "b"), resume=True, show=0, **OFTEN)
     weights = [run.recipe.generator.state_dict() for run in (whole, rest)]
     assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+
+
+def test_an_ended_run_is_returned_with_its_objects(trained):
+    (trained.path / "evaluation.json").unlink()  # as if killed before it
+    again = train(objects(), out=str(trained.path), resume=True, show=0)
+    assert again.step == trained.step and (trained.path / "evaluation.json").is_file()
+    assert np.array_equal(again.sampler().sample(2), trained.sampler().sample(2))

@@ -33,6 +33,8 @@ def adapt(data: Any) -> Adapted | None:
     if isinstance(data, tuple):
         return _of_pair(data)
     if isinstance(data, list) and data and isinstance(data[0], tuple):
+        if all(isinstance(value, int | float) for value in data[0]):
+            return ArrayDataset(data)  # points, not pairs of a sample and its label
         return _of_samples(data)
     is_array = isinstance(data, Tensor | np.ndarray | list) or hasattr(data, "__array__")
     return ArrayDataset(data) if is_array else None
@@ -82,7 +84,8 @@ def _is_table(data: Any) -> bool:
     """Check for an object of the package datasets, which is not imported for that."""
     package = sys.modules.get("datasets")
     names = ("Dataset", "IterableDataset", "DatasetDict", "IterableDatasetDict")
-    return package is not None and isinstance(data, tuple(getattr(package, n) for n in names))
+    kinds = [getattr(package, name, None) for name in names]  # another module may have the name
+    return isinstance(data, tuple(kind for kind in kinds if isinstance(kind, type)))
 
 
 def _of_table(data: Any) -> ArrayDataset:

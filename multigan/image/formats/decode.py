@@ -42,6 +42,7 @@ from multigan.image.formats.values import (
 )
 
 MAX_PIXELS = 64_000_000  # of one file
+TEXT_TABLES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
 MAX_FILE_BYTES = 256_000_000  # of one file
 MAX_DECODE_BYTES = 300_000_000  # of one file and its pixels during decoding
 MAX_FRAMES = 10_000  # that are read from one file
@@ -198,6 +199,8 @@ def reject_other_kinds(head: bytes, name: str = "") -> str:
     expected = not name or suffix in SUFFIXES
     if not head:
         raise SkippedFile(*(("cannot be read", "it is empty") if expected else ("no image file",)))
+    if suffix in TEXT_TABLES:  # whose first letters may be those of an image format
+        raise SkippedFile("no image file")
     if kind := pillow_format(head, name):
         return kind
     known = kind_not_read(head, name) if expected or suffix not in (".html", ".htm") else None

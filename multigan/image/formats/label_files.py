@@ -31,7 +31,9 @@ FILE_NAMES = ("file_name", "filename", "file", "image", "image_id", "img", "path
 MAX_TABLES = 20  # that are opened
 MAX_BYTES = 200_000_000  # of one table
 PROBED_ROWS = 200  # that decide which column has the file names
-MIN_LABELED = 10  # images that a table must label, or half of them
+MIN_SHARE = 0.5  # of the images, which a table must label
+MAX_DISAGREEING = 0.1  # of the images of a table: those whose rows have different labels
+MANY_VALUES = 20  # of a column, of which at most half may differ if they are labels
 FULL = 0.99  # share of images that a table must label to replace folders
 
 
@@ -72,8 +74,9 @@ def labels_of_tables(
     """
     tables: list[LabelTable] = []
     unused: list[str] = []
-    index = _Index(files)
-    for file in _candidates(others):
+    candidates = _candidates(others)
+    index = _Index(files if candidates else ())
+    for file in candidates:
         try:
             content = read(file)
         except (OSError, ValueError):
@@ -97,7 +100,7 @@ def labels_of_tables(
     enough = (
         labeled >= FULL * len(files)
         if has_folder_classes and best.priority == 2
-        else (labeled >= min(MIN_LABELED, len(files) / 2))
+        else labeled >= MIN_SHARE * len(files)
     )
     if not enough:
         part = f"{', '.join(names)} labels {labeled:,} of {len(files):,} images"
@@ -135,11 +138,16 @@ class _Index:
     def __init__(self, files: Sequence[str]) -> None:
         self._keys: dict[str, str | None] = {}
         for file in files:
-            path = PurePosixPath(_normal(file))
-            parts = path.parts
-            for key in {"/".join(parts[k:]) for k in range(len(parts))}:
-                self._add(key, file)
-                self._add(key.removesuffix(path.suffix) if path.suffix else key, file)
+            name = _normal(file)
+            start, dot = 0, name.rfind(".", name.rfind("/") + 2)  # no suffix in ".name"
+            while True:
+                self._add(name[start:], file)
+                if dot > start:
+                    self._add(name[start:dot], file)
+                slash = name.find("/", start)
+                if slash < 0:
+                    break
+                start = slash + 1
 
     def _add(self, key: str, file: str) -> None:
         self._keys[key] = file if self._keys.get(key, file) == file else None
@@ -181,10 +189,14 @@ def _table(file: str, content: bytes, index: _Index) -> LabelTable | str | None:
         return f"no column of labels among {', '.join(others[:5])}{', ...' if others[5:] else ''}"
     label_column, values = labels
     found: dict[str, Any] = {}
+    disagreeing = 0
     for row, value in zip(rows, values, strict=True):
         if used := index.find(row.get(column), folder):
             same = used not in found or found[used] == value
             found[used] = value if same else None
+            disagreeing += not same
+    if disagreeing > MAX_DISAGREEING * len(found):
+        return f"its rows give {disagreeing:,} images several labels in {quoted(label_column)}"
     return LabelTable(file, label_column, found, priority)
 
 
@@ -194,13 +206,19 @@ def _rows(path: PurePosixPath, content: bytes, index: _Index) -> list[dict[str, 
     if suffix == ".parquet":
         from pyarrow import parquet
 
-        return parquet.read_table(io.BytesIO(content)).to_pylist()
+        try:
+            return parquet.read_table(io.BytesIO(content)).to_pylist()
+        except Exception as error:  # pyarrow raises arbitrary exceptions
+            raise ValueError(f"it is damaged: {error}") from error
     text = _text(content)
     if suffix in (".jsonl", ".ndjson"):
-        return [dict(parse_json(line)) for line in text.splitlines() if line.strip()]
+        rows = [parse_json(line) for line in text.split("\n") if line.strip()]
+        if not all(isinstance(row, dict) for row in rows):
+            raise ValueError("its lines must be objects")
+        return rows
     if suffix == ".json":
         return _json_rows(parse_json(text))
-    lines = _split_lines(text.splitlines(), suffix)
+    lines = _split_lines(text.replace("\r\n", "\n").replace("\r", "\n").split("\n"), suffix)
     if not lines:
         raise ValueError("it is empty")
     width = max(Counter(map(len, lines)).items(), key=lambda item: item[1])[0]
@@ -276,7 +294,8 @@ def _label_column(rows: list[dict[str, Any]], files: str) -> tuple[str, list[Any
         cells = [str(row.get(others[0])) for row in rows]
         chosen = others[0] if len(set(cells)) <= len(cells) / 2 else None
     if chosen is not None:
-        return chosen, [_scalar(row.get(chosen)) for row in rows]
+        values = [_scalar(row.get(chosen)) for row in rows]
+        return None if _all_differ(values) else (chosen, values)
     marks = [[str(row.get(name, "")).strip() for name in others] for row in rows]
     one_hot = len(others) > 1 and all(
         set(row) <= {"0", "1", "0.0", "1.0"} and sum(float(c) for c in row) == 1 for row in marks
@@ -285,6 +304,14 @@ def _label_column(rows: list[dict[str, Any]], files: str) -> tuple[str, list[Any
         return None
     labels = [next(n for n, c in zip(others, row, strict=True) if float(c)) for row in marks]
     return "one-hot columns", labels
+
+
+def _all_differ(values: list[Any]) -> bool:
+    """Return True for values that are names or measurements of images, and no classes."""
+    known = [value for value in values if value not in (None, "")]
+    distinct = len(set(known))
+    many = len(known) >= MANY_VALUES and distinct > len(known) / 2
+    return many or (distinct == len(known) > 2)
 
 
 def _scalar(value: Any) -> Any:

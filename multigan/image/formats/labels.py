@@ -229,7 +229,7 @@ def encode_labels(values: Sequence[Any], names: Sequence[str] = ()) -> Labels | 
         return None
     if array.dtype.kind == "U" and array.ndim == 1:
         texts = [unicodedata.normalize("NFC", str(value)).strip() for value in known]
-        if not all(re.fullmatch(r"-?[0-9]{1,15}(?:\.0)?", text) for text in texts):
+        if not all(re.fullmatch(r"(?:-?[1-9][0-9]{0,14}|0)(?:\.0)?", text) for text in texts):
             if len(set(texts)) == len(texts):
                 return None
             found = iter(texts)
@@ -238,9 +238,11 @@ def encode_labels(values: Sequence[Any], names: Sequence[str] = ()) -> Labels | 
     numbers = integer_labels(array)
     if numbers is None:
         return None
+    encoded = number_labels(numbers, names)  # of the known values alone: -1 may be a class
     spread = np.full(len(values), NO_LABEL, np.int64)
-    spread[[k for k, value in enumerate(values) if not _is_missing(value)]] = numbers
-    return number_labels(spread, names)
+    places = [k for k, value in enumerate(values) if not _is_missing(value)]
+    spread[places] = np.asarray(encoded.numbers)
+    return Labels(spread, encoded.names)
 
 
 def _is_missing(value: Any) -> bool:

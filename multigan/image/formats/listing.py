@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-IGNORED_NAMES = ("__MACOSX", "Thumbs.db", "desktop.ini", "ehthumbs.db", "@eaDir")  # ".*" too
+from multigan.storage.files import is_hidden
+
 HIDDEN = "hidden, or of the operating system"
 GRID = "grid of samples by multigan"
 BROKEN_LINK = "link to nothing"
@@ -40,7 +41,7 @@ def list_files(source: str) -> Listing:
     found = _in_folder(Path(source), listing) if Path(source).is_dir() else _in_zip(source, listing)
     files = set()
     for file in found:
-        reason = HIDDEN if _is_hidden(file) else None
+        reason = HIDDEN if is_hidden(file) else None
         if reason is None:
             files.add(file)
         else:
@@ -52,11 +53,6 @@ def list_files(source: str) -> Listing:
             listing.ignored.setdefault(GRID, []).append(file)
     listing.files = sorted(files)
     return listing
-
-
-def _is_hidden(name: str) -> bool:
-    parts = [part for part in name.replace("\\", "/").split("/") if part not in ("..", ".")]
-    return any(part in IGNORED_NAMES or part.startswith(".") for part in parts)
 
 
 def _in_folder(root: Path, listing: Listing) -> Iterator[str]:

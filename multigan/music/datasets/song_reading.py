@@ -16,7 +16,7 @@ from multigan.music.datasets.track_assignment import (
     check_tracks,
 )
 from multigan.music.formats.midi import UnreadableMidi
-from multigan.music.formats.song import Song, TimeSignature
+from multigan.music.formats.song import NOTE_VALUES, Song, TimeSignature
 from multigan.music.formats.songs import SUFFIXES, read_song_counted
 from multigan.music.representations.bars import read_bars_as, usual_bars
 from multigan.music.representations.time_grid import GRIDS
@@ -74,11 +74,13 @@ def import_options(
 ) -> ImportOptions:
     """Validated options; ValueError for an invalid one."""
     if layout != AUTO and layout not in TRACK_LAYOUTS:
-        raise ValueError(f"unknown layout {layout!r}; known: {', '.join(TRACK_LAYOUTS)} and {AUTO}")
+        known = ", ".join((*TRACK_LAYOUTS, AUTO))
+        raise ValueError(f"layout must be one of {known}; got {layout!r}")
     if bars < 1:
         raise ValueError(f"bars must be 1 or more; got {bars}")
     counts, _, unit = time_signature.partition("/")
-    if time_signature != "any" and not (counts.isdecimal() and unit.isdecimal()):
+    is_valid = counts.isdecimal() and unit.isdecimal()
+    if time_signature != "any" and not (is_valid and int(counts) > 0 and int(unit) in NOTE_VALUES):
         raise ValueError(
             f"time_signature must be any, or such as 4/4 or 6/8; got {time_signature!r}"
         )

@@ -26,7 +26,12 @@ def version_groups(songs: Mapping[str, Song]) -> list[list[str]]:
         groups.join(names)
     bars = {name: _bars(song) for name, song in songs.items()}
     for index, share in enumerate((ALIKE_SHARE, ALIKE_TRANSPOSED)):
-        for one, other in _alike({name: found[index] for name, found in bars.items()}, share):
+        same: dict[frozenset[int], list[str]] = defaultdict(list)  # however many songs they are
+        for name, found in bars.items():
+            same[frozenset(found[index])].append(name)
+        for names in (names for shared, names in same.items() if shared):
+            groups.join(names)
+        for one, other in _alike({names[0]: set(shared) for shared, names in same.items()}, share):
             groups.join([one, other])
     return groups.lists()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -10,6 +11,7 @@ import torch
 
 from multigan.core.data_counts import IGNORED, LEFT_OUT, DataCounts
 from multigan.core.rng import keyed_rng
+from multigan.storage.files import is_hidden
 from multigan.text.datasets.line_files import read_lines, split_lines
 from multigan.text.datasets.state_of_the_union import (
     CLASS_FIELDS,
@@ -22,6 +24,7 @@ from multigan.text.formats.tables import READERS, is_table, read_cells
 SPLITS = ("train", "valid", "test")
 SPLIT_STEMS = {"train": ("train", "training"), "valid": ("valid", "validation", "val", "dev"),
                "test": ("test", "testing")}  # fmt: skip
+SHARD = r"([-_.]\d+([-_]of[-_]\d+)?)"  # of a split: train-00000-of-00002
 TEXT_SUFFIXES = (".txt", ".text", ".md")
 ANY = "any"  # class_field: the default one of the source, or none
 MAX_CLASSES = 1000  # of a label column
@@ -86,13 +89,13 @@ def read_corpus(
         )
     files = split_files(path) if path.is_dir() else {}
     if "train" in files:
-        parts = {name: read_texts(file, options, counts) for name, file in files.items()}
-        return _with_classes(_complete(parts, counts), options, counts)
-    whole = (
-        _read_folder(path, options, counts) if path.is_dir() else read_texts(path, options, counts)
-    )
+        found = {name: _joined(parts, options, counts) for name, parts in files.items()}
+    elif path.is_dir():
+        found = {"train": _read_folder(path, options, counts)}
+    else:
+        found = {"train": read_texts(path, options, counts)}
     try:
-        return _with_classes(_split(whole, counts), options, counts)
+        return _with_classes(_complete(found, counts), options, counts)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
 
@@ -108,19 +111,32 @@ def read_texts(file: Path, options: ReadOptions, counts: DataCounts) -> Texts:
     return Texts(texts, [""] * len(texts))
 
 
-def split_files(folder: Path) -> dict[str, Path]:
-    """The files of a folder by split. Raises ValueError for two files of one split."""
-    found: dict[str, Path] = {}
-    for file in sorted(folder.iterdir()):
+def split_files(folder: Path) -> dict[str, list[Path]]:
+    """The files of a folder, or of its folder `data`, by split; a split may have several shards.
+
+    Shards are called train-00000-of-00002, train_1, ... Raises ValueError for other files of one
+    split.
+    """
+    found: dict[str, list[Path]] = {}
+    for file in sorted(path for path in folder.iterdir() if _is_readable(path)):
         for split, stems in SPLIT_STEMS.items():
-            if _is_readable(file) and file.stem.lower() in stems:
-                if split in found:
-                    raise ValueError(
-                        f"{folder} must have one file of {split} lines; got {found[split].name} "
-                        f"and {file.name}"
-                    )
-                found[split] = file
-    return found
+            name = re.fullmatch(rf"({'|'.join(stems)}){SHARD}?", file.stem.lower())
+            if name is None:
+                continue
+            if split in found and name[2] is None:
+                raise ValueError(
+                    f"{folder} must have one file of {split} lines; got {found[split][0].name} "
+                    f"and {file.name}"
+                )
+            found.setdefault(split, []).append(file)
+    inner = folder / "data"
+    return found if found or not inner.is_dir() else split_files(inner)
+
+
+def _joined(files: list[Path], options: ReadOptions, counts: DataCounts) -> Texts:
+    """The texts of all shards of a split."""
+    parts = [read_texts(file, options, counts) for file in files]
+    return Texts([t for part in parts for t in part.texts], [k for p in parts for k in p.labels])
 
 
 def read_folder_files(folder: Path) -> tuple[list[str], list[str]]:
@@ -133,7 +149,7 @@ def read_folder_files(folder: Path) -> tuple[list[str], list[str]]:
         if name not in files:
             raise ValueError(f"{folder} must have a file of training and one of test lines, as "
                              f"train.txt and test.txt; it has no {name}.txt")  # fmt: skip
-    train, test = (read_texts(files[name], ReadOptions(), counts) for name in ("train", "test"))
+    train, test = (_joined(files[name], ReadOptions(), counts) for name in ("train", "test"))
     return train.texts, test.texts
 
 
@@ -147,8 +163,8 @@ def _read_folder(folder: Path, options: ReadOptions, counts: DataCounts) -> Text
     """The texts of all files below a folder; files that cannot be read are counted."""
     texts, labels, last = [], [], None
     for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = str(file.relative_to(folder))
-        if not _is_readable(file):
+        name = file.relative_to(folder).as_posix()
+        if is_hidden(name) or not _is_readable(file):
             counts.add(IGNORED, "other files", [name])
             continue
         try:
@@ -178,8 +194,13 @@ def _split(whole: Texts, counts: DataCounts) -> dict[str, Texts]:
 
 def _complete(parts: Mapping[str, Texts], counts: DataCounts) -> dict[str, Texts]:
     """Published held-out texts as they are; others from those of training, by their hash."""
-    carved = _split(parts["train"], counts)
-    found = {name: parts.get(name, carved[name]) for name in SPLITS}
+    if set(SPLITS) <= parts.keys():
+        carved: dict[str, Texts] = {}
+    else:
+        carved = _split(parts["train"], counts)
+    if parts.keys() == {"train"}:
+        return carved
+    found = {name: parts[name] if name in parts else carved[name] for name in SPLITS}
     needed = {text for name in SPLITS if name not in parts for text in carved[name].texts}
     label_of = dict(zip(*parts["train"], strict=True))
     texts = [text for text in dict.fromkeys(parts["train"].texts) if text not in needed]

@@ -49,7 +49,9 @@ def is_table(file: Path, text_column: str = "") -> bool:
 def read_table(file: Path) -> Table:
     """Open a table. Raises ValueError, in one line, for a file that is damaged or has no rows."""
     suffix = file.suffix.lower()
-    reader = READERS.get(suffix, _read_json_lines if _holds_json_lines(file) else _read_csv)
+    reader = READERS.get(suffix)
+    if reader is None:
+        reader = _read_json_lines if _holds_json_lines(file) else _read_csv
     if reader is not _read_parquet:
         check_plain(file)
     try:
@@ -241,8 +243,10 @@ def _read_json(file: Path) -> Table:
     text = file.read_text(encoding="utf-8-sig")
     try:
         tree = parse_json(text)
-    except ValueError:
-        return _read_json_lines(file)
+    except ValueError as error:
+        if _holds_json_lines(file):
+            return _read_json_lines(file)
+        raise ValueError(f"{file} must be JSON; got: {error}") from error
     if isinstance(tree, dict):
         lists = [value for value in tree.values() if isinstance(value, list)]
         tree = lists[0] if len(lists) == 1 else [tree]

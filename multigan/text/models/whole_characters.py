@@ -21,9 +21,9 @@ class WholeCharacters:
         """`transitions` (states, V): the state after each token, or IMPOSSIBLE."""
         self._after = transitions
         self._state = transitions.new_full((num_lines,), COMPLETE)
-        missing = transitions.new_tensor([*MISSING_BYTES, len(MISSING_BYTES)])
-        self._missing = missing[transitions]  # of IMPOSSIBLE, -1: the last, more than any
-        self._missing[transitions == IMPOSSIBLE] = torch.iinfo(transitions.dtype).max
+        is_impossible = transitions == IMPOSSIBLE
+        self._missing = transitions.new_tensor(MISSING_BYTES)[transitions.clamp_min(0)]
+        self._missing[is_impossible] = torch.iinfo(transitions.dtype).max
 
     def sample_again(
         self, token: Tensor, free: Tensor, logits: Tensor, filtered: Tensor, uniform: Tensor,

@@ -8,6 +8,7 @@ Source: The Unicode Standard, table 3-7, well-formed UTF-8 byte sequences.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -79,8 +80,8 @@ def _mapped(name: str, table: dict[str, int]) -> bytes:
 
 def _fallback(name: str) -> bytes:
     """The byte of a token such as <0xE4>; the text of another."""
-    is_byte = len(name) == 6 and name.startswith("<0x") and name.endswith(">")
-    return bytes.fromhex(name[3:5]) if is_byte else name.encode()
+    found = re.fullmatch("<0x([0-9A-Fa-f]{2})>", name)
+    return bytes.fromhex(found[1]) if found else name.encode()
 
 
 def _byte_characters() -> dict[int, str]:
