@@ -7,6 +7,7 @@ there. On a GPU each such read waits for all work that was queued.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
@@ -75,9 +76,17 @@ def exempted(domain: str) -> Iterator[None]:
         yield
 
 
-@cache
 def recipe_of(domain: str, **changes: Any) -> Recipe:
-    return tiny_recipe(domain, **changes)
+    """A recipe whose networks are on the CPU; one that has trained stays on its device."""
+    recipe = tiny_recipe_of(domain, **changes)
+    return replace(
+        recipe,
+        generator=copy.deepcopy(recipe.generator),
+        discriminator=copy.deepcopy(recipe.discriminator),
+    )
+
+
+tiny_recipe_of = cache(tiny_recipe)
 
 
 def step_on_meta(domain: str, recipe: Recipe, steps: int = 1) -> dict[str, Any]:

@@ -171,3 +171,17 @@ def test_a_file_that_is_no_recipe_is_answered_in_one_line(text, answer, tmp_path
     with pytest.raises(ValueError) as caught:
         read_recipe(written(tmp_path, text))
     assert answer in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_the_default_gamma_of_the_image_recipe_follows_the_loss(tmp_path, cache):
+    default = read_recipe("image")
+    names = ("gamma", "lr", "generator_lr_ratio")  # of which --tiny changes all
+    values = {h.name: h.default for h in default.hyperparameters if h.name in names}
+    assert values["gamma"] == "auto"
+    run = train_tiny("image", tmp_path / "run", log_every=1, cache_dir=str(cache), **values)
+    lines = logs_of(run.path)["log"]
+    gammas = [line["gamma/r1"] for line in lines]
+    assert len(set(gammas)) > len(gammas) / 2 and gammas == [line["gamma/r2"] for line in lines]
+    assert all(
+        rate["lr/generator"] == pytest.approx(rate["lr/discriminator"] / 4) for rate in lines
+    )

@@ -206,21 +206,24 @@ def test_a_table_of_a_few_images_discards_no_others(tmp_path):
     root = folder_of(tmp_path / "more", 40, classes=())
     rows = [f"{name(k)},{NAMES[k % 2]}" for k in range(12)]
     (root / "labels.csv").write_text("\n".join(["file,label", *rows]))
-    assert found(root)[0] is None
+    labels, _, scan = found(root)
+    assert labels is None and any("labels 12 of 40 images: not used" in n for n in scan.notes)
 
 
 def test_a_table_whose_rows_disagree_is_not_used(root):
     several = [f"{name(k)},{label}" for k in range(3) for label in NAMES[:2]]
     rows = several + [f"{name(k)},{NAMES[k % 2]}" for k in range(3, 12)]
     (root / "labels.csv").write_text("\n".join(["file,class", *rows]))
-    assert found(root)[0] is None
+    labels, _, scan = found(root)
+    assert labels is None and any("3 images several labels" in note for note in scan.notes)
 
 
 @pytest.mark.parametrize("value", ["{k}", "{k}.5", "a{k}"])
 def test_values_that_all_differ_are_no_classes(value, root):
     rows = [f"{name(k)},{value.format(k=k)}" for k in range(12)]
     (root / "labels.csv").write_text("\n".join(["file,label", *rows]))
-    assert found(root)[0] is None
+    labels, _, scan = found(root)
+    assert labels is None and any("no column of labels" in note for note in scan.notes)
 
 
 def test_a_line_separator_inside_a_caption_ends_no_line(root):

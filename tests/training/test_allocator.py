@@ -39,7 +39,8 @@ def test_steps_that_free_their_memory_cause_no_page_faults_again():
     done = python("-c", COUNT)
     assert done.returncode == 0, done.stderr
     before, made, after = json.loads(done.stdout)
-    assert made and before > 20_000 and after < before / 20
+    assert made
+    assert after < before / 20  # 48 MiB a step, whatever the size of a page
 
 
 @on_glibc
@@ -62,6 +63,6 @@ def test_other_systems_are_left_alone(monkeypatch):
 
 
 @on_glibc
-def test_every_setting_is_accepted_by_glibc():
+def test_every_setting_is_within_the_limits_of_glibc():
     assert all(0 < value < 2**31 for _, value in SETTINGS.values())  # an int of C
     assert allocator.SETTINGS["M_MMAP_THRESHOLD"][1] <= 32 * 2**20  # glibc's largest

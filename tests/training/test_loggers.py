@@ -95,6 +95,7 @@ def test_mlflow_keeps_one_record_in_the_run(tmp_path, cache, monkeypatch):
 
 
 def test_trackio_keeps_one_record(tmp_path, cache, monkeypatch):
+    monkeypatch.setenv("TRACKIO_DIR", str(tmp_path / "trackio"))
     pytest.importorskip("trackio")
     for recipe in ("points", "music"):
         run = train_and_resume("trackio", recipe, tmp_path / recipe, cache)
