@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.data_counts import DataCounts
+from multigan.core.progress import tracked
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.core.samples import Samples
@@ -385,7 +386,8 @@ class Sampler:
             raise ValueError(f"n must be a number of samples, 0 or more; got {n}")
         samples: list[Sample] = []
         has_first = "first" in inspect.signature(self.domain.sample).parameters
-        for chunk in range(math.ceil(n / SAMPLING_BATCH_SIZE)):
+        chunks = range(math.ceil(n / SAMPLING_BATCH_SIZE))
+        for chunk in tracked(chunks, n, "samples drawn", SAMPLING_BATCH_SIZE):
             rng = keyed_rng(seed, "sample", chunk)
             first = [chunk * SAMPLING_BATCH_SIZE] if has_first else []
             samples += self.domain.sample(

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from multigan.core.modules import sample_batch
+from multigan.core.progress import tracked
 from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component
@@ -135,7 +136,8 @@ class ImageDomain(ImageSpec):
         """Write 000000.png, 000001.png ... and grid.png."""
         folder.mkdir(parents=True, exist_ok=True)
         files = [folder / f"{number:06d}.png" for number in range(len(samples))]
-        for sample, file in zip(samples, files, strict=True):
+        pairs = zip(samples, files, strict=True)
+        for sample, file in tracked(pairs, len(files), "images written"):
             save_png(sample, file)
         return files + (self.preview(samples, folder / "grid") if samples else [])
 

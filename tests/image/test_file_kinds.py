@@ -143,3 +143,23 @@ def test_frames_of_one_file_are_in_one_split(tmp_path):
     data = ImageDataset(str(root), 16, all_frames=True)
     sizes = [len(data.split(name)) for name in ("train", "valid", "test")]
     assert sum(sizes) == 40 and all(size % 2 == 0 for size in sizes)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PPM", "BMP", "TIFF"])
+@pytest.mark.parametrize("suffix", ["tga", "im", "xbm"])
+def test_the_first_bytes_win_over_a_suffix_of_kinds_without_a_signature(kind, suffix, tmp_path):
+    result = result_of(tmp_path, f"a.{suffix}", content(random_image(1), kind))
+    assert (result.kind, result.changes[-1]) == (kind, "known by its content, not its suffix")
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [(b"<html>404", "a web page"), (FTYP + b"heic", "HEIC"), (b"\xff\x0a", "JPEG XL")],
+)
+def test_kinds_that_are_not_read_are_named_whatever_the_suffix(data, told, tmp_path):
+    assert result_of(tmp_path, "a.tga", data + bytes(40)).reason == f"{told} is not read"
+
+
+def test_a_tar_archive_is_named(tmp_path):
+    tar = bytes(257) + b"ustar\0" + bytes(300)
+    assert result_of(tmp_path, "0001.tar", tar).reason == "a tar archive is not read"

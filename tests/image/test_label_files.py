@@ -238,3 +238,51 @@ def test_a_table_that_begins_like_an_image_format_is_a_table(header, root):
     rows = [f"{name(k)},{NAMES[k % 3]}" for k in range(12)]
     (root / "labels.csv").write_text("\n".join([header, *rows]))
     assert found(root)[1] == ("cat", "cow", "dog")
+
+
+def test_annotations_of_coco_are_labels_where_each_image_has_one_category(root):
+    images = [{"id": 70 + k, "file_name": name(k)} for k in range(12)]
+    categories = [{"id": 5 + k, "name": kind} for k, kind in enumerate(NAMES)]
+    boxes = [{"image_id": 70 + k % 12, "category_id": 5 + k % 3, "bbox": [0]} for k in range(24)]
+    (root / "annotations").mkdir()
+    file = root / "annotations" / "instances_train.json"
+    tree = {"images": images, "categories": categories, "annotations": boxes}
+    file.write_text(json.dumps(tree))
+    labels, names, _ = found(root)
+    assert [names[k] for k in labels] == [NAMES[k % 3] for k in range(12)]
+    more = [{"image_id": 70 + k, "category_id": 5 + (k + 1) % 3} for k in range(12)]
+    file.write_text(json.dumps(tree | {"annotations": boxes + more}))
+    labels, _, scan = found(root)
+    assert labels is None and "several labels" in " ".join(scan.notes)
+
+
+@pytest.mark.parametrize("suffix", ["txt", "xml", "json"])
+def test_a_file_for_each_image_is_said_to_be_not_read(root, suffix):
+    (root / "labels").mkdir()
+    for k in range(12):
+        (root / "labels" / f"{k:04d}.{suffix}").write_text("0 0.5 0.5 1 1")
+    labels, _, scan = found(root)
+    assert labels is None and any(
+        note.startswith(f"12 files of .{suffix} are called as images are") for note in scan.notes
+    )
+
+
+def test_attributes_of_celeba_and_labels_without_files_are_named(root):
+    rows = "".join(f"{name(k)} {1 - 2 * (k % 2)} -1\n" for k in range(12))
+    (root / "list_attr_celeba.txt").write_text(f"12\nSmiling Young\n{rows}")
+    (root / "image_class_labels.txt").write_text("".join(f"x{k} {k % 2}\n" for k in range(12)))
+    notes = " ".join(found(root)[2].notes)
+    assert "no column of labels among Smiling, Young" in notes
+    assert "image_class_labels.txt: it names none of the images" in notes
+
+
+def test_rows_of_files_that_are_missing_are_counted(root):
+    rows = "".join(f"{name(k)},{NAMES[k % 3]}\n" for k in range(15))
+    (root / "labels.csv").write_text(f"file,label\n{rows}")
+    labels, _, scan = found(root)
+    assert len(labels) == 12 and any("3 rows of files that are no images" in n for n in scan.notes)
+
+
+def test_classes_that_differ_by_case_are_named(tmp_path):
+    scan = found(folder_of(tmp_path / "set", 12, classes=("Cat", "cat", "dog")))[2]
+    assert "classes that differ by case only: Cat, cat" in scan.notes

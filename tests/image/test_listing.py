@@ -2,6 +2,7 @@
 
 import os
 import sys
+import warnings
 import zipfile
 
 import pytest
@@ -131,3 +132,13 @@ def test_a_name_that_is_not_utf8_is_shown_with_its_bytes():
 def test_a_name_with_a_comma_can_be_listed(labels, indices):
     domain = ImageDomain(1, 4, 4, ("Cherry", "2", "Cherry, red", "a,b"))
     assert domain._label_indices(domain._split_labels(labels)) == indices
+
+
+def test_members_of_one_name_in_an_archive_are_counted(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+        for k in range(3):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of zipfile, about the name
+                archive.writestr("a.png", content(random_image(k)))
+    listing = list_files(str(tmp_path / "a.zip"))
+    assert listing.files == ["a.png"] and list(listing.ignored.values()) == [["a.png"]]

@@ -1,6 +1,8 @@
 """The values of a whole set are looked at; transparency has a background or a channel."""
 
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
@@ -192,3 +194,62 @@ def test_the_orientation_of_exif_is_applied_in_every_kind(kind):
     image.save(file, kind, exif=exif)
     pixels = decode(file.getvalue(), Size(16, 8))
     assert pixels[0, 1].min() > 200 and pixels[0, -2].max() < 60
+
+
+def png_of(depth, color, rows, transparent):
+    """The bytes of a PNG file of rows of samples, with a transparent value."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    channels = {0: 1, 2: 3}[color]
+    head = struct.pack(">IIBBBBB", len(rows[0]) // channels, len(rows), depth, color, 0, 0, 0)
+    packed = b""
+    for row in rows:
+        bits = "".join(f"{value:0{depth}b}" for value in row)
+        packed += b"\0" + int(bits, 2).to_bytes(len(bits) // 8, "big")
+    value = b"".join(v.to_bytes(2, "big") for v in transparent)
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        (chunk(b"IHDR", head), chunk(b"tRNS", value), chunk(b"IDAT", zlib.compress(packed)),
+         chunk(b"IEND", b""))
+    )  # fmt: skip
+
+
+DEPTHS = {
+    "1 bit": (1, 0, [1, 0], (1,)),
+    "2 bits": (2, 0, [3, 0], (3,)),
+    "4 bits": (4, 0, [15, 0], (15,)),
+    "8 bits": (8, 0, [255, 0], (255,)),
+    "16 bits": (16, 0, [65_535, 0], (65_535,)),
+    "color": (8, 2, [200, 100, 0, 0, 0, 0], (200, 100, 0)),
+    "deep color": (16, 2, [52_001, 300, 7, 0, 0, 0], (52_001, 300, 7)),
+}
+
+
+@pytest.mark.parametrize("name", DEPTHS)
+def test_the_transparent_value_of_a_png_is_seen_at_every_depth(name):
+    depth, color, pair, transparent = DEPTHS[name]
+    half = len(pair) // 2
+    row = pair[:half] * 4 + pair[half:] * 4
+    data = png_of(depth, color, [row] * 8, transparent)
+    pixels = decode(data, SIZE, ReadOptions(background="#00ff00"))
+    assert pixels.shape[0] == 3 and pixels[:, 0, 0].tolist() == [0, 255, 0]
+    assert pixels[:, 0, -1].tolist() == [0, 0, 0]
+    alpha = decode(data, SIZE, ReadOptions(alpha=True))[3]
+    assert alpha[0, 0] == 0 and alpha[0, -1] == 255
+
+
+def test_a_stretch_sees_the_values_and_not_the_background(tmp_path):
+    root = tmp_path / "set"
+    root.mkdir()
+    for k in range(12):
+        array = np.random.default_rng(k).integers(0, 41, (8, 8, 4), np.uint8)
+        array[..., 3] = 255
+        array[0, 0], array[0, 1] = (255, 255, 255, 0), (40, 40, 40, 255)
+        Image.fromarray(array).save(root / f"{k:02d}.png")
+    scan = scan_folder(str(root), SIZE, ReadOptions(background="#808080", stretch=True))
+    assert bool((scan.images.pixels[:, :, 0, 1] == 255).all())
+    assert bool((scan.images.pixels[:, :, 0, 0] == 128).all())
+    assert any("8-bit values end at 40 of 255" in n for n in scan_folder(str(root), SIZE).notes)

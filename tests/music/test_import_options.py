@@ -238,4 +238,16 @@ def test_versions_of_two_songs_are_split_by_file_with_a_line(tmp_path, capsys):
         write_midi(found, tmp_path / "in" / f"{name}.mid")
     out = imported(tmp_path)
     assert "all files are versions of 2 songs" in capsys.readouterr().out
-    assert all(load_folder(out).values())
+    with pytest.warns(
+        UserWarning, match="versions of 2 songs; versions of one song are in several"
+    ):
+        assert all(load_folder(out).values())
+
+
+def test_inspect_says_which_options_an_import_has_of_its_own(tmp_path, capsys):
+    fill(tmp_path / "in", n=3)
+    out = imported(tmp_path, bars=2)
+    inspect_songs(str(out))
+    with pytest.warns(UserWarning, match=r"its own options; layout, grid are not used; .*in$"):
+        inspect_songs(str(out), layout="piano", grid=12, bars=2)
+    assert capsys.readouterr().out.count("used 3 of 3 files") == 3

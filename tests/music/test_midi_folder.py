@@ -107,7 +107,7 @@ def test_an_import_is_kept_until_files_or_wishes_change(tmp_path, monkeypatch):
     fill(tmp_path / "in", n=2)
     first = imported(tmp_path)
     with monkeypatch.context() as patched:
-        patched.setattr(midi_folder, "_import", None)
+        patched.setattr(midi_folder, "import_files", None)
         assert imported(tmp_path) == first
     assert [o.windows for o in imported(tmp_path, bars=2)] == [7, 7]
     fill(tmp_path / "in", n=3)

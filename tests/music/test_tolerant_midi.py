@@ -7,6 +7,7 @@ import mido
 import pytest
 
 from multigan.music.formats.midi import read_midi, read_midi_counted, write_midi
+from multigan.music.formats.midi_notes import decode_name
 from multigan.music.formats.song import KeySignature, Note, Song, TempoChange, Track
 from tests.music.midi_corruption import GOOD, NOTES, header, midi_bytes, track
 
@@ -200,6 +201,89 @@ def test_tracks_of_type_2_follow_one_another(tmp_path):
     song, changes = read(tmp_path, midi_bytes(NOTES, NOTES, type=2))
     assert notes(song, 1) == ((480, 960, 60, 64),) and changes.total() == 2
     assert not read(tmp_path, midi_bytes(NOTES, type=2)).changes
+
+
+def test_tempo_signatures_and_pedal_of_a_type_2_file_stand_in_their_sequence(tmp_path):
+    end = mido.MetaMessage("end_of_track", time=1440)
+    first = [mido.MetaMessage("set_tempo", tempo=500_000), *NOTES, end]
+    pedal = [mido.Message("control_change", control=64, value=v, time=t) for v, t in ((127, 0),)]
+    second = [
+        mido.MetaMessage("set_tempo", tempo=1_000_000),
+        mido.MetaMessage("time_signature", numerator=3, denominator=4),
+        mido.MetaMessage("key_signature", key="D"),
+        *pedal,
+        *NOTES,
+    ]
+    song, changes = read(tmp_path, midi_bytes(first, second, type=2))
+    assert song.tempo_changes == (TempoChange(1920, 60),) and song.tempo_bpm == 120
+    assert [m.start_tick for m in song.time_signatures] == [0, 1920]
+    assert song.tracks[1].pedal == ((1920, 2400),) and notes(song, 1) == ((1920, 2400, 60, 64),)
+    assert set(changes) == {"tracks of a type 2 file, read one after another"}
+
+
+def test_a_note_ends_on_another_track_of_its_channel_but_not_in_another_sequence(tmp_path):
+    starts, ends = [on(60), on(60, 960)], [off(60, 480), off(60, 960)]
+    song, changes = read(tmp_path, midi_bytes(starts, ends))
+    assert notes(song) == ((0, 480, 60, 64), (960, 1440, 60, 64))
+    assert changes == {"notes that end on another track of their channel": 2}
+    long = [on(60), mido.MetaMessage("end_of_track", time=480)]
+    song, changes = read(tmp_path, midi_bytes(long, [off(60, 480)], type=2))
+    assert notes(song) == WHOLE and changes["note-offs without a note, left out"] == 1
+    other = [off(60, 240, channel=1)]
+    assert notes(read(tmp_path, midi_bytes([on(60), on(62, 480)], other)).song)[0][1] == 480
+
+
+def test_pedal_on_another_track_is_kept_and_without_notes_is_counted(tmp_path):
+    def pedal(channel):
+        values = ((127, 0), (0, 480))
+        return [
+            mido.Message("control_change", channel=channel, control=64, value=value, time=time)
+            for value, time in values
+        ]
+
+    song, changes = read(tmp_path, midi_bytes(NOTES, pedal(0), pedal(3)))
+    assert song.tracks[0].pedal == ((0, 480),)
+    assert changes == {"pedal in a channel without notes, left out": 1}
+
+
+def test_changes_of_key_are_counted(tmp_path):
+    keys = [mido.MetaMessage("key_signature", key=key) for key in ("D", "D", "Bm", "D")]
+    song, changes = read(tmp_path, midi_bytes([*keys, *NOTES]))
+    assert song.key == KeySignature(2) and changes == {"changes of key signature, left out": 2}
+
+
+def test_late_tempos_and_signatures_of_fine_ticks_are_read(tmp_path):
+    late = mido.MetaMessage("set_tempo", tempo=1_000_000, time=32767 * 400)
+    signature = mido.MetaMessage("time_signature", numerator=3, denominator=4)
+    content = midi_bytes([*NOTES, late, signature, on(62), off(62, 32767)], ticks_per_beat=32767)
+    song, changes = read(tmp_path, content)
+    assert len(song.tempo_changes) == 1 and len(song.time_signatures) == 2 and not changes
+    beyond = mido.MetaMessage("set_tempo", tempo=1_000_000, time=20_000_000)
+    changes = read(tmp_path, midi_bytes([*NOTES, beyond])).changes
+    assert changes == {"tempos after the longest song, left out": 1}
+
+
+def test_a_channel_prefix_names_one_channel(tmp_path):
+    def named(channel, name):
+        return b"\0\xff\x20\x01" + bytes([channel]) + b"\0\xff\x03" + bytes([len(name)]) + name
+
+    other = SOUND.replace(b"\x90", b"\x91").replace(b"\x80\x3c\0", b"\x81\x3c\0")
+    content = body(b"\0\xff\x03\x04Song", named(0, b"Flute"), SOUND, named(2, b"Oboe"), other)
+    assert [track.name for track in read(tmp_path, content).song.tracks] == ["Flute", "Song"]
+
+
+NAMES = {"cp932": "ピアノ 右手", "cp1251": "Сопрано", "gb2312": "女高音", "latin1": "Flöte à bec"}
+
+
+@pytest.mark.parametrize("encoding", NAMES)
+def test_names_in_other_encodings_are_known_by_their_letters(encoding):
+    assert decode_name(NAMES[encoding].encode(encoding)) == NAMES[encoding]
+
+
+def test_a_storm_of_note_offs_costs_no_note_and_little_time(tmp_path):
+    storm = [mido.Message("note_on", note=60, velocity=0)] * 20_000
+    song, changes = read(tmp_path, midi_bytes([*storm, *NOTES], [on(60)] * 2, storm))
+    assert notes(song) == WHOLE and changes["note-offs without a note, left out"] == 40_000
 
 
 def test_running_status_empty_tracks_and_system_messages(tmp_path):

@@ -9,6 +9,8 @@ import zipfile
 import pytest
 
 from multigan.text.datasets.line_files import read_lines
+from multigan.text.datasets.sources import read_corpus
+from multigan.text.formats.encodings import broken_text_note
 
 TEXTS = {
     "GB18030": ("gbk", "春天来了,小河边的柳树绿了,真好。\n那家书店在公园里。\n"),
@@ -81,3 +83,44 @@ def test_wide_encodings_without_a_mark_are_recognized(coding, text, tmp_path):
 def test_without_the_package_no_encoding_is_guessed(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "charset_normalizer", None)
     assert "its encoding is not known" in refusal(tmp_path, "café\n".encode("cp1252"))
+
+
+MARKUP = {
+    "a web page": "\n<!DOCTYPE html><p>Hello\n",
+    "an XML file": "<?xml version='1.0'?><a/>\n",
+    "a Git LFS pointer": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+}
+
+
+@pytest.mark.parametrize("kind", MARKUP)
+@pytest.mark.parametrize("name", ["a.txt", "a.csv", "a.html"])
+def test_markup_and_pointers_are_named_as_what_they_are(kind, name, tmp_path):
+    (tmp_path / name).write_text(MARKUP[kind])
+    with pytest.raises(ValueError, match=f"it is {kind}: "):
+        read_corpus(str(tmp_path / name))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "text"), [("iso2022_jp", "今日はとても良い天気"), ("hz", "今天天气很好")]
+)
+def test_encodings_of_seven_bits_are_recognized(encoding, text, tmp_path):
+    (tmp_path / "a.txt").write_bytes(f"{text}\n".encode(encoding) * 9)
+    with pytest.raises(ValueError, match=r"by its escape sequences it is (ISO-2022-JP|HZ): iconv"):
+        read_corpus(str(tmp_path / "a.txt"))
+    (tmp_path / "b.txt").write_text("~{ this is no\nletter }~ of it\nbut plain\n")
+    read_corpus(str(tmp_path / "b.txt"))
+
+
+def test_texts_that_were_decoded_wrongly_before_are_said_to_be(tmp_path):
+    lines = [f"L’école numéro {k} a déjà fermé à midi" for k in range(40)]
+    wrong = [line.encode().decode("cp1252", "replace") for line in lines]
+    shown = [
+        "".join(chr(b) if b in (0x81, 0x8D, 0x8F, 0x90, 0x9D) else bytes([b]).decode("cp1252")
+                for b in line.encode())
+        for line in lines
+    ]  # fmt: skip
+    assert broken_text_note(lines) == "" and "U+FFFD" in broken_text_note(["caf\ufffd"] * 3)
+    assert "read as cp1252" in broken_text_note(shown) and broken_text_note(wrong)
+    (tmp_path / "a.txt").write_text("\n".join(shown))
+    with pytest.warns(UserWarning, match="40 of the first 40 texts look like UTF-8"):
+        read_corpus(str(tmp_path / "a.txt"))

@@ -41,6 +41,14 @@ FILES = {
     "texts.json": json.dumps(TEXTS),
     "inside.json": json.dumps({"version": 1, "data": json_of()}),
     "lines.txt": "\n".join(map(json.dumps, json_of())),
+    "stated.csv": "sep=;\r\n" + csv_of(";"),
+    "list.jsonl": json.dumps(json_of()),
+    "pretty.jsonl": json.dumps(json_of(), indent=1),
+    "list.txt": json.dumps(json_of()),
+    "pretty.txt": json.dumps(json_of(), indent=1),
+    "nested.jsonl": "\n".join(json.dumps({"data": {"doc": row}}) for row in json_of()),
+    "columns.json": json.dumps({"id": list(range(60)), "text": TEXTS}),
+    "pandas.json": json.dumps({"text": dict(enumerate(TEXTS)), "id": dict.fromkeys(range(60), 1)}),
 }
 
 
@@ -114,16 +122,63 @@ def test_rows_that_cannot_be_used_are_counted(tmp_path):
     }
 
 
+def test_cells_beyond_the_columns_are_counted(tmp_path):
+    counts = DataCounts("texts")
+    content = "id,text\n" + "1,one and two, and three\n2,four and five\n" * 3
+    texts, _ = read_cells(written(tmp_path, "a.csv", content), "", "", counts)
+    assert texts[:2] == ["one and two", "four and five"]
+    found = {(row.use, row.reason): row.count for row in counts.rows}
+    assert found == {("changed", "cells beyond the columns left out"): 3}
+
+
+PLAIN_TABLES = {
+    "a.txt": (csv_of(text="{}"), "--text-column: id, text, mood"),
+    "b.txt": (csv_of("\t", header="", text="{}"), "--text-column: 1, 2, 3"),
+}
+
+
+@pytest.mark.parametrize("name", PLAIN_TABLES)
+def test_a_text_file_that_looks_like_a_table_is_said_to(name, tmp_path):
+    content, named = PLAIN_TABLES[name]
+    with pytest.warns(UserWarning, match=rf"every line has 3 cells, .*{named}$"):
+        read_corpus(str(written(tmp_path, name, content)))
+
+
+def test_lines_with_commas_are_no_table(tmp_path):
+    read_corpus(str(written(tmp_path, "a.txt", "\n".join(f"{line}, really" for line in TEXTS))))
+
+
+def test_folders_of_splits_are_used_and_other_files_are_counted(tmp_path):
+    for name, part in (
+        ("train/pos", TEXTS[:30]),
+        ("train/neg", TEXTS[30:40]),
+        ("test", TEXTS[40:]),
+    ):
+        (tmp_path / name).mkdir(parents=True)
+        written(tmp_path / name, "a.txt", "\n".join(part))
+    corpus = read_corpus(str(tmp_path))
+    assert corpus.lines["test"] == TEXTS[40:] and not set(corpus.lines["train"]) & set(TEXTS[40:])
+    written(tmp_path, "train.csv", csv_of())
+    written(tmp_path, "sample_submission.csv", "id,label\n1,2\n")
+    rows = {(row.use, row.reason): row.count for row in read_corpus(str(tmp_path)).counts.rows}
+    assert rows["ignored", "other files"] == 4
+
+
 REFUSED = {
     "two.csv": ("q,a\n" + "one two three,four five six\n" * 5, "several .*--text-column: q, a"),
     "numbers.csv": ("a,b\n1,2\n3,4\n", "no column holds words"),
     "empty.csv": ("", "it is empty"),
-    "header.csv": ("id,text\n", "must hold texts; got none|no column holds words"),
+    "header.csv": ("id,text\n", "it has only names of columns"),
     "broken.jsonl": ('{"text": "a b"}\n{"text": \n', "line 2: must be JSON"),
     "number.json": ("5", "must be a JSON list"),
     "numbers.json": ("[1, 2]", "must hold objects or texts; got a int"),
     "latin.csv": ("id,text\n1,caf\u00e9 cr\u00e8me\n".encode("cp1252") * 9, "must be UTF-8"),
     "packed.csv": (b"\x1f\x8b\x08\x00", "it is a gzip file"),
+    "open.csv": ('id,text\n1,one two\n2,"three four\n3,five six\n', "line 3 must be closed"),
+    "two.json": ('{"train": [{"text": "a b"}], "test": [{"text": "c d"}]}', "one list; got train"),
+    "words.jsonl": ('{"text": ["a", "b"]}\n' * 9, r"no column holds words; .*text \(lists\)"),
+    "rows.jsonl": ('["a b", 1]\n' * 9, "must hold objects or texts; got a list"),
+    "pointer.csv": ("version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
     "long.csv": ("id,text\n1," + "x" * 1_100_000 + "\n", "must be a table; got"),
 }  # fmt: skip
 

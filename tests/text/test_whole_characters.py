@@ -9,7 +9,11 @@ import torch
 from multigan.core.rng import keyed_rng
 from multigan.text.domain import TextDomain
 from multigan.text.models.generator import TextGenerator
-from multigan.text.models.token_sampling import UNRESTRICTED, sample_tokens
+from multigan.text.models.token_sampling import (
+    UNRESTRICTED,
+    filter_logits,
+    sample_tokens,
+)
 from multigan.text.models.whole_characters import WholeCharacters
 from multigan.text.sampling import sample_lines
 from multigan.text.tokenization.tokenizer import EOS, TextTokenizer, train_tokenizer
@@ -76,18 +80,26 @@ def test_lines_of_whole_characters_are_what_they_were():
     assert torch.equal(free[intact], found[intact])
 
 
-def test_the_distribution_is_that_of_the_possible_tokens():
+@pytest.mark.parametrize("controls", [UNRESTRICTED, (1.0, 2, 1.0), (0.7, 0, 0.75)])
+def test_the_probability_of_impossible_tokens_goes_to_the_possible_ones(controls):
     transitions = torch.tensor([[0, -1, 0, -1, 0]] + [[-1] * 5] * 7)
-    logits = torch.tensor([0.3, 1.5, -0.4, 0.9, 0.1])
+    is_impossible = transitions[0] == IMPOSSIBLE
+    logits = torch.tensor([[1.3, 1.5, -0.4, 0.9, 0.1]])
     n = 200_000
     uniform, rows = torch.rand(n, generator=keyed_rng("u")), logits.expand(n, -1)
-    token = sample_tokens(rows, uniform)
+    filtered = filter_logits(rows, *controls)
+    token = sample_tokens(filtered, uniform)
     whole = WholeCharacters(transitions, n)
     everywhere = torch.ones(n, dtype=torch.bool)
-    whole.sample_again(token, everywhere, rows, rows, uniform, UNRESTRICTED, 3)
+    whole.sample_again(token, everywhere, rows, filtered, uniform, controls, 3)
     found = token.bincount(minlength=5) / n
-    expected = logits.masked_fill(transitions[0] == IMPOSSIBLE, -torch.inf).softmax(0)
+    kept = filter_logits(logits, *controls).softmax(-1)[0]
+    possible = logits.masked_fill(is_impossible, -torch.inf)
+    others = filter_logits(possible, *controls).softmax(-1)[0]
+    expected = kept.masked_fill(is_impossible, 0) + kept[is_impossible].sum() * others
     torch.testing.assert_close(found, expected, atol=5e-3, rtol=0)
+    if controls == UNRESTRICTED:
+        torch.testing.assert_close(expected, possible.softmax(-1)[0])
 
 
 def test_a_vocabulary_without_the_missing_byte_leaves_the_line_as_it_is():

@@ -34,11 +34,11 @@ from multigan.image.formats.large_images import (
 )
 from multigan.image.formats.values import (
     BYTES,
-    Range,
     ReadOptions,
     deep_to_gray,
     kind_of_values,
     stretch_bytes,
+    visible_extremes,
 )
 
 MAX_PIXELS = 64_000_000  # of one file
@@ -51,6 +51,8 @@ STRIP_THRESHOLD_PIXELS = 4_000_000  # larger images are converted in strips
 HAS_FRAMES = ("GIF", "PNG", "WEBP", "TIFF", "AVIF", "FLI", "DCX")  # formats
 CROPPED = 0.01  # a difference of aspect ratios above it is counted as a crop
 DEFAULT = ReadOptions()
+CUT_MODES = ("RGB", "RGBA", "LA")  # that Pillow reads 16 bits as
+PNG_BITS = 24  # the byte of a PNG file that is its bits per channel
 MARK = "multigan"  # the text chunk of PNG files that are written next to samples
 TRANSPARENT = "transparent pixels became"  # the background of the options
 SURROUND = "written by multigan next to its samples"
@@ -234,6 +236,9 @@ def decode_frames(
         with _open(content, name) as image:
             if MARK in image.info:
                 raise SkippedFile(SURROUND, str(image.info[MARK])[:40])
+            correct_transparency(image, content)
+            if image.format == "PNG" and content[PNG_BITS] == 16 and image.mode in CUT_MODES:
+                converter.changes.add("16-bit color values cut to 8 bits")
             count = _count_frames(image)
             arrays = [_decode_frame(image, content, size, converter)]
             if options.all_frames and count > MAX_FRAMES:
@@ -278,6 +283,20 @@ def _open(content: bytes, name: str) -> ImageFile:
         raise SkippedFile("too large", "more pixels than the limit of Pillow") from None
 
 
+def correct_transparency(image: ImageFile, content: bytes) -> None:
+    """Give the transparent value of a PNG the depth of its decoded pixels, as Pillow does not.
+
+    Pillow reads 2 and 4 bits of gray, and 16 bits of color, as 8 bits, but not that value.
+    """
+    if image.format != "PNG":
+        return
+    value, bits = image.info.get("transparency"), content[PNG_BITS]
+    if isinstance(value, int) and bits in (2, 4) and image.mode == "L":
+        image.info["transparency"] = value * 255 // (2**bits - 1)
+    elif isinstance(value, tuple) and bits == 16:
+        image.info["transparency"] = tuple(channel >> 8 for channel in value)
+
+
 def _count_frames(image: ImageFile) -> int:
     """Return the number of frames or pages; 1 where it is unknown."""
     if image.format not in HAS_FRAMES:
@@ -320,35 +339,33 @@ class Converter:
             converted, extremes = deep_to_gray(image, limits)
             self.changes.add(f"{self.values} values to 8 bits")
         else:
-            converted = self._without_alpha(image)
-            extremes = self._extremes_of(converted)
+            converted = self._plain(image)
+            extremes = visible_extremes(converted)
             converted = stretch_bytes(converted, limits)
         self.low, self.high = min(self.low, extremes[0]), max(self.high, extremes[1])
-        converted = converted.convert("RGBA") if self.options.alpha else converted
+        converted = self._on_background(converted)
         converted.info = {}
         return converted
 
-    def _without_alpha(self, image: Image.Image) -> Image.Image:
-        """Convert bytes to L or RGB on the background, or to RGBA if alpha is kept."""
+    def _plain(self, image: Image.Image) -> Image.Image:
+        """Convert bytes to L or RGB, or to RGBA if they have transparency."""
         bands = set() if image.mode == "LAB" else {*image.getbands()}
         if bands & {"A", "a"} or "transparency" in image.info:
-            rgba = image.convert("RGBA")
-            if self._extremes_of(rgba.getchannel("A"))[0] < 255 and not self.options.alpha:
-                self.changes.add(f"{TRANSPARENT} {self.options.background}")
-            if self.options.alpha:
-                return rgba
-            background = Image.new("RGBA", rgba.size, self.options.color)
-            return Image.alpha_composite(background, rgba).convert("RGB")
+            return image.convert("RGBA")
         if image.mode not in ("1", "L", "RGB", "P", "RGBX"):
             self.changes.add(f"{image.mode} to RGB")
         return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
-    @staticmethod
-    def _extremes_of(image: Image.Image) -> Range:
-        """Return the least and the largest value of all channels but alpha."""
-        found: Any = image.getextrema()
-        pairs = found[:3] if isinstance(found[0], tuple) else [found]
-        return float(min(pair[0] for pair in pairs)), float(max(pair[1] for pair in pairs))
+    def _on_background(self, image: Image.Image) -> Image.Image:
+        """Convert to RGBA if alpha is kept; else put transparent pixels on the background."""
+        if self.options.alpha:
+            return image.convert("RGBA")
+        if image.mode not in ("LA", "RGBA"):
+            return image
+        if visible_extremes(image.getchannel("A"))[0] < 255:
+            self.changes.add(f"{TRANSPARENT} {self.options.background}")
+        background = Image.new("RGBA", image.size, self.options.color)
+        return Image.alpha_composite(background, image.convert("RGBA")).convert("RGB")
 
     def note_geometry(self, stored: tuple[int, int], size: Size, orientation: int) -> None:
         """Count rotation, crop and enlargement of an image of `stored` (width, height)."""

@@ -9,18 +9,21 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from multigan.core.progress import tracked
 from multigan.image.formats.decode import DEFAULT, FileResult, Size, decode_files
 from multigan.image.formats.values import ReadOptions
 
 FILES_PER_WORKER = 250  # at least: fewer do not pay for the start of a process
 MAX_WORKERS = 16
 MAX_CONSECUTIVE_CRASHES = 10  # more are not the fault of the files
+POLL_S = 0.1  # between two looks at the finished files
 CRASHED = "the decoder crashed on it"
 NOT_A_CRASH = (1, -signal.SIGINT, -signal.SIGTERM)  # an error of Python; a requested end
 
@@ -34,7 +37,8 @@ def decode_files_parallel(
     """
     workers = min(_cores(), MAX_WORKERS, math.ceil(len(files) / FILES_PER_WORKER))
     if workers <= 1:
-        return list(decode_files(source, list(files), size, options))
+        found = decode_files(source, list(files), size, options)
+        return list(tracked(found, len(files), "files read"))
     per_worker = math.ceil(len(files) / workers)
     with tempfile.TemporaryDirectory(prefix="multigan-") as folder:
         running: list[_Worker] = []
@@ -43,10 +47,21 @@ def decode_files_parallel(
                 place = Path(folder, str(k))
                 part = list(files[k : k + per_worker])
                 running.append(_Worker(source, part, size, place, options))
+            for _ in tracked(_finished_files(running), len(files), "files read"):
+                pass
             return [result for worker in running for result in worker.results()]
         finally:
             for worker in running:
                 worker.stop()
+
+
+def _finished_files(workers: Sequence[_Worker]) -> Iterator[int]:
+    """Yield a number for each file as it is decoded, until every process ends or crashes."""
+    count = 0
+    while any(worker.process.poll() is None for worker in workers):
+        time.sleep(POLL_S)
+        before, count = count, sum(worker.count_finished() for worker in workers)
+        yield from range(before, count)
 
 
 def _cores() -> int:
@@ -68,6 +83,16 @@ class _Worker:
             place.with_suffix(".json"),
         )
         self.process = self._start(files)
+        self._counted_bytes = self._counted = 0
+
+    def count_finished(self) -> int:
+        """Return the number of results in the file so far; after a crash those before it, too."""
+        with suppress(OSError), self.results_file.open("rb") as file:
+            file.seek(self._counted_bytes)
+            content = file.read()
+            self._counted_bytes += len(content)
+            self._counted += content.count(b"\n")
+        return self._counted
 
     def _start(self, files: list[str]) -> subprocess.Popen[bytes]:
         """Start a process that decodes these files and creates the file of results."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +18,7 @@ from multigan.image.formats import cache
 from multigan.image.formats.decode import DEFAULT, FileResult, Size, SkippedFile
 from multigan.image.formats.decode_workers import CRASHED, decode_files_parallel
 from multigan.image.formats.label_files import MAX_BYTES, FoundLabels, labels_of_tables
-from multigan.image.formats.labels import NO_LABEL, Labels, folder_labels
+from multigan.image.formats.labels import NO_LABEL, Labels, folder_labels, quoted
 from multigan.image.formats.listing import Listing, list_files
 from multigan.image.formats.resize import (
     NO_LABEL_REASON,
@@ -112,7 +112,12 @@ def scan_folder(source: str, size: Size, options: ReadOptions = DEFAULT) -> Fold
     repeats = torch.tensor([result.images for result in used], dtype=torch.long)
     images = ImageArrays(pixels, counts=counts, groups=groups_of(repeats))
     images = with_labels(images, found_labels, repeats)
-    notes = [*listing.notes, labels.note, *image_notes(used, found_labels, images, options)]
+    notes = [
+        *listing.notes,
+        labels.note,
+        _case_note(found_labels.names),
+        *image_notes(used, found_labels, images, options),
+    ]
     return FolderScan(images, results, counts, [note for note in notes if note])
 
 
@@ -220,6 +225,15 @@ def count_results(
         if result.frames > result.images:
             counts.add(LEFT_OUT, "frames or pages after the first", name, result.frames - 1)
     return counts
+
+
+def _case_note(names: Sequence[str]) -> str:
+    """Describe classes whose names differ by case only."""
+    same = defaultdict(list)
+    for name in names:
+        same[name.casefold()].append(quoted(name))
+    listed = [", ".join(group) for group in same.values() if len(group) > 1]
+    return f"classes that differ by case only: {'; '.join(listed[:3])}" if listed else ""
 
 
 def _frames_note(used: Sequence[FileResult]) -> str:

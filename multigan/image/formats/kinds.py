@@ -58,6 +58,8 @@ SUFFIXES: tuple[str, ...] = (
     ".fits",
     *BY_SUFFIX,
 )  # of files that should be images
+TGA_HEADER_BYTES = 18
+TGA_TYPES = (1, 2, 3, 9, 10, 11)  # with or without a color map, gray; the same compressed
 CONVERT = "convert it to PNG or JPEG"
 # Kinds that are not read: first bytes -> name and the way out.
 NOT_READ: tuple[tuple[bytes, str, str], ...] = (
@@ -103,15 +105,24 @@ def pillow_format(head: bytes, name: str) -> str | None:
     suffix = PurePosixPath(name).suffix.lower()
     if suffix in RAW_SUFFIXES:
         return None
-    if suffix in BY_SUFFIX and not head.startswith((b"\x89PNG", b"\xff\xd8\xff")):
-        return BY_SUFFIX[suffix]
+    if BY_SUFFIX.get(suffix) == "TGA" and _is_tga(head):  # may begin as a CUR or PCX file does
+        return "TGA"
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP" if features.check("webp") else None
     if AVIF_BRANDS[0] in _brands(head) or AVIF_BRANDS[1] in _brands(head):
         return "AVIF" if "AVIF" in Image.OPEN or features.check("avif") else None
     if head.startswith(b"P7"):
         return None
-    return next((kind for start, kind in SIGNATURES if head.startswith(start)), None)
+    known = next((kind for start, kind in SIGNATURES if head.startswith(start)), None)
+    if known is None and suffix in BY_SUFFIX and kind_not_read(head, name) is None:
+        return BY_SUFFIX[suffix]
+    return known
+
+
+def _is_tga(head: bytes) -> bool:
+    """Return whether the type of the color map and of the image are ones of TGA."""
+    has_header = len(head) >= TGA_HEADER_BYTES and not head.startswith(b"\xff\xd8\xff")
+    return has_header and head[1] in (0, 1) and head[2] in TGA_TYPES
 
 
 def kind_not_read(head: bytes, name: str) -> tuple[str, str] | None:
@@ -127,6 +138,8 @@ def kind_not_read(head: bytes, name: str) -> tuple[str, str] | None:
         return HEIC if any(brand in HEIC_BRANDS for brand in brands) else VIDEO
     if head[:4] == b"RIFF" and head[8:12] == b"AVI ":
         return VIDEO
+    if head[257:262] == b"ustar":
+        return "a tar archive", "unpack it"
     if b"<svg" in text or suffix == ".svgz":
         return SVG
     if text.startswith((b"<!doctype html", b"<html")):

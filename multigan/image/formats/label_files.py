@@ -26,8 +26,22 @@ LABEL_NAMES: tuple[str, ...] = (
 )
 LABEL_NAMES += ("target", "species", "breed", "diagnosis", "dx", "y", "class_id", "label_id")
 LABEL_NAMES += ("category_id", "classid", "labelid", "tag", "type", "style", "genre")
-HINTS = ("label", "annot", "class", "list", "train", "val", "test", "meta", "target", "info")
+SIDECARS = (".txt", ".json", ".xml", ".caption", ".csv")  # one for each image
+HINTS = (
+    "label",
+    "annot",
+    "class",
+    "list",
+    "train",
+    "val",
+    "test",
+    "meta",
+    "target",
+    "info",
+    "instances",
+)
 FILE_NAMES = ("file_name", "filename", "file", "image", "image_id", "img", "path", "id", "name")
+LABEL_HINTS = ("label", "annot")  # in the name of a table that can be nothing else
 MAX_TABLES = 20  # that are opened
 MAX_BYTES = 200_000_000  # of one table
 PROBED_ROWS = 200  # that decide which column has the file names
@@ -45,6 +59,7 @@ class LabelTable:
     column: str  # of the labels
     values: dict[str, Any]  # used file -> label; None if rows disagree
     priority: int  # 0 is dataset.json, 1 metadata.*, 2 any other
+    missing: int = 0  # rows that name no used file
 
     @property
     def labeled(self) -> int:
@@ -63,7 +78,7 @@ class FoundLabels:
 
 def labels_of_tables(
     files: Sequence[str],
-    others: Iterable[str],
+    others: Sequence[str],
     read: Callable[[str], bytes],
     has_folder_classes: bool,
 ) -> FoundLabels:
@@ -86,9 +101,10 @@ def labels_of_tables(
             tables.append(found)
         elif found:
             unused.append(f"{file}: {found}")
-    note = "; ".join(unused[:3])
+    missing = _missing_note(tables)
+    note = "; ".join([*unused[:3], *missing])
     if not tables:
-        return FoundLabels(note=note)
+        return FoundLabels(note="; ".join(filter(None, [note, _sidecar_note(files, others)])))
     tables.sort(key=lambda table: (table.priority, -table.labeled))
     best = tables[0]
     chosen = [t for t in tables if (t.priority, t.column) == (best.priority, best.column)]
@@ -113,7 +129,32 @@ def labels_of_tables(
         what = f"{', '.join(names)}: the column {quoted(best.column)} has no repeated labels"
         return FoundLabels(note="; ".join(filter(None, [what, note])))
     over = "; folders are not used as classes" if has_folder_classes else ""
-    return FoundLabels(labels, names, f"the classes are those of {', '.join(names)}{over}")
+    chosen_note = f"the classes are those of {', '.join(names)}{over}"
+    return FoundLabels(labels, names, "; ".join([chosen_note, *_missing_note(chosen)]))
+
+
+def _missing_note(tables: Sequence[LabelTable]) -> list[str]:
+    """Describe the rows of tables that name no image."""
+    return [
+        f"{table.file} has {table.missing:,} rows of files that are no images here"
+        for table in tables
+        if table.missing
+    ]
+
+
+def _sidecar_note(files: Sequence[str], others: Sequence[str]) -> str:
+    """Describe files that are called as images are, such as captions or boxes, by their suffix."""
+    stems = {PurePosixPath(file).stem for file in files}
+    found = Counter(
+        PurePosixPath(file).suffix.lower() for file in others if PurePosixPath(file).stem in stems
+    )
+    suffix, count = max(found.items(), key=lambda item: item[1], default=("", 0))
+    if suffix not in SIDECARS or count < MIN_SHARE * len(files):
+        return ""
+    return (
+        f"{count:,} files of {suffix} are called as images are and may hold labels, which are not "
+        "read: write them to labels.csv with the columns file,label"
+    )
 
 
 def _candidates(others: Iterable[str]) -> list[str]:
@@ -182,22 +223,25 @@ def _table(file: str, content: bytes, index: _Index) -> LabelTable | str | None:
         return LabelTable(file, "labels", {}, 0)
     column = _file_column(rows, index, folder)
     if column is None:
-        return "it names none of the images" if priority < 2 else None
+        is_meant = priority < 2 or any(hint in path.stem.lower() for hint in LABEL_HINTS)
+        return "it names none of the images" if is_meant else None
     labels = _label_column(rows, column)
     if labels is None:
         others = [quoted(name) for name in rows[0] if name != column]
         return f"no column of labels among {', '.join(others[:5])}{', ...' if others[5:] else ''}"
     label_column, values = labels
     found: dict[str, Any] = {}
-    disagreeing = 0
+    disagreeing = missing = 0
     for row, value in zip(rows, values, strict=True):
         if used := index.find(row.get(column), folder):
             same = used not in found or found[used] == value
             found[used] = value if same else None
             disagreeing += not same
+        else:
+            missing += row.get(column) not in (None, "")
     if disagreeing > MAX_DISAGREEING * len(found):
         return f"its rows give {disagreeing:,} images several labels in {quoted(label_column)}"
-    return LabelTable(file, label_column, found, priority)
+    return LabelTable(file, label_column, found, priority, missing)
 
 
 def _rows(path: PurePosixPath, content: bytes, index: _Index) -> list[dict[str, Any]] | None:
@@ -222,7 +266,9 @@ def _rows(path: PurePosixPath, content: bytes, index: _Index) -> list[dict[str, 
     if not lines:
         raise ValueError("it is empty")
     width = max(Counter(map(len, lines)).items(), key=lambda item: item[1])[0]
+    title = next((row for row in lines[:2] if len(row) == width - 1 > 1), None)  # of CelebA
     table = [row for row in lines if len(row) == width]
+    table = table if title is None else [["file", *title], *table]
     names = [f"column {k + 1}" for k in range(width)]
     if not any(index.find(cell, str(path.parent)) for cell in table[0]):
         names = [cell.strip() or name for cell, name in zip(table.pop(0), names, strict=True)]
@@ -266,9 +312,22 @@ def _json_rows(tree: Any) -> list[dict[str, Any]] | None:
             return [{"file": file, "label": label} for file, label in tree]
     if isinstance(tree, list) and tree and all(isinstance(row, dict) for row in tree):
         return tree
+    if isinstance(tree, dict) and set(tree) >= {"images", "annotations", "categories"}:
+        return _coco_rows(tree)
     if isinstance(tree, dict) and all(isinstance(v, str | int | None) for v in tree.values()):
         return [{"file": file, "label": label} for file, label in tree.items()]
     raise ValueError("it has no list of files and labels")
+
+
+def _coco_rows(tree: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return a row for each image and category of annotations as those of COCO."""
+    try:
+        files = {image["id"]: image["file_name"] for image in tree["images"]}
+        names = {category["id"]: category["name"] for category in tree["categories"]}
+        pairs = [(item["image_id"], item["category_id"]) for item in tree["annotations"]]
+        return [{"file": files[k], "label": names[n]} for k, n in dict.fromkeys(pairs)]
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"its annotations are damaged: {error}") from error
 
 
 def _file_column(rows: list[dict[str, Any]], index: _Index, folder: str) -> str | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -16,6 +17,7 @@ GRID = "grid of samples by multigan"
 BROKEN_LINK = "link to nothing"
 LINK_LOOP = "link to a folder that is read already"
 SPECIAL = "no regular file"
+REPEATED = "earlier member of the archive with the name of a later one"
 UTF8_FLAG, UNICODE_PATH = 0x800, 0x7075  # of a member of an archive
 MIN_HANGUL = 6  # different letters that tell Korean from Chinese, which has the same bytes
 CYRILLIC, HANGUL, KANA = (0x0400, 0x045F), (0xAC00, 0xD7A3), (0x3040, 0x30FF)
@@ -109,6 +111,9 @@ def _in_zip(source: str, listing: Listing) -> list[str]:
                 f"{len(unknown):,} names in the archive declare no encoding and are read as "
                 f"{encoding}; if they look wrong, unpack it and give the folder"
             )
+    repeated = [name for name, count in Counter(m.filename for m in members).items() if count > 1]
+    if repeated:
+        listing.ignored[REPEATED] = repeated
     return [item.filename for item in members]
 
 

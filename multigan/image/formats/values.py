@@ -64,19 +64,37 @@ def kind_of_values(mode: str) -> str:
 
 
 def deep_to_gray(image: Image.Image, limits: Range) -> tuple[Image.Image, Range]:
-    """Convert an image of one channel with deep values to L; return its extremes, too.
+    """Convert an image of one channel with deep values to L, or to LA if a value is transparent.
 
-    Values outside of `limits` are cut off. Values that are not finite raise ValueError.
+    Returns the extremes of the visible values, too. Values outside of `limits` are cut off. Values
+    that are not finite raise ValueError.
     """
     values = np.asarray(image)
     if values.dtype.kind == "f" and not np.isfinite(values).all():
         raise ValueError("its values must be finite; got NaN or infinity")
     low, high = limits
-    extremes = float(values.min()), float(values.max())
     inside = values.astype(np.float64).clip(low, high)
-    return Image.fromarray(
-        ((inside - low) / ((high - low) / 255)).round().astype(np.uint8)
-    ), extremes
+    gray = Image.fromarray(((inside - low) / ((high - low) / 255)).round().astype(np.uint8))
+    visible = values != image.info.get("transparency")
+    if visible.all():
+        return gray, extremes_of(values)
+    gray.putalpha(Image.fromarray(visible.astype(np.uint8) * 255))
+    return gray, extremes_of(values[visible])
+
+
+def extremes_of(values: np.ndarray) -> Range:
+    """Return the least and the largest of some values; (inf, -inf) for none."""
+    if not values.size:
+        return float("inf"), float("-inf")
+    return float(values.min()), float(values.max())
+
+
+def visible_extremes(image: Image.Image) -> Range:
+    """Return the extremes of the bytes of L, RGB or RGBA; not of those below an alpha of 0."""
+    values = np.asarray(image)
+    if image.mode == "RGBA":
+        values = values[values[..., 3] > 0, :3]
+    return extremes_of(values)
 
 
 def stretch_bytes(image: Image.Image, limits: Range) -> Image.Image:
@@ -97,12 +115,8 @@ def set_ranges(extremes: Iterable[tuple[str, Range]], stretch: bool) -> dict[str
     floating-point values have the first fitting range of FLOAT_RANGES, if any fits, and others
     have their default.
     """
-    ends: dict[str, Range] = {}
-    for kind, (low, high) in extremes:
-        before = ends.get(kind, (low, high))
-        ends[kind] = (min(low, before[0]), max(high, before[1]))
     found = {}
-    for kind, (low, high) in ends.items():
+    for kind, (low, high) in _ends(extremes).items():
         if stretch and high > min(low, 0.0):
             found[kind] = (min(low, 0.0), high)
         elif kind not in DEFAULT_RANGES:
@@ -113,12 +127,8 @@ def set_ranges(extremes: Iterable[tuple[str, Range]], stretch: bool) -> dict[str
 
 def range_notes(extremes: Iterable[tuple[str, Range]]) -> list[str]:
     """Describe values of a set that end far below their range, or lie outside of it."""
-    ends: dict[str, Range] = {}
-    for kind, (low, high) in extremes:
-        before = ends.get(kind, (low, high))
-        ends[kind] = (min(low, before[0]), max(high, before[1]))
     notes = []
-    for kind, (low, high) in ends.items():
+    for kind, (low, high) in _ends(extremes).items():
         if kind not in DEFAULT_RANGES:
             continue
         top = DEFAULT_RANGES[kind][1]
@@ -133,3 +143,13 @@ def range_notes(extremes: Iterable[tuple[str, Range]]) -> list[str]:
                 "stretch (--stretch) scales all images by one factor"
             )
     return notes
+
+
+def _ends(extremes: Iterable[tuple[str, Range]]) -> dict[str, Range]:
+    """Return the extremes of each kind of values of a set; none of a kind that is never visible."""
+    ends: dict[str, Range] = {}
+    for kind, (low, high) in extremes:
+        before = ends.get(kind, (low, high))
+        if low <= high:
+            ends[kind] = (min(low, before[0]), max(high, before[1]))
+    return ends

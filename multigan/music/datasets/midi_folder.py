@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from multigan.core.progress import tracked
 from multigan.music.datasets.import_report import FileResult, make_report, report_lines
 from multigan.music.datasets.song_reading import (
+    AUTO,
     FileReading,
     ImportOptions,
     assign,
@@ -26,8 +29,9 @@ from multigan.music.formats.npz import SPLIT_FRACTIONS, load_songs, save_songs, 
 from multigan.music.formats.song import Song
 from multigan.storage.files import parse_json, write_atomically
 
-CACHE_VERSION = 4  # raise it when a change here changes what an import returns
+CACHE_VERSION = 5  # raise it when a change here changes what an import returns
 SONGS, REPORT = "songs.npz", "report.json"
+DEFAULT_INSPECTION = ImportOptions(AUTO, 4, None)
 
 
 class Imported(NamedTuple):
@@ -65,7 +69,7 @@ def import_midi_folder(
     stated = _fingerprint(files, root, options)
     if (known := _known(target, stated)) is None:
         target.mkdir(parents=True, exist_ok=True)
-        found = _import(files, root, options, num_workers)
+        found = import_files(files, root, options, num_workers)
         save_songs(found.songs, target / SONGS)
         known = found.report | {"folder": folder, "fingerprint": stated}
         text = json.dumps(known, indent=1, ensure_ascii=False)
@@ -102,17 +106,33 @@ def inspect_songs(
     num_workers: processes that read files
     """
     root = Path(source)
-    if (root / REPORT).is_file() and (root / SONGS).is_file():
-        _say(read_report(root), "")
-        return
     options = import_options(layout, bars, time_signature, grid, leave_out)
-    report = _import(song_files(root), root, options, num_workers).report
+    if (root / REPORT).is_file() and (root / SONGS).is_file():
+        _inspect_import(root, options)
+        return
+    report = import_files(song_files(root), root, options, num_workers).report
     _say(report, "")
     print("layouts: " + ", ".join(f"{n} uses {count:,}" for n, count in report["layouts"].items()))
     print("grids: " + "; ".join(
         f"{n} moves {found['moved']:,} and loses {found['lost']:,}"
         for n, found in report["grids"].items()
     ) + f" of {report['grids']['4']['notes']:,} notes")  # fmt: skip
+
+
+def _inspect_import(root: Path, options: ImportOptions) -> None:
+    """Print the report of an import; warn of options that are not those it was made with."""
+    report = read_report(root)
+    made_with = json.loads(json.dumps(report["options"]))
+    default = json.loads(json.dumps(asdict(DEFAULT_INSPECTION)))
+    stated = json.loads(json.dumps(asdict(options)))
+    ignored = [k for k, value in stated.items() if value not in (default[k], made_with.get(k))]
+    if ignored:
+        warnings.warn(
+            f"{root} is an import, which has its own options; {', '.join(ignored)} are not used; "
+            f"inspect the folder of its files for others: {report.get('folder')}",
+            stacklevel=2,
+        )
+    _say(report, "")
 
 
 def load_folder(out: str | Path) -> dict[str, dict[str, Song]]:
@@ -125,6 +145,12 @@ def load_folder(out: str | Path) -> dict[str, dict[str, Song]]:
     reported = read_report(out) if (Path(out) / REPORT).is_file() else {}
     groups = reported.get("groups") or []
     if len(groups) < len(SPLIT_FRACTIONS):  # a split would be empty
+        if any(len(group) > 1 for group in groups):
+            warnings.warn(
+                f"{out}: its files are versions of {len(groups)} songs; versions of one song are "
+                "in several splits, and an evaluation cannot tell copies from new music",
+                stacklevel=2,
+            )
         groups = [[name] for name in songs]
     splits = split_by_hash([name for name in group if name in songs] for group in groups)
     return {split: {n: songs[n] for n in songs if n in names} for split, names in splits.items()}
@@ -142,11 +168,18 @@ def read_report(out: str | Path) -> dict[str, Any]:
         raise ValueError(f"{path} must be a report of an import ({error}); import again") from error
 
 
-def _import(
-    files: Sequence[Path], root: Path, options: ImportOptions, num_workers: int
+def import_files(
+    files: Sequence[Path], root: Path, options: ImportOptions, num_workers: int = 1
 ) -> Imported:
-    """Read the files, choose the layout, and make the report."""
-    readings = list(read_files(files, root, options, num_workers))
+    """Read the files, choose the layout, and make the report; write nothing."""
+    found = read_files(files, root, options, num_workers)
+    return import_readings(list(tracked(found, len(files), "files read")), root, options)
+
+
+def import_readings(
+    readings: Sequence[FileReading], root: Path, options: ImportOptions
+) -> Imported:
+    """Choose the layout of files that were read, and make the report."""
     layout = choose_layout(readings, options.layout)
     left_out: Counter[str] = Counter()
     changed: Counter[str] = Counter()

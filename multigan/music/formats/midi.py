@@ -234,8 +234,10 @@ def _tempos(metas: list[MetaEvent], division: int, faults: Counter[str]) -> list
         microseconds = int.from_bytes(data, "big")
         if len(data) != 3 or microseconds < SHORTEST_QUARTER_US:
             faults["tempos that make no sense, left out"] += 1
-        elif tick < MAX_TICK:
-            stated[to_song_ticks(tick, division)] = round(6e7 / microseconds, TEMPO_DIGITS)
+        elif (start := to_song_ticks(tick, division)) < MAX_TICK:
+            stated[start] = round(6e7 / microseconds, TEMPO_DIGITS)
+        else:
+            faults["tempos after the longest song, left out"] += 1
     if stated and 0 not in stated and (first := min(stated)) < TICKS_PER_QUARTER // 2:
         stated[0] = stated.pop(first)
     tempos = [TempoChange(0, stated.pop(0, DEFAULT_TEMPO_BPM))]
@@ -246,7 +248,7 @@ def _tempos(metas: list[MetaEvent], division: int, faults: Counter[str]) -> list
 
 
 def _key(metas: list[MetaEvent], faults: Counter[str]) -> KeySignature | None:
-    """Return the first key signature that makes sense."""
+    """Return the first key signature that makes sense; others after it are counted."""
     keys = []
     for _, kind, data in metas:
         if kind != KEY_SIGNATURE:
@@ -256,6 +258,8 @@ def _key(metas: list[MetaEvent], faults: Counter[str]) -> KeySignature | None:
             keys.append(KeySignature((7 * fifths + 9 * data[1]) % 12, bool(data[1])))
         else:
             faults["key signatures that make no sense, left out"] += 1
+    if changes := sum(after != before for before, after in pairwise(keys)):
+        faults["changes of key signature, left out"] += changes
     return keys[0] if keys else None
 
 
@@ -269,9 +273,10 @@ def _signed(
             continue
         if len(data) < 2 or data[0] == 0 or data[1] >= len(NOTE_VALUES):
             faults["time signatures that make no sense, left out"] += 1
-        elif tick < MAX_TICK:
-            start = to_song_ticks(tick, division)
+        elif (start := to_song_ticks(tick, division)) < MAX_TICK:
             signed[start] = TimeSignature(start, data[0], 2 ** data[1])
+        else:
+            faults["time signatures after the longest song, left out"] += 1
     return signed
 
 

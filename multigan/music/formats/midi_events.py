@@ -88,11 +88,24 @@ def parse_midi(content: bytes) -> MidiEvents:
         faults[f"0 ticks per quarter, read as {ASSUMED_TICKS}"] += 1
     body = start + 8 + length if length >= 6 else start + 14
     tracks = [_Parser(content, *span, faults).track() for span in _chunks(content, body, faults)]
+    if type_ == 2 and len(tracks) > 1:
+        faults["tracks of a type 2 file, read one after another"] += len(tracks)
+        tracks = list(_one_after_another(tracks))
     if len(tracks) < stated:
         faults["tracks missing from the file"] += stated - len(tracks)
     elif len(tracks) > stated:
         faults["tracks beyond the number in the header"] += len(tracks) - stated
     return MidiEvents(type_, division, tracks, faults)
+
+
+def _one_after_another(tracks: list[TrackEvents]) -> Iterator[TrackEvents]:
+    """Yield the sequences of a file of type 2, each from the end of the one before on."""
+    start = 0
+    for track in tracks:
+        channel_events = [e._replace(tick=e.tick + start) for e in track.channel_events]
+        meta_events = [e._replace(tick=e.tick + start) for e in track.meta_events]
+        start += track.end_tick
+        yield TrackEvents(channel_events, meta_events, start)
 
 
 def _chunks(content: bytes, start: int, faults: Counter[str]) -> Iterator[tuple[int, int]]:

@@ -20,6 +20,7 @@ from multigan.storage.files import write_atomically
 RATE = 44_100  # samples per second
 RELEASE_SECONDS = 0.5  # what is kept after the end of a song, for its last notes to ring
 PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB below it
+MAX_SECONDS = 7200  # of a song: 2.5 GB in memory
 WIDTH = 0.5  # of the stereo image: 0 is the middle, 1 from ear to ear
 DRUM_CHANNEL, CHANNELS = 9, 16  # of MIDI; the pitched tracks share the other channels
 MOST_KEPT = 256  # tones of a track: the same come again and again
@@ -52,17 +53,25 @@ def render_song(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarr
 
     It lasts as long as the song and RELEASE_SECONDS more; a song without a note is silent. `by` is
     a key of RENDERERS, by default the best there is; loudness follows the meter. Raises ValueError,
-    listing the known ones, for another.
+    listing the known ones, for another, and for a song of more than MAX_SECONDS.
     """
     name = synthesizer() if by is None else by
     if name not in RENDERERS:
         raise ValueError(f"no synthesizer {name!r}; known: {', '.join(RENDERERS)}")
-    length = round((_seconds(song, song.length_ticks) + RELEASE_SECONDS) * rate)
+    seconds = _seconds(song, song.length_ticks) + RELEASE_SECONDS
+    if seconds > MAX_SECONDS:
+        raise ValueError(
+            f"a song must last at most {MAX_SECONDS / 3600:g} hours to become audio; got "
+            f"{seconds / 3600:,.1f} hours at {song.mean_tempo_bpm:g} quarters per minute"
+        )
+    length = round(seconds * rate)
     sound = np.zeros((length, 2), np.float32)
     RENDERERS[name](song, sound, rate)
     loudest = np.abs(sound).max(initial=0)
     assert np.isfinite(loudest), "a synthesizer made a sound that is not finite"
-    return sound * np.float32(PEAK / loudest) if loudest > 0 else sound
+    if loudest > 0:
+        sound *= np.float32(PEAK / loudest)
+    return sound
 
 
 def write_wav(song: Song, path: Path, rate: int = RATE) -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from multigan.core.progress import tracked
 from multigan.music.formats.midi import write_midi
 from multigan.music.formats.song import Song
 from multigan.music.rendering.audio import synthesizer_state, write_wav
@@ -14,7 +15,7 @@ def write_song_files(songs: list[Song], folder: Path) -> list[Path]:
     """Write 000000.mid, 000000.wav and 000000.png of each song, and say what played them."""
     folder.mkdir(parents=True, exist_ok=True)
     files = []
-    for number, song in enumerate(songs):
+    for number, song in enumerate(tracked(songs, len(songs), "songs written")):
         mid, wav, png = (folder / f"{number:06d}{suffix}" for suffix in (".mid", ".wav", ".png"))
         files += [write_midi(song, mid), write_wav(song, wav), plot_song(song, png)]
     if songs:

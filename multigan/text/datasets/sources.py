@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
@@ -19,7 +20,8 @@ from multigan.text.datasets.state_of_the_union import (
     read_speeches,
     split_of,
 )
-from multigan.text.formats.tables import READERS, is_table, read_cells
+from multigan.text.formats.encodings import broken_text_note
+from multigan.text.formats.tables import READERS, is_table, read_cells, table_note
 
 SPLITS = ("train", "valid", "test")
 SPLIT_STEMS = {"train": ("train", "training"), "valid": ("valid", "validation", "val", "dev"),
@@ -62,10 +64,10 @@ def read_corpus(
 ) -> Corpus:
     """Read a key of SOURCES, a text file, a table, or a folder of them.
 
-    A folder may have files called train, valid (or dev, val, validation) and test; all others are
-    read as one. `class_field` names the classes of a named source; "" is none, "any" those that it
-    has. Held-out lines that no file holds are taken from the training lines. No line is in two
-    splits, unless files of different splits repeat it.
+    A folder may have files or folders called train, valid (or dev, val, validation) and test; the
+    files of other folders are read as one. `class_field` names the classes of a named source; "" is
+    none, "any" those that it has. Held-out lines that no file holds are taken from the training
+    lines. No line is in two splits, unless files of different splits repeat it.
     Raises ValueError in one line for what is missing, damaged or unknown.
     """
     if class_field == ANY:
@@ -88,12 +90,18 @@ def read_corpus(
             f"folder of them; got {source!r}"
         )
     files = split_files(path) if path.is_dir() else {}
+    folders = split_folders(path) if path.is_dir() and not files else {}
     if "train" in files:
         found = {name: _joined(parts, options, counts) for name, parts in files.items()}
+        _count_others(path, files, counts)
+    elif "train" in folders:
+        found = {name: _read_folder(part, options, counts) for name, part in folders.items()}
     elif path.is_dir():
         found = {"train": _read_folder(path, options, counts)}
     else:
         found = {"train": read_texts(path, options, counts)}
+    if note := broken_text_note(found["train"].texts):
+        warnings.warn(f"{source}: {note}", stacklevel=2)
     try:
         return _with_classes(_complete(found, counts), options, counts)
     except ValueError as error:
@@ -108,6 +116,8 @@ def read_texts(file: Path, options: ReadOptions, counts: DataCounts) -> Texts:
             raise ValueError(f"unit must be line for a table, one text a row; got {options.unit!r}")
         return Texts(*read_cells(file, options.text_column, options.label_column, counts))
     texts = read_lines(file, options.unit, counts)
+    if note := table_note(file):
+        warnings.warn(note, stacklevel=3)
     return Texts(texts, [""] * len(texts))
 
 
@@ -131,6 +141,24 @@ def split_files(folder: Path) -> dict[str, list[Path]]:
             found.setdefault(split, []).append(file)
     inner = folder / "data"
     return found if found or not inner.is_dir() else split_files(inner)
+
+
+def split_folders(folder: Path) -> dict[str, Path]:
+    """The folders of the splits in a folder, such as train and test, each with files."""
+    found: dict[str, Path] = {}
+    for inner in sorted(path for path in folder.iterdir() if path.is_dir()):
+        for split, stems in SPLIT_STEMS.items():
+            if inner.name.lower() in stems:
+                found.setdefault(split, inner)
+    return found
+
+
+def _count_others(folder: Path, files: Mapping[str, list[Path]], counts: DataCounts) -> None:
+    """Count the files next to those of the splits."""
+    used = {file for parts in files.values() for file in parts}
+    for file in sorted(folder.rglob("*")):
+        if file.is_file() and file not in used:
+            counts.add(IGNORED, "other files", [file.relative_to(folder).as_posix()])
 
 
 def _joined(files: list[Path], options: ReadOptions, counts: DataCounts) -> Texts:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 SAMPLE_BYTES = 64 * 1024  # of a file, for guesses
 MAX_CANDIDATES = 3  # encodings in a message
 EXCERPT_CHARACTERS = 16
+NUM_SAMPLE_TEXTS = 500  # in which broken letters are looked for
+BROKEN_SHARE = 0.05  # of them, from which on it is said
 
 # The first bytes of a file -> its kind, and the way to text.
 KINDS: tuple[tuple[bytes, str, str], ...] = (
@@ -26,7 +29,16 @@ KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"\x89PNG", "an image", "text is needed"),
     (b"\xff\xd8\xff", "an image", "text is needed"),
     (b"MThd", "a MIDI file", "train the music recipe on it"),
+    (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
 )
+# The first letters of a file, in lower case and without spaces before them -> its kind.
+MARKUP: tuple[tuple[bytes, str, str], ...] = (
+    (b"<!doctype html", "a web page", "convert it: pandoc -f html -t plain {name}"),
+    (b"<html", "a web page", "convert it: pandoc -f html -t plain {name}"),
+    (b"<?xml", "an XML file", "export the texts in it, one a line"),
+)
+# Encodings of letters as ASCII: what every text in them holds, and Python's name.
+SEVEN_BIT = ((b"\x1b$", "iso2022_jp"), (b"~{", "hz"))
 ZIP = b"PK\x03\x04"
 ZIP_MEMBERS = (  # a file that a zip archive of a kind holds
     ("word/document.xml", "a Word document (docx)", "save it as plain text in UTF-8"),
@@ -65,6 +77,17 @@ def check_plain(file: Path) -> None:
             raise ValueError(
                 f"{file} must be a text file; it is {kind}: {advice.format(name=file.name)}"
             )
+    text = sample.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    for start, kind, advice in MARKUP:
+        if text.startswith(start):
+            raise ValueError(
+                f"{file} must be a text file; it is {kind}: {advice.format(name=file.name)}"
+            )
+    if seven_bit := _seven_bit_encoding(sample):
+        raise ValueError(
+            f"{file} must be UTF-8; by its escape sequences it is {seven_bit}: "
+            f"{_convert(seven_bit, file)}"
+        )
     if b"\x00" in sample:
         found = _wide_encoding(sample)
         if found is None:
@@ -118,6 +141,49 @@ def _bytes_around(file: Path) -> bytes:
     return b"".join(lines)
 
 
+def _seven_bit_encoding(sample: bytes) -> str:
+    """The name of the encoding of ASCII that stands for other letters; "" for plain text."""
+    if not sample.isascii():
+        return ""
+    whole = sample[: sample.rfind(b"\n") + 1] or sample
+    for mark, encoding in SEVEN_BIT:
+        try:
+            if mark in whole and not whole.decode(encoding).isascii():
+                return _iconv_name(encoding)
+        except UnicodeDecodeError:
+            continue
+    return ""
+
+
+def broken_text_note(texts: Sequence[str]) -> str:
+    """The warning for texts that were decoded wrongly before they were saved; "" for others."""
+    sample = texts[:NUM_SAMPLE_TEXTS]
+    lost = sum("\ufffd" in text for text in sample)
+    wrong = sum(map(_is_mojibake, sample))
+    if max(lost, wrong) < BROKEN_SHARE * len(sample):
+        return ""
+    if lost > wrong:
+        return f"{lost:,} of the first {len(sample):,} texts hold U+FFFD: letters were lost before"
+    return (
+        f"{wrong:,} of the first {len(sample):,} texts look like UTF-8 that was read as cp1252 "
+        "(\u00c3\u00a9 for \u00e9); decode the source again as UTF-8"
+    )
+
+
+def _is_mojibake(text: str) -> bool:
+    """Return whether a text in bytes of cp1252 is UTF-8, and other than ASCII."""
+    if text.isascii():
+        return False
+    try:
+        content = b"".join(
+            c.encode("latin1") if "\x80" <= c <= "\x9f" else c.encode("cp1252") for c in text
+        )
+        found = content.decode("utf-8", errors="replace")
+        return len(found) < len(text) and found.count("\ufffd") <= 1  # a space at its end is lost
+    except UnicodeError:
+        return False
+
+
 def _excerpt(text: str) -> str:
     first = next((k for k, character in enumerate(text) if not character.isascii()), 0)
     shown = " ".join(text[max(0, first - 4) : first + EXCERPT_CHARACTERS].split())
@@ -156,4 +222,6 @@ def _convert(encoding: str, file: Path) -> str:
 def _iconv_name(encoding: str) -> str:
     if encoding == "mac_roman":
         return "MACINTOSH"
+    if encoding == "iso2022_jp":
+        return "ISO-2022-JP"
     return encoding.upper().replace("ISO8859", "ISO-8859").replace("_", "-")

@@ -6,6 +6,7 @@ import csv
 import importlib
 import json
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -37,13 +38,37 @@ class Table(NamedTuple):
 
 
 MAX_PROBED_BYTES = 1 << 20  # of a line that tells JSON lines from text
+MAX_JSON_BYTES = 64 << 20  # of a file without the suffix of JSON that is tried as JSON
+MIN_TABLE_ROWS = 5  # that tell a table from text with a delimiter
+MORE = "\0more"  # the key of the cells of a row beyond its columns
+MAX_DEPTH = 3  # of objects inside the object of a row
 
 
 def is_table(file: Path, text_column: str = "") -> bool:
-    """Check if a file is a table: by its suffix, JSON lines by content, or if a column is named."""
+    """Check if a file is a table: by its suffix, JSON by content, or if a column is named."""
     if file.suffix.lower() in READERS:
         return True
-    return bool(text_column) or _holds_json_lines(file)
+    return bool(text_column) or _holds_json_lines(file) or _holds_json(file)
+
+
+def table_note(file: Path) -> str:
+    """The warning for a text file that looks like a table; "" for other files."""
+    try:
+        delimiter = _find_delimiter(file)
+        rows = list(islice(_csv_rows(file, delimiter), NUM_SAMPLE_ROWS))
+    except (ValueError, OSError, csv.Error):
+        return ""
+    widths = {len(cells) for cells in rows}
+    if len(rows) < MIN_TABLE_ROWS or len(widths) > 1 or widths == {1}:
+        return ""
+    named = {cell.strip().lower() for cell in rows[0]} & {*TEXT_NAMES, "id", "label"}
+    if not named and delimiter != "\t":  # lines with a comma each are text
+        return ""
+    columns = rows[0] if named else map(str, range(1, len(rows[0]) + 1))
+    return (
+        f"{file}: every line has {widths.pop()} cells, which are read as one text; if it is a "
+        f"table, name its column with --text-column: {', '.join(columns)}"
+    )
 
 
 def read_table(file: Path) -> Table:
@@ -51,7 +76,8 @@ def read_table(file: Path) -> Table:
     suffix = file.suffix.lower()
     reader = READERS.get(suffix)
     if reader is None:
-        reader = _read_json_lines if _holds_json_lines(file) else _read_csv
+        by_content = {_read_json_lines: _holds_json_lines, _read_json: _holds_json}
+        reader = next((read for read, holds in by_content.items() if holds(file)), _read_csv)
     if reader is not _read_parquet:
         check_plain(file)
     try:
@@ -69,17 +95,38 @@ def find_text_column(file: Path, table: Table, sample: Sequence[Row], stated: st
 
     Raises ValueError, naming the columns, if there is none or more than one.
     """
-    columns = ", ".join(table.columns[:12]) + (", ..." if len(table.columns) > 12 else "")
     if stated:
         return require_column("text_column", file, table, stated)
-    by_name = {column.strip().lower(): column for column in reversed(table.columns)}
+    if not sample:
+        raise ValueError(f"{file} must be a table with rows; it has only names of columns")
+    by_name = {_last_name(column): column for column in reversed(table.columns)}
     named = [by_name[name] for name in TEXT_NAMES if name in by_name]
     found = [column for column in named if _mean_words(sample, column) > 0][:1]
     found = found or [c for c in table.columns if _mean_words(sample, c) >= MIN_MEAN_WORDS]
     if len(found) == 1:
         return found[0]
-    reason = "several columns hold words" if found else "no column holds words"
-    raise ValueError(f"{file}: {reason}; name one with --text-column: {columns}")
+    if found:
+        columns = ", ".join(table.columns[:12]) + (", ..." if len(table.columns) > 12 else "")
+        raise ValueError(
+            f"{file}: several columns hold words; name one with --text-column: {columns}"
+        )
+    kinds = [f"{column} ({_kind(sample, column)})" for column in table.columns[:12]]
+    raise ValueError(f"{file}: no column holds words; it must have one; got {', '.join(kinds)}")
+
+
+def _last_name(column: str) -> str:
+    """The name of a column in lower case, without those of the objects around it."""
+    return column.strip().lower().rpartition(".")[2]
+
+
+def _kind(rows: Sequence[Row], column: str) -> str:
+    """The kind of most values of a column."""
+    found = Counter(_kind_of(row.get(column)) for row in rows)
+    return found.most_common(1)[0][0]
+
+
+def _kind_of(value: Any) -> str:
+    return next((kind for type_, kind in VALUE_KINDS if isinstance(value, type_)), "other values")
 
 
 def read_cells(
@@ -103,10 +150,13 @@ def read_cells(
             if number > MAX_ROWS:
                 warnings.warn(f"{file}: only its first {MAX_ROWS:,} rows", stacklevel=3)
                 break
-            text = _cell(row.get(column), f"{file.name}, row {number}", column, counts)
+            place = f"{file.name}, row {number}"
+            if row.get(MORE):
+                counts.add(CHANGED, "cells beyond the columns left out", [place])
+            text = _cell(row.get(column), place, column, counts)
             label = _label(row.get(label_column)) if label_column else ""
             if text and label is None:
-                counts.add(LEFT_OUT, f"without a {label_column}", [f"{file.name}, row {number}"])
+                counts.add(LEFT_OUT, f"without a {label_column}", [place])
             elif text:
                 texts.append(text)
                 labels.append(label or "")
@@ -166,7 +216,11 @@ def _mean_words(rows: Sequence[Row], column: str) -> float:
 def _read_csv(file: Path) -> Table:
     """Delimiter by suffix or by the first rows; columns without a header are called 1, 2, ..."""
     csv.field_size_limit(MAX_CELL_CHARACTERS)
-    delimiter = SUFFIX_DELIMITERS.get(file.suffix.lower()) or _find_delimiter(file)
+    delimiter = (
+        _stated_delimiter(file)
+        or SUFFIX_DELIMITERS.get(file.suffix.lower())
+        or _find_delimiter(file)
+    )
     first = list(islice(_csv_rows(file, delimiter), NUM_SAMPLE_ROWS))
     if not first:
         raise ValueError(f"{file} must be a table with rows; it is empty")
@@ -176,19 +230,45 @@ def _read_csv(file: Path) -> Table:
 
     def rows() -> Iterator[Row]:
         for cells in islice(_csv_rows(file, delimiter), int(has_header), None):
-            yield dict(zip(columns, cells, strict=False))
+            more = cells[len(columns) :]
+            yield dict(zip(columns, cells, strict=False)) | ({MORE: more} if more else {})
 
     name = "TSV" if delimiter == "\t" else "CSV"
     return Table(name if has_header else f"{name} without a header", columns, rows())
 
 
 def _csv_rows(file: Path, delimiter: str) -> Iterator[list[str]]:
+    """Iterate over the rows. Raises ValueError if the quote of a cell is never closed."""
+    is_plain = delimiter == "\t" and not _has_quoted_cells(file)
+    settings: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if is_plain else {}
+    read: list[str] = []  # lines of the present row
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        is_plain = delimiter == "\t" and not _has_quoted_cells(file)
-        settings: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if is_plain else {}
-        for cells in csv.reader(stream, delimiter=delimiter, **settings):
+        if _stated_delimiter(file):
+            next(stream)
+
+        def lines() -> Iterator[str]:
+            for line in stream:
+                read.append(line)
+                yield line
+
+        reader = csv.reader(lines(), delimiter=delimiter, **settings)
+        for cells in reader:
+            if not is_plain and len(read) > 1 and "".join(read).count('"') % 2:
+                raise ValueError(
+                    f"{file}: the quote of a cell that begins in line "
+                    f"{reader.line_num - len(read) + 1} must be closed; it is not"
+                )
+            read.clear()
             if cells:
                 yield cells
+
+
+def _stated_delimiter(file: Path) -> str:
+    """The delimiter that a first line such as sep=; states; "" without such a line."""
+    with file.open(encoding="utf-8-sig", newline="") as stream:
+        first = stream.readline(16).rstrip("\r\n")
+    stated = first[4:] if first.lower().startswith("sep=") else ""
+    return stated if len(stated) == 1 else ""
 
 
 def _has_quoted_cells(file: Path) -> bool:
@@ -229,6 +309,10 @@ def _is_number(text: str) -> bool:
 
 
 def _read_json_lines(file: Path) -> Table:
+    """An object or a text on each line; a file that is one list is read as JSON."""
+    if _holds_json(file):
+        return _read_json(file)
+
     def rows() -> Iterator[Row]:
         with file.open(encoding="utf-8-sig") as stream:
             for number, line in enumerate(stream, 1):
@@ -239,7 +323,7 @@ def _read_json_lines(file: Path) -> Table:
 
 
 def _read_json(file: Path) -> Table:
-    """A list of objects or texts, also as the only list of an object; else JSON lines."""
+    """A list of objects or texts, also as the only list of an object; columns; else JSON lines."""
     text = file.read_text(encoding="utf-8-sig")
     try:
         tree = parse_json(text)
@@ -248,8 +332,12 @@ def _read_json(file: Path) -> Table:
             return _read_json_lines(file)
         raise ValueError(f"{file} must be JSON; got: {error}") from error
     if isinstance(tree, dict):
-        lists = [value for value in tree.values() if isinstance(value, list)]
-        tree = lists[0] if len(lists) == 1 else [tree]
+        lists = {key: value for key, value in tree.items() if isinstance(value, list)}
+        if len(lists) > 1 and all(_holds_objects(value) for value in lists.values()):
+            raise ValueError(
+                f"{file} must hold one list; got {', '.join(lists)}: save each in its own file"
+            )
+        tree = _rows_of_columns(tree) or (next(iter(lists.values())) if len(lists) == 1 else [tree])
     if not isinstance(tree, list):
         raise ValueError(f"{file} must be a JSON list of texts or of objects")
     return _with_columns("JSON", file, lambda: (_json_row(item, file) for item in tree))
@@ -262,9 +350,39 @@ def _parse(line: str, place: str) -> Any:
         raise ValueError(f"{place}: must be JSON; got {error}") from error
 
 
+def _holds_objects(value: list) -> bool:
+    return bool(value) and all(isinstance(item, dict) for item in value)
+
+
+def _rows_of_columns(tree: dict) -> list[Row] | None:
+    """The rows of an object of columns, each a list or an object by row; None for another one."""
+    columns = [
+        list(value.values()) if isinstance(value, dict) else value for value in tree.values()
+    ]
+    is_table = len(columns) > 1 or (columns and isinstance(next(iter(tree.values())), dict))
+    if not is_table or not all(isinstance(column, list) and len(column) > 1 for column in columns):
+        return None
+    kinds = {type(value) for value in tree.values()}
+    keys = {tuple(value) for value in tree.values() if isinstance(value, dict)}
+    if len({len(column) for column in columns}) > 1 or len(kinds) > 1 or len(keys) > 1:
+        return None
+    return [dict(zip(tree, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def _flat(item: Row, depth: int = MAX_DEPTH) -> Row:
+    """A row whose objects are columns of their own: {"data": {"text": ...}} is data.text."""
+    row: Row = {}
+    for key, value in item.items():
+        if isinstance(value, dict) and depth:
+            row |= {f"{key}.{inner}": v for inner, v in _flat(value, depth - 1).items()}
+        else:
+            row[str(key)] = value
+    return row
+
+
 def _json_row(item: Any, file: Path) -> Row:
     if isinstance(item, dict):
-        return item
+        return _flat(item)
     if isinstance(item, str):
         return {"text": item}
     raise ValueError(f"{file} must hold objects or texts; got a {type(item).__name__}")
@@ -287,7 +405,9 @@ def _read_parquet(file: Path) -> Table:
         raise ValueError("Parquet needs pyarrow: pip install 'multigan[text]'") from error
     try:
         opened = parquet.ParquetFile(file)
-        columns = tuple(opened.schema_arrow.names)
+        sample = next(opened.iter_batches(NUM_SAMPLE_ROWS), None)
+        found = [_flat(row) for row in ([] if sample is None else sample.to_pylist())]
+        columns = tuple(dict.fromkeys(key for row in found for key in row))
     except Exception as error:  # pyarrow raises arbitrary exceptions
         text = " ".join(str(error).split())[:200]
         raise ValueError(f"{file} must be a Parquet file; got: {text}") from error
@@ -295,12 +415,27 @@ def _read_parquet(file: Path) -> Table:
     def rows() -> Iterator[Row]:
         try:
             for batch in opened.iter_batches():
-                yield from batch.to_pylist()
+                yield from map(_flat, batch.to_pylist())
         except Exception as error:  # pyarrow raises arbitrary exceptions
             text = " ".join(str(error).split())[:200]
             raise ValueError(f"{file} must be an intact Parquet file; got: {text}") from error
 
     return Table("Parquet", columns, rows())
+
+
+def _holds_json(file: Path) -> bool:
+    """Check if a file is one JSON list of objects or texts, or one object over several lines."""
+    try:
+        if file.stat().st_size > MAX_JSON_BYTES:
+            return False
+        with file.open("rb") as stream:
+            start = b"".join(stream.read(64).removeprefix(b"\xef\xbb\xbf").split())
+        if not start.startswith((b"[{", b'["', b'{"')):
+            return False
+        tree = json.loads(file.read_text(encoding="utf-8-sig"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(tree, list) or (isinstance(tree, dict) and not _holds_json_lines(file))
 
 
 def _holds_json_lines(file: Path) -> bool:
@@ -314,6 +449,11 @@ def _holds_json_lines(file: Path) -> bool:
         return False
 
 
+# Type of a value -> its name in messages; the first that fits.
+VALUE_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
+    (str, "single words"), (bool, "truth values"), ((int, float), "numbers"), (list, "lists"),
+    (dict, "objects"), (bytes, "bytes"), (type(None), "nothing"),
+)  # fmt: skip
 READERS: dict[str, Callable[[Path], Table]] = {
     ".csv": _read_csv,
     ".tsv": _read_csv,

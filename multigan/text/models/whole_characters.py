@@ -31,9 +31,12 @@ class WholeCharacters:
     ) -> None:  # fmt: skip
         """Replace the impossible ones of the `free` tokens (B,) in place.
 
-        The quantile inside the interval of the impossible token is that of the new one, so the
-        distribution is that of the possible tokens. `filtered` (B, V) are the `logits` that
-        `token` was sampled from at `uniform` (B,); `remaining` positions follow.
+        The quantile inside the interval of the impossible token is that of the new one. Without
+        top-k and top-p the distribution is therefore that of the possible tokens. With them a
+        possible token keeps its probability among the kept tokens, and the probability of the
+        impossible ones goes to the possible tokens by top-k and top-p of those. `filtered` (B, V)
+        are the `logits` that `token` was sampled from at `uniform` (B,); `remaining` positions
+        follow.
         """
         rows = (free & (self._missing[self._state, token] > remaining)).nonzero().squeeze(1)
         impossible = self._missing[self._state[rows]] > remaining  # (N, V)
