@@ -11,7 +11,7 @@ SAMPLE_BYTES = 64 * 1024  # of a file, for guesses
 MAX_CANDIDATES = 3  # encodings in a message
 EXCERPT_CHARACTERS = 16
 NUM_SAMPLE_TEXTS = 500  # in which broken letters are looked for
-BROKEN_SHARE = 0.05  # of them, from which on it is said
+BROKEN_SHARE = 0.05  # of them, from which on a warning is due
 
 # The first bytes of a file -> its kind, and the way to text.
 KINDS: tuple[tuple[bytes, str, str], ...] = (
