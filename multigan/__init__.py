@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from multigan.core.serialization import component as component
     from multigan.engine.losses import AdversarialLoss as AdversarialLoss
     from multigan.engine.trainer import AdversarialTrainer as AdversarialTrainer
+    from multigan.runs.refine import refine as refine
     from multigan.storage.loading import load as load
     from multigan.training.callbacks import Callback as Callback
     from multigan.training.launch import resume as resume
@@ -41,6 +42,7 @@ _PUBLIC = {
     "train": "multigan.training.launch",
     "resume": "multigan.training.launch",
     "load": "multigan.storage.loading",
+    "refine": "multigan.runs.refine",
     "Run": "multigan.training.run",
     "ArrayDataset": "multigan.arrays.datasets.arrays",
     "Networks": "multigan.core.adapters",

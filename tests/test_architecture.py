@@ -51,6 +51,7 @@ LINES_OF_A_SHORT_MODULE = 60
 MAY_BE_SHORT = {
     "multigan/cli/demo.py": "a command; imported by the program alone",
     "multigan/cli/export.py": "a command; imported by the program alone",
+    "multigan/cli/refine.py": "a command; imported by the program alone",
     "multigan/engine/sync_batch_norm.py": "replaces layers of a network; no part of the step",
     "multigan/image/formats/cache.py": "files on disk; the folder reader has its own length",
     "multigan/image/metrics/mode_coverage.py": "one metric",

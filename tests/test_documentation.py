@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from multigan.cli import app
+from multigan.engine import refinement
 from multigan.image.metrics import feature_extractors, image_metrics, path_length
 from multigan.storage.pretrained import list_pretrained
 from multigan.text import commands
@@ -49,6 +50,7 @@ RUNS = {
     "docs/guides/evaluation.md": {"digits": "image", "faces": "image"},
     "docs/guides/export-to-hub.md": {"digits": "image"},
     "docs/guides/interpolation.md": {"digits": "image", "ring": "points"},
+    "docs/guides/refinement.md": {"points": "points"},
     "docs/guides/report-and-compare.md": {"a": "points", "b": "points", "digits": "image"},
     "docs/guides/resume-and-checkpoints.md": {},
     "docs/guides/train-on-your-images.md": {"image-0001": "image"},
@@ -73,6 +75,7 @@ PYTHON_PAGES = {
     "docs/quickstart.md",
     "docs/guides/callbacks.md",
     "docs/guides/python-api.md",
+    "docs/guides/refinement.md",
     "docs/guides/your-own-data-and-networks.md",
     "docs/guides/train-on-your-text.md",
     "docs/guides/train-on-your-midi.md",  # tests/music/test_documented_results.py
@@ -80,6 +83,7 @@ PYTHON_PAGES = {
     "docs/guides/your-own-domain.md",  # includes files that tests/test_new_domain.py installs
 }
 LANGUAGES = {"bash", "python", "text", "toml"}
+FEW_EPOCHS = refinement.RefinementSettings(1, 64, validation_samples=64)
 FEWER = [  # fewer samples and steps of helper models; the commands are the same
     (feature_extractors, "STEPS", 2),
     (image_metrics, "SUBSETS", 2),
@@ -93,6 +97,7 @@ FEWER = [  # fewer samples and steps of helper models; the commands are the same
     (temperature_sweep, "_inverse_temperatures", lambda *_: (1.0, 1.3)),
     (likelihood_baselines, "INVERSE_TEMPERATURES", (1.0, 1.3)),
     (commands, "MAX_HYPOTHESES", 50),
+    (refinement, "RefinementSettings", lambda *_, **__: FEW_EPOCHS),
 ]
 
 
@@ -288,6 +293,12 @@ def test_the_python_about_own_data_and_networks_runs(workplace):
     for code in python_of("docs/guides/your-own-data-and-networks.md"):
         names = names_left_by(code.replace("steps=200", "steps=20"))
         assert names["run"].log[-1]["step"] == 20
+
+
+def test_the_python_about_refinement_runs(workplace):
+    workplace({"points": "points"})
+    (code,) = python_of("docs/guides/refinement.md")
+    assert len(names_left_by(code)["points"]) == 100
 
 
 def test_the_python_about_text_runs(workplace):

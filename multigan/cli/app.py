@@ -23,6 +23,7 @@ from multigan.cli.errors import print_warning, report_error
 from multigan.cli.evaluate import compare, evaluate, report
 from multigan.cli.export import export, push
 from multigan.cli.recipes import copy, list_, show
+from multigan.cli.refine import refine
 from multigan.cli.sample import interpolate_command, sample_command
 from multigan.cli.train import resume, train_command
 from multigan.core.recipe_file import recipe_names
@@ -96,6 +97,7 @@ _group(
     "RUN|FILE|PRETRAINED [OPTIONS]",
     complete_run_paths,
 )
+app.command()(checked(refine))
 app.command()(checked(evaluate))
 app.command()(checked(report))
 app.command()(checked(compare))

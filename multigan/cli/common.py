@@ -89,12 +89,15 @@ def sampling_options(path: str) -> list[Option]:
     return options_of(domain.sample) if issubclass(domain, _HasSample) else []  # load() reports it
 
 
-def load_sampler(path: str, device: str = "cpu", trust_recipe: Path | None = None) -> Sampler:
-    """Load the generator of a run or weight file."""
+def load_sampler(
+    path: str, device: str = "cpu", trust_recipe: Path | None = None, **options: Any
+) -> Sampler:
+    """Load the generator of a run or weight file; `options` are those of `load`."""
     from multigan.storage.loading import load
     from multigan.training.device import pick_device
 
-    return load(path, trust=load_trusted_recipe(trust_recipe), device=pick_device(device))
+    trusted = load_trusted_recipe(trust_recipe)
+    return load(path, trust=trusted, device=pick_device(device), **options)
 
 
 def load_trusted_recipe(file: Path | None) -> ModuleType | None:

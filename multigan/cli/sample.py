@@ -31,10 +31,15 @@ def sample_command(path: str) -> Any:
         device: str = AUTO,
         json: bool = False,
         trust_recipe: Path | None = None,
+        refine: bool = False,
+        candidates: int | None = None,
         **requested: Any,
     ) -> None:
+        if candidates is not None and not refine:
+            raise ValueError(f"candidates must be left out without --refine; got {candidates}")
+        chosen = {} if candidates is None else {"candidates": candidates}
         out = _free_folder(path) if out is None else _empty_folder(out)
-        sampler = load_sampler(path, device, trust_recipe)
+        sampler = load_sampler(path, device, trust_recipe, refine=refine, **chosen)
         samples = sampler.sample(num_samples, seed, **requested)
         out.mkdir(parents=True, exist_ok=True)
         files = sampler.domain.write(samples, out)
@@ -42,12 +47,16 @@ def sample_command(path: str) -> Any:
             print_json({"samples": len(samples), "out": out, "files": files})
         else:
             count, written = pluralize(len(samples), "sample"), pluralize(len(files), "file")
-            print(f"{count}: {written} in {out}")
+            cost = getattr(sampler.generator, "candidates_per_sample", None)
+            spent = "" if cost is None else f", {cost:.2f} candidates a sample"
+            print(f"{count}{spent}: {written} in {out}")
 
     options = [
         Option("num_samples", int, "number of samples", "16", flags=("-n", "--num-samples")),
         Option("out", Path, "a new or empty folder", "samples/<name>-0001, ..."),
         Option("json", bool, "end with one line of JSON"),
+        Option("refine", bool, "choose among candidates by the refiner of multigan refine"),
+        Option("candidates", int, "with --refine: most candidates of a sample", "16"),
     ]
     examples = [f"multigan sample {path} -n 64", f"multigan sample {path} --seed 1 --out more"]
     options = [*options, *COMMON_OPTIONS, *sampling_options(path)]

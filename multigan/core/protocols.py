@@ -143,6 +143,15 @@ class SupportsPregeneration(Protocol):
 
 
 @runtime_checkable
+class SupportsCompactSamples(Protocol):
+    """A generator that also makes its samples in less memory: tokens in place of one-hot rows."""
+
+    def generate(self, latent: Latent, condition: Condition = None) -> Tensor:
+        """Make the samples of `__call__` in eval(), without a graph, in another representation."""
+        ...
+
+
+@runtime_checkable
 class Discriminator(Protocol):
     """Score samples, higher for more real: an nn.Module and a component."""
 
@@ -186,6 +195,28 @@ class SupportsEmbeddingPenalty(Protocol):
 
     def squared_input_norm(self, grad_e: Tensor) -> Tensor:
         """Squared norm (B,) of the input gradient, from the gradient at the embedding."""
+        ...
+
+
+@runtime_checkable
+class Refiner(Protocol):
+    """A network that judges the samples of one generator: an nn.Module and a component.
+
+    Its logit is the logarithm of the density of real samples over that of the generator's, up to a
+    constant.
+    """
+
+    learning_rate: float  # that it is trained with
+
+    def observe(self, x: Tensor, condition: Condition = None) -> Any:
+        """The observation of samples: a tree of tensors (B, ...) on the device of `x`.
+
+        `x` is as in a batch, or compact. Nothing here is trained.
+        """
+        ...
+
+    def __call__(self, observed: Any, generator: Generator) -> Tensor:
+        """Logits (B,) of what was observed; the generator is not trained."""
         ...
 
 
@@ -280,6 +311,24 @@ class Domain(Protocol):
 
         Raises EvaluationSkipped for data that the metrics cannot judge (too few samples).
         """
+        ...
+
+
+@runtime_checkable
+class SupportsRefiner(Protocol):
+    """A domain with a refiner of its own; others refine with the discriminator of the run."""
+
+    def build_refiner(self, generator: Generator, data: Dataset) -> Refiner:
+        """A new refiner of a generator, for the training split `data`."""
+        ...
+
+
+@runtime_checkable
+class SupportsLikelihoodUnits(Protocol):
+    """A domain that states likelihoods in nats per unit too: token, character."""
+
+    def likelihood_units(self, data: Dataset) -> Mapping[str, float]:
+        """The mean number of each unit in a sample of `data`."""
         ...
 
 

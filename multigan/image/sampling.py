@@ -27,7 +27,10 @@ class TruncatedLatents(nn.Module):
 
     def sample_latent(self, n: int, rng: torch.Generator) -> Tensor:
         """Sample `n` latents, every value within the limit."""
-        return truncate_normal(self.generator.sample_latent(n, rng), self.limit)
+        latent = self.generator.sample_latent(n, rng)
+        if not isinstance(latent, Tensor):
+            raise ValueError("truncation must be left out with refine: each changes the latents")
+        return truncate_normal(latent, self.limit)
 
     def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:
         """Generate images (n, C, H, W)."""

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from multigan.core.modules import device_of
+from multigan.core.protocols import Dataset, Sampler, SupportsLikelihoodUnits
+from multigan.core.refinement import LOG_2
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
+from multigan.engine.refinement import measure_gain
 from multigan.runs.directory import EVALUATION, RunDirectory
 from multigan.storage.checkpoint_files import (
     GENERATOR_EMA_FILE,
@@ -15,6 +20,10 @@ from multigan.storage.checkpoint_files import (
 )
 from multigan.storage.files import cache_dir, write_atomically
 from multigan.storage.loading import Trusted, load, load_data
+from multigan.storage.refiners import REFINER_FILE
+
+REFINED = "refined"  # the row of refined samples
+NUM_GENERATED = 10_000  # samples of the generator by which the gain is measured
 
 
 def evaluate(
@@ -30,7 +39,8 @@ def evaluate(
     """Evaluate a run on a split of its data, and write evaluation.json and evaluation.md.
 
     `data` is another source of the dataset. A run with likelihood pretraining has a row for the
-    generator at the end of that stage. Raises ValueError for a missing or damaged run, and for
+    generator at the end of that stage, and a run with a refiner a row for the samples that it
+    chooses. Raises ValueError for a missing or damaged run, and for
     data that have changed since training.
     """
     run = RunDirectory(path)
@@ -39,7 +49,9 @@ def evaluate(
     dataset = load_data(config, data, trust).split(split)
 
     def evaluate_file(weights: Path) -> ResultsTable:
-        sampler = load(weights, trust=trust, device=device)
+        return evaluate_sampler(load(weights, trust=trust, device=device))
+
+    def evaluate_sampler(sampler: Sampler) -> ResultsTable:
         rng = keyed_rng(seed, "evaluate")
         table = sampler.domain.evaluate(sampler, dataset, rng, cache_dir(cache))
         return replace(table, headline=table.headline or sampler.domain.selection_metric)
@@ -49,11 +61,60 @@ def evaluate(
     baseline = run.checkpoints / LIKELIHOOD_CHECKPOINT / GENERATOR_EMA_FILE
     if baseline.is_file():
         table = with_baseline(table, LIKELIHOOD_CHECKPOINT, evaluate_file(baseline))
+    if (run.path / REFINER_FILE).is_file():
+        refined = load(run.path, trust=trust, device=device, refine=True)
+        table = add_refined(table, refined, evaluate_sampler(refined), dataset, seed)
     note = f"evaluated: checkpoint {weights.parent.name}, split {split}, seed {seed}"
     table = replace(table, notes=(*table.notes, note))
     write_atomically(run.path / EVALUATION, table.json().encode())
     write_atomically(run.path / "evaluation.md", table.markdown().encode())
     return table
+
+
+def add_refined(
+    table: ResultsTable,
+    refined: Sampler,
+    row_table: ResultsTable,
+    data: Dataset,
+    seed: int,
+) -> ResultsTable:
+    """Insert the row "refined" before the generator's, with its gain, its cost and their notes."""
+    generator: Any = refined.generator
+    gain = measure_gain(
+        generator.refiner,
+        generator.card,
+        generator.generator,
+        data,
+        seed=seed,
+        num_fake=NUM_GENERATED,
+        device=device_of(generator),
+    )
+    row = dict(row_table.model) | {
+        "gain_nats": gain.nats,
+        "effective_sample_size": gain.effective_sample_size,
+        "candidates_per_sample": generator.candidates_per_sample,
+        "refiner_log_loss": gain.log_loss,
+    }
+    if isinstance(data.domain, SupportsLikelihoodUnits):
+        for unit, count in data.domain.likelihood_units(data).items():
+            if f"nll_{unit}" in table.model:
+                row[f"nll_{unit}"] = table.model[f"nll_{unit}"] - gain.nats / count
+    table = with_baseline(table, REFINED, replace(row_table, rows={REFINED: row}))
+    card = generator.card
+    note = (
+        f"{REFINED}: candidates_per_sample of at most {generator.candidates}; "
+        "gain_nats over the generator, a sample: E_real[T] - log Z over "
+        f"{gain.num_real:,} real and {gain.num_fake:,} generated samples, 95 % intervals by "
+        f"bootstrap; log Z {gain.log_z:.4f} lacks about {gain.log_z_bias:.4f}, its bias; "
+        f"refiner_log_loss: on this split, before its scale of {card.scale:.2f}, {LOG_2:.4f} "
+        f"without knowledge, {card.log_loss:.4f} on the validation split; nll of the pair: the "
+        "generator's minus the gain"
+    )
+    return replace(
+        table,
+        notes=(*table.notes, note),
+        intervals={**table.intervals, REFINED: {"gain_nats": gain.interval}},
+    )
 
 
 def with_baseline(table: ResultsTable, name: str, baseline: ResultsTable) -> ResultsTable:

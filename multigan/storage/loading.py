@@ -12,11 +12,13 @@ import torch
 from multigan.core.adapters import ModuleGenerator, check_fit, training_split
 from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoices
 from multigan.core.recipe import Recipe
+from multigan.core.refinement import MAX_CANDIDATES, RefinedGenerator
 from multigan.core.serialization import from_config
 from multigan.storage.checkpoint_files import resolve_weights_file
 from multigan.storage.files import parse_json
 from multigan.storage.memory_limits import check_model_memory, memory_budget
 from multigan.storage.pretrained import pretrained_dir
+from multigan.storage.refiners import load_refiner
 from multigan.storage.weights import load_state, read_weights
 
 MAX_CHOICE_CHARACTERS = 255  # of the name of a class: as long as a file name
@@ -95,12 +97,16 @@ def load(
     domain: str | None = None,
     trust: Trusted | None = None,
     device: str | torch.device = "cpu",
+    refine: bool = False,
+    candidates: int = MAX_CANDIDATES,
 ) -> Sampler:
     """The generator of a run (its best, else its newest), of one weight file, or of a name.
 
     `path` is a run directory, a weight file, the name of a pretrained generator or a `Run`.
     `domain` is the required domain. `trust` is the executed recipe file that defines components
     named `recipe/ClassName`, or the recipe with the objects of a run named `caller/ClassName`.
+    With `refine` each sample is one of at most `candidates` candidates, chosen by the refiner that
+    `multigan refine` fitted.
     Raises ValueError, in one line, for a missing or damaged file, a file of another program or
     another domain.
     """
@@ -119,6 +125,10 @@ def load(
         generator, decoder = _rebuilt(description, file, memory_budget(stored), trust)
     load_state(generator, tensors, file)
     generator.to(device).eval().requires_grad_(False)
+    if refine:
+        module = None if isinstance(trust, Recipe) else trust
+        refiner, card = load_refiner(Path(path), module, device)
+        generator = RefinedGenerator(generator, refiner, card, candidates)
     return Sampler(decoder, generator)  # type: ignore[arg-type]
 
 

@@ -21,6 +21,11 @@ def pretrained_dir() -> Path:
     return Path(__file__).parent / "pretrained_weights"
 
 
+def refiners_dir() -> Path:
+    """The folder of the refiners of the packaged generators, by their names."""
+    return pretrained_dir() / "refiners"
+
+
 def list_pretrained() -> dict[str, Path]:
     """Name -> weight file."""
     return {file.stem: file for file in sorted(pretrained_dir().glob("*.safetensors"))}

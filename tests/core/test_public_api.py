@@ -15,6 +15,7 @@ from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component, domains
 from multigan.engine.losses import AdversarialLoss
 from multigan.engine.trainer import AdversarialTrainer
+from multigan.runs.refine import refine
 from multigan.storage.loading import load
 from multigan.training.callbacks import Callback
 from multigan.training.launch import resume, train
@@ -22,7 +23,7 @@ from multigan.training.run import Run
 from tests.run_helpers import REPOSITORY, tiny_recipe
 
 PUBLIC = {
-    **{"train": train, "resume": resume, "load": load},
+    **{"train": train, "resume": resume, "load": load, "refine": refine},
     **{"Recipe": Recipe, "Schedule": Schedule, "ResultsTable": ResultsTable},
     **{"AdversarialTrainer": AdversarialTrainer, "component": component},
     **{"Batch": protocols.Batch, "Dataset": protocols.Dataset, "Domain": protocols.Domain},
@@ -40,6 +41,7 @@ TYPES = {  # a fragment of what mypy reveals for each public name
     "train": "def (recipe:",
     "resume": "def (path:",
     "load": "-> multigan.core.protocols.Sampler",
+    "refine": "def (path:",
     "Recipe": "-> multigan.core.recipe.Recipe",
     "Schedule": "-> multigan.core.recipe.Schedule",
     "AdversarialTrainer": "-> multigan.engine.trainer.AdversarialTrainer",
