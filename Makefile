@@ -7,9 +7,11 @@ INSTALLED := $(VENV)/.installed
 DOCS_VENV := .venv-docs
 RELEASE_VENV := build/release-check
 LOGGERS_VENV := build/loggers-venv
+OLDER := build/older-transformers
 
 .PHONY: setup demo test test-random check docs slow browser fuzz bench benchmarks release-check clean
 .PHONY: test-corruption test-crash-recovery test-malicious test-loggers real-files load
+.PHONY: test-older-transformers
 
 setup: $(INSTALLED)
 
@@ -70,8 +72,15 @@ fuzz: setup
 test-malicious: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.fuzz.malicious
 
-real-files: setup  # the cases of ../shared/cases and their relatives; a table
+test-older-transformers: setup  # no weight file causes a request, with transformers 4.50 either
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target $(OLDER) \
+	  'transformers==4.50.*' 'tokenizers>=0.21,<0.22' 'huggingface_hub>=0.26,<1'
+	OLDER_TRANSFORMERS=$(CURDIR)/$(OLDER) $(BIN)/python -m pytest tests/text/test_hf_config.py \
+	  -k request -q -rs
+
+real-files: setup  # the cases of ../shared/cases and their relatives, then published songs; tables
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.real_files
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.real_songs
 
 load: setup  # time, memory and open files of large sets, with limits
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.load

@@ -43,26 +43,92 @@ class Case(NamedTuple):
 
 
 MIDI = ("tests/music/test_tolerant_midi.py",)
+SCORES = ("tests/music/test_musicxml.py", "tests/music/test_import_options.py")
+TABLES, ENCODINGS = ("tests/text/test_tables.py",), ("tests/text/test_encodings.py",)
+SCRIPTS = ("tests/text/test_round_trip.py",)
 LABELS, KINDS = ("tests/image/test_label_files.py",), ("tests/image/test_file_kinds.py",)
 VALUES, NAMES = ("tests/image/test_values.py",), ("tests/image/test_listing.py",)
 TABLE = (
     Case(
         "01-layout-cannot-train",
-        (
-            Command("music import piano --layout piano --bars 2 --out out/x"),
-            Command("train music --data out/x --tiny --steps 2 --no-report --out out/r"),
+        tuple(
+            command
+            for layout in ("piano", "band")
+            for command in (
+                Command(
+                    f"music import {layout} --layout {layout} --bars 2 --out out/{layout}",
+                    "used 8 of 8",
+                ),
+                Command(
+                    f"train music --data out/{layout} --tiny --steps 2 --no-report --out out/r-{layout}",
+                    "8 songs",
+                ),
+            )
         ),
+        SCORES,
     ),
-    Case("02-key-signature", (Command("music import midi --out out/x"),), MIDI),
-    Case("04-fine-ticks", (Command("music import midi --out out/x"),), MIDI),
-    Case("06-program-change", (Command("music import midi --out out/x"),)),
-    Case("08-open-last-chord", (Command("music import midi --out out/x"),), MIDI),
-    Case("09-triplets", (Command("music render triplets.mid --out out/x"),)),
-    Case("10-tempo-changes", (Command("music render rit.mid --out out/x"),)),
-    Case("11-other-metre-silent", (Command("music import midi --out out/x --bars 2"),)),
-    Case("12-csv-as-text", (Command(f"{TEXT} tweets.csv --out out/r"),)),
-    Case("13-encoding-advice", (Command(f"{TEXT} zh-gbk.txt --out out/r"),)),
-    Case("17-versions-leak", (Command("music import songs --out out/x --bars 2"),)),
+    Case("02-key-signature", (Command("music inspect midi", "used 4 of 4(.|\n)*key sign"),), MIDI),
+    Case("04-fine-ticks", (Command("music inspect midi", "used 2 of 2"),), MIDI),
+    Case(
+        "06-program-change",
+        (
+            Command("music inspect midi", "used 6 of 6(.|\n)*notes in another program"),
+            Command("music inspect nameless", "used 6 of 6"),
+        ),
+        MIDI,
+    ),
+    Case(
+        "08-open-last-chord",
+        (Command("music inspect midi", "used 6 of 6(.|\n)*notes without a note-off"),),
+        MIDI,
+    ),
+    Case(
+        "09-triplets",
+        (
+            Command("music inspect triplets.mid", "12 moves 0 and loses 0"),
+            Command("music inspect thirtyseconds.mid", "8 moves 0 and loses 0"),
+        ),
+        SCORES,
+    ),
+    Case(
+        "10-tempo-changes",
+        (
+            Command("music render rit.mid --out out/x", "3 files"),
+            Command("music render late-tempo.mid --out out/y", "3 files"),
+        ),
+        MIDI,
+    ),
+    Case(
+        "11-other-metre-silent",
+        (
+            Command("music import midi --out out/x --bars 2", "2/2 .read as 4/4"),
+            Command(
+                "train music --data out/x --tiny --steps 2 --no-report --out out/r", "left out"
+            ),
+        ),
+        SCORES,
+    ),
+    Case(
+        "12-csv-as-text",
+        tuple(
+            Command(f"text inspect tweets.{suffix}", "texts\n")
+            for suffix in ("csv", "tsv", "jsonl")
+        ),
+        TABLES,
+    ),
+    Case(
+        "13-encoding-advice",
+        (
+            Command("text inspect zh-gbk.txt", "GB18030"),
+            Command("text inspect ru-cp1251.txt", "CP1251"),
+            Command("text inspect en-cp1252.txt", "CP1252"),
+            Command("text inspect poems.txt.gz", "a gzip file"),
+            Command("text inspect poems.docx", "a Word document"),
+            Command("text inspect utf16le-nobom.txt", "UTF-16LE"),
+        ),
+        ENCODINGS,
+    ),
+    Case("17-versions-leak", (Command("music inspect songs --bars 2", "versions: "),), SCORES),
     Case(
         "20-labels-beside",
         (
@@ -128,9 +194,23 @@ TABLE = (
         ),
         ("tests/image/test_hf_tables.py",),
     ),
-    Case("32-word-tokenizer", (Command(f"{TEXT} tweets.txt --tokenizer word --out out/r"),)),
-    Case("33-marks-in-metric", (Command(f"{TEXT} hi.txt --tokenizer word --out out/r"),)),
-    Case("34-broken-bytes", (Command(f"{TEXT} zh.txt --out out/r"),)),
+    Case(
+        "32-word-tokenizer", (Command(f"{TEXT} tweets.txt --tokenizer word --out out/r"),), SCRIPTS
+    ),
+    Case(
+        "33-marks-in-metric",
+        (Command(f"{TEXT} hi.txt --tokenizer word --length 28 --out out/r", "finished"),),
+        SCRIPTS,
+    ),
+    Case(
+        "34-broken-bytes",
+        (
+            Command(f"{TEXT} zh.txt --length 60 --vocabulary-size 300 --out out/r", "finished"),
+            Command("sample out/r -n 200 --out out/s", "200 samples"),
+            Command("text inspect out/s/samples.txt", r"\A(?!(.|\n)*U\+FFFD)"),
+        ),
+        SCRIPTS,
+    ),
 )
 
 

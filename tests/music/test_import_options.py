@@ -1,5 +1,7 @@
 """Layouts, grids, time signatures and versions of an imported folder, from import to training."""
 
+import re
+
 import pytest
 
 from multigan.core.rng import keyed_rng
@@ -251,3 +253,27 @@ def test_inspect_says_which_options_an_import_has_of_its_own(tmp_path, capsys):
     with pytest.warns(UserWarning, match=r"its own options; layout, grid are not used; .*in$"):
         inspect_songs(str(out), layout="piano", grid=12, bars=2)
     assert capsys.readouterr().out.count("used 3 of 3 files") == 3
+
+
+OTHERS = {
+    "gzip": (b"\x1f\x8b\x08", "is a gzip file"),
+    "page": (b"<!DOCTYPE html><p>404", "is a web page"),
+    "pointer": (b"version https://git-lfs.github.com/spec/v1\n", "is a Git LFS pointer"),
+    "audio": (b"ID3\3", "is audio"),
+    "fork": (b"\0\5\x16\7", "is a resource fork of macOS"),
+}
+
+
+def test_files_that_are_no_songs_are_named_as_what_they_are_and_counted(tmp_path, capsys):
+    fill(tmp_path / "in", n=1)
+    for name, (content, _) in OTHERS.items():
+        (tmp_path / "in" / f"{name}.mid").write_bytes(content)
+    (tmp_path / "in" / "without suffix").write_bytes(
+        (tmp_path / "in" / "satb-0.mid").read_bytes() + b"\0"
+    )
+    (tmp_path / "in" / "cover.jpg").write_bytes(b"\xff\xd8\xff")
+    imported(tmp_path, layout="piano", bars=1)
+    report = read_report(tmp_path / "out")
+    reasons = {reason for _, reason in OTHERS.values()}
+    assert set(report["skipped"]) == reasons | {"repeats another file"}
+    assert re.search(r"ignored +1  no MIDI file and no score: cover\.jpg", capsys.readouterr().out)

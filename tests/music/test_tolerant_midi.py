@@ -286,6 +286,28 @@ def test_a_storm_of_note_offs_costs_no_note_and_little_time(tmp_path):
     assert notes(song) == WHOLE and changes["note-offs without a note, left out"] == 40_000
 
 
+def test_controllers_that_silence_a_channel_end_its_notes(tmp_path):
+    for controller in (120, 123):
+        silence = mido.Message("control_change", control=controller, value=0, time=480)
+        song, changes = read(
+            tmp_path, midi_bytes([on(60), on(64, channel=1), silence, off(64, 480)])
+        )
+        assert notes(song) == WHOLE and notes(song, 1)[0][1] == 960
+        assert changes == {
+            "note-offs without a note, left out": 1,
+            "notes without a note-off, ended with their track": 1,
+        }
+
+
+def test_lyrics_and_bytes_after_the_end_of_a_track_are_counted(tmp_path):
+    lyric = b"\0\xff\x05\x04\x82\xb1\x82\xf1"
+    song, changes = read(tmp_path, body(lyric, SOUND, b"\0\xff\x2f\0", SOUND))
+    assert notes(song) == WHOLE and changes == {
+        "lyrics, left out": 1, "tracks with bytes after their end, left out": 1,
+    }  # fmt: skip
+    assert not read(tmp_path, body(SOUND, b"\0\xff\x2f\0", b"\0\0", end=b"")).changes
+
+
 def test_running_status_empty_tracks_and_system_messages(tmp_path):
     exclusive, clock = b"\0\xf0\x03\x43\x10\xf7", b"\0\xf8"
     running = b"\0\x90\x3c\x40" + b"\0\xff\x06\0" + b"\x83\x60\x3c\x00" + b"\0\x3e\x40\x60\x3e\x00"

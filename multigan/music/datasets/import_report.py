@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from multigan.core.data_counts import CHANGED, LEFT_OUT, USED, DataCounts
+from multigan.core.data_counts import CHANGED, IGNORED, LEFT_OUT, USED, DataCounts
 from multigan.music.datasets.song_reading import FileReading, ImportOptions, layout_counts
 from multigan.music.formats.npz import SPLIT_FRACTIONS
 from multigan.music.formats.song import Song, TimeSignature
@@ -32,10 +32,15 @@ class FileResult:
 
 
 def count_files(
-    layout: str, results: Sequence[FileResult], readings: Sequence[FileReading]
+    layout: str,
+    results: Sequence[FileResult],
+    readings: Sequence[FileReading],
+    others: Sequence[str],
 ) -> DataCounts:
-    """Count the files that are used, changed and left out."""
+    """Count the files that are used, changed, left out and ignored."""
     counts = DataCounts("files")
+    if others:
+        counts.add(IGNORED, "no MIDI file and no score", others, len(others))
     for result, reading in zip(results, readings, strict=True):
         if result.reason:
             counts.add(LEFT_OUT, result.reason, [result.file])
@@ -89,6 +94,7 @@ def make_report(
     readings: Sequence[FileReading],
     songs: Mapping[str, Song],
     notes: tuple[Counter[str], Counter[str]],
+    others: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the counts of an import as JSON."""
     grids = grid_table(songs, layout)
@@ -100,7 +106,7 @@ def make_report(
         "windows": sum(result.windows for result in results),
         "skipped": dict(skipped.most_common()),
         "counts": [
-            count_files(layout, results, readings).to_json(),
+            count_files(layout, results, readings, others).to_json(),
             count_notes(*notes, options.grid, grids[options.grid]).to_json(),
         ],
         "layouts": layout_counts(readings),

@@ -20,6 +20,7 @@ from multigan.music.datasets.song_reading import (
     assign,
     choose_layout,
     import_options,
+    other_files,
     read_files,
     song_files,
 )
@@ -173,13 +174,17 @@ def import_files(
 ) -> Imported:
     """Read the files, choose the layout, and make the report; write nothing."""
     found = read_files(files, root, options, num_workers)
-    return import_readings(list(tracked(found, len(files), "files read")), root, options)
+    readings = list(tracked(found, len(files), "files read"))
+    return import_readings(readings, root, options, other_files(root, files))
 
 
 def import_readings(
-    readings: Sequence[FileReading], root: Path, options: ImportOptions
+    readings: Sequence[FileReading],
+    root: Path,
+    options: ImportOptions,
+    others: Sequence[str] = (),
 ) -> Imported:
-    """Choose the layout of files that were read, and make the report."""
+    """Choose the layout of files that were read, and make the report; `others` are not songs."""
     layout = choose_layout(readings, options.layout)
     left_out: Counter[str] = Counter()
     changed: Counter[str] = Counter()
@@ -192,7 +197,7 @@ def import_readings(
         if song is not None:
             songs[result.file] = song
     report = {"options": asdict(options)} | make_report(
-        options, layout, results, readings, songs, (left_out, changed)
+        options, layout, results, readings, songs, (left_out, changed), others
     )
     report["groups"] = version_groups(songs)
     report["files"] = [asdict(result) for result in results]

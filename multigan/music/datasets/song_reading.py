@@ -17,7 +17,7 @@ from multigan.music.datasets.track_assignment import (
 )
 from multigan.music.formats.midi import UnreadableMidi
 from multigan.music.formats.song import NOTE_VALUES, Song, TimeSignature
-from multigan.music.formats.songs import SUFFIXES, read_song_counted
+from multigan.music.formats.songs import SUFFIXES, is_song, read_song_counted
 from multigan.music.representations.bars import read_bars_as, usual_bars
 from multigan.music.representations.time_grid import GRIDS
 from multigan.music.representations.voices import TRACK_LAYOUTS
@@ -99,10 +99,18 @@ def song_files(root: Path) -> list[Path]:
         return [root]
     if not root.is_dir():
         raise ValueError(f"{root}: no such folder; name one with MIDI files")
-    found = (path for path in root.rglob("*") if path.suffix.lower() in SUFFIXES)
-    if files := sorted(path for path in found if path.is_file()):
+    if files := sorted(path for path in root.rglob("*") if path.is_file() and is_song(path)):
         return files
     raise ValueError(f"{root}: holds no MIDI file and no score ({', '.join(SUFFIXES)})")
+
+
+def other_files(root: Path, files: Sequence[Path]) -> list[str]:
+    """The names of the other files in a folder and below it, relative to it."""
+    if root.is_file():
+        return []
+    used = set(files)
+    found = (path for path in root.rglob("*") if path.is_file() and path not in used)
+    return sorted(path.relative_to(root).as_posix() for path in found)
 
 
 def read_files(

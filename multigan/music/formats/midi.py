@@ -45,7 +45,7 @@ DEFAULT_TEMPO_BPM = 120.0  # of a file without a tempo
 SHORTEST_QUARTER_US = 10_000  # a tempo of more than 6,000 quarters per minute makes no sense
 MAX_BYTES = 16_000_000  # of a file: many hours of music
 MAX_TICK = 10_000_000  # of a song: 20,000 quarters
-TEXT, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x01, 0x51, 0x58, 0x59  # types of meta events
+TEXT, LYRIC, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x01, 0x05, 0x51, 0x58, 0x59  # meta events
 PITCHED_CHANNELS = tuple(c for c in range(16) if c != DRUM_CHANNEL)
 KEYS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")  # by major tonic
 MINOR_KEYS = ("Cm", "C#m", "Dm", "Ebm", "Em", "Fm", "F#m", "Gm", "G#m", "Am", "Bbm", "Bm")
@@ -182,6 +182,8 @@ def _song(events: MidiEvents, tag: dict[str, Any] | None) -> Song:
     time_signatures, anacrusis = _time_signatures(
         _signed(metas, events.division, faults), None if tag is None else tag["anacrusis_ticks"]
     )
+    if lyrics := sum(event.kind == LYRIC for event in metas):
+        faults["lyrics, left out"] += lyrics
     last = max((track.end_tick for track in tracks), default=0)
     length = (
         _next_bar_line(time_signatures, anacrusis, last) if tag is None else tag["length_ticks"]

@@ -219,6 +219,8 @@ class _Parser:
         data = self._bytes(self._number())
         if kind != END_OF_TRACK:
             self.events.meta_events.append(MetaEvent(self.tick, kind, data))
+        elif any(self.content[self.place : self.end]):
+            self.faults["tracks with bytes after their end, left out"] += 1
         return kind != END_OF_TRACK
 
     def _peek(self) -> int:

@@ -15,6 +15,7 @@ CHANNELS = 16
 DRUM_CHANNEL = 9  # counted from 0
 NOTE_OFF, NOTE_ON, CONTROLLER, PROGRAM, PITCH_BEND = 0x80, 0x90, 0xB0, 0xC0, 0xE0
 PEDAL, PEDAL_DOWN = 64, 64  # controller, and the value from which on the pedal is down
+SILENCING = (120, 123)  # controllers that end all notes of a channel
 TRACK_NAME, INSTRUMENT_NAME, CHANNEL_PREFIX = 0x03, 0x04, 0x20  # types of meta events
 NEVER = 1 << 62  # a tick after every other
 CENTERED = (0, 64)  # data of a pitch bend of 0
@@ -100,6 +101,8 @@ def _read_channels(
             channel.program = first
         elif kind == CONTROLLER and first == PEDAL:
             _press(channel, tick, second >= PEDAL_DOWN)
+        elif kind == CONTROLLER and first in SILENCING:
+            _silence(channel, tick)
         elif kind == CONTROLLER:
             faults["controllers other than the pedal, left out"] += 1
         elif kind != PITCH_BEND:
@@ -137,6 +140,12 @@ def _release(channel: _Channel, tick: int, pitch: int) -> None:
     note.end = tick
     if not note.owed:
         channel.close(pitch, tick)
+
+
+def _silence(channel: _Channel, tick: int) -> None:
+    """End all that sounds in a channel."""
+    for pitch, note in list(channel.open.items()):
+        channel.close(pitch, tick if note.end is None else note.end)
 
 
 def _press(channel: _Channel, tick: int, is_down: bool) -> None:

@@ -13,6 +13,26 @@ SUFFIXES = (".mid", ".midi", ".kar", ".rmi", ".smf", ".musicxml", ".mxl", ".xml"
 SCORE_STARTS = (b"PK", b"<", b"\xef\xbb\xbf<", b"\xff\xfe<", b"\xfe\xff\0<")  # archives and XML
 
 
+# The first bytes of files that are called as songs are, in lower case -> their kind, a remedy.
+OTHER_KINDS: tuple[tuple[bytes, str, str], ...] = (
+    (b"\x1f\x8b", "a gzip file", "unpack it"),
+    (b"<!doctype html", "a web page", "its download failed; fetch the file itself"),
+    (b"<html", "a web page", "its download failed; fetch the file itself"),
+    (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
+    (b"id3", "audio", "MIDI or MusicXML is needed"),
+    (b"oggs", "audio", "MIDI or MusicXML is needed"),
+    (b"flac", "audio", "MIDI or MusicXML is needed"),
+    (b"\0\5\x16\7", "a resource fork of macOS", "it holds no music"),
+    (b"\x18fichier guitar pro", "a Guitar Pro file", "export it as MIDI or MusicXML"),
+)
+HEADER = b"MThd"
+
+
+def is_song(path: Path) -> bool:
+    """Return whether a file is a song by its suffix, or begins as MIDI files do."""
+    return path.suffix.lower() in SUFFIXES or _first_bytes(path).startswith(HEADER)
+
+
 def read_song(source: str | Path) -> Song:
     """Read a MIDI file or a score; a warning counts the events that are changed.
 
@@ -29,7 +49,11 @@ def read_song_counted(source: str | Path) -> MidiReading:
     Raises UnreadableMidi, a ValueError of one line, for a file that cannot be used.
     """
     path = Path(source)
-    if not _first_bytes(path).lstrip().startswith(SCORE_STARTS):
+    start = _first_bytes(path)
+    for mark, kind, remedy in OTHER_KINDS:
+        if start.lstrip().lower().startswith(mark):
+            raise UnreadableMidi(path, f"is {kind}", remedy)
+    if not start.lstrip().startswith(SCORE_STARTS):
         return read_midi_counted(path)
     changes: Counter[str] = Counter()
     try:
