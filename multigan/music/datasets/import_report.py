@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from multigan.core.data_counts import CHANGED, IGNORED, LEFT_OUT, USED, DataCounts
@@ -51,34 +52,27 @@ def count_files(
     return counts
 
 
-def count_notes(
-    left_out: Counter[str], changed: Counter[str], grid: int, found: GridChanges
-) -> DataCounts:
-    """Count the notes of the used files that are used, changed and left out."""
-    counts = DataCounts("notes")
-    counts.add(USED, "in the songs", count=found.notes - found.lost - found.unplaced)
-    for use, reasons in ((CHANGED, changed), (LEFT_OUT, left_out)):
-        for reason, count in reasons.items():
-            counts.add(use, reason, count=count)
+def count_grid(counts: DataCounts, grid: int, found: Mapping[str, GridChanges]) -> None:
+    """Count the notes of songs that are used, and those that a grid moves and loses."""
     on_grid = f"the grid of {grid} steps per quarter"
-    if found.moved:
-        counts.add(CHANGED, f"moved to {on_grid}", count=found.moved)
-    if found.unplaced:
-        counts.add(LEFT_OUT, "that begin with another of a monophonic voice", count=found.unplaced)
-    if found.lost:
-        counts.add(LEFT_OUT, f"lost on {on_grid}", count=found.lost)
-    return counts
+    for name, song in found.items():
+        counts.add(USED, "in the songs", [name], song.notes - song.lost - song.unplaced)
+        for use, count, reason in (
+            (CHANGED, song.moved, f"moved to {on_grid}"),
+            (LEFT_OUT, song.unplaced, "that begin with another of a monophonic voice"),
+            (LEFT_OUT, song.lost, f"lost on {on_grid}"),
+        ):
+            if count:
+                counts.add(use, reason, [name], count)
 
 
-def grid_table(songs: Mapping[str, Song], layout: str) -> dict[int, GridChanges]:
-    """Return what each grid moves and loses of the notes of songs in a layout."""
-    table = {}
-    for grid in GRIDS:
-        total = GridChanges()
-        for song in songs.values():
-            total = total.plus(grid_changes(song, TRACK_LAYOUTS[layout], grid))
-        table[grid] = total
-    return table
+def grid_table(songs: Mapping[str, Song], layout: str) -> dict[int, dict[str, GridChanges]]:
+    """Return what each grid moves and loses of the notes of each song in a layout."""
+    voices = TRACK_LAYOUTS[layout]
+    return {
+        grid: {name: grid_changes(song, voices, grid) for name, song in songs.items()}
+        for grid in GRIDS
+    }
 
 
 def signature_counts(songs: Mapping[str, Song]) -> dict[str, int]:
@@ -93,11 +87,16 @@ def make_report(
     results: Sequence[FileResult],
     readings: Sequence[FileReading],
     songs: Mapping[str, Song],
-    notes: tuple[Counter[str], Counter[str]],
+    notes: DataCounts,
     others: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Return the counts of an import as JSON."""
-    grids = grid_table(songs, layout)
+    """Return the counts of an import as JSON; the notes of the grid are added to `notes`."""
+    by_song = grid_table(songs, layout)
+    count_grid(notes, options.grid, by_song[options.grid])
+    grids = {
+        grid: reduce(GridChanges.plus, found.values(), GridChanges())
+        for grid, found in by_song.items()
+    }
     skipped = Counter(result.reason for result in results if result.reason)
     return {
         "layout": layout,
@@ -107,7 +106,7 @@ def make_report(
         "skipped": dict(skipped.most_common()),
         "counts": [
             count_files(layout, results, readings, others).to_json(),
-            count_notes(*notes, options.grid, grids[options.grid]).to_json(),
+            notes.to_json(),
         ],
         "layouts": layout_counts(readings),
         "grids": {str(grid): found._asdict() for grid, found in grids.items()},

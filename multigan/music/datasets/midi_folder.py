@@ -5,12 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import warnings
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from multigan.core.data_counts import CHANGED, LEFT_OUT, DataCounts
 from multigan.core.progress import tracked
 from multigan.music.datasets.import_report import FileResult, make_report, report_lines
 from multigan.music.datasets.song_reading import (
@@ -186,18 +186,17 @@ def import_readings(
 ) -> Imported:
     """Choose the layout of files that were read, and make the report; `others` are not songs."""
     layout = choose_layout(readings, options.layout)
-    left_out: Counter[str] = Counter()
-    changed: Counter[str] = Counter()
+    notes = DataCounts("notes")
     songs: dict[str, Song] = {}
     results: list[FileResult] = []
     seen: dict[bytes, str] = {}  # digest of a song -> the file that had it first
     for reading in readings:
-        result, song = _result(reading, layout, options, root, seen, (left_out, changed))
+        result, song = _result(reading, layout, options, root, seen, notes)
         results.append(result)
         if song is not None:
             songs[result.file] = song
     report = {"options": asdict(options)} | make_report(
-        options, layout, results, readings, songs, (left_out, changed), others
+        options, layout, results, readings, songs, notes, others
     )
     report["groups"] = version_groups(songs)
     report["files"] = [asdict(result) for result in results]
@@ -210,7 +209,7 @@ def _result(
     options: ImportOptions,
     root: Path,
     seen: dict[bytes, str],
-    counts: tuple[Counter[str], Counter[str]],
+    notes: DataCounts,
 ) -> tuple[FileResult, Song | None]:
     """Result for one file, and its song if it is used; count its notes."""
     if reading.song is None:
@@ -224,8 +223,9 @@ def _result(
     if first != reading.file:
         line = f"{root / reading.file}: repeats {first}"
         return FileResult(reading.file, reason="repeats another file", line=line), None
-    for total, found in zip(counts, (left_out, changed), strict=True):
-        total.update(found)
+    for use, reasons in ((CHANGED, changed), (LEFT_OUT, left_out)):
+        for reason, count in reasons.items():
+            notes.add(use, reason, [reading.file], count)
     return FileResult(reading.file, reading.windows, assigned_tracks), song
 
 

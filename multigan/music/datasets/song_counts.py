@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 
 from multigan.core.data_counts import CHANGED, LEFT_OUT, USED, DataCounts
 from multigan.music.datasets.sources import Splits
@@ -30,6 +31,7 @@ def count_songs(splits: Splits, spec: MusicSpec, unit: str) -> DataCounts:
     """Count the songs that windows of `spec` are cut from, and their notes."""
     counts = DataCounts(unit)
     total = GridChanges()
+    named: dict[str, list[str]] = {"moved": [], "lost": [], "unplaced": []}
     for songs in splits.values():
         for name, song in songs.items():
             used = list(stretches(song, spec))
@@ -40,16 +42,19 @@ def count_songs(splits: Splits, spec: MusicSpec, unit: str) -> DataCounts:
             counts.add(USED, f"with {spec.bars} bars of {spec.time_signature}", [name])
             if song.time_signature_names != [spec.time_signature]:
                 counts.add(CHANGED, f"signed {signed} read as {spec.time_signature}", [name])
-            for stretch in used:
-                total = total.plus(grid_changes(stretch, spec.voices, spec.steps_per_quarter))
+            found = [grid_changes(part, spec.voices, spec.steps_per_quarter) for part in used]
+            own = reduce(GridChanges.plus, found, GridChanges())
+            total = total.plus(own)
+            for field, names in named.items():
+                names += [name] if getattr(own, field) else []
     grid = f"the grid of {spec.steps_per_quarter} steps per quarter"
-    for use, count, what in (
-        (CHANGED, total.moved, f"moved to {grid}"),
-        (LEFT_OUT, total.lost, f"lost on {grid}"),
-        (LEFT_OUT, total.unplaced, "that begin with another of a monophonic voice"),
+    for use, field, what in (
+        (CHANGED, "moved", f"moved to {grid}"),
+        (LEFT_OUT, "lost", f"lost on {grid}"),
+        (LEFT_OUT, "unplaced", "that begin with another of a monophonic voice"),
     ):
-        if count:
-            counts.add(use, f"of {total.notes:,} notes {what}", count=count)
+        if count := getattr(total, field):
+            counts.add(use, f"of {total.notes:,} notes {what}", named[field], count)
     return counts
 
 

@@ -59,7 +59,7 @@ def _lines(stream: BinaryIO, file: Path, counts: DataCounts) -> Iterator[list[st
         num_blank = lines.count("")
         num_texts += len(lines) - num_blank
         if num_blank:
-            counts.add(IGNORED, "blank", count=num_blank)
+            counts.add(IGNORED, "blank", [f"{file.name}, line {number}"], num_blank)
         if num_texts > MAX_LINES:
             warnings.warn(f"{file}: only its first {MAX_LINES:,} lines", stacklevel=4)
             return

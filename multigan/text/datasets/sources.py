@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections import Counter
 from collections.abc import Callable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
-from multigan.core.data_counts import IGNORED, LEFT_OUT, DataCounts
+from multigan.core.data_counts import IGNORED, LEFT_OUT, MAX_EXAMPLES, DataCounts
 from multigan.core.rng import keyed_rng
 from multigan.storage.files import is_hidden
 from multigan.text.datasets.line_files import read_lines, split_lines
@@ -31,6 +33,7 @@ TEXT_SUFFIXES = (".txt", ".text", ".md")
 ANY = "any"  # class_field: the default one of the source, or none
 MAX_CLASSES = 1000  # of a label column
 MAX_CLASS_CHARACTERS = 255
+EXAMPLE_CHARACTERS = 40  # of a text that is shown
 
 
 class ReadOptions(NamedTuple):
@@ -216,7 +219,9 @@ def _split(whole: Texts, counts: DataCounts) -> dict[str, Texts]:
         label_of.setdefault(text, label)
     parts = split_lines(whole.texts)
     if repeats := len(whole.texts) - len(label_of):
-        counts.add(LEFT_OUT, "repeats of another", count=repeats)
+        often = (text for text, count in Counter(whole.texts).items() if count > 1)
+        shown = [repr(text[:EXAMPLE_CHARACTERS]) for text in islice(often, MAX_EXAMPLES)]
+        counts.add(LEFT_OUT, "repeats of another", shown, repeats)
     return {name: Texts(texts, [label_of[t] for t in texts]) for name, texts in parts.items()}
 
 
@@ -253,7 +258,9 @@ def _with_classes(parts: Mapping[str, Texts], options: ReadOptions, counts: Data
     for split, part in parts.items():
         kept = [(t, index[label]) for t, label in zip(*part, strict=True) if label in index]
         if unknown := len(part.texts) - len(kept):
-            counts.add(LEFT_OUT, f"{split} texts with a label of no training text", count=unknown)
+            shown = sorted({repr(label) for label in part.labels if label not in index})
+            reason = f"{split} texts with a label of no training text"
+            counts.add(LEFT_OUT, reason, shown[:MAX_EXAMPLES], unknown)
         lines[split], labels[split] = [text for text, _ in kept], [label for _, label in kept]
     return Corpus(lines, labels, names, counts)
 
