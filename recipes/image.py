@@ -30,6 +30,7 @@ def recipe(
     alpha: bool = False,
     stretch: bool = False,
     all_frames: bool = False,
+    in_memory: Literal["auto", "yes", "no"] = "auto",
     augment: Literal["none", "diffaugment", "scheduled", "ada"] = "none",
     augment_p: float = 0.3,
     steps: int = 3000,
@@ -56,6 +57,7 @@ def recipe(
     alpha: train on transparency too, as a fourth channel; samples are RGBA
     stretch: scale all values by one factor, so that the largest of the set becomes 255
     all_frames: read every frame of animations and every page, not the first one only
+    in_memory: keep all images in memory; no: read them from a cached file; auto: by their size
     augment: before the discriminator, for small datasets
     augment_p: probability of each operation: final one of scheduled, maximum of ada
     steps: updates of the generator
@@ -74,15 +76,10 @@ def recipe(
     ema_halflife_samples: half-life of the averaged generator, in training images
     """
     images = load_images(
-        data,
-        resolution=resolution,
-        aspect=aspect,
-        horizontal_flip=horizontal_flip,
-        background=background,
-        alpha=alpha,
-        stretch=stretch,
-        all_frames=all_frames,
-    )
+        data, resolution=resolution, aspect=aspect, horizontal_flip=horizontal_flip,
+        background=background, alpha=alpha, stretch=stretch, all_frames=all_frames,
+        in_memory=in_memory,
+    )  # fmt: skip
     pair = build_pair(network, images.domain, width, latent_dim, norm, mbstd_group_size)
     return Recipe(
         data=images.split("train"),

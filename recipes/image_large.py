@@ -8,6 +8,8 @@ highest resolution train in bf16. Not run.
 Try: `--preset mini-32` on a CPU (not run).
 """
 
+from typing import Literal
+
 from multigan.core.recipe import Recipe, read_gamma
 from multigan.image.augmentation.pipelines import ScheduledAugment
 from multigan.image.datasets.images import load_images
@@ -25,6 +27,7 @@ def recipe(
     alpha: bool = False,
     stretch: bool = False,
     all_frames: bool = False,
+    in_memory: Literal["auto", "yes", "no"] = "auto",
     steps: int | None = None,
     batch_size: int | None = None,
     lr: float = 2e-4,
@@ -41,6 +44,7 @@ def recipe(
     alpha: train on transparency too, as a fourth channel; samples are RGBA
     stretch: scale all values by one factor, so that the largest of the set becomes 255
     all_frames: read every frame of animations and every page, not the first one only
+    in_memory: keep all images in memory; no: read them from a cached file; auto: by their size
     steps: updates of the generator; by default those of the preset
     batch_size: real images in one update; by default that of the preset
     lr: learning rate of both networks at the start; the preset has the ratio at the end
@@ -56,6 +60,7 @@ def recipe(
         alpha=alpha,
         stretch=stretch,
         all_frames=all_frames,
+        in_memory=in_memory,
     )
     generator, discriminator = settings.build(images.domain)
     train = images.split("train")

@@ -25,8 +25,8 @@ def shuffled_labels(recipe: Recipe) -> Recipe:
     """Give every image the label of another one, in all splits."""
     for split in ("train", "valid"):
         data: Any = recipe.data if split == "train" else recipe.data.split(split)
-        order = torch.randperm(len(data._labels), generator=keyed_rng("labels", split))
-        data._labels = data._labels[order]
+        order = torch.randperm(len(data.labels), generator=keyed_rng("labels", split))
+        data.labels = data.labels[order]
         if split == "valid":
             recipe.data.split = lambda _, held_out=data: held_out  # type: ignore[method-assign]
     return recipe

@@ -30,6 +30,7 @@ class DataCounts:
 
     def __init__(self, unit: str) -> None:
         self.unit = unit
+        self.place = ""  # where the items are during training, for the summary
         self._rows: dict[tuple[str, str], Counted] = {}
 
     @property
@@ -63,7 +64,7 @@ class DataCounts:
         return found
 
     def summary(self) -> str:
-        """Return one short line: the counts by use, without the reasons of the used items."""
+        """Return one short line: counts by use, without reasons of used items, and the place."""
         parts = [f"{self.total(USED):,} {self.unit} used"]
         for use in (CHANGED, LEFT_OUT):
             rows = [row for row in self.rows if row.use == use]
@@ -71,7 +72,7 @@ class DataCounts:
                 reasons = ", ".join(f"{row.count:,} {row.reason}" for row in rows[:MAX_EXAMPLES])
                 more = ", ..." if len(rows) > MAX_EXAMPLES else ""
                 parts.append(f"{use}: {reasons}{more}")
-        return "; ".join(parts)
+        return "; ".join([*parts, *([self.place] if self.place else [])])
 
     def to_json(self) -> dict[str, Any]:
         """Return the table as JSON, for recipe.json; names that are not UTF-8 are escaped."""

@@ -224,9 +224,10 @@ class Refiner(Protocol):
 class Dataset(Protocol):
     """A set of real samples: a component whose arguments are JSON.
 
-    An in-memory dataset answers on the device of `indices` and keeps its tensors there. A dataset
-    that draws (crops, transpositions) is stochastic: it is asked for one sample at a time, each
-    with its own rng keyed by (seed, epoch, index).
+    Every dataset answers on the device of `indices`; one in memory keeps its tensors there, any
+    other is read by several processes where that is asked for. A dataset that draws (crops,
+    transpositions) is stochastic: it is asked for one sample at a time, each with its own rng keyed
+    by (seed, epoch, index).
     """
 
     domain: Domain
@@ -243,6 +244,22 @@ class Dataset(Protocol):
     def split(self, name: str) -> Dataset:
         """The split "train", "valid" or "test": deterministic, disjoint."""
         ...
+
+
+@runtime_checkable
+class SupportsPrefetch(Protocol):
+    """A dataset on disk that can read samples ahead of their use."""
+
+    def prefetch(self, indices: Tensor) -> None:
+        """Begin to read the samples at `indices` (B,), without waiting for them."""
+        ...
+
+
+@runtime_checkable
+class HasLabels(Protocol):
+    """A dataset whose labels are known without reading its samples."""
+
+    labels: Tensor | None  # (N,) int64, the condition of every sample; None without labels
 
 
 @runtime_checkable

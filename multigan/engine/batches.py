@@ -14,6 +14,7 @@ from multigan.core.protocols import (
     Dataset,
     Generator,
     Latent,
+    SupportsPrefetch,
     SupportsPregeneration,
 )
 from multigan.core.recipe import Recipe
@@ -93,9 +94,10 @@ def micro_batches(batch: Batch, n: int) -> Iterator[Batch]:
 class BatchStream:
     """Real batches of one process; `batch_size` counts all processes together.
 
-    Each of several processes has its share of every one of the `micro_batches`, concatenated. An
-    in-memory dataset is indexed on the device. Any other goes through torch's DataLoader with
-    `num_workers` processes, in the same order.
+    Each of several processes has its share of every one of the `micro_batches`, concatenated. A
+    dataset that does not draw is indexed on the device, and told the next batch ahead if it can
+    prefetch. One that draws, or is not in memory with `num_workers` processes, goes through torch's
+    DataLoader, in the same order.
 
     Raises ValueError for an empty dataset or a batch size that the processes cannot share.
     """
@@ -153,15 +155,25 @@ class BatchStream:
 
     def batches(self, start: int = 0) -> Iterator[Batch]:
         """Yield batch `start` and all that follow it, on the device."""
-        in_order = (
-            self._indexed if self.data.in_memory and not self.data.is_stochastic else self._loaded
-        )
+        by_workers = self.num_workers > 0 and not self.data.in_memory
+        in_order = self._loaded if self.data.is_stochastic or by_workers else self._indexed
         return in_order(start)
 
     def _indexed(self, number: int) -> Iterator[Batch]:
+        if isinstance(self.data, SupportsPrefetch):
+            yield from self._prefetched(self.data.prefetch, number)
         while True:
             yield self.data.batch(self.sample_indices(number)[1].to(self.device))
             number += 1
+
+    def _prefetched(self, prefetch: Callable[[Tensor], None], number: int) -> Iterator[Batch]:
+        indices = self.sample_indices(number)[1]
+        while True:
+            number += 1
+            following = self.sample_indices(number)[1]
+            prefetch(following)
+            yield self.data.batch(indices.to(self.device))
+            indices = following
 
     def _loaded(self, start: int) -> Iterator[Batch]:
         loader = torch_data.DataLoader(

@@ -19,7 +19,7 @@ from multigan.engine.diversity import (
 from multigan.engine.objective import as_weighted_logits
 
 MAX_HELD_OUT, MIN_HELD_OUT = 256, 4  # items that samples are compared with
-MAX_TRAIN, MAX_TRAIN_READ = 2048, 512  # training items, of a set in memory and of another one
+MAX_TRAIN, MAX_TRAIN_READ = 2048, 512  # training items; of a set that draws
 MAX_VALUES = 1 << 25  # of the training items: 128 MiB
 MAX_PRODUCTS = 4e9  # multiplications of one distance matrix: about .2 s of a CPU core
 BATCH = 64  # samples per forward pass
@@ -75,10 +75,9 @@ def neighbor_metrics(
 
 def _items(data: Dataset, most: int, rng: torch.Generator) -> Batch:
     """Return at most `most` items of a dataset, on the CPU; all of a smaller one."""
-    quick = data.in_memory and not data.is_stochastic
-    most = min(len(data), most if quick else min(most, MAX_TRAIN_READ))
+    most = min(len(data), min(most, MAX_TRAIN_READ) if data.is_stochastic else most)
     indices = torch.randperm(len(data), generator=rng)[:most]
-    if quick:
+    if not data.is_stochastic:
         items = data.batch(indices)
     else:
         seed = rng.initial_seed()

@@ -6,11 +6,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from multigan.image.datasets import sources
-from multigan.image.formats.decode import Size
-from multigan.image.formats.folder import read_folder
 from multigan.storage.tensor_cache import load_network, load_tensors, store_tensors
-from tests.image.image_factory import folder_of
 
 TENSORS = {
     "a": torch.arange(12, dtype=torch.uint8).reshape(3, 4),
@@ -58,24 +54,6 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path):
     (tmp_path / "file").write_text("no folder")
     with pytest.warns(UserWarning, match="cannot be written: .*; set XDG_CACHE_HOME"):
         store_tensors(tmp_path / "file" / "x", TENSORS, {})
-
-
-@pytest.mark.parametrize("damage", ["zeroed", "other tensors", "other shape"])
-def test_damaged_images_in_the_cache_are_decoded_again(damage, tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    sources.read_images.cache_clear()
-    root = str(folder_of(tmp_path / "set", 12))
-    pixels = read_folder(root, Size(8, 8)).pixels
-    (file,) = (tmp_path / "cache" / "multigan").iterdir()
-    if damage == "zeroed":
-        data = file.read_bytes()
-        file.write_bytes(data[: -len(data) // 4] + bytes(len(data) - len(data[: -len(data) // 4])))
-    else:
-        stored, metadata = load_tensors(file)
-        other = {"pixels": stored["pixels"][:, :, :4]} if "shape" in damage else {"x": pixels}
-        store_tensors(file, other, metadata)
-    assert torch.equal(read_folder(root, Size(8, 8)).pixels, pixels)
-    assert load_tensors(file)[0].keys() == {"pixels"}, "it is stored again"
 
 
 @pytest.mark.parametrize("other", ["names", "shapes", "types", "no file"])

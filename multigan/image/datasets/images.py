@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ from multigan.image.formats.decode import Size
 from multigan.image.formats.resize import MIN_IMAGES, ImageArrays
 from multigan.image.formats.values import ReadOptions
 from multigan.image.spec import from_uint8
+from multigan.storage.row_files import StoredRows, read_rows, row_blocks
 
 SPLITS = {"train": (0.0, 0.7), "valid": (0.7, 0.85), "test": (0.85, 1.0)}  # fractions of each class
 
@@ -35,12 +37,13 @@ def load_images(
     alpha: bool = False,
     stretch: bool = False,
     all_frames: bool = False,
+    in_memory: str = "auto",
 ) -> ImageDataset:
     """Load all images of a source, `resolution` pixels high and `aspect` times as wide.
 
     `data` is a key of `multigan.image.datasets.sources.SOURCES`, or the path of a folder, a zip
-    archive or a file of arrays. The last four are those of `ReadOptions`. Raises ValueError for a
-    source that cannot be read.
+    archive or a file of arrays. `background` to `all_frames` are those of `ReadOptions`,
+    `in_memory` is as in `ImageDataset`. Raises ValueError for a source that cannot be read.
     """
     width = round(resolution * aspect)
     return ImageDataset(
@@ -52,6 +55,7 @@ def load_images(
         alpha=alpha,
         stretch=stretch,
         all_frames=all_frames,
+        in_memory=in_memory,
     )
 
 
@@ -65,9 +69,12 @@ class ImageDataset:
     fixed range x / 127.5 - 1. `horizontal_flip` adds the flipped images to the training split.
     `padding` black pixels at each border are part of the size. The other arguments are those of
     `ReadOptions`. Frames of one file are in one split.
+
+    `in_memory` is "yes", "no" or "auto", by their size: see `fits_in_memory`. Images that are not
+    in memory are decoded once, into a file of the cache, and read from there batch by batch: the
+    samples, their order and the fingerprint are the same. Arrays are always in memory.
     """
 
-    in_memory = True
     is_stochastic = False
     _memory: ImageArrays | None = None  # all images, where no source could be read again
 
@@ -83,11 +90,13 @@ class ImageDataset:
         alpha: bool = False,
         stretch: bool = False,
         all_frames: bool = False,
+        in_memory: str = "auto",
     ) -> None:
         """Raises ValueError for an unknown source or split, or images of less than a pixel."""
         options = ReadOptions(background, alpha, all_frames, stretch)
         size = Size(resolution, resolution if width is None else width)
-        images = read_images(source, Size(*(side - 2 * padding for side in size)), options)
+        inner = Size(*(side - 2 * padding for side in size))
+        images = read_images(source, inner, options, in_memory)
         self._take(images, split, horizontal_flip, padding)
 
     @classmethod
@@ -118,14 +127,24 @@ class ImageDataset:
     ) -> None:
         """Hold the images of a split."""
         chosen = _members(images, split)
-        self.split_name, self._flips = split, horizontal_flip
-        self._pixels = pad(images.pixels[chosen], (padding,) * 4)
-        channels, height, width = self._pixels.shape[1:]
-        self.domain = ImageDomain(channels, height, width, images.class_names)
-        self._labels = None if images.labels is None else images.labels[chosen]
+        self.split_name, self._flips, self._padding = split, horizontal_flip, padding
+        self._pixels = images.pixels if split == "all" else images.pixels[chosen]
+        self.in_memory = isinstance(self._pixels, Tensor)
+        channels, height, width = images.pixels.shape[1:]
+        self.domain = ImageDomain(
+            channels, height + 2 * padding, width + 2 * padding, images.class_names
+        )
+        self.labels = None if images.labels is None else images.labels[chosen]
         self._counts = images.counts
         self._twice = horizontal_flip and split == "train"
-        self.fingerprint = _fingerprint(self._pixels, self._labels, self._twice)
+        self._fingerprints: dict[str, str] = {}  # of all splits: shared with the others
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash of the size, the bytes and the labels of this split: 32 hex digits."""
+        if self.split_name not in self._fingerprints:
+            self._fingerprints[self.split_name] = self._hash()
+        return self._fingerprints[self.split_name]
 
     def __len__(self) -> int:
         return len(self._pixels) * (2 if self._twice else 1)
@@ -140,11 +159,24 @@ class ImageDataset:
         return batch._replace(x=torch.where(flipped[:, None, None, None], batch.x.flip(3), batch.x))
 
     def _batch(self, indices: Tensor) -> Batch:
-        labels = None if self._labels is None else self._labels[indices]
-        return Batch(from_uint8(self._pixels[indices]), labels)
+        labels = None if self.labels is None else self.labels[indices]
+        pixels = read_rows(self._pixels[indices]).to(indices.device)
+        return Batch(from_uint8(self._padded(pixels)), labels)
+
+    def _padded(self, pixels: Tensor) -> Tensor:
+        return pad(pixels, (self._padding,) * 4) if self._padding else pixels
+
+    def prefetch(self, indices: Tensor) -> None:
+        """Ask the system to read the images at `indices` (B,) ahead, if they are not in memory."""
+        if isinstance(self._pixels, StoredRows):
+            self._pixels[indices % len(self._pixels)].prefetch()
 
     def data_counts(self) -> DataCounts | None:
         """Return what the reader of the whole source used, changed and left out."""
+        if self._counts is not None:
+            size = f"{math.prod(self._pixels.shape) / 1e6:,.1f} MB"
+            at = "in memory" if self.in_memory else "read from a cached file"
+            self._counts.place = f"{at}, {size}"
         return self._counts
 
     def split(self, name: str) -> ImageDataset:
@@ -154,16 +186,29 @@ class ImageDataset:
         """
         check_split(name, SPLITS)
         if self._memory is None:
-            return with_arguments(self, split=name)
-        part = type(self).__new__(type(self))
-        part._memory = self._memory
-        part._take(part._memory, name, self._flips)
+            part = with_arguments(self, split=name)
+        else:
+            part = type(self).__new__(type(self))
+            part._memory = self._memory
+            part._take(part._memory, name, self._flips)
+        part._fingerprints = self._fingerprints
         return part
 
     def _keep_on(self, device: torch.device) -> None:
-        if self._pixels.device != device:
+        if isinstance(self._pixels, Tensor):
             self._pixels = self._pixels.to(device)
-            self._labels = None if self._labels is None else self._labels.to(device)
+        self.labels = None if self.labels is None else self.labels.to(device)
+
+    def _hash(self) -> str:
+        shape = (len(self._pixels), *self.domain.shape)
+        digest = hashlib.blake2b(repr(shape).encode(), digest_size=16)
+        if self._twice:
+            digest.update(b"mirrored")
+        for block in row_blocks(self._pixels):
+            digest.update(self._padded(block.cpu()).contiguous().numpy().data)
+        if self.labels is not None:
+            digest.update(self.labels.cpu().numpy().data)
+        return digest.hexdigest()
 
 
 def _members(images: ImageArrays, split: str) -> Tensor:
@@ -184,14 +229,3 @@ def _members(images: ImageArrays, split: str) -> Tensor:
     parts = [g[round(first * len(g)) : round(last * len(g))] for g in groups.values()]
     chosen = torch.tensor(sorted(file for part in parts for file in part), dtype=torch.long)
     return torch.isin(files, chosen).nonzero().flatten()
-
-
-def _fingerprint(pixels: Tensor, labels: Tensor | None, twice: bool) -> str:
-    """Hash the shape, the bytes and the labels to 32 hex digits."""
-    digest = hashlib.blake2b(repr(tuple(pixels.shape)).encode(), digest_size=16)
-    if twice:
-        digest.update(b"mirrored")
-    digest.update(pixels.numpy().tobytes())
-    if labels is not None:
-        digest.update(labels.numpy().tobytes())
-    return digest.hexdigest()

@@ -17,6 +17,7 @@ from multigan.image.formats.hf_tables import SUFFIXES as TABLES
 from multigan.image.formats.hf_tables import is_hf_dataset, read_table
 from multigan.image.formats.resize import ImageArrays, resize
 from multigan.image.formats.values import ReadOptions
+from multigan.storage.memory_limits import fits_in_memory
 
 FASHION = "/usr/share/datasets/fashion-mnist"  # Debian's package dataset-fashion-mnist
 FASHION_CLASSES: tuple[str, ...] = ("t-shirt", "trouser", "pullover", "dress", "coat")
@@ -24,15 +25,18 @@ FASHION_CLASSES += ("sandal", "shirt", "sneaker", "bag", "boot")
 
 
 @lru_cache(maxsize=1)  # all splits of a source come from one reading
-def read_images(source: str, size: Size, options: ReadOptions = DEFAULT) -> ImageArrays:
+def read_images(
+    source: str, size: Size, options: ReadOptions = DEFAULT, in_memory: str = "auto"
+) -> ImageArrays:
     """Read a whole source, a key of SOURCES or a path; its tensors must not be modified.
 
-    A warning is given for options that arrays do not have. Raises ValueError for an unknown or
+    `in_memory` is as in `fits_in_memory`; arrays are always in memory. A warning is given for
+    options that arrays do not have. Raises ValueError for an unknown or
     damaged source, or a size below 1.
     """
     reader = get_reader(source, size)
     if reader in WITH_OPTIONS:
-        return reader(source, size, options)
+        return reader(source, size, options, in_memory)
     if options != DEFAULT:
         changed = [
             f"--{f.name.replace('_', '-')}"
@@ -40,6 +44,8 @@ def read_images(source: str, size: Size, options: ReadOptions = DEFAULT) -> Imag
             if getattr(options, f.name) != getattr(DEFAULT, f.name)
         ]
         warnings.warn(f"{source}: {', '.join(changed)} is for image files only", stacklevel=2)
+    if not fits_in_memory(0, in_memory):
+        warnings.warn(f"{source}: --in-memory no is for image files and tables only", stacklevel=2)
     return reader(source, size)
 
 

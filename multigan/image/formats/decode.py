@@ -16,7 +16,7 @@ import sys
 import warnings
 import zipfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
@@ -73,7 +73,7 @@ class SkippedFile(Exception):
         self.reason = reason
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class FileResult:
     """The result of decoding one file: used, or skipped for a reason."""
 
@@ -90,10 +90,15 @@ class FileResult:
     high: float = 0.0  # the largest value
     changes: tuple[str, ...] = ()  # that the conversion made
 
+    def to_json(self) -> list[Any]:
+        """Return the values in the order of the fields: there may be millions of results."""
+        return [getattr(self, item.name) for item in fields(self)]
+
     @classmethod
-    def from_json(cls, record: dict[str, Any]) -> FileResult:
-        """Return the result that `asdict` described."""
-        return cls(**record | {"changes": tuple(record["changes"])})
+    def from_json(cls, record: list[Any]) -> FileResult:
+        """Return the result that `to_json` described."""
+        values = dict(zip([item.name for item in fields(cls)], record, strict=True))
+        return cls(**values | {"changes": tuple(values["changes"])})
 
 
 @dataclass
@@ -387,7 +392,7 @@ def worker_main(task: dict) -> None:
         for result, content in found:
             pixels.write(content)
             pixels.flush()
-            results.write(json.dumps(asdict(result)).encode() + b"\n")
+            results.write(json.dumps(result.to_json()).encode() + b"\n")
             results.flush()
 
 

@@ -22,23 +22,38 @@ from multigan.image.formats.values import ReadOptions
 
 FILES_PER_WORKER = 250  # at least: fewer do not pay for the start of a process
 MAX_WORKERS = 16
+MAX_SPOOL_BYTES = 1 << 29  # of decoded color images in temporary files at a time
 MAX_CONSECUTIVE_CRASHES = 10  # more are not the fault of the files
 POLL_S = 0.1  # between two looks at the finished files
+READ = "files read"
 CRASHED = "the decoder crashed on it"
 NOT_A_CRASH = (1, -signal.SIGINT, -signal.SIGTERM)  # an error of Python; a requested end
 
 
 def decode_files_parallel(
     source: str, files: Sequence[str], size: Size, options: ReadOptions = DEFAULT
-) -> list[tuple[FileResult, bytes]]:
+) -> Iterator[tuple[FileResult, bytes]]:
     """Decode files to results and pixels, in order, in this process or in several.
 
+    Many files are decoded in parts, so that neither memory nor temporary files hold all of them.
     Raises OSError if the processes fail, or crash on consecutive files.
     """
     workers = min(_cores(), MAX_WORKERS, math.ceil(len(files) / FILES_PER_WORKER))
     if workers <= 1:
-        found = decode_files(source, list(files), size, options)
-        return list(tracked(found, len(files), "files read"))
+        yield from tracked(decode_files(source, list(files), size, options), len(files), READ)
+        return
+    part = max(workers * FILES_PER_WORKER, MAX_SPOOL_BYTES // (3 * size.height * size.width))
+    count = math.ceil(len(files) / part)
+    for number in range(count):
+        what = READ if count == 1 else f"{READ} in part {number + 1} of {count}"
+        some = files[number * part : (number + 1) * part]
+        yield from _decode_part(source, some, size, options, workers, what)
+
+
+def _decode_part(
+    source: str, files: Sequence[str], size: Size, options: ReadOptions, workers: int, what: str
+) -> Iterator[tuple[FileResult, bytes]]:
+    """Decode some files, in `workers` processes; progress counts `what`."""
     per_worker = math.ceil(len(files) / workers)
     with tempfile.TemporaryDirectory(prefix="multigan-") as folder:
         running: list[_Worker] = []
@@ -47,9 +62,10 @@ def decode_files_parallel(
                 place = Path(folder, str(k))
                 part = list(files[k : k + per_worker])
                 running.append(_Worker(source, part, size, place, options))
-            for _ in tracked(_finished_files(running), len(files), "files read"):
+            for _ in tracked(_finished_files(running), len(files), what):
                 pass
-            return [result for worker in running for result in worker.results()]
+            for worker in running:
+                yield from worker.results()
         finally:
             for worker in running:
                 worker.stop()
@@ -114,42 +130,42 @@ class _Worker:
             pipe.write(json.dumps(task | outputs).encode())
         return process
 
-    def results(self) -> list[tuple[FileResult, bytes]]:
+    def results(self) -> Iterator[tuple[FileResult, bytes]]:
         """Wait for the last file; after a crash another process continues with the rest.
 
         Raises OSError if the process fails without a crash, or after MAX_CONSECUTIVE_CRASHES.
         """
-        done: list[tuple[FileResult, bytes]] = []
-        crashes = 0  # in a row
-        while len(done) < len(self.files):
+        done = crashes = 0  # crashes in a row
+        while done < len(self.files):
             status = self.process.wait()
-            found = self._read_finished()
-            done += found
-            if len(done) == len(self.files):
+            before = done
+            for finished in self._read_finished():
+                done += 1
+                yield finished
+            if done == len(self.files):
                 break
             if status in NOT_A_CRASH or not self.results_file.exists():
                 raise OSError(f"a decoding process ended with status {status}")
-            file = self.files[len(done)]
-            crashes = 1 if found else crashes + 1
+            file = self.files[done]
+            crashes = 1 if done > before else crashes + 1
             if crashes == MAX_CONSECUTIVE_CRASHES:
                 text = f"the decoder crashed on {crashes} consecutive files, the last is {file}"
                 raise OSError(f"{self.source}: {text} (status {status}); free some memory")
-            done.append((FileResult(file, CRASHED, f"{file}: {CRASHED} (status {status})"), b""))
-            if rest := self.files[len(done) :]:
+            done += 1
+            yield FileResult(file, CRASHED, f"{file}: {CRASHED} (status {status})"), b""
+            if rest := self.files[done:]:
                 self.process = self._start(rest)
-        return done
 
-    def _read_finished(self) -> list[tuple[FileResult, bytes]]:
-        """Read the results and pixels of the finished files."""
+    def _read_finished(self) -> Iterator[tuple[FileResult, bytes]]:
+        """Read the results and pixels of the finished files, one after the other."""
         if not self.results_file.exists():
-            return []
-        *lines, _ = self.results_file.read_text(encoding="utf-8").split("\n")  # last: partial
-        results = [FileResult.from_json(json.loads(line)) for line in lines]
+            return
         area = self.size.height * self.size.width
-        with self.pixels_file.open("rb") as pixels:
-            return [
-                (result, pixels.read(result.images * result.channels * area)) for result in results
-            ]
+        with self.pixels_file.open("rb") as pixels, self.results_file.open("rb") as results:
+            for line in results:
+                if line.endswith(b"\n"):  # else the last one is not whole
+                    result = FileResult.from_json(json.loads(line))
+                    yield result, pixels.read(result.images * result.channels * area)
 
     def stop(self) -> None:
         """Kill the process if it is running."""

@@ -5,18 +5,18 @@ from __future__ import annotations
 import warnings
 import zipfile
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from multigan.core.data_counts import CHANGED, IGNORED, LEFT_OUT, USED, DataCounts, printable
-from multigan.image.formats import cache
-from multigan.image.formats.decode import DEFAULT, FileResult, Size, SkippedFile
-from multigan.image.formats.decode_workers import CRASHED, decode_files_parallel
+from multigan.image.formats.cache import cached_file
+from multigan.image.formats.decode import DEFAULT, FileResult, Size
+from multigan.image.formats.decode_workers import decode_files_parallel
+from multigan.image.formats.decoded_images import decoded_images
 from multigan.image.formats.label_files import MAX_BYTES, FoundLabels, labels_of_tables
 from multigan.image.formats.labels import NO_LABEL, Labels, folder_labels, quoted
 from multigan.image.formats.listing import Listing, list_files
@@ -29,17 +29,10 @@ from multigan.image.formats.resize import (
     unlabeled_note,
     with_labels,
 )
-from multigan.image.formats.values import (
-    DEFAULT_RANGES,
-    Range,
-    ReadOptions,
-    range_notes,
-    set_ranges,
-)
+from multigan.image.formats.values import ReadOptions, range_notes
 
 MAX_NAMES_SHOWN = 3  # skipped files that a message lists for each reason
 NO_IMAGE = "no image file"
-BEYOND = "floating-point values beyond their range"
 
 
 class FolderScan:
@@ -68,14 +61,16 @@ class FolderScan:
         return whole + "; ".join(parts) if skipped else ""
 
 
-def read_folder(source: str, size: Size, options: ReadOptions = DEFAULT) -> ImageArrays:
+def read_folder(
+    source: str, size: Size, options: ReadOptions = DEFAULT, in_memory: str = "auto"
+) -> ImageArrays:
     """Read the images of a folder or zip archive at one size, with labels.
 
     Labels are those of tables next to the images, else the subfolders. Warnings count and name the
     skipped files, and say what is unusual. Raises ValueError for too few usable files, or images
     that are all alike.
     """
-    scan = scan_folder(source, size, options)
+    scan = scan_folder(source, size, options, in_memory)
     skipped = scan.skip_summary()
     check_min_images(source, len(scan.images.pixels), skipped)
     raise_if_alike(source, scan.images.pixels, scan.counts)
@@ -86,7 +81,9 @@ def read_folder(source: str, size: Size, options: ReadOptions = DEFAULT) -> Imag
     return scan.images
 
 
-def scan_folder(source: str, size: Size, options: ReadOptions = DEFAULT) -> FolderScan:
+def scan_folder(
+    source: str, size: Size, options: ReadOptions = DEFAULT, in_memory: str = "auto"
+) -> FolderScan:
     """Decode every file of a folder or zip archive, or load the result from the cache.
 
     Raises ValueError if there is no file, OSError if the worker processes fail.
@@ -94,13 +91,17 @@ def scan_folder(source: str, size: Size, options: ReadOptions = DEFAULT) -> Fold
     listing = list_files(source)
     if not listing.files:
         raise ValueError(f"{source} must hold images (PNG, JPEG, WebP, ...); got no file")
-    key = cache.cache_key(source, listing.files, size, options)
-    if (found := cache.load(key, size)) is None:
-        found = _decode(source, listing.files, size, options)
-        if not any(result.reason == CRASHED for result in found[1]):  # memory may suffice later
-            cache.store(key, *found)
+
+    def decode(files: Sequence[str], options: ReadOptions) -> Iterator[tuple[FileResult, bytes]]:
+        return decode_files_parallel(source, files, size, options)
+
+    cached = cached_file(source, listing.files, size, options)
+    found = decoded_images(cached, listing.files, decode, size, options, in_memory=in_memory)
     pixels, stored = found
-    results = [replace(result, file=listing.name(result.file)) for result in stored]
+    results = [
+        replace(result, file=listing.names[result.file]) if result.file in listing.names else result
+        for result in stored
+    ]
     used = [result for result in results if not result.reason]
     labels = choose_labels(source, listing, used, results)
     results = [result for result in results if result.file not in labels.tables]
@@ -130,48 +131,6 @@ def image_notes(
     notes += [] if options.stretch else range_notes(extremes)
     alike = alike_note(images.pixels, images.counts)
     return [note for note in [*notes, alike] if note]
-
-
-def _decode(
-    source: str, files: Sequence[str], size: Size, options: ReadOptions
-) -> tuple[Tensor, tuple[FileResult, ...]]:
-    """Return the pixels (N, C, H, W) of the usable files, and the result of every file.
-
-    The files whose values need a range of the whole set are decoded a second time.
-    """
-    decoded = dict(zip(files, decode_files_parallel(source, files, size, options), strict=True))
-    used = [result for result, _ in decoded.values() if not result.reason]
-    ranges = ranges_needed(used, options)
-    again = [result.file for result in used if result.values in ranges]
-    if again:
-        with_ranges = replace(options, ranges=ranges)
-        decoded |= zip(again, decode_files_parallel(source, again, size, with_ranges), strict=True)
-    for result in used:
-        if is_beyond(result, options, ranges):
-            decoded[result.file] = _beyond(result), b""
-    results, pixels = _without_duplicates(decoded)
-    every = sorted(results, key=lambda result: result.file)
-    return torch.from_numpy(stack_images(results, pixels, size)), tuple(every)
-
-
-def ranges_needed(results: Sequence[FileResult], options: ReadOptions) -> dict[str, Range]:
-    """Return the ranges of the kinds of values that must be decoded again with them."""
-    extremes = ((r.values, (r.low, r.high)) for r in results if not r.reason)
-    found = set_ranges(extremes, options.stretch)
-    return {kind: limits for kind, limits in found.items() if limits != options.range_of(kind)}
-
-
-def is_beyond(result: FileResult, options: ReadOptions, ranges: Mapping[str, Range]) -> bool:
-    """Return True for values that fit neither the default range nor one of `ranges`."""
-    low, high = options.range_of(result.values)
-    known = result.values in DEFAULT_RANGES or result.values in ranges
-    return not known and not low <= result.low <= result.high <= high
-
-
-def _beyond(result: FileResult) -> FileResult:
-    """Return the result of a file whose values fit no known range."""
-    more = f"from {result.low:g} to {result.high:g}; stretch (--stretch) scales all by one factor"
-    return FileResult(result.file, BEYOND, f"{printable(result.file)}: {BEYOND}: {more}")
 
 
 def choose_labels(
@@ -252,38 +211,3 @@ def groups_of(repeats: Tensor) -> Tensor | None:
     if bool((repeats == 1).all()):
         return None
     return torch.arange(len(repeats)).repeat_interleave(repeats)
-
-
-def _without_duplicates(
-    decoded: dict[str, tuple[FileResult, bytes]],
-) -> tuple[list[FileResult], list[bytes]]:
-    """Skip every file with the same bytes as an earlier one; return the results and the pixels.
-
-    A duplicate could be in the training split and in a held-out split.
-    """
-    results, pixels = [], []
-    seen: dict[str, str] = {}  # digest -> first file
-    for result, content in decoded.values():
-        if not result.reason:
-            first = seen.setdefault(result.digest, result.file)
-            if first == result.file:
-                pixels.append(content)
-            else:
-                error = SkippedFile("the same as another file", printable(first))
-                message = f"{printable(result.file)}: {error}"
-                result = FileResult(result.file, error.reason, message)
-        results.append(result)
-    return results, pixels
-
-
-def stack_images(results: Sequence[FileResult], pixels: Sequence[bytes], size: Size) -> np.ndarray:
-    """Stack the images of files to (N, C, H, W) uint8: grayscale if every image is, else color."""
-    used = [result for result in results if not result.reason]
-    channels = max((result.channels for result in used), default=1)
-    stacked = np.empty((sum(result.images for result in used), channels, *size), np.uint8)
-    first = 0
-    for result, content in zip(used, pixels, strict=True):
-        array = np.frombuffer(content, np.uint8).reshape(-1, result.channels, *size)
-        stacked[first : first + len(array)] = array
-        first += len(array)
-    return stacked

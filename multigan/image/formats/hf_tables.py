@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 
 from multigan.core import optional_dependencies
+from multigan.image.formats.cache import cached_file
 from multigan.image.formats.decode import (
     DEFAULT,
     FileResult,
@@ -21,13 +21,12 @@ from multigan.image.formats.decode import (
     check_file_size,
     decode_bytes,
 )
+from multigan.image.formats.decoded_images import decoded_images
 from multigan.image.formats.folder import (
     MAX_NAMES_SHOWN,
     count_results,
     groups_of,
     image_notes,
-    ranges_needed,
-    stack_images,
     unlabeled_files,
 )
 from multigan.image.formats.labels import LABEL_COLUMNS, NO_LABEL, Labels, encode_labels
@@ -55,6 +54,15 @@ class _Table(NamedTuple):
     labels: Labels  # of the rows
     unused: tuple[str, ...]  # columns that could be labels and are none
 
+    def row_names(self) -> list[str]:
+        """Return the names of the rows in messages, no two alike."""
+        return [f"{self.name} row {number}".strip() for number in range(len(self.rows))]
+
+    def holds_bytes(self) -> bool:
+        """Return True unless the first row refers to a file, which may change."""
+        first = self.rows[0][self.column] if len(self.rows) else None
+        return first is None or first["bytes"] is not None
+
 
 def is_hf_dataset(folder: Path) -> bool:
     """Return True for a folder saved by `datasets`, or with Parquet files of images."""
@@ -65,7 +73,9 @@ def _is_saved(folder: Path) -> bool:
     return any((folder / name).is_file() for name in INFO_FILES)
 
 
-def read_table(source: str, size: Size, options: ReadOptions = DEFAULT) -> ImageArrays:
+def read_table(
+    source: str, size: Size, options: ReadOptions = DEFAULT, in_memory: str = "auto"
+) -> ImageArrays:
     """Read the images of a Parquet or Arrow file, of a folder of Parquet files, or of a saved set.
 
     The image column is the first one of images, or of their bytes. The label column is the first
@@ -75,10 +85,21 @@ def read_table(source: str, size: Size, options: ReadOptions = DEFAULT) -> Image
     ValueError without a column of images.
     """
     tables = [_table(source, name, rows) for name, rows in _open(source)]
-    decoded = list(_decode_rows(tables, size, options))
-    if ranges := ranges_needed([result for result, _ in decoded], options):
-        decoded = list(_decode_rows(tables, size, replace(options, ranges=ranges)))
-    results = [result for result, _ in decoded]
+    rows = [row for table in tables for row in table.row_names()]
+
+    def decode(rows: Sequence[str], options: ReadOptions) -> Iterator[tuple[FileResult, bytes]]:
+        return _decode_rows(tables, set(rows), size, options)
+
+    pixels, results = decoded_images(
+        cached_file(source, _files(Path(source)), size, options),
+        rows,
+        decode,
+        size,
+        options,
+        in_memory=in_memory,
+        unique=False,
+        keep=all(table.holds_bytes() for table in tables),
+    )
     used = [result for result in results if not result.reason]
     skipped = [result.message for result in results if result.reason]
     summary = f"{len(skipped)} of {len(results)} rows are skipped: "
@@ -94,8 +115,7 @@ def read_table(source: str, size: Size, options: ReadOptions = DEFAULT) -> Image
     labels = _usable(source, every, len(used))
     counts = count_results(results, options, unlabeled_files(used, labels))
     repeats = torch.tensor([result.images for result in used], dtype=torch.long)
-    pixels = stack_images(results, [content for _, content in decoded if content], size)
-    images = ImageArrays(torch.from_numpy(pixels), counts=counts, groups=groups_of(repeats))
+    images = ImageArrays(pixels, counts=counts, groups=groups_of(repeats))
     images = with_labels(images, labels, repeats)
     raise_if_alike(source, images.pixels, counts)
     for note in image_notes(used, labels, images, options):
@@ -119,12 +139,13 @@ def _table(source: str, name: str, rows: Any) -> _Table:
 
 
 def _decode_rows(
-    tables: Sequence[_Table], size: Size, options: ReadOptions
+    tables: Sequence[_Table], names: Collection[str], size: Size, options: ReadOptions
 ) -> Iterator[tuple[FileResult, bytes]]:
-    """Yield the result and the pixels of every row of every table, in order."""
+    """Yield the result and the pixels of the named rows of all tables, in order."""
     for table in tables:
-        for number, cell in enumerate(table.rows):
-            row = f"{table.name} row {number}".strip()
+        for row, cell in zip(table.row_names(), table.rows, strict=True):
+            if row not in names:
+                continue
             try:
                 content = _content(cell[table.column])
             except Exception as error:  # of the file system
@@ -154,6 +175,12 @@ def _open(source: str) -> list[tuple[str, Any]]:
     except Exception as error:  # datasets and pyarrow raise arbitrary exceptions
         text = " ".join(str(error).split())
         raise ValueError(f"{source} must be a readable table; got: {text[:200]}") from error
+
+
+def _files(root: Path) -> list[str]:
+    """List the files of a saved set, without those that `datasets` caches there."""
+    found = [file for file in sorted(root.rglob("*")) if file.is_file()]
+    return [f.relative_to(root).as_posix() for f in found if not f.name.startswith("cache-")]
 
 
 def _labels_in(source: str, table: Any, others: dict[str, Any]) -> tuple[Labels, tuple[str, ...]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -12,6 +13,7 @@ from multigan.core.data_counts import DataCounts
 from multigan.image.formats.decode import TRANSPARENT, Size
 from multigan.image.formats.labels import NO_LABEL, Labels
 from multigan.storage.files import MAX_ARRAY_BYTES
+from multigan.storage.row_files import StoredRows, read_rows, row_blocks
 
 MIN_IMAGES = 10  # of a source: for three splits
 MAX_PROBED = 10_000_000  # values that a share is measured on
@@ -23,7 +25,7 @@ RESIZE_BATCH = 1024  # images resized together
 class ImageArrays(NamedTuple):
     """All images of a source at one size."""
 
-    pixels: Tensor  # (N, C, H, W) uint8
+    pixels: Tensor | StoredRows  # (N, C, H, W) uint8
     labels: Tensor | None = None  # (N,) int64, indices into `class_names`
     class_names: tuple[str, ...] = ()  # empty without labels
     counts: DataCounts | None = None  # of the items of the source
@@ -60,18 +62,31 @@ def check_min_images(source: str, count: int, more: str = "") -> None:
         )
 
 
-def raise_if_alike(source: str, pixels: Tensor, counts: DataCounts | None) -> None:
+def raise_if_alike(source: str, pixels: Tensor | StoredRows, counts: DataCounts | None) -> None:
     """Raise ValueError if all images (N, C, H, W) are the same."""
-    if len(pixels) > 1 and bool((pixels[1:] == pixels[:1]).all()):
+    if len(pixels) > 1 and _all_equal(pixels):
         raise ValueError(f"{source} must have images that differ; got {alike_note(pixels, counts)}")
 
 
-def alike_note(pixels: Tensor, counts: DataCounts | None) -> str:
-    """Describe images (N, C, H, W) that are all alike or nearly of one value; "" for others."""
+def _all_equal(pixels: Tensor | StoredRows) -> bool:
+    """Return True if all images are the same; others are found in the first ones that differ."""
+    first = read_rows(pixels[:1])
+    return bool((read_rows(pixels[:2]) == first).all()) and all(
+        bool((block == first).all()) for block in row_blocks(pixels)
+    )
+
+
+def alike_note(pixels: Tensor | StoredRows, counts: DataCounts | None) -> str:
+    """Describe images (N, C, H, W) that are all alike or nearly of one value; "" for others.
+
+    Values are counted in a sample of the images, evenly spaced.
+    """
     if len(pixels) < 2:
         return ""
-    is_same = bool(torch.equal(pixels[0], pixels[1]) and (pixels[1:] == pixels[:1]).all())
-    probe = pixels.flatten()[:: max(1, pixels.numel() // MAX_PROBED)]
+    is_same = _all_equal(pixels)
+    most = max(2, MAX_PROBED // math.prod(pixels.shape[1:]))
+    rows = torch.arange(min(most, len(pixels))) * len(pixels) // min(most, len(pixels))
+    probe = read_rows(pixels[rows]).flatten()
     found = torch.bincount(probe.long(), minlength=256)
     share = float(found.max()) / len(probe)
     if not is_same and share < ONE_VALUE_SHARE:

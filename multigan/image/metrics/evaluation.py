@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -28,6 +29,7 @@ from multigan.image.metrics.path_length import path_length
 from multigan.image.spec import ImageSpec, quantize
 
 NUM_EVAL_IMAGES = 1000  # images in each row of the table, about, at most
+MAX_TRAIN_VALUES = 1 << 26  # of the training images that are read: 256 MiB
 SAMPLING_BATCH = 64  # images per forward pass of the generator
 COUNTING_BATCH = 512  # stacks per forward pass of the classifier
 ROW_TRAIN = "real (train)"
@@ -84,10 +86,11 @@ def evaluate(
     n = len(real.x)
     if n <= FEATURES:
         raise EvaluationSkipped(f"each split must have more than {FEATURES} images; got {n}")
-    most = image_metrics.MAX_TRAIN_IMAGES
+    most = min(image_metrics.MAX_TRAIN_IMAGES, MAX_TRAIN_VALUES // math.prod(spec.shape))
     (fitted,) = class_balanced_subsets([train], most)
-    source = train.grayscale_source if isinstance(train, HasGrayscaleSource) else train
-    (train_images,) = class_balanced_subsets([source], most)
+    train_images = fitted
+    if isinstance(train, HasGrayscaleSource):
+        (train_images,) = class_balanced_subsets([train.grayscale_source], most)
     networks = _open_extractors(spec, train, extractor, cache)
     sets = {
         ROW_TRAIN: of_train,

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from torch.nn import functional as F
 from multigan.core.fitting import build_with_seed, fit
 from multigan.core.protocols import Batch, Dataset
 from multigan.core.rng import keyed_rng
-from multigan.image.metrics.balanced_subsets import CHUNK, class_balanced_subsets
+from multigan.image.metrics.balanced_subsets import CHUNK, class_balanced_indices
 from multigan.image.spec import on_white, to_uint8
 from multigan.storage.tensor_cache import load_network, store_tensors
 
@@ -83,9 +84,9 @@ class Extractor(nn.Module):
         return (self.body(x) - self.center) / self.scale
 
     @torch.no_grad()
-    def fit_standardization(self, x: Tensor) -> None:
-        """Fit the mean and standard deviation of the features to images (N, C, H, W)."""
-        raw = torch.cat([self.body(chunk) for chunk in x.split(CHUNK)])
+    def fit_standardization(self, chunks: Iterable[Tensor]) -> None:
+        """Fit the mean and standard deviation of the features to images (B, C, H, W)."""
+        raw = torch.cat([self.body(chunk) for chunk in chunks])
         self.center.copy_(raw.mean(0))
         self.scale.copy_(raw.std(0).clamp(min=1e-6))
 
@@ -188,9 +189,8 @@ def extractor_for(
     if load_network(file, extractor) is None:
         if num_classes:
             _train(extractor, train, rng)
-        extractor.fit_standardization(
-            class_balanced_subsets([train], MAX_STANDARDIZATION_IMAGES)[0].x
-        )
+        (chosen,) = class_balanced_indices([train], MAX_STANDARDIZATION_IMAGES)
+        extractor.fit_standardization(train.batch(part).x for part in chosen.split(CHUNK))
         store_tensors(file, extractor.state_dict(), {})
     return extractor.eval()
 
