@@ -53,15 +53,10 @@ def recipe(
     """
     settings = get_preset(preset)
     images = load_images(
-        data,
-        resolution=settings.resolution,
-        horizontal_flip=horizontal_flip,
-        background=background,
-        alpha=alpha,
-        stretch=stretch,
-        all_frames=all_frames,
+        data, resolution=settings.resolution, horizontal_flip=horizontal_flip,
+        background=background, alpha=alpha, stretch=stretch, all_frames=all_frames,
         in_memory=in_memory,
-    )
+    )  # fmt: skip
     generator, discriminator = settings.build(images.domain)
     train = images.split("train")
     weight = settings.gamma if gamma == "preset" else read_gamma(gamma)

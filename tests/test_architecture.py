@@ -53,7 +53,6 @@ MAY_BE_SHORT = {
     "multigan/cli/export.py": "a command; imported by the program alone",
     "multigan/cli/refine.py": "a command; imported by the program alone",
     "multigan/engine/sync_batch_norm.py": "replaces layers of a network; no part of the step",
-    "multigan/image/formats/cache.py": "files on disk; the folder reader has its own length",
     "multigan/image/metrics/mode_coverage.py": "one metric",
     "multigan/image/projector.py": "one algorithm; imported by a command",
     "multigan/music/rendering/pianoroll_json.py": "one file format",

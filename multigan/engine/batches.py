@@ -95,7 +95,7 @@ class BatchStream:
     """Real batches of one process; `batch_size` counts all processes together.
 
     Each of several processes has its share of every one of the `micro_batches`, concatenated. A
-    dataset that does not draw is indexed on the device, and told the next batch ahead if it can
+    dataset that does not draw is indexed on the device, and reads the next batch ahead if it can
     prefetch. One that draws, or is not in memory with `num_workers` processes, goes through torch's
     DataLoader, in the same order.
 
