@@ -8,14 +8,17 @@ from multigan.core.rng import keyed_rng
 from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.domain import MusicDomain
 from multigan.music.metrics import evaluation, window_boundaries
-from multigan.music.metrics.voice_lines import line_names, track_metrics, voice_lines
+from multigan.music.metrics.voice_lines import drum_figures, line_names, voice_lines
 from multigan.music.representations.conditioning import apply_conditioning
 from multigan.music.representations.tensors import encode
-from multigan.music.representations.voices import BAND, SATB, Voice
-from tests.music.tiny import Tiny, write_pieces, write_songs
+from multigan.music.representations.time_grid import SIXTEENTHS
+from multigan.music.representations.voices import BAND, MELODY_PIANO, PIANO, Voice
+from tests.music.tiny import Tiny, write_piano_songs, write_pieces, write_songs
 
-ROWS = ["real (train)", "real (held out)", "voices shuffled", "Markov", "random quarters",
-        "generator, given soprano", "generator, continued", "generator"]  # fmt: skip
+ROWS = ["real (train)", "real (held out)", "bars shuffled", "voices shuffled", "Markov",
+        "random quarters", "generator, given soprano", "generator, continued",
+        "generator"]  # fmt: skip
+OF_SEVERAL_BARS = ("bars shuffled", "generator, continued")
 
 
 @pytest.fixture
@@ -93,10 +96,54 @@ def test_a_model_that_diverged_is_said_to_have(data, tmp_path):
         domain.evaluate(Sampler(domain, generator), data.split("valid"), keyed_rng(0), tmp_path)
 
 
-def test_one_voice_alone_is_refused(data, tmp_path):
-    domain = MusicDomain(voices=SATB[:1])
-    with pytest.raises(EvaluationSkipped, match="need two or more voices; got one"):
+def test_drums_alone_are_refused(data, tmp_path):
+    domain = MusicDomain(voices=(Voice("drums", kind="drums"),))
+    with pytest.raises(EvaluationSkipped, match="need a pitched voice; got drums alone"):
         domain.evaluate(Sampler(domain, Tiny(domain.voices)), data, keyed_rng(0), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("voices", "floors"),
+    [
+        (PIANO, ["bars shuffled", "hands shuffled"]),
+        (MELODY_PIANO, ["bars shuffled", "voices shuffled", "hands shuffled"]),
+        ((Voice("lead", min_pitch=48, num_pitches=48),), ["bars shuffled"]),
+    ],
+)
+def test_every_layout_is_measured_without_a_degenerate_column(
+    tmp_path, monkeypatch, voices, floors
+):
+    monkeypatch.setattr(evaluation, "SAMPLED", 40)
+    monkeypatch.setattr(evaluation, "COMPARED", 4)
+    monkeypatch.setattr(window_boundaries, "PIECES", 4)
+    source = write_piano_songs(tmp_path / "songs", voices)
+    data = SongWindowDataset(source, voices=voices, bars=5)
+    table = evaluate(data, tmp_path)
+    names = list(table.rows)
+    assert names[: 3 + len(floors)] == [*ROWS[:2], *floors, "independent cells"]
+    assert (table.baseline, table.floor) == ("bars shuffled", "real (held out)")
+    real, model = table.rows["real (held out)"], table.model
+    assert 0 < real["feature_frechet_distance"] < model["feature_frechet_distance"] < 1e6
+    has_melody = len(voices) > 1
+    assert ("melody_clash_rate" in model) is has_melody
+    assert ("generator, given melody" in names) is has_melody
+    assert not {"voice_crossing_rate", "tonal_distance"} & set(model)
+    assert set(table.intervals["generator"]) >= {"same_cells_rate_4", "feature_frechet_distance"}
+    for name in names[:2]:
+        assert all(math.isfinite(value) for value in table.rows[name].values()), name
+
+
+def test_a_figure_that_never_varies_is_left_out_and_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(evaluation, "SAMPLED", 40)
+    monkeypatch.setattr(evaluation, "COMPARED", 4)
+    monkeypatch.setattr(window_boundaries, "PIECES", 4)
+    data = SongWindowDataset(write_songs(tmp_path / "songs"))
+    table = evaluate(data, tmp_path)  # in quarters: all notes begin on beats
+    (note,) = [note for note in table.notes if note.startswith("left out")]
+    gone = note.partition(": ")[2].split(", ")
+    assert {"on_beat_rate", "one_step_note_rate", "same_cells_rate_4"} <= set(gone)
+    assert not set(gone) & set(table.model) and "empty_bar_rate_bass" in table.model
+    assert table.model["feature_frechet_distance"] < 1e6
 
 
 @pytest.mark.parametrize(
@@ -114,7 +161,7 @@ def test_songs_in_any_metre_and_on_any_grid_are_measured(
         source, bars=bars, time_signature=time_signature, steps_per_quarter=steps_per_quarter
     )
     table = evaluate(data, tmp_path)
-    assert list(table.rows) == [row for row in ROWS if bars > 1 or row != "generator, continued"]
+    assert list(table.rows) == [row for row in ROWS if bars > 1 or row not in OF_SEVERAL_BARS]
     real, model = table.rows["real (held out)"], table.model
     assert real["feature_frechet_distance"] < model["feature_frechet_distance"] < math.inf
     quarters = {"3/4": 3, "6/8": 3, "5/4": 5, "4/4": 4}[time_signature]
@@ -182,19 +229,12 @@ def test_a_polyphonic_voice_has_a_top_and_a_bottom_line_and_drums_have_none():
     onset[0, [1, 3, 6]] = sustain[1, [1, 3]] = onset[3, 5] = True
     x = encode((torch.stack([onset, sustain]).numpy(),), voices)[None]
     assert voice_lines(x, voices)[0].tolist() == [[66, 61], [63, 61], [-1, -1], [65, 65]]
-    assert track_metrics(x, voices)["chords_pitches"] == pytest.approx((3 + 2 + 0 + 1) / 4)
-
-
-def test_a_note_that_strikes_what_sounds_is_a_repeated_one():
-    voice = (Voice("lead", min_pitch=60, num_pitches=4),)
-    tokens = torch.tensor([1, voice[0].hold, 1, 2, voice[0].rest, 2])
-    assert track_metrics(encode((tokens,), voice)[None], voice) == {"repeated_note_rate": 1 / 4}
 
 
 def test_drums_are_counted():
     voice = (Voice("drums", kind="drums"),)
     onsets = torch.zeros(32, 9, dtype=torch.bool)
     onsets[::4, 0] = onsets[1, 2] = True
-    figures = track_metrics(encode((onsets.numpy(),), voice)[None], voice)
+    figures = drum_figures(encode((onsets.numpy(),), voice)[None], voice, SIXTEENTHS)
     assert figures["drums_strokes_per_bar"] == 4.5
     assert figures["drums_pattern_8th"] == pytest.approx(8 / 9)

@@ -115,6 +115,40 @@ def test_chord_labels_over_an_accompaniment_are_left_out_and_counted():
     assert sheet.assigned_tracks["chords"] == ["chords"] and not sheet.left_out
 
 
+def written_out(name="MIDI 01", gap=0, program=0, velocity=90):
+    """Three chords, one after another."""
+    notes = [
+        Note(480 * k, 480 * (k + 1) - gap, pitch + k, velocity)
+        for k in range(3)
+        for pitch in (48, 52, 55)
+    ]
+    return Track(name, tuple(notes), program)
+
+
+PLAYED = Track("piano", tuple(Note(240 * k, 240 * k + 480, 60 + k) for k in range(5)))
+
+
+@pytest.mark.parametrize(
+    ("labels", "left_out"),
+    [
+        (written_out(), 9),
+        (written_out(""), 9),
+        (written_out(gap=10), 0),  # played
+        (written_out("Strings"), 0),
+        (written_out(program=48), 0),
+    ],
+)
+def test_chords_written_out_over_an_accompaniment_are_labels_without_a_name(labels, left_out):
+    found = assign_tracks(Song((PLAYED, labels), 1920), "piano")
+    assert found.left_out["of chord labels"] == left_out
+
+
+def test_chords_written_out_under_a_melody_are_its_accompaniment():
+    melody = Track("", tuple(Note(240 * k, 240 * k + 240, 70 + k) for k in range(5)))
+    found = assign_tracks(Song((melody, written_out("")), 1920), "melody+chords")
+    assert len(found.song.track("chords").notes) == 9 and not found.left_out
+
+
 def test_tracks_can_be_left_out_by_name_and_drums_without_a_row_are_counted():
     tracks = (track("Click", 60), *choir("", "", "", ""))
     found = assign_tracks(Song(tracks, 1920), "satb", ["click"])

@@ -78,3 +78,26 @@ def write_songs(folder, time_signature="4/4", songs=20, bars=6):
         made[f"{number}.mid"] = Song(tuple(tracks), length, time_signatures=(signature,))
     save_songs(made, folder / "songs.npz")
     return str(folder)
+
+
+def write_piano_songs(folder, voices, songs=12, bars=8):
+    """An imported folder of songs in 4/4: every voice plays chords of a scale, or a line of it."""
+    rng = torch.Generator().manual_seed(2)
+    made = {}
+    for number in range(songs):
+        tracks = []
+        for voice in voices:
+            size = 3 if voice.kind == "polyphonic" else 1
+            notes, tick = [], 0
+            while tick < bars * 1920:
+                length = 120 * int(torch.randint(1, 6, (), generator=rng))
+                degree = int(torch.randint(0, 10, (), generator=rng))
+                for k in range(size):
+                    octave, step = divmod(degree + 2 * k, 7)
+                    pitch = 48 + number % 3 + 12 * octave + (0, 2, 4, 5, 7, 9, 11)[step]
+                    notes.append(Note(tick, min(tick + length, bars * 1920), pitch))
+                tick += length + 120 * (degree % 2)
+            tracks.append(Track(voice.name, tuple(notes), voice.program))
+        made[f"{number}.mid"] = Song(tuple(tracks), bars * 1920)
+    save_songs(made, folder / "songs.npz")
+    return str(folder)

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from multigan.music.formats.song import Note, Song, Track
 from multigan.music.representations.track_names import (
+    NAMES,
     all_named,
     best_named,
     best_voice,
@@ -20,10 +21,12 @@ from multigan.music.representations.voices import ROW_OF_DRUM, TRACK_LAYOUTS, Vo
 
 STRAY_SHARE = 0.05  # of a track's notes: as many may be moved by octaves, each for itself
 LEAD_OVERLAP = 0.1  # a lead is one voice: at most this share of its notes begins in another
+ACCOMPANIMENT_OVERLAP = 0.5  # at least this share of the notes of several voices does
 BASS_MEAN_PITCH = 48  # a nameless track below it is a bass
 CHORD_NOTES = 3  # that begin together
 CHORD_SHARE = 0.5  # of the onsets of an accompaniment of chords
 LABEL_SHARE = 0.95  # of the onsets of a track of chord labels
+WRITTEN_VELOCITY_SHARE = 0.8  # of the notes of such a track: those of one velocity
 
 
 class UnsuitableSong(ValueError):
@@ -103,14 +106,35 @@ def _playing(song: Song, leave_out: Collection[str], left_out: Counter[str]) -> 
 
 
 def _is_label(track: Track, tracks: Sequence[Track]) -> bool:
-    """Return whether a track of block chords called chords stands over an accompaniment."""
+    """Return whether a track of block chords labels an accompaniment that another track plays.
+
+    It is called chords; or nothing, with chords of one velocity that follow each other without a
+    gap, in the program of the accompaniment.
+    """
     others = [t for t in tracks if t is not track and not t.is_drum]
+    if track.is_drum or chord_share(track) < LABEL_SHARE:
+        return False
+    if "chord" in track.name.casefold() and name_match("chords", track.name) > 0:
+        return any(_overlap(other) > LEAD_OVERLAP for other in others)
+    accompaniments = [t for t in others if _overlap(t) > ACCOMPANIMENT_OVERLAP]
     return (
-        not track.is_drum
-        and name_match("chords", track.name) > 0
-        and "chord" in track.name.casefold()
-        and chord_share(track) >= LABEL_SHARE
-        and any(_overlap(other) > LEAD_OVERLAP for other in others)
+        not any(name_match(voice, track.name) for voice in NAMES)
+        and any(t.program == track.program for t in accompaniments)
+        and _is_written_out(track)
+    )
+
+
+def _is_written_out(track: Track) -> bool:
+    """Return whether chords of one velocity end together, each where the next begins."""
+    velocities = Counter(note.velocity for note in track.notes)
+    spans = sorted({(note.start_tick, note.end_tick) for note in track.notes})
+    starts = sorted({start for start, _ in spans})
+    joined = sum(a[1] == b[0] for a, b in pairwise(spans))
+    return (
+        max(velocities.values()) >= WRITTEN_VELOCITY_SHARE * len(track.notes)
+        and len(starts) > 1
+        and len(starts) >= LABEL_SHARE * len(spans)
+        and joined >= LABEL_SHARE * (len(starts) - 1)
     )
 
 

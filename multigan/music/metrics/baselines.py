@@ -1,4 +1,4 @@
-"""Baselines for music metrics: shuffled voices, Markov voices, random quarter notes."""
+"""Baselines for music metrics: shuffled bars and voices, Markov voices, random quarter notes."""
 
 from __future__ import annotations
 
@@ -62,6 +62,15 @@ def _transitions(voice: Tensor) -> Tensor:
     return counts + torch.diag((counts.sum(1) == 0).double())
 
 
+def shuffled_bars(
+    train: Tensor, n: int, rng: torch.Generator, grid: TimeGrid = SIXTEENTHS
+) -> Tensor:
+    """Join bars of different windows of `train` (N, T, L) into `n` windows (n, T, L)."""
+    bars = train.unflatten(1, (-1, grid.bar_steps))
+    orders = [torch.randperm(len(train), generator=rng)[:n] for _ in range(bars.shape[1])]
+    return torch.cat([bars[order, b] for b, order in enumerate(orders)], dim=1)
+
+
 def shuffled(train: Tensor, n: int, rng: torch.Generator, grid: TimeGrid = SIXTEENTHS) -> Tensor:
     """Shuffle the lines of windows; see `shuffled_voices`."""
     return shuffled_voices(train, n, rng)
@@ -89,6 +98,7 @@ def random_quarter_windows(
 
 
 BASELINES: dict[str, Callable[[Tensor, int, torch.Generator, TimeGrid], Tensor]] = {
+    "bars shuffled": shuffled_bars,
     "voices shuffled": shuffled,
     "Markov": markov,
     "random quarters": random_quarter_windows,

@@ -5,10 +5,12 @@ Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 13
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from multigan.music.metrics.note_statistics import CLIP, FEATURES, standardized
+from multigan.music.metrics.note_statistics import CLIP, FEATURES, standardized, varying
 
 RESAMPLES = 1000
 LEVEL = 0.95
@@ -17,21 +19,28 @@ Interval = tuple[float, float]
 
 
 def bootstrap_intervals(
-    found: Tensor, reference: Tensor, groups: Tensor, rng: torch.Generator
+    found: Tensor,
+    reference: Tensor,
+    groups: Tensor,
+    rng: torch.Generator,
+    names: Sequence[str] = tuple(FEATURES),
+    compared: Sequence[str] | None = None,
 ) -> dict[str, Interval]:
-    """The 95 % interval of the mean of each of FEATURES, of `frechet` and of `frechet_clipped`.
+    """The 95 % interval of the mean of each of `names`, of `frechet` and of `frechet_clipped`.
 
     Whole groups of windows are resampled: `groups` (N,) says to which of 0 .. G - 1 a window of
-    `found` (N, 13) belongs, since windows of one piece resemble each other. A mean has the
-    quantiles of its resamples. A Frechet distance grows with each resampling, so its interval is
-    mirrored at the distance itself, and not below 0. `reference` (R, 13) is left as it is. A figure
-    without a value has no interval.
+    `found` (N, F) belongs, since windows of one piece resemble each other. A mean has the
+    quantiles of its resamples. A Frechet distance, of the figures `compared` (by default all),
+    grows with each resampling, so its interval is mirrored at the distance itself, and not below
+    0. `reference` (R, F) is left as it is. A figure without a value has no interval.
     """
     counts = _resampled(int(groups.max()) + 1, rng)[:, groups]  # (RESAMPLES, N)
     tail = (1 - LEVEL) / 2
     ends = torch.tensor([tail, 1 - tail], dtype=torch.float64)
-    bounds = _means(found, counts).nanquantile(ends, dim=0).T.tolist()  # 13 x [low, high]
-    measured = {name: (low, high) for name, (low, high) in zip(FEATURES, bounds, strict=True)}
+    bounds = _means(found, counts).nanquantile(ends, dim=0).T.tolist()  # F x [low, high]
+    measured = {name: (low, high) for name, (low, high) in zip(names, bounds, strict=True)}
+    columns = [names.index(name) for name in (names if compared is None else compared)]
+    found, reference = found[:, columns], reference[:, columns]
     for name, clip in (
         ("feature_frechet_distance", None),
         ("feature_frechet_distance_clipped", CLIP),
@@ -51,15 +60,14 @@ def _resampled(groups: int, rng: torch.Generator) -> Tensor:
 
 
 def _means(found: Tensor, counts: Tensor) -> Tensor:
-    """The mean of each figure (S, 13) where windows count `counts` (S, N) times."""
+    """The mean of each figure (S, F) where windows count `counts` (S, N) times."""
     defined = ~found.isnan()
     return (counts @ found.nan_to_num(0.0)) / (counts @ defined.double())
 
 
 def _frechets(found: Tensor, reference: Tensor, counts: Tensor, clip: float | None) -> Tensor:
     """The distance (S,) where windows count `counts` (S, N) times; NaN for fewer than two."""
-    known = ~reference.isnan().all(0)
-    kept = ~found[:, known].isnan().any(1)
+    kept = ~found[:, varying(reference)].isnan().any(1)
     real, fake = standardized(reference, found, clip)
     weights = counts[:, kept]
     if min(len(real), len(fake)) < 2:

@@ -1,16 +1,16 @@
 """Evaluation of a music generator against real windows and baselines.
 
-All metrics are computed on lines: the pitch of each monophonic voice at each step, and the highest
-and the lowest pitch of each polyphonic one. Rows that do not depend on the model are cached.
+`FeatureSet` says which figures describe the windows of a layout. Rows that do not depend on the
+model are cached.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -22,14 +22,22 @@ from multigan.core.rng import keyed_rng
 from multigan.music.metrics import note_statistics
 from multigan.music.metrics.baselines import BASELINES
 from multigan.music.metrics.bootstrap import Interval, bootstrap_intervals
+from multigan.music.metrics.cell_baselines import INDEPENDENT_CELLS, cell_baselines
+from multigan.music.metrics.cell_rolls import (
+    CellRoll,
+    concatenate,
+    pitched_voices,
+    voice_rolls,
+)
 from multigan.music.metrics.conditioning_adherence import (
     conditioning_metrics,
     melody_conditioning,
     melody_line,
     melody_voice,
 )
+from multigan.music.metrics.feature_sets import CHUNK, FeatureSet
 from multigan.music.metrics.harmony import dissonance_rate_to
-from multigan.music.metrics.voice_lines import line_names, track_metrics, voice_lines
+from multigan.music.metrics.voice_lines import drum_figures, voice_lines
 from multigan.music.metrics.window_boundaries import (
     BOUNDARIES,
     boundary_metrics,
@@ -40,18 +48,19 @@ from multigan.music.representations.conditioning import (
     apply_conditioning,
     unconditional,
 )
-from multigan.music.representations.tensors import binarize
+from multigan.music.representations.tensors import binarize, total_channels
 from multigan.music.spec import MusicSpec
 from multigan.storage.tensor_cache import load_tensors, store_tensors
 
 SAMPLED = 1000  # windows in the rows of the generator and of the baselines
 MAX_TRAIN_WINDOWS = 4000  # real windows of a split that are evaluated, at most
 COMPARED = 64  # windows of a row that are compared with the training windows
+MAX_CELLS = 10**8  # of real windows that are held at once
 BATCH_SIZE = 64  # windows per forward pass
-CACHE_VERSION = 3  # raise it when a change alters a cached row
+CACHE_VERSION = 4  # raise it when a change alters a cached row
 ROW_GENERATOR = "generator"
 ROW_HELD_OUT = "real (held out)"
-ROW_BASELINE = "Markov"
+ROW_LINE_BASELINE, ROW_CELL_BASELINE = "Markov", "bars shuffled"
 
 
 class ReferenceRows(NamedTuple):
@@ -59,7 +68,7 @@ class ReferenceRows(NamedTuple):
 
     rows: dict[str, dict[str, float]]
     intervals: dict[str, Interval]  # of the row ROW_HELD_OUT
-    features: Tensor  # (M, 13) float64, of training windows
+    features: Tensor  # (M, F) float64, of training windows
     train: Tensor  # (M, T, L) int16: the lines of these windows
 
 
@@ -67,7 +76,23 @@ class MetricRow(NamedTuple):
     """Metrics of one row, and features of each of its windows."""
 
     row: dict[str, float]
-    features: Tensor  # (N, 13) float64
+    features: Tensor  # (N, F) float64
+
+
+class Measured(NamedTuple):
+    """What is measured of N windows."""
+
+    features: Tensor  # (N, F) float64
+    lines: Tensor  # (N, T, L) int16
+    drums: dict[str, Tensor]  # figure -> its values (N,)
+
+
+def feature_set(spec: MusicSpec) -> FeatureSet:
+    """Return the figures of the windows of a spec."""
+    voice = melody_voice(spec)
+    pitched = pitched_voices(spec.voices)
+    melody = None if voice is None else pitched.index(spec.voices[voice])
+    return FeatureSet(spec.voices, spec.grid, melody if len(pitched) > 1 else None)
 
 
 def evaluate(
@@ -75,26 +100,30 @@ def evaluate(
 ) -> ResultsTable:
     """Evaluate real windows, baselines and `generator` against the training windows.
 
-    Raises EvaluationSkipped for fewer than two lines, and ValueError for samples that are not
+    Raises EvaluationSkipped without a pitched voice, and ValueError for samples that are not
     finite.
     """
-    if len(line_names(spec.voices)) < 2:
-        raise EvaluationSkipped("the music metrics need two or more voices; got one")
+    if not pitched_voices(spec.voices):
+        raise EvaluationSkipped("the music metrics need a pitched voice; got drums alone")
     references = load_references(spec, data, cache)
     rows, intervals = dict(references.rows), {ROW_HELD_OUT: references.intervals}
     for name, stream, row, groups in _generator_rows(spec, generator, data, rng, references):
         rows[name] = row.row
-        intervals[name] = bootstrap_intervals(
-            row.features, references.features, groups, _bootstrap_rng(stream)
-        )
+        intervals[name] = _intervals(spec, row, references, groups, stream)
     return ResultsTable(
         rows,
-        _notes(references),
+        _notes(spec, references),
         intervals,
         headline="feature_frechet_distance",
         floor=ROW_HELD_OUT,
-        baseline=ROW_BASELINE,
+        baseline=_baseline(rows),
     )
+
+
+def _baseline(rows: Mapping[str, Any]) -> str:
+    """Return the name of the row that a model without a network has."""
+    known = (ROW_LINE_BASELINE, ROW_CELL_BASELINE, INDEPENDENT_CELLS)
+    return next(name for name in known if name in rows)
 
 
 def _generator_rows(
@@ -109,15 +138,18 @@ def _generator_rows(
     if melody is not None:
         indices = _spaced_indices(data, SAMPLED)
         conditioning = melody_conditioning(spec, _windows(data, indices))
-        row = _metrics(spec, sample_windows(spec, generator, conditioning, rng), references)
+        x = sample_windows(spec, generator, conditioning, rng)
+        row = _row(spec, _measure(spec, x), references)
         row.row.update(conditioning_metrics(spec, generator, conditioning, rng.clone_state()))
         voice, groups = spec.voices[melody].name, _groups(data, indices)
         yield f"{ROW_GENERATOR}, given {voice}", f"this model, {voice} given", row, groups
     free = unconditional(SAMPLED, spec.grid.steps, spec.voices)
-    unconditioned = _metrics(spec, sample_windows(spec, generator, free, rng), references)
+    unconditioned = _row(
+        spec, _measure(spec, sample_windows(spec, generator, free, rng)), references
+    )
     if spec.grid.bars > 1:
         x = sample_continuations(spec, generator, rng)
-        row = _metrics(spec, x, references)
+        row = _row(spec, _measure(spec, x), references)
         row.row.update(boundary_metrics(spec, x))
         groups = torch.arange(len(x)) // BOUNDARIES
         yield f"{ROW_GENERATOR}, continued", "this model, continued", row, groups
@@ -160,57 +192,107 @@ def load_references(spec: MusicSpec, data: Dataset, cache: Path) -> ReferenceRow
 
 def _compute_references(spec: MusicSpec, train: Dataset, heldout: Dataset) -> ReferenceRows:
     """Compute the rows that do not depend on the generator."""
-    references = _train_references(spec, train)
+    trained = _measure_data(spec, train, _spaced_indices(train, MAX_TRAIN_WINDOWS))
+    references = ReferenceRows({}, {}, trained.features, trained.lines)
     indices = _spaced_indices(heldout, MAX_TRAIN_WINDOWS)
-    x = _windows(heldout, indices)
-    real = _metrics(spec, x, references)
+    real = _row(spec, _measure_data(spec, heldout, indices), references)
     if spec.grid.bars > 1:
-        real.row.update(boundary_metrics(spec, x))
-    train_x = _windows(train, _spaced_indices(train, MAX_TRAIN_WINDOWS))
-    trained = _metrics(spec, train_x, references)
-    trained.row.pop("nn_train_distance")  # its windows are among the references: 0
-    rows = {"real (train)": trained.row, ROW_HELD_OUT: real.row}
-    lines = references.train.long()
-    for name, baseline in BASELINES.items():
-        rng = keyed_rng(0, "music imitation", name)
-        windows = baseline(lines, min(SAMPLED, len(lines)), rng, spec.grid)
-        rows[name] = _line_metrics(spec, windows, references).row
-    intervals = bootstrap_intervals(
-        real.features, references.features, _groups(heldout, indices), _bootstrap_rng(ROW_HELD_OUT)
-    )
+        at_most = MAX_CELLS // (spec.grid.steps * total_channels(spec.voices))
+        some = _spaced_indices(heldout, min(MAX_TRAIN_WINDOWS, at_most))
+        real.row.update(boundary_metrics(spec, _windows(heldout, some)))
+    train_row = _row(spec, trained, references).row
+    train_row.pop("nn_train_distance")  # its windows are among the references: 0
+    rows = {"real (train)": train_row, ROW_HELD_OUT: real.row}
+    rows |= _baseline_rows(spec, train, references)
+    intervals = _intervals(spec, real, references, _groups(heldout, indices), ROW_HELD_OUT)
     return references._replace(rows=rows, intervals=intervals)
 
 
-def _train_references(spec: MusicSpec, train: Dataset) -> ReferenceRows:
-    """Return features and lines of training windows, without any row yet."""
-    x = _windows(train, _spaced_indices(train, MAX_TRAIN_WINDOWS))
-    lines = voice_lines(x, spec.voices)
-    return ReferenceRows({}, {}, note_statistics.features(lines, spec.grid), lines.short())
+def _baseline_rows(
+    spec: MusicSpec, train: Dataset, references: ReferenceRows
+) -> dict[str, dict[str, float]]:
+    """Compute the rows of the baselines: of lines, or of cells where these are compared."""
+    features, rows = feature_set(spec), {}
+    if features.compares_lines:
+        lines = references.train.long()
+        for name, line_baseline in BASELINES.items():
+            if name == "bars shuffled" and spec.grid.bars == 1:
+                continue
+            rng = keyed_rng(0, "music imitation", name)
+            windows = line_baseline(lines, min(SAMPLED, len(lines)), rng, spec.grid)
+            measured = Measured(features.measure_lines(windows), windows, {})
+            rows[name] = _row(spec, measured, references).row
+        return rows
+    rolls = _read_rolls(spec, train, _spaced_indices(train, SAMPLED))
+    for name, baseline in cell_baselines(spec.voices, spec.grid).items():
+        made = baseline(rolls, spec.grid, keyed_rng(0, "music imitation", name))
+        found = features.measure(made)
+        rows[name] = {"windows": float(len(found)), **features.summary(found, references.features)}
+    return rows
 
 
-def _metrics(spec: MusicSpec, x: Tensor, references: ReferenceRows) -> MetricRow:
-    """Compute all metrics of canonical windows (N, T, C)."""
-    row, features = _line_metrics(spec, voice_lines(x, spec.voices), references)
-    return MetricRow(row | track_metrics(x, spec.voices, spec.grid), features)
+def _measure(spec: MusicSpec, x: Tensor) -> Measured:
+    """Measure canonical windows (N, T, C)."""
+    features, parts = feature_set(spec), []
+    for part in x.split(CHUNK):
+        lines = voice_lines(part, spec.voices)
+        found = features.measure(voice_rolls(part, spec.voices), lines)
+        drums = drum_figures(part, spec.voices, spec.grid)
+        parts.append(Measured(found, lines.short(), drums))
+    return _joined(parts)
 
 
-def _line_metrics(spec: MusicSpec, lines: Tensor, references: ReferenceRows) -> MetricRow:
-    """Compute all metrics of lines (N, T, L)."""
-    found = note_statistics.features(lines, spec.grid)
-    empty = note_statistics.empty_bar_rate(lines, spec.grid.bar_steps).mean(0).tolist()
+def _measure_data(spec: MusicSpec, data: Dataset, indices: Tensor) -> Measured:
+    """Measure the windows at `indices`, a few at a time."""
+    return _joined([_measure(spec, _windows(data, some)) for some in indices.split(CHUNK)])
+
+
+def _joined(parts: Sequence[Measured]) -> Measured:
+    """Join what was measured of several sets of windows."""
+    features, lines, drums = zip(*parts, strict=True)
+    joined = {name: torch.cat([found[name] for found in drums]) for name in drums[0]}
+    return Measured(torch.cat(features), torch.cat(lines), joined)
+
+
+def _read_rolls(spec: MusicSpec, data: Dataset, indices: Tensor) -> list[CellRoll]:
+    """Read the cells of each pitched voice of the windows at `indices`."""
+    return concatenate(
+        [voice_rolls(_windows(data, some), spec.voices) for some in indices.split(CHUNK)]
+    )
+
+
+def _row(spec: MusicSpec, measured: Measured, references: ReferenceRows) -> MetricRow:
+    """Compute all metrics of measured windows."""
+    features, lines = feature_set(spec), measured.lines.long()
     some = lines[torch.linspace(0, len(lines) - 1, min(COMPARED, len(lines))).long()]
-    melody = melody_line(spec)
     row = {
         "windows": float(len(lines)),
-        **note_statistics.aggregate_metrics(found, references.features),
+        **features.summary(measured.features, references.features),
     }
-    if melody is not None:
+    melody = melody_line(spec)
+    if features.compares_lines and melody is not None:
         row["dissonance_rate_to_melody"] = float(dissonance_rate_to(lines, melody).mean())
-    row |= zip((f"empty_bar_rate_{n}" for n in line_names(spec.voices)), empty, strict=True)
+    row |= {name: float(values.nanmean()) for name, values in measured.drums.items()}
     row["unique_fraction"] = len(lines.unique(dim=0)) / len(lines)
     distances = note_statistics.nn_train_distance(some, references.train)
     row["nn_train_distance"] = float(distances.median())
-    return MetricRow(row, found)
+    return MetricRow(row, measured.features)
+
+
+def _intervals(
+    spec: MusicSpec, row: MetricRow, references: ReferenceRows, groups: Tensor, stream: str
+) -> dict[str, Interval]:
+    """Compute the bootstrap intervals of a row."""
+    features, reference = feature_set(spec), references.features
+    kept, compared = features.kept(reference), features.compared_of(reference)
+    return bootstrap_intervals(
+        features.select(row.features, kept),
+        features.select(reference, kept),
+        groups,
+        keyed_rng(0, "music intervals", stream),
+        kept,
+        compared,
+    )
 
 
 def _spaced_indices(data: Dataset, at_most: int) -> Tensor:
@@ -226,10 +308,6 @@ def _windows(data: Dataset, indices: Tensor) -> Tensor:
 def _groups(data: Dataset, indices: Tensor) -> Tensor:
     """Return the piece of each window, (N,), counted from 0."""
     return data.pieces[indices].unique(return_inverse=True)[1]  # type: ignore[attr-defined]
-
-
-def _bootstrap_rng(row: str) -> torch.Generator:
-    return keyed_rng(0, "music intervals", row)
 
 
 def _save(found: ReferenceRows, file: Path) -> None:
@@ -254,29 +332,53 @@ def _load(file: Path) -> ReferenceRows | None:
     return ReferenceRows(rows, {name: tuple(pair) for name, pair in ends.items()}, features, train)
 
 
-def _notes(references: ReferenceRows) -> tuple[str, ...]:
+def _notes(spec: MusicSpec, references: ReferenceRows) -> tuple[str, ...]:
     """Explain the rows and columns of the table."""
+    features = feature_set(spec)
+    compared = features.compared_of(references.features)
+    left_out = features.constant(references.features)
+    of_layout = LINE_NOTES if features.compares_lines else CELL_NOTES
     return (
         f"no metric is better for being higher: the goal is the row {ROW_HELD_OUT}; "
-        "feature_frechet_distance is between 13 standardized features of a row and of "
-        f"{len(references.train):,} training windows, feature_frechet_distance_clipped with those "
-        f"beyond {note_statistics.CLIP:g} sd set to that; both are biased upward, by about .05 at "
-        "1,000 windows",
-        "in brackets: 95 % bootstrap intervals; of real and conditioned windows whole pieces are "
-        "resampled, of continued ones whole songs, of unconditional ones single windows",
-        "voices shuffled: each line from another training window; Markov: each line an independent "
-        "chain of steps; random quarters: uniform pitches in the range of the line",
-        "given: the highest monophonic voice of held-out windows is observed, the others are "
-        f"generated; compare dissonance_rate_to_melody with the rows {ROW_HELD_OUT} and voices "
-        "shuffled; conditioning_exact_rate: windows in which all observed cells come back exactly; "
-        "melody_sensitivity: the fraction of steps of the other lines that another melody changes "
-        "under the same latent",
-        "continued: later windows of long songs, each half conditioned on the one before; "
-        "boundary_*: on the steps before and after the window boundary, or after that bar line of "
-        "real windows",
-        "a note begins where the pitch of a line changes; repeated_note_rate, the fraction of "
-        "onsets on the pitch already sounding, is the only metric that sees repeated notes",
-        "unique_fraction: the fraction of distinct windows; nn_train_distance: the median fraction "
-        f"of cells in which {COMPARED} windows differ from the nearest training window in any key; "
-        "0 is a copy",
+        f"feature_frechet_distance is between {len(compared)} standardized features of a row and "
+        f"of {len(references.train):,} training windows, feature_frechet_distance_clipped with "
+        f"those beyond {note_statistics.CLIP:g} sd set to that; both are biased upward, by about "
+        f".05 at 1,000 windows of two bars; compared: {', '.join(compared)}",
+        *([f"left out, for they do not vary here: {', '.join(left_out)}"] if left_out else []),
+        *of_layout,
+        *NOTES,
     )
+
+
+LINE_NOTES = (
+    "bars shuffled: each bar from another training window; voices shuffled: each line from another "
+    "one; Markov: each line an independent chain of steps; random quarters: uniform pitches in the "
+    "range of the line",
+    "a note of the compared features begins where the pitch of a line changes; repeated_note_rate "
+    "sees repeated notes",
+)
+CELL_NOTES = (
+    "bars shuffled: each bar from another training window; voices shuffled: each voice but the "
+    "first from another one; hands shuffled: the pitches below middle C from another one; "
+    "independent cells: each pitch begins and goes on with its share of all steps",
+)
+NOTES = (
+    "same_cells_rate_1 and _4: the onsets that a bar and the bar 1 or 4 before share, of those of "
+    "either; chroma_similarity: the cosine of their pitch classes; semitone_clash_rate: of the "
+    "pairs of pitches that sound together; melody_*: the highest monophonic voice against all "
+    "others; related_halves_rate: both halves in one key or in neighboring ones; "
+    "stable_ending_rate: the last pitch classes lie in one triad",
+    "in brackets: 95 % bootstrap intervals; of real and conditioned windows whole pieces are "
+    "resampled, of continued ones whole songs, of unconditional ones single windows",
+    "given: the highest monophonic voice of held-out windows is observed, the others are "
+    f"generated; compare its figures of the melody with the rows {ROW_HELD_OUT} and voices "
+    "shuffled; conditioning_exact_rate: windows in which all observed cells come back exactly; "
+    "melody_sensitivity: the fraction of steps of the other lines that another melody changes "
+    "under the same latent",
+    "continued: later windows of long songs, each half conditioned on the one before; "
+    "boundary_*: on the steps before and after the window boundary, or after that bar line of "
+    "real windows",
+    "unique_fraction: the fraction of distinct windows; nn_train_distance: the median fraction "
+    f"of cells in which {COMPARED} windows differ from the nearest training window in any key; "
+    "0 is a copy",
+)

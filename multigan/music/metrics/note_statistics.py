@@ -44,7 +44,7 @@ from multigan.music.theory import REST
 
 QUALIFIED_STEPS = 2  # a note of an eighth or longer
 CLIP = 5.0  # standard deviations: bounds the say of a few extreme windows
-SPREAD_FLOOR = 1e-9  # keeps a feature that never varies divisible
+LEAST_SPREAD = 1e-6  # standard deviation in the reference: what varies less is left out
 TRANSPOSITIONS = range(-5, 7)  # semitones: every key once
 NEAREST_CHUNK = 64  # windows that are held against the training windows together
 DRUM_MASK_24 = (
@@ -224,12 +224,12 @@ def feature_frechet_distance(
 
     Standardized by mean and population sd of the reference (all training windows, not a sample of
     them), and then clipped to +-`clip`, if given. A figure that no window of the reference has
-    (the groove of single bars) is left out, and so are windows with a NaN; NaN if fewer than two of
-    either set are left. It is biased upward by about .05 at 1,000 windows and by .6 at 128: never
-    compare rows of fewer than 1,000.
+    (the groove of single bars), or that does not vary there, is left out, and so are windows with a
+    NaN; NaN if fewer than two of either set or no figure are left. It is biased upward by about .05
+    at 1,000 windows and by .6 at 128: never compare rows of fewer than 1,000.
     """
     sets = standardized(reference, generated, clip)
-    if min(map(len, sets)) < 2:
+    if min(map(len, sets)) < 2 or not sets[0].shape[1]:
         return math.nan
     return fidelity.frechet_distance(*sets)
 
@@ -237,14 +237,23 @@ def feature_frechet_distance(
 def standardized(
     reference: Tensor, generated: Tensor, clip: float | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Both sets, (R', F) and (N', F), as `frechet` compares them: what it leaves out is gone."""
-    known = ~reference.isnan().all(0)
+    """Both sets, (R', F') and (N', F'), as `frechet` compares them: what it leaves out is gone."""
+    known = varying(reference)
     reference, generated = _defined(reference[:, known]), _defined(generated[:, known])
-    center, spread = reference.mean(0), reference.std(0, correction=0) + SPREAD_FLOOR
+    center, spread = reference.mean(0), reference.std(0, correction=0)
     sets = [(rows - center) / spread for rows in (reference, generated)]
     if clip is not None:
         sets = [rows.clamp(-clip, clip) for rows in sets]
     return sets[0], sets[1]
+
+
+def varying(reference: Tensor) -> Tensor:
+    """The columns (F,) bool of features (R, F) with values that vary."""
+    defined = ~reference.isnan()
+    counts = defined.sum(0).clamp(min=1)
+    centers = reference.nan_to_num(0.0).sum(0) / counts
+    squares = (reference - centers).square().where(defined, 0.0).sum(0) / counts
+    return squares.sqrt() > LEAST_SPREAD
 
 
 def window_metrics(
@@ -267,7 +276,7 @@ def aggregate_metrics(found: Tensor, reference: Tensor) -> dict[str, float]:
     The means of FEATURES over the windows that have them, NaN if none has; `frechet`, and
     `frechet_clipped` at CLIP; the share of windows left out of both.
     """
-    undefined = found[:, ~reference.isnan().all(0)].isnan().any(1)
+    undefined = found[:, varying(reference)].isnan().any(1)
     return {
         **dict(zip(FEATURES, found.nanmean(0).tolist(), strict=True)),
         "feature_frechet_distance": feature_frechet_distance(reference, found),

@@ -14,7 +14,7 @@ from torch import Tensor
 from multigan.music.metrics import note_statistics
 from multigan.music.representations.pianoroll import active_pitches
 from multigan.music.representations.tensors import active_cells, slices
-from multigan.music.representations.time_grid import SIXTEENTHS, TimeGrid
+from multigan.music.representations.time_grid import TimeGrid
 from multigan.music.representations.voices import Voice
 from multigan.music.theory import REST
 
@@ -31,42 +31,21 @@ def voice_lines(x: Tensor, voices: Sequence[Voice]) -> Tensor:
     return torch.cat([_lines(chunk, voices) for chunk in x.split(CHUNK)])
 
 
-def track_metrics(
-    x: Tensor, voices: Sequence[Voice], grid: TimeGrid = SIXTEENTHS
-) -> dict[str, float]:
-    """Metrics of canonical windows (N, T, C) that lines do not show.
+def drum_figures(x: Tensor, voices: Sequence[Voice], grid: TimeGrid) -> dict[str, Tensor]:
+    """Figures (N,) of the drums of canonical windows (N, T, C).
 
-    repeated_notes: the share of notes that strike a pitch which sounds already, NaN without a note;
-    for each polyphonic voice its pitches per step; for drums the strokes per bar, and DP8 on a grid
-    that has eighths.
+    The strokes per bar, and DP8 on a grid that has eighths.
     """
-    repeated = notes = 0.0
-    figures: dict[str, float] = {}
+    figures: dict[str, Tensor] = {}
     for voice, block in zip(voices, slices(voices), strict=True):
-        own = x[..., block]
-        if voice.kind == "drums":
-            figures |= _drum_figures(own, voice, grid)
+        if voice.kind != "drums":
             continue
-        begins = own[..., : voice.num_pitches]  # (N, T, P)
-        notes += float(begins.sum())
-        if voice.kind == "monophonic":
-            line = _tokens_line(own, voice)  # (N, T)
-            again = (line[:, 1:] == line[:, :-1]) & (begins[:, 1:].sum(-1) > 0)
-            repeated += float(again.sum())
-        else:
-            sounds = active_cells(own, (voice,))[0]
-            repeated += float((begins[:, 1:] * sounds[:, :-1]).sum())
-            figures[f"{voice.name}_pitches"] = float(sounds.sum(-1).mean())
-    return {"repeated_note_rate": repeated / notes if notes else float("nan"), **figures}
-
-
-def _drum_figures(strokes: Tensor, voice: Voice, grid: TimeGrid) -> dict[str, float]:
-    """Metrics of the strokes (N, T, 9) of drums."""
-    per_bar = strokes.sum((1, 2)).mean() / strokes.shape[1] * grid.bar_steps
-    figures = {f"{voice.name}_strokes_per_bar": float(per_bar)}
-    if grid.quarter_steps % 2 == 0 and strokes.shape[1] % grid.eighth_steps == 0:
-        pattern = note_statistics.drum_in_pattern_rate_8th(strokes, grid.eighth_steps)
-        figures[f"{voice.name}_pattern_8th"] = float(pattern.nanmean())
+        strokes = x[..., block]
+        per_bar = strokes.sum((1, 2)).double() * (grid.bar_steps / strokes.shape[1])
+        figures[f"{voice.name}_strokes_per_bar"] = per_bar
+        if grid.quarter_steps % 2 == 0 and strokes.shape[1] % grid.eighth_steps == 0:
+            pattern = note_statistics.drum_in_pattern_rate_8th(strokes, grid.eighth_steps)
+            figures[f"{voice.name}_pattern_8th"] = pattern
     return figures
 
 

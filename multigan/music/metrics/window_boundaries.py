@@ -45,7 +45,8 @@ def boundary_metrics(spec: MusicSpec, x: Tensor) -> dict[str, float]:
 
     boundary_interval: mean interval in semitones from the step before to the step after, over the
     lines that sound at both (0 for a held note). boundary_dissonance_rate: dissonance on these two
-    steps. boundary_silent_bar_rate: fraction of the bars before and after without any note.
+    steps, of two lines or more. boundary_silent_bar_rate: fraction of the bars before and after
+    without any note.
     """
     boundary, bar = boundary_step(spec), spec.grid.bar_steps
     lines = voice_lines(x[:, : boundary + 1], spec.voices)[:, -2:]  # (N, 2, L)
@@ -53,8 +54,7 @@ def boundary_metrics(spec: MusicSpec, x: Tensor) -> dict[str, float]:
     intervals = (lines[:, 1] - lines[:, 0]).abs()[both].double()
     active = torch.stack([s.any(-1) for s in active_cells(x, spec.voices)]).any(0)  # (N, T)
     around = active[:, boundary - bar : boundary + bar].unflatten(1, (2, bar)).any(2)
-    return {
-        "boundary_interval": float(intervals.mean()),
-        "boundary_dissonance_rate": float(dissonance_rate(lines).mean()),
-        "boundary_silent_bar_rate": float((~around).double().mean()),
-    }
+    found = {"boundary_interval": float(intervals.mean())}
+    if lines.shape[2] > 1:
+        found["boundary_dissonance_rate"] = float(dissonance_rate(lines).mean())
+    return found | {"boundary_silent_bar_rate": float((~around).double().mean())}
