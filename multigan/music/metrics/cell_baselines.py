@@ -57,8 +57,8 @@ def independent_cells(
     """Let each pitch begin and go on at every step with its share of the steps, independently."""
     made = []
     for begins, sounds in rolls:
-        drawn = [_coins(part, rng) for part in (begins, sounds & ~begins)]
-        made.append(CellRoll(drawn[0], drawn[0] | drawn[1]))
+        sampled = [_coins(part, rng) for part in (begins, sounds & ~begins)]
+        made.append(CellRoll(sampled[0], sampled[0] | sampled[1]))
     return made
 
 

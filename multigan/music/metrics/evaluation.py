@@ -80,7 +80,7 @@ class MetricRow(NamedTuple):
 
 
 class Measured(NamedTuple):
-    """What is measured of N windows."""
+    """Measurements of N windows."""
 
     features: Tensor  # (N, F) float64
     lines: Tensor  # (N, T, L) int16

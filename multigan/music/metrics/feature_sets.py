@@ -34,7 +34,7 @@ class FeatureSet:
 
     @property
     def compares_lines(self) -> bool:
-        """Whether windows are compared by the features of their lines."""
+        """True if windows are compared by the features of their lines."""
         kinds = [voice.kind for voice in pitched_voices(self.voices)]
         return len(kinds) > 1 and set(kinds) == {"monophonic"}
 
@@ -98,7 +98,7 @@ class FeatureSet:
     def constant(self, reference: Tensor) -> tuple[str, ...]:
         """Return the names of the figures that do not vary in `reference` (R, F) or have no value.
 
-        An empty bar is always worth a column.
+        Rates of empty bars are never among them.
         """
         varies = note_statistics.varying(reference).tolist()
         named = zip(self.names, varies, strict=True)
