@@ -8,9 +8,11 @@ import pytest
 import torch
 from torch.utils import data as torch_data
 
-from multigan import ArrayDataset
+from multigan import ArrayDataset, Recipe, train
+from multigan.arrays.datasets.map_style import MapDataset
 from multigan.core.adapters import as_dataset
 from multigan.core.protocols import Dataset
+from multigan.core.trees import tree_leaves
 
 X = np.random.default_rng(0).normal(size=(50, 3)).astype("float32")
 LABELS = np.arange(50) % 5
@@ -146,6 +148,12 @@ def test_random_transforms_are_a_function_of_the_stream():
         (lambda: as_dataset((X, LABELS, X)), r"must be a pair \(x, y\); got 3 values"),
         (lambda: as_dataset(Stream(None)), "must state its length in __len__; Stream has none"),
         (lambda: as_dataset(Stream(60)), "must yield its length, 60; got 50"),
+        (lambda: ArrayDataset.from_iterable([], 3), "must yield its length, 3; got 0"),
+        (lambda: ArrayDataset.from_iterable(X, 0), "at least one sample; got a length of 0"),
+        (
+            lambda: ArrayDataset.from_iterable([X[0], X[0, :2]], 2),
+            r"\(3,\); got \(2,\) in sample 1",
+        ),
         (lambda: as_dataset(Stream(40)), "must yield its length, 40; got more"),
         (lambda: as_dataset(object()), "data must be a Dataset, an array, .*; got a object"),
         (lambda: as_dataset("folder"), "data must be a Dataset, an array, .*; got a str"),
@@ -157,6 +165,91 @@ def test_what_is_wrong_is_one_sentence(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
+
+
+class Sorted(torch_data.Dataset):
+    """Samples in the order of their labels; the last label is that of one sample."""
+
+    def __init__(self, labels, stated=False):
+        self.own = labels
+        if stated:
+            self.targets = labels
+
+    def __len__(self):
+        return len(self.own)
+
+    def __getitem__(self, index):
+        return torch.full((2,), float(index)), self.own[index]
+
+
+NUMBERS = [0] * 700 + [1] * 300 + [2]
+NAMES = ["cat", "dog", "owl"]
+
+
+@pytest.mark.parametrize("names", [False, True])
+def test_a_label_that_appears_late_is_known_where_all_labels_are_stated(names):
+    labels = [NAMES[k] for k in NUMBERS] if names else NUMBERS
+    data = MapDataset(Sorted(labels, stated=True))
+    assert data.domain.labels == (0, 1, 2)
+    assert data.domain.class_names == (tuple(NAMES) if names else ("0", "1", "2"))
+    assert data.batch(torch.tensor([0, 800, 1000])).condition.tolist() == [0, 1, 2]
+    message = r"the label of sample 1000 must be one of the 2 .*; got ('owl'|2): give the dataset"
+    with pytest.raises(ValueError, match=message):
+        MapDataset(Sorted(labels)).batch(torch.tensor([1000]))
+
+
+def test_labels_of_another_kind_or_number_are_not_those_of_the_samples():
+    data = Sorted(NUMBERS[:900])
+    data.targets = [7, 8]
+    assert MapDataset(data).domain.labels == (0, 1)
+    data.targets = ["a"] * 900
+    assert MapDataset(data).domain.labels == (0, 1)
+
+
+def test_a_split_is_hashed_once(monkeypatch):
+    data = ArrayDataset(X, LABELS)
+    prints = [data.split(name).fingerprint for name in ("train", "valid", "test")]
+    monkeypatch.setattr(ArrayDataset, "_hash", None)
+    again = data.split("train")
+    assert [again.split(name).fingerprint for name in ("train", "valid", "test")] == prints
+
+
+@pytest.mark.parametrize("in_memory", ["yes", "no"])
+@pytest.mark.parametrize("y", [None, "labels", "names", "trees"])
+def test_an_iterable_is_read_once_into_memory_or_a_file(in_memory, y, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    conditions = {"labels": LABELS, "names": [f"class {k}" for k in LABELS]}
+    conditions["trees"] = [{"code": torch.tensor(row)} for row in X]
+    items = iter(X if y is None else [*zip(X, conditions[y], strict=True)])
+    data = ArrayDataset.from_iterable(items, 50, in_memory=in_memory)
+    expected = ArrayDataset(X, {"code": X} if y == "trees" else conditions.get(y))
+    assert data.in_memory == (in_memory == "yes") and not list(tmp_path.rglob("*.tmp"))
+    assert data.domain == expected.domain
+    for name in ("train", "valid", "test"):
+        ours, theirs = data.split(name), expected.split(name)
+        assert ours.fingerprint == theirs.fingerprint
+        ours.prefetch(torch.arange(len(ours)))
+        pairs = zip(tree_leaves(whole(ours)), tree_leaves(whole(theirs)), strict=True)
+        assert all(torch.equal(a, b) for a, b in pairs)
+
+
+def test_a_streamed_table_is_read_once_with_its_length():
+    data = ArrayDataset.from_iterable(table().to_iterable_dataset(), 50)
+    assert data.fingerprint == ArrayDataset(X, LABELS).fingerprint
+
+
+@pytest.mark.parametrize("in_memory", ["yes", "no"])
+def test_a_run_of_an_iterable_is_that_of_its_array(in_memory, tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    logs = []
+    for k, data in enumerate((ArrayDataset.from_iterable(X, 50, in_memory=in_memory), X)):
+        torch.manual_seed(0)
+        networks = {"generator": torch.nn.Linear(2, 3), "discriminator": torch.nn.Linear(3, 1)}
+        recipe = Recipe(data=data, latent_dim=2, steps=3, batch_size=8, **networks)
+        with pytest.warns(UserWarning, match="not measured"):
+            run = train(recipe, out=str(tmp_path / f"run {k}"), show=0, report=False, log_every=1)
+        logs.append([line["loss/discriminator"] for line in run.log])
+    assert logs[0] == logs[1] and len(logs[0]) == 3
 
 
 def test_bytes_of_images_are_pointed_to_the_domain_of_images():

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import sys
-from itertools import islice
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from multigan.arrays.datasets.arrays import ArrayDataset
-from multigan.arrays.datasets.map_style import X_NAMES, Y_NAMES, MapDataset, parts_of
+from multigan.arrays.datasets.map_style import MapDataset
+from multigan.arrays.datasets.values import X_NAMES, Y_NAMES
 
 Adapted = ArrayDataset | MapDataset
 
@@ -35,7 +34,7 @@ def adapt(data: Any) -> Adapted | None:
     if isinstance(data, list) and data and isinstance(data[0], tuple):
         if all(isinstance(value, int | float) for value in data[0]):
             return ArrayDataset(data)  # points, not pairs of a sample and its label
-        return _of_samples(data)
+        return ArrayDataset.from_iterable(data, len(data))
     is_array = isinstance(data, Tensor | np.ndarray | list) or hasattr(data, "__array__")
     return ArrayDataset(data) if is_array else None
 
@@ -47,7 +46,7 @@ def _of_pair(parts: tuple[Any, ...]) -> ArrayDataset:
 
 
 def _of_iterable(data: Any) -> ArrayDataset:
-    """Read a dataset of iterable style, as many samples as it states, into memory."""
+    """Read a dataset of iterable style, as many samples as it states, once."""
     try:
         stated = len(data)
     except TypeError:
@@ -55,29 +54,7 @@ def _of_iterable(data: Any) -> ArrayDataset:
             f"a dataset of iterable style must state its length in __len__; {type(data).__name__} "
             "has none"
         ) from None
-    items = list(islice(iter(data), stated + 1))
-    if len(items) != stated:
-        got = "more" if len(items) > stated else str(len(items))
-        raise ValueError(f"a dataset of iterable style must yield its length, {stated}; got {got}")
-    return _of_samples(items)
-
-
-def _of_samples(items: list[Any]) -> ArrayDataset:
-    """Stack samples x, or pairs (x, y)."""
-    pairs = [parts_of(item) for item in items]
-    if not pairs:
-        raise ValueError("the dataset must have at least one sample; got none")
-    x, y = ([value for value in column] for column in zip(*pairs, strict=True))
-    return ArrayDataset(_stacked(x), None if y[0] is None else _stacked(y))
-
-
-def _stacked(values: list[Any]) -> Any:
-    if not isinstance(values[0], Tensor):
-        return values
-    try:
-        return torch.stack(values)
-    except RuntimeError as error:
-        raise ValueError(f"all samples must have one shape; got {error}") from error
+    return ArrayDataset.from_iterable(data, stated)
 
 
 def _is_table(data: Any) -> bool:
@@ -89,15 +66,15 @@ def _is_table(data: Any) -> bool:
 
 
 def _of_table(data: Any) -> ArrayDataset:
-    """Read the columns x and y of a `datasets.Dataset` into memory."""
+    """Read the columns x and y of a `datasets.Dataset` once."""
     if isinstance(data, dict):
         raise ValueError(
             f"data must be one split of the table, as table['train']; got {list(data)}"
         )
     if not hasattr(data, "__len__"):
         raise ValueError(
-            "a streamed table must state its length; got an IterableDataset: use "
-            "datasets.Dataset, or a torch IterableDataset with __len__"
+            "a streamed table must state its length; got an IterableDataset: give "
+            "ArrayDataset.from_iterable(table, length)"
         )
     columns = list(data.column_names)
     x = next((name for name in X_NAMES if name in columns), None)
@@ -110,5 +87,6 @@ def _of_table(data: Any) -> ArrayDataset:
             f"the table must have one of the columns {', '.join(X_NAMES)}; got "
             f"{', '.join(columns)}: rename one, or give ArrayDataset(table['...'], table['...'])"
         )
-    read = data.with_format("numpy")
-    return ArrayDataset(read[x][:], None if y is None else read[y][:])
+    read = data.with_format("numpy").select_columns([x] if y is None else [x, y])
+    rows = ((row[x], None if y is None else row[y]) for row in read)
+    return ArrayDataset.from_iterable(rows, len(data))

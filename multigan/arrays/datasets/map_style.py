@@ -10,34 +10,30 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.arrays.datasets.arrays import (
-    HELD_OUT,
-    is_label,
-    leaves,
-    make_domain,
-    split_bounds,
-    to_tensor,
-)
+from multigan.arrays.datasets.arrays import HELD_OUT, make_domain, split_bounds
+from multigan.arrays.datasets.values import conditions, is_label, numbered, parts_of, to_tensor
 from multigan.core.protocols import Batch, Condition
 from multigan.core.splits import WHOLE, check_split, split_members
-from multigan.core.trees import tree_cat, tree_map
+from multigan.core.trees import tree_cat, tree_leaves, tree_map
 
-X_NAMES = ("x", "image", "images", "img", "pixel_values", "input", "features", "data")
-Y_NAMES = ("y", "label", "labels", "target", "condition")
 NUM_READ = 256  # samples read at the start, evenly spaced: for the fingerprint and the labels
+ALL_LABELS = ("targets", "labels")  # attributes of a source with the label of every sample
 
 
 class MapDataset:
     """Samples of an object with `__len__` and `__getitem__`, read when they are used.
 
     A sample is x, a pair (x, y), or a dictionary with a key of X_NAMES and perhaps of Y_NAMES.
-    Random transforms are exact on resuming where they use torch's random numbers: the stream is
-    seeded for each sample and epoch. The fingerprint covers NUM_READ samples, not all. Splits are
-    as those of `ArrayDataset`, but not by class.
+    Integers y are labels, and strings too, numbered in alphabetical order. All labels are known
+    from an attribute `targets` or `labels` of the object, else from NUM_READ samples; a sample with
+    another label is refused. Random transforms are exact on resuming where they use torch's random
+    numbers: the stream is seeded for each sample and epoch. The fingerprint covers NUM_READ
+    samples, not all. Splits are as those of `ArrayDataset`, but not by class.
     """
 
     in_memory = False
     is_stochastic = True
+    _known: frozenset[int] = frozenset()  # labels; empty until all are known
 
     def __init__(self, source: Any, *, held_out: float = HELD_OUT) -> None:
         """Raises ValueError, in one line, for samples that cannot be read or differ in shape."""
@@ -45,15 +41,25 @@ class MapDataset:
         if not len(source):
             raise ValueError("the dataset must have at least one sample; got none")
         self._members = torch.arange(len(source))
+        self._prints: dict[str, str] = {}  # split -> fingerprint
+        self._names, self._labels = self._all_labels()
         first = self._probe()
-        self.domain = make_domain(tuple(first.x.shape[1:]), first.condition)
-        self.fingerprint = self._hash(first)
+        known = self._labels
+        if known is None and is_label(first.condition):
+            known = first.condition
+        labels = first.condition if known is None else known
+        self.domain = make_domain(tuple(first.x.shape[1:]), labels, self._names)
+        self._known = frozenset(self.domain.labels)
+        self.fingerprint = self._prints[WHOLE] = self._hash(first)
 
     def __len__(self) -> int:
         return len(self._members)
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
-        """Return the samples at `indices` (B,), with random transforms seeded by `rng`."""
+        """Return the samples at `indices` (B,), with random transforms seeded by `rng`.
+
+        Raises ValueError for a label that is not known, and for samples of several shapes.
+        """
         rows = self._members[indices.cpu()].tolist()
         seed = 0 if rng is None else rng.initial_seed()
         with torch.random.fork_rng(devices=[]):
@@ -75,14 +81,57 @@ class MapDataset:
             len(self.source), None, check_split(name, self.bounds), self.bounds
         )
         part.split_name = name
-        part.fingerprint = part._hash(part._probe()) if len(part) else f"empty {name}"
+        if name not in self._prints:
+            self._prints[name] = part._hash(part._probe()) if len(part) else f"empty {name}"
+        part.fingerprint = self._prints[name]
         return part
+
+    def _all_labels(self) -> tuple[tuple[str, ...], Tensor | None]:
+        """Return the names of labels that are strings, and all labels (N,) if they are known."""
+        y = parts_of(self.source[0])[1]
+        is_string = isinstance(y, str)
+        stated = next(
+            (getattr(self.source, n) for n in ALL_LABELS if hasattr(self.source, n)), None
+        )
+        if stated is None or len(stated) != len(self.source):
+            stated = (
+                [parts_of(self.source[row])[1] for row in self._probed()] if is_string else None
+            )
+        if stated is None or y is None:
+            return (), None
+        numbers, names = numbered(stated)
+        found = conditions(numbers, len(numbers))
+        fits = is_label(found) and (y in names if is_string else not names)
+        return (names, found) if fits else ((), None)
 
     def _sample(self, row: int) -> Batch:
         x, y = parts_of(self.source[row])
         found = to_tensor(x, f"x of sample {row}")
         x = (found if found.ndim else found[None]).float()[None]
-        return Batch(x, _condition(y, row))
+        return Batch(x, self._condition(y, row))
+
+    def _condition(self, y: Any, row: int) -> Condition:
+        """Return the condition (1, ...) of one sample."""
+        if y is None:
+            return None
+        if isinstance(y, Mapping):
+            return {str(name): self._condition(value, row) for name, value in y.items()}
+        if isinstance(y, str):
+            if y not in self._names:
+                raise _unknown(y, row, self._names)
+            return torch.tensor([self._names.index(y)])
+        found = to_tensor(y, f"y of sample {row}")[None]
+        if not is_label(found):
+            return found.float()
+        if self._known and int(found) not in self._known:
+            raise _unknown(int(found), row, sorted(self._known))
+        return found
+
+    def _probed(self) -> list[int]:
+        """Return the rows of the source that are read at the start."""
+        count = min(len(self), NUM_READ)
+        rows: list[int] = self._members[torch.arange(count) * len(self) // count].tolist()
+        return rows
 
     def _probe(self) -> Batch:
         count = min(len(self), NUM_READ)
@@ -91,37 +140,15 @@ class MapDataset:
     def _hash(self, read: Batch) -> str:
         """Hash the number of samples and the samples that were read to 32 hex digits."""
         digest = hashlib.blake2b(f"{len(self)} {self.split_name}".encode(), digest_size=16)
-        for tensor in leaves(read):
+        for tensor in tree_leaves(tuple(read)):
             digest.update(tensor.contiguous().numpy().tobytes())
         return digest.hexdigest()
 
 
-def parts_of(item: Any) -> tuple[Any, Any]:
-    """Return x and y of one item; y is None without. Raises ValueError for another item."""
-    if isinstance(item, Mapping):
-        return tuple(_named(item, names) for names in (X_NAMES, Y_NAMES))  # type: ignore[return-value]
-    if isinstance(item, tuple | list):
-        if len(item) not in (1, 2):
-            raise ValueError(f"a sample must be x or a pair (x, y); got {len(item)} values")
-        return item[0], item[1] if len(item) > 1 else None
-    return item, None
-
-
-def _named(item: Mapping[str, Any], names: tuple[str, ...]) -> Any:
-    found = next((name for name in names if name in item), None)
-    if found is None and names is X_NAMES:
-        raise ValueError(
-            f"a sample must have one of the keys {', '.join(X_NAMES)}; got {', '.join(item)}: "
-            "rename one, or give ArrayDataset(x, y)"
-        )
-    return None if found is None else item[found]
-
-
-def _condition(y: Any, row: int) -> Condition:
-    """Return the condition (1, ...) of one sample."""
-    if y is None:
-        return None
-    if isinstance(y, Mapping):
-        return {str(name): _condition(value, row) for name, value in y.items()}
-    found = to_tensor(y, f"y of sample {row}")[None]
-    return found if is_label(found) else found.float()
+def _unknown(label: Any, row: int, known: Any) -> ValueError:
+    shown = ", ".join(map(str, list(known)[:10])) + (", ..." if len(known) > 10 else "")
+    return ValueError(
+        f"the label of sample {row} must be one of the {len(known)} that were read at the start, "
+        f"{shown}; got {label!r}: give the dataset an attribute targets with the label of every "
+        "sample, or use ArrayDataset(x, y)"
+    )
