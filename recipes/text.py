@@ -17,6 +17,7 @@ from multigan.text.models.build import build_discriminator, build_generator
 
 TINY = {"data": "phrases", "class_field": "any", "width": 16, "steps": 6, "likelihood_steps": 4}
 ADVERSARIAL = {"loss": "nonsaturating", "ema_halflife_samples": 1000}
+FREQUENT = 2000  # tokens with wide embeddings, in a vocabulary of more than twice as many
 FIXED = {"burn_in": 0.0, "max_grad_norm": 5.0, "likelihood_patience": 3, "discriminator_steps": 5}
 
 
@@ -46,12 +47,14 @@ def recipe(
 ) -> Recipe:
     """Lines of text.
 
-    data: speeches, phrases, a text file, a table (CSV, JSONL, ...), or a folder of them
+    data: speeches (to 20 words), long_speeches (to 40), phrases, a text file, a table (CSV,
+        JSONL, ...), or a folder of them
     text_column: of a table; found if not given
     label_column: of a table: the classes of the texts; none if not given
     unit: a sample of plain text: line, paragraph or file
     class_field: classes of the lines: party or era of speeches, mood of phrases, any, or none
-    tokenizer: bpe, word, whitespace, char, or a folder with a tokenizer of Hugging Face's
+    tokenizer: bpe, word_bpe (frequent words whole), word, whitespace, char, or a folder with a
+        tokenizer of Hugging Face's
     vocabulary_size: maximum number of tokens
     length: maximum number of tokens of a line, its end included
     likelihood_steps: updates of the likelihood stage, which stops early without improvement
@@ -74,6 +77,8 @@ def recipe(
     sizes = (lines.domain.vocabulary_size, length, len(lines.domain.class_names))
     options = {"estimator": estimator, "inverse_temperature": inverse_temperature}
     options |= {"embedding": 128, "tie_embeddings": True, "width": width, "dropout": dropout}
+    if lines.domain.vocabulary_size > 2 * FREQUENT:
+        options |= {"head_size": FREQUENT, "tail_width": 36}
     return Recipe(
         data=lines,
         generator=build_generator(backbone, *sizes, **options),

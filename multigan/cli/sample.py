@@ -43,11 +43,12 @@ def sample_command(path: str) -> Any:
         samples = sampler.sample(num_samples, seed, **requested)
         out.mkdir(parents=True, exist_ok=True)
         files = sampler.domain.write(samples, out)
+        cost = getattr(sampler.generator, "candidates_per_sample", None)
         if json:
-            print_json({"samples": len(samples), "out": out, "files": files})
+            extra = {} if cost is None else {"candidates_per_sample": cost}
+            print_json({"samples": len(samples), "out": out, "files": files, **extra})
         else:
             count, written = pluralize(len(samples), "sample"), pluralize(len(files), "file")
-            cost = getattr(sampler.generator, "candidates_per_sample", None)
             spent = "" if cost is None else f", {cost:.2f} candidates a sample"
             print(f"{count}{spent}: {written} in {out}")
 

@@ -60,7 +60,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     "lr": (0.0, 1e30),  # large ones diverge, which training reports
     "likelihood_lr": (0.0, 1e30),
     "synthetic_fraction": (0.0, 1.0),
-    "temperature": (POSITIVE, 1e6),
+    "temperature": (0.0, 1e6),
     "tempo": (POSITIVE, 10_000.0),
     "top_k": (0, MAX_NUMBER),
     "top_p": (POSITIVE, 1.0),

@@ -256,6 +256,15 @@ class SupportsPrefetch(Protocol):
 
 
 @runtime_checkable
+class SupportsCompactBatches(Protocol):
+    """A dataset whose samples also come in less memory, for likelihood training and refinement."""
+
+    def compact(self) -> Dataset:
+        """The same samples in the representation of `SupportsCompactSamples.generate`."""
+        ...
+
+
+@runtime_checkable
 class HasLabels(Protocol):
     """A dataset whose labels are known without reading its samples."""
 

@@ -14,6 +14,7 @@ from multigan.core.protocols import (
     Dataset,
     Generator,
     Latent,
+    SupportsCompactBatches,
     SupportsPrefetch,
     SupportsPregeneration,
 )
@@ -205,12 +206,23 @@ class _Samples(torch_data.Dataset[Batch]):
         return self.data.batch(torch.tensor([index]), rng)
 
 
+def compacted(data: Dataset) -> Dataset:
+    """Return the dataset with compact samples if it has them, else itself."""
+    return data.compact() if isinstance(data, SupportsCompactBatches) else data
+
+
 def make_batch_stream(
-    recipe: Recipe, seed: int, device: torch.device, num_workers: int, processes: DistributedContext
+    recipe: Recipe,
+    seed: int,
+    device: torch.device,
+    num_workers: int,
+    processes: DistributedContext,
+    *,
+    compact: bool = False,
 ) -> BatchStream:
     """Return the real batches of a recipe, for one of its processes."""
     return BatchStream(
-        recipe.data,
+        compacted(recipe.data) if compact else recipe.data,
         seed=seed,
         batch_size=recipe.batch_size,
         device=device,

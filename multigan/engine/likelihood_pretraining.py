@@ -19,7 +19,7 @@ from multigan.core.protocols import Batch, SupportsLikelihood
 from multigan.core.recipe import Recipe
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
-from multigan.engine.batches import make_batch_stream, micro_batches
+from multigan.engine.batches import compacted, make_batch_stream, micro_batches
 from multigan.engine.distributed import SINGLE_PROCESS, DistributedContext
 from multigan.engine.optimization import (
     NonFinitePolicy,
@@ -68,8 +68,10 @@ class LikelihoodPretraining:
         self._best_weights: dict[str, Tensor] = {}
         self.optimizer, self._parameters = adam(generator), list(generator.parameters())
         own_seed = keyed_rng(seed, "likelihood").initial_seed()  # not the adversarial batches
-        self.reals = make_batch_stream(recipe, own_seed, device, num_workers, processes)
-        self.validation_data = recipe.data.split("valid")
+        self.reals = make_batch_stream(
+            recipe, own_seed, device, num_workers, processes, compact=True
+        )
+        self.validation_data = compacted(recipe.data.split("valid"))
         if len(self.validation_data) == 0:
             raise ValueError(
                 "likelihood pretraining must have a validation split to stop by; got an empty one: "

@@ -33,7 +33,7 @@ from multigan.core.protocols import (
 from multigan.core.refinement import RefinementCard
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_cat, tree_map
-from multigan.engine.batches import BatchStream
+from multigan.engine.batches import BatchStream, compacted
 
 MAX_SCALE = 10.0  # of the logit
 SCALE_STEPS = 60  # of the search for it
@@ -57,7 +57,7 @@ class RefinementSettings:
     epoch_samples: int = 10_000
     batch_size: int = 64
     patience: int = 3
-    validation_samples: int = 4000
+    validation_samples: int = 2000
     learning_rate: float | None = None
 
     def __post_init__(self) -> None:
@@ -106,10 +106,12 @@ def fit_refiner(
     It ends with the weights of the best validation loss, which may be those it came with. Raises
     ValueError for an empty validation split.
     """
-    settings, device = settings or RefinementSettings(), torch.device(device)
+    settings, device, data = settings or RefinementSettings(), torch.device(device), compacted(data)
     refiner.to(device), generator.to(device)
     fakes = FakeSamples(generator, refiner, device)
-    validation = _observe_both(refiner, fakes, data.split("valid"), settings, seed, "valid")
+    held_out = compacted(data.split("valid"))
+    observed = list(_observe_both(refiner, fakes, held_out, settings, seed, "valid"))
+    validation = [part for real, _ in observed for part in real], [fake for _, fake in observed]
     best = Epoch(0, log_loss(refiner, generator, *validation))
     weights = copy.deepcopy(refiner.state_dict())
     on_epoch(best)
@@ -170,26 +172,23 @@ def _observe_both(
     settings: RefinementSettings,
     seed: int,
     purpose: str,
-) -> tuple[list[Any], list[Any]]:
-    """Batches of what is read of held-out samples, and of generated ones under their conditions.
+) -> Iterator[tuple[list[Any], Any]]:
+    """Observe held-out samples, and generated ones under their conditions, batch by batch.
 
-    Raises ValueError for a split without samples.
+    The first of a pair is empty when all real samples have come. Raises ValueError for a split
+    without samples.
     """
     if len(data) == 0:
         raise ValueError("refinement must have held-out samples; got an empty split")
     count = settings.validation_samples
-    real: list[Any] = []
-    fake: list[Any] = []
     for number, start in enumerate(range(0, count, settings.batch_size)):
         indices = torch.arange(start, min(start + settings.batch_size, count))
         batch = _batch(data, indices % len(data), seed, fakes.device)
-        if start < len(data):
-            fresh = int((indices < len(data)).sum())
-            part = tree_map(lambda leaf, fresh=fresh: leaf[:fresh], batch)
-            real.append(refiner.observe(part.x, part.condition))
+        fresh = int((indices < len(data)).sum())
+        part = tree_map(lambda leaf, fresh=fresh: leaf[:fresh], batch)
+        real = [refiner.observe(part.x, part.condition)] if fresh else []
         key = (seed, "refiner", purpose, number)
-        fake.append(fakes.observe(len(indices), batch.condition, *key))
-    return real, fake
+        yield real, fakes.observe(len(indices), batch.condition, *key)
 
 
 def _batch(data: Dataset, indices: Tensor, seed: int, device: torch.device) -> Batch:
@@ -208,7 +207,8 @@ def _batch(data: Dataset, indices: Tensor, seed: int, device: torch.device) -> B
 def score(refiner: Any, generator: Any, batches: list[Any]) -> Tensor:
     """Logits (N,) float64 of what was read of samples, in eval mode, on the CPU."""
     with eval_mode(refiner, generator):
-        return torch.cat([refiner(observed, generator).double().cpu() for observed in batches])
+        logits = [refiner(observed, generator).double().cpu() for observed in batches]
+        return torch.cat(logits) if logits else torch.zeros(0, dtype=torch.float64)
 
 
 def log_loss(refiner: Any, generator: Any, real: list[Any], fake: list[Any]) -> float:
@@ -303,8 +303,9 @@ def measure_gain(
     """
     fakes = FakeSamples(generator, refiner, torch.device(device))
     settings = RefinementSettings(validation_samples=num_fake)
-    both = _observe_both(refiner, fakes, data, settings, seed, "gain")
-    real, fake = (score(refiner, generator, side) for side in both)
+    observed = _observe_both(refiner, fakes, compacted(data), settings, seed, "gain")
+    scored = [[score(refiner, generator, side) for side in (r, [f])] for r, f in observed]
+    real, fake = (torch.cat(side) for side in zip(*scored, strict=True))
     loss = float(softplus(-real).mean() + softplus(fake).mean()) / 2
     return gain_of(card.scale * real, card.scale * fake, loss, keyed_rng(seed, "bootstrap"))
 

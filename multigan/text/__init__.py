@@ -19,6 +19,7 @@ COMPONENTS = {
     "TextDomain": "multigan.text.domain:TextDomain",
     "TextGenerator": "multigan.text.models.generator:TextGenerator",
     "TextLineDataset": "multigan.text.datasets.text_lines:TextLineDataset",
+    "TextRefiner": "multigan.text.models.refiner:TextRefiner",
     "TextTransformer": "multigan.text.models.transformer_discriminator:TextTransformer",
 }
 

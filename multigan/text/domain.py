@@ -13,9 +13,12 @@ from torch import Tensor
 from multigan.core.protocols import Dataset, Medium, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component
+from multigan.core.trees import tree_map
 from multigan.storage.files import write_atomically
 from multigan.text.metrics import evaluation
+from multigan.text.models.refiner import TextRefiner
 from multigan.text.sampling import (
+    LineFilter,
     SamplingOptions,
     ScoredText,
     check_options,
@@ -27,6 +30,8 @@ from multigan.text.spec import TextSpec
 from multigan.text.tokenization.tokenizer import PAD, save_folder
 
 MAX_PREVIEW_LINES = 64
+MAX_ROUNDS = 1000  # of sampling lines again that a filter refused
+MAX_EMPTY_ROUNDS = 10  # as long as it has accepted none at all
 LINES_FILE, SCORES_FILE = "samples.txt", "samples.jsonl"
 
 
@@ -48,6 +53,8 @@ class TextDomain(TextSpec):
         temperature: float = 1.0,
         top_k: int = 0,
         top_p: float = 1.0,
+        length: str | None = None,
+        avoid_copies: Path | None = None,
         log_probabilities: bool = False,
     ) -> list[str]:
         """Sample `n` lines.
@@ -57,25 +64,34 @@ class TextDomain(TextSpec):
 
         prompt: the beginning of every line, kept as it is
         label: the class of the lines; sampled evenly if not given
-        temperature: below 1 more likely lines, above 1 more varied ones
+        temperature: below 1 more likely lines, above 1 more varied ones, 0 the likeliest token
         top_k: sample from the k likeliest tokens only; 0 is all
         top_p: sample from the likeliest tokens that hold this probability together
+        length: number of words and marks of a line, such as 12 or 8-15
+        avoid_copies: a text file whose lines are never returned, such as the training lines
         log_probabilities: also write the log-probabilities of the lines, in samples.jsonl
         """
-        options = SamplingOptions(prompt, label, temperature, top_k, top_p)
+        options = SamplingOptions(prompt, label, temperature, top_k, top_p, length, avoid_copies)
         check_options(options)
-        latent = generator.sample_latent(n, rng)
-        condition = make_condition(self, options, n, rng)
-        controls = {"temperature": temperature, "top_k": top_k, "top_p": top_p}
-        tokens, scores = sample_tokens(
-            generator, latent, condition, controls, log_probabilities, self
-        )
+        tokens, scores = self._accepted_tokens(generator, n, rng, options, log_probabilities)
         prompt_length = len(prompt_tokens(self, prompt))
         texts = [self._complete(prompt, prompt_length, line) for line in tokens.tolist()]
         if scores is None:
             return list(texts)
         rows = zip(texts, tokens, scores, strict=True)
         return [self._scored(*row, prompt_length) for row in rows]
+
+    def build_refiner(self, generator: Any, data: Any) -> TextRefiner:
+        """Build a refiner that knows the words of the training lines `data`."""
+        refiner = TextRefiner(self.tokenizer, generator.backbone.output_dim, len(data.texts))
+        refiner.count_words(data.texts)
+        return refiner
+
+    def likelihood_units(self, data: Any) -> dict[str, float]:
+        """The mean numbers of tokens, ends included, of words and of characters in a line."""
+        tokens = int((self.encode(list(data.texts)) != PAD).sum())
+        units = {"token": tokens, **evaluation.count_units(data.texts)}
+        return {unit: count / len(data.texts) for unit, count in units.items()}
 
     def option_choices(self) -> dict[str, tuple[str, ...]]:
         """The classes."""
@@ -124,6 +140,46 @@ class TextDomain(TextSpec):
     ) -> ResultsTable:
         """Compute the metrics of real lines, n-gram models and the generator; see `evaluation`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
+
+    def _accepted_tokens(
+        self,
+        generator: Any,
+        n: int,
+        rng: torch.Generator,
+        options: SamplingOptions,
+        with_scores: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Tokens (n, T), and their log-probabilities, of lines that the filter accepts.
+
+        Other lines are sampled again, so the accepted ones follow their distribution. Raises
+        ValueError where MAX_ROUNDS do not suffice, or none of the first ones is accepted.
+        """
+        accepts = LineFilter(options).accepts
+        latent = generator.sample_latent(n, rng)
+        condition = make_condition(self, options, n, rng)
+        rows, prompt_length = torch.arange(n), len(prompt_tokens(self, options.prompt))
+        tokens = torch.zeros(n, self.length, dtype=torch.int64)
+        scores: Tensor | None = None
+        for number in range(1, MAX_ROUNDS + 1):
+            own, given = (
+                tree_map(lambda leaf, rows=rows: leaf[rows], tree) for tree in (latent, condition)
+            )
+            found, nats = sample_tokens(generator, own, given, options.controls, with_scores, self)
+            tokens[rows] = found
+            if nats is not None:
+                scores = nats.new_zeros(n, self.length) if scores is None else scores
+                scores[rows] = nats
+            texts = [self._complete(options.prompt, prompt_length, t) for t in found.tolist()]
+            rows = rows[[k for k, text in enumerate(texts) if not accepts(text)]]
+            if not len(rows):
+                return tokens, scores
+            if len(rows) == n and number == MAX_EMPTY_ROUNDS:
+                break
+            latent = generator.sample_latent(n, rng)
+        raise ValueError(
+            f"length and avoid_copies must allow lines of this generator; {len(rows)} of {n} were "
+            f"refused {number} times: ask for a wider range, or a higher temperature"
+        )
 
     def _complete(self, prompt: str | None, prompt_length: int, tokens: list[int]) -> str:
         """The prompt as it was typed, followed by the text of the sampled tokens."""

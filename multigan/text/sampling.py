@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -11,12 +13,13 @@ from torch import Tensor
 
 from multigan.core.modules import device_of, eval_mode
 from multigan.core.protocols import SAMPLING_BATCH_SIZE
+from multigan.core.refinement import RefinedGenerator
 from multigan.core.trees import tree_map
 from multigan.text.condition import TextCondition, no_condition
 from multigan.text.models.token_sampling import check_controls
 from multigan.text.spec import TextSpec
 from multigan.text.tokenization.tokenizer import EOS
-from multigan.text.tokenization.words import collapse_line_breaks
+from multigan.text.tokenization.words import collapse_line_breaks, split_words
 
 
 class SamplingOptions(NamedTuple):
@@ -27,11 +30,57 @@ class SamplingOptions(NamedTuple):
     temperature: float = 1.0
     top_k: int = 0
     top_p: float = 1.0
+    length: str | None = None
+    avoid_copies: Path | None = None
+
+    @property
+    def controls(self) -> dict[str, Any]:
+        """The controls of `generate`; temperature 0 is the likeliest token."""
+        if self.temperature == 0:
+            return {"temperature": 1.0, "top_k": 1, "top_p": 1.0}
+        return {"temperature": self.temperature, "top_k": self.top_k, "top_p": self.top_p}
+
+
+class LineFilter:
+    """The lines that may be returned: of a number of words, and not in a file.
+
+    Raises ValueError for a range that is none, and for a file that cannot be read.
+    """
+
+    def __init__(self, options: SamplingOptions) -> None:
+        self.words = None if options.length is None else parse_length(options.length)
+        self.avoided: frozenset[str] = frozenset()
+        if options.avoid_copies is not None:
+            self.avoided = read_avoided(Path(options.avoid_copies))
+
+    def accepts(self, text: str) -> bool:
+        """Check a line."""
+        if text.strip() in self.avoided:
+            return False
+        return self.words is None or self.words[0] <= len(split_words(text)) <= self.words[1]
+
+
+def parse_length(text: str) -> tuple[int, int]:
+    """The range of a number of words: "8-15", or "12". Raises ValueError for anything else."""
+    found = re.fullmatch(r"(\d{1,6})(?:-(\d{1,6}))?", text.strip())
+    low, high = (0, 0) if found is None else (int(found[1]), int(found[2] or found[1]))
+    if not 1 <= low <= high:
+        raise ValueError(f"length must be words such as 12 or 8-15, 1 or more; got {text!r}")
+    return low, high
+
+
+def read_avoided(file: Path) -> frozenset[str]:
+    """The lines of a text file, stripped. Raises ValueError for a file that cannot be read."""
+    try:
+        lines = file.read_bytes().decode(errors="replace").splitlines()
+    except OSError as error:
+        raise ValueError(f"avoid_copies must be a text file; got {file}: {error}") from None
+    return frozenset(line.strip() for line in lines)
 
 
 def check_options(options: SamplingOptions) -> None:
     """Raise ValueError, in one line, for an option out of range."""
-    check_controls(options.temperature, options.top_k, options.top_p)
+    check_controls(options.temperature or 1.0, options.top_k, options.top_p)
     if options.prompt is not None and collapse_line_breaks(options.prompt) != options.prompt:
         raise ValueError("prompt must be a single line; got several")
 
@@ -93,8 +142,9 @@ def sample_tokens(
     """Sample tokens (B, T) int64, on the CPU, and optionally their log-probabilities (B, T).
 
     `controls` are temperature, top_k and top_p; the log-probabilities depend on the temperature
-    only. With the `spec` of a tokenizer with tokens that are parts of characters, no character is
-    broken: `generate` gets the tokenizer's `transitions`.
+    only, and are those of the generator where a refiner chooses. With the `spec` of a tokenizer
+    with tokens that are parts of characters, no character is broken: `generate` gets the
+    tokenizer's `transitions`.
     """
     device = device_of(generator)
     if spec is not None and spec.tokenizer_model.utf8_transitions is not None:
@@ -105,7 +155,8 @@ def sample_tokens(
         if not with_scores:
             return tokens.cpu(), None
         temperature = controls.get("temperature", 1.0)
-        scores = generator.token_log_likelihood(tokens, condition, temperature=temperature)
+        scorer = generator.generator if isinstance(generator, RefinedGenerator) else generator
+        scores = scorer.token_log_likelihood(tokens, condition, temperature=temperature)
     return tokens.cpu(), scores.cpu()
 
 

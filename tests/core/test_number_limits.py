@@ -170,12 +170,12 @@ def test_hyperparameters_of_other_recipes_may_be_negative(tmp_path):
 def test_messages_say_what_must_be():
     for name, value, message in (
         ("steps", 0, "steps must be 1 or more; got 0"),
-        ("temperature", 0.0, "temperature must be above 0; got 0.0"),
+        ("tempo", 0.0, "tempo must be above 0; got 0.0"),
         ("augment_p", 1.5, "augment_p must be at most 1; got 1.5"),
         ("anything", float("nan"), "anything must be a finite number; got nan"),
         ("anything", 2 * MAX_NUMBER, "anything must be at most 1,000,000,000; got 2000000000"),
         ("steps", 10**50, "steps must be at most 1,000,000,000; got a number of 51 digits"),
-        ("to_temperature", -1.0, "to_temperature must be above 0; got -1.0"),
+        ("to_tempo", -1.0, "to_tempo must be above 0; got -1.0"),
     ):
         assert refusal(check_number, name, value) == message
     for name, value in (("x", True), ("x", None), ("x", "nan"), ("seed", -5), ("x", 0)):

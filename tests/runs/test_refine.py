@@ -1,5 +1,6 @@
 """`multigan refine`: a refiner beside the generator of a run, used by sample and evaluate."""
 
+import json
 import shutil
 
 import pytest
@@ -31,6 +32,9 @@ def test_sample_k_does_not_depend_on_the_number_of_samples(refined_run, tmp_path
         out = ["--refine", "--out", str(tmp_path / name)]
         assert main(["sample", str(refined_run), "-n", str(n), *out]) == 0
     assert "candidates a sample" in capsys.readouterr().out
+    out = ["--refine", "--json", "--out", str(tmp_path / "more")]
+    assert main(["sample", str(refined_run), "-n", "1", *out]) == 0
+    assert json.loads(capsys.readouterr().out)["candidates_per_sample"] >= 1
     few, many = lines_of(tmp_path / "few"), lines_of(tmp_path / "many")
     assert len(many) == 71 and many[: len(few)] == few
 

@@ -5,6 +5,7 @@ import math
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,8 +17,9 @@ from multigan.core.serialization import from_config, to_config
 from multigan.core.signature import options_of
 from multigan.text.condition import TextCondition
 from multigan.text.domain import TextDomain
-from multigan.text.sampling import ScoredText, prompt_tokens
+from multigan.text.sampling import ScoredText, parse_length, prompt_tokens
 from multigan.text.tokenization.tokenizer import EOS, PAD
+from multigan.text.tokenization.words import split_words
 from tests.text.tiny import Parrot, tiny_generator, tiny_lines, tiny_sampler
 
 KINDS = {"word": 500, "bpe": 300, "char": 100}
@@ -57,7 +59,12 @@ def test_what_follows_a_prompt_is_what_the_generator_adds():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"temperature": 0.0}, "temperature must be a finite number above 0; got 0.0"),
+        ({"temperature": -1.0}, "temperature must be a finite number above 0; got -1.0"),
+        ({"length": "15-8"}, "length must be words such as 12 or 8-15, 1 or more; got '15-8'"),
+        ({"length": "0"}, "1 or more; got '0'"),
+        ({"length": "a-b"}, "got 'a-b'"),
+        ({"length": "900"}, "must allow lines of this generator; 64 of 64 were refused 10 times"),
+        ({"avoid_copies": Path("absent.txt")}, "avoid_copies must be a text file; got absent.txt"),
         ({"temperature": math.inf}, "above 0; got inf"),
         ({"temperature": math.nan}, "above 0; got nan"),
         ({"top_k": -1}, "top_k must be 1 or more, or 0 for all tokens; got -1"),
@@ -99,6 +106,49 @@ def test_controls_reach_the_generator():
     assert len(set(sampler.sample(20, top_k=1))) == 1
     assert sampler.sample(5, temperature=1e-4) == sampler.sample(5, top_p=1e-6)
     assert sampler.sample(5, temperature=2.0) != sampler.sample(5)
+
+
+def test_temperature_0_is_the_likeliest_token_at_each_position():
+    sampler = tiny_sampler()
+    lines = sampler.sample(3, temperature=0)
+    assert lines == sampler.sample(3, top_k=1, temperature=1.0) and len(set(lines)) == 1
+
+
+@pytest.mark.parametrize(
+    ("length", "allowed"), [("4-9", {4, 5, 6, 7, 8, 9}), (" 2-16 ", set(range(2, 17)))]
+)
+def test_a_line_has_the_wanted_number_of_words_and_does_not_depend_on_the_others(length, allowed):
+    sampler = tiny_sampler()
+    lines = sampler.sample(70, length=length)
+    assert {len(split_words(line)) for line in lines} <= allowed
+    assert sampler.sample(5, length=length) == lines[:5]
+
+
+def test_a_length_is_a_number_or_a_range():
+    assert parse_length("12") == parse_length(" 12-12 ") == (12, 12)
+    assert parse_length("8-15") == (8, 15)
+
+
+def test_lines_that_are_accepted_are_those_without_the_option():
+    sampler = tiny_sampler()
+    free, wanted = sampler.sample(64), sampler.sample(64, length="4-9")
+    kept = [k for k, line in enumerate(free) if 4 <= len(split_words(line)) <= 9]
+    assert kept and all(free[k] == wanted[k] for k in kept)
+
+
+def test_copies_of_the_lines_of_a_file_are_never_returned(tmp_path):
+    data = tiny_lines()
+    sampler = Sampler(data.domain, Parrot(data.domain, data.texts[:100]))
+    file = tmp_path / "train.txt"
+    file.write_text("".join(f"{line}  \n" for line in data.texts[:90]))
+    lines = sampler.sample(64, avoid_copies=file)
+    assert set(lines) == set(data.texts[90:100])
+
+
+def test_scores_belong_to_the_lines_that_were_sampled_again():
+    sampler = tiny_sampler()
+    for line in sampler.sample(8, length="4-9", log_probabilities=True):
+        assert "".join(line.tokens).removesuffix("<eos>").strip() == line
 
 
 def test_free_samples_are_those_of_the_generator_itself():
@@ -170,7 +220,8 @@ def test_lines_that_do_not_fit_are_cut_without_an_end():
 
 def test_the_sampling_options_have_a_help():
     options = {option.name: option for option in options_of(TextDomain.sample)}
-    names = ["prompt", "label", "temperature", "top_k", "top_p", "log_probabilities"]
+    names = ["prompt", "label", "temperature", "top_k", "top_p", "length", "avoid_copies"]
+    names = [*names, "log_probabilities"]
     assert list(options) == names and all(option.help for option in options.values())
 
 

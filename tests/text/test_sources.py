@@ -58,6 +58,11 @@ def test_the_installed_speeches_have_the_known_counts():
     assert counts == {"train": 22_395, "valid": 1087, "test": 1454}
     assert [len(corpus.labels[split]) for split in SPLITS] == list(counts.values())
     assert len({line for lines in corpus.lines.values() for line in lines}) == sum(counts.values())
+    longer = read_corpus("long_speeches").lines
+    assert {split: len(lines) for split, lines in longer.items()} == {
+        "train": 49_787, "valid": 2411, "test": 2836,
+    }  # fmt: skip
+    assert all(set(corpus.lines[split]) <= set(longer[split]) for split in SPLITS)
 
 
 def test_phrases_are_different_lines_with_labels_that_fit():
@@ -97,7 +102,9 @@ def test_the_captions_are_read_from_their_folder():
 
 
 def test_what_is_not_there_is_refused_in_one_line(tmp_path):
-    with pytest.raises(ValueError, match=r"data must be speeches, phrases, .* got 'none'"):
+    with pytest.raises(
+        ValueError, match=r"data must be speeches, long_speeches, phrases, .* got 'none'"
+    ):
         read_corpus("none")
     with pytest.raises(
         ValueError, match=r"must hold files with text \(\.txt, .*\.parquet\); got none"
@@ -108,7 +115,8 @@ def test_what_is_not_there_is_refused_in_one_line(tmp_path):
     with pytest.raises(ValueError, match=r"few\.txt: .* must be 3 or more, .* got 1"):
         read_corpus(str(few))
     with pytest.raises(
-        ValueError, match=r"must be empty unless data is speeches, phrases; got 'party'"
+        ValueError,
+        match=r"must be empty unless data is speeches, long_speeches, phrases; got 'party'",
     ):
         read_corpus(str(few), "party")
     with pytest.raises(ValueError, match="party, era or empty for speeches; got 'mood'"):

@@ -104,5 +104,5 @@ def test_what_cannot_be_data_is_refused_in_one_line(tmp_path):
         tiny(length=1)
     with pytest.raises(ValueError, match=r"length must be above .* of 400 train lines; got 3"):
         tiny(length=3)
-    with pytest.raises(ValueError, match=r"tokenizer must be bpe, word, .* got 'words'"):
+    with pytest.raises(ValueError, match=r"tokenizer must be bpe, word_bpe, .* got 'words'"):
         tiny(tokenizer="words")

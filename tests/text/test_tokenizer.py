@@ -21,7 +21,7 @@ from multigan.text.tokenization.tokenizer import (
 from multigan.text.tokenization.words import split_words
 from tests.text.text_factory import LINES
 
-SIZES = {"bpe": 300, "word": 100, "whitespace": 100, "char": 100}
+SIZES = {"bpe": 300, "word_bpe": 400, "word": 100, "whitespace": 100, "char": 100}
 
 
 def trained(kind, **settings):
@@ -99,7 +99,7 @@ def test_what_is_no_tokenizer_is_refused():
     external["added_tokens"] = []
     with pytest.raises(ValueError, match="must be 0 to 3"):
         TextTokenizer(json.dumps(external))
-    with pytest.raises(ValueError, match="one of bpe, word, whitespace, char"):
+    with pytest.raises(ValueError, match="one of bpe, word_bpe, word, whitespace, char"):
         train_tokenizer(LINES, "words")
     with pytest.raises(ValueError, match="must be 260 or more"):
         train_tokenizer(LINES, "bpe", 259)

@@ -6,6 +6,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ from multigan.storage.files import is_hidden
 from multigan.text.datasets.line_files import read_lines, split_lines
 from multigan.text.datasets.state_of_the_union import (
     CLASS_FIELDS,
+    MAX_LONG_WORDS,
+    MAX_WORDS,
     extract_sentences,
     read_speeches,
     split_of,
@@ -265,14 +268,14 @@ def _with_classes(parts: Mapping[str, Texts], options: ReadOptions, counts: Data
     return Corpus(lines, labels, names, counts)
 
 
-def _read_speeches(class_field: str) -> Corpus:
+def _read_speeches(class_field: str, max_words: int = MAX_WORDS) -> Corpus:
     if class_field and class_field not in CLASS_FIELDS:
         known = ", ".join(CLASS_FIELDS)
         raise ValueError(f"class_field must be {known} or empty for speeches; got {class_field!r}")
     class_names, name_of = CLASS_FIELDS[class_field] if class_field else ((), None)
     lines: dict[str, list[str]] = {split: [] for split in SPLITS}
     labels: dict[str, list[int]] = {split: [] for split in SPLITS}
-    for sentence in extract_sentences(read_speeches()):
+    for sentence in extract_sentences(read_speeches(), max_words):
         split = split_of(sentence.speech)
         lines[split].append(sentence.text)
         label = 0 if name_of is None else class_names.index(name_of(sentence.speech))
@@ -292,9 +295,14 @@ def _read_phrases(class_field: str) -> Corpus:
     return Corpus(lines, labels, MOODS if class_field else ())
 
 
-DEFAULT_CLASS_FIELD = {"speeches": next(iter(CLASS_FIELDS)), "phrases": "mood"}
+DEFAULT_CLASS_FIELD = {
+    "speeches": next(iter(CLASS_FIELDS)),
+    "long_speeches": next(iter(CLASS_FIELDS)),
+    "phrases": "mood",
+}
 SOURCES: dict[str, Callable[[str], Corpus]] = {
     "speeches": _read_speeches,
+    "long_speeches": partial(_read_speeches, max_words=MAX_LONG_WORDS),
     "phrases": _read_phrases,
 }
 

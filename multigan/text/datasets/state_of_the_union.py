@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from multigan.text.tokenization.words import collapse_line_breaks, split_words
 
-MIN_WORDS, MAX_WORDS = 4, 20
+MIN_WORDS, MAX_WORDS, MAX_LONG_WORDS = 4, 20, 40
 HELD_OUT_PERCENT = 4  # of the speeches, in valid and in test each
 CLOSING_QUOTES = "\"'\u201d\u2019"
 SENTENCE_BOUNDARY = re.compile(rf"([.!?][{CLOSING_QUOTES}]*)\s+(?=[A-Z0-9\"'\u201c\u2018])")
@@ -70,15 +70,15 @@ def split_of(speech: Speech) -> str:
     return "valid" if percentile < 2 * HELD_OUT_PERCENT else "train"
 
 
-def extract_sentences(speeches: list[Speech]) -> list[Sentence]:
-    """Extract whole sentences of MIN_WORDS to MAX_WORDS words, each from its first speech.
+def extract_sentences(speeches: list[Speech], max_words: int = MAX_WORDS) -> list[Sentence]:
+    """Extract whole sentences of MIN_WORDS to `max_words` words, each from its first speech.
 
     Headings, list items and stage directions do not end like sentences and are left out.
     """
     found: dict[str, Sentence] = {}
     for speech in speeches:
         for text in split_sentences(speech.text):
-            if text not in found and _is_sentence(text):
+            if text not in found and _is_sentence(text, max_words):
                 found[text] = Sentence(text, speech)
     return list(found.values())
 
@@ -92,10 +92,10 @@ def split_sentences(text: str) -> list[str]:
     return [piece for piece in found if piece]
 
 
-def _is_sentence(text: str) -> bool:
-    if text[0] in "[(" or text.count(" ") >= MAX_WORDS or not SENTENCE_END.search(text):
+def _is_sentence(text: str, max_words: int) -> bool:
+    if text[0] in "[(" or text.count(" ") >= max_words or not SENTENCE_END.search(text):
         return False
-    return MIN_WORDS <= len(split_words(text)) <= MAX_WORDS
+    return MIN_WORDS <= len(split_words(text)) <= max_words
 
 
 def _party(speech: Speech) -> str:

@@ -61,6 +61,7 @@ class TextLineDataset:
     """
 
     in_memory = True
+    _is_compact = False
     is_stochastic = False
     _tokens: Tensor
     _labels: Tensor
@@ -114,8 +115,10 @@ class TextLineDataset:
             self._tokens = self._tokens.to(indices.device)
             self._labels = self._labels.to(indices.device)
         tokens = self._tokens[indices].long()
-        like = torch.zeros((), device=tokens.device)
-        x = one_hot(tokens, self.domain.vocabulary_size, like)  # (B, T, V)
+        x = tokens
+        if not self._is_compact:
+            like = torch.zeros((), device=tokens.device)
+            x = one_hot(tokens, self.domain.vocabulary_size, like)  # (B, T, V)
         if not self.domain.class_names:
             return Batch(x)
         return Batch(x, TextCondition(torch.full_like(tokens, PAD), self._labels[indices]))
@@ -130,6 +133,12 @@ class TextLineDataset:
         arguments = vars(self)["_component_arguments"]
         vars(dataset)["_component_arguments"] = arguments | {"split": name}
         dataset._select(name)
+        return dataset
+
+    def compact(self) -> TextLineDataset:
+        """The same lines, whose batches hold tokens (B, T) int64 in place of one-hot rows."""
+        dataset = copy.copy(self)
+        dataset._is_compact = True
         return dataset
 
     def data_counts(self) -> DataCounts:

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from multigan.core import fidelity
 from multigan.core.modules import device_of, eval_mode
-from multigan.core.protocols import EvaluationSkipped, Generator
+from multigan.core.protocols import EvaluationSkipped, Generator, SupportsCompactBatches
 from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
@@ -83,23 +83,33 @@ def generator_metrics(
 
 
 def heldout_nll(generator: Any, data: Any, temperature: float = 1.0) -> dict[str, float]:
-    """NLL of the lines of a split at a temperature, in nats per token and per word.
+    """NLL of the lines of a split at a temperature, in nats per token, word, character and line.
 
     Empty for a generator without a likelihood.
     """
     if not hasattr(generator, "token_log_likelihood"):
         return {}
     nats, num_tokens, device = 0.0, 0, device_of(generator)
+    lines = data.compact() if isinstance(data, SupportsCompactBatches) else data
     with eval_mode(generator), torch.no_grad():
         for indices in torch.arange(len(data)).split(NLL_BATCH_SIZE):
-            batch = data.batch(indices)
-            num_tokens += int((batch.x[..., PAD] == 0).sum())
+            batch = lines.batch(indices)
             batch = tree_map(lambda leaf: leaf.to(device), batch)
-            tokens = batch.x.argmax(-1)
+            tokens = batch.x.argmax(-1) if batch.x.is_floating_point() else batch.x
+            num_tokens += int((tokens != PAD).sum())
             log_p = generator.token_log_likelihood(tokens, batch.condition, temperature)
             nats -= log_p.double().sum().item()
-    num_words = sum(len(split_words(line)) for line in data.texts)
-    return {"nll_token": nats / num_tokens, "nll_word": nats / num_words}
+    units = {"token": num_tokens, **count_units(data.texts)}
+    return {f"nll_{unit}": nats / count for unit, count in units.items()}
+
+
+def count_units(texts: Sequence[str]) -> dict[str, int]:
+    """The numbers of words, of characters with one for each end, and of lines."""
+    return {
+        "word": sum(len(split_words(line)) for line in texts),
+        "char": sum(len(line) + 1 for line in texts),
+        "line": len(texts),
+    }
 
 
 def load_references(

@@ -7,7 +7,7 @@ Source: Zhao et al. 2018, arXiv:1706.04223 (reverse); Caccia et al. 2020, arXiv:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,12 @@ from torch.nn import functional as F
 
 from multigan.core.fitting import build_with_seed, fit
 from multigan.core.modules import device_of
+from multigan.text.models.adaptive_embedding import AdaptiveEmbedding
 from multigan.text.tokenization.tokenizer import BOS, PAD
 
 EMBEDDING, WIDTH = 64, 64
+MAX_PLAIN_VOCABULARY = 5000  # a larger one has an adaptive embedding
+FREQUENT, TAIL_WIDTH = 1000, 16  # tokens of its first level; size of the embedding of the others
 DROPOUT = 0.2
 TRAIN_BATCH_SIZE = 64
 LR = 8e-3
@@ -30,12 +33,17 @@ class LanguageModel(nn.Module):
 
     def __init__(self, vocabulary_size: int) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(vocabulary_size, EMBEDDING)
+        self.is_adaptive = vocabulary_size > MAX_PLAIN_VOCABULARY
+        self.embedding: Any = nn.Embedding(vocabulary_size, EMBEDDING)
+        if self.is_adaptive:
+            sizes = (vocabulary_size, EMBEDDING, FREQUENT, TAIL_WIDTH)
+            self.embedding = AdaptiveEmbedding(*sizes)
         self.dropout = nn.Dropout(DROPOUT)
         self.lstm = nn.LSTM(EMBEDDING, WIDTH, batch_first=True)
         self.to_embedding = nn.Linear(WIDTH, EMBEDDING)
-        self.bias = nn.Parameter(torch.zeros(vocabulary_size))
-        nn.init.normal_(self.embedding.weight, std=EMBEDDING**-0.5)
+        if not self.is_adaptive:
+            self.bias = nn.Parameter(torch.zeros(vocabulary_size))
+            nn.init.normal_(self.embedding.weight, std=EMBEDDING**-0.5)
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """The state (B, T, WIDTH) from which each of the tokens (B, T) is predicted."""
@@ -46,9 +54,14 @@ class LanguageModel(nn.Module):
         """The negative log-likelihood (B, T) in nats of tokens (B, T), 0 at padding."""
         valid = tokens != PAD
         states = self.to_embedding(self.dropout(self.hidden(tokens)[valid]))  # (valid, EMBEDDING)
-        logits = F.linear(states, self.embedding.weight, self.bias)  # (valid, V)
-        losses = torch.zeros(tokens.shape, device=tokens.device, dtype=logits.dtype)
-        losses[valid] = F.cross_entropy(logits, tokens[valid], reduction="none")
+        if self.is_adaptive:
+            no_mask = states.new_zeros(len(self.embedding.weight))
+            found = -self.embedding.log_probability(states, tokens[valid], no_mask)
+        else:
+            logits = F.linear(states, self.embedding.weight, self.bias)  # (valid, V)
+            found = F.cross_entropy(logits, tokens[valid], reduction="none")
+        losses = torch.zeros(tokens.shape, device=tokens.device, dtype=found.dtype)
+        losses[valid] = found
         return losses
 
 

@@ -12,6 +12,7 @@ from torch.nn.functional import cross_entropy, dropout, linear, pad
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component
 from multigan.text.condition import TextCondition, no_condition
+from multigan.text.models.adaptive_embedding import AdaptiveEmbedding
 from multigan.text.models.backbones import BackboneConfig, build_backbone
 from multigan.text.models.gumbel_softmax import RELAXATIONS, get_schedule, gumbel_noise
 from multigan.text.models.reinforce import sequence_advantages, sum_of_rows, token_advantages
@@ -71,6 +72,8 @@ class TextGenerator(nn.Module):
         min_length: minimum number of tokens before the end.
         fixed_length: every line has T tokens, all ordinary, after a 0: no specials, no prompts.
         tie_embeddings: share the weights of the input embedding and of the output layer.
+        head_size: with tied ones, number of frequent tokens, whose ids come first; 0 for all.
+        tail_width: size of the embedding of the other tokens.
 
     Raises ValueError for unknown names and sizes that do not fit.
     Source: Nie et al. 2019 (RelGAN), section 3; de Masson d'Autume et al. 2019 (ScratchGAN) for
@@ -105,6 +108,8 @@ class TextGenerator(nn.Module):
         min_length: int = 1,
         fixed_length: bool = False,
         tie_embeddings: bool = False,
+        head_size: int = 0,
+        tail_width: int = 32,
     ) -> None:
         super().__init__()
         if estimator not in ESTIMATORS:
@@ -113,12 +118,17 @@ class TextGenerator(nn.Module):
             raise ValueError(
                 f"inverse_temperature must be a finite number above 0; got {inverse_temperature}"
             )
+        if head_size and not tie_embeddings:
+            raise ValueError(f"head_size must be 0 without tie_embeddings; got {head_size}")
         self.vocabulary_size, self.length = vocabulary_size, length
         self.estimator, self.discount, self.dropout = estimator, discount, dropout
         self.min_length, self.fixed_length = min_length, fixed_length
         self.start_token = 0 if fixed_length else BOS
         self.schedule, self.schedule_end = get_schedule(schedule), inverse_temperature
-        self.embedding = scaled_embedding(vocabulary_size, embedding)
+        self.embedding: Any = scaled_embedding(vocabulary_size, embedding)
+        if head_size:
+            sizes = (vocabulary_size, embedding, head_size, tail_width)
+            self.embedding = AdaptiveEmbedding(*sizes)
         self.label = scaled_embedding(num_classes, embedding) if num_classes else None
         config = BackboneConfig(
             embedding, width, layers, heads, memory_slots, length, relgan_scaling, hf_config
@@ -126,8 +136,10 @@ class TextGenerator(nn.Module):
         self.backbone = build_backbone(backbone, config)
         features = self.backbone.output_dim
         self.to_embedding = nn.Linear(features, embedding) if tie_embeddings else nn.Identity()
-        self.to_logits = nn.Linear(embedding if tie_embeddings else features, vocabulary_size)
-        if tie_embeddings:
+        self.to_logits: Any = None  # an adaptive embedding has logits of its own
+        if not head_size:
+            self.to_logits = nn.Linear(embedding if tie_embeddings else features, vocabulary_size)
+        if tie_embeddings and not head_size:
             self.to_logits.weight = self.embedding.weight
         start = torch.tensor(self.schedule(inverse_temperature, 0.0))
         self.register_buffer("inverse_temperature", start)
@@ -155,7 +167,7 @@ class TextGenerator(nn.Module):
         if relaxes and (torch.is_grad_enabled() or self.estimator == "soft"):
             features = self.backbone.forward_sequence(self._inputs(tokens, condition))
             return self._relax(tokens, features, latent, condition)
-        return one_hot(tokens, self.vocabulary_size, self.to_logits.weight)
+        return one_hot(tokens, self.vocabulary_size, self.embedding.weight)
 
     def anneal(self, progress: float) -> dict[str, float]:
         """Set the inverse temperature for this fraction of the run; a no-op for "reinforce"."""
@@ -204,15 +216,8 @@ class TextGenerator(nn.Module):
             x = self.embedding(token) + label
             state = self.backbone.initial_state(x) if state is None else state
             h, state = self.backbone.step(x, state)
-            with torch.no_grad():
-                logits = self._logits(h, self._sample_mask_at(t))
-                filtered = filter_logits(logits, *controls)
-                token = sample_tokens(filtered, latent.uniform[:, t])
-                if whole is not None:
-                    free = unfinished if prompt is None else unfinished & (prompt[:, t] == PAD)
-                    quantiles = latent.uniform[:, t]
-                    whole.sample_again(token, free, logits, filtered, quantiles, controls,
-                                       self.length - t - 1)  # fmt: skip
+            free = unfinished if prompt is None else unfinished & (prompt[:, t] == PAD)
+            token = self._sample_next(h, t, latent.uniform[:, t], controls, whole, free)
             if prompt is not None:
                 token = torch.where(prompt[:, t] != PAD, prompt[:, t], token)
             if whole is not None:
@@ -224,10 +229,31 @@ class TextGenerator(nn.Module):
             features.append(h)
         return torch.stack(tokens, dim=1), torch.stack(features, dim=1)
 
+    @torch.no_grad()
+    def _sample_next(
+        self, h: Tensor, t: int, quantiles: Tensor, controls: SamplingParams,
+        whole: WholeCharacters | None, free: Tensor,
+    ) -> Tensor:  # fmt: skip
+        """Sample the tokens (B,) at position t from features (B, F) at their quantiles (B,)."""
+        mask = self._sample_mask_at(t)
+        if self.to_logits is None and controls == UNRESTRICTED and whole is None:
+            found: Tensor = self.embedding.sample(self.to_embedding(h), mask, quantiles)
+            return found
+        logits = self._logits(h, mask)
+        filtered = filter_logits(logits, *controls)
+        token = sample_tokens(filtered, quantiles)
+        if whole is not None:
+            remaining = self.length - t - 1
+            whole.sample_again(token, free, logits, filtered, quantiles, controls, remaining)
+        return token
+
     def log_likelihood(self, batch: Batch) -> Tensor:
-        """Log-probability (B,), in nats, of each line after its prompt; dropout in train()."""
+        """Log-probability (B,), in nats, of each line after its prompt; dropout in train().
+
+        The lines are one-hot rows, or tokens (B, T) int64.
+        """
         rate = self.dropout if self.training else 0.0
-        tokens = batch.x.argmax(-1)
+        tokens = batch.x.argmax(-1) if batch.x.is_floating_point() else batch.x
         return self._log_probabilities(tokens, batch.condition, dropout_rate=rate).sum(1)
 
     def token_log_likelihood(
@@ -240,6 +266,11 @@ class TextGenerator(nn.Module):
         """
         check_controls(temperature, 0, 1.0)
         return self._log_probabilities(tokens, condition, temperature)
+
+    def hidden_states(self, tokens: Tensor, condition: TextCondition | None = None) -> Tensor:
+        """The state (B, T, F) of the backbone from which each token (B, T) is predicted."""
+        states: Tensor = self.backbone.forward_sequence(self._inputs(tokens, condition))
+        return states
 
     def policy_loss(
         self,
@@ -293,16 +324,21 @@ class TextGenerator(nn.Module):
         x = dropout(self._inputs(tokens, condition), dropout_rate)
         features = self.backbone.forward_sequence(x)[free]  # (free positions, F)
         features = dropout(features, dropout_rate)
+        if self.to_logits is None and temperature == 1 and not sampled:
+            h = self.to_embedding(features)
+            log_p = self.embedding.log_probability(h, tokens[free], self.train_mask)
+            return _scattered(log_p, free)
         logits = self._logits(features, self.sample_mask if sampled else self.train_mask)
         if sampled:
             self._mask_early_ends(logits, free)
         log_p = -cross_entropy(logits / temperature, tokens[free], reduction="none")
-        return torch.zeros(free.shape, dtype=log_p.dtype, device=free.device).masked_scatter(
-            free, log_p
-        )
+        return _scattered(log_p, free)
 
     def _logits(self, features: Tensor, mask: Tensor) -> Tensor:
         """Features (..., F) -> logits (..., V) in float32 or wider, plus the mask."""
+        if self.to_logits is None:
+            own: Tensor = self.embedding.logits(self.to_embedding(features)) + mask
+            return own
         bias = self.to_logits.bias + mask
         logits = linear(self.to_embedding(features), self.to_logits.weight, bias)
         return logits.to(torch.promote_types(logits.dtype, torch.float32))
@@ -337,3 +373,9 @@ class TextGenerator(nn.Module):
             return torch.zeros_like(tokens, dtype=torch.bool)
         ended = (tokens == EOS).cumsum(1) - (tokens == EOS).long() > 0
         return ended if condition is None else ended | (condition.prompt != PAD)
+
+
+def _scattered(values: Tensor, free: Tensor) -> Tensor:
+    """(B, T): the values (N,) at the N free positions, in order, and 0 elsewhere."""
+    zeros = torch.zeros(free.shape, dtype=values.dtype, device=free.device)
+    return zeros.masked_scatter(free, values)

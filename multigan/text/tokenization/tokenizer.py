@@ -164,6 +164,34 @@ def _train_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> A
     return tokenizer
 
 
+def _train_word_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
+    """The most frequent words as one token each, and byte-level BPE for the others.
+
+    An eighth of the vocabulary is pieces. Ids are in order of frequency in the lines.
+    """
+    hf, lines = _library(), list(lines)
+    smallest = len(SPECIALS) + len(hf.pre_tokenizers.ByteLevel.alphabet())
+    pieces = min(vocabulary_size, max(smallest, vocabulary_size // 8))
+    described = json.loads(_train_bpe(lines, pieces, lowercase).to_str())
+    model, names = described["model"], list(described["model"]["vocab"])
+    splitter, normalize = hf.Tokenizer.from_str(json.dumps(described)).pre_tokenizer, str
+    if lowercase:
+        normalize = hf.normalizers.Lowercase().normalize_str
+    counts = Counter(
+        piece for line in lines for piece, _ in splitter.pre_tokenize_str(normalize(line))
+    )
+    words = sorted(counts.keys() - set(names), key=lambda word: (-counts[word], word))
+    names += words[: vocabulary_size - len(names)]
+    model["vocab"] = {name: token for token, name in enumerate(names)}
+    model["ignore_merges"] = True  # a word of the vocabulary is never split
+    encoded = hf.Tokenizer.from_str(json.dumps(described)).encode_batch(lines)
+    used = Counter(token for line in encoded for token in line.ids)
+    rest = [name for name in names if name not in SPECIALS]
+    rest.sort(key=lambda name: (-used[model["vocab"][name]], name))
+    model["vocab"] = {name: token for token, name in enumerate([*SPECIALS, *rest])}
+    return hf.Tokenizer.from_str(json.dumps(described))
+
+
 def _train_words(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
     """Words and punctuation marks; a token begins with the space before it, if there is one.
 
@@ -230,6 +258,7 @@ def _train_table(
 
 TOKENIZERS: dict[str, Callable[[Iterable[str], int, bool], Any]] = {
     "bpe": _train_bpe,
+    "word_bpe": _train_word_bpe,
     "word": _train_words,
     "whitespace": _train_whitespace,
     "char": _train_chars,
