@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multigan.core.metric_info import LOWER, MetricInfo
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,6 +21,18 @@ COMPONENTS = {
     "MLP": "multigan.arrays.models:MLP",
 }
 COMMANDS: dict[str, str] = {}
+METRICS = {
+    "frechet_distance": MetricInfo("distance between Gaussians of both sets", LOWER),
+    "kernel_distance": MetricInfo("squared MMD, polynomial kernel of KID", LOWER),
+    "precision": MetricInfo("fraction of samples within the manifold of real ones"),
+    "recall": MetricInfo("fraction of real samples within the manifold of generated ones"),
+    "density": MetricInfo("real neighborhoods that hold a sample, per sample"),
+    "coverage": MetricInfo("fraction of real samples with a generated one nearby"),
+    "intra_class_std_ratio": MetricInfo("deviation within a class over that of real data", "1"),
+    "nn_distance_ratio": MetricInfo(
+        "distance to the nearest training sample over that of held-out ones; 0 is copying", "1"
+    ),
+}
 ADAPTERS = {"array": "multigan.arrays.datasets.adapt:adapt"}
 
 

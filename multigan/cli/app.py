@@ -75,10 +75,11 @@ app.command()(checked(show))
 app.command()(checked(copy))
 _group(
     "train",
-    "Train a recipe: multigan train RECIPE [--HYPERPARAMETER VALUE ...] [OPTIONS]",
+    "Train a recipe, or repeat a run: multigan train RECIPE|RUN [--HYPERPARAMETER VALUE ...]",
     train_command,
     lambda: list(recipe_names()),
-    "RECIPE [OPTIONS]",
+    "RECIPE|RUN [OPTIONS]",
+    lambda text: [*(n for n in recipe_names() if n.startswith(text)), *complete_run_paths(text)],
 )
 app.command()(checked(resume))
 _group(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -17,16 +18,25 @@ from multigan.cli.common import (
     print_json,
 )
 from multigan.cli.dynamic_options import command
-from multigan.core.recipe_file import read_recipe
+from multigan.core.recipe_file import read_recipe, recipe_names
 from multigan.core.signature import Option
+from multigan.core.wrapping import labeled
 
 EXPERIMENT, RUN = "Experiment", "Run"  # headings of the help
 
 
 def train_command(name: str) -> Any:
-    """The command that trains one recipe; it has the recipe's hyperparameters and TrainOptions."""
-    from multigan.runs.train_options import TrainOptions
+    """The command that trains one recipe; it has the recipe's hyperparameters and TrainOptions.
 
+    `name` may be a run of such a recipe, whose options are then the defaults.
+    """
+    from multigan.runs.train_options import TrainOptions
+    from multigan.runs.train_settings import is_run, read_settings, settings_of_run
+
+    given = name
+    repeated: dict[str, Any] = {}
+    if name not in recipe_names() and is_run(name):
+        name, repeated = settings_of_run(name)
     file = read_recipe(name)
     hyperparameters = [
         Option(
@@ -47,21 +57,29 @@ def train_command(name: str) -> Any:
         )
         for f in fields(TrainOptions)
     ]
+    config = "a YAML or TOML file of these options; the command line wins"
     output = [
+        Option("config", Path, config, panel=RUN),
         Option("json", bool, "end with one line of JSON", panel=RUN),
         Option("quiet", bool, "print no progress", panel=RUN),
         Option("verbose", bool, "print every line of the log", panel=RUN),
     ]
 
     def call(
-        json: bool = False, quiet: bool = False, verbose: bool = False, **options: Any
+        config: Path | None = None,
+        json: bool = False,
+        quiet: bool = False,
+        verbose: bool = False,
+        **options: Any,
     ) -> None:
         from multigan.training.launch import train
 
         recipe = file.path if name.endswith(".py") else name
-        _report(train(recipe, show=_level(quiet, verbose), **options), json)
+        stated = read_settings(config, [*experiment, *flags]) if config else {}
+        values = repeated | stated | options
+        _report(train(recipe, show=_level(quiet, verbose), **values), json)
 
-    examples = [f"multigan train {name}", f"multigan train {name} --tiny --out runs/trial"]
+    examples = [f"multigan train {given}", f"multigan train {given} --tiny --out runs/trial"]
     return command(name, file.header, [*experiment, *flags, *output], call, examples)
 
 
@@ -85,20 +103,27 @@ def _default_text(default: Any) -> str:
 def _report(run: Any, json: bool) -> None:
     if not run.is_first:  # one of several processes prints
         return
+    from multigan.report.report import REPORT
     from multigan.report.run_summary import RunSummary
     from multigan.runs.directory import RunDirectory
 
-    summary = RunSummary(RunDirectory(run.path))
+    directory = RunDirectory(run.path)
+    summary = RunSummary(directory)
     about = {"quality": summary.quality_sentence, "stability": summary.stability_sentence}
     if json:
         print_json({"run": run.path, "ended": run.ended, "step": run.step, **about})
         return
-    for name, sentence in about.items():
-        print(f"{name}: {sentence}")
-    print(
-        f"{run.ended} at step {run.step}: samples, logs and weights are in {run.path}; "
-        f"more samples: multigan sample {run.path}"
-    )
+    time = f" in {summary.duration}" if summary.duration else ""
+    page = run.path / REPORT
+    lines = {"ended": f"{run.ended} at step {run.step:,}{time}", **about}
+    if summary.best_step is not None:
+        lines["best"] = f"step {summary.best_step:,}: {directory.checkpoints / 'best'}"
+    lines["samples"] = str(directory.samples)
+    lines["report"] = str(page) if page.is_file() else f"multigan report {run.path}"
+    for name, text in lines.items():
+        print(labeled(name, text))
+    for name, verb in (("next", "sample"), ("", "evaluate"), ("", "studio")):
+        print(labeled(name, f"multigan {verb} {run.path}"))
 
 
 def resume(

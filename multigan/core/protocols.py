@@ -265,6 +265,16 @@ class SupportsCompactBatches(Protocol):
 
 
 @runtime_checkable
+class HasClassNames(Protocol):
+    """A domain whose samples have classes: the name of each label, () without labels."""
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The names, in the order of the labels."""
+        ...
+
+
+@runtime_checkable
 class HasLabels(Protocol):
     """A dataset whose labels are known without reading its samples."""
 

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from multigan.core.protocols import Condition, Latent
 
 RAMPUP_RATIO = 0.05  # half-life, at most, over the samples seen (StyleGAN2-ADA)
 
@@ -22,7 +25,7 @@ class EMA:
 
     @torch.no_grad()
     def update(self, samples: int, samples_seen: int, halflife_samples: float) -> None:
-        """Update after `samples` new samples; buffers are copied, not averaged.
+        """Update after `samples` new samples; buffers are copied, see `update_statistics`.
 
         decay = 0.5^(samples / half-life); a half-life of 0 copies the weights.
         """
@@ -33,6 +36,38 @@ class EMA:
             torch._foreach_lerp_(averages, sources, 1.0 - decay)
         for average, source in buffers:
             average.copy_(source)
+
+    @property
+    def needs_statistics(self) -> bool:
+        """True where the module has batch norm with running statistics."""
+        return bool(self._batch_norms)
+
+    @torch.no_grad()
+    def update_statistics(self, batches: Iterable[tuple[Latent, Condition]]) -> None:
+        """Compute the running statistics of batch norm for the averaged weights.
+
+        The copied ones are those of the last few batches under other weights. They become the
+        means over `batches` of latents and conditions; all other layers stay in evaluation mode.
+
+        Source: Wu and Johnson 2021 (Rethinking "batch" in batch norm), section 3.
+        """
+        momenta = [norm.momentum for norm in self._batch_norms]
+        for norm in self._batch_norms:
+            norm.reset_running_stats()
+            norm.momentum = None  # the mean over all batches
+            norm.train()
+        try:
+            for latent, condition in batches:
+                self.module(latent, condition)
+        finally:
+            for norm, momentum in zip(self._batch_norms, momenta, strict=True):
+                norm.momentum = momentum
+                norm.eval()
+
+    @cached_property
+    def _batch_norms(self) -> list[_BatchNorm]:
+        modules = self.module.modules()
+        return [m for m in modules if isinstance(m, _BatchNorm) and m.running_mean is not None]
 
     @cached_property
     def _tensors(self) -> tuple[list[Tensor], list[Tensor], list[tuple[Tensor, Tensor]]]:

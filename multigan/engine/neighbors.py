@@ -56,12 +56,12 @@ def neighbor_metrics(
     if min(len(train), len(held_out)) < MIN_HELD_OUT:
         return {}
     rng = keyed_rng(seed, "neighbors", step)
-    real = _items(held_out, MAX_HELD_OUT, rng)
+    real = random_items(held_out, MAX_HELD_OUT, rng)
     size = real.x[0].numel()
     n = max(MIN_HELD_OUT, min(len(real.x), int((MAX_PRODUCTS / size) ** 0.5)))
     real = tree_map(lambda leaf: leaf[:n], real)
     most = min(MAX_TRAIN, MAX_VALUES // size, int(MAX_PRODUCTS / (size * n)))
-    known = _items(train, max(MIN_HELD_OUT, most), rng)
+    known = random_items(train, max(MIN_HELD_OUT, most), rng)
     fake = _sample(generator, real.condition, len(real.x), rng)
     if not fake.isfinite().all():
         return {}
@@ -73,7 +73,7 @@ def neighbor_metrics(
     return {name: float(value) for name, value in values.items()}
 
 
-def _items(data: Dataset, most: int, rng: torch.Generator) -> Batch:
+def random_items(data: Dataset, most: int, rng: torch.Generator) -> Batch:
     """Return at most `most` items of a dataset, on the CPU; all of a smaller one."""
     most = min(len(data), min(most, MAX_TRAIN_READ) if data.is_stochastic else most)
     indices = torch.randperm(len(data), generator=rng)[:most]

@@ -13,6 +13,7 @@ from multigan.core.adapters import unwrapped
 from multigan.core.protocols import (
     Batch,
     Condition,
+    Latent,
     SupportsAdaptation,
     SupportsAnnealing,
     SupportsPolicyGradient,
@@ -61,6 +62,8 @@ from multigan.engine.schedules import (
 )
 from multigan.engine.sync_batch_norm import sync_batch_norm
 from multigan.engine.terms import add_terms
+
+STATISTICS_SAMPLES = 2048  # of the batch norm statistics of the averaged generator, at least
 
 
 class AdversarialTrainer:
@@ -360,6 +363,27 @@ class AdversarialTrainer:
             self.recipe.max_grad_norm,
             self.processes,
         )
+
+    def update_ema_statistics(self) -> None:
+        """Compute the averaged generator's batch norm statistics; needed before it is used.
+
+        The conditions are those of the batches to come. Training does not depend on the call.
+        """
+        if not self.ema.needs_statistics:
+            return
+        rng = self._randomness.rng("ema statistics", self.number, "generator", 0)
+        reals = self.reals.batches(self.number * self._batches_per_step)
+
+        def batches() -> Iterator[tuple[Latent, Condition]]:
+            real, done = next(reals), 0
+            while done < STATISTICS_SAMPLES:
+                latent = self.generator.sample_latent(len(real.x), rng)
+                yield tree_map(lambda leaf: leaf.to(self.device), latent), real.condition
+                done += len(real.x)
+                real = real if real.condition is None else next(reals)
+
+        self.ema.update_statistics(batches())
+        self.processes.broadcast_parameters([self.ema.module])
 
     def diversity_metrics(self) -> dict[str, Tensor]:
         """Diversity of the last fakes and reals of the discriminator; {} before the first step.

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multigan.core.metric_info import HIGHER, LOWER, MetricInfo
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -19,6 +21,14 @@ COMPONENTS = {
     "PointsDomain": "multigan.points.domain:PointsDomain",
 }
 COMMANDS: dict[str, str] = {}
+METRICS = {
+    "modes_covered": MetricInfo("modes with a point within 3 standard deviations", HIGHER),
+    "high_quality_fraction": MetricInfo("points within 3 standard deviations of a mode"),
+    "reverse_kl": MetricInfo("divergence of the mode frequencies from uniform, nats", LOWER),
+    "total_variation": MetricInfo("distance of the frequencies of modes and the rest", LOWER),
+    "mode_std_ratio": MetricInfo("standard deviation within a mode over the true one", "1"),
+    "min_mode_fraction": MetricInfo("frequency of the rarest mode times the modes", "1"),
+}
 
 
 def load(path: str | Path) -> Sampler:

@@ -13,9 +13,8 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from multigan.core.results_table import ResultsTable
 from multigan.report.html_builder import TEMPLATES
-from multigan.report.run_summary import RunSummary, metric_sources
+from multigan.report.run_summary import RunSummary
 from multigan.report.sample_media import collect_media
 from multigan.report.sections import RunView, page_values
 from multigan.runs.directory import RunDirectory
@@ -48,20 +47,14 @@ def compare(
     return _write(Path(COMPARISON) if out is None else out, f"{len(views)} runs compared", views)
 
 
-def compared(paths: Sequence[str | Path]) -> ResultsTable:
-    """Return the metrics of several runs, a row for each, with their sources as notes."""
-    summaries = [RunSummary(RunDirectory(path)) for path in paths]
-    rows = {summary.name: summary.model for summary in summaries}
-    return ResultsTable(rows, tuple(metric_sources(summaries)))
-
-
-def report_quietly(path: Path, trust: Trusted | None = None) -> None:
-    """Write the page at the end of training; an error becomes a warning."""
+def report_quietly(path: Path, trust: Trusted | None = None) -> Path | None:
+    """Write the page after training or evaluation; an error becomes a warning."""
     try:
-        report(path, trust=trust)
+        return report(path, trust=trust)
     except Exception as error:  # the training itself has succeeded
         message = " ".join(str(error).split())
         warnings.warn(f"no report: {message}; try: multigan report {path}", stacklevel=2)
+        return None
 
 
 def _views(paths: Sequence[str | Path], trust: Trusted | None) -> list[RunView]:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from multigan.core.data_counts import DataCounts
 from multigan.core.quality import Quality, quality_of
+from multigan.core.serialization import CORE, domains
 from multigan.engine.log_checks import has_enough_logs
 from multigan.report.log_reading import (
     Diagnosis,
@@ -48,6 +49,14 @@ class RunSummary:
         return str(self.run.path)
 
     @property
+    def domain(self) -> str:
+        """The name of the domain; "core" for one that a recipe file or the caller defines."""
+        data = self.config["recipe"].get("data")
+        component = str(data.get("component", "")) if isinstance(data, dict) else ""
+        name = component.partition("/")[0]
+        return name if name in domains() else CORE
+
+    @property
     def state(self) -> str:
         """The reason for the end of training, and the step."""
         return f"{self.config.get('ended', 'unfinished')} at step {self.log.last_step:,}"
@@ -56,13 +65,18 @@ class RunSummary:
     def headline(self) -> str:
         """Networks, data and steps in a sentence."""
         recipe = self.config["recipe"]
-        seconds = finite_or_none(self.log.lines[-1].get("seconds")) if self.log.lines else None
-        time = "" if seconds is None else f", in {duration(seconds)}"
+        time = f", in {self.duration}" if self.duration else ""
         return (
             f"{_component(recipe.get('generator'))} trained on {_component(recipe.get('data'))} "
             f"with {_component(recipe.get('discriminator'))}: {_steps(recipe)} of "
             f"{recipe.get('batch_size')} samples{time}."
         )
+
+    @property
+    def duration(self) -> str:
+        """The time of training, over all resumptions; empty where it is unknown."""
+        seconds = finite_or_none(self.log.lines[-1].get("seconds")) if self.log.lines else None
+        return "" if seconds is None else duration(seconds)
 
     @property
     def facts(self) -> list[tuple[str, str]]:

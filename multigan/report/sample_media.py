@@ -14,7 +14,7 @@ from multigan.core.interpolation import interpolation_frames
 from multigan.core.media import sample_media
 from multigan.core.protocols import SAMPLING_BATCH_SIZE, Medium, Sampler, SupportsInterpolation
 from multigan.report.log_reading import subsample
-from multigan.runs.directory import RunDirectory
+from multigan.runs.directory import REAL_PREVIEW, RunDirectory
 from multigan.storage.loading import Trusted, load
 
 NUM_SAMPLES = {"text/plain": 24, "application/json;profile=piano-roll": 6}  # on a page
@@ -23,8 +23,10 @@ MAX_SAMPLES, MAX_PATHS = SAMPLING_BATCH_SIZE, 6  # for all other types: images
 MAX_POINTS = 1000  # samples, if one image shows all of them
 NUM_STEPS, MAX_MOMENTS = 13, 24  # of the interpolation; of the history
 HISTORY_BYTES, SAMPLES_BYTES, INTERPOLATION_BYTES = 1_200_000, 1_000_000, 700_000  # of a page
+REAL_BYTES = 400_000
 TEXT_BYTES = 4000  # of one step of the history
 MOMENT = re.compile(r"step-(\d{1,12})\.(png|txt)")
+REAL = re.compile(REAL_PREVIEW + r"\.(png|txt)")
 MAX_FILE_BYTES, MAX_PIXELS = 30_000_000, 40_000_000  # of an image that is opened
 TRIALS = [(side, quality) for side in (1024, 512, 256, 128, 64, 32) for quality in (85, 60)]
 
@@ -39,6 +41,7 @@ class SampleMedia:
     history: dict[int, list[Medium]] = field(default_factory=dict)  # by step
     samples: list[Medium] = field(default_factory=list)
     interpolation: list[list[Medium]] = field(default_factory=list)  # by step
+    real: list[Medium] = field(default_factory=list)  # held out
     error: str = ""
     is_live: bool = False
 
@@ -46,28 +49,43 @@ class SampleMedia:
 def collect_media(run: RunDirectory, runs: int = 1, trust: Trusted | None = None) -> SampleMedia:
     """Collect the media of a run; the `runs` runs on a page share its bytes."""
     history = training_history(run, HISTORY_BYTES // runs)
+    real = real_media(run, REAL_BYTES // runs)
     try:
         sampler = load(run.path, trust=trust)
         samples = _within(_final(sampler), SAMPLES_BYTES // runs)
-        return SampleMedia(
-            history, samples, interpolation_media(sampler, INTERPOLATION_BYTES // runs)
-        )
+        interpolation = interpolation_media(sampler, INTERPOLATION_BYTES // runs)
+        return SampleMedia(history, samples, interpolation, real)
     except Exception as error:  # an untrusted network raises arbitrary exceptions
-        return SampleMedia(history, error=" ".join(str(error).split()))
+        return SampleMedia(history, real=real, error=" ".join(str(error).split()))
 
 
 def training_history(run: RunDirectory, most_bytes: int) -> dict[int, list[Medium]]:
     """Return the previews of `samples/` by step, within `most_bytes`; links are not followed."""
-    files = [file for file in sorted(run.samples.glob("step-*")) if MOMENT.fullmatch(file.name)]
-    own = run.samples.resolve().parent == run.path.resolve()
-    real = [file for file in files if own and file.is_file() and not file.is_symlink()]
-    chosen = subsample([file for file in real if file.stat().st_size < MAX_FILE_BYTES], MAX_MOMENTS)
+    chosen = subsample(_own_files(run, MOMENT), MAX_MOMENTS)
     moments: dict[int, list[Medium]] = {}
     for file in chosen:
-        medium = Medium(guess_type(file.name)[0] or "", _content(file))
-        small = _within([medium], most_bytes // len(chosen))
+        small = _medium_of(file, most_bytes // len(chosen))
         moments.setdefault(int(MOMENT.sub(r"\1", file.name)), []).extend(small)
     return moments
+
+
+def real_media(run: RunDirectory, most_bytes: int) -> list[Medium]:
+    """Return the preview of held-out samples within `most_bytes`; links are not followed."""
+    files = _own_files(run, REAL)
+    return [medium for file in files for medium in _medium_of(file, most_bytes // len(files))]
+
+
+def _own_files(run: RunDirectory, pattern: re.Pattern[str]) -> list[Path]:
+    """Return the files of `samples/` that match, without links and files that are too large."""
+    if run.samples.resolve().parent != run.path.resolve():
+        return []
+    files = [file for file in sorted(run.samples.glob("*")) if pattern.fullmatch(file.name)]
+    own = [file for file in files if file.is_file() and not file.is_symlink()]
+    return [file for file in own if file.stat().st_size < MAX_FILE_BYTES]
+
+
+def _medium_of(file: Path, most_bytes: int) -> list[Medium]:
+    return _within([Medium(guess_type(file.name)[0] or "", _content(file))], most_bytes)
 
 
 def _content(file: Path) -> bytes:

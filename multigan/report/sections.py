@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from multigan.core.metric_info import MetricInfo, find_metric, metric_infos
 from multigan.core.protocols import Medium
 from multigan.core.results_table import MAX_COLUMNS
+from multigan.report.comparison import conclusion, differences
 from multigan.report.curves import page_charts
 from multigan.report.log_reading import Diagnosis
 from multigan.report.run_summary import (
@@ -56,7 +59,9 @@ class RunView(NamedTuple):
     def table(self) -> dict[str, Any] | None:
         """The metrics of the run for the template, if there are any."""
         table = self.summary.metric_table
-        return None if table is None else _layout(table, {list(table.rows)[-1]})
+        if table is None:
+            return None
+        return _layout(table, {list(table.rows)[-1]}, metric_infos(self.summary.domain))
 
 
 def page_values(runs: list[RunView]) -> dict[str, Any]:
@@ -86,13 +91,24 @@ def _notice(diagnosis: Diagnosis) -> Notice:
 
 def _comparison(runs: list[RunView]) -> dict[str, Any]:
     """The metrics of the generators of several runs in one table."""
-    rows = {run.summary.name: run.summary.model for run in runs}
-    notes = metric_sources([run.summary for run in runs])
-    return {"table": _layout(MetricTable(rows, {}, [], False), set()), "notes": notes}
+    summaries = [run.summary for run in runs]
+    rows = {summary.name: summary.model for summary in summaries}
+    table = _layout(MetricTable(rows, {}, [], False), set(), metric_infos(summaries[0].domain))
+    names, differing = list(rows), differences(summaries)
+    return {
+        "table": table,
+        "notes": metric_sources(summaries),
+        "names": names,
+        "differences": differing,
+        "conclusion": conclusion(summaries),
+    }
 
 
-def _layout(table: MetricTable, own: set[str]) -> dict[str, Any]:
-    """Header and rows of a table; more than MAX_COLUMNS metrics become its rows."""
+def _layout(table: MetricTable, own: set[str], infos: Mapping[str, MetricInfo]) -> dict[str, Any]:
+    """Header and rows of a table, and the meaning of its metrics.
+
+    More than MAX_COLUMNS metrics become the rows.
+    """
     metrics = list(dict.fromkeys(metric for row in table.rows.values() for metric in row))
     transposed = len(metrics) > MAX_COLUMNS
     across, down = (list(table.rows), metrics) if transposed else (metrics, list(table.rows))
@@ -107,4 +123,5 @@ def _layout(table: MetricTable, own: set[str]) -> dict[str, Any]:
     return {
         "header": across,
         "rows": [(name, [cell(name, top) for top in across]) for name in down],
+        "about": {name: info for name in metrics if (info := find_metric(infos, name))},
     }

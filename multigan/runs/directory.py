@@ -28,6 +28,7 @@ REQUIRED = {  # of recipe.json
 MAX_LINE_BYTES = 1 << 20  # of a log; longer lines are split, and skipped as broken
 RECIPE = "recipe.json"
 EVALUATION = "evaluation.json"
+REAL_PREVIEW = "real"  # in samples/, without its suffix: held-out samples
 MAX_EVALUATION_BYTES = 1 << 22  # a usual one has some tens of thousands
 CHECKSUM = "checksum"  # of the rest of recipe.json
 

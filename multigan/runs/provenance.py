@@ -24,6 +24,17 @@ def train_command(config: Mapping[str, Any]) -> str:
     """
     if config["name"] == RECIPE_OBJECT:
         return f"train(recipe, seed={config['seed']})  # in Python, with the objects of this run"
+    words = ["multigan", "train", str(config["name"])]
+    for name, value in changed_options(config).items():
+        words += _option(name.replace("_", "-"), value)
+    return shlex.join(words)
+
+
+def changed_options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters and flags of a run that differ from their defaults, and its seed.
+
+    These are all hyperparameters if the recipe cannot be read.
+    """
     values, recipe = dict(config["hyperparameters"]), config["recipe"]
     flags = _non_default_flags(config, values.get("steps") or recipe["steps"])
     if "steps" in values:
@@ -35,10 +46,7 @@ def train_command(config: Mapping[str, Any]) -> str:
     options = {k: v for k, v in values.items() if k not in defaults or str(defaults[k]) != str(v)}
     if isinstance(init := config.get("init"), dict) and "source" in init:
         flags["init_from"] = init["source"]
-    words = ["multigan", "train", str(config["name"])]
-    for name, value in (options | flags | {"seed": config["seed"]}).items():
-        words += _option(name.replace("_", "-"), value)
-    return shlex.join(words)
+    return options | flags | {"seed": config["seed"]}
 
 
 def _non_default_flags(config: Mapping[str, Any], steps: int) -> dict[str, Any]:

@@ -156,6 +156,7 @@ def check_hyperparameter_names(recipe: Path, names: list[str]) -> None:
         "tiny",
         "show",
         "help",
+        "config",
         "json",
         "quiet",
         "verbose",

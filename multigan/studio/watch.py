@@ -12,7 +12,13 @@ from multigan.core.protocols import Medium
 from multigan.report.html_builder import TEMPLATES
 from multigan.report.report import SCRIPTS, STYLES, charts_license, inlined
 from multigan.report.run_summary import RunSummary
-from multigan.report.sample_media import HISTORY_BYTES, SampleMedia, training_history
+from multigan.report.sample_media import (
+    HISTORY_BYTES,
+    REAL_BYTES,
+    SampleMedia,
+    real_media,
+    training_history,
+)
 from multigan.report.sections import RunView, page_values
 from multigan.runs.directory import EVALUATION, RECIPE, RunDirectory
 from multigan.studio.server import HEADERS, OriginCheck, serve_application
@@ -105,7 +111,10 @@ class LivePage:
             self._history = (files, training_history(self.run, HISTORY_BYTES))
         history = self._history[1]
         samples = history[max(history)] if history else []
-        view = RunView(summary, SampleMedia(history, samples, is_live=True))
+        view = RunView(
+            summary,
+            SampleMedia(history, samples, real=real_media(self.run, REAL_BYTES), is_live=True),
+        )
         return TEMPLATES.get_template("live.html").render(
             title=f"Watching {summary.name}", version_of_files=version, **page_values([view])
         )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from multigan.core.metric_info import HIGHER, LOWER, MetricInfo
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,6 +38,27 @@ REQUIREMENTS = {
 }
 
 HUB = {"pipeline_tag": "text-generation"}
+
+METRICS = {
+    "lm_nll": MetricInfo("nats per token under a language model of the training lines"),
+    "reverse_lm_nll": MetricInfo(
+        "nats per token of held-out lines under a language model of the samples", LOWER
+    ),
+    "frechet": MetricInfo("Fréchet distance between states of that language model", LOWER),
+    "mauve": MetricInfo("area under the frontier of divergences, 0 to 1", HIGHER),
+    "frontier_integral": MetricInfo("integral of the frontier of divergences", LOWER),
+    "selection_score": MetricInfo("score that selects checkpoints", LOWER),
+    "bleu_*": MetricInfo("n-grams of samples that occur in real lines; quality alone"),
+    "self_bleu_*": MetricInfo("n-grams that samples share with each other; high is repetitive"),
+    "nll_token": MetricInfo("nats per token of held-out lines under the generator", LOWER),
+    "nll_word": MetricInfo("nats per word of held-out lines under the generator", LOWER),
+    "nll_oracle": MetricInfo("nats per token of samples under the oracle"),
+    "unique_fraction": MetricInfo("distinct lines"),
+    "memorized_fraction": MetricInfo("lines that stand in the training set"),
+    "unfinished_fraction": MetricInfo("lines without an end"),
+    "distinct_*": MetricInfo("distinct n-grams over all n-grams"),
+    "length_total_variation": MetricInfo("difference of the length distributions", LOWER),
+}
 
 
 def load(path: str | Path) -> Sampler:

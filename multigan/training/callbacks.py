@@ -14,6 +14,7 @@ from multigan.core.protocols import Medium, Sample, Sampler
 from multigan.core.results_table import finite_or_none
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.runs.directory import RunDirectory, read_jsonl
+from multigan.training.start_lines import describe_training
 
 
 class TrainingFailed(Exception):
@@ -36,6 +37,11 @@ class Training:
     def total_steps(self) -> int:
         """Steps of all stages; an upper bound while likelihood pretraining may stop early."""
         return self.trainer.total_steps
+
+    @property
+    def description(self) -> str:
+        """Data, networks, run and numbers, in the lines that the display shows at the start."""
+        return describe_training(self.trainer, self.path, self.config, self.first_step)
 
     @property
     def batch_size(self) -> int:

@@ -18,11 +18,11 @@ from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import caller_objects, to_config
 from multigan.engine.monitoring import TrainingMonitor, first_not_finite
-from multigan.engine.neighbors import neighbor_metrics
+from multigan.engine.neighbors import neighbor_metrics, random_items
 from multigan.engine.optimization import ROLLBACK, NonFiniteError, Step
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.runs.checkpoint import load_checkpoint, prune, save_checkpoint, save_generator
-from multigan.runs.directory import RunDirectory, read_jsonl
+from multigan.runs.directory import REAL_PREVIEW, RunDirectory, read_jsonl
 from multigan.runs.train_options import StageOptions, TrainOptions
 from multigan.storage.checkpoint_files import LIKELIHOOD_CHECKPOINT
 from multigan.storage.files import cache_dir
@@ -131,6 +131,7 @@ class Loop:
         """Empty the logs and save the initial weights as the checkpoint of step 0."""
         self.trainer.sync_replicas()
         self._first(self.directory.truncate_after, -1)
+        self._first(self._preview_real)
         self._save(0)
 
     def _first(self, write: Callable[..., Any], *arguments: Any) -> Any:
@@ -208,17 +209,20 @@ class Loop:
             self.meter.add(step.values)
             self._call_step(step)
             learnt, last = trainer.pretraining_done, step.number == trainer.total_steps
-            if learnt:
-                self._first(self._keep_generator, LIKELIHOOD_CHECKPOINT)
             if _due(step, flags.log_every) or learnt or last:
                 self._log(step)
-            if _due(step, flags.sample_every) or last:
-                self._first(self._preview, step)
+            sampled = _due(step, flags.sample_every) or last
             saved = _due(step, flags.save_every) or learnt or last
+            stopped_by = self.processes.all_reduce_max(interrupt.number or 0)
+            if sampled or saved or stopped_by:
+                trainer.update_ema_statistics()
+            if learnt:
+                self._first(self._keep_generator, LIKELIHOOD_CHECKPOINT)
+            if sampled:
+                self._first(self._preview, step)
             if saved:
                 self._select_best(step)
                 self._checkpoint(step.number)
-            stopped_by = self.processes.all_reduce_max(interrupt.number or 0)
             if stopped_by and not saved:
                 self._checkpoint(step.number)
             if stopped_by and not last:
@@ -291,6 +295,13 @@ class Loop:
         files = domain.preview(samples, self.directory.samples / f"step-{step.number:09d}")
         if self.callbacks.overrides("on_samples"):
             self.callbacks.call("on_samples", step.number, samples, read_media(files))
+
+    def _preview_real(self) -> None:
+        """Write a preview of held-out samples, to be shown next to generated ones."""
+        rng = keyed_rng(self.trainer.seed, "real preview")
+        real = random_items(self.data.split("valid"), SAMPLING_BATCH_SIZE, rng)
+        domain = self.data.domain
+        domain.preview(domain.decode(real.x), self.directory.samples / REAL_PREVIEW)
 
     def _sampler(self) -> Sampler:
         return Sampler(self.data.domain, self.trainer.ema.module)  # type: ignore[arg-type]

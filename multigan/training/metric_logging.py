@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import html
 import sys
-import textwrap
 import time
 from collections.abc import Mapping
 from typing import IO, Any, cast
@@ -15,7 +14,6 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from torch import Tensor
 
-from multigan.runs.schedules import group_of, in_order, movement
 from multigan.training.callbacks import Callback, Training
 
 
@@ -66,30 +64,6 @@ DISPLAYED = {
     "loss/generator": "G",
     "logits/gap": "gap",
 }
-WIDTH = 80  # of a line, in characters
-
-
-def describe_schedules(config: Mapping[str, Any]) -> str:
-    """Return the numbers that a run uses, as "gamma 0.3 -> 0.03, adam/beta1 0, ...".
-
-    `config` is that of the run; numbers of one group that are equal are named together.
-    """
-    ends = config.get("schedules", {})
-    groups: dict[str, dict[str, str]] = {}
-    for name in in_order(ends):
-        groups.setdefault(group_of(name), {})[name] = movement(*ends[name])
-    parts = []
-    for group, texts in groups.items():
-        if len(texts) > 1 and len(set(texts.values())) == 1:
-            parts.append(f"{group} {next(iter(texts.values()))}")
-        else:
-            parts += [f"{name} {text}" for name, text in texts.items()]
-    burn_in = config["recipe"].get("burn_in", 0)
-    burned = [f"burn-in over the first {burn_in:.3g} of the run"] if burn_in else []
-    penalties = config["recipe"].get("penalties", {}).values()
-    automatic = any(isinstance(gamma, dict) and "auto_gamma" in gamma for gamma in penalties)
-    moved = ["gamma auto: it follows the loss of the discriminator"] if automatic else []
-    return textwrap.fill(", ".join([*parts, *burned, *moved]), WIDTH, break_on_hyphens=False)
 
 
 FIGURES_OF_A_BAR = 2  # the first ones of DISPLAYED, so that a bar fits 80 columns
@@ -150,8 +124,8 @@ class ProgressDisplay(Callback):
     def on_start(self, training: Training) -> None:
         """Show the numbers that training uses, and the bar."""
         self._training = training
-        if text := describe_schedules(training.config):
-            self._print(text)
+        if training.description:
+            self._print(training.description)
         self._number = training.first_step
         self._started = self._printed = time.monotonic()
         total = training.total_steps

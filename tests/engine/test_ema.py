@@ -86,3 +86,43 @@ def test_tied_weights_are_averaged_once_and_stay_tied():
 
 def test_a_module_without_parameters_can_be_followed():
     EMA(nn.Tanh()).update(1, 1, 1.0)
+
+
+class Normalized(nn.Module):
+    """Batch norm of a linear map of latent plus condition."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(1, 1, bias=False)
+        self.norm = nn.BatchNorm1d(1)
+        self.dropout = nn.Dropout(0.5)
+        nn.init.constant_(self.linear.weight, 2.0)
+
+    def forward(self, latent, condition):
+        return self.dropout(self.norm(self.linear(latent + condition)))
+
+
+def test_statistics_of_batch_norm_are_the_means_over_all_batches_under_the_averaged_weights():
+    ema = EMA(Normalized())
+    assert ema.needs_statistics
+    first = (torch.tensor([[0.0], [2.0]]), torch.tensor([[1.0], [1.0]]))  # maps to 2, 6
+    second = (torch.tensor([[1.0], [1.0]]), torch.tensor([[0.0], [4.0]]))  # maps to 2, 10
+    momentum = ema.module.norm.momentum
+    ema.update_statistics([first, second])
+    norm = ema.module.norm
+    assert norm.running_mean.item() == pytest.approx((4 + 6) / 2)
+    assert norm.running_var.item() == pytest.approx((8 + 32) / 2)  # unbiased
+    assert norm.momentum == momentum and not any(m.training for m in ema.module.modules())
+
+
+def test_a_module_without_running_statistics_needs_none():
+    assert not EMA(nn.Linear(1, 1)).needs_statistics
+    assert not EMA(nn.BatchNorm1d(1, track_running_stats=False)).needs_statistics
+
+
+def test_statistics_are_overwritten_by_the_next_update():
+    module = Normalized()
+    ema = EMA(module)
+    ema.update_statistics([(torch.tensor([[5.0], [9.0]]), torch.zeros(2, 1))])
+    ema.update(1, LATE, 1e6)
+    torch.testing.assert_close(ema.module.norm.running_mean, module.norm.running_mean)

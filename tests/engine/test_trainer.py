@@ -122,6 +122,31 @@ def test_training_draws_nothing_from_the_global_stream():
     assert torch.equal(before, torch.get_rng_state())
 
 
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_statistics_of_the_averaged_generator_change_nothing_in_training(in_memory):
+    def train(update: bool) -> AdversarialTrainer:
+        data = ToyData(in_memory=in_memory, draws=not in_memory, labelled=True)
+        trainer = AdversarialTrainer(toy_recipe(data=data, labelled=True))
+        for _ in trainer.steps():
+            if update:
+                trainer.update_ema_statistics()
+        return trainer
+
+    plain, updated = train(False), train(True)
+    for name in ("generator", "discriminator"):
+        pairs = zip(
+            plain.networks()[name].state_dict().values(),
+            updated.networks()[name].state_dict().values(),
+            strict=True,
+        )
+        assert all(torch.equal(a, b) for a, b in pairs)
+    norms = [trainer.ema.module.body[1] for trainer in (plain, updated)]
+    assert not torch.equal(norms[0].running_mean, norms[1].running_mean)
+    updated.update_ema_statistics()  # a function of the seed and the step
+    again = updated.ema.module.body[1].running_mean
+    torch.testing.assert_close(again, norms[1].running_mean, rtol=0, atol=0)
+
+
 def test_fakes_are_made_with_the_labels_of_the_reals_they_are_paired_with():
     class Tell(ToyGenerator):
         def forward(self, latent: Tensor, condition: Tensor | None = None) -> Tensor:

@@ -15,8 +15,8 @@ from multigan.core.protocols import Medium
 from multigan.report import report as reporting
 from multigan.report.html_builder import render_medium
 from multigan.report.log_reading import MAX_LINES, subsample
-from multigan.report.report import compare, compared, page, report
-from multigan.report.run_summary import MAX_POINTS, RunSummary, metric_curves
+from multigan.report.report import compare, page, report
+from multigan.report.run_summary import MAX_POINTS, RunSummary, metric_curves, metric_sources
 from multigan.report.sample_media import HISTORY_BYTES, downscale, training_history
 from multigan.runs.directory import RunDirectory
 from tests.html_checks import EVIL, Elements, png, shown_run, write_lines, written_run
@@ -293,7 +293,7 @@ def test_training_ends_with_a_page_that_needs_no_data(tmp_path):
     path = train_tiny("points", tmp_path / "run", report=True, save_every=3, sample_every=3).path
     first = text_of(path / "report.html")
     images = [a for name, a in first.found if name == "img"]
-    assert len(images) == 1 + 2 + 13  # the samples, two moments, an interpolation
+    assert len(images) == 2 + 2 + 13  # samples and real data, two moments, an interpolation
     description = json.loads((path / "recipe.json").read_text())
     description["recipe"]["data"] = {"component": "points/None", "arguments": {}}
     edit_json(path / "recipe.json", recipe=description["recipe"])
@@ -317,10 +317,11 @@ def test_runs_are_compared_curve_over_curve_and_row_under_row(run, tmp_path):
     charts = [json.loads(text) for kind, text in elements.scripts if kind]
     losses = next(chart for chart in charts if chart["title"] == "loss/generator")
     assert [line["label"] for line in losses["series"]] == [str(run), str(other)]
-    table = compared([run, other])
-    assert table.rows == {str(run): {"kl": 0.25}, str(other): {"kl": 0.25}}
-    assert table.notes[-1].startswith("not of one split")
-    assert f"{other}: from the last line of metrics.jsonl" in table.notes
+    summaries = [RunSummary(RunDirectory(path)) for path in (run, other)]
+    assert [summary.model for summary in summaries] == [{"kl": 0.25}] * 2
+    notes = metric_sources(summaries)
+    assert notes[-1].startswith("not of one split")
+    assert f"{other}: from the last line of metrics.jsonl" in notes
 
 
 def test_a_directory_that_holds_no_run_is_refused_and_nothing_written(tmp_path):
