@@ -12,6 +12,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from multigan.core.version import __version__ as __version__
+
 if TYPE_CHECKING:
     from multigan.arrays.datasets.arrays import ArrayDataset as ArrayDataset
     from multigan.core.adapters import Networks as Networks
@@ -35,8 +37,6 @@ if TYPE_CHECKING:
     from multigan.training.launch import resume as resume
     from multigan.training.launch import train as train
     from multigan.training.run import Run as Run
-
-__version__ = "0.2.0"
 
 _PUBLIC = {
     "train": "multigan.training.launch",

@@ -10,8 +10,14 @@ torch.set_num_threads(1)
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where every test that measures keeps its helper models: they are made once."""
+    """The helper models of the small evaluations of tiny runs: they are made once."""
     return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def full_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The helper models of evaluations of full size."""
+    return tmp_path_factory.mktemp("full_cache")
 
 
 @pytest.fixture(scope="session")

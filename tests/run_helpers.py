@@ -21,8 +21,9 @@ from multigan.core.recipe_file import (
 )
 from multigan.core.serialization import domains
 from multigan.runs.directory import RunDirectory, read_jsonl
-from multigan.training.launch import train
+from multigan.training.launch import resume, train
 from multigan.training.loop import Run
+from tests.small_evaluations import small_evaluations
 
 DOMAINS = [name for name in domains() if name in recipe_names()]
 REPOSITORY = Path(__file__).parent.parent
@@ -42,9 +43,19 @@ def steps_before(name: str) -> int:
 
 
 def train_tiny(recipe: str | Path, out: Path, **options: Any) -> Run:
-    """A run of a few steps that logs each of them and saves every second one."""
+    """A run of a few steps that logs each of them and saves every second one.
+
+    It evaluates little, so `cache_dir` must be a folder of such runs, and resume_tiny resumes it.
+    """
     settings = {"steps": STEPS, "show": False, **OFTEN} | options
-    return train(recipe, tiny=True, out=str(out), **settings)
+    with small_evaluations():
+        return train(recipe, tiny=True, out=str(out), **settings)
+
+
+def resume_tiny(run: Path, **options: Any) -> Run:
+    """Resume a run of `train_tiny`."""
+    with small_evaluations():
+        return resume(run, **{"show": False} | options)
 
 
 def lines_of(file: Path) -> list[dict[str, Any]]:

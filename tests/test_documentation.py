@@ -18,11 +18,9 @@ from PIL import Image
 
 from multigan.cli import app
 from multigan.engine import refinement
-from multigan.image.metrics import feature_extractors, image_metrics, path_length
 from multigan.storage.pretrained import list_pretrained
 from multigan.text import commands
 from multigan.text.analysis import likelihood_baselines, temperature_sweep
-from multigan.text.metrics import evaluation, language_model, mauve
 from multigan.training import environment
 from tests.documentation_blocks import (
     PAGES,
@@ -35,6 +33,7 @@ from tests.documentation_blocks import (
 )
 from tests.music.example_songs import write_example_songs
 from tests.run_helpers import REPOSITORY, lines_of, python, train_tiny
+from tests.small_evaluations import small_evaluations
 from tests.studio.server_process import ask
 
 pytestmark = pytest.mark.filterwarnings("always")  # warnings are printed lines, as for users
@@ -84,15 +83,7 @@ PYTHON_PAGES = {
 }
 LANGUAGES = {"bash", "python", "text", "toml"}
 FEW_EPOCHS = refinement.RefinementSettings(1, 64, validation_samples=64)
-FEWER = [  # fewer samples and steps of helper models; the commands are the same
-    (feature_extractors, "STEPS", 2),
-    (image_metrics, "SUBSETS", 2),
-    (path_length, "NUM_POSITIONS", 2),
-    (path_length, "NUM_PATHS", 4),
-    (evaluation, "MAX_SAMPLES", 64),
-    (evaluation, "MAX_HELD_OUT", 64),
-    (language_model, "MAX_STEPS", 2),
-    (mauve, "CLUSTERINGS", 1),
+FEWER = [  # besides the samples of small evaluations; the commands are the same
     (temperature_sweep, "REPEATS", 2),
     (temperature_sweep, "_inverse_temperatures", lambda *_: (1.0, 1.3)),
     (likelihood_baselines, "INVERSE_TEMPERATURES", (1.0, 1.3)),
@@ -106,6 +97,8 @@ def few_samples(monkeypatch):
     """Evaluations of few samples, helper models of few steps."""
     for module, name, value in FEWER:
         monkeypatch.setattr(module, name, value)
+    with small_evaluations():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from multigan.cli import app
-from multigan.training.launch import resume
 from multigan.training.loop import Loop
 from tests.run_helpers import (
     DOMAINS,
@@ -19,6 +18,7 @@ from tests.run_helpers import (
     edit_json,
     logs_of,
     python,
+    resume_tiny,
     snapshot,
     steps_before,
     train_tiny,
@@ -93,7 +93,7 @@ def test_a_killed_run_resumes_bit_identically(name, killed_at, tmp_path, cache):
     done = python("-c", KILL, name, killed, cache, str(killed_at), path=here)
     assert done.returncode == -signal.SIGKILL, done.stderr
     assert logs_of(killed)["log"][-1]["step"] == killed_at
-    assert resume(killed, cache_dir=str(cache), show=False).step == last
+    assert resume_tiny(killed, cache_dir=str(cache)).step == last
     assert_equal_runs(straight, killed, last)
     assert [line["step"] for line in logs_of(killed)["log"]] == list(range(2, last + 1, 2))
     adversarial = [step for step in range(3, last, 3) if step > steps_before(name)]
@@ -110,7 +110,8 @@ def test_a_signal_saves_says_how_to_go_on_and_loses_nothing(
     request.addfinalizer(lambda: signal.signal(number, before))
     at_step(monkeypatch, 3, lambda: os.kill(os.getpid(), number))
     command = f"train points --tiny --steps {STEPS} --log-every 1 --save-every 2 --out {out}"
-    assert app.main([*command.split(), "--sample-every", "1000"]) == 128 + number
+    command += " --sample-every 1000 --no-report"
+    assert app.main(command.split()) == 128 + number
     assert f"go on with: multigan resume {out}" in capsys.readouterr().err.splitlines()[-1]
     assert (out / "checkpoints" / "step-000000003").is_dir()
     monkeypatch.undo()
@@ -132,7 +133,7 @@ def flip_a_bit(file):
 def longer(points_run, tmp_path_factory):
     """The finished run, resumed for two more steps from its last checkpoint."""
     copy = shutil.copytree(points_run, tmp_path_factory.mktemp("longer") / "run")
-    return resume(copy, steps=STEPS + 2, show=False).path
+    return resume_tiny(copy, steps=STEPS + 2).path
 
 
 @pytest.mark.parametrize(
@@ -148,7 +149,7 @@ def longer(points_run, tmp_path_factory):
 def test_the_checkpoint_before_a_damaged_one_is_used_with_a_warning(file, damage, copied, longer):
     damage(newest(copied) / file)
     with pytest.warns(UserWarning, match=rf"step-0+{STEPS}: .*; the one before it is used"):
-        resume(copied, steps=STEPS + 2, show=False)
+        resume_tiny(copied, steps=STEPS + 2)
     assert_equal_runs(longer, copied, STEPS + 2)
 
 
@@ -158,7 +159,7 @@ def test_a_run_whose_checkpoints_are_all_damaged_starts_again_at_step_0(copied):
         truncate(checkpoint / "train_state.pt")
     forget_the_end(copied)
     with pytest.warns(UserWarning, match="no whole checkpoint: it starts at step 0"):
-        assert resume(copied, show=False).step == STEPS
+        assert resume_tiny(copied).step == STEPS
     assert [line["step"] for line in logs_of(copied)["log"]] == list(range(1, STEPS + 1))
 
 
@@ -166,7 +167,7 @@ def test_resuming_clears_what_a_killed_write_left(copied):
     checkpoints = copied / "checkpoints"
     (checkpoints / ".step-000000007.99.tmp").mkdir()
     (checkpoints / "best").rename(checkpoints / ".best.old")
-    resume(copied, show=False)
+    resume_tiny(copied)
     assert (checkpoints / "best").is_dir()
     assert [path for path in checkpoints.iterdir() if path.name.startswith(".")] == []
 
@@ -190,7 +191,7 @@ def test_resuming_a_finished_run_says_so_and_changes_nothing(copied, capsys):
 
 def test_a_run_killed_before_it_could_say_that_it_ended_is_finished_by_resuming(copied):
     forget_the_end(copied)
-    assert resume(copied, show=False).ended == "finished"
+    assert resume_tiny(copied).ended == "finished"
     assert json.loads((copied / "recipe.json").read_text())["ended"] == "finished"
 
 
@@ -199,7 +200,7 @@ def learning_rates(run):
 
 
 def test_more_steps_keep_the_horizon_of_the_schedules(copied):
-    assert resume(copied, steps=STEPS + 2, show=False).step == STEPS + 2
+    assert resume_tiny(copied, steps=STEPS + 2).step == STEPS + 2
     rates = learning_rates(copied)
     assert rates[-1] == rates[-2] == rates[STEPS - 1] < rates[0]
     description = json.loads((copied / "recipe.json").read_text())
@@ -208,18 +209,18 @@ def test_more_steps_keep_the_horizon_of_the_schedules(copied):
 
 def test_steps_after_a_learning_rate_has_come_to_zero_are_warned_of(copied):
     with pytest.warns(UserWarning, match="change nothing; --extend-schedules"):
-        resume(copied, steps=STEPS + 1, show=False)
+        resume_tiny(copied, steps=STEPS + 1)
 
 
 def test_fewer_steps_than_were_done_are_refused_and_change_nothing(copied):
     before = (copied / "recipe.json").read_bytes()
     with pytest.raises(ValueError, match=f"--steps must be {STEPS} or more"):
-        resume(copied, steps=STEPS - 1, show=False)
+        resume_tiny(copied, steps=STEPS - 1)
     assert (copied / "recipe.json").read_bytes() == before
 
 
 def test_a_new_horizon_stretches_the_schedules(copied):
-    resume(copied, steps=STEPS + 2, extend_schedules=True, show=False)
+    resume_tiny(copied, steps=STEPS + 2, extend_schedules=True)
     rates = learning_rates(copied)
     assert rates[STEPS] > rates[STEPS + 1] == pytest.approx(0, abs=1e-12)
     assert json.loads((copied / "recipe.json").read_text())["horizon"] == STEPS + 2
@@ -241,8 +242,8 @@ def test_a_run_stopped_by_patience_resumes_with_full_patience(tmp_path, monkeypa
     monkeypatch.setattr(Loop, "initialize", never_better(Loop.initialize))
     run = train_tiny("points", impatient, steps=20, patience=2)
     assert run.step == 4 and run.ended == "no better total_variation in 2 evaluations"
-    assert resume(impatient, show=False).step == 4
-    again = resume(impatient, steps=30, show=False)
+    assert resume_tiny(impatient).step == 4
+    again = resume_tiny(impatient, steps=30)
     assert again.step == 6 and (impatient / "checkpoints" / "step-000000006").is_dir()
 
 

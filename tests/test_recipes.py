@@ -12,8 +12,7 @@ from multigan.core.recipe_file import (
     resolve_hyperparameters,
 )
 from multigan.storage.loading import load
-from multigan.training.launch import resume
-from tests.run_helpers import REPOSITORY, logs_of, steps_before, train_tiny
+from tests.run_helpers import REPOSITORY, logs_of, resume_tiny, steps_before, train_tiny
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:the learning rate has come to 0:UserWarning"),
@@ -54,7 +53,7 @@ def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
     intervals = {"log_every": half, "save_every": half}
     run = train_tiny(name, tmp_path / "run", steps=half, cache_dir=str(cache), **intervals)
     assert run.step == before + half and run.ended == "finished"
-    again = resume(run.path, steps=2 * half, show=False)
+    again = resume_tiny(run.path, steps=2 * half)
     last = before + 2 * half
     assert again.step == last
     logged = [line["step"] for line in logs_of(run.path)["log"]]

@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 Array = np.ndarray[Any, Any]
 SIDE_INCHES, DPI = 6.0, 100
+AXES = (0.13, 0.1, 0.84, 0.87)  # left, bottom, width and height, of the figure
 MAX_SHOWN = 64  # curves, or cells of a grid
 BINS = 50  # of a histogram
 
@@ -21,7 +22,7 @@ def plot(samples: list[Array], columns: int | None = None) -> bytes:
     Values: a histogram. Pairs: points. Longer vectors: a curve of each. Arrays with more axes: a
     grid of the last two, `columns` side by side; of three axes the first are channels.
     """
-    figure = Figure(figsize=(SIDE_INCHES, SIDE_INCHES), layout="constrained")
+    figure = Figure(figsize=(SIDE_INCHES, SIDE_INCHES))
     shape = samples[0].shape if samples else ()
     if len(shape) < 2:
         _plot_vectors(figure, np.stack(samples) if samples else np.zeros((0, 2)))
@@ -33,7 +34,7 @@ def plot(samples: list[Array], columns: int | None = None) -> bytes:
 
 
 def _plot_vectors(figure: Figure, rows: Array) -> None:
-    axes = figure.add_subplot()
+    axes = figure.add_axes(AXES)  # an automatic layout would draw everything twice
     width = rows.shape[1]
     if width == 1:
         axes.hist(rows[:, 0], bins=BINS, color="tab:blue")
@@ -50,8 +51,11 @@ def _plot_grid(figure: Figure, samples: list[Array], columns: int | None) -> Non
     columns = columns or math.ceil(math.sqrt(len(samples)))
     cells = [_cell(sample) for sample in samples]
     low, high = min(c.min() for c in cells), max(c.max() for c in cells)
-    for number, cell in enumerate(cells, 1):
-        axes = figure.add_subplot(math.ceil(len(cells) / columns), columns, number)
+    rows = math.ceil(len(cells) / columns)
+    edges = {"left": 0.01, "right": 0.99, "bottom": 0.01, "top": 0.99}
+    places = figure.add_gridspec(rows, columns, **edges, wspace=0.04, hspace=0.04)
+    for number, cell in enumerate(cells):
+        axes = figure.add_subplot(places[number])
         span = high - low if high > low else 1.0
         scaled = (cell - low) / span
         axes.imshow(scaled, cmap="gray", vmin=0, vmax=1, interpolation="nearest", aspect="auto")

@@ -40,7 +40,7 @@ app = typer.Typer(
 
 def _print_version(requested: bool) -> None:
     if requested:
-        from multigan import __version__
+        from multigan.core.version import __version__
 
         print(f"multigan {__version__}")
         raise typer.Exit

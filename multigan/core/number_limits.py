@@ -10,61 +10,39 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from multigan.core.serialization import domain_table, domains
+
 MAX_NUMBER = 1_000_000_000  # of any number without limits of its own
 MAX_SEED = 2**63 - 1  # seeds are hashed: negative ones too
 POSITIVE = 1e-9
 
-# Name -> the smallest and the largest value.
+# Name -> the smallest and the largest value, of what every domain has: training and commands. A
+# domain declares those of its own recipes, samplers and commands as NUMBER_LIMITS.
 LIMITS: dict[str, tuple[float, float]] = {
-    # counts of what there must be
+    # training
     "batch_size": (1, 1_000_000),
-    "depth": (1, 1000),
+    "burn_in": (0.0, 1.0),
     "discriminator_steps": (1, 1000),
-    "filters": (1, 16_384),
-    "gradient_accumulation_steps": (1, 1_000_000),
-    "latent_dim": (1, 1_000_000),
-    "latent_size": (1, 1_000_000),
-    "length": (2, 100_000),
-    "lines": (1, 10_000_000),
-    "num_representations": (1, 1000),
-    "num_samples": (1, 1_000_000),
-    "per_class": (1, 1_000_000),
-    "resolution": (1, 16_384),
-    "steps": (1, MAX_NUMBER),
-    "vocabulary_size": (5, 1_000_000),
-    "voice_width": (1, 16_384),
-    "width": (1, 16_384),
     "ema_halflife_samples": (1, MAX_NUMBER),
+    "gradient_accumulation_steps": (1, 1_000_000),
+    "likelihood_lr": (0.0, 1e30),
+    "lr": (0.0, 1e30),  # large ones diverge, which training reports
+    "steps": (1, MAX_NUMBER),
     "log_every": (1, MAX_NUMBER),
+    "num_workers": (0, 1024),
+    "patience": (1, MAX_NUMBER),
     "sample_every": (1, MAX_NUMBER),
     "save_every": (1, MAX_NUMBER),
-    "patience": (1, MAX_NUMBER),
-    # of commands
-    "bars": (1, 1000),
-    "n": (1, 1_000_000),
-    "num_paths": (1, 10_000),
-    "num_steps": (2, 10_000),
-    "points": (2, 1000),
-    "repeats": (1, 1000),
-    "port": (0, 65_535),
-    "num_workers": (0, 1024),
-    # fractions and sizes
-    "aspect": (0.01, 100.0),
-    "augment_p": (0.0, 1.0),
-    "burn_in": (0.0, 1.0),
+    # networks
+    "depth": (1, 1000),
     "dropout": (0.0, 0.99),
-    "fourier_octaves": (0, 30),
-    "lowest": (POSITIVE, 1000.0),
-    "highest": (POSITIVE, 1000.0),
-    "inverse_temperature": (POSITIVE, 1e6),
-    "lr": (0.0, 1e30),  # large ones diverge, which training reports
-    "likelihood_lr": (0.0, 1e30),
-    "synthetic_fraction": (0.0, 1.0),
-    "temperature": (0.0, 1e6),
-    "tempo": (POSITIVE, 10_000.0),
-    "top_k": (0, MAX_NUMBER),
-    "top_p": (POSITIVE, 1.0),
-    "truncation": (0.0, 1000.0),
+    "latent_dim": (1, 1_000_000),
+    "width": (1, 16_384),
+    # commands
+    "num_paths": (1, 10_000),
+    "num_samples": (1, 1_000_000),
+    "num_steps": (2, 10_000),
+    "port": (0, 65_535),
 }
 
 
@@ -98,7 +76,15 @@ def _limits(name: str, is_ours: bool) -> tuple[float, float]:
     name = name.removeprefix("to_")
     if name.endswith("seed"):
         return -MAX_SEED, MAX_SEED
-    return LIMITS.get(name, (0 if is_ours else -MAX_NUMBER, MAX_NUMBER))
+    return number_limits().get(name, (0 if is_ours else -MAX_NUMBER, MAX_NUMBER))
+
+
+def number_limits() -> dict[str, tuple[float, float]]:
+    """Return the limits of every named option: those of all domains and, before them, LIMITS."""
+    found: dict[str, Any] = {}
+    for domain in domains():
+        found |= domain_table(domain, "NUMBER_LIMITS")
+    return found | LIMITS
 
 
 def _number(value: float) -> str:

@@ -207,7 +207,8 @@ def domain_table(domain: str, table: str) -> Mapping[str, str]:
     COMPONENTS are the classes that can be rebuilt, COMMANDS the commands of the domain.
     REQUIREMENTS (optional) are functions for `multigan doctor`: each returns one line about an
     installed dependency, or raises ValueError with the line that installs it. HUB (optional) holds
-    entries of the model card, such as `pipeline_tag`; METRICS (optional) the meaning of metrics.
+    entries of the model card, such as `pipeline_tag`. METRICS (optional) is the meaning of metrics;
+    NUMBER_LIMITS (optional) holds the smallest and the largest value of options.
     """
     package = f"multigan.{CORE}" if domain == CORE else domains()[domain]
     return getattr(importlib.import_module(package), table, {})

@@ -9,9 +9,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
-from multigan import __version__
 from multigan.core.protocols import Sampler
 from multigan.core.serialization import RECIPE_DOMAIN, domain_table
+from multigan.core.version import __version__
 from multigan.export import programs
 from multigan.export.model_card import ModelCard, markdown
 from multigan.runs.directory import RunDirectory, read_evaluation

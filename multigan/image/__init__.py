@@ -32,6 +32,15 @@ COMMANDS = {
     "project": "multigan.image.commands:project",
 }
 
+NUMBER_LIMITS = {  # option -> the smallest and the largest value
+    "aspect": (0.01, 100.0),
+    "augment_p": (0.0, 1.0),
+    "per_class": (1, 1_000_000),
+    "resolution": (1, 16_384),
+    "synthetic_fraction": (0.0, 1.0),
+    "truncation": (0.0, 1000.0),
+}
+
 REQUIREMENTS = {
     "fashion-mnist": "multigan.image.datasets.sources:check_fashion",
 }

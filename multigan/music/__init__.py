@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multigan.core.metric_info import HIGHER, LOWER, MetricInfo
+from multigan.core.number_limits import POSITIVE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,12 @@ COMMANDS = {
     "baseline-metrics": "multigan.music.commands:jsb_reference",
     "render": "multigan.music.commands:render_songs",
     "spectrogram": "multigan.music.rendering.mel_spectrogram:compare_spectrograms",
+}
+
+NUMBER_LIMITS = {  # option -> the smallest and the largest value
+    "bars": (1, 1000),
+    "tempo": (POSITIVE, 10_000.0),
+    "voice_width": (1, 16_384),
 }
 
 REQUIREMENTS = {

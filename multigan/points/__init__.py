@@ -29,6 +29,7 @@ METRICS = {
     "mode_std_ratio": MetricInfo("standard deviation within a mode over the true one", "1"),
     "min_mode_fraction": MetricInfo("frequency of the rarest mode times the modes", "1"),
 }
+NUMBER_LIMITS = {"fourier_octaves": (0, 30)}
 
 
 def load(path: str | Path) -> Sampler:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
@@ -23,6 +24,7 @@ from multigan.storage.files import write_atomically
 NUM_EVAL_SAMPLES = 2500  # points measured in every row of the table, as published
 # Network units: decoded coordinates are clamped to +-DISPLAY_RANGE, twice the outermost mean.
 DISPLAY_RANGE = 2.0
+AXES = (0.09, 0.07, 0.88, 0.88)  # left, bottom, width and height of a plot, of the figure
 
 Point = tuple[float, float]
 
@@ -116,15 +118,15 @@ class PointsDomain:
     def _plot(self, samples: list[Point]) -> bytes:
         """A PNG of 600 x 600 pixels."""
         mixture = get_mixture(self.mixture)
-        figure = Figure(figsize=(6, 6), layout="constrained")
-        axes = figure.add_subplot()
-        for mean in mixture.means:
-            axes.add_patch(Circle(mean, metrics.RADIUS * mixture.sd, color="tab:orange", alpha=0.5))
+        figure = Figure(figsize=(6, 6))
+        axes = figure.add_axes(AXES)  # an automatic layout would draw everything twice
+        circles = [Circle(mean, metrics.RADIUS * mixture.sd) for mean in mixture.means]
+        axes.add_collection(PatchCollection(circles, color="tab:orange", alpha=0.5))
         axes.scatter(
             [x for x, _ in samples], [y for _, y in samples], s=3, linewidths=0, color="tab:blue"
         )
         edge = 1.25 * mixture.unit
-        axes.set(xlim=(-edge, edge), ylim=(-edge, edge), aspect="equal")
+        axes.set(xlim=(-edge, edge), ylim=(-edge, edge))
         content = io.BytesIO()
         figure.savefig(content, dpi=100, metadata={"Software": None})  # the same bytes everywhere
         return content.getvalue()

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from multigan.core.serialization import caller_objects
 from multigan.storage.files import check_format, parse_json, write_atomically
 
 LOCK = ".lock"
@@ -250,12 +251,26 @@ def run_status(run: RunDirectory) -> dict[str, Any]:
     names = [path.name[5:] for path in run.checkpoints.glob("step-*")]
     last = max((int(name) for name in names if name.isdigit()), default=0)
     total = config["recipe"]["steps"] + config["recipe"].get("likelihood_steps", 0)
-    finished = "ended" in config
     return {
         "run": str(run.path),
         "recipe": config["name"],
-        "state": "finished" if finished else "unfinished",
+        "state": "finished" if "ended" in config else "unfinished",
         "step": last,
         "steps": total,
-        "next": f"multigan {'sample' if finished else 'resume'} {run.path}",
+        "next": next_command(run, config),
     }
+
+
+def next_command(run: RunDirectory, config: Mapping[str, Any]) -> str:
+    """Return the command that resumes a run, or that samples one that has ended.
+
+    Of a run with objects of the caller it is the call that takes the same objects in Python.
+    """
+    path, recipe = run.path, config["recipe"]
+    if "ended" in config:
+        needed, command = recipe.get("generator"), f"multigan sample {path}"
+        call = f"load({str(path)!r}, trust=recipe)"
+    else:
+        needed, command = recipe, f"multigan resume {path}"
+        call = f"train(recipe, out={str(path)!r}, resume=True)"
+    return f"in Python, with the same objects: {call}" if caller_objects(needed) else command

@@ -91,7 +91,7 @@ class RequestHandler:
         return shlex.join(words)
 
 
-def _line(error: Any, folder: str) -> str:
+def _line(error: Exception, folder: str) -> str:
     """A message in one line, without the temporary folder."""
     return " ".join(str(error).replace(f"{folder}/", "").split())
 
@@ -107,32 +107,32 @@ def _edit_settings(request: Mapping[str, Any]) -> EditSettings:
     )
 
 
-def _integer_in(value: Any, name: str, low: int, high: int) -> int:
+def _integer_in(value: object, name: str, low: int, high: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{name} must be an integer from {low} to {high}; got {value!r}")
     return value
 
 
-def _number_in(value: Any, name: str, low: float, high: float) -> float:
+def _number_in(value: object, name: str, low: float, high: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not low <= value <= high:
         raise ValueError(f"{name} must be a number from {low} to {high}; got {value!r}")
     return float(value)
 
 
-def _text(name: str, value: Any, folder: Path) -> str:
+def _text(name: str, value: object, folder: Path) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{name} must be text; got {value!r}")
     return value
 
 
-def _integer(name: str, value: Any, folder: Path) -> int:
+def _integer(name: str, value: object, folder: Path) -> int:
     try:
         return int(_text(name, value, folder))
     except ValueError:
         raise ValueError(f"{name} must be an integer; got {value!r}") from None
 
 
-def _number(name: str, value: Any, folder: Path) -> float:
+def _number(name: str, value: object, folder: Path) -> float:
     try:
         number = float(_text(name, value, folder))
     except ValueError:
@@ -142,13 +142,13 @@ def _number(name: str, value: Any, folder: Path) -> float:
     return number
 
 
-def _flag(name: str, value: Any, folder: Path) -> bool:
+def _flag(name: str, value: object, folder: Path) -> bool:
     if value is not True:
         raise ValueError(f"{name} must be true or false; got {value!r}")
     return True
 
 
-def _file(name: str, value: Any, folder: Path) -> Path:
+def _file(name: str, value: object, folder: Path) -> Path:
     """Write an uploaded file under a safe name."""
     if not isinstance(value, dict):
         raise ValueError(f"{name} must be a file; got a {type(value).__name__}")

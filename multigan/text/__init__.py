@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from multigan.core.metric_info import HIGHER, LOWER, MetricInfo
+from multigan.core.number_limits import MAX_NUMBER, POSITIVE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,6 +32,22 @@ COMMANDS = {
     "export-tokenizer": "multigan.text.commands:export_tokenizer",
     "inspect": "multigan.text.commands:inspect_text",
     "temperature-sweep": "multigan.text.analysis.temperature_sweep:temperature_sweep",
+}
+
+NUMBER_LIMITS = {  # option -> the smallest and the largest value
+    "filters": (1, 16_384),
+    "highest": (POSITIVE, 1000.0),
+    "inverse_temperature": (POSITIVE, 1e6),
+    "length": (2, 100_000),
+    "lines": (1, 10_000_000),
+    "lowest": (POSITIVE, 1000.0),
+    "num_representations": (1, 1000),
+    "points": (2, 1000),
+    "repeats": (1, 1000),
+    "temperature": (0.0, 1e6),
+    "top_k": (0, MAX_NUMBER),
+    "top_p": (POSITIVE, 1.0),
+    "vocabulary_size": (5, 1_000_000),
 }
 
 REQUIREMENTS = {

@@ -68,7 +68,7 @@ def system_info() -> dict[str, Any]:
     """Return versions, cores and threads."""
     import torch
 
-    from multigan import __version__
+    from multigan.core.version import __version__
 
     affinity = getattr(os, "sched_getaffinity", None)
     return {

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 
 import torch
 
-import multigan
 from multigan.core.data_counts import DataCounts
 from multigan.core.number_limits import check_number
 from multigan.core.protocols import EvaluationSkipped, SupportsAssets, SupportsDataCounts
@@ -26,6 +25,7 @@ from multigan.core.recipe_file import (
 )
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import RECIPE_DOMAIN
+from multigan.core.version import __version__
 from multigan.engine.distributed import DistributedContext, init_distributed
 from multigan.engine.schedules import progress_of, schedule_ends, value_at
 from multigan.engine.trainer import AdversarialTrainer
@@ -453,7 +453,7 @@ def _config(experiment: Experiment, stages: StageOptions) -> dict[str, Any]:
         "recipe": recipe_to_json(recipe, of_caller=experiment.file is None),
         "threads": torch.get_num_threads(),
         "versions": {
-            "multigan": multigan.__version__,
+            "multigan": __version__,
             "torch": torch.__version__,
             "python": platform.python_version(),
         },

@@ -16,13 +16,13 @@ from multigan.core.media import read_media
 from multigan.core.protocols import SAMPLING_BATCH_SIZE, Dataset, EvaluationSkipped, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
-from multigan.core.serialization import caller_objects, to_config
+from multigan.core.serialization import to_config
 from multigan.engine.monitoring import TrainingMonitor, first_not_finite
 from multigan.engine.neighbors import neighbor_metrics, random_items
 from multigan.engine.optimization import ROLLBACK, NonFiniteError, Step
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.runs.checkpoint import load_checkpoint, prune, save_checkpoint, save_generator
-from multigan.runs.directory import REAL_PREVIEW, RunDirectory, read_jsonl
+from multigan.runs.directory import REAL_PREVIEW, RunDirectory, next_command, read_jsonl
 from multigan.runs.train_options import StageOptions, TrainOptions
 from multigan.storage.checkpoint_files import LIKELIHOOD_CHECKPOINT
 from multigan.storage.files import cache_dir
@@ -228,19 +228,12 @@ class Loop:
             if stopped_by and not last:
                 message = (
                     f"stopped at step {step.number} of {trainer.total_steps}; go on with: "
-                    f"{self._resume_command}"
+                    f"{next_command(self.directory, self.directory.read_config())}"
                 )
                 raise Interrupted(stopped_by, message if self.processes.is_rank_zero else "")
             if saved and flags.patience is not None and self.stale >= flags.patience:
                 return f"no better {self.data.domain.selection_metric} in {self.stale} evaluations"
         return FINISHED
-
-    @property
-    def _resume_command(self) -> str:
-        """The command that resumes this run; of one with objects of the caller in Python."""
-        if caller_objects(self.descriptions):
-            return f"train(recipe, out={str(self.directory.path)!r}, resume=True)"
-        return f"multigan resume {self.directory.path}"
 
     def _rollback(self, culprit: str) -> None:
         """Continue from the last checkpoint, with learning rates times ROLLBACK_LR_FACTOR.

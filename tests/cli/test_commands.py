@@ -78,12 +78,12 @@ def test_training_says_where_everything_is(say):
     text = say(f"train points {OFTEN}")
     assert f"finished at step {STEPS}" in text and "multigan sample runs/points-0001" in text
     assert Path("runs/points-0001/samples/step-000000006.png").is_file()
-    assert say(f"train points {OFTEN} --out runs/points-0001 --overwrite")
+    assert say(f"train points {OFTEN} --out runs/points-0001 --overwrite --no-report")
     assert [path.name for path in Path("runs").iterdir()] == ["points-0001"]
 
 
 def test_flags_beside_tiny_win(say):
-    say("train points --tiny --steps 2 --width 5 --out run")
+    say("train points --tiny --steps 2 --width 5 --out run --no-report")
     hyperparameters = json.loads(Path("run/recipe.json").read_text())["hyperparameters"]
     assert (hyperparameters["steps"], hyperparameters["width"], hyperparameters["batch_size"]) == (
         2,
@@ -146,7 +146,7 @@ def test_runs_are_listed_with_what_to_do_next(copied, say):
 def test_a_copied_recipe_trains(say):
     assert "multigan train mine.py" in say("copy points mine.py")
     assert Path("mine.py").read_bytes() == recipe_names()["points"].read_bytes()
-    say("train mine.py --tiny --steps 2")
+    say("train mine.py --tiny --steps 2 --no-report")
     assert Path("runs/mine-0001/recipe.json").is_file()
 
 
@@ -199,7 +199,7 @@ def test_a_run_can_start_from_the_weights_of_another(copied, say, monkeypatch):
 
 
 def test_what_does_not_fit_another_width_is_named(copied, say):
-    text = say("train points --tiny --steps 2 --width 9 --init-from run --out wider")
+    text = say("train points --tiny --steps 2 --width 9 --init-from run --out wider --no-report")
     assert (
         "--init-from run: what it lacks, or does not fit, is fresh: generator.hidden.0.weight"
         in text
@@ -210,7 +210,7 @@ def test_what_does_not_fit_another_width_is_named(copied, say):
 
 def test_a_class_of_a_recipe_file_runs_only_where_that_file_is_trusted(say):
     Path("mine.py").write_text(MINE)
-    assert "name that file with --trust" in say("train mine.py --tiny --out run")
+    assert "name that file with --trust" in say("train mine.py --tiny --out run --no-report")
     recipe = json.loads(Path("run/recipe.json").read_text())["recipe"]
     assert recipe["generator"] == {"component": "recipe/MyGenerator", "arguments": {"width": 8}}
     Path("executed").unlink()
@@ -229,15 +229,14 @@ def test_a_class_of_a_recipe_file_runs_only_where_that_file_is_trusted(say):
 
 def test_event_files_are_written_for_tensorboard(say):
     pytest.importorskip("tensorboard")
-    say(f"train points {OFTEN} --log tensorboard --out run")
+    say(f"train points {OFTEN} --log tensorboard --out run --no-report")
     assert len(list(Path("run").glob("events.out.tfevents.*"))) == 1
 
 
 def test_a_run_is_trained_and_sampled_from_python(tmp_path, cache):
     out = tmp_path / "library"
-    run = multigan.train(
-        "points", tiny=True, steps=2, save_every=2, out=out, cache_dir=str(cache), show=False
-    )
+    settings = {"steps": 2, "save_every": 2, "report": False, "show": False}
+    run = multigan.train("points", tiny=True, out=out, cache_dir=str(cache), **settings)
     assert (run.path, run.step, run.ended) == (out, 2, "finished")
     points = multigan.points.load(out).sample(3, seed=0)
     assert len(points) == 3 and points == multigan.load(out).sample(5, seed=0)[:3]

@@ -1,14 +1,16 @@
 """A number that cannot be is refused in one line that names its option, before any work."""
 
+import functools
 import inspect
-import time
+import json
 import typing
 import warnings
 
 import pytest
 
 from multigan.cli import app
-from multigan.core.number_limits import LIMITS, MAX_NUMBER, MAX_SEED, check_number
+from multigan.core.number_limits import LIMITS, MAX_NUMBER, MAX_SEED, check_number, number_limits
+from multigan.core.recipe import recipe_to_json
 from multigan.core.recipe_file import (
     build_recipe,
     read_recipe,
@@ -17,8 +19,8 @@ from multigan.core.recipe_file import (
 )
 from multigan.core.serialization import domain_table, domains, get_component, import_attribute
 from multigan.core.signature import options_of
+from tests.music.tiny import write_songs
 
-MAX_SECONDS = 30.0
 RECIPES = list(recipe_names())
 MAIN = [name for name in RECIPES if name in domains()]
 NUMBERS = {
@@ -33,20 +35,16 @@ PRETRAINED = [name for name in ("image", "music", "text") if name in domains()]
 
 
 def refusal(action, *arguments):
-    """The one line with which something is refused, within seconds."""
-    started = time.perf_counter()
+    """The one line with which something is refused."""
     with pytest.raises(ValueError) as error:
         action(*arguments)
-    assert time.perf_counter() - started < MAX_SECONDS
     assert "\n" not in str(error.value)
     return str(error.value)
 
 
 def said(command, capsys):
-    """The one line with which a command refuses its numbers, within seconds."""
-    started = time.perf_counter()
+    """The one line with which a command refuses its numbers."""
     assert app.main(command) == 2, command
-    assert time.perf_counter() - started < MAX_SECONDS
     (line,) = capsys.readouterr().err.splitlines()
     assert "internal" not in line, line
     return line
@@ -63,26 +61,52 @@ def test_no_recipe_takes_an_impossible_number(name):
         assert message.startswith(f"{item.name} must be "), message
 
 
-ZERO = {
-    name: pair
-    for name, pair in NUMBERS.items()
-    if pair[0] in MAIN and LIMITS.get(pair[1].name, (0, 0))[0] == 0
-}
+ZERO = [
+    name
+    for name, (recipe, item) in NUMBERS.items()
+    if recipe in MAIN and number_limits().get(item.name, (0, 0))[0] == 0
+]
+# What a hyperparameter needs to have an effect, and another value where TINY has 0.
+NEEDS = {"augment_p": {"augment": "ada"}, "mbstd_group_size": {"gamma": "0"}}
+OTHER = {"mbstd_group_size": 4, "grid": 8, "gamma": 0.1}
+
+
+@functools.cache
+def described(recipe, **values):
+    """The recipe object as JSON, of a recipe with its TINY values and others."""
+    file = read_recipe(recipe)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        built = build_recipe(file, resolve_hyperparameters(file, values, True), 0)
+    return json.dumps(recipe_to_json(built))
+
+
+@pytest.fixture(scope="module")
+def few_songs(tmp_path_factory):
+    """A folder of imported songs, which is read faster than the default data of music."""
+    folder = tmp_path_factory.mktemp("songs")
+    write_songs(folder, songs=4)
+    return {"data": str(folder)}
 
 
 @pytest.mark.parametrize("name", ZERO)
-def test_a_zero_that_passes_the_limits_is_used_or_refused(name):
-    recipe, item = ZERO[name]
-    file = read_recipe(recipe)
-    started = time.perf_counter()
-    values = resolve_hyperparameters(file, {item.name: item.type(0)}, True)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            build_recipe(file, values, 0)
-        except ValueError as error:
-            assert item.name in str(error) and "\n" not in str(error)
-    assert time.perf_counter() - started < MAX_SECONDS
+def test_a_zero_that_passes_the_limits_is_used_or_refused(name, few_songs):
+    recipe, item = NUMBERS[name]
+    needs = NEEDS.get(item.name, {}) | (few_songs if recipe == "music" else {})
+    tiny = resolve_hyperparameters(read_recipe(recipe), {}, True)[item.name]
+    other = {} if tiny else {item.name: OTHER[item.name]}
+    try:
+        zero = described(recipe, **needs, **{item.name: item.type(0)})
+    except ValueError as error:
+        assert item.name in str(error) and "\n" not in str(error)
+    else:
+        assert zero != described(recipe, **needs, **other)
+
+
+def test_no_option_has_different_limits_in_two_packages():
+    tables = [LIMITS, *(domain_table(domain, "NUMBER_LIMITS") for domain in domains())]
+    names = [name for table in tables for name in table]
+    assert len(names) == len(set(names)) == len(number_limits())
 
 
 @pytest.mark.parametrize("domain", PRETRAINED)

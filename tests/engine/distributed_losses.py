@@ -1,8 +1,8 @@
-"""Games that one process and several play alike, and the program that plays them.
+"""Trainings that one process and several do alike, and the program that does them.
 
     python -m tests.engine.distributed_losses
 
-plays each of them with one process and with two (gloo, float64) and prints, for every domain and
+trains each of them with one process and with two (gloo, float64) and prints, for every domain and
 game, the largest difference of a gradient in the first step and of a weight after three.
 """
 
@@ -45,7 +45,22 @@ GAMES: dict[str, dict[str, Any]] = {
     },  # far from sparse data it is steep
     "relativistic average": {"penalties": {"r1": 0.3}, "loss": "relativistic_average"},
 }
+# Of every domain in the fast suite: all that depends on the other samples of a batch, at once.
+MIXED = {
+    "all at once": {
+        "penalties": {"r1": 0.3, "wgan_gp": 0.3, "dragan": 0.3},
+        "loss": "relativistic_average",
+        "max_grad_norm": 1.0,
+    }
+}
+ALL_GAMES = "points"  # the domain of which the fast suite has every game
+FAST, WHOLE = "fast", "whole"
 Results = dict[str, Tensor]
+
+
+def games_of(domain: str, extent: str) -> dict[str, dict[str, Any]]:
+    """The changes of a recipe by game: of the fast suite, or all of them."""
+    return GAMES if extent == WHOLE or domain == ALL_GAMES else MIXED
 
 
 class Wide:
@@ -137,13 +152,13 @@ def jitter(x: Tensor, condition: Any, rng: torch.Generator) -> tuple[Tensor, Any
     return x + 0.1 * torch.rand(2, len(x), generator=rng).T.to(x), condition
 
 
-def domain_games() -> Iterator[tuple[str, Callable[[DistributedContext], Results]]]:
-    """Every domain's default recipe in every game."""
+def domain_games(extent: str) -> Iterator[tuple[str, Callable[[DistributedContext], Results]]]:
+    """Every domain's default recipe in its games."""
     rates = {"generator_lr": 0.02, "discriminator_lr": 0.02, "steps": STEPS, "burn_in": 0.0}
     for domain in DOMAINS:
         recipe = tiny_recipe(domain, batch_size=BATCH_SIZE)
         recipe = replace(recipe, likelihood_steps=0, likelihood_weight=0.0, **rates)
-        for game, changes in GAMES.items():
+        for game, changes in games_of(domain, extent).items():
             changed = replace(recipe, **changes)
             yield f"{domain} / {game}", lambda group, recipe=changed: play(recipe, group)
 
@@ -198,10 +213,10 @@ def float64() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def play_all(processes: DistributedContext) -> dict[str, Results]:
-    """Every game's results."""
+def play_all(processes: DistributedContext, extent: str) -> dict[str, Results]:
+    """Every game's results; those of toys with the games of the fast suite."""
     with float64():
-        games = itertools.chain(domain_games(), toy_games())
+        games = itertools.chain(domain_games(extent), toy_games() if extent == FAST else ())
         return {name: game(processes) for name, game in games}
 
 
@@ -261,13 +276,14 @@ def table(alone: Mapping[str, Results], shared: Mapping[str, Results]) -> str:
     return "\n".join(lines)
 
 
-def played_in(folder: Path) -> dict[int, list[dict[str, Any]]]:
+def played_in(folder: Path, extent: str) -> dict[int, list[dict[str, Any]]]:
     """What one process and what WORLD_SIZE of them have found, each in programs of their own.
 
     (What domains keep for the next time must not be float64 in this one.)
     """
     module, sizes = "tests.engine.distributed_losses", (WORLD_SIZE, 1)
-    for status, _, errors in ended([p for n in sizes for p in start(module, folder, world_size=n)]):
+    started = [p for n in sizes for p in start(module, folder, extent, world_size=n)]
+    for status, _, errors in ended(started):
         assert status == 0, errors
     return {n: [torch.load(folder / f"{n}-{rank}.pt") for rank in range(n)] for n in sizes}
 
@@ -276,11 +292,11 @@ def main() -> None:
     torch.set_num_threads(1)
     if len(sys.argv) > 1:
         with init_distributed() as processes:
-            found = {"games": play_all(processes), "talk": talk(processes)}
+            found = {"games": play_all(processes, sys.argv[2]), "talk": talk(processes)}
             torch.save(found, f"{sys.argv[1]}/{processes.world_size}-{processes.rank}.pt")
         return
     with tempfile.TemporaryDirectory() as folder:
-        played = played_in(Path(folder))
+        played = played_in(Path(folder), WHOLE)
     print(table(played[1][0]["games"], played[WORLD_SIZE][0]["games"]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +21,15 @@ from multigan.engine.distributed import (
 from multigan.engine.objective import Objective
 from multigan.engine.sync_batch_norm import sync_batch_norm
 from multigan.engine.trainer import AdversarialTrainer
-from tests.engine.distributed_losses import GAMES, WORLD_SIZE, Results, played_in
+from tests.engine.distributed_losses import (
+    FAST,
+    GAMES,
+    WHOLE,
+    WORLD_SIZE,
+    Results,
+    games_of,
+    played_in,
+)
 from tests.run_helpers import DOMAINS
 from tests.toy_domain import ToyData, toy_recipe
 
@@ -35,8 +44,18 @@ TOYS = [
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory) -> dict[str, Any]:
-    """All games with one process, and with two that are started once for all of them."""
-    found = played_in(tmp_path_factory.mktemp("shared"))
+    """The games of the fast suite with one process, and with two that are started once for all."""
+    return play(tmp_path_factory.mktemp("shared"), FAST)
+
+
+@pytest.fixture(scope="module")
+def played_whole(tmp_path_factory) -> dict[str, Any]:
+    """Every game of every domain."""
+    return play(tmp_path_factory.mktemp("whole"), WHOLE)
+
+
+def play(folder: Path, extent: str) -> dict[str, Any]:
+    found = played_in(folder, extent)
     return {"alone": found[1][0]["games"], "shared": found[WORLD_SIZE]}
 
 
@@ -47,10 +66,21 @@ def assert_alike(one: Results, other: Results, tolerance: float) -> None:
         assert torch.allclose(found, wanted, tolerance, tolerance, equal_nan=True), name
 
 
+@pytest.mark.parametrize(
+    ("domain", "game"), [(domain, game) for domain in DOMAINS for game in games_of(domain, FAST)]
+)
+def test_two_processes_take_the_steps_of_one(domain, game, played):
+    assert_same_steps(f"{domain} / {game}", played)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("game", GAMES)
 @pytest.mark.parametrize("domain", DOMAINS)
-def test_two_processes_take_the_steps_of_one(domain, game, played):
-    name = f"{domain} / {game}"
+def test_two_processes_take_the_steps_of_one_in_every_game(domain, game, played_whole):
+    assert_same_steps(f"{domain} / {game}", played_whole)
+
+
+def assert_same_steps(name: str, played: dict[str, Any]) -> None:
     one, two = played["alone"][name], played["shared"][0]["games"][name]
     assert any(key.startswith("gradient") for key in one)
     assert_alike(one, two, 1e-9)

@@ -42,6 +42,12 @@ def exported(points_run, tmp_path_factory):
     return run, made
 
 
+@pytest.fixture
+def without_programs(monkeypatch):
+    """Exports write no programs, which take seconds."""
+    monkeypatch.setattr(exporting, "_programs", lambda *_: ({}, {}))
+
+
 def front_matter(card):
     yaml = pytest.importorskip("yaml")
     _, head, body = card.split("---\n", 2)
@@ -91,7 +97,7 @@ def test_the_card_says_what_the_hub_reads(exported):
     assert card.data.eval_results[0].metric_value == 0.25
 
 
-def test_a_strangers_words_are_shown_and_do_nothing(points_run, tmp_path):
+def test_a_strangers_words_are_shown_and_do_nothing(points_run, tmp_path, without_programs):
     run = Path(shutil.copytree(points_run, tmp_path / "run"))
     (run / "evaluation.json").write_text(json.dumps(TABLE))
     edit_json(run / "recipe.json", name=EVIL, hyperparameters={"lr": "```\n</code><script>"})
@@ -106,7 +112,7 @@ def test_a_strangers_words_are_shown_and_do_nothing(points_run, tmp_path):
 
 
 @pytest.mark.parametrize("content", ['{"rows": {"generator": 3}}', "[" * 200_000])
-def test_what_is_not_an_evaluation_is_not_shown(points_run, tmp_path, content):
+def test_what_is_not_an_evaluation_is_not_shown(points_run, tmp_path, content, without_programs):
     run = Path(shutil.copytree(points_run, tmp_path / "run"))
     (run / "evaluation.json").write_text(content)
     export(run, tmp_path / "out")
@@ -117,16 +123,21 @@ def test_a_program_whose_values_are_not_numbers_is_left_out_with_any_that_stood_
     points_run, tmp_path, monkeypatch
 ):
     out = tmp_path / "out"
+
+    def write(difference):
+        made = programs.ExportedProgram(b"x", difference)
+        monkeypatch.setattr(exporting, "WRITERS", {k: (lambda *_: made, k) for k in (TORCH, ONNX)})
+
+    write(0.0)
     assert export(points_run, out).written.keys() >= {TORCH, ONNX}
-    made = programs.ExportedProgram(b"x", float("nan"))
-    monkeypatch.setattr(exporting, "WRITERS", {k: (lambda *_: made, k) for k in (TORCH, ONNX)})
+    write(float("nan"))
     again = export(points_run, out, overwrite=True)
     assert again.skipped.keys() == {TORCH, ONNX}
     assert not (out / TORCH).exists() and not (out / ONNX).exists()
     assert "Inputs of the exported programs" not in (out / CARD).read_text()
 
 
-def test_only_files_of_the_folder_are_written(points_run, tmp_path):
+def test_only_files_of_the_folder_are_written(points_run, tmp_path, without_programs):
     victim = tmp_path / "victim"
     victim.write_text("mine")
     out = tmp_path / "out"

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from multigan.cli import app
 from multigan.export.export import push
 from multigan.storage.checkpoint_files import GENERATOR_EMA_FILE, resolve_weights_file
 from multigan.storage.hub import HubModel, check_name, parse_address
@@ -47,9 +48,10 @@ def test_what_is_pushed_is_loaded_with_equal_bytes_and_samples(hub, points_run, 
     card = files["README.md"].decode()
     assert f"load('hf://{NAME}')" in card and 'license: "mit"' in card
 
-    for source, out in ((f"hf://{NAME}", "hub"), (points_run, "run")):
-        sampled = multigan(hub, tmp_path, "sample", source, "-n", 5, "--out", tmp_path / out)
-        assert sampled.returncode == 0, sampled.stderr
+    sample = ["-n", "5", "--out"]
+    sampled = multigan(hub, tmp_path, "sample", f"hf://{NAME}", *sample, tmp_path / "hub")
+    assert sampled.returncode == 0, sampled.stderr
+    assert app.main(["sample", str(points_run), *sample, str(tmp_path / "run")]) == 0
     written = {path.name: path.read_bytes() for path in (tmp_path / "hub").iterdir()}
     assert written
     assert written == {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}

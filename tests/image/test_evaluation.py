@@ -51,12 +51,14 @@ def is_kept_by_files(x):
     return torch.equal(quantize(Batch(x)).x, x)
 
 
-def table(generator, cache):
+def table(generator, full_cache):
     data = Speckle("valid")
-    return evaluation.evaluate(DOMAIN, generator, data, keyed_rng(0), cache, extractor="random")
+    return evaluation.evaluate(
+        DOMAIN, generator, data, keyed_rng(0), full_cache, extractor="random"
+    )
 
 
-def test_every_row_is_measured_as_bytes(cache, monkeypatch):
+def test_every_row_is_measured_as_bytes(full_cache, monkeypatch):
     seen = []
 
     def recording(reference, fake, rng):
@@ -64,17 +66,17 @@ def test_every_row_is_measured_as_bytes(cache, monkeypatch):
         return {"kernel_distance": 0.5, "kernel_distance_std": 0.125}
 
     monkeypatch.setattr(image_metrics, "image_metrics", recording)
-    found = table(Between(), cache)
+    found = table(Between(), full_cache)
     assert len(seen) == len(found.rows) == 4
     assert all(map(is_kept_by_files, seen)) and not is_kept_by_files(torch.randn(9))
     assert seen[-1].abs().max() == 1 and len(seen[-1].unique()) > 100
 
 
-def test_the_interval_of_the_kernel_distance_is_one_sd_on_either_side(cache, monkeypatch):
+def test_the_interval_of_the_kernel_distance_is_one_sd_on_either_side(full_cache, monkeypatch):
     spreads = iter((0.125, 0.25, 0.5, 1.0))
     row = lambda *_: {"kernel_distance": 0.5, "kernel_distance_std": next(spreads)}  # noqa: E731
     monkeypatch.setattr(image_metrics, "image_metrics", row)
-    found = table(Between(), cache)
+    found = table(Between(), full_cache)
     for name, sd in zip(found.rows, (0.125, 0.25, 0.5, 1.0), strict=True):
         assert found.intervals[name] == {"kernel_distance": (0.5 - sd, 0.5 + sd)}
         assert found.rows[name] == {"kernel_distance": 0.5}, "the std is an interval only"

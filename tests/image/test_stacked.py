@@ -100,10 +100,10 @@ class Replaying(nn.Module):
         return self.data.batch(latent).x
 
 
-def test_the_table_counts_modes_in_as_many_stacks_as_the_split_holds(stacks, cache):
+def test_the_table_counts_modes_in_as_many_stacks_as_the_split_holds(stacks, full_cache):
     def table(generator):
         sampler = Sampler(stacks.domain, generator)
-        return stacks.domain.evaluate(sampler, stacks.split("valid"), keyed_rng(0), cache)
+        return stacks.domain.evaluate(sampler, stacks.split("valid"), keyed_rng(0), full_cache)
 
     every, few = table(Replaying(stacks)), table(Replaying(stacks, few=20)).model
     assert every.model["modes_covered"] == pytest.approx(

@@ -169,6 +169,20 @@ def test_runs_are_found_with_their_state_and_last_step(tmp_path):
     assert states[0]["next"] == f"multigan resume {tmp_path / 'a'}"
 
 
+def test_runs_of_objects_of_the_caller_are_continued_in_python(tmp_path):
+    own = {"component": "caller/Mine", "arguments": {}}
+    for name, place in (("data", "data"), ("network", "generator")):
+        run = created(tmp_path / name)
+        changed = CONFIG | {"recipe": CONFIG["recipe"] | {place: own}}
+        run.write_config(changed)
+        resumed = f"train(recipe, out={str(run.path)!r}, resume=True)"
+        assert run_status(run)["next"] == f"in Python, with the same objects: {resumed}"
+        run.write_config(changed | {"ended": "finished"})
+        loaded = f"in Python, with the same objects: load({str(run.path)!r}, trust=recipe)"
+        sampled = f"multigan sample {run.path}"
+        assert run_status(run)["next"] == (loaded if place == "generator" else sampled)
+
+
 def test_a_damaged_run_does_not_hide_the_others(tmp_path):
     created(tmp_path / "a")
     (created(tmp_path / "b").path / "recipe.json").write_text("{")

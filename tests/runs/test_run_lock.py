@@ -3,13 +3,13 @@
 import signal
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from multigan.cli import app
 from multigan.runs.directory import LOCK, run_lock
-from tests.run_helpers import python, snapshot, train_tiny
+from multigan.training.loop import Loop
+from tests.run_helpers import snapshot, train_tiny
 
 HOLD = """
 import sys, time
@@ -49,29 +49,19 @@ def test_the_lock_of_a_killed_process_is_taken_over(holder, tmp_path):
     assert (tmp_path / "run" / LOCK).read_text() == ""
 
 
-def test_a_running_run_is_neither_resumed_nor_replaced(tmp_path, points_run):
-    here = Path(__file__).parent.parent.parent
-    code = """
-import sys, subprocess
-from multigan.cli import app
-from multigan.training.loop import Loop
-from tests.run_helpers import train_tiny
+def test_a_running_run_is_neither_resumed_nor_replaced(tmp_path, points_run, monkeypatch, capsys):
+    run, log, refused = tmp_path / "run", Loop._log, []
 
-def ask(self, step, log=Loop._log):
-    if step.number == 2:
-        for line in (["resume"], ["train", "points", "--tiny", "--overwrite", "--out"]):
-            done = subprocess.run([sys.executable, "-m", "multigan", *line, sys.argv[1]],
-                                  capture_output=True, text=True)
-            print(done.returncode, done.stderr.splitlines()[-1])
-    return log(self, step)
+    def ask(self, step):
+        if step.number == 2:
+            for line in (["resume"], ["train", "points", "--tiny", "--overwrite", "--out"]):
+                status = app.main([*line, str(run)])
+                refused.append(f"{status} {capsys.readouterr().err.splitlines()[-1]}")
+        return log(self, step)
 
-Loop._log = ask
-train_tiny("points", sys.argv[1])
-"""
-    done = python("-c", code, tmp_path / "run", path=here)
-    assert done.returncode == 0, done.stderr
-    refused = done.stdout.splitlines()
+    monkeypatch.setattr(Loop, "_log", ask)
+    train_tiny("points", run)
     assert len(refused) == 2
     assert all(line.startswith("2 error: ") and "another process" in line for line in refused)
     names = {name for name in snapshot(points_run) if not name.startswith("samples")}
-    assert names <= set(snapshot(tmp_path / "run"))
+    assert names <= set(snapshot(run))

@@ -189,11 +189,9 @@ print(g.generate(g.sample_latent(20, keyed_rng(7))).tolist())
 """
 
 
-def test_the_same_seed_gives_the_same_tokens_in_fresh_processes(monkeypatch):
-    answers = set()
-    for seed in ("0", "12345"):
-        monkeypatch.setenv("PYTHONHASHSEED", seed)
-        done = python("-c", CODE)
-        assert done.returncode == 0, done.stderr
-        answers.add(done.stdout)
-    assert len(answers) == 1
+def test_the_same_seed_gives_the_same_tokens_in_another_process(monkeypatch, capsys):
+    monkeypatch.setenv("PYTHONHASHSEED", "12345")
+    done = python("-c", CODE)
+    assert done.returncode == 0, done.stderr
+    exec(CODE, {})
+    assert done.stdout == capsys.readouterr().out

@@ -13,7 +13,7 @@ import pytest
 from multigan.cli import app
 from multigan.runs.directory import read_jsonl
 from multigan.runs.train_options import LOGGERS, TrainOptions
-from multigan.training.launch import resume, train
+from tests.run_helpers import resume_tiny, train_tiny
 
 SCALARS = {"loss/generator", "loss/discriminator", "epoch"}
 STEPS = [1, 2, 3, 4]
@@ -24,9 +24,9 @@ pytestmark = pytest.mark.filterwarnings("ignore")
 def train_and_resume(logger: str, recipe: str, out: Path, cache: Path) -> Path:
     """A run of two steps, resumed to four, that logs each step."""
     settings = {"log_every": 1, "save_every": 2, "sample_every": 2, "report": False}
-    train(recipe, tiny=True, steps=2, log=logger, out=str(out), cache_dir=str(cache), show=False,
-          **settings)  # fmt: skip
-    resume(out, steps=4, cache_dir=str(cache), show=False)
+    settings |= {"log": logger, "cache_dir": str(cache)}
+    train_tiny(recipe, out, steps=2, **settings)
+    resume_tiny(out, steps=4, cache_dir=str(cache))
     return out
 
 

@@ -8,9 +8,8 @@ import pytest
 from multigan.engine import trainer as trainers
 from multigan.engine.optimization import ROLLBACK, NonFiniteError
 from multigan.runs.directory import read_jsonl
-from multigan.training.launch import resume
 from multigan.training.loop import MAX_ROLLBACKS, TrainingFailed
-from tests.run_helpers import assert_equal_runs, train_tiny
+from tests.run_helpers import assert_equal_runs, resume_tiny, train_tiny
 
 STEPS = 8
 
@@ -102,5 +101,5 @@ def test_a_run_that_was_killed_around_a_rollback_equals_one_that_was_not(
         patch.setattr(trainers.AdversarialTrainer, "_step", deadly)
         with pytest.raises(Killed):
             train_tiny("points", tmp_path / "killed", steps=STEPS, on_nonfinite="rollback")
-    assert resume(tmp_path / "killed", show=False).step == STEPS
+    assert resume_tiny(tmp_path / "killed").step == STEPS
     assert_equal_runs(straight, tmp_path / "killed", STEPS)

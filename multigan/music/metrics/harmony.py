@@ -10,9 +10,9 @@ fewer than two voices.
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from multigan.music.metrics.note_events import group_by_unit, pitch_classes, validate_windows
@@ -60,7 +60,7 @@ def tonal_space() -> Tensor:
     return torch.stack(rows)  # (6, 12)
 
 
-def tonal_distance(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
+def tonal_distance(windows: ArrayLike, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
     """Distance between the voices in tonal space, in [0, 3], over all pairs and beats.
 
     Each voice's pitch classes in a beat are a histogram of sounding steps that sums to 1; its
@@ -81,7 +81,7 @@ def tonal_distance(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor
     return apart.nanmean((1, 2))
 
 
-def voice_crossing_rate(windows: Any) -> Tensor:
+def voice_crossing_rate(windows: ArrayLike) -> Tensor:
     """The share of steps at which a voice lies below its lower neighbour, in [0, 1].
 
     Of the steps at which both sound; averaged over neighbouring voices. Unisons do not cross.
@@ -91,7 +91,7 @@ def voice_crossing_rate(windows: Any) -> Tensor:
     return _share(upper < lower, _both_sound(upper, lower))
 
 
-def dissonance_rate(windows: Any) -> Tensor:
+def dissonance_rate(windows: ArrayLike) -> Tensor:
     """The share of steps at which a pair of voices forms a second, seventh or tritone, in [0, 1].
 
     Octaves apart or not; of the steps at which both sound; averaged over all pairs of voices.
@@ -101,14 +101,14 @@ def dissonance_rate(windows: Any) -> Tensor:
     return _dissonance(upper, lower)
 
 
-def dissonance_rate_to(windows: Any, voice: int) -> Tensor:
+def dissonance_rate_to(windows: ArrayLike, voice: int) -> Tensor:
     """`dissonance` between the voice of that number and each other one: (N,), in [0, 1]."""
     x = validate_windows(windows, least_voices=2)
     others = [k for k in range(x.shape[2]) if k != voice]
     return _dissonance(x[:, :, voice, None], x[:, :, others])
 
 
-def parallel_motion_rate(windows: Any, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
+def parallel_motion_rate(windows: ArrayLike, steps_per_beat: int = STEPS_PER_BEAT) -> Tensor:
     """The share of similar motions that move in parallel unisons, octaves or fifths, in [0, 1].
 
     Seen on the first step of each beat: two voices are in similar motion if both move, in the same

@@ -7,15 +7,14 @@ rest, and on the first step: repeated notes count as one.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from multigan.music.theory import MIDI_PITCHES, OCTAVE, REST
 
 
-def validate_windows(windows: Any, least_voices: int = 1) -> Tensor:
+def validate_windows(windows: ArrayLike, least_voices: int = 1) -> Tensor:
     """The windows as an int64 tensor (N, T, K), whatever array or tensor of numbers they were.
 
     Raises ValueError for another number of axes, no step, fewer than `least_voices` voices, or a
@@ -78,7 +77,7 @@ def onset_histogram(x: Tensor) -> Tensor:
     return (pitch_classes(x) & onsets(x)[..., None]).sum((1, 2)).double()
 
 
-def piano_roll(windows: Any) -> Tensor:
+def piano_roll(windows: ArrayLike) -> Tensor:
     """Pitches that sound in any voice of windows (N, T, K): (N, T, 128), bool.
 
     Raises ValueError as `validate_windows` does.

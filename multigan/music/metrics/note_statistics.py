@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
 
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor
 
 from multigan.core import fidelity
@@ -58,7 +58,7 @@ DRUM_MASK_24 = (
 
 
 def n_pitch_classes_used(
-    windows: Any, steps_per_bar: int = STEPS_PER_BAR, skip_empty: bool = False
+    windows: ArrayLike, steps_per_bar: int = STEPS_PER_BAR, skip_empty: bool = False
 ) -> Tensor:
     """The number of distinct pitch classes of a voice in a bar, 0 to 12, over voices and bars.
 
@@ -71,20 +71,20 @@ def n_pitch_classes_used(
     return used.where((used > 0) | (not skip_empty), math.nan).nanmean((1, 2))
 
 
-def n_pitch_classes_used_joint(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
+def n_pitch_classes_used_joint(windows: ArrayLike, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The number of distinct pitch classes of all voices in a bar, 0 to 12, over bars."""
     used = _used(pitch_classes(validate_windows(windows)), steps_per_bar).any(2)  # (N, bars, 12)
     return used.sum(-1).double().mean(1)
 
 
-def pitch_class_entropy(windows: Any) -> Tensor:
+def pitch_class_entropy(windows: ArrayLike) -> Tensor:
     """The entropy in bits, 0 to 3.585, of the pitch classes of the notes; NaN without a note."""
     counts = onset_histogram(validate_windows(windows))
     shares = counts / counts.sum(1, keepdim=True)
     return torch.special.entr(shares).sum(1) / math.log(2)
 
 
-def scale_consistency(windows: Any) -> Tensor:
+def scale_consistency(windows: ArrayLike) -> Tensor:
     """The largest share of notes that lie in one major or natural-minor scale; NaN without a note.
 
     In [0, 1], and 7/12 if all twelve pitch classes begin equally many notes.
@@ -95,7 +95,7 @@ def scale_consistency(windows: Any) -> Tensor:
     return inside.amax(1) / counts.sum(1)
 
 
-def groove_consistency(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
+def groove_consistency(windows: ArrayLike, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The share of steps at which neighboring bars agree that some voice has an onset, or none.
 
     In [0, 1]; 1 for equal bars and for silent ones; NaN for a single bar.
@@ -106,7 +106,7 @@ def groove_consistency(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tens
     return 1 - (bars[:, 1:] != bars[:, :-1]).double().mean((1, 2))
 
 
-def qualified_note_rate(windows: Any, least_steps: int = QUALIFIED_STEPS) -> Tensor:
+def qualified_note_rate(windows: ArrayLike, least_steps: int = QUALIFIED_STEPS) -> Tensor:
     """The share of notes that last `least_steps` or more, in [0, 1]; NaN without a note.
 
     A note may cross a bar line, and a rest after it counts to it.
@@ -115,7 +115,7 @@ def qualified_note_rate(windows: Any, least_steps: int = QUALIFIED_STEPS) -> Ten
     return (lengths >= least_steps).sum((1, 2)).double() / (lengths > 0).sum((1, 2))
 
 
-def notes_per_bar(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
+def notes_per_bar(windows: ArrayLike, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The number of notes of all voices that begin in a bar."""
     begins = group_by_unit(
         onsets(validate_windows(windows)), steps_per_bar, "bar"
@@ -123,14 +123,14 @@ def notes_per_bar(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     return begins.sum((2, 3)).double().mean(1)
 
 
-def mean_note_length(windows: Any, steps_per_quarter: int = SIXTEENTHS_PER_QUARTER) -> Tensor:
+def mean_note_length(windows: ArrayLike, steps_per_quarter: int = SIXTEENTHS_PER_QUARTER) -> Tensor:
     """The mean length of a note in sixteenths, the rest after it included; NaN without a note."""
     lengths = note_lengths(validate_windows(windows))
     steps = lengths.sum((1, 2)).double() / (lengths > 0).sum((1, 2))
     return steps * (SIXTEENTHS_PER_QUARTER / steps_per_quarter)
 
 
-def mean_abs_interval(windows: Any) -> Tensor:
+def mean_abs_interval(windows: ArrayLike) -> Tensor:
     """The mean absolute interval in semitones from a note to the next of its voice.
 
     Across rests; pooled over voices; 0 if no voice has two notes.
@@ -144,7 +144,7 @@ def mean_abs_interval(windows: Any) -> Tensor:
     return (intervals * moves).sum((1, 2)).double() / moves.sum((1, 2)).clamp(min=1)
 
 
-def empty_bar_rate(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
+def empty_bar_rate(windows: ArrayLike, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     """The share of each voice's bars in which it is silent throughout: (N, K), float64."""
     silent = group_by_unit(validate_windows(windows) == REST, steps_per_bar, "bar").all(
         2
@@ -152,7 +152,7 @@ def empty_bar_rate(windows: Any, steps_per_bar: int = STEPS_PER_BAR) -> Tensor:
     return silent.double().mean(1)
 
 
-def polyphony_rate(roll: Any, least_pitches: int) -> Tensor:
+def polyphony_rate(roll: ArrayLike, least_pitches: int) -> Tensor:
     """The share of steps of a piano-roll (N, T, P) at which `least_pitches` or more sound.
 
     What is not 0 sounds. For the mix of several voices take `windows.piano_roll`, which counts a
@@ -161,12 +161,12 @@ def polyphony_rate(roll: Any, least_pitches: int) -> Tensor:
     return (_cells(roll).sum(2) >= least_pitches).double().mean(1)
 
 
-def mean_pitches(roll: Any) -> Tensor:
+def mean_pitches(roll: ArrayLike) -> Tensor:
     """The mean number of pitches per step of a piano-roll (N, T, P)."""
     return _cells(roll).sum(2).double().mean(1)
 
 
-def drum_in_pattern_rate(drum_onsets: Any, mask: Sequence[float] = DRUM_MASK_24) -> Tensor:
+def drum_in_pattern_rate(drum_onsets: ArrayLike, mask: Sequence[float] = DRUM_MASK_24) -> Tensor:
     """DP: the share of drum onsets that fall on a regular grid, in [0, 1]; NaN without an onset.
 
     Onsets (N, T, D), what is not 0 being one, are weighted by `mask`, repeated over the window and
@@ -180,13 +180,13 @@ def drum_in_pattern_rate(drum_onsets: Any, mask: Sequence[float] = DRUM_MASK_24)
     return (counts @ shifted.T).amax(1) / counts.sum(1)
 
 
-def drum_in_pattern_rate_8th(drum_onsets: Any, eighth_steps: int = QUALIFIED_STEPS) -> Tensor:
+def drum_in_pattern_rate_8th(drum_onsets: ArrayLike, eighth_steps: int = QUALIFIED_STEPS) -> Tensor:
     """DP8: `drum_pattern` of onsets (N, T, D) on the grid of eighths, each of so many steps."""
     return drum_in_pattern_rate(drum_onsets, (1.0,) + (0.0,) * (eighth_steps - 1))
 
 
 def nn_train_distance(
-    windows: Any, train: Any, transpositions: Iterable[int] = TRANSPOSITIONS
+    windows: ArrayLike, train: ArrayLike, transpositions: Iterable[int] = TRANSPOSITIONS
 ) -> Tensor:
     """The share of cells in which a window differs from the nearest training window, in any key.
 
@@ -210,7 +210,7 @@ def nn_train_distance(
     return nearest
 
 
-def features(windows: Any, grid: TimeGrid = SIXTEENTHS) -> Tensor:
+def features(windows: ArrayLike, grid: TimeGrid = SIXTEENTHS) -> Tensor:
     """The figures (N, 13), float64, of every window in the order of FEATURES."""
     x = validate_windows(windows, least_voices=2)
     units = {name: UNITS[name](grid) for name in UNITS}
@@ -257,7 +257,7 @@ def varying(reference: Tensor) -> Tensor:
 
 
 def window_metrics(
-    windows: Any, reference: Tensor, voices: Sequence[str], grid: TimeGrid = SIXTEENTHS
+    windows: ArrayLike, reference: Tensor, voices: Sequence[str], grid: TimeGrid = SIXTEENTHS
 ) -> dict[str, float]:
     """Every figure of windows (N, T, K) against the `features` (R, 13) of the reference.
 
@@ -290,7 +290,7 @@ def _used(classes: Tensor, steps_per_bar: int) -> Tensor:
     return group_by_unit(classes, steps_per_bar, "bar").any(2)
 
 
-def _cells(roll: Any) -> Tensor:
+def _cells(roll: ArrayLike) -> Tensor:
     """A roll (N, T, P) of any kind of number as booleans; ValueError for another shape."""
     cells = torch.as_tensor(roll) != 0
     if cells.ndim != 3 or not cells.shape[1]:
