@@ -91,7 +91,7 @@ class RequestHandler:
         return shlex.join(words)
 
 
-def _line(error: Exception, folder: str) -> str:
+def _line(error: object, folder: str) -> str:
     """A message in one line, without the temporary folder."""
     return " ".join(str(error).replace(f"{folder}/", "").split())
 
