@@ -275,6 +275,15 @@ class HasClassNames(Protocol):
 
 
 @runtime_checkable
+class SupportsKeyedBatches(Protocol):
+    """A stochastic dataset that draws many samples in one call, each with an rng of its own."""
+
+    def keyed_batch(self, indices: Tensor, rngs: Sequence[torch.Generator]) -> Batch:
+        """The samples at `indices` (B,): those of `batch` with one index and its rng each."""
+        ...
+
+
+@runtime_checkable
 class HasLabels(Protocol):
     """A dataset whose labels are known without reading its samples."""
 

@@ -15,6 +15,7 @@ from multigan.core.protocols import (
     Generator,
     Latent,
     SupportsCompactBatches,
+    SupportsKeyedBatches,
     SupportsPrefetch,
     SupportsPregeneration,
 )
@@ -195,7 +196,7 @@ class BatchStream:
 
 
 class _Samples(torch_data.Dataset[Batch]):
-    """One sample at a time, a function of (seed, epoch, index) in any worker."""
+    """Samples, each a function of (seed, epoch, index) in any worker."""
 
     def __init__(self, data: Dataset, seed: int) -> None:
         self.data, self.seed = data, seed
@@ -204,6 +205,13 @@ class _Samples(torch_data.Dataset[Batch]):
         epoch, index = key
         rng = keyed_rng(self.seed, "sample", epoch, index) if self.data.is_stochastic else None
         return self.data.batch(torch.tensor([index]), rng)
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> list[Batch]:
+        """Return the samples of a batch; in one piece where the dataset can."""
+        if not (isinstance(self.data, SupportsKeyedBatches) and self.data.is_stochastic):
+            return [self[key] for key in keys]
+        rngs = [keyed_rng(self.seed, "sample", *key) for key in keys]
+        return [self.data.keyed_batch(torch.tensor([index for _, index in keys]), rngs)]
 
 
 def compacted(data: Dataset) -> Dataset:

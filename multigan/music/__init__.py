@@ -18,6 +18,7 @@ COMPONENTS = {
     "MusicDiscriminator": "multigan.music.models.discriminator:MusicDiscriminator",
     "MusicGenerator": "multigan.music.models.generator:MusicGenerator",
     "MusicDomain": "multigan.music.domain:MusicDomain",
+    "SequenceGenerator": "multigan.music.models.sequence_generator:SequenceGenerator",
     "SongWindows": "multigan.music.datasets.song_windows:SongWindowDataset",
     "Voice": "multigan.music.representations.voices:Voice",
 }

@@ -16,6 +16,7 @@ from multigan.music.formats.song import CompletedSong, Song, concatenate
 from multigan.music.metrics import evaluation
 from multigan.music.rendering import audio, pianoroll_json, pianoroll_plot
 from multigan.music.rendering.song_files import write_song_files
+from multigan.music.representations.conditioning import SupportsSongPlan
 from multigan.music.representations.pianoroll import from_pianoroll
 from multigan.music.representations.tensors import decode
 from multigan.music.sampling.options import SamplingOptions, SamplingPlan, plan_sampling
@@ -53,6 +54,9 @@ class MusicDomain(MusicSpec):
         infill_tracks: str | None = None,
         continue_from: Path | None = None,
         retrigger: bool = False,
+        key: str | None = None,
+        chords: str | None = None,
+        ending: bool = False,
     ) -> list[Song]:
         """Sample `n` songs, unconditionally or conditioned on a MIDI file.
 
@@ -67,10 +71,19 @@ class MusicDomain(MusicSpec):
         infill_tracks: voices of --given to generate (within --infill-bars if both are set)
         continue_from: a MIDI file to continue
         retrigger: start a new note where the generator would extend an observed one
+        key: the key, such as G or Em; of generators that plan chords, as --chords and --ending
+        chords: the chords bar by bar, such as "G Em C D", repeated to the end; two a bar: "G,Em C"
+        ending: end the song in its last bars
         """
         options = SamplingOptions(
-            bars, given, keep, infill_bars, infill_tracks, continue_from, retrigger
-        )
+            bars, given, keep, infill_bars, infill_tracks, continue_from, retrigger,
+            key, chords, ending,
+        )  # fmt: skip
+        if options.has_plan and not isinstance(generator, SupportsSongPlan):
+            raise ValueError(
+                "--key, --chords and --ending must have a generator that plans chords (pop); "
+                f"got {type(generator).__name__}"
+            )
         plan = plan_sampling(self, options)
         x = sample_long(
             generator,

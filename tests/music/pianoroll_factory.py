@@ -28,12 +28,14 @@ def random_tokens(rng, voice, steps):
 
 
 def random_planes(rng, voice, steps):
-    """Onset and sustain planes; a sustain always follows a sounding cell."""
+    """Onset and sustain planes of no more notes at once than lines; sustains follow onsets."""
     onset = rng.random((steps, voice.num_pitches)) < 0.05
     sustain = rng.random((steps, voice.num_pitches)) < 0.8
     for t in range(steps):
         sounding = onset[t - 1] | sustain[t - 1] if t else np.zeros(voice.num_pitches, bool)
+        onset[t, np.flatnonzero(onset[t])[voice.lines :]] = False
         sustain[t] &= sounding & ~onset[t]
+        sustain[t, np.flatnonzero(sustain[t])[voice.lines - onset[t].sum() :]] = False
     return np.stack([onset, sustain])
 
 

@@ -16,12 +16,11 @@ from multigan.music.models.binarization import (
     get_binarizer,
 )
 from multigan.music.representations.tensors import num_channels
-from multigan.music.representations.voices import BAND, Voice
+from multigan.music.representations.voices import Voice
 
 LEAD = Voice("lead", min_pitch=60, num_pitches=5)
-CHORDS = Voice("chords", kind="polyphonic", min_pitch=60, num_pitches=4)
 DRUMS = Voice("drums", kind="drums")
-VOICES = (LEAD, CHORDS, DRUMS)
+VOICES = (LEAD, DRUMS)
 every_voice = pytest.mark.parametrize("voice", VOICES, ids=lambda voice: voice.kind)
 
 
@@ -74,7 +73,7 @@ def test_the_gradient_is_that_of_the_shares(voice, name):
 
 @every_voice
 def test_nothing_is_held_into_the_first_step(voice):
-    holds = {"monophonic": slice(6, 7), "polyphonic": slice(4, 8), "drums": slice(9, 9)}[voice.kind]
+    holds = {"monophonic": slice(6, 7), "drums": slice(9, 9)}[voice.kind]
     logits = torch.zeros(3, 4, num_channels(voice))
     logits[..., holds] = 50.0
     logits.requires_grad_()
@@ -116,8 +115,8 @@ def test_noise_is_finite_at_the_ends_of_the_uniform_numbers():
 
 
 def test_noise_covers_all_voices_and_comes_from_the_given_rng():
-    drawn = [binarization.sample_noise(2, 8, BAND, keyed_rng("same")) for _ in range(2)]
-    assert drawn[0].shape == (2, 8, 152) and torch.equal(*drawn)
+    drawn = [binarization.sample_noise(2, 8, VOICES, keyed_rng("same")) for _ in range(2)]
+    assert drawn[0].shape == (2, 8, 16) and torch.equal(*drawn)
 
 
 def test_an_unknown_head_is_refused_with_the_known_ones():

@@ -15,11 +15,12 @@ from multigan.music.models.interval_features import (
 )
 from multigan.music.models.key_conditioning import key_relative_chroma, sample_key
 from multigan.music.representations import tensors
-from multigan.music.representations.voices import Voice
+from multigan.music.representations.voices import Voice, single_lines
 from tests.music.pianoroll_factory import VOICES, random_roll
 
 PAIR = (Voice("high", min_pitch=55, num_pitches=31), Voice("low", min_pitch=37, num_pitches=31))
 REST, HOLD = 31, 32
+LINES = single_lines(VOICES)
 
 
 def music(high, low):
@@ -34,11 +35,11 @@ def heard(x, voices=PAIR, absolute_pitch=True):
 
 def test_notes_are_what_the_roll_says_in_every_kind_of_voice():
     x = tensors.encode(random_roll(np.random.default_rng(1), 24), VOICES)[None]
-    struck, sounds = onsets_and_active(x, VOICES)
-    for mine, theirs in zip(sounds, tensors.active_cells(x, VOICES), strict=True):
+    struck, sounds = onsets_and_active(x, LINES)
+    for mine, theirs in zip(sounds, tensors.active_cells(x, LINES), strict=True):
         assert torch.equal(mine, theirs)
-    for k, voice in enumerate(VOICES):
-        block = x[..., tensors.slices(VOICES)[k]]
+    for k, voice in enumerate(LINES):
+        block = x[..., tensors.slices(LINES)[k]]
         assert torch.equal(struck[k], block[..., : interval_features.num_rows(voice)])
         assert (sounds[k] >= struck[k]).all()
 
@@ -157,8 +158,8 @@ def test_one_short_note_out_of_the_scale_shows_in_a_window():
 
 def test_drums_have_no_pitch_streams_and_a_single_voice_no_pairs():
     x = tensors.encode(random_roll(np.random.default_rng(1), 16), VOICES)[None]
-    many = heard(x, VOICES)
-    assert many.voice.shape == (3, 1, 16, 40) and many.pairs.shape == (1, 16, 57)
+    many = heard(x, LINES)
+    assert many.voice.shape == (7, 1, 16, 40) and many.pairs.shape == (1, 16, 399)
     alone = heard(x[..., :22], VOICES[:1])
     assert alone.voice.shape == (1, 1, 16, 40) and alone.pairs.shape == (1, 16, 0)
 
@@ -190,10 +191,10 @@ def test_a_window_counts_its_notes():
 def test_streams_have_second_derivatives():
     voices = (
         Voice("a", min_pitch=60, num_pitches=2),
-        Voice("b", kind="polyphonic", min_pitch=50, num_pitches=1),
+        Voice("b", min_pitch=50, num_pitches=1),
     )
     listen = IntervalFeatures(voices, 1, absolute_pitch=True).double()
-    x = torch.rand(1, 2, 6, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(1, 2, 7, dtype=torch.float64, requires_grad=True)
     weights = [torch.rand_like(stream) for stream in listen(*onsets_and_active(x, voices))]
 
     def mix(x):
@@ -248,5 +249,5 @@ def test_ringing_is_the_loop_over_steps_with_its_first_and_second_derivatives(he
 
 def test_cells_that_are_struck_in_order_ring_exactly():
     x = tensors.encode(random_roll(np.random.default_rng(5), 32), VOICES)[None]
-    for a, s in zip(*onsets_and_active(x, VOICES), strict=True):
+    for a, s in zip(*onsets_and_active(x, LINES), strict=True):
         assert ((s == 0) | (s == 1)).all() and a.dtype == s.dtype

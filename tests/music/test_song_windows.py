@@ -1,16 +1,25 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from multigan.core.rng import keyed_rng
+from multigan.core.trees import tree_cat, tree_leaves
 from multigan.music.datasets import sources
-from multigan.music.datasets.song_windows import SongWindowDataset, transposition_permutation
+from multigan.music.datasets.song_windows import SongWindowDataset, transpose_codes
 from multigan.music.representations.conditioning import expand_mask
-from multigan.music.representations.tensors import active_cells, decode, slice_window, slices
+from multigan.music.representations.tensors import (
+    active_cells,
+    decode,
+    encode,
+    from_codes,
+    slice_window,
+    to_codes,
+)
 from multigan.music.representations.voices import BAND, SATB
-from tests.music.pianoroll_factory import VOICES
+from tests.music.pianoroll_factory import VOICES, random_roll
 from tests.music.tiny import write_pieces, write_songs
 
 PIECES, BARS = 3, 6
@@ -123,15 +132,30 @@ def test_the_hop_and_the_bars_are_those_that_are_wished(source):
 
 
 def test_a_transposition_moves_all_that_has_pitches():
-    order = transposition_permutation(VOICES, 2)
-    x = torch.zeros(len(order))
-    lead, bass, chords, drums = slices(VOICES)
-    places = [lead.start, lead.stop - 1, bass.start + 3, chords.start + 1, chords.start + 17 + 5,
-              drums.start + 4]  # fmt: skip
-    x[places] = 1
-    moved = [lead.start + 2, lead.stop - 1, bass.start + 5, chords.start + 3, chords.start + 17 + 7,
-             drums.start + 4]  # fmt: skip
-    assert x[order].nonzero().flatten().tolist() == moved
+    roll = random_roll(np.random.default_rng(0), 8)
+    low = tuple(
+        np.where(a < v.num_pitches, a % 9, a) if v.kind == "monophonic" else a
+        for a, v in zip(roll[:2], VOICES[:2], strict=True)
+    )
+    planes = roll[2].copy()
+    planes[..., -2:] = False
+    before = (*low, planes, roll[3])
+    codes = to_codes(encode(before, VOICES), VOICES)[None]
+    (after,) = decode(from_codes(transpose_codes(codes, torch.tensor([2]), VOICES), VOICES), VOICES)
+    for k in (0, 1):
+        pitched = before[k] < VOICES[k].num_pitches
+        assert np.array_equal(after[k], before[k] + 2 * pitched)
+    assert np.array_equal(after[2], np.roll(planes, 2, axis=-1))
+    assert np.array_equal(after[3], before[3])
+
+
+def test_a_batch_of_many_draws_is_that_of_each(source):
+    data = SongWindowDataset(source)
+    rngs = [keyed_rng("draws", i) for i in range(5)]
+    many = data.keyed_batch(torch.arange(5), rngs)
+    each = tree_cat([data.batch(torch.tensor([i]), keyed_rng("draws", i)) for i in range(5)])
+    for one, other in zip(tree_leaves(many), tree_leaves(each), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_bars_of_silence_are_left_out(tmp_path):

@@ -4,7 +4,7 @@ import torch
 
 from multigan.music.representations import conditioning, tensors
 from multigan.music.representations.pianoroll import active_pitches
-from multigan.music.representations.voices import BAND, SATB, Voice
+from multigan.music.representations.voices import BAND, SATB, Voice, single_lines
 from tests.music.pianoroll_factory import VOICES, random_roll, random_tokens
 
 MONO = (Voice("lead", min_pitch=60, num_pitches=3),)
@@ -22,8 +22,8 @@ def read(x):
 
 def test_the_channels_of_the_layouts_are_those_of_the_contract():
     assert tensors.total_channels(SATB) == 4 * 33
-    assert [tensors.num_channels(voice) for voice in BAND] == [33, 9, 72, 38]
-    assert tensors.slices(BAND) == (slice(0, 33), slice(33, 42), slice(42, 114), slice(114, 152))
+    assert [tensors.num_channels(voice) for voice in BAND] == [33, 9, 190, 38]
+    assert tensors.slices(BAND) == (slice(0, 33), slice(33, 42), slice(42, 232), slice(232, 270))
 
 
 def test_a_roll_becomes_a_tensor_and_comes_back():
@@ -43,14 +43,31 @@ def test_a_hold_in_silence_becomes_a_rest_and_a_first_cell_is_never_a_hold():
     assert read(held[None]) == [REST, REST, 2]
 
 
-def test_a_sustain_in_silence_is_silent():
-    voice = (Voice("chords", kind="polyphonic", min_pitch=60, num_pitches=2),)
-    onset = [[0, 0], [1, 0], [0, 0], [0, 0], [1, 1]]
-    sustain = [[1, 0], [0, 1], [1, 0], [0, 1], [1, 0]]
-    x = torch.cat([torch.tensor(onset), torch.tensor(sustain)], dim=1)[None].float()
-    wanted = [[0, 0], [0, 0], [1, 0], [0, 0], [0, 0]]
-    canonical = tensors.binarize(x, voice)
-    assert canonical[0, :, :2].tolist() == onset and canonical[0, :, 2:].tolist() == wanted
+def test_a_polyphonic_voice_is_its_lines():
+    voice = Voice("chords", kind="polyphonic", min_pitch=60, num_pitches=4, lines=2)
+    line = Voice("line", min_pitch=60, num_pitches=4)
+    assert [v.name for v in single_lines((line, voice))] == ["line", "chords 1", "chords 2"]
+    planes = np.zeros((2, 4, 4), bool)
+    planes[0, 0, [3, 0]] = planes[1, 1, 0] = planes[0, 2, 2] = True
+    upper, lower = [3, 4, 2, 4], [0, 5, 4, 4]
+    x = tensors.encode((planes,), (voice,))
+    assert tensors.to_codes(x, (voice,)).tolist() == [
+        list(pair) for pair in zip(upper, lower, strict=True)
+    ]
+    assert torch.equal(x, tensors.encode((np.array(upper), np.array(lower)),
+                                         single_lines((voice,))))  # fmt: skip
+    (onsets,), (active,) = (f(x, (voice,)) for f in (tensors.onset_cells, tensors.active_cells))
+    assert onsets.bool().numpy().tolist() == planes[0].tolist()
+    assert active.bool().numpy().tolist() == (planes[0] | planes[1]).tolist()
+
+
+def test_codes_are_the_same_music():
+    x = tensors.encode(random_roll(np.random.default_rng(0), 40), VOICES)
+    codes = tensors.to_codes(x, VOICES)
+    assert codes.dtype == torch.uint8 and codes.shape == (40, len(tensors.lines_of_codes(VOICES)))
+    assert torch.equal(tensors.from_codes(codes, VOICES), x)
+    struck = tensors.from_codes(tensors.restrike_codes(codes, VOICES), VOICES)
+    assert torch.equal(struck, tensors.restrike(x, VOICES))
 
 
 def test_numbers_are_read_as_the_largest_or_the_loud_ones():
@@ -115,8 +132,8 @@ def test_given_cells_sound_the_same_whatever_is_generated_around_them(seed):
 
 def test_nothing_given_leaves_everything_to_the_generator():
     given = conditioning.unconditional(3, 8, BAND)
-    assert given.values.shape == (3, 8, 152) and given.mask.shape == (3, 8, 4)
-    x = torch.rand(3, 8, 152)
+    assert given.values.shape == (3, 8, 270) and given.mask.shape == (3, 8, 4)
+    x = torch.rand(3, 8, 270)
     assert torch.equal(conditioning.apply_conditioning(x, given, BAND), x)
 
 

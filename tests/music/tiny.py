@@ -9,7 +9,7 @@ from multigan.music.formats.npz import save_songs
 from multigan.music.formats.song import Note, Song, TimeSignature, Track
 from multigan.music.representations.conditioning import apply_conditioning
 from multigan.music.representations.tensors import num_channels, slices, total_channels
-from multigan.music.representations.voices import SATB
+from multigan.music.representations.voices import SATB, single_lines
 
 STEPS = 32
 
@@ -32,7 +32,8 @@ class Tiny(nn.Module):
     def forward(self, latent, condition=None):
         self.seen.append(condition)
         x = latent + self.bias
-        for voice, block in zip(self.voices, slices(self.voices), strict=True):
+        lines = single_lines(self.voices)
+        for voice, block in zip(lines, slices(lines), strict=True):
             if voice.kind == "monophonic":
                 x[..., block.stop - 1] += self.holds
                 x[..., block] = nn.functional.one_hot(

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,6 +26,7 @@ from multigan.music.datasets.split_tensors import (
     save_splits,
     saved_splits,
 )
+from multigan.music.datasets.zip_import import imported_folder
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.song import Song
 from multigan.music.representations.conditioning import (
@@ -34,7 +36,13 @@ from multigan.music.representations.conditioning import (
     sample_mask,
 )
 from multigan.music.representations.pianoroll import to_pianoroll
-from multigan.music.representations.tensors import encode, restrike, slices, total_channels
+from multigan.music.representations.tensors import (
+    encode,
+    from_codes,
+    lines_of_codes,
+    restrike_codes,
+    to_codes,
+)
 from multigan.music.representations.voices import TRACK_LAYOUTS, Voice
 
 SPLITS = ("train", "valid", "test")
@@ -46,11 +54,13 @@ SILENT_RANGE = (0, -1)  # of a voice without a note
 class SongWindowDataset:
     """Windows of `bars` bars, one from every `stride_bars`-th bar line of every song in the meter.
 
+    The last bars of a song are a window of their own.
+
     Windows with a bar of silence in all voices are left out. `source` is a key of
-    `sources.SOURCES`, the path of Jsb16thSeparated.json, or a folder made by `multigan music
-    import`. `layout` is a key of TRACK_LAYOUTS or "auto", `steps_per_quarter` None: those of the
-    source. `voices` overrides the layout. `Batch.x` is (B, T, C) as in `tensors`, the condition a
-    `Conditioning`.
+    `sources.SOURCES`, the path of Jsb16thSeparated.json, a folder made by `multigan music
+    import`, or a zip of songs. `layout` is a key of TRACK_LAYOUTS or "auto", `steps_per_quarter`
+    None: those of the source. `voices` overrides the layout. `Batch.x` is (B, T, C) as in
+    `tensors`, the condition a `Conditioning`.
 
     With an rng, `transpose` moves each window to a key in which its song stays within the range
     that each voice has in the training songs (drums stay), and `masks` samples the given
@@ -76,16 +86,16 @@ class SongWindowDataset:
         """Raises ValueError for an unknown source or split, or if the source has no such window."""
         if split not in SPLITS:
             raise ValueError(f"split must be one of {', '.join(SPLITS)}; got {split!r}")
-        kind = source_kind(source)
+        folder = imported_folder(source, layout, steps_per_quarter or 4)
+        kind = source_kind(folder)
         voices = _voices(source, kind.layout, layout) if voices is None else tuple(voices)
         grid = steps_per_quarter or kind.grid
         self.domain = MusicDomain(voices, bars, time_signature, grid, tempo_bpm)
         self.is_stochastic = transpose or masks
         self.split_name, self.transpose, self.masks = split, transpose, masks
-        self._source = source, self.domain, stride_bars
+        self._source = folder, self.domain, stride_bars
         self._steps = load_splits(*self._source).tensors[split]
         self.fingerprint = _fingerprint(self._steps)
-        self._orders: dict[int, Tensor] = {}  # semitones -> where each channel comes from
 
     def __len__(self) -> int:
         return len(self._steps.starts)
@@ -101,25 +111,32 @@ class SongWindowDataset:
 
     def batch(self, indices: Tensor, rng: torch.Generator | None = None) -> Batch:
         """The windows at `indices` (B,), on their device."""
+        return self.keyed_batch(indices, None if rng is None else [rng] * len(indices))
+
+    def keyed_batch(self, indices: Tensor, rngs: Sequence[torch.Generator] | None) -> Batch:
+        """The windows at `indices` (B,), each drawn with its own rng, all at once."""
         self._keep_on(indices.device)
-        steps, grid = self._steps, self.domain.grid
+        steps, grid, voices = self._steps, self.domain.grid, self.domain.voices
         places = steps.starts[indices, None] + torch.arange(grid.steps, device=indices.device)
-        cells = steps.cells[:, places]  # (2, B, T, C)
-        cells[0, :, 0] = cells[1, :, 0]
-        mask = torch.zeros(len(indices), grid.steps, len(self.domain.voices), device=indices.device)
-        if rng is not None and self.transpose:
-            cells = self._transposed(cells, indices.tolist(), rng)
-        if rng is not None and self.masks:
-            mask = torch.stack(
-                [sample_mask(grid, len(self.domain.voices), rng) for _ in indices]
-            ).to(indices.device)
-        x, restruck = cells.float()
+        codes = steps.codes[:, places]  # (2, B, T, L)
+        codes[0, :, 0] = codes[1, :, 0]
+        mask = torch.zeros(len(indices), grid.steps, len(voices), device=indices.device)
+        if rngs is not None and self.transpose:
+            shifts = [
+                torch.randint(low, high + 1, (), generator=rng)
+                for (low, high), rng in zip(self._shifts(indices), rngs, strict=True)
+            ]
+            codes = transpose_codes(codes, torch.stack(shifts).to(indices.device), voices)
+        if rngs is not None and self.masks:
+            mask = torch.stack([sample_mask(grid, len(voices), rng) for rng in rngs])
+            mask = mask.to(indices.device)
+        x = from_codes(codes[0], voices)
+        ending = steps.endings[indices.cpu(), None].to(x)
         if not mask.any():
-            return Batch(x, Conditioning(torch.zeros_like(x), mask))
-        given = make_conditioning(x, mask, self.domain.voices, restruck)
-        return Batch(
-            apply_conditioning(x, given, self.domain.voices), given
-        )  # given cells look as in fakes
+            return Batch(x, Conditioning(torch.zeros_like(x), mask, ending))
+        given = make_conditioning(x, mask, voices, from_codes(codes[1], voices))
+        given = given._replace(ending=ending)
+        return Batch(apply_conditioning(x, given, voices), given)  # given cells look as in fakes
 
     def split(self, name: str) -> SongWindowDataset:
         """The split called "train", "valid" or "test", whichever split this one is.
@@ -128,26 +145,13 @@ class SongWindowDataset:
         """
         return with_arguments(self, split=name)
 
-    def _transposed(self, cells: Tensor, indices: list[int], rng: torch.Generator) -> Tensor:
-        """Windows (2, B, T, C), each moved by its sampled number of semitones."""
-        moved = []
-        for place, index in enumerate(indices):
-            low, high = self._steps.shifts[index]
-            shift = int(torch.randint(low, high + 1, (), generator=rng))
-            moved.append(cells[:, place].index_select(-1, self._order(shift, cells.device)))
-        return torch.stack(moved, dim=1)
-
-    def _order(self, shift: int, device: torch.device) -> Tensor:
-        """The channels (C,) in the order that transposes by `shift` semitones."""
-        if shift not in self._orders:
-            self._orders[shift] = transposition_permutation(self.domain.voices, shift).to(device)
-        return self._orders[shift]
+    def _shifts(self, indices: Tensor) -> list[tuple[int, int]]:
+        return [self._steps.shifts[index] for index in indices.tolist()]
 
     def _keep_on(self, device: torch.device) -> None:
         if self._steps.starts.device != device:
-            cells, starts = self._steps.cells.to(device), self._steps.starts.to(device)
-            self._steps = self._steps._replace(cells=cells, starts=starts)
-            self._orders = {}
+            codes, starts = self._steps.codes.to(device), self._steps.starts.to(device)
+            self._steps = self._steps._replace(codes=codes, starts=starts)
 
 
 def _voices(source: str, imported: str, layout: str) -> tuple[Voice, ...]:
@@ -189,39 +193,49 @@ def _load_splits(source: str, domain: MusicDomain, stride_bars: int) -> LoadedSp
             f"{source} must have 3 songs or more, one for each split; got {count}: add songs"
         )
     pieces = {split: _pieces(source, songs[split], domain) for split in SPLITS}
-    ranges = _ranges(torch.cat(pieces["train"]), domain.voices)
+    ranges = _ranges(torch.cat([piece.codes for piece in pieces["train"]]), domain.voices)
     tensors = {split: _laid(pieces[split], ranges, domain, stride_bars) for split in SPLITS}
     windows = ", ".join(f"{len(tensors[name].starts):,} {name}" for name in SPLITS)
     return LoadedSplits(tensors, count_songs(songs, domain, f"songs ({windows} windows)"))
 
 
-def transposition_permutation(voices: Sequence[Voice], shift: int) -> Tensor:
-    """Source channel (C,) of each channel when all pitched voices move `shift` semitones up.
+def transpose_codes(codes: Tensor, shifts: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """Return codes (..., B, T, L) with the pitches of each window `shifts` (B,) semitones higher.
 
-    Pitches that would leave their voice come in at its other end: transpose only what fits.
+    Pitches must stay inside the range of their voice. Drums stay.
     """
-    order = torch.arange(total_channels(voices))
-    for voice, block in zip(voices, slices(voices), strict=True):
-        for plane in range(PITCH_PLANES[voice.kind]):
-            first = block.start + plane * voice.num_pitches
-            pitches = slice(first, first + voice.num_pitches)
-            order[pitches] = order[pitches].roll(shift)
-    return order
+    pitches = _pitch_counts(voices).to(codes.device)
+    return torch.where(codes < pitches, codes + shifts[:, None, None], codes).to(torch.uint8)
 
 
-def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list[Tensor]:
-    """The stretches (S, C), uint8, of full bars in the domain's meter, a window long or longer.
+def _pitch_counts(voices: Sequence[Voice]) -> Tensor:
+    """Return the number of pitches of each code (L,); 0 for drums."""
+    owners = [voices[k] for k in lines_of_codes(voices)]
+    return torch.tensor([0 if voice.kind == "drums" else voice.num_pitches for voice in owners])
+
+
+class _Piece(NamedTuple):
+    """A stretch of a song as codes (S, L), and whether the song ends with it."""
+
+    codes: Tensor
+    is_last: bool
+
+
+def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list[_Piece]:
+    """The stretches, uint8, of full bars in the domain's meter, a window long or longer.
 
     Notes that are held into a stretch begin at its first step.
     """
     found = []
     for name, song in songs.items():
-        for stretch in stretches(song, domain):
+        of_song = list(stretches(song, domain))
+        for number, stretch in enumerate(of_song, 1):
             try:
                 roll = to_pianoroll(stretch, domain.voices, domain.steps_per_quarter)
             except ValueError as error:
                 raise ValueError(f"{source}, {name}: {error}") from error
-            found.append(encode(roll, domain.voices).byte())
+            codes = to_codes(encode(roll, domain.voices), domain.voices)
+            found.append(_Piece(codes, number == len(of_song)))
     if not found:
         signed = ", ".join(
             sorted({name for song in songs.values() for name in song.time_signature_names})
@@ -234,46 +248,48 @@ def _pieces(source: str, songs: Mapping[str, Song], domain: MusicDomain) -> list
 
 
 def _laid(
-    pieces: Sequence[Tensor], ranges: Tensor, domain: MusicDomain, stride_bars: int
+    pieces: Sequence[_Piece], ranges: Tensor, domain: MusicDomain, stride_bars: int
 ) -> SplitTensors:
     """The pieces end to end, and where their windows begin and may be transposed to."""
     window, hop = domain.grid.steps, stride_bars * domain.grid.bar_steps
     starts: list[int] = []
     shifts: list[tuple[int, int]] = []
     numbers: list[int] = []
-    ends = accumulate(len(piece) for piece in pieces)
+    endings: list[bool] = []
+    ends = accumulate(len(piece.codes) for piece in pieces)
     for number, (piece, end) in enumerate(zip(pieces, ends, strict=True)):
-        own = range(end - len(piece), end - window + 1, hop)
+        own = sorted({*range(end - len(piece.codes), end - window + 1, hop), end - window})
         starts += own
         numbers += [number] * len(own)
-        shifts += [_shifts(_ranges(piece, domain.voices), ranges)] * len(own)
-    cells = torch.cat(list(pieces))  # (S, C); no piece begins with a hold
-    both = torch.stack([cells, restrike(cells, domain.voices)])
+        shifts += [_shifts(_ranges(piece.codes, domain.voices), ranges)] * len(own)
+        endings += [piece.is_last and start == end - window for start in own]
+    codes = torch.cat([piece.codes for piece in pieces])  # (S, L); no piece begins with a hold
+    both = torch.stack([codes, restrike_codes(codes, domain.voices)])
     sounds = _audible(both[1], domain, torch.tensor(starts))
     chosen = [
         shift for shift, is_audible in zip(shifts, sounds.tolist(), strict=True) if is_audible
     ]
-    return SplitTensors(both, torch.tensor(starts)[sounds], chosen, torch.tensor(numbers)[sounds])
+    kept = (torch.tensor(of_windows)[sounds] for of_windows in (numbers, endings))
+    return SplitTensors(both, torch.tensor(starts)[sounds], chosen, *kept)
 
 
 def _audible(restruck: Tensor, domain: MusicDomain, starts: Tensor) -> Tensor:
-    """True for windows in which every bar sounds: (N,). Music (S, C) has onsets at every step."""
-    blocks = zip(domain.voices, slices(domain.voices), strict=True)
-    sounds = torch.stack(
-        [(restruck[:, own][:, : voice.num_pitches] > 0).any(1) for voice, own in blocks]
-    ).any(0)
+    """True for windows in which every bar sounds: (N,). Codes (S, L) have onsets at every step."""
+    pitches = _pitch_counts(domain.voices)
+    sounds = torch.where(pitches > 0, restruck < pitches, restruck > 0).any(1)  # (S,)
     grid = domain.grid
     bars = sounds[starts[:, None] + torch.arange(grid.steps)].unflatten(1, (grid.bars, -1))
     return bars.any(2).all(1)
 
 
-def _ranges(cells: Tensor, voices: Sequence[Voice]) -> Tensor:
-    """The lowest and highest pitch (K, 2), from `lowest` on, of music (S, C); drums have none."""
+def _ranges(codes: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """The lowest and highest pitch (K, 2), from `lowest` on, of codes (S, L); drums have none."""
+    pitches, owners = _pitch_counts(voices), torch.tensor(lines_of_codes(voices))
     found = []
-    for voice, block in zip(voices, slices(voices), strict=True):
-        begins = cells[:, block][:, : voice.num_pitches].any(0)
-        used = begins.nonzero().flatten().tolist() if PITCH_PLANES[voice.kind] else []
-        found.append((used[0], used[-1]) if used else SILENT_RANGE)
+    for k in range(len(voices)):
+        own = codes[:, owners == k].int()
+        struck = own[own < pitches[owners == k]]
+        found.append((int(struck.min()), int(struck.max())) if len(struck) else SILENT_RANGE)
     return torch.tensor(found)
 
 
@@ -289,12 +305,8 @@ def _shifts(own: Tensor, allowed: Tensor) -> tuple[int, int]:
 
 
 def _fingerprint(steps: SplitTensors) -> str:
-    """32 hex digits of the cells and of the windows."""
-    digest = hashlib.blake2b(repr(tuple(steps.cells.shape)).encode(), digest_size=16)
-    for tensor in (steps.cells, steps.starts):
+    """32 hex digits of the codes and of the windows."""
+    digest = hashlib.blake2b(repr(tuple(steps.codes.shape)).encode(), digest_size=16)
+    for tensor in (steps.codes, steps.starts):
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()
-
-
-# Number of planes of pitches a voice of each kind has: what a transposition moves.
-PITCH_PLANES = {"monophonic": 1, "polyphonic": 2, "drums": 0}

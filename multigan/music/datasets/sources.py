@@ -6,6 +6,7 @@ Every reader returns the songs of the three splits by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +18,7 @@ from multigan.music.datasets.jsb_chorales import VOICES as JSB_VOICES
 from multigan.music.datasets.jsb_chorales import read_pieces
 from multigan.music.datasets.midi_folder import REPORT, SONGS, load_folder, read_report
 from multigan.music.datasets.synthetic_chorales import generate_songs
-from multigan.music.formats.song import Song
+from multigan.music.formats.song import Song, Track
 from multigan.music.formats.songs import SUFFIXES
 from multigan.music.representations.pianoroll import REST, from_pianoroll
 from multigan.music.representations.time_grid import GRIDS
@@ -49,8 +50,8 @@ def read_songs(source: str, time_signature: str) -> Splits:
         )
     known = ", ".join(SOURCES)
     raise ValueError(
-        f"no music called {source!r}; known: {known}, the path of Jsb16thSeparated.json, or a "
-        "folder made by: multigan music import FOLDER"
+        f"no music called {source!r}; known: {known}, the path of Jsb16thSeparated.json, a zip of "
+        "songs, or a folder made by: multigan music import FOLDER"
     )
 
 
@@ -115,9 +116,33 @@ def _compose(preset: str) -> Callable[[str], Splits]:
     return read
 
 
-SOURCE_LAYOUTS = {"composed-band": "band"}  # of those that are not satb
+def _from_band(layout: str, parts: Mapping[str, tuple[str, ...]]) -> Callable[[str], Splits]:
+    """Songs whose voices are those of a band by rule, several of them as one."""
+
+    def read(time_signature: str) -> Splits:
+        made = _compose("band")(time_signature)
+        return {split: {n: arranged(s) for n, s in songs.items()} for split, songs in made.items()}
+
+    def arranged(song: Song) -> Song:
+        tracks = []
+        for voice in TRACK_LAYOUTS[layout]:
+            notes = [note for name in parts[voice.name] for note in song.track(name).notes]
+            tracks.append(Track(voice.name, tuple(notes), voice.program))
+        return replace(song, tracks=tuple(tracks))
+
+    return read
+
+
+# The layouts of sources that are not satb.
+SOURCE_LAYOUTS = {
+    "composed-band": "band",
+    "composed-tunes": "melody+chords",
+    "composed-pop": "melody+piano",
+}
 SOURCES: dict[str, Callable[[str], Splits]] = {
     "chorales": _read_chorales,
     "composed": _compose("satb"),
     "composed-band": _compose("band"),
+    "composed-tunes": _from_band("melody+chords", {"melody": ("lead",), "chords": ("chords",)}),
+    "composed-pop": _from_band("melody+piano", {"melody": ("lead",), "piano": ("chords", "bass")}),
 }

@@ -1,4 +1,4 @@
-"""Tensors of the splits of songs, and their cache: packed bits with a checksum."""
+"""Tensors of the splits of songs, and their cache, with a checksum."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from torch import Tensor
 from multigan.core.data_counts import DataCounts
 from multigan.storage.files import parse_json, read_arrays, write_atomically
 
-ENCODING_VERSION = 1  # raise it when a change to the encoding changes the cells
+ENCODING_VERSION = 2  # raise it when a change to the encoding changes the cells
 DIGEST_BYTES = 32
 CACHE_PREFIX = "windows-"
 MAX_CACHES = 4  # in one folder, of several kinds of windows
@@ -25,11 +25,12 @@ MAX_CACHES = 4  # in one folder, of several kinds of windows
 class SplitTensors(NamedTuple):
     """The music of one split. A window is T steps from one of the `starts` on."""
 
-    # (2, S, C) uint8 in {0, 1}: the pieces end to end, as written and with onsets at every step
-    cells: Tensor
+    # (2, S, L) uint8, see `to_codes`: the pieces end to end, as written and struck at every step
+    codes: Tensor
     starts: Tensor  # (N,) int64
     shifts: list[tuple[int, int]]  # of each window: semitones, how far down and up it may move
     pieces: Tensor  # (N,) int64: which stretch of a song it is from
+    endings: Tensor  # (N,) bool: whether it ends its song
 
 
 class LoadedSplits(NamedTuple):
@@ -48,20 +49,19 @@ def cache_file(songs: Path, *stated: object) -> Path:
 
 
 def save_splits(splits: LoadedSplits, file: Path) -> None:
-    """Write the tensors, a bit for each cell; warn where that is not possible."""
+    """Write the tensors, compressed; warn where that is not possible."""
     arrays: dict[str, np.ndarray] = {}
-    shapes = {}
     for name, tensors in splits.tensors.items():
-        shapes[name] = list(tensors.cells.shape)
-        arrays[f"{name} cells"] = np.packbits(tensors.cells.numpy())
+        arrays[f"{name} codes"] = tensors.codes.numpy()
         arrays[f"{name} starts"] = tensors.starts.numpy()
         arrays[f"{name} shifts"] = np.array(tensors.shifts, np.int64).reshape(-1, 2)
         arrays[f"{name} pieces"] = tensors.pieces.numpy()
-    header = json.dumps({"shapes": shapes, "counts": splits.counts.to_json()}).encode()
+        arrays[f"{name} endings"] = tensors.endings.numpy()
+    header = json.dumps({"splits": [*splits.tensors], "counts": splits.counts.to_json()}).encode()
     arrays["header"] = np.frombuffer(header, np.uint8)
     arrays["digest"] = np.frombuffer(_digest(arrays), np.uint8)
     content = io.BytesIO()
-    np.savez(content, **arrays)  # type: ignore[arg-type]  # its stub takes allow_pickle for one
+    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]  # its stub takes allow_pickle for one
     try:
         write_atomically(file, content.getvalue())
         caches = sorted(file.parent.glob(f"{CACHE_PREFIX}*.npz"), key=lambda f: f.stat().st_mtime)
@@ -81,18 +81,19 @@ def saved_splits(file: Path) -> LoadedSplits | None:
             return None
         header = parse_json(arrays["header"].tobytes())
         counts = DataCounts.from_json(header["counts"])
-        tensors = {name: _tensors(arrays, name, shape) for name, shape in header["shapes"].items()}
+        tensors = {name: _tensors(arrays, name) for name in header["splits"]}
         return None if counts is None else LoadedSplits(tensors, counts)
     except (ValueError, LookupError, TypeError):
         return None
 
 
-def _tensors(arrays: dict[str, np.ndarray], name: str, shape: list[int]) -> SplitTensors:
-    count = int(np.prod(shape))
-    cells = np.unpackbits(arrays[f"{name} cells"], count=count).reshape(shape)
+def _tensors(arrays: dict[str, np.ndarray], name: str) -> SplitTensors:
     shifts = [(int(low), int(high)) for low, high in arrays[f"{name} shifts"]]
-    starts, pieces = (torch.from_numpy(arrays[f"{name} {key}"]) for key in ("starts", "pieces"))
-    return SplitTensors(torch.from_numpy(cells), starts, shifts, pieces)
+    codes, starts, pieces, endings = (
+        torch.from_numpy(arrays[f"{name} {key}"])
+        for key in ("codes", "starts", "pieces", "endings")
+    )
+    return SplitTensors(codes, starts, shifts, pieces, endings)
 
 
 def _digest(arrays: dict[str, np.ndarray]) -> bytes:

@@ -1,7 +1,7 @@
 """Binarization of logits to cells of exactly 0 and 1, with surrogate gradients.
 
 The output distribution of a voice is categorical at each step ("monophonic") or Bernoulli in each
-cell ("polyphonic", "drums"). A binarizer rounds it. The forward value is binary during training
+cell ("drums"). A binarizer rounds it. The forward value is binary during training
 too, except under "threshold" and "bernoulli", which are there for comparison.
 """
 
@@ -79,7 +79,7 @@ def get_binarizer(name: str) -> Binarizer:
 
 def forbid_initial_holds(voice: Voice, logits: Tensor) -> Tensor:
     """Mask logits (B, T, channels) so that nothing is held into the first step."""
-    holds = {"monophonic": 1, "polyphonic": voice.num_pitches, "drums": 0}[voice.kind]
+    holds = {"monophonic": 1, "drums": 0}[voice.kind]
     strike, hold = logits.split([logits.shape[-1] - holds, holds], dim=-1)
     hold = F.pad(hold[:, 1:], (0, 0, 1, 0), value=-math.inf)
     return torch.cat([strike, hold], dim=-1)
@@ -134,7 +134,6 @@ def _soft(
 _cells = OutputDistribution(torch.sigmoid, _positive, logistic)
 DISTRIBUTIONS = {
     "monophonic": OutputDistribution(_softmax, _one_hot, gumbel),
-    "polyphonic": _cells,
     "drums": _cells,
 }
 

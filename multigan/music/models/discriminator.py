@@ -10,7 +10,12 @@ from torch import Tensor, nn
 from multigan.core.modules import in_float32
 from multigan.core.serialization import component
 from multigan.core.trees import tree_map
-from multigan.music.models.interval_features import IntervalFeatures, num_rows, onsets_and_active
+from multigan.music.models.interval_features import (
+    IntervalFeatures,
+    num_rows,
+    onsets_and_active,
+    pitch_class_matrix,
+)
 from multigan.music.models.layers import (
     GroupLinear,
     activation,
@@ -19,11 +24,13 @@ from multigan.music.models.layers import (
     group_steps,
     linear,
 )
-from multigan.music.representations.conditioning import Conditioning, unconditional
-from multigan.music.representations.tensors import total_channels
-from multigan.music.representations.voices import Voice
+from multigan.music.representations.conditioning import Conditioning, by_line, unconditional
+from multigan.music.representations.tensors import shift_time, total_channels
+from multigan.music.representations.voices import Voice, single_lines
+from multigan.music.theory import OCTAVE
 
 ONSET_WEIGHT = 3.0  # a note has one onset and sounds for several steps: see `embed`
+LAGS = (1, 2, 4, 8)  # bars between those that are compared
 AT_ONCE = 8  # about how many numbers of a step of one voice are not 0
 
 
@@ -50,6 +57,7 @@ class MusicDiscriminator(nn.Module):
         interval_features: use onsets and intervals; if False, use the notes as such.
         absolute_pitch: also use the notes and chroma of single voices as such. They mostly show the
             current drift of a generator, so that the two networks circle each other.
+        compare_bars: how much of each bar is that of 1, 2, 4 and 8 bars before.
         dropout: share of the joint features, by beat and at the end, that is left out in training.
             Without it, D memorizes a training set of a few hundred pieces.
 
@@ -72,10 +80,11 @@ class MusicDiscriminator(nn.Module):
         interval_features: bool = True,
         absolute_pitch: bool = False,
         dropout: float = 0.0,
+        compare_bars: bool = False,
     ) -> None:
         super().__init__()
         check_steps(steps, steps_per_bar, steps_per_beat)
-        self.voices, self.steps = tuple(voices), steps
+        self.tracks, self.voices, self.steps = tuple(voices), single_lines(voices), steps
         self.steps_per_beat, self.beats_per_bar = steps_per_beat, steps_per_bar // steps_per_beat
         self.step_width = step_width
         count = len(self.voices)
@@ -110,7 +119,10 @@ class MusicDiscriminator(nn.Module):
         )
         self.join = linear(count * voice_width + steps_per_beat * pairs_width, width)
         self.joint_blocks = blocks(depth, 1, width)
-        self.to_bars = linear(self.beats_per_bar * width, width)
+        bars = steps // steps_per_bar
+        self.lags = tuple(lag for lag in LAGS if lag < bars) if compare_bars else ()
+        compared = 2 * len(self.lags)
+        self.to_bars = linear(self.beats_per_bar * width + compared, width)
         self.bar_blocks = blocks(depth, 1, width)
         self.dropout_layer = nn.Dropout(dropout)
         self.last = linear(steps // steps_per_bar * width + window_width, 1)
@@ -142,16 +154,42 @@ class MusicDiscriminator(nn.Module):
 
     def _features(self, embedded: Tensor, condition: Conditioning | None) -> Tensor:
         trunks, pairs, window = self._encode(embedded)
-        known = torch.cat(list(self._given(embedded, condition)), dim=-1)  # (B, T, C + K)
+        known = torch.cat(self._given(embedded, condition)[:2], dim=-1)  # (B, T, C + K)
         beats = torch.cat([trunks.permute(1, 2, 0, 3).flatten(2), *pairs], dim=-1)
         scale, shift = self.embed_conditioning(group_steps(known, self.steps_per_beat)).chunk(
             2, dim=-1
         )  # nothing given: at first 0
         h = self.dropout_layer(activation(self.join(beats) * (1 + scale) + shift))
         h = self.joint_blocks(h[None])[0]  # (B, beats, width)
-        h = activation(self.to_bars(group_steps(h, self.beats_per_bar)))
+        h = group_steps(h, self.beats_per_bar)
+        if self.lags:
+            h = torch.cat([h, self._likeness(embedded)], dim=-1)
+        h = activation(self.to_bars(h))
         h = self.bar_blocks(h[None])[0]  # (B, bars, width)
         return torch.cat([h.flatten(1), *window], dim=1)
+
+    def _likeness(self, embedded: Tensor) -> Tensor:
+        """Likeness of each bar to those before, of notes and of pitch classes: (B, bars, 2 lags).
+
+        Cosines, 0 where there is no bar so long before.
+        """
+        onsets, sounds = embedded.chunk(2, dim=-1)
+        blocks = sounds.split([num_rows(voice) for voice in self.voices], dim=-1)
+        folded = [
+            block @ pitch_class_matrix(voice).to(block)
+            for block, voice in zip(blocks, self.voices, strict=True)
+            if voice.kind != "drums"
+        ]
+        chroma = torch.stack([*folded, torch.zeros_like(embedded[..., :OCTAVE])]).sum(0)
+        bars = self.steps // (self.steps_per_beat * self.beats_per_bar)
+        found = []
+        for cells in (onsets, chroma):
+            of_bars = cells.unflatten(1, (bars, -1))
+            of_bars = of_bars.flatten(2) if cells is onsets else of_bars.sum(2)
+            unit = of_bars * (of_bars.square().sum(-1, keepdim=True) + 1).rsqrt()
+            for lag in self.lags:
+                found.append((unit * shift_time(unit, lag)).sum(-1))
+        return torch.stack(found, dim=-1)
 
     def voice_features(self, x: Tensor) -> Tensor:
         """Features of each voice alone: (B, T, C) -> (K, B, beats, voice_width)."""
@@ -186,5 +224,5 @@ class MusicDiscriminator(nn.Module):
 
     def _given(self, x: Tensor, condition: Conditioning | None) -> Conditioning:
         if condition is None:
-            condition = unconditional(len(x), self.steps, self.voices)
-        return tree_map(lambda leaf: leaf.to(x), condition)
+            condition = unconditional(len(x), self.steps, self.tracks)
+        return tree_map(lambda leaf: leaf.to(x), by_line(condition, self.tracks))

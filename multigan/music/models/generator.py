@@ -42,10 +42,11 @@ from multigan.music.models.layers import (
 from multigan.music.representations.conditioning import (
     Conditioning,
     apply_conditioning,
+    by_line,
     unconditional,
 )
 from multigan.music.representations.tensors import slices, total_channels
-from multigan.music.representations.voices import Voice
+from multigan.music.representations.voices import Voice, single_lines
 from multigan.music.theory import OCTAVE
 
 COUPLINGS = ("composer", "jamming", "hybrid")
@@ -72,6 +73,8 @@ class MusicLatent(NamedTuple):
 @component
 class MusicGenerator(nn.Module):
     """Latents and observed cells -> music (B, T, C) in {0, 1}; observed cells come back exactly.
+
+    The lines of a polyphonic voice are voices of their own here.
 
     "composer": one backbone generates all voices from shared latents; monophonic voices are
     autoregressive, note by note. "jamming": independent backbones, one for each voice, with private
@@ -124,7 +127,8 @@ class MusicGenerator(nn.Module):
         check_steps(steps, steps_per_bar, steps_per_beat)
         if coupling not in COUPLINGS:
             raise ValueError(f"coupling must be one of {', '.join(COUPLINGS)}; got {coupling!r}")
-        self.voices, self.steps, self.steps_per_beat = tuple(voices), steps, steps_per_beat
+        self.tracks, self.voices = tuple(voices), single_lines(voices)
+        self.steps, self.steps_per_beat = steps, steps_per_beat
         self.bars, self.beats = steps // steps_per_bar, steps // steps_per_beat
         self.binarizer, self.key_relative = get_binarizer(binarization), key_relative
         fixed = self.binarizer.scale
@@ -192,13 +196,14 @@ class MusicGenerator(nn.Module):
 
     def example_condition(self, n: int) -> Conditioning:
         """Return the unconditional condition of `n` windows."""
-        return unconditional(n, self.steps, self.voices)
+        return unconditional(n, self.steps, self.tracks)
 
     def forward(self, latent: MusicLatent, condition: Conditioning | None = None) -> Tensor:
         """Latents, observed cells (None: unconditional) -> (B, T, C) in {0, 1}."""
         if condition is None:
-            free = unconditional(len(latent.noise), self.steps, self.voices)
+            free = unconditional(len(latent.noise), self.steps, self.tracks)
             condition = tree_map(lambda leaf: leaf.to(latent.noise), free)
+        condition = by_line(condition, self.tracks)
         keys = self._keys(latent, condition)  # (1 or K, B, 12)
         h = self.to_steps(self._beats(latent, condition, keys))
         h = rms_norm(self.at_steps(ungroup_steps(h, self.steps_per_beat)))

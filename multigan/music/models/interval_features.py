@@ -22,7 +22,8 @@ from multigan.music.representations.tensors import linear_recurrence, num_channe
 from multigan.music.representations.voices import DRUM_CLASSES, Voice
 from multigan.music.theory import OCTAVE
 
-HEIGHT_UNIT = 5.0  # semitones: of heights and leaps
+HEIGHT_UNIT = 5.0  # semitones: of heights and leaps of voices of 31 pitches; of wider ones more
+USUAL_PITCHES, USUAL_VOICES, USUAL_STEPS = 31, 4, 32  # of chorales: sums over more are scaled down
 PERFECT_CLASSES = [0, 5, 7]  # semitones: octaves and fifths, whichever voice is the upper one
 FREQUENCIES = OCTAVE // 2 + 1  # of their real Fourier transform
 
@@ -40,9 +41,6 @@ def onsets_and_active(x: Tensor, voices: Sequence[Voice]) -> tuple[list[Tensor],
     ):
         if voice.kind == "drums":
             onset, sounding = block, block
-        elif voice.kind == "polyphonic":
-            onset, sustain = block.chunk(2, dim=-1)
-            sounding = apply_sustain(onset, (1 - onset) * sustain)
         else:
             onset, _, hold = block.split([voice.num_pitches, 1, 1], dim=-1)
             sounding = apply_sustain(onset, hold)
@@ -101,10 +99,16 @@ def middle_pitch(voice: Voice) -> float:
     return voice.min_pitch + (voice.num_pitches - 1) / 2
 
 
-def pitch_summary_matrix(voice: Voice) -> Tensor:
+def height_unit(voices: Sequence[Voice]) -> float:
+    """The semitones that heights are counted in: they stay within about 3 of the middle."""
+    widest = max((voice.num_pitches for voice in voices if voice.kind != "drums"), default=0)
+    return HEIGHT_UNIT * max(1.0, widest / USUAL_PITCHES)
+
+
+def pitch_summary_matrix(voice: Voice, unit: float = HEIGHT_UNIT) -> Tensor:
     """(pitches, 14): FOLD, then the height of each pitch above the voice's middle, then 1."""
     pitches = torch.arange(voice.min_pitch, voice.min_pitch + voice.num_pitches)[:, None]
-    height = (pitches - middle_pitch(voice)) / HEIGHT_UNIT
+    height = (pitches - middle_pitch(voice)) / unit
     return torch.cat([pitch_class_matrix(voice), height, torch.ones_like(height)], dim=1)
 
 
@@ -165,9 +169,9 @@ class IntervalFeatures(nn.Module):
 
     At least one voice must have pitches.
 
-    Heights are summed over what sounds, leaps over all pairs of a note that begins and one that
-    sounded before it; both are in HEIGHT_UNIT, up positive. Where nothing begins, or after silence,
-    leaps and intervals are 0. A repeated note is an interval of 0.
+    Every voice is one line, or drums. Heights and leaps are in `height_unit`, up positive. Where
+    nothing begins, or after silence, leaps and intervals are 0. A repeated note is an interval of
+    0. Sums over voices, pairs and steps are those of four voices and 32 steps at most.
     """
 
     def __init__(
@@ -183,11 +187,15 @@ class IntervalFeatures(nn.Module):
         self.window_width = (
             OCTAVE * (2 + absolute_pitch) + 2 * len(PERFECT_CLASSES) + len(self.pitched)
         )
-        self.intervals = Intervals()
+        self.intervals, unit = Intervals(), height_unit(voices)
+        self.voice_scale = min(1.0, USUAL_VOICES / len(self.pitched))
+        usual_pairs = USUAL_VOICES * (USUAL_VOICES - 1) / 2
+        self.pair_scale = min(1.0, usual_pairs / max(len(pairs), 1))
         for k in self.pitched:
-            self.register_buffer(f"outline_{k}", pitch_summary_matrix(voices[k]), persistent=False)
+            summary = pitch_summary_matrix(voices[k], unit)
+            self.register_buffer(f"outline_{k}", summary, persistent=False)
         middles = torch.tensor([middle_pitch(voices[k]) for k in self.pitched])
-        self.register_buffer("middles", middles.view(-1, 1, 1, 1) / HEIGHT_UNIT, persistent=False)
+        self.register_buffer("middles", middles.view(-1, 1, 1, 1) / unit, persistent=False)
 
     middles: Tensor  # (K', 1, 1, 1): from which the height of each voice is counted
 
@@ -199,7 +207,7 @@ class IntervalFeatures(nn.Module):
         melody = self.intervals.between(shift_time(spectrum), self.intervals.spectrum(begun))
         of_beats = self.intervals.between(shift_time(spectrum, self.steps_per_beat), spectrum)
         leap = to * shift_time(number) - shift_time(height) * begins
-        classes = chroma.sum(0).mean(1)  # (B, 12)
+        classes = self.voice_scale * chroma.sum(0).mean(1)  # (B, 12)
         key = self.intervals.spectrum(classes)
         between = self._between(spectrum, height + self.middles * number, number)
         both = number * shift_time(number, self.steps_per_beat)
@@ -214,7 +222,8 @@ class IntervalFeatures(nn.Module):
         touched = self.intervals.spectrum(1 - (-begun.sum((0, 2))).exp())  # of (B, 12)
         scale = self.intervals.between(touched, touched) / OCTAVE
         busy = self.steps_per_beat * begins.mean(2).squeeze(-1).T  # (B, K')
-        window = [self.intervals.between(key, key), scale, kept.sum((0, 2)), busy]
+        in_all = self.pair_scale * min(1.0, USUAL_STEPS / chroma.shape[2]) * kept.sum((0, 2))
+        window = [self.intervals.between(key, key), scale, in_all, busy]
         if self.absolute_pitch:
             voice, window = [chroma, *voice], [classes, *window]
         return DiscriminatorFeatures(

@@ -28,7 +28,7 @@ VOICE_FEATURES = OCTAVE + 3  # features of a step of one voice
 IN_SCALE = 0.95  # chance that a note belongs to the scale of its key (.942 in Bach's chorales)
 # Before training, the logits say: about three of four steps go on, and a rest is rare.
 FIRST_HOLD, FIRST_REST = 1.5, -1.0  # of a monophonic voice; its pitches have 0 and less
-FIRST_STRIKE, FIRST_SUSTAIN = -1.0, 1.0  # of a cell
+FIRST_STRIKE = -1.0  # of a drum
 FIRST_GAIN = 0.3  # scale of the initial weights, relative to keeping the variance
 FIRST_SLOPE_GAIN = 1.2  # of the slope of a register, so that its center moves from the start
 INIT_CURVATURE = 12.0  # of a register: pitches stand within about 3 semitones of 31 from its center
@@ -45,7 +45,7 @@ def sample_key(noise: Tensor, known: Tensor, voices: Sequence[Voice]) -> Tensor:
         a.sum(1) @ pitch_class_matrix(v).to(a) for v, a in onsets if v.kind != "drums"
     ]  # (B, 12)
     if counts:
-        evidence = torch.stack(counts).sum(0) @ _log_likelihood().to(noise)  # (B, 12)
+        evidence = torch.stack(counts).sum(0) @ key_log_likelihood().to(noise)  # (B, 12)
         noise = noise + evidence[:, None]
     return F.one_hot(noise.argmax(-1), OCTAVE).to(noise).transpose(0, 1)
 
@@ -126,7 +126,7 @@ class VoiceLogits(nn.Module):
         self.key_relative = key_relative and voice.kind != "drums"
         degrees = OCTAVE if self.key_relative else 0
         register = 0 if voice.kind == "drums" else 2
-        others = {"monophonic": 2, "polyphonic": pitches, "drums": 0}[voice.kind]
+        others = {"monophonic": 2, "drums": 0}[voice.kind]
         self.fixed = nn.Parameter(torch.zeros(pitches)) if self._is_fixed() else None
         self.sizes = [degrees, register, 0 if self._is_fixed() else pitches, others]
         self.linear = nn.Linear(inputs, sum(self.sizes))
@@ -140,7 +140,6 @@ class VoiceLogits(nn.Module):
             other[0], other[1] = FIRST_REST, FIRST_HOLD
         else:
             own.fill_(FIRST_STRIKE)
-            other.fill_(FIRST_SUSTAIN)
         height = torch.linspace(-1, 1, pitches) if register else torch.zeros(0)
         parabola = torch.stack([2 * height, -(height**2)])
         self.register_buffer("parabola", parabola, persistent=False)
@@ -168,7 +167,7 @@ class VoiceLogits(nn.Module):
         return torch.cat([strike, other], dim=-1)
 
 
-def _log_likelihood() -> Tensor:
+def key_log_likelihood() -> Tensor:
     """The log probability (12, 12) of a pitch class, row, in a key, column."""
     scale = torch.full((OCTAVE,), (1 - IN_SCALE) / (OCTAVE - len(MAJOR)))
     scale[list(MAJOR)] = IN_SCALE / len(MAJOR)

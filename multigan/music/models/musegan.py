@@ -31,10 +31,11 @@ from multigan.music.models.layers import LEAK, check_steps
 from multigan.music.representations.conditioning import (
     Conditioning,
     apply_conditioning,
+    by_line,
     unconditional,
 )
 from multigan.music.representations.tensors import num_channels, slices, total_channels
-from multigan.music.representations.voices import Voice
+from multigan.music.representations.voices import Voice, single_lines
 from multigan.music.theory import OCTAVE
 
 GIVEN_WIDTH = 16  # channels of what is given at each level (as published)
@@ -86,7 +87,8 @@ class MuseGANGenerator(nn.Module):
         kinds = 4 if coupling == "hybrid" else 2
         if latent_dim < kinds or latent_dim % kinds:
             raise ValueError(f"latent_dim must be a multiple of {kinds}; got {latent_dim}")
-        self.voices, self.steps, self.bars = tuple(voices), steps, steps // steps_per_bar
+        self.tracks, self.voices = tuple(voices), single_lines(voices)
+        self.steps, self.bars = steps, steps // steps_per_bar
         self.binarizer = get_binarizer(binarization)
         size = latent_dim // kinds
         self.shared_latent_dim = 0 if coupling == "jamming" else size
@@ -99,7 +101,7 @@ class MuseGANGenerator(nn.Module):
         given = total_channels(voices) + count
         planes = [count] if coupling == "composer" else [1] * count
         self.generators = nn.ModuleList(
-            BarGenerator(latent_dim, given, plane, steps_per_bar, num_octaves(voices), width)
+            BarGenerator(latent_dim, given, plane, steps_per_bar, num_octaves(self.voices), width)
             for plane in planes
         )
 
@@ -116,15 +118,16 @@ class MuseGANGenerator(nn.Module):
 
     def example_condition(self, n: int) -> Conditioning:
         """Nothing is given."""
-        return unconditional(n, self.steps, self.voices)
+        return unconditional(n, self.steps, self.tracks)
 
     def forward(self, latent: MuseGANLatent, condition: Conditioning | None = None) -> Tensor:
         """Latents, given cells (None: nothing is given) -> (B, T, C) in {0, 1}."""
         given = condition
         if given is None:
-            nothing = unconditional(len(latent.noise), self.steps, self.voices)
+            nothing = unconditional(len(latent.noise), self.steps, self.tracks)
             given = tree_map(lambda leaf: leaf.to(latent.noise), nothing)
-        seen = by_bar(torch.cat(list(given), dim=-1), self.bars).transpose(1, 2)
+        given = by_line(given, self.tracks)
+        seen = by_bar(torch.cat([given.values, given.mask], dim=-1), self.bars).transpose(1, 2)
         planes = [  # each (B bars, 1 or K, steps of a bar, 12 octaves)
             generator(self._of_voice(latent, k), seen)
             for k, generator in enumerate(self.generators)
@@ -241,13 +244,14 @@ class MuseGANDiscriminator(nn.Module):
     ) -> None:
         super().__init__()
         check_steps(steps, steps_per_bar, 1)
-        self.voices, self.steps, self.bars = tuple(voices), steps, steps // steps_per_bar
-        self.rows = OCTAVE * num_octaves(voices)
+        self.tracks, self.voices = tuple(voices), single_lines(voices)
+        self.steps, self.bars = steps, steps // steps_per_bar
+        self.rows = OCTAVE * num_octaves(self.voices)
         levels, planes = time_levels(steps_per_bar), 3 * len(self.voices)
         layers: list[nn.Module] = [
             nn.Conv2d(planes, width, (1, OCTAVE), stride=(1, OCTAVE)),
             nn.LeakyReLU(LEAK),
-            nn.Conv2d(width, width, (1, num_octaves(voices))),
+            nn.Conv2d(width, width, (1, num_octaves(self.voices))),
             nn.LeakyReLU(LEAK),
         ]
         wide = width
@@ -273,8 +277,9 @@ class MuseGANDiscriminator(nn.Module):
             expected = f"(B, {self.steps}, {total_channels(self.voices)})"
             raise ValueError(f"music must be {expected}; got {tuple(x.shape)}")
         if condition is None:
-            nothing = unconditional(len(x), self.steps, self.voices)
+            nothing = unconditional(len(x), self.steps, self.tracks)
             condition = tree_map(lambda leaf: leaf.to(x), nothing)
+        condition = by_line(condition, self.tracks)
         masks = condition.mask.transpose(1, 2)[..., None].expand(-1, -1, -1, self.rows)
         planes = torch.cat([self._planes(x), self._planes(condition.values), masks], dim=1)
         bars = by_bar(planes.transpose(1, 2), self.bars)  # (B bars, steps, 3 K, rows)

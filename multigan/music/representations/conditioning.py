@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from multigan.music.representations.tensors import (
     voice_of_channel,
 )
 from multigan.music.representations.time_grid import TimeGrid
-from multigan.music.representations.voices import Voice
+from multigan.music.representations.voices import Voice, lines_of
 
 
 class Conditioning(NamedTuple):
@@ -27,6 +27,16 @@ class Conditioning(NamedTuple):
 
     values: Tensor  # (B, T, C) in {0, 1}
     mask: Tensor  # (B, T, K) in {0, 1}
+    ending: Tensor | None = None  # (B, 1) in {0, 1}: whether the window ends its song; None: 0
+    key: Tensor | None = None  # (B, 12) in {0, 1}: the tonic of the major key asked for; None: any
+    chords: Tensor | None = None  # (B, T) int64: the chord asked for, -1 for any; None: any
+
+
+@runtime_checkable
+class SupportsSongPlan(Protocol):
+    """A generator that follows the key, the chords and the ending of a `Conditioning`."""
+
+    has_plan: bool
 
 
 def unconditional(n: int, steps: int, voices: Sequence[Voice]) -> Conditioning:
@@ -54,6 +64,12 @@ def make_conditioning(
 def apply_conditioning(x: Tensor, conditioning: Conditioning, voices: Sequence[Voice]) -> Tensor:
     """Replace the observed cells of x (B, T, C) exactly; the others keep their gradients."""
     return torch.where(expand_mask(conditioning.mask, voices) > 0, conditioning.values, x)
+
+
+def by_line(conditioning: Conditioning, voices: Sequence[Voice]) -> Conditioning:
+    """Return the conditioning of `single_lines(voices)`: the mask has a column for each line."""
+    lines = torch.tensor(lines_of(voices), device=conditioning.mask.device)
+    return conditioning._replace(mask=conditioning.mask.index_select(-1, lines))
 
 
 def expand_mask(mask: Tensor, voices: Sequence[Voice]) -> Tensor:

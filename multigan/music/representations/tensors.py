@@ -1,10 +1,12 @@
 """Piano-rolls as network tensors: every voice a block of channels, every cell 0 or 1.
 
 `x` is (B, T, C), C the sum of `num_channels(voice)`. The block of a monophonic voice is one-hot:
-its pitches, then rest, then hold; of a polyphonic one the onset plane, then the sustain plane; of
-drums the 9 onsets. A window never begins with a hold or a sustain: what sounds there gets an onset.
-In a canonical tensor no rest is followed by a hold, and no silence by a sustain. All functions take
-any dtype and leading axes (..., T, C) in place of (B, T, C), except where they say otherwise.
+its pitches, then rest, then hold; of a polyphonic one the blocks of its lines; of drums the 9
+onsets. A window never begins with a hold: what sounds there gets an onset. In a canonical tensor no
+rest is followed by a hold. All functions take any dtype and leading axes (..., T, C) in place of
+(B, T, C), except where they say otherwise.
+
+Codes (..., T, L) hold the same music in a byte for each line and drum: a token, 0 or 1.
 """
 
 from __future__ import annotations
@@ -19,10 +21,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from multigan.music.representations.pianoroll import Roll
-from multigan.music.representations.voices import DRUM_CLASSES, Voice
+from multigan.music.representations.line_assignment import split_lines
+from multigan.music.representations.pianoroll import Roll, active_pitches
+from multigan.music.representations.voices import DRUM_CLASSES, Voice, single_lines
+from multigan.music.theory import REST
 
-THRESHOLD = 0.5  # above it a cell of a polyphonic or drum voice is on
+THRESHOLD = 0.5  # above it a cell of drums is on
 
 
 def num_channels(voice: Voice) -> int:
@@ -62,9 +66,9 @@ def decode(x: Tensor, voices: Sequence[Voice]) -> list[Roll]:
 
 
 def binarize(x: Tensor, voices: Sequence[Voice]) -> Tensor:
-    """Round x to canonical cells: the largest channel of monophonic voices, else a threshold.
+    """Round x to canonical cells: the largest channel of every line, a threshold for drums.
 
-    A hold after a rest becomes a rest; a sustain after silence is dropped. No gradient passes.
+    A hold after a rest becomes a rest. No gradient passes.
     """
     cells = [_KINDS[v.kind].binarize(block, v) for v, block in _zip(x, voices)]
     return torch.cat(cells, dim=-1).to(x.dtype)
@@ -72,7 +76,7 @@ def binarize(x: Tensor, voices: Sequence[Voice]) -> Tensor:
 
 def restrike(x: Tensor, voices: Sequence[Voice]) -> Tensor:
     """Rewrite canonical music (..., T, C) as if every sounding note began at every step."""
-    return torch.cat([_KINDS[v.kind].join(s, s) for v, s in _active(x, voices)], dim=-1)
+    return torch.cat([_KINDS[v.kind].join(s, s, v) for v, s in _active(x, voices)], dim=-1)
 
 
 def slice_window(x: Tensor, start: int, stop: int, voices: Sequence[Voice]) -> Tensor:
@@ -89,7 +93,55 @@ def active_cells(x: Tensor, voices: Sequence[Voice]) -> tuple[Tensor, ...]:
 
     Drums give their 9 onsets.
     """
-    return tuple(s for _, s in _active(x, voices))
+    return tuple(_merged(v, s) for v, s in _active(x, voices))
+
+
+def onset_cells(x: Tensor, voices: Sequence[Voice]) -> tuple[Tensor, ...]:
+    """Return the onsets, in the form of `active_cells`."""
+    return tuple(_merged(v, _KINDS[v.kind].split(b, v)[0]) for v, b in _zip(x, voices))
+
+
+def to_codes(x: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """Return the codes (..., T, L) uint8 of canonical music (..., T, C)."""
+    blocks = zip(single_lines(voices), _blocks(x, single_lines(voices)), strict=True)
+    codes = [b if v.kind == "drums" else b.argmax(-1, keepdim=True) for v, b in blocks]
+    return torch.cat([code.to(torch.uint8) for code in codes], dim=-1)
+
+
+def restrike_codes(codes: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """Return codes (T, L) with an onset at every step of every note."""
+    found = []
+    for voice, code in zip(single_lines(voices), _code_blocks(codes, voices), strict=True):
+        if voice.kind != "drums":
+            sounds = active_pitches(code.squeeze(-1).numpy().astype(np.int16), voice)
+            code = torch.from_numpy(np.where(sounds == REST, voice.rest, sounds - voice.min_pitch))
+        found.append(code.reshape(len(codes), -1).to(torch.uint8))
+    return torch.cat(found, dim=-1)
+
+
+def lines_of_codes(voices: Sequence[Voice]) -> list[int]:
+    """Return the index of the voice that each code belongs to."""
+    return [k for k, voice in enumerate(voices) for _ in range(_num_codes(voice))]
+
+
+def from_codes(codes: Tensor, voices: Sequence[Voice]) -> Tensor:
+    """Return the music (..., T, C) float32 of codes (..., T, L)."""
+    blocks = [
+        part.float()
+        if voice.kind == "drums"
+        else F.one_hot(part.squeeze(-1).long(), voice.num_pitches + 2).float()
+        for voice, part in zip(single_lines(voices), _code_blocks(codes, voices), strict=True)
+    ]
+    return torch.cat(blocks, dim=-1)
+
+
+def _code_blocks(codes: Tensor, voices: Sequence[Voice]) -> tuple[Tensor, ...]:
+    """Split codes (..., L) by `single_lines`."""
+    return codes.split([_num_codes(voice) for voice in single_lines(voices)], dim=-1)
+
+
+def _num_codes(voice: Voice) -> int:
+    return {"polyphonic": voice.lines, "drums": len(DRUM_CLASSES)}.get(voice.kind, 1)
 
 
 def onset_cells(x: Tensor, voices: Sequence[Voice]) -> tuple[Tensor, ...]:
@@ -130,13 +182,20 @@ def _active(x: Tensor, voices: Sequence[Voice]) -> list[tuple[Voice, Tensor]]:
     return [(v, linear_recurrence(*_KINDS[v.kind].split(block, v))) for v, block in _zip(x, voices)]
 
 
+def _merged(voice: Voice, cells: Tensor) -> Tensor:
+    """Sum the lines of a polyphonic voice, at most 1: (..., T, L P) -> (..., T, P)."""
+    if voice.kind != "polyphonic":
+        return cells
+    return cells.unflatten(-1, (voice.lines, -1)).sum(-2).clamp(max=1)
+
+
 def shift_time(x: Tensor, steps: int = 1) -> Tensor:
     """Delay x (..., T, C) by `steps`; 0 at the start."""
     return F.pad(x[..., :-steps, :], (0, 0, steps, 0))
 
 
 def _write_monophonic(tokens: np.ndarray, voice: Voice) -> Tensor:
-    """Tokens (T,) -> (T, pitches + 2)."""
+    """Tokens (...) -> (..., pitches + 2)."""
     return F.one_hot(torch.as_tensor(np.asarray(tokens)).long(), voice.num_pitches + 2)
 
 
@@ -160,37 +219,42 @@ def _split_monophonic(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
     return block[..., : voice.num_pitches], block[..., voice.hold :]
 
 
-def _join_monophonic(onsets: Tensor, active: Tensor) -> Tensor:
+def _join_monophonic(onsets: Tensor, active: Tensor, voice: Voice) -> Tensor:
     """(..., T, P) twice -> (..., T, P + 2)."""
     begins, any_active = onsets.sum(-1, keepdim=True), active.sum(-1, keepdim=True)
     return torch.cat([onsets, 1 - any_active, any_active - begins], dim=-1).to(onsets.dtype)
 
 
 def _write_polyphonic(planes: np.ndarray, voice: Voice) -> Tensor:
-    """Onset and sustain (2, T, P) -> (T, 2 P)."""
-    return torch.cat(torch.as_tensor(np.asarray(planes)).unbind(), dim=-1)
+    """Onset and sustain (2, T, P) -> (T, lines (P + 2))."""
+    return _write_monophonic(split_lines(planes, voice), voice).flatten(-2)
 
 
 def _read_polyphonic(block: Tensor, voice: Voice) -> np.ndarray:
-    """(B, T, 2 P) -> (B, 2, T, P) bool."""
-    return torch.stack(block.chunk(2, dim=-1), dim=1).bool().numpy()
+    """(B, T, lines (P + 2)) -> onset and sustain (B, 2, T, P) bool."""
+    onsets, holds = _split_polyphonic(block, voice)
+    onset = _merged(voice, onsets).bool()
+    active = _merged(voice, linear_recurrence(onsets, holds)).bool()
+    return torch.stack([onset, active & ~onset], dim=1).numpy()
 
 
 def _binarize_polyphonic(block: Tensor, voice: Voice) -> Tensor:
-    """Numbers (..., T, 2 P) -> canonical cells."""
-    onsets, holds = _split_polyphonic((block > THRESHOLD).long(), voice)
-    return _join_polyphonic(onsets, linear_recurrence(onsets, holds))
+    """Numbers (..., T, lines (P + 2)) -> canonical cells."""
+    lines = block.unflatten(-1, (voice.lines, -1)).transpose(-2, -3)  # (..., lines, T, P + 2)
+    return _binarize_monophonic(lines, voice).transpose(-2, -3).flatten(-2)
 
 
 def _split_polyphonic(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
-    """(..., T, 2 P) -> onsets, holds (..., T, P)."""
-    onset, sustain = block.chunk(2, dim=-1)
-    return onset, (1 - onset) * sustain
+    """(..., T, lines (P + 2)) -> onsets, holds (..., T, lines P)."""
+    lines = block.unflatten(-1, (voice.lines, -1))
+    onsets, holds = _split_monophonic(lines, voice)
+    return onsets.flatten(-2), holds.expand_as(onsets).flatten(-2)
 
 
-def _join_polyphonic(onsets: Tensor, active: Tensor) -> Tensor:
-    """(..., T, P) twice -> (..., T, 2 P)."""
-    return torch.cat([onsets, active - onsets], dim=-1)
+def _join_polyphonic(onsets: Tensor, active: Tensor, voice: Voice) -> Tensor:
+    """(..., T, lines P) twice -> (..., T, lines (P + 2))."""
+    lines = [cells.unflatten(-1, (voice.lines, -1)) for cells in (onsets, active)]
+    return _join_monophonic(*lines, voice).flatten(-2)
 
 
 def _write_drums(onsets: np.ndarray, voice: Voice) -> Tensor:
@@ -207,7 +271,7 @@ def _split_drums(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
     return block, torch.zeros_like(block[..., :1])
 
 
-def _join_drums(onsets: Tensor, active: Tensor) -> Tensor:
+def _join_drums(onsets: Tensor, active: Tensor, voice: Voice) -> Tensor:
     return onsets
 
 
@@ -223,7 +287,7 @@ class _Kind(NamedTuple):
     read: Callable[[Tensor, Voice], np.ndarray]  # (B, T, width) -> arrays
     binarize: Callable[[Tensor, Voice], Tensor]  # numbers -> canonical cells
     split: Callable[[Tensor, Voice], tuple[Tensor, Tensor]]  # block -> onsets, holds
-    join: Callable[[Tensor, Tensor], Tensor]  # onsets, active -> canonical block
+    join: Callable[[Tensor, Tensor, Voice], Tensor]  # onsets, active -> canonical block
 
 
 _KINDS = {
@@ -236,7 +300,7 @@ _KINDS = {
         _join_monophonic,
     ),
     "polyphonic": _Kind(
-        lambda voice: 2 * voice.num_pitches,
+        lambda voice: voice.lines * (voice.num_pitches + 2),
         _write_polyphonic,
         _read_polyphonic,
         _binarize_polyphonic,

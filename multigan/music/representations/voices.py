@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from multigan.core.serialization import component
 
@@ -17,6 +18,7 @@ class Voice:
     "monophonic": tokens (T,) int16, 0 .. num_pitches - 1 for an onset, counted from `min_pitch`
     (a MIDI pitch), then `rest`, then `hold`; a hold after a rest is silence.
     "polyphonic": planes (2, T, num_pitches) bool, onset and sustain; no sustain follows silence.
+    For networks it is `lines` monophonic lines of one range: see `single_lines`.
     "drums": onsets (T, 9) bool, the rows of DRUM_CLASSES.
     """
 
@@ -25,9 +27,10 @@ class Voice:
     min_pitch: int = 36
     num_pitches: int = 46
     program: int = 0
+    lines: int = 5
 
     def __post_init__(self) -> None:
-        """Raises ValueError for an unknown kind, or pitches outside the MIDI range 0..127."""
+        """Raises ValueError for an unknown kind, no line, or pitches outside 0..127."""
         if self.kind not in KINDS:
             raise ValueError(f"kind must be one of {', '.join(KINDS)}; got {self.kind!r}")
         if self.num_pitches < 1 or self.min_pitch < 0 or self.min_pitch + self.num_pitches > 128:
@@ -35,6 +38,8 @@ class Voice:
                 f"voice {self.name!r}: pitches must be within 0..127; "
                 f"got {self.num_pitches} from {self.min_pitch} on"
             )
+        if self.lines < 1:
+            raise ValueError(f"voice {self.name!r}: lines must be 1 or more; got {self.lines}")
 
     @property
     def rest(self) -> int:
@@ -45,6 +50,27 @@ class Voice:
     def hold(self) -> int:
         """Token of a step at which a monophonic voice continues as before."""
         return self.num_pitches + 1
+
+
+def single_lines(voices: Sequence[Voice]) -> tuple[Voice, ...]:
+    """Return monophonic voices and drums alone: a polyphonic voice becomes its lines.
+
+    The channels of music are the same for both. The lines come from the highest to the lowest.
+    """
+    found: list[Voice] = []
+    for voice in voices:
+        if voice.kind == "polyphonic":
+            names = [f"{voice.name} {i + 1}" for i in range(voice.lines)]
+            found += [replace(voice, name=name, kind="monophonic") for name in names]
+        else:
+            found.append(voice)
+    return tuple(found)
+
+
+def lines_of(voices: Sequence[Voice]) -> list[int]:
+    """Return the index of the voice that each of `single_lines` belongs to."""
+    counts = [voice.lines if voice.kind == "polyphonic" else 1 for voice in voices]
+    return [k for k, count in enumerate(counts) for _ in range(count)]
 
 
 # Row -> the General MIDI drum it is written as.

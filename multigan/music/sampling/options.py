@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from multigan.music.formats.song import GivenSpan, Song, Track
 from multigan.music.formats.songs import read_song
 from multigan.music.representations.bars import read_bars_as
+from multigan.music.representations.chord_symbols import read_chords, read_key
 from multigan.music.representations.conditioning import (
     Conditioning,
     make_conditioning,
@@ -28,6 +29,7 @@ from multigan.music.representations.tensors import encode
 from multigan.music.representations.track_names import all_named
 from multigan.music.representations.voices import Voice
 from multigan.music.spec import MusicSpec
+from multigan.music.theory import OCTAVE
 
 BARS = re.compile(r"(\d+)(?:-(\d+))?")  # "3" or "3-4"
 
@@ -42,6 +44,14 @@ class SamplingOptions(NamedTuple):
     infill_tracks: str | None = None
     continue_from: Path | None = None
     retrigger: bool = False
+    key: str | None = None
+    chords: str | None = None
+    ending: bool = False
+
+    @property
+    def has_plan(self) -> bool:
+        """Whether a key, chords or an ending are asked for."""
+        return bool(self.key or self.chords or self.ending)
 
 
 class SamplingPlan(NamedTuple):
@@ -74,6 +84,12 @@ def plan_sampling(spec: MusicSpec, options: SamplingOptions) -> SamplingPlan:
     another time signature, or without the voices to condition on.
     """
     _check(options)
+    plan = _plan_of_notes(spec, options)
+    return plan._replace(conditioning=_with_asked(spec, plan.conditioning, options))
+
+
+def _plan_of_notes(spec: MusicSpec, options: SamplingOptions) -> SamplingPlan:
+    """Resolve the options that give notes or a length."""
     if options.continue_from is not None:
         source = _quantize(spec, Path(options.continue_from), spec.voices)
         return _plan(spec, source, source.observed, options.bars or spec.bars)
@@ -91,6 +107,23 @@ def plan_sampling(spec: MusicSpec, options: SamplingOptions) -> SamplingPlan:
     steps = (options.bars or spec.bars) * spec.grid.bar_steps
     conditioning = unconditional(1, max(steps, spec.grid.steps), spec.voices)
     return SamplingPlan(conditioning, 0, steps * spec.step_ticks)
+
+
+def _with_asked(
+    spec: MusicSpec, conditioning: Conditioning, options: SamplingOptions
+) -> Conditioning:
+    """Add the key, the chords and the ending that are asked for."""
+    key = chords = ending = None
+    if options.key:
+        key = F.one_hot(torch.tensor([read_key(options.key)]), OCTAVE).float()
+    if options.chords:
+        steps = torch.arange(conditioning.mask.shape[1])
+        bars, at = read_chords(options.chords), spec.grid.bar_steps
+        of_steps = [(bars[step // at % len(bars)], step % at) for step in steps.tolist()]
+        chords = torch.tensor([[own[step * len(own) // at] for own, step in of_steps]])
+    if options.ending:
+        ending = torch.ones(1, 1)
+    return conditioning._replace(key=key, chords=chords, ending=ending)
 
 
 def _check(options: SamplingOptions) -> None:

@@ -42,7 +42,11 @@ def sample_long(
         window = slice(start, start + window_steps)
         if observed[:, window].all():
             continue
-        context = Conditioning(_context(x, observed, window, voices), observed[:, window].clone())
+        context = Conditioning(
+            _context(x, observed, window, voices),
+            observed[:, window].clone(),
+            *_asked(conditioning, n, window),
+        )
         sampled = binarize(
             apply_conditioning(sample_batch(generator, n, rng, context), context, voices), voices
         )
@@ -52,6 +56,16 @@ def sample_long(
         x[:, window] = torch.where(is_observed, x[:, window], sampled)
         observed[:, window] = 1
     return x
+
+
+def _asked(conditioning: Conditioning, n: int, window: slice) -> tuple[Tensor | None, ...]:
+    """Return the ending, the key and the chords that are asked for in a window."""
+    ending, key, chords = conditioning[2:]
+    if ending is not None and window.stop < conditioning.mask.shape[1]:
+        ending = torch.zeros_like(ending)
+    if chords is not None:
+        chords = chords[:, window]
+    return tuple(None if x is None else x.expand(n, -1) for x in (ending, key, chords))
 
 
 def _retriggered(x: Tensor, mask: Tensor, voices: Sequence[Voice]) -> Tensor:

@@ -1,0 +1,84 @@
+"""Eight bars of melody and piano: likelihood training, then adversarial training.
+
+multigan train pop --data pop909-cl.zip --layout melody+piano
+multigan sample runs/pop-0001 -n 4 --bars 16
+"""
+
+from multigan.core.recipe import Recipe, Schedule
+from multigan.music.datasets.song_windows import SongWindowDataset
+from multigan.music.models.discriminator import MusicDiscriminator
+from multigan.music.models.sequence_generator import SequenceGenerator
+
+SMALL = {"bars": 2, "batch_size": 4, "width": 16, "line_width": 8}
+TINY = {"steps": 2, "likelihood_steps": 2, **SMALL}
+
+
+def recipe(
+    *,
+    data: str = "composed-pop",
+    bars: int = 8,
+    time_signature: str = "4/4",
+    layout: str = "auto",
+    grid: int = 0,
+    stride_bars: int = 4,
+    likelihood_steps: int = 900,
+    steps: int = 60,
+    batch_size: int = 32,
+    width: int = 224,
+    line_width: int = 128,
+    dropout: float = 0.1,
+    likelihood_lr: float = 3e-3,
+    lr: float = 4e-4,
+    gamma: float = 0.2,
+    likelihood_weight: float = 0.02,
+) -> Recipe:
+    """Windows of songs, as monophonic lines over a plan of chords.
+
+    data: an imported folder, a folder or a zip of MIDI files
+    bars: bars of one window
+    time_signature: of the songs; songs in others are left out
+    layout: satb, melody+chords, melody+piano or piano; auto: the one of the data
+    grid: steps per quarter, 4, 6, 8, 12 or 24; 0: those of the import
+    stride_bars: bars between the windows of one song
+    likelihood_steps: updates of the likelihood stage
+    steps: updates of the generator in adversarial training
+    batch_size: real windows in one update
+    width: of the recurrent state of the generator
+    line_width: of the layers of one line
+    dropout: in the likelihood stage, and of the discriminator
+    likelihood_lr: learning rate of the likelihood stage; it decays to a 20th
+    lr: learning rate of the discriminator; the generator's is a tenth
+    gamma: weight of both gradient penalties
+    likelihood_weight: of a window's negative log-likelihood, in nats, in the adversarial loss
+    """
+    songs = SongWindowDataset(
+        data,
+        bars=bars,
+        time_signature=time_signature,
+        steps_per_quarter=grid or None,
+        stride_bars=stride_bars,
+        layout=layout,
+        tempo_bpm=84.0,
+    )
+    voices, window = songs.domain.voices, songs.domain.grid
+    sizes = (window.steps, window.bar_steps, window.beat_steps)
+    return Recipe(
+        data=songs,
+        generator=SequenceGenerator(
+            voices, *sizes, width=width, line_width=line_width, dropout=dropout
+        ),
+        discriminator=MusicDiscriminator(
+            voices, *sizes, width=64, voice_width=24, dropout=dropout, compare_bars=True
+        ),
+        steps=steps,
+        batch_size=batch_size,
+        penalties={"r1": gamma, "r2": gamma},
+        penalty_interval=4,
+        burn_in=0.0,
+        generator_lr=Schedule(lr / 10, 0.0),
+        discriminator_lr=lr,
+        ema_halflife_samples=500,
+        likelihood_steps=likelihood_steps,
+        likelihood_lr=Schedule(likelihood_lr, likelihood_lr / 20),
+        likelihood_weight=likelihood_weight,
+    )

@@ -1,0 +1,164 @@
+import pytest
+import torch
+
+from multigan.core.protocols import Batch, Generator, SupportsLikelihood
+from multigan.core.rng import keyed_rng
+from multigan.core.trees import tree_map
+from multigan.music.models.sequence_generator import SequenceGenerator
+from multigan.music.representations.conditioning import (
+    SupportsSongPlan,
+    expand_mask,
+    make_conditioning,
+    unconditional,
+)
+from multigan.music.representations.tensors import (
+    active_cells,
+    binarize,
+    from_codes,
+    slices,
+    to_codes,
+    total_channels,
+)
+from multigan.music.representations.voices import BAND, Voice
+
+VOICES = (
+    Voice("melody", min_pitch=60, num_pitches=20),
+    Voice("piano", kind="polyphonic", min_pitch=40, num_pitches=30, lines=2),
+)
+N, STEPS, BAR = 3, 32, 16
+
+
+@pytest.fixture(scope="module")
+def generator():
+    torch.manual_seed(0)
+    network = SequenceGenerator(VOICES, STEPS, BAR, 4, width=16, line_width=8, plan_width=8)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return network
+
+
+@pytest.fixture(scope="module")
+def latent(generator):
+    return generator.sample_latent(N, keyed_rng("latent"))
+
+
+@pytest.fixture(scope="module")
+def music(generator, latent):
+    with torch.no_grad():
+        return generator.eval()(latent)
+
+
+def test_music_is_canonical_and_differentiable_in_training(generator, latent, music):
+    assert isinstance(generator, Generator) and isinstance(generator, SupportsLikelihood)
+    assert music.shape == (N, STEPS, total_channels(VOICES))
+    assert torch.equal(binarize(music, VOICES), music) and len(music.unique(dim=0)) == N
+    x = generator.train()(latent)
+    assert torch.equal(x, music)  # exactly 0 and 1, the same choices
+    (x * torch.randn(x.shape, generator=keyed_rng("slope"))).sum().backward()
+    touched = [p.grad is not None and bool(p.grad.any()) for p in generator.network.parameters()]
+    assert sum(touched) > 0.8 * len(touched)
+    generator.zero_grad()
+
+
+def test_observed_cells_come_back_exactly(generator, music):
+    mask = (torch.rand(N, STEPS, 2, generator=keyed_rng("mask")) < 0.5).float()
+    given = make_conditioning(music, mask, VOICES)
+    other = generator.sample_latent(N, keyed_rng("other"))
+    with torch.no_grad():
+        x = generator.eval()(other, given)
+    cells = expand_mask(given.mask, VOICES) > 0
+    assert torch.equal(x[cells], given.values[cells]) and not torch.equal(x, music)
+    for a, b, m in zip(*(active_cells(y, VOICES) for y in (x, music)), mask.bool().unbind(-1),
+                       strict=True):  # fmt: skip
+        assert torch.equal(a[m], b[m])
+
+
+def test_the_likelihood_of_a_step_adds_up_to_one(generator, music):
+    """Over all choices of the last line chosen in the last step, given all else."""
+    generator.eval()
+    codes = to_codes(music[:1], VOICES)
+    choices = VOICES[1].num_pitches + 2
+    many = codes.repeat(choices, 1, 1)
+    many[:, -1, 1] = torch.arange(choices)  # the upper line of the piano comes last
+    x = from_codes(many, VOICES)
+    mask = torch.ones(choices, STEPS, 2)
+    mask[:, -1, 1] = 0
+    given = unconditional(choices, STEPS, VOICES)._replace(mask=mask, values=x)
+    keys = torch.zeros(choices, 12)
+    keys[:, 4] = 1
+    with torch.no_grad():
+        network = generator._condition(given._replace(key=keys), choices, x)
+        shift = generator._shift(torch.zeros(choices, 1, 12), network)
+        tokens = generator._rows(x, torch.ones(choices, STEPS, 3), shift)
+        observed = generator._observed(network._replace(values=x[:1].expand_as(x)), shift)
+        ending = generator._ending(network)
+        plan = generator._plan_of(tokens)
+        plan = plan._replace(chords=plan.chords[:1].expand_as(plan.chords),
+                             likeness=plan.likeness[:1].expand_as(plan.likeness))  # fmt: skip
+        context = generator._context(plan, observed, ending)
+        log_p = generator._logits(tokens, context, shift).log_softmax(-1)
+    assert torch.equal(shift, torch.full((choices,), 4))
+    line = log_p[:, -1, 1].gather(1, generator._choices(tokens)[:, -1, 1, None])
+    held = tokens.sounding[0, -2, 1] < generator.rows
+    possible = line if held else line[:-1]  # a hold after silence is read as a rest
+    assert float(possible.exp().sum()) == pytest.approx(1, abs=1e-4)
+
+
+def test_given_cells_are_free_of_cost(generator, music):
+    everything = make_conditioning(music, torch.ones(N, STEPS, 2), VOICES)
+    nothing = unconditional(N, STEPS, VOICES)
+    with torch.no_grad():
+        free, given = (
+            generator.eval().log_likelihood(Batch(music, c)) for c in (nothing, everything)
+        )
+    assert free.shape == (N,) and (given > free).all() and (free < 0).all()
+
+
+def test_the_key_and_the_chords_asked_for_are_followed(generator, latent, monkeypatch):
+    assert isinstance(generator, SupportsSongPlan)
+    chords = torch.full((N, STEPS), 7)
+    key = torch.zeros(N, 12)
+    key[:, 2] = 1
+    asked = unconditional(N, STEPS, VOICES)._replace(key=key, chords=chords)
+    plans = []
+    context = generator._context
+    monkeypatch.setattr(generator, "_context", lambda *a: plans.append(a[0]) or context(*a))
+    with torch.no_grad():
+        generator.eval()(latent, asked)
+    assert (plans[0].chords == 5).all()  # G in D
+
+
+def test_transposed_music_is_as_likely(generator):
+    """Where no range is reached: all is relative to the key."""
+    codes = torch.full((2, STEPS, 3), 0)
+    rows = torch.tensor([[7, 9, 11, 12, 14, 16, 18, 7]]).repeat_interleave(4, 1)
+    codes[:, :, 0], codes[:, :, 1] = VOICES[0].hold, VOICES[1].hold
+    codes[:, ::4, 0] = rows[:, ::4]
+    codes[:, ::4, 1] = rows[:, ::4] + 3
+    codes[:, :, 2] = VOICES[1].rest
+    codes[1, ::4, :2] -= 2
+    x = from_codes(codes, VOICES)
+    inside = torch.zeros(2, 3, generator.rows)
+    with torch.no_grad(), pytest.MonkeyPatch.context() as patch:
+        patch.setattr(generator, "_allowed", lambda shift: inside)
+        one, other = generator.eval().log_likelihood(Batch(x, unconditional(2, STEPS, VOICES)))
+    assert float(one) == pytest.approx(float(other), rel=1e-4)
+
+
+def test_a_batch_is_its_samples(generator, latent, music):
+    with torch.no_grad():
+        for i in range(N):
+            alone = generator.eval()(tree_map(lambda leaf, i=i: leaf[i : i + 1], latent))
+            assert torch.equal(alone[0], music[i])
+
+
+def test_a_line_stays_inside_its_range(generator, music):
+    for voice, block in zip(VOICES, slices(VOICES), strict=True):
+        lines = 1 if voice.kind == "monophonic" else voice.lines
+        assert music[..., block].unflatten(-1, (lines, -1)).shape[-1] == voice.num_pitches + 2
+
+
+def test_drums_are_refused():
+    with pytest.raises(ValueError, match="must have pitched voices; got drums"):
+        SequenceGenerator(BAND)
