@@ -9,8 +9,7 @@ from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.sequence_generator import SequenceGenerator
 
-SMALL = {"bars": 2, "batch_size": 4, "width": 16, "line_width": 8}
-TINY = {"steps": 2, "likelihood_steps": 2, **SMALL}
+TINY = {"steps": 2, "likelihood_steps": 2, "bars": 2, "batch_size": 4, "width": 16}
 
 
 def recipe(

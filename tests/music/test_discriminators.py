@@ -4,6 +4,7 @@ import torch
 
 from multigan.core.protocols import Discriminator
 from multigan.core.rng import keyed_rng
+from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.musegan import MuseGANDiscriminator
 from multigan.music.representations import conditioning, tensors
@@ -223,3 +224,31 @@ def test_sizes_that_do_not_fit_are_refused_in_one_line(build):
     with pytest.raises(ValueError, match="whole beats in a bar and whole bars") as caught:
         build()
     assert "\n" not in str(caught.value)
+
+
+def fresh_gradient(source, bars):
+    """The mean squared input gradient of a new discriminator on real windows."""
+    data = SongWindowDataset(source, bars=bars)
+    grid = data.domain.grid
+    sizes = (grid.steps, grid.bar_steps, grid.beat_steps)
+    network = MusicDiscriminator(data.domain.voices, *sizes, compare_bars=True)
+    embedded = network.embed(data.batch(torch.arange(8) * (len(data) // 8)).x).requires_grad_()
+    (slope,) = torch.autograd.grad(network.score(embedded).sum(), embedded)
+    return float(network.squared_input_norm(slope).mean())
+
+
+@pytest.mark.parametrize("source", ["composed-band", "composed-tunes", "composed-pop"])
+def test_a_fresh_gradient_is_near_that_of_chorales_in_every_layout(source):
+    usual = fresh_gradient("composed", 2)
+    for bars in (2, 8):
+        assert usual / 10 < fresh_gradient(source, bars) < 10 * usual
+
+
+def test_bars_are_compared_with_those_before():
+    network = MusicDiscriminator(VOICES, 4 * 16, 16, 4, 16, 8, 8, 1, compare_bars=True)
+    rolls = [random_roll(np.random.default_rng(i), 16) for i in range(3)]
+    a, b, c = (tensors.encode(roll, VOICES) for roll in rolls)
+    likeness = network._likeness(network.embed(torch.cat([a, b, a, c])[None]))
+    assert likeness.shape == (1, 4, 4)  # notes at lags 1 and 2, then pitch classes
+    assert not likeness[0, 0].any() and likeness[0, 2, 1] > 0.9 and likeness[0, 2, 3] > 0.9
+    assert likeness[0, 3, 1] < 0.5 and ((likeness >= 0) & (likeness <= 1)).all()

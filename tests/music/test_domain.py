@@ -202,3 +202,19 @@ def test_drawing_leaves_the_generator_as_it_was():
     generator = Tiny(DOMAIN.voices).train()
     DOMAIN.sample(generator, 2, keyed_rng(0))
     assert generator.training
+
+
+@pytest.mark.parametrize("asked", [{"key": "G"}, {"chords": "C G"}, {"ending": True}])
+def test_a_generator_without_a_plan_refuses_key_chords_and_ending(asked):
+    with pytest.raises(ValueError, match=r"must have a generator that plans chords \(pop\)"):
+        sampler().sample(1, seed=0, **asked)
+
+
+def test_each_window_of_a_long_song_gets_its_chords_and_the_last_the_ending():
+    network = Tiny(DOMAIN.voices, DOMAIN.grid.steps)
+    network.has_plan = True
+    Sampler(DOMAIN, network).sample(2, seed=0, bars=3, chords="C D E", key="D", ending=True)
+    chords = [condition.chords[:, ::16].tolist() for condition in network.seen]
+    assert chords == [[[0, 2]] * 2, [[2, 4]] * 2]
+    assert [condition.ending.tolist() for condition in network.seen] == [[[0]] * 2, [[1]] * 2]
+    assert all(condition.key.argmax(-1).tolist() == [2, 2] for condition in network.seen)

@@ -81,4 +81,4 @@ def test_the_likelihood_is_that_of_the_samples(model):
     seen = torch.zeros(NUM_CHORDS, HALVES, 12)
     last = model.log_likelihood(plan, seen, zeros).double()
     shorter = PlanModel._logits(model, plan, seen, zeros, None)[2][:, -1].log_softmax(-1)[0]
-    torch.testing.assert_close(last - last[0], (shorter - shorter[0]).double())
+    torch.testing.assert_close(last - last[0], (shorter - shorter[0]).double(), atol=1e-3, rtol=0)

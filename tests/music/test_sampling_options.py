@@ -229,3 +229,15 @@ def test_a_given_song_is_longer_than_a_window_only_if_it_is(tmp_path):
     )
     assert short.conditioning.mask.shape[1] == 32 and short.end_tick == BAR
     assert not torch.any(rows(short)[:, 16:])
+
+
+def test_chords_key_and_ending_are_asked_for_by_step():
+    asked = SamplingOptions(bars=3, key="Em", chords="G Em,Am", ending=True)
+    conditioning = plan_sampling(DOMAIN, asked).conditioning
+    assert asked.has_plan and not SamplingOptions(bars=3).has_plan
+    assert conditioning.key.argmax(-1).tolist() == [7]
+    g, em, am = 7, 12 + 4, 12 + 9
+    assert conditioning.chords.tolist() == [[g] * 16 + [em] * 8 + [am] * 8 + [g] * 16]
+    assert conditioning.ending.tolist() == [[1.0]]
+    free = plan_sampling(DOMAIN, SamplingOptions(bars=3)).conditioning
+    assert free.key is free.chords is free.ending is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,7 @@ from multigan.music.models.layers import GroupLinear
 from multigan.music.theory import NUM_CHORDS, OCTAVE
 
 MAX_AGE = 32  # steps since the latest onset of a line, at most
+FIRST_EMBEDDING = 0.2  # standard deviation
 FIRST_REST, FIRST_HOLD = 3.5, 5.0  # first logits, against those of about 100 rows
 INTERVAL_STD = 7.0  # semitones: the first bias of a melodic interval i is -(i / 7)^2 / 2
 
@@ -27,8 +28,8 @@ class LineTokens(NamedTuple):
     sounding: Tensor
     struck: Tensor
 
-    def at(self, t: int | slice) -> LineTokens:
-        """Return the steps `t`."""
+    def at(self, t: int) -> LineTokens:
+        """Return one step, (B, L)."""
         return LineTokens(self.sounding[:, t], self.struck[:, t])
 
 
@@ -41,10 +42,6 @@ class StepContext(NamedTuple):
     like: Tensor  # (B, T): choice of LAGS of the bar
     ending: Tensor  # (B, T) float: 1 in the last bars of a song
     given: LineTokens  # observed lines; R + 1 where free
-
-    def at(self, t: int | slice) -> StepContext:
-        """Return the steps `t`."""
-        return StepContext(*(x[:, t] for x in self[:5]), self.given.at(t))
 
 
 class LineNetwork(nn.Module):
@@ -120,7 +117,7 @@ class LineNetwork(nn.Module):
         self.dropout = nn.Dropout(dropout)
         with torch.no_grad():
             for table in (*self.enter.values(), self.around, *self.own.values()):
-                table.weight.mul_(0.2)
+                cast(nn.EmbeddingBag, table).weight.mul_(FIRST_EMBEDDING)
             inside = chord_pitch_classes()[::OCTAVE]  # of chords on C
             self.chord_bonus[:, : len(inside) - 1] = inside[:-1]
             bias = self.out.bias.view(lines, rows + 2)
