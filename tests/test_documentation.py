@@ -49,6 +49,7 @@ RUNS = {
     "docs/guides/evaluation.md": {"digits": "image", "faces": "image"},
     "docs/guides/export-to-hub.md": {"digits": "image"},
     "docs/guides/interpolation.md": {"digits": "image", "ring": "points"},
+    "docs/guides/melody-and-accompaniment.md": {"pop-0001": "pop"},
     "docs/guides/refinement.md": {"points": "points"},
     "docs/guides/report-and-compare.md": {"a": "points", "b": "points", "digits": "image"},
     "docs/guides/resume-and-checkpoints.md": {},

@@ -22,6 +22,7 @@ pytestmark = [
 
 every_recipe = pytest.mark.parametrize("name", recipe_names())
 SLOW = {
+    "folk",
     "music_large",
     "benchmarks/music_binarization",
     "benchmarks/stacked_mnist",

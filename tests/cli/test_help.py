@@ -9,7 +9,9 @@ from multigan.core.recipe_file import parameter_help, read_recipe, resolve_hyper
 from multigan.runs.train_options import TrainOptions
 from multigan.training.launch import train
 
-RECIPES = ["arrays", "image", "image_large", "music", "music_large", "points", "text"]
+RECIPES = [
+    "arrays", "folk", "image", "image_large", "music", "music_large", "points", "pop", "text"
+]  # fmt: skip
 
 
 def help_of(line, capsys):
