@@ -288,8 +288,8 @@ def _ranges(codes: Tensor, voices: Sequence[Voice]) -> Tensor:
     found = []
     for k in range(len(voices)):
         own = codes[:, owners == k].int()
-        struck = own[own < pitches[owners == k]]
-        found.append((int(struck.min()), int(struck.max())) if len(struck) else SILENT_RANGE)
+        begun = own[own < pitches[owners == k]]
+        found.append((int(begun.min()), int(begun.max())) if len(begun) else SILENT_RANGE)
     return torch.tensor(found)
 
 

@@ -25,7 +25,7 @@ MAX_CACHES = 4  # in one folder, of several kinds of windows
 class SplitTensors(NamedTuple):
     """The music of one split. A window is T steps from one of the `starts` on."""
 
-    # (2, S, L) uint8, see `to_codes`: the pieces end to end, as written and struck at every step
+    # (2, S, L) uint8, see `to_codes`: the pieces end to end, as written, and with onsets only
     codes: Tensor
     starts: Tensor  # (N,) int64
     shifts: list[tuple[int, int]]  # of each window: semitones, how far down and up it may move

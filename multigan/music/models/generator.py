@@ -127,12 +127,12 @@ class MusicGenerator(nn.Module):
         check_steps(steps, steps_per_bar, steps_per_beat)
         if coupling not in COUPLINGS:
             raise ValueError(f"coupling must be one of {', '.join(COUPLINGS)}; got {coupling!r}")
-        self.tracks, self.voices = tuple(voices), single_lines(voices)
-        self.steps, self.steps_per_beat = steps, steps_per_beat
+        self.tracks, self.steps, self.steps_per_beat = tuple(voices), steps, steps_per_beat
+        self.voices = single_lines(voices)
         self.bars, self.beats = steps // steps_per_bar, steps // steps_per_beat
         self.binarizer, self.key_relative = get_binarizer(binarization), key_relative
-        fixed = self.binarizer.scale
-        self.noise_ends = (initial_noise, final_noise) if fixed is None else (fixed, fixed)
+        fixed, free = self.binarizer.scale, (initial_noise, final_noise)
+        self.noise_ends = free if fixed is None else (fixed, fixed)
         self.register_buffer("noise_scale", torch.tensor(self.noise_ends[0]))
         self.shared, self.private = coupling != "jamming", coupling != "composer"
         self.shared_sizes = (shared_latent_dim, beat_latent_dim) if self.shared else (0, 0)

@@ -136,8 +136,8 @@ class PlanModel(nn.Module):
                 logits = self.to_like(features) + self._forbidden(bar, features)
                 of_likeness.append(logits)
                 if noise is not None:
-                    drawn = (logits + noise[0][:, bar]).argmax(-1)
-                    likeness[:, bar] = torch.where(likeness[:, bar] < 0, drawn, likeness[:, bar])
+                    sampled = (logits + noise[0][:, bar]).argmax(-1)
+                    likeness[:, bar] = torch.where(likeness[:, bar] < 0, sampled, likeness[:, bar])
             like = likeness[:, bar]
             source = i - self.chords_per_bar * bars_back(like)
             likened = torch.where(
@@ -147,8 +147,8 @@ class PlanModel(nn.Module):
             logits = self.to_chord(torch.relu(features + more))
             of_chords.append(logits)
             if noise is not None:
-                drawn = (logits + noise[1][:, i]).argmax(-1)
-                chords[:, i] = torch.where(chords[:, i] < 0, drawn, chords[:, i])
+                sampled = (logits + noise[1][:, i]).argmax(-1)
+                chords[:, i] = torch.where(chords[:, i] < 0, sampled, chords[:, i])
         done = Plan(chords, likeness)
         return done, torch.stack(of_likeness, dim=1), torch.stack(of_chords, dim=1)
 

@@ -22,19 +22,19 @@ INTERVAL_STD = 7.0  # semitones: the first bias of a melodic interval i is -(i /
 class LineTokens(NamedTuple):
     """Lines (B, T, L) int64 in rows of pitches relative to the key; R rows.
 
-    `sounding` is the row that sounds, R for silence; `struck` is 1 at an onset.
+    `sounding` is the row that sounds, R for silence; `onset` is 1 where it begins.
     """
 
     sounding: Tensor
-    struck: Tensor
+    onset: Tensor
 
     def at(self, t: int) -> LineTokens:
         """Return one step, (B, L)."""
-        return LineTokens(self.sounding[:, t], self.struck[:, t])
+        return LineTokens(self.sounding[:, t], self.onset[:, t])
 
 
 class StepContext(NamedTuple):
-    """What is known of the steps before their notes are chosen: (B, T, ...)."""
+    """Known properties of the steps before their notes are chosen: (B, T, ...)."""
 
     chords: Tensor  # (B, T) of the plan; and the next one
     next_chords: Tensor
@@ -77,12 +77,7 @@ class LineNetwork(nn.Module):
         self.order = list(order)
         entered = width // 2
         pitches = lines * (rows + 2)  # and silence, and unknown
-        self.enter = nn.ModuleDict(
-            {
-                name: nn.EmbeddingBag(2 * pitches, entered, mode="sum")
-                for name in ("past", "earlier", "given")
-            }
-        )
+        self.enter = _bags(("past", "earlier", "given"), 2 * pitches, entered)
         self.like_gain = nn.Parameter(torch.ones(entered))  # a likened bar differs from the latest
         self.own_like_gain = nn.Parameter(torch.ones(line_width))
         self.chord = nn.Embedding(NUM_CHORDS + 1, entered)
@@ -96,12 +91,7 @@ class LineNetwork(nn.Module):
         self.to_line = nn.Linear(width + entered, line_width)
         self.line_bias = nn.Parameter(torch.randn(lines, line_width) * 0.3)
         self.around = nn.EmbeddingBag(2 * pitches, line_width, mode="sum")
-        self.own = nn.ModuleDict(
-            {
-                name: nn.EmbeddingBag(2 * pitches, line_width, mode="sum")
-                for name in ("past", "earlier")
-            }
-        )
+        self.own = _bags(("past", "earlier"), 2 * pitches, line_width)
         self.age = nn.Embedding(lines * (MAX_AGE + 1), line_width)
         self.mix = GroupLinear(lines, line_width, line_width)
         self.out = GroupLinear(lines, line_width, rows + 2, gain=0.3)
@@ -136,8 +126,8 @@ class LineNetwork(nn.Module):
         first = torch.arange(self.lines, device=tokens.sounding.device) * (self.rows + 2)
         sounding = tokens.sounding + first
         half = self.lines * (self.rows + 2)
-        struck = torch.where(tokens.struck > 0, sounding, first + self.rows + 1) + half
-        return torch.cat([sounding, struck], dim=-1)
+        onset = torch.where(tokens.onset > 0, sounding, first + self.rows + 1) + half
+        return torch.cat([sounding, onset], dim=-1)
 
     def read(self, name: str, tokens: LineTokens) -> Tensor:
         """Embed the lines of each step: (B, T, entered)."""
@@ -201,6 +191,11 @@ class LineNetwork(nn.Module):
 
     def _bag(self, table: nn.Module, indices: Tensor) -> Tensor:
         return table(indices.flatten(0, -2)).unflatten(0, indices.shape[:-1])
+
+
+def _bags(names: Sequence[str], rows: int, width: int) -> nn.ModuleDict:
+    """Return tables by name whose rows are summed."""
+    return nn.ModuleDict({name: nn.EmbeddingBag(rows, width, mode="sum") for name in names})
 
 
 def _grouped(layer: GroupLinear, x: Tensor, lines: list[int] | slice) -> Tensor:

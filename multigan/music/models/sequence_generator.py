@@ -205,7 +205,7 @@ class SequenceGenerator(nn.Module):
 
     def _rows(self, x: Tensor, mask: Tensor, shift: Tensor) -> LineTokens:
         """Return the rows of music (B, T, C) where `mask` (B, T, L) is 1, else silence."""
-        sounding, struck = [], []
+        sounding, onset = [], []
         steps = torch.arange(x.shape[1], device=x.device)
         for voice, block, seen in zip(
             self.voices, slices(self.voices), mask.unbind(-1), strict=True
@@ -215,13 +215,13 @@ class SequenceGenerator(nn.Module):
             event = tokens.gather(1, latest)
             rows = event + voice.min_pitch - shift[:, None] - self.lowest
             sounding.append(torch.where(event < voice.num_pitches, rows, self.rows))
-            struck.append((tokens < voice.num_pitches).long())
-        return LineTokens(torch.stack(sounding, dim=-1), torch.stack(struck, dim=-1))
+            onset.append((tokens < voice.num_pitches).long())
+        return LineTokens(torch.stack(sounding, dim=-1), torch.stack(onset, dim=-1))
 
     def _observed(self, given: Conditioning, shift: Tensor) -> _Observed:
         tokens, mask = self._rows(given.values, given.mask, shift), given.mask > 0
         hidden = torch.where(mask, tokens.sounding, self.rows + 1)
-        return _Observed(LineTokens(hidden, tokens.struck), mask)
+        return _Observed(LineTokens(hidden, tokens.onset), mask)
 
     def _chroma(self, tokens: LineTokens) -> Tensor:
         """Return how long pitch classes sound in each half bar: (B, half bars, 12)."""
@@ -238,7 +238,7 @@ class SequenceGenerator(nn.Module):
         low = F.one_hot(bass, self.rows + 2)[..., : self.rows].float() @ self._classes(bass)
         chords = chord_labels(self._chroma(tokens), sum_by(low, self.half_bars))
         onsets = F.one_hot(tokens.sounding, self.rows + 2)[..., : self.rows]
-        onsets = (onsets * tokens.struck[..., None]).amax(2).float()
+        onsets = (onsets * tokens.onset[..., None]).amax(2).float()
         return Plan(chords, likeness_labels(onsets, self.bars))
 
     def _ending(self, given: Conditioning) -> Tensor:
@@ -292,12 +292,12 @@ class SequenceGenerator(nn.Module):
         source = source.clamp(min=0)[..., None].expand_as(tokens.sounding)
         return LineTokens(
             torch.where(known, tokens.sounding.gather(1, source), self.rows + 1),
-            torch.where(known, tokens.struck.gather(1, source), 0),
+            torch.where(known, tokens.onset.gather(1, source), 0),
         )
 
     def _choices(self, tokens: LineTokens) -> Tensor:
         """Return what is chosen at each step, (B, T, L): a row, R for a rest, R + 1 for a hold."""
-        held = (tokens.struck == 0) & (tokens.sounding < self.rows)
+        held = (tokens.onset == 0) & (tokens.sounding < self.rows)
         return torch.where(held, self.rows + 1, tokens.sounding)
 
     def _allowed(self, shift: Tensor) -> Tensor:
@@ -315,7 +315,7 @@ class SequenceGenerator(nn.Module):
         net = self.network
         past = LineTokens(
             F.pad(tokens.sounding[:, :-1], (0, 0, 1, 0), value=self.rows),
-            F.pad(tokens.struck[:, :-1], (0, 0, 1, 0)),
+            F.pad(tokens.onset[:, :-1], (0, 0, 1, 0)),
         )
         like = self._earlier(tokens, self.steps_per_bar * bars_back(context.like))
         bar = self._earlier(tokens, torch.full_like(context.like, self.steps_per_bar))
@@ -343,22 +343,22 @@ class SequenceGenerator(nn.Module):
 
     def _ages(self, past: LineTokens) -> Tensor:
         """Return the steps (B, T, L) since the latest onset before each step."""
-        steps = torch.arange(self.steps, device=past.struck.device)[:, None]
-        return steps - torch.where(past.struck > 0, steps, 0).cummax(1).values
+        steps = torch.arange(self.steps, device=past.onset.device)[:, None]
+        return steps - torch.where(past.onset > 0, steps, 0).cummax(1).values
 
     def _sample(
         self, context: StepContext, observed: _Observed, shift: Tensor, noise: Tensor
     ) -> LineTokens:
         """Choose the notes step by step."""
         net, (n, steps, count) = self.network, observed.mask.shape
-        tokens = LineTokens(*(torch.zeros_like(observed.tokens.struck) for _ in range(2)))
+        tokens = LineTokens(*(torch.zeros_like(observed.tokens.onset) for _ in range(2)))
         unknown = LineTokens(
-            torch.full_like(tokens.sounding[:, 0], self.rows + 1), tokens.struck[:, 0]
+            torch.full_like(tokens.sounding[:, 0], self.rows + 1), tokens.onset[:, 0]
         )
-        past = LineTokens(unknown.sounding - 1, unknown.struck)
+        past = LineTokens(unknown.sounding - 1, unknown.onset)
         known, allowed = net.known(context), self._allowed(shift)
         melody, bonus = net.tables()
-        age, lines = torch.zeros_like(past.struck), torch.arange(count, device=shift.device)
+        age, lines = torch.zeros_like(past.onset), torch.arange(count, device=shift.device)
         every, h = (
             torch.arange(n, device=shift.device),
             known.new_zeros(n, net.recurrent.in_features),
@@ -371,7 +371,7 @@ class SequenceGenerator(nn.Module):
             is_like = ((back[:, t] > 0) & (source >= 0))[:, None]
             like = LineTokens(
                 torch.where(is_like, tokens.sounding[every, source], unknown.sounding),
-                torch.where(is_like, tokens.struck[every, source], 0),
+                torch.where(is_like, tokens.onset[every, source], 0),
             )
             entered = known[:, t] + net.read_past(past, like, bar)
             h = net.step(net.input(entered), h)
@@ -383,7 +383,7 @@ class SequenceGenerator(nn.Module):
             )
             rows = F.pad(rows, (0, 2)) + noise[:, t]
             rows[..., -1].masked_fill_(past.sounding >= self.rows, -torch.inf)
-            now = LineTokens(past.sounding.clone(), torch.zeros_like(past.struck))
+            now = LineTokens(past.sounding.clone(), torch.zeros_like(past.onset))
             around = torch.zeros_like(features[:, 0])
             for k in net.order:
                 logits = net.logits((features[:, k] + around)[None], [k])[0]
@@ -391,14 +391,14 @@ class SequenceGenerator(nn.Module):
                 chosen = torch.where(observed.mask[:, t, k], choices[:, t, k], chosen)
                 held = chosen > self.rows
                 now.sounding[:, k] = torch.where(held, past.sounding[:, k], chosen)
-                now.struck[:, k] = (chosen < self.rows).long()
+                now.onset[:, k] = (chosen < self.rows).long()
                 first = k * (self.rows + 2)
                 half = count * (self.rows + 2) + first
                 sounding = now.sounding[:, k]
-                struck = torch.where(now.struck[:, k] > 0, sounding, self.rows + 1)
-                around = around + net.around(torch.stack([first + sounding, half + struck], dim=-1))
-            tokens.sounding[:, t], tokens.struck[:, t] = now.sounding, now.struck
-            age = torch.where(now.struck > 0, 0, age + 1)
+                onset = torch.where(now.onset[:, k] > 0, sounding, self.rows + 1)
+                around = around + net.around(torch.stack([first + sounding, half + onset], dim=-1))
+            tokens.sounding[:, t], tokens.onset[:, t] = now.sounding, now.onset
+            age = torch.where(now.onset > 0, 0, age + 1)
             past = now
         return tokens
 

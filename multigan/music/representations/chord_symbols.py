@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 
-from multigan.music.theory import CHORD_KINDS, NUM_CHORDS, OCTAVE
+from multigan.music.theory import CHORD_KINDS, OCTAVE
 
 LETTERS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 ACCIDENTALS = {"": 0, "#": 1, "b": -1}
-ROOT_NAMES = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
 SYMBOL = re.compile(r"([A-G])([#b]?)(.*)")
 RELATIVE_MAJOR = 3  # semitones from the tonic of a minor key
 
@@ -34,13 +33,6 @@ def read_chords(text: str) -> list[list[int]]:
     if not bars:
         raise ValueError(f'chords must be symbols such as "G Em C D"; got {text!r}')
     return bars
-
-
-def chord_name(chord: int) -> str:
-    """Return the symbol of a chord; N.C. for none."""
-    if chord >= NUM_CHORDS - 1:
-        return "N.C."
-    return ROOT_NAMES[chord % OCTAVE] + tuple(CHORD_KINDS)[chord // OCTAVE]
 
 
 def _chord(symbol: str, text: str) -> int:

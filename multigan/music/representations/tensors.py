@@ -253,8 +253,8 @@ def _split_polyphonic(block: Tensor, voice: Voice) -> tuple[Tensor, Tensor]:
 
 def _join_polyphonic(onsets: Tensor, active: Tensor, voice: Voice) -> Tensor:
     """(..., T, lines P) twice -> (..., T, lines (P + 2))."""
-    begun, heard = (cells.unflatten(-1, (voice.lines, -1)) for cells in (onsets, active))
-    return _join_monophonic(begun, heard, voice).flatten(-2)
+    begun, active = (cells.unflatten(-1, (voice.lines, -1)) for cells in (onsets, active))
+    return _join_monophonic(begun, active, voice).flatten(-2)
 
 
 def _write_drums(onsets: np.ndarray, voice: Voice) -> Tensor:

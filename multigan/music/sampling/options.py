@@ -50,7 +50,7 @@ class SamplingOptions(NamedTuple):
 
     @property
     def has_plan(self) -> bool:
-        """Whether a key, chords or an ending are asked for."""
+        """True where a key, chords or an ending are asked for."""
         return bool(self.key or self.chords or self.ending)
 
 
