@@ -125,8 +125,7 @@ class MusicGenerator(nn.Module):
     ) -> None:
         super().__init__()
         check_steps(steps, steps_per_bar, steps_per_beat)
-        if coupling not in COUPLINGS:
-            raise ValueError(f"coupling must be one of {', '.join(COUPLINGS)}; got {coupling!r}")
+        _check_coupling(coupling)
         self.tracks, self.steps, self.steps_per_beat = tuple(voices), steps, steps_per_beat
         self.voices = single_lines(voices)
         self.bars, self.beats = steps // steps_per_bar, steps // steps_per_beat
@@ -285,3 +284,9 @@ class MusicGenerator(nn.Module):
             pairs = self.interval_features(*onsets_and_active(x, self.voices)).pairs
             features = torch.cat([features, pairs], dim=-1)
         return features[None]
+
+
+def _check_coupling(coupling: str) -> None:
+    """Raise ValueError for an unknown coupling."""
+    if coupling not in COUPLINGS:
+        raise ValueError(f"coupling must be one of {', '.join(COUPLINGS)}; got {coupling!r}")
