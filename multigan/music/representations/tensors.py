@@ -144,11 +144,6 @@ def _num_codes(voice: Voice) -> int:
     return {"polyphonic": voice.lines, "drums": len(DRUM_CLASSES)}.get(voice.kind, 1)
 
 
-def onset_cells(x: Tensor, voices: Sequence[Voice]) -> tuple[Tensor, ...]:
-    """Return the onsets, in the form of `active_cells`."""
-    return tuple(_KINDS[v.kind].split(b, v)[0] for v, b in _zip(x, voices))
-
-
 def linear_recurrence(onsets: Tensor, holds: Tensor) -> Tensor:
     """Solve s[t] = onsets[t] + holds[t] s[t - 1] with s = 0 before, by recursive doubling.
 
