@@ -11,7 +11,7 @@ from multigan.music.models.voice_leading import (
     VoiceLeading,
 )
 from multigan.music.representations import conditioning, tensors
-from multigan.music.representations.voices import Voice
+from multigan.music.representations.voices import Voice, single_lines
 from tests.music.pianoroll_factory import VOICES
 from tests.music.test_generators import SINGERS, SMALL, STEPS, every_coupling, latent_of, made
 
@@ -167,7 +167,7 @@ def test_what_is_found_step_by_step_is_what_the_cells_say(coupling, monkeypatch)
         x = tensors.binarize(generator(latent_of(generator)), voices)
         assert (generator.autoregressive.voice_leading is not None) == (coupling == "composer")
         for place, k in enumerate(generator.autoregressive.voice_indices):
-            sounds = tensors.active_cells(x, voices)[k]
+            sounds = tensors.active_cells(x, single_lines(voices))[k]
             silent = sounds.sum(-1) == 0
             heard = torch.where(silent, generator.autoregressive.max_pitches, sounds.argmax(-1))
             assert torch.equal(told[-1].now[..., place], heard)
