@@ -8,7 +8,7 @@ from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.musegan import MuseGANDiscriminator
 from multigan.music.representations import conditioning, tensors
-from multigan.music.representations.voices import Voice
+from multigan.music.representations.voices import Voice, single_lines
 from tests.music.pianoroll_factory import VOICES, random_roll
 
 STEPS, BAR, N = 16, 8, 5
@@ -20,7 +20,7 @@ SMALL = {
 }
 TINY_VOICES = (
     Voice("lead", min_pitch=60, num_pitches=2),
-    Voice("chords", kind="polyphonic", min_pitch=50, num_pitches=1),
+    Voice("chords", kind="polyphonic", min_pitch=50, num_pitches=1, lines=1),
 )
 every_family = pytest.mark.parametrize("family", SMALL)
 
@@ -112,12 +112,13 @@ def test_a_bar_of_musegan_changes_its_own_vector_only():
 def test_a_voice_trunk_is_blind_to_the_other_voices():
     network, x, other = made("music"), music(), music(seed=9)
     trunks = network.voice_features(x)
-    assert trunks.shape == (4, N, STEPS // 4, 8)
-    for k, block in enumerate(tensors.slices(VOICES)):
+    lines = single_lines(VOICES)
+    assert trunks.shape == (len(lines), N, STEPS // 4, 8)
+    for k, block in enumerate(tensors.slices(lines)):
         y = x.clone()
         y[..., block] = other[..., block]
         changed = (network.voice_features(y) != trunks).flatten(1).any(1)
-        assert changed.tolist() == [j == k for j in range(4)]
+        assert changed.tolist() == [j == k for j in range(len(lines))]
 
 
 @every_family
@@ -167,9 +168,9 @@ def test_discriminators_are_twice_differentiable(family):
     for parameter in network.parameters():
         with torch.no_grad():
             parameter.add_(0.3 * torch.randn_like(parameter))
-    x = torch.rand(1, 4, 6, dtype=torch.float64, requires_grad=True)
+    x = torch.rand(1, 4, 7, dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[0, 1], [1, 1], [0, 0], [1, 0]], dtype=torch.float64)[None]
-    given = conditioning.Conditioning(torch.rand(1, 4, 6).double(), mask)
+    given = conditioning.Conditioning(torch.rand(1, 4, 7).double(), mask)
     assert torch.autograd.gradcheck(lambda x: network(x, given), x)
     assert torch.autograd.gradgradcheck(lambda x: network(x, given), x)
 
@@ -208,7 +209,7 @@ def backward(network, x):
 
 @every_family
 def test_music_of_another_shape_is_refused(family):
-    with pytest.raises(ValueError, match=r"music must be \(B, 16, 79\); got \(2, 17, 79\)"):
+    with pytest.raises(ValueError, match=r"music must be \(B, 16, 140\); got \(2, 17, 140\)"):
         made(family)(torch.zeros(2, STEPS + 1, tensors.total_channels(VOICES)))
 
 
