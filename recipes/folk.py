@@ -19,7 +19,7 @@ def recipe(
     time_signature: str = "4/4",
     layout: str = "melody+chords",
     likelihood_steps: int = 600,
-    steps: int = 40,
+    steps: int = 120,
     batch_size: int = 16,
     width: int = 192,
     line_width: int = 96,

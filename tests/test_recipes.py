@@ -23,6 +23,7 @@ pytestmark = [
 every_recipe = pytest.mark.parametrize("name", recipe_names())
 SLOW = {
     "folk",
+    "pop",
     "music_large",
     "benchmarks/music_binarization",
     "benchmarks/stacked_mnist",
