@@ -226,7 +226,13 @@ def execute(words, capsys):
     return printed.out
 
 
-@pytest.mark.parametrize("page", RUNS)
+SLOW_PAGES = {"docs/guides/melody-and-accompaniment.md"}  # minutes: a run of `pop` is evaluated
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(p, marks=pytest.mark.slow) if p in SLOW_PAGES else p for p in RUNS],
+)
 def test_every_command_of_a_page_does_what_it_shows(page, page_folder, served, monkeypatch, capsys):
     monkeypatch.setattr(environment, "testable_domains", lambda: ["points"])
     folder, shown = page_folder(page), commands_of(page)
