@@ -1,7 +1,14 @@
 """Eight bars of melody and piano: likelihood training, then adversarial training.
 
-multigan train pop --data pop909-cl.zip --layout melody+piano
-multigan sample runs/pop-0001 -n 4 --bars 16
+    multigan train pop --data songs.zip --layout melody+piano
+    multigan sample runs/pop-0001 -n 4 --bars 16 --chords "G Em C D"
+
+Result, 400 songs of POP909, seed 0, `--likelihood-steps 320 --steps 4`, 9 minutes on one busy core,
+then `multigan evaluate`; in brackets held-out songs and hands shuffled: Frechet distance 11.7 (.68,
+54), scale .985 (.979, .869), semitone clashes .039 (.019, .099), onsets on the beat .534 (.487,
+.499), groove .772 (.841, .793), cells of 4 bars before .057 (.174, .165), melody in the piano .521
+(.623, .455). The four adversarial steps change nothing: 11.8 before them. Longer runs were not made.
+Try: `multigan train pop --steps 400 --likelihood-steps 2000`.
 """
 
 from multigan.core.recipe import Recipe, Schedule
