@@ -7,7 +7,7 @@ Result, 400 songs of POP909, seed 0, `--likelihood-steps 320 --steps 4`, 9 minut
 then `multigan evaluate`; in brackets held-out songs and hands shuffled: Frechet distance 11.7 (.68,
 54), scale .985 (.979, .869), semitone clashes .039 (.019, .099), onsets on the beat .534 (.487,
 .499), groove .772 (.841, .793), cells of 4 bars before .057 (.174, .165), melody in the piano .521
-(.623, .455). The four adversarial steps change nothing: 11.8 before them. Longer runs were not made.
+(.623, .455). The four adversarial steps change nothing (11.8 before). Longer runs were not made.
 Try: `multigan train pop --steps 400 --likelihood-steps 2000`.
 """
 
