@@ -61,7 +61,7 @@ test-loggers:  # their packages are heavy, and pin others to older versions than
 	$(PYTHON) -m venv $(LOGGERS_VENV)
 	grep '^torch' constraints.txt > $(LOGGERS_VENV)/constraints.txt
 	$(LOGGERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
-	  -c $(LOGGERS_VENV)/constraints.txt -e '.[music,tensorboard]' pytest scikit-learn
+	  -c $(LOGGERS_VENV)/constraints.txt -e '.[music,text,tensorboard]' pytest scikit-learn
 	$(LOGGERS_VENV)/bin/python -m pip install --quiet --disable-pip-version-check \
 	  -c $(LOGGERS_VENV)/constraints.txt -e '.[wandb,mlflow,trackio]'
 	OMP_NUM_THREADS=1 $(LOGGERS_VENV)/bin/python -m pytest tests/training/test_loggers.py -m '' -q -s
