@@ -94,6 +94,16 @@ def test_a_column_of_labels_names_the_classes(name, tmp_path):
     assert data.batch(data.labels.nonzero()[:2, 0]).condition.label.tolist() == [1, 1]
 
 
+def test_a_column_of_labels_is_offered(tmp_path, capsys):
+    rows = [{"text": line, "meta": {"label": MOODS[k % 2]}} for k, line in enumerate(TEXTS)]
+    file = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))
+    inspect_text(str(file))
+    assert "columns that --label-column makes classes: meta.label" in capsys.readouterr().out
+    inspect_text(str(file), label_column="meta.label")
+    printed = capsys.readouterr().out
+    assert "classes: glad 30, sad 30" in printed and "--label-column" not in printed
+
+
 def test_a_stated_column_wins_over_a_found_one(tmp_path):
     rows = [{"text": line, "answer": f"no, {line}"} for line in TEXTS]
     file = written(tmp_path, "a.jsonl", "\n".join(map(json.dumps, rows)))

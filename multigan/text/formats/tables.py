@@ -12,7 +12,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from multigan.core.data_counts import CHANGED, LEFT_OUT, DataCounts
+from multigan.core.data_counts import CHANGED, IGNORED, LEFT_OUT, DataCounts
 from multigan.storage.files import parse_json
 from multigan.text.formats.encodings import check_plain, encoding_error
 
@@ -21,6 +21,7 @@ NUM_SAMPLE_ROWS = 200  # in which the column of the texts is looked for
 # Names of columns of texts, in order of preference.
 TEXT_NAMES = ("text", "sentence", "content", "tweet", "review", "comment", "message", "body",
               "line", "document", "caption", "title", "poem", "lyrics", "quote")  # fmt: skip
+LABEL_NAMES = ("label", "labels", "class", "category", "target", "sentiment", "emotion", "genre")
 MIN_MEAN_WORDS = 2.0  # of the column that is taken for the texts without such a name
 DELIMITERS = ",;\t|"
 SUFFIX_DELIMITERS = {".tsv": "\t", ".tab": "\t"}
@@ -145,7 +146,10 @@ def read_cells(
         column = find_text_column(file, table, sample, text_column)
         if label_column:
             require_column("label_column", file, table, label_column)
-        texts, labels = [], []
+        elif labels := [name for name in table.columns if _last_name(name) in LABEL_NAMES]:
+            counts.add(IGNORED, "columns that --label-column makes classes", labels, len(labels))
+        texts: list[str] = []
+        found: list[str] = []
         for number, row in enumerate(chain(sample, rows), 1):
             if number > MAX_ROWS:
                 warnings.warn(f"{file}: only its first {MAX_ROWS:,} rows", stacklevel=3)
@@ -159,14 +163,14 @@ def read_cells(
                 counts.add(LEFT_OUT, f"without a {label_column}", [place])
             elif text:
                 texts.append(text)
-                labels.append(label or "")
+                found.append(label or "")
     except UnicodeDecodeError:
         raise encoding_error(file) from None
     except csv.Error as error:
         raise ValueError(f"{file} must be a table; got: {error}") from error
     if not texts:
         raise ValueError(f"{file}: the column {column!r} must hold texts; got none")
-    return texts, labels
+    return texts, found
 
 
 def _cell(value: Any, place: str, column: str, counts: DataCounts) -> str:
