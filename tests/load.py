@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import resource
+import struct
 import subprocess
 import sys
 import tempfile
@@ -88,19 +89,25 @@ def write_lines(root: Path, count: int = LINES) -> None:
 
 def write_songs(root: Path, count: int = SONGS) -> None:
     """Write `count` MIDI files of NOTES notes for a piano, on a grid of sixteenths."""
-    from multigan.music.formats.midi import write_midi
-    from multigan.music.formats.song import Note, Song, Track
-
     rng = np.random.default_rng(0)
     root.mkdir()
     for k in range(count):
-        starts = 120 * np.sort(rng.integers(0, NOTES, NOTES))
-        pitches = rng.integers(36, 84, NOTES)
-        notes = tuple(
-            Note(int(s), int(s) + 240, int(p)) for s, p in zip(starts, pitches, strict=True)
-        )
-        length = -(-(120 * NOTES + 240) // 1920) * 1920
-        write_midi(Song((Track("piano", notes),), length), root / f"{k:03d}.mid")
+        ticks = np.concatenate([starts := 120 * rng.integers(0, NOTES, NOTES), starts + 240])
+        pitches = np.tile(rng.integers(36, 84, NOTES), 2)
+        velocities = np.repeat([64, 0], NOTES)
+        order = np.lexsort((velocities, ticks))
+        deltas = np.diff(ticks[order], prepend=0)
+        rows = zip(deltas, pitches[order], velocities[order], strict=True)
+        events = b"".join(_delta(int(d)) + bytes([0x90, p, v]) for d, p, v in rows)
+        track = events + b"\0\xff\x2f\0"
+        head = b"MThd" + struct.pack(">IHHH", 6, 0, 1, 480)
+        content = head + b"MTrk" + struct.pack(">I", len(track)) + track
+        (root / f"{k:03d}.mid").write_bytes(content)
+
+
+def _delta(ticks: int) -> bytes:
+    """Return a number of at most 14 bits as MIDI writes it."""
+    return bytes([0x80 | ticks >> 7, ticks & 0x7F]) if ticks > 0x7F else bytes([ticks])
 
 
 def write_run(root: Path, lines: int = LOG_LINES) -> None:

@@ -25,10 +25,16 @@ def parse_json(text: str | bytes) -> Any:
         tree = json.loads(text)
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
+    if isinstance(text, bytes):
+        openings = text.count(b"{") + text.count(b"[")
+    else:
+        openings = text.count("{") + text.count("[")
+    if openings <= MAX_JSON_DEPTH:  # as few cannot be too deep
+        return tree
     level = [tree]
     for _ in range(MAX_JSON_DEPTH):
         trees = [node for node in level if isinstance(node, dict | list)]
-        if not trees:  # logs are read by the line: most have one level
+        if not trees:
             return tree
         level = [n for t in trees for n in (t.values() if isinstance(t, dict) else t)]
     if level:

@@ -6,6 +6,7 @@ import soundfile
 
 from multigan.music.formats.song import Note, Song, Track, concatenate
 from multigan.music.rendering import audio
+from multigan.music.rendering.song_files import write_song_files
 from multigan.music.rendering.synthesizer import FAMILIES, drum, timbre_of, tone
 from multigan.music.representations.voices import DRUM_CLASSES
 
@@ -129,3 +130,10 @@ def test_songs_are_joined_on_bar_lines_with_a_bar_between_them():
     assert song.length_ticks == starts[4] + 1920
     with pytest.raises(ValueError, match="concatenate needs 1 song or more"):
         concatenate([])
+
+
+def test_a_song_of_hours_is_refused_before_anything_is_written(tmp_path):
+    short = Song((Track("piano", (Note(0, 480, 60),)),), 1920)
+    with pytest.raises(ValueError, match=r"at most 2 hours to become audio; got 6\.7 hours"):
+        write_song_files([short, replace(short, tempo_bpm=0.01)], tmp_path / "out")
+    assert not (tmp_path / "out").exists()

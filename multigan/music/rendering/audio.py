@@ -58,13 +58,8 @@ def render_song(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarr
     name = synthesizer() if by is None else by
     if name not in RENDERERS:
         raise ValueError(f"no synthesizer {name!r}; known: {', '.join(RENDERERS)}")
-    seconds = _seconds(song, song.length_ticks) + RELEASE_SECONDS
-    if seconds > MAX_SECONDS:
-        raise ValueError(
-            f"a song must last at most {MAX_SECONDS / 3600:g} hours to become audio; got "
-            f"{seconds / 3600:,.1f} hours at {song.mean_tempo_bpm:g} quarters per minute"
-        )
-    length = round(seconds * rate)
+    check_duration(song)
+    length = round((_seconds(song, song.length_ticks) + RELEASE_SECONDS) * rate)
     sound = np.zeros((length, 2), np.float32)
     RENDERERS[name](song, sound, rate)
     loudest = np.abs(sound).max(initial=0)
@@ -72,6 +67,15 @@ def render_song(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarr
     if loudest > 0:
         sound *= np.float32(PEAK / loudest)
     return sound
+
+
+def check_duration(song: Song) -> None:
+    """Raise ValueError for a song that lasts longer than MAX_SECONDS."""
+    if (seconds := _seconds(song, song.length_ticks)) > MAX_SECONDS:
+        raise ValueError(
+            f"a song must last at most {MAX_SECONDS / 3600:g} hours to become audio; got "
+            f"{seconds / 3600:,.1f} hours at {song.mean_tempo_bpm:g} quarters per minute"
+        )
 
 
 def write_wav(song: Song, path: Path, rate: int = RATE) -> Path:
