@@ -22,7 +22,7 @@ COMPONENTS = {
 }
 COMMANDS: dict[str, str] = {}
 METRICS = {
-    "modes_covered": MetricInfo("modes with a point within 3 standard deviations", HIGHER),
+    "modes": MetricInfo("modes with a point within 3 standard deviations", HIGHER),
     "high_quality_fraction": MetricInfo("points within 3 standard deviations of a mode"),
     "reverse_kl": MetricInfo("divergence of the mode frequencies from uniform, nats", LOWER),
     "total_variation": MetricInfo("distance of the frequencies of modes and the rest", LOWER),

@@ -18,6 +18,7 @@ from multigan.core.protocols import (
     SupportsEmbeddingPenalty,
     SupportsExampleCondition,
     SupportsInterpolation,
+    SupportsKeyedBatches,
 )
 from multigan.core.recipe import recipe_from_json, recipe_to_json
 from multigan.core.recipe_file import recipe_names
@@ -79,6 +80,8 @@ class InFloat64:
 
     def __init__(self, data):
         self.data = data
+        if isinstance(data, SupportsKeyedBatches):
+            self.keyed_batch = lambda *arguments: self.doubled(data.keyed_batch(*arguments))
 
     def __getattr__(self, name):
         return getattr(self.data, name)
@@ -87,7 +90,10 @@ class InFloat64:
         return len(self.data)
 
     def batch(self, indices, rng=None):
-        batch = self.data.batch(indices, rng)
+        return self.doubled(self.data.batch(indices, rng))
+
+    @staticmethod
+    def doubled(batch):
         return batch._replace(x=batch.x.double())
 
 

@@ -53,7 +53,7 @@ def test_20_broken_files_among_500_are_counted_and_each_is_explained(said, tmp_p
     assert not [line for line in out if "0x" in line]
     status, out, err = said(TRAIN.format("many"))
     assert status == 0, err
-    assert [line for line in out if line.startswith("finished at step 2")], out
+    assert [line for line in out if line.startswith("ended     finished at step 2 ")], out
     warned = [line for line in err if line.startswith("warning: many")]
     assert len(warned) == 1 and "20 of 500 files are skipped: 20 cannot be read" in warned[0]
 

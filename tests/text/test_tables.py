@@ -8,7 +8,7 @@ from multigan.core.data_counts import DataCounts
 from multigan.text.commands import inspect_text
 from multigan.text.datasets.sources import ReadOptions, read_corpus
 from multigan.text.datasets.text_lines import TextLineDataset
-from multigan.text.formats.tables import read_cells
+from multigan.text.formats.tables import read_cells, read_table
 
 TEXTS = [f"the cat number {k} sees a small door" for k in range(60)]
 MOODS = ["glad", "sad"]
@@ -257,3 +257,11 @@ def test_every_line_is_counted_once(tmp_path):
     used = sum(count for (use, _), count in rows.items() if use == "used")
     left = sum(count for (use, _), count in rows.items() if use == "left out")
     assert (used, left) == (60, 6) and rows["ignored", "blank"] == 65
+
+
+def test_a_line_of_a_table_that_is_too_long_is_refused_in_little_memory(tmp_path, monkeypatch):
+    monkeypatch.setattr("multigan.text.formats.tables.MAX_LINE_CHARACTERS", 100)
+    file = tmp_path / "a.csv"
+    file.write_text("text,label\n" + "word " * 50 + ",1\n")
+    with pytest.raises(ValueError, match="a line of a table must have at most 100 characters"):
+        list(read_table(file).rows)

@@ -15,7 +15,7 @@ def test_each_stage_logs_and_saves_a_share_of_itself(tmp_path, cache):
     learnt = max(step for step in logged if step <= 200 and step % 2 == 0)
     assert learnt >= 20 and logged[: learnt // 2] == list(range(2, learnt + 1, 2))
     assert logged[-8:] == list(range(logged[-1] - 7, logged[-1] + 1))
-    previews = sorted(file.stem for file in (run / "samples").iterdir())
+    previews = sorted(file.stem for file in (run / "samples").glob("step-*"))
     assert previews[0] == "step-000000020"
 
 

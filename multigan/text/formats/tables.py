@@ -26,6 +26,7 @@ MIN_MEAN_WORDS = 2.0  # of the column that is taken for the texts without such a
 DELIMITERS = ",;\t|"
 SUFFIX_DELIMITERS = {".tsv": "\t", ".tab": "\t"}
 MAX_CELL_CHARACTERS = 1_000_000
+MAX_LINE_CHARACTERS = 4_000_000
 MAX_ROWS = 1_000_000
 MAX_TEXT_CHARACTERS = 64 * 1024
 
@@ -251,7 +252,12 @@ def _csv_rows(file: Path, delimiter: str) -> Iterator[list[str]]:
             next(stream)
 
         def lines() -> Iterator[str]:
-            for line in stream:
+            while line := stream.readline(MAX_LINE_CHARACTERS + 1):
+                if len(line) > MAX_LINE_CHARACTERS:
+                    raise ValueError(
+                        f"{file}: a line of a table must have at most {MAX_LINE_CHARACTERS:,} "
+                        "characters; got more"
+                    )
                 read.append(line)
                 yield line
 
@@ -278,7 +284,8 @@ def _stated_delimiter(file: Path) -> str:
 def _has_quoted_cells(file: Path) -> bool:
     """Check if cells of a TSV file begin and end with quotes, rather than hold them as text."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        cells = [c for line in islice(stream, NUM_SAMPLE_ROWS) for c in line.strip().split("\t")]
+        first = (stream.readline(MAX_LINE_CHARACTERS) for _ in range(NUM_SAMPLE_ROWS))
+        cells = [cell for line in first for cell in line.strip().split("\t")]
     quoted = [cell for cell in cells if cell.startswith('"')]
     return bool(quoted) and all(len(cell) > 1 and cell.endswith('"') for cell in quoted)
 
