@@ -31,6 +31,7 @@ def recipe(
     stretch: bool = False,
     all_frames: bool = False,
     in_memory: Literal["auto", "yes", "no"] = "auto",
+    unconditional: bool = False,
     augment: Literal["none", "diffaugment", "scheduled", "ada"] = "none",
     augment_p: float = 0.3,
     steps: int = 3000,
@@ -44,10 +45,11 @@ def recipe(
     generator_lr_ratio: float = 0.25,
     loss: str = "relativistic",
     gamma: str = "auto",
+    penalty_interval: int = 1,
     burn_in: float = 0.2,
     ema_halflife_samples: int = 5000,
 ) -> Recipe:
-    """Images, class-conditional if the data have labels.
+    """Images, class-conditional if the data have labels and `unconditional` is not set.
 
     data: digits, fashion-mnist, or a path: a folder, zip, arrays or tables; subfolders are classes
     resolution: height in pixels, 8 or more
@@ -58,6 +60,7 @@ def recipe(
     stretch: scale all values by one factor, so that the largest of the set becomes 255
     all_frames: read every frame of animations and every page, not the first one only
     in_memory: keep all images in memory; no: read them from a cached file; auto: by their size
+    unconditional: leave the labels of the data out; samples have no class
     augment: before the discriminator, for small datasets
     augment_p: probability of each operation: final one of scheduled, maximum of ada
     steps: updates of the generator
@@ -71,6 +74,8 @@ def recipe(
     generator_lr_ratio: learning rate of the generator over that of the discriminator
     loss: adversarial loss, a name of multigan.engine.losses.LOSSES
     gamma: weight of both penalties, a tenth after burn_in; or auto: it follows the loss of D
+    penalty_interval: discriminator updates from one with penalties to the next; the penalties weigh
+        as much more
     burn_in: fraction of the run in which gamma falls to a tenth unless it is auto, Adam's beta2
         rises from .9 to .99 and the EMA half-life from 0; 0: constant
     ema_halflife_samples: half-life of the averaged generator, in training images
@@ -78,7 +83,7 @@ def recipe(
     images = load_images(
         data, resolution=resolution, aspect=aspect, horizontal_flip=horizontal_flip,
         background=background, alpha=alpha, stretch=stretch, all_frames=all_frames,
-        in_memory=in_memory,
+        in_memory=in_memory, unconditional=unconditional,
     )  # fmt: skip
     pair = build_pair(network, images.domain, width, latent_dim, norm, mbstd_group_size)
     return Recipe(
@@ -89,6 +94,7 @@ def recipe(
         batch_size=batch_size,
         loss=loss,
         penalties=dict.fromkeys(("r1", "r2"), read_gamma(gamma)),
+        penalty_interval=penalty_interval,
         burn_in=burn_in,
         generator_lr=Schedule(generator_lr_ratio * lr, 0.0),
         discriminator_lr=Schedule(lr, 0.0),

@@ -12,6 +12,8 @@ accuracy .877, .869, .893 (dcgan .877, .891, .880), Frechet .192, .164, .178 (dc
 do not separate (README, "Why is my GAN unstable?"), and trials of 1,000 steps are equal.
 """
 
+from typing import Literal
+
 from multigan.core.recipe import Recipe, Schedule
 from multigan.image.datasets.images import load_images
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
@@ -25,7 +27,7 @@ def recipe(
     *,
     data: str = "fashion-mnist",
     resolution: int = 32,
-    objective: str = "r3",
+    objective: Literal["r3", "dcgan", "dcgan-tutorial"] = "r3",
     steps: int = 4400,
     batch_size: int = 64,
     width: int = 32,
@@ -36,30 +38,30 @@ def recipe(
 
     data: fashion-mnist if Debian's package is installed, or the path of labeled images
     resolution: height and width in pixels
-    objective: r3 (relativistic, R1 and R2) or dcgan (nonsaturating, norms and Adam of DCGAN)
+    objective: r3 (relativistic, R1 and R2), dcgan (nonsaturating, norms and Adam of DCGAN), or
+        dcgan-tutorial (the same without labels and without averaging, a latent of 100)
     steps: updates of the generator
     batch_size: real images in one update
     width: channels of the stage with half the resolution, doubled at each lower stage
     lr: of the r3 generator at the start, the discriminator has four times that; falls to zero
     gamma: of r3, weight of both gradient penalties at the start; a tenth after the burn-in
     """
-    images = load_images(data, resolution=resolution)
-    num_classes, channels = images.domain.num_classes, images.domain.channels
-    widths = stage_widths(width, resolution)
+    tutorial = objective == "dcgan-tutorial"
+    images = load_images(data, resolution=resolution, unconditional=tutorial)
+    num_classes, channels = images.domain.num_classes or None, images.domain.channels
+    sizes = (resolution, channels, stage_widths(width, resolution))
+    latent_dim = 100 if tutorial else 64
     rates = {"generator_lr": Schedule(lr, 0.0), "discriminator_lr": Schedule(4 * lr, 0.0)}
-    objectives = {
-        "r3": {"penalties": {"r1": gamma, "r2": gamma}, "burn_in": 0.2, **rates},
-        "dcgan": {"loss": "nonsaturating", "beta1": 0.5, "beta2": 0.999},
-    }
-    norm = {"r3": "none", "dcgan": "batch"}[objective]
+    r3 = {"penalties": {"r1": gamma, "r2": gamma}, "burn_in": 0.2, **rates}
+    dcgan = {"loss": "nonsaturating", "beta1": 0.5, "beta2": 0.999}
     return Recipe(
         data=images.split("train"),
-        generator=DCGANGenerator(resolution, channels, widths, num_classes=num_classes),
+        generator=DCGANGenerator(*sizes, latent_dim=latent_dim, num_classes=num_classes),
         discriminator=DCGANDiscriminator(
-            resolution, channels, widths, norm=norm, num_classes=num_classes
+            *sizes, norm="none" if objective == "r3" else "batch", num_classes=num_classes
         ),
         steps=steps,
         batch_size=batch_size,
-        ema_halflife_samples=10_000,
-        **objectives[objective],
+        ema_halflife_samples=0 if tutorial else 10_000,
+        **(r3 if objective == "r3" else dcgan),
     )

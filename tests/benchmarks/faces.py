@@ -4,7 +4,8 @@
 
 2,000 samples of each run, classes in the proportion of the training split, and all images of the
 validation and the test split; the floor is 2,000 training images. Features of the classifier that
-`multigan evaluate` uses: no FID. Precision, recall and coverage take 2,000 held-out images.
+`multigan evaluate` uses, of the labeled data for unconditional runs too: no FID. Precision, recall
+and coverage take 2,000 held-out images.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from torch import Tensor
 
 from multigan.core import fidelity
 from multigan.core.rng import keyed_rng
+from multigan.core.serialization import with_arguments
 from multigan.image.metrics.evaluation import sample_images
 from multigan.image.metrics.feature_extractors import AUTO, get_extractor
 from multigan.image.metrics.image_metrics import NEIGHBORS, in_chunks
@@ -52,7 +54,7 @@ def compare(real: Tensor, fake: Tensor) -> dict[str, float]:
 
 def measure(run: Path) -> dict[str, dict[str, float]]:
     """Measure the floor and the sampler of a run."""
-    data: Any = load_run_data(run)
+    data: Any = with_arguments(load_run_data(run), unconditional=False)  # one extractor for all
     spec, train = data.domain, data.split("train")
     extractor = get_extractor(AUTO, train, spec.shape, spec.num_classes, cache_dir(None))
 
@@ -63,9 +65,11 @@ def measure(run: Path) -> dict[str, dict[str, float]]:
     real = features(torch.cat([part.batch(torch.arange(len(part))).x for part in held_out]))
     some = torch.randperm(len(train), generator=keyed_rng("faces", "train"))[:SAMPLES]
     labels = train.batch(torch.arange(len(train))).condition
+    generator = load(run).generator
     if labels is not None:
         labels = proportional_labels(labels, SAMPLES, keyed_rng("faces", "labels"))
-    generator = load(run).generator
+    if generator.example_condition(1) is None:
+        labels = None
     fake = sample_images(generator, SAMPLES, keyed_rng("faces", "samples"), labels)
     return {
         "real (train)": compare(real, features(train.batch(some).x)),

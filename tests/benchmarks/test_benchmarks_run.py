@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
+from multigan.core.recipe_file import build_recipe, read_recipe
 from multigan.core.rng import keyed_rng
 from tests.benchmarks import engine_step, faces, image_decoding, music, text_step
 from tests.run_helpers import train_tiny
@@ -53,7 +54,24 @@ def test_labels_are_drawn_in_the_proportion_of_the_data():
     assert drawn.bincount().tolist() == [7, 3] and len(drawn) == 10
 
 
-def test_a_run_is_compared_with_all_held_out_images(tmp_path, monkeypatch):
+def test_runs_with_and_without_labels_are_compared_with_all_held_out_images(tmp_path, monkeypatch):
     monkeypatch.setattr(faces, "SAMPLES", 200)
-    found = faces.measure(train_tiny("image", tmp_path / "run").path)
-    assert found["real (train)"]["frechet_distance"] < found["generator"]["frechet_distance"]
+    labeled, plain = (
+        faces.measure(train_tiny("image", tmp_path / str(u), unconditional=u, steps=1).path)
+        for u in (False, True)
+    )
+    assert plain["real (train)"] == labeled["real (train)"]  # the features are the same
+    assert all(
+        found["real (train)"]["frechet_distance"] < found["generator"]["frechet_distance"]
+        for found in (labeled, plain)
+    )
+
+
+def test_the_tutorial_of_the_benchmark_has_its_published_settings():
+    file = read_recipe("benchmarks/fashion")
+    tutorial = build_recipe(file, file.tiny | {"objective": "dcgan-tutorial"}, seed=0)
+    assert (tutorial.beta1, tutorial.beta2, tutorial.loss) == (0.5, 0.999, "nonsaturating")
+    assert tutorial.generator_lr == tutorial.discriminator_lr == 2e-4
+    assert not tutorial.penalties and tutorial.ema_halflife_samples == 0
+    assert tutorial.generator.latent_dim == 100 and tutorial.generator.num_classes is None
+    assert tutorial.discriminator.uses_batch_statistics

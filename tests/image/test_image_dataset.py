@@ -7,10 +7,13 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from multigan.core.recipe_file import build_recipe, read_recipe
 from multigan.core.serialization import from_config, to_config
 from multigan.image.datasets.images import SPLITS, ImageDataset, load_images
 from multigan.image.datasets.sources import read_images
 from multigan.image.formats.decode import Size
+
+SMALL = {"resolution": 8, "width": 4}
 
 
 def everything(data):
@@ -142,3 +145,21 @@ def test_a_margin_is_black_and_the_images_inside_it_are_that_much_smaller():
         assert again.fingerprint == framed.fingerprint
     with pytest.raises(ValueError, match="must have 1 x 1 pixels or more; got 0 x 0"):
         ImageDataset("digits", 4, padding=2)
+
+
+def test_unconditional_images_are_those_of_the_labeled_splits_without_labels():
+    labeled, plain = (load_images("digits", resolution=8, unconditional=u) for u in (False, True))
+    for name in SPLITS:
+        of_labeled, of_plain = everything(labeled.split(name)), everything(plain.split(name))
+        assert torch.equal(of_plain.x, of_labeled.x)
+        assert of_labeled.condition is not None and of_plain.condition is None
+    assert plain.domain.num_classes == 0 and plain.split("train").domain.class_names == ()
+    assert plain.fingerprint != labeled.fingerprint
+    again = from_config(to_config(plain))
+    assert again.fingerprint == plain.fingerprint and again.labels is None
+
+
+def test_unconditional_networks_of_labeled_images_have_no_classes():
+    built = build_recipe(read_recipe("image"), {"unconditional": True} | SMALL, 0)
+    assert built.generator.num_classes is None and built.discriminator.num_classes is None
+    assert build_recipe(read_recipe("image"), SMALL, 0).generator.num_classes == 10

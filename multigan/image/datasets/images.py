@@ -38,12 +38,14 @@ def load_images(
     stretch: bool = False,
     all_frames: bool = False,
     in_memory: str = "auto",
+    unconditional: bool = False,
 ) -> ImageDataset:
     """Load all images of a source, `resolution` pixels high and `aspect` times as wide.
 
     `data` is a key of `multigan.image.datasets.sources.SOURCES`, or the path of a folder, a zip
     archive or a file of arrays. `background` to `all_frames` are those of `ReadOptions`,
-    `in_memory` is as in `ImageDataset`. Raises ValueError for a source that cannot be read.
+    `in_memory` and `unconditional` are as in `ImageDataset`. Raises ValueError for a source that
+    cannot be read.
     """
     width = round(resolution * aspect)
     return ImageDataset(
@@ -56,6 +58,7 @@ def load_images(
         stretch=stretch,
         all_frames=all_frames,
         in_memory=in_memory,
+        unconditional=unconditional,
     )
 
 
@@ -73,6 +76,9 @@ class ImageDataset:
     `in_memory` is "yes", "no" or "auto", by their size: see `fits_in_memory`. Images that are not
     in memory are decoded once, into a file of the cache, and read from there batch by batch: the
     samples, their order and the fingerprint are the same. Arrays are always in memory.
+
+    `unconditional` leaves the labels out: the images of each split are those of the labeled set,
+    whose classes still divide it.
     """
 
     is_stochastic = False
@@ -91,13 +97,14 @@ class ImageDataset:
         stretch: bool = False,
         all_frames: bool = False,
         in_memory: str = "auto",
+        unconditional: bool = False,
     ) -> None:
         """Raises ValueError for an unknown source or split, or images of less than a pixel."""
         options = ReadOptions(background, alpha, all_frames, stretch)
         size = Size(resolution, resolution if width is None else width)
         inner = Size(*(side - 2 * padding for side in size))
         images = read_images(source, inner, options, in_memory)
-        self._take(images, split, horizontal_flip, padding)
+        self._take(images, split, horizontal_flip, padding, unconditional)
 
     @classmethod
     def from_arrays(
@@ -123,7 +130,12 @@ class ImageDataset:
         return found
 
     def _take(
-        self, images: ImageArrays, split: str, horizontal_flip: bool, padding: int = 0
+        self,
+        images: ImageArrays,
+        split: str,
+        horizontal_flip: bool,
+        padding: int = 0,
+        unconditional: bool = False,
     ) -> None:
         """Hold the images of a split."""
         chosen = _members(images, split)
@@ -131,6 +143,8 @@ class ImageDataset:
         self._pixels = images.pixels if split == "all" else images.pixels[chosen]
         self.in_memory = isinstance(self._pixels, Tensor)
         channels, height, width = images.pixels.shape[1:]
+        if unconditional:
+            images = images._replace(labels=None, class_names=())
         self.domain = ImageDomain(
             channels, height + 2 * padding, width + 2 * padding, images.class_names
         )
