@@ -74,8 +74,7 @@ def recipe(
     generator_lr_ratio: learning rate of the generator over that of the discriminator
     loss: adversarial loss, a name of multigan.engine.losses.LOSSES
     gamma: weight of both penalties, a tenth after burn_in; or auto: it follows the loss of D
-    penalty_interval: discriminator updates from one with penalties to the next; the penalties weigh
-        as much more
+    penalty_interval: updates of D from one with penalties to the next; these weigh as much more
     burn_in: fraction of the run in which gamma falls to a tenth unless it is auto, Adam's beta2
         rises from .9 to .99 and the EMA half-life from 0; 0: constant
     ema_halflife_samples: half-life of the averaged generator, in training images
@@ -87,12 +86,8 @@ def recipe(
     )  # fmt: skip
     pair = build_pair(network, images.domain, width, latent_dim, norm, mbstd_group_size)
     return Recipe(
-        data=images.split("train"),
-        generator=pair[0],
-        discriminator=pair[1],
-        steps=steps,
-        batch_size=batch_size,
-        loss=loss,
+        data=images.split("train"), generator=pair[0], discriminator=pair[1],
+        steps=steps, batch_size=batch_size, loss=loss,
         penalties=dict.fromkeys(("r1", "r2"), read_gamma(gamma)),
         penalty_interval=penalty_interval,
         burn_in=burn_in,
@@ -100,4 +95,4 @@ def recipe(
         discriminator_lr=Schedule(lr, 0.0),
         ema_halflife_samples=ema_halflife_samples,
         augment=build_augment(augment, augment_p),
-    )
+    )  # fmt: skip
