@@ -9,7 +9,7 @@ RELEASE_VENV := build/release-check
 LOGGERS_VENV := build/loggers-venv
 OLDER := build/older-transformers
 
-.PHONY: setup demo test test-random check docs slow browser fuzz bench benchmarks release-check clean
+.PHONY: setup demo test test-random check docs docs-commands slow browser fuzz bench benchmarks release-check clean
 .PHONY: test-corruption test-crash-recovery test-malicious test-loggers real-files load
 .PHONY: test-older-transformers
 
@@ -44,6 +44,10 @@ $(DOCS_VENV)/.installed: pyproject.toml constraints.txt
 
 docs: $(DOCS_VENV)/.installed  # needs no torch: the reference is read from the source
 	NO_MKDOCS_2_WARNING=1 $(DOCS_VENV)/bin/mkdocs build --strict --site-dir build/site
+
+docs-commands: setup  # every command and Python block of the pages that `make test` leaves out
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 -m slow -k "(does_what_it_shows or python_about) and not melody" \
+	  tests/test_documentation.py tests/music/test_documented_results.py
 
 browser: setup
 	$(BIN)/python -m pytest -m browser tests/browser -rs

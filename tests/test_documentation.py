@@ -227,12 +227,16 @@ def execute(words, capsys):
     return printed.out
 
 
-SLOW_PAGES = {"docs/guides/melody-and-accompaniment.md"}  # minutes: a run of `pop` is evaluated
+FAST_PAGES = {
+    "README.md",
+    "docs/installation.md",
+    "docs/quickstart.md",
+}  # others: make docs-commands
 
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(p, marks=pytest.mark.slow) if p in SLOW_PAGES else p for p in RUNS],
+    [p if p in FAST_PAGES else pytest.param(p, marks=pytest.mark.slow) for p in RUNS],
 )
 def test_every_command_of_a_page_does_what_it_shows(page, page_folder, served, monkeypatch, capsys):
     monkeypatch.setattr(environment, "testable_domains", lambda: ["points"])
@@ -289,6 +293,7 @@ def test_the_python_of_a_training_loop_runs(workplace, capsys):
     assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["100", "200"]
 
 
+@pytest.mark.slow
 def test_the_python_about_own_data_and_networks_runs(workplace):
     workplace({})
     for code in python_of("docs/guides/your-own-data-and-networks.md"):
@@ -296,12 +301,14 @@ def test_the_python_about_own_data_and_networks_runs(workplace):
         assert names["run"].log[-1]["step"] == 20
 
 
+@pytest.mark.slow
 def test_the_python_about_refinement_runs(workplace):
     workplace({"points": "points"})
     (code,) = python_of("docs/guides/refinement.md")
     assert len(names_left_by(code)["points"]) == 100
 
 
+@pytest.mark.slow
 def test_the_python_about_text_runs(workplace):
     workplace({"text-0001": "text"})
     (code,) = python_of("docs/guides/train-on-your-text.md")

@@ -8,7 +8,13 @@ import torch
 from torch import Tensor
 
 from multigan.core.modules import device_of, eval_mode, sample_batch
-from multigan.core.protocols import Batch, Condition, Dataset, Generator
+from multigan.core.protocols import (
+    Batch,
+    Condition,
+    Dataset,
+    Generator,
+    SupportsKeyedBatches,
+)
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_cat, tree_leaves, tree_map
 from multigan.engine.diversity import (
@@ -80,8 +86,12 @@ def random_items(data: Dataset, most: int, rng: torch.Generator) -> Batch:
     if not data.is_stochastic:
         items = data.batch(indices)
     else:
-        seed = rng.initial_seed()
-        items = tree_cat([data.batch(k[None], keyed_rng(seed, "item", int(k))) for k in indices])
+        rngs = [keyed_rng(rng.initial_seed(), "item", int(k)) for k in indices]
+        if isinstance(data, SupportsKeyedBatches):
+            items = data.keyed_batch(indices, rngs)
+        else:
+            parts = zip(indices, rngs, strict=True)
+            items = tree_cat([data.batch(k[None], item_rng) for k, item_rng in parts])
     on_cpu: Batch = tree_map(lambda leaf: leaf.cpu(), items)
     return on_cpu
 

@@ -45,6 +45,7 @@ def workplace(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow  # make docs-commands
 def test_every_command_about_music_does_what_it_shows(workplace, monkeypatch, capsys):
     monkeypatch.chdir(workplace)
     monkeypatch.setenv("XDG_CACHE_HOME", str(workplace / "cache"))
@@ -65,6 +66,7 @@ def test_every_command_about_music_does_what_it_shows(workplace, monkeypatch, ca
     assert harmonized.notes == read_midi(workplace / "melody.mid").track("soprano").notes
 
 
+@pytest.mark.slow
 def test_the_python_about_music_runs(workplace, monkeypatch):
     monkeypatch.chdir(workplace)
     if not (workplace / "runs" / "music-0001").exists():

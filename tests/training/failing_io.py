@@ -17,7 +17,7 @@ log = Loop._log
 
 def log_and_kill(self, step):
     values = log(self, step)
-    if step.number == int(sys.argv[2]) and not self.processes.is_first:
+    if step.number == int(sys.argv[2]) and not self.processes.is_rank_zero:
         os.kill(os.getpid(), getattr(signal, sys.argv[1]))
     return values
 

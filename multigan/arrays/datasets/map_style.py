@@ -63,7 +63,7 @@ class MapDataset:
         rows = self._members[indices.cpu()].tolist()
         seed = 0 if rng is None else rng.initial_seed()
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
+            torch.default_generator.manual_seed(seed)  # torch.manual_seed reaches every device
             parts = [self._sample(row) for row in rows]
         try:
             batch: Batch = tree_cat(parts)
