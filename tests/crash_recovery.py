@@ -21,7 +21,7 @@ from random import Random
 import torch
 
 from multigan.runs.directory import read_jsonl
-from multigan.storage.checkpoint_files import list_checkpoints
+from multigan.storage.checkpoint_integrity import list_checkpoints
 from multigan.training.launch import resume
 from tests.run_helpers import DOMAINS, assert_equal_runs, steps_before, train_tiny
 

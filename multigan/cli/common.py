@@ -79,7 +79,7 @@ def sampling_options(path: str) -> list[Option]:
     None for a domain of a recipe file, which is not executed here.
     """
     from multigan.core.serialization import RECIPE_DOMAIN, get_component
-    from multigan.storage.checkpoint_files import resolve_weights_file
+    from multigan.storage.checkpoint_integrity import resolve_weights_file
     from multigan.storage.weights import read_description
 
     name = read_description(resolve_weights_file(Path(path)))["domain"]["component"]

@@ -119,7 +119,7 @@ def _end_options(path: str, requestable: list[Option]) -> list[Option]:
     """
     from multigan.core.protocols import SupportsConditionInterpolation, SupportsConditionOptions
     from multigan.core.serialization import RECIPE_DOMAIN, get_component
-    from multigan.storage.checkpoint_files import resolve_weights_file
+    from multigan.storage.checkpoint_integrity import resolve_weights_file
     from multigan.storage.weights import read_description
 
     description = read_description(resolve_weights_file(Path(path)))

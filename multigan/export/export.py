@@ -17,7 +17,7 @@ from multigan.export.model_card import ModelCard, markdown
 from multigan.runs.directory import RunDirectory, read_evaluation
 from multigan.runs.provenance import redacted_config, strip_local_paths, train_command
 from multigan.storage import hub, pretrained
-from multigan.storage.checkpoint_files import GENERATOR_EMA_FILE, resolve_weights_file
+from multigan.storage.checkpoint_integrity import GENERATOR_EMA_FILE, resolve_weights_file
 from multigan.storage.files import write_atomically
 from multigan.storage.loading import load
 from multigan.storage.weights import read_weights

@@ -13,7 +13,7 @@ from multigan.core.rng import keyed_rng
 from multigan.runs.directory import RunDirectory
 from multigan.runs.provenance import redacted_config, strip_local_paths, train_command
 from multigan.storage import pretrained
-from multigan.storage.checkpoint_files import resolve_weights_file
+from multigan.storage.checkpoint_integrity import resolve_weights_file
 from multigan.storage.files import cache_dir, write_atomically
 from multigan.storage.loading import load, load_data
 from multigan.storage.weights import read_weights

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from multigan.report.html_builder import TEMPLATES
+from multigan.report.html_elements import TEMPLATES
 from multigan.report.run_summary import RunSummary
 from multigan.report.sample_media import collect_media
 from multigan.report.sections import RunView, page_values

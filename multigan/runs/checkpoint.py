@@ -13,7 +13,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
-from multigan.storage.checkpoint_files import (
+from multigan.storage.checkpoint_integrity import (
     GENERATOR_EMA_FILE,
     MANIFEST,
     latest_intact_checkpoint,

@@ -13,7 +13,7 @@ from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.engine.refinement import measure_gain
 from multigan.runs.directory import EVALUATION, RunDirectory
-from multigan.storage.checkpoint_files import (
+from multigan.storage.checkpoint_integrity import (
     GENERATOR_EMA_FILE,
     LIKELIHOOD_CHECKPOINT,
     resolve_weights_file,

@@ -19,7 +19,7 @@ from multigan.core.serialization import from_config
 from multigan.engine.refinement import Epoch, RefinementSettings, fit_refiner
 from multigan.runs.directory import RunDirectory
 from multigan.storage import pretrained
-from multigan.storage.checkpoint_files import (
+from multigan.storage.checkpoint_integrity import (
     latest_intact_checkpoint,
     resolve_weights_file,
     sha256,

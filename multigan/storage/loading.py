@@ -14,7 +14,7 @@ from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoi
 from multigan.core.recipe import Recipe
 from multigan.core.refinement import MAX_CANDIDATES, RefinedGenerator
 from multigan.core.serialization import from_config
-from multigan.storage.checkpoint_files import resolve_weights_file
+from multigan.storage.checkpoint_integrity import resolve_weights_file
 from multigan.storage.files import parse_json
 from multigan.storage.memory_limits import check_model_memory, memory_budget
 from multigan.storage.pretrained import pretrained_dir

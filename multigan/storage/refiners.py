@@ -13,7 +13,7 @@ from safetensors.torch import save
 from multigan.core.protocols import Refiner
 from multigan.core.refinement import RefinementCard
 from multigan.core.serialization import from_config, to_config
-from multigan.storage.checkpoint_files import resolve_weights_file, sha256
+from multigan.storage.checkpoint_integrity import resolve_weights_file, sha256
 from multigan.storage.files import write_atomically
 from multigan.storage.memory_limits import check_model_memory, memory_budget
 from multigan.storage.pretrained import pretrained_dir, refiners_dir

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from multigan.core.protocols import Sampler, SupportsOptionChoices
 from multigan.core.signature import Option, options_of
-from multigan.report.html_builder import element, joined
+from multigan.report.html_elements import element, joined
 from multigan.studio.latent_edits import DIRECTIONS, supports_interpolation
 
 INITIAL_SAMPLES = 16

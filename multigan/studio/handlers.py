@@ -17,7 +17,7 @@ from typing import Any
 from multigan.core.media import sample_media
 from multigan.core.number_limits import check_numbers
 from multigan.core.protocols import Sampler
-from multigan.report.html_builder import render_media
+from multigan.report.html_elements import render_media
 from multigan.studio.form import MAX_SEED, requestable_options
 from multigan.studio.latent_edits import DIRECTIONS, EditSettings, sample_with_edits
 

@@ -12,7 +12,7 @@ from string import Template
 from typing import Any
 
 from multigan.core.protocols import Sampler
-from multigan.report.html_builder import element
+from multigan.report.html_elements import element
 from multigan.report.report import PAGE as SHARED
 from multigan.studio.form import form
 from multigan.studio.handlers import RequestHandler

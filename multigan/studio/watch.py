@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from multigan.core.protocols import Medium
-from multigan.report.html_builder import TEMPLATES
+from multigan.report.html_elements import TEMPLATES
 from multigan.report.report import SCRIPTS, STYLES, charts_license, inlined
 from multigan.report.run_summary import RunSummary
 from multigan.report.sample_media import (

@@ -11,7 +11,7 @@ from typing import NamedTuple
 from multigan.core.data_counts import USED, DataCounts
 from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
-from multigan.storage.checkpoint_files import resolve_weights_file
+from multigan.storage.checkpoint_integrity import resolve_weights_file
 from multigan.storage.weights import read_weights
 from multigan.text.datasets.sources import ReadOptions, read_corpus, read_folder_files
 from multigan.text.metrics import bleu, diversity

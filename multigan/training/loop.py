@@ -24,7 +24,7 @@ from multigan.engine.trainer import AdversarialTrainer
 from multigan.runs.checkpoint import load_checkpoint, prune, save_checkpoint, save_generator
 from multigan.runs.directory import REAL_PREVIEW, RunDirectory, next_command, read_jsonl
 from multigan.runs.train_options import StageOptions, TrainOptions
-from multigan.storage.checkpoint_files import LIKELIHOOD_CHECKPOINT
+from multigan.storage.checkpoint_integrity import LIKELIHOOD_CHECKPOINT
 from multigan.storage.files import cache_dir
 from multigan.training.callbacks import (
     Callback,

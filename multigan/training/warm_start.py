@@ -11,7 +11,7 @@ from multigan.core.protocols import SupportsOptionChoices
 from multigan.core.recipe_file import last_recipe_module
 from multigan.core.serialization import from_config
 from multigan.engine.trainer import AdversarialTrainer
-from multigan.storage.checkpoint_files import (
+from multigan.storage.checkpoint_integrity import (
     GENERATOR_EMA_FILE,
     latest_intact_checkpoint,
     resolve_weights_file,

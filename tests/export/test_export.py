@@ -18,7 +18,7 @@ from multigan.export.export import CARD, ONNX, TORCH, export
 from multigan.export.model_card import escaped
 from multigan.export.programs import ExportError, Inputs, export_program, inputs_of
 from multigan.runs.provenance import strip_local_paths, train_command
-from multigan.storage.checkpoint_files import GENERATOR_EMA_FILE
+from multigan.storage.checkpoint_integrity import GENERATOR_EMA_FILE
 from multigan.storage.loading import load
 from tests.run_helpers import edit_json, snapshot
 

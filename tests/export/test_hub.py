@@ -11,7 +11,7 @@ import pytest
 
 from multigan.cli import app
 from multigan.export.export import push
-from multigan.storage.checkpoint_files import GENERATOR_EMA_FILE, resolve_weights_file
+from multigan.storage.checkpoint_integrity import GENERATOR_EMA_FILE, resolve_weights_file
 from multigan.storage.hub import HubModel, check_name, parse_address
 from tests.export.hub_server import TOKEN, serve_hub
 

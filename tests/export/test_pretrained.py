@@ -14,7 +14,7 @@ from multigan.cli import app
 from multigan.core.rng import keyed_rng
 from multigan.export.pretrained import build_pretrained
 from multigan.storage import pretrained
-from multigan.storage.checkpoint_files import resolve_weights_file
+from multigan.storage.checkpoint_integrity import resolve_weights_file
 from multigan.storage.loading import load, load_data
 from multigan.storage.pretrained import MAX_FILE_BYTES, list_pretrained, pretrained_metadata
 from multigan.storage.weights import read_weights

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from multigan.storage.checkpoint_files import MANIFEST, sha256
+from multigan.storage.checkpoint_integrity import MANIFEST, sha256
 from tests.image.image_factory import content, random_image
 from tests.run_helpers import STEPS, edit_json
 from tests.text.test_hf_tokenizer import byte_pairs

@@ -95,7 +95,7 @@ def _manifests(_: Path) -> list[bytes]:
 
 
 def _read_manifest(path: Path) -> None:
-    from multigan.storage.checkpoint_files import find_corruption
+    from multigan.storage.checkpoint_integrity import find_corruption
 
     for name in ("train_state.pt", "generator.safetensors"):
         (path.parent / name).write_bytes(b"")

@@ -21,7 +21,7 @@ from multigan.music.formats.midi import read_midi
 from multigan.music.formats.musicxml import read_musicxml
 from multigan.runs.directory import RunDirectory, read_jsonl
 from multigan.storage import files
-from multigan.storage.checkpoint_files import find_corruption
+from multigan.storage.checkpoint_integrity import find_corruption
 from multigan.text.datasets.sources import read_corpus
 from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
 from tests.fuzz.harness import Fed, memory_limit, peak_memory, time_limit

@@ -99,7 +99,9 @@ def test_only_what_makes_the_condition_is_asked_for_at_the_other_end(monkeypatch
         "domain": to_config(ImageDomain(1, 8, 8, LABELS)),
         "generator": to_config(dcgan()),
     }
-    monkeypatch.setattr("multigan.storage.checkpoint_files.resolve_weights_file", lambda path: path)
+    monkeypatch.setattr(
+        "multigan.storage.checkpoint_integrity.resolve_weights_file", lambda path: path
+    )
     monkeypatch.setattr("multigan.storage.weights.read_description", lambda file: description)
 
     def offered():

@@ -13,7 +13,7 @@ from PIL import Image
 
 from multigan.core.protocols import Medium
 from multigan.report import report as reporting
-from multigan.report.html_builder import render_medium
+from multigan.report.html_elements import render_medium
 from multigan.report.log_reading import MAX_LINES, subsample
 from multigan.report.report import compare, page, report
 from multigan.report.run_summary import MAX_POINTS, RunSummary, metric_curves, metric_sources

@@ -21,7 +21,7 @@ from multigan.runs.checkpoint import (
     save_checkpoint,
     save_generator,
 )
-from multigan.storage.checkpoint_files import (
+from multigan.storage.checkpoint_integrity import (
     MANIFEST,
     find_corruption,
     latest_intact_checkpoint,

@@ -103,7 +103,7 @@ def copied(points_run, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["generator_ema.safetensors", "discriminator.safetensors"])
 def test_a_pickle_in_the_place_of_weights_is_refused_and_runs_nothing(name, copied, capsys):
-    from multigan.storage.checkpoint_files import MANIFEST, sha256
+    from multigan.storage.checkpoint_integrity import MANIFEST, sha256
     from tests.run_helpers import edit_json
 
     for folder in (copied / "checkpoints").iterdir():

@@ -11,7 +11,7 @@ from torch import nn
 from multigan.core.serialization import to_config
 from multigan.points.domain import PointsDomain
 from multigan.points.models import MLPGenerator
-from multigan.storage.checkpoint_files import resolve_weights_file, sha256
+from multigan.storage.checkpoint_integrity import resolve_weights_file, sha256
 from multigan.storage.loading import load
 from multigan.storage.weights import (
     load_matching,

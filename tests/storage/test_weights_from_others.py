@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from multigan.cli import app
-from multigan.storage.checkpoint_files import resolve_weights_file
+from multigan.storage.checkpoint_integrity import resolve_weights_file
 from multigan.storage.weights import load_matching, read_weights, save_weights
 from multigan.text.metrics import evaluation
 from tests.text.tiny import tiny_generator, tiny_lines

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from multigan.core.protocols import Medium, Sampler, SupportsInterpolation
-from multigan.report.html_builder import render_media
+from multigan.report.html_elements import render_media
 from multigan.storage.loading import load
 from multigan.studio import server
 from multigan.studio.form import form, requestable_options

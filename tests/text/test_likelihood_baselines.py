@@ -5,7 +5,7 @@ import json
 import pytest
 import torch
 
-from multigan.storage.checkpoint_files import LIKELIHOOD_CHECKPOINT
+from multigan.storage.checkpoint_integrity import LIKELIHOOD_CHECKPOINT
 from multigan.text.analysis import likelihood_baselines as module
 from multigan.text.analysis.likelihood_baselines import (
     best_inverse_temperature,

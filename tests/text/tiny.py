@@ -8,7 +8,7 @@ from multigan.core.fitting import build_with_seed
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import to_config
-from multigan.storage.checkpoint_files import (
+from multigan.storage.checkpoint_integrity import (
     GENERATOR_EMA_FILE,
     LIKELIHOOD_CHECKPOINT,
     MANIFEST,

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from multigan.cli import app
-from multigan.storage.checkpoint_files import latest_intact_checkpoint
+from multigan.storage.checkpoint_integrity import latest_intact_checkpoint
 from multigan.training.loop import Loop
 from tests.run_helpers import STEPS, assert_equal_runs, snapshot
 

@@ -18,7 +18,7 @@ import torch
 
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
-from multigan.storage.checkpoint_files import GENERATOR_EMA_FILE, LIKELIHOOD_CHECKPOINT
+from multigan.storage.checkpoint_integrity import GENERATOR_EMA_FILE, LIKELIHOOD_CHECKPOINT
 from multigan.storage.files import cache_dir, write_atomically
 from multigan.storage.loading import load, load_run_data
 from multigan.text.metrics.evaluation import ROW_GENERATOR, generator_metrics, load_references
