@@ -49,7 +49,6 @@ LINES_OF_A_FUNCTION = 60
 LINES_OF_A_SHORT_MODULE = 60
 # Each reviewed: why a short module with one importer stands alone.
 MAY_BE_SHORT = {
-    "multigan/cli/demo.py": "a command; imported by the program alone",
     "multigan/cli/export.py": "a command; imported by the program alone",
     "multigan/cli/refine.py": "a command; imported by the program alone",
     "multigan/engine/sync_batch_norm.py": "replaces layers of a network; no part of the step",

@@ -16,33 +16,49 @@ from multigan.cli.common import (
     load_sampler,
 )
 
+HostOption = Annotated[
+    str, typer.Option(help="address to serve at; others than this machine need the printed token")
+]
+
 
 def studio(
-    run: Annotated[
-        str,
+    runs: Annotated[
+        list[str],
         typer.Argument(
             autocompletion=complete_run_paths,
-            help="a run, a weight file or a pretrained generator",
+            help="runs, weight files or pretrained generators",
         ),
     ],
     port: Annotated[int, typer.Option(help="local port; 0 takes any free one")] = 8765,
+    host: HostOption = "127.0.0.1",
     device: Device = AUTO,
     trust_recipe: TrustRecipe = None,
 ) -> None:
-    """Serve a local page with sampling options and latent edits of a generator."""
+    """Serve a local page with sampling options and latent edits of generators.
+
+    Examples: multigan studio image; multigan studio runs/image-0001 music --port 0
+    """
+    from multigan.studio.access import access_for
+    from multigan.studio.handlers import RequestHandler
     from multigan.studio.server import serve
 
-    serve(load_sampler(run, device, trust_recipe), str(Path(run)), port, trust_recipe)
+    handlers = [
+        RequestHandler(load_sampler(run, device, trust_recipe), str(Path(run)), trust_recipe)
+        for run in runs
+    ]
+    serve(handlers, port, access_for(host))
 
 
 def watch(
     run: RunPath,
     port: Annotated[int, typer.Option(help="local port; 0 takes any free one")] = 8766,
+    host: HostOption = "127.0.0.1",
 ) -> None:
     """Serve the report of a run as a live page that grows while the run is trained.
 
     Examples: multigan watch runs/image-0001; multigan watch runs/image-0001 --port 0
     """
+    from multigan.studio.access import access_for
     from multigan.studio.watch import watch
 
-    watch(run, port)
+    watch(run, port, access_for(host))

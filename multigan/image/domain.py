@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from multigan.core.modules import sample_batch
+from multigan.core.option_controls import Range, Several
 from multigan.core.progress import tracked
 from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
@@ -34,6 +35,8 @@ from multigan.image.spec import MODES, ImageSpec, from_uint8, to_uint8
 
 MAX_NAMES_SHOWN = 20  # class names that an error lists
 MAX_SCALE = 64  # of an image that is enlarged
+MAX_CHECK_BOXES = 20  # of classes on a page; more are typed
+MAX_TRUNCATION, MAX_SHOWN_SCALE = 3.0, 8  # ends of the sliders of the studio
 
 
 @component
@@ -91,6 +94,15 @@ class ImageDomain(ImageSpec):
     def option_choices(self) -> dict[str, tuple[str, ...]]:
         """Return the class names; without classes the options have no values."""
         return {"label": self.class_names} if self.class_names else {"label": (), "labels": ()}
+
+    def option_controls(self) -> dict[str, Range | Several]:
+        """Sliders for truncation and scale; check boxes for a few classes."""
+        sliders: dict[str, Range | Several] = {
+            "truncation": Range(0.1, MAX_TRUNCATION, 0.1, MAX_TRUNCATION, "off"),
+            "scale": Range(1, MAX_SHOWN_SCALE, 1, 1),
+        }
+        has_few = 0 < len(self.class_names) <= MAX_CHECK_BOXES
+        return sliders | ({"labels": Several(tuple(self.class_names))} if has_few else {})
 
     def decode(self, x: Tensor) -> list[Image.Image]:
         """Convert (B, C, H, W), clamped to [-1, 1], to PIL images (L, RGB or RGBA).

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from multigan.core.option_controls import Range, Several
 from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component
@@ -25,6 +27,7 @@ from multigan.music.spec import MusicSpec
 
 PREVIEW_SONGS, PREVIEW_COLUMNS = 16, 4  # songs in a preview, and columns of its image
 AUDIO_SONGS = 4  # songs of a preview in its WAV and MIDI files
+MAX_BARS_ON_A_PAGE, TEMPOS_BPM = 64, (40.0, 220.0)  # ends of the sliders of the studio
 
 
 @component
@@ -102,6 +105,23 @@ class MusicDomain(MusicSpec):
         """Return the names of the voices for the options that take them."""
         names = tuple(voice.name for voice in self.voices)
         return {"keep": names, "infill_tracks": names}
+
+    def option_controls(self) -> dict[str, Range | Several]:
+        """Sliders for length and tempo, check boxes for the voices."""
+        voices = Several(tuple(voice.name for voice in self.voices))
+        bars = Range(0, MAX_BARS_ON_A_PAGE, 1, 0, "as trained")
+        low, high = TEMPOS_BPM
+        tempo = Range(min(low, self.tempo_bpm), max(high, self.tempo_bpm), 1, self.tempo_bpm)
+        return {"bars": bars, "tempo": tempo, "keep": voices, "infill_tracks": voices}
+
+    def sampling_tasks(self, generator: Any) -> dict[str, tuple[str, ...]]:
+        """Compose, accompany a song, or continue one; a plan only where the generator has it."""
+        plan = ("key", "chords", "ending") if isinstance(generator, SupportsSongPlan) else ()
+        return {
+            "compose": ("bars", "tempo", *plan),
+            "accompany": ("given", "keep", "infill_bars", "infill_tracks", "tempo", "retrigger"),
+            "continue": ("continue_from", "bars", "tempo", "retrigger", *plan),
+        }
 
     def decode(self, x: Tensor) -> list[Song]:
         """Decode (B, T, C), T being any number of steps, to songs.

@@ -8,6 +8,12 @@ from typing import Any
 
 from markupsafe import Markup
 
+from multigan.core.option_controls import (
+    Range,
+    Several,
+    SupportsOptionControls,
+    SupportsSamplingTasks,
+)
 from multigan.core.protocols import Sampler, SupportsOptionChoices
 from multigan.core.signature import Option, options_of
 from multigan.report.html_elements import element, joined
@@ -31,15 +37,44 @@ def option_choices(sampler: Sampler) -> Mapping[str, Sequence[str]]:
     return {name: tuple(values) for name, values in sampler.domain.option_choices().items()}
 
 
+def option_controls(sampler: Sampler) -> Mapping[str, Range | Several]:
+    """The ranges and sets of values that the domain states, by name."""
+    domain = sampler.domain
+    return domain.option_controls() if isinstance(domain, SupportsOptionControls) else {}
+
+
+def sampling_tasks(sampler: Sampler) -> Mapping[str, Sequence[str]]:
+    """The options of each task that the domain names; none without tasks."""
+    domain = sampler.domain
+    if not isinstance(domain, SupportsSamplingTasks):
+        return {}
+    return domain.sampling_tasks(sampler.generator)
+
+
+def task_choice(sampler: Sampler) -> Markup:
+    """One button for each task; the first is chosen."""
+    tasks = list(sampling_tasks(sampler))
+    buttons = [
+        element("button", task, type="button", data_task=task, aria_pressed=str(k == 0).lower())
+        for k, task in enumerate(tasks)
+    ]
+    return element("div", *buttons, id="tasks", role="group", aria_label="task", hidden=not tasks)
+
+
 def form(sampler: Sampler) -> Markup:
     """The whole form."""
-    choices = option_choices(sampler)
+    choices, controls = option_choices(sampler), option_controls(sampler)
+    tasks = sampling_tasks(sampler)
+    named = {name for options in tasks.values() for name in options}
+    options = [one for one in requestable_options(sampler) if not tasks or one.name in named]
     fields = [
-        _field(option, choices.get(option.name, ())) for option in requestable_options(sampler)
+        _field(option, choices.get(option.name, ()), controls.get(option.name), tasks)
+        for option in options
     ]
-    parts = [_group("Samples", *_counts(), *_edits(sampler))]
+    parts = [_group("Samples", *_counts())]
     if fields:
         parts.append(_group("Options", *fields))
+    parts.append(_group("Latents", *_edits(sampler)))
     return element("form", *parts, id="form", autocomplete="off")
 
 
@@ -49,10 +84,9 @@ def _group(name: str, *fields: Markup) -> Markup:
 
 def _counts() -> list[Markup]:
     """Number of samples and seed."""
-    another = element("button", "another", type="button", id="another")
     return [
         _labeled("samples", _number("n", INITIAL_SAMPLES, "1", min=1)),
-        _labeled("seed", joined(_number("seed", 0, "1", min=0, max=MAX_SEED), another)),
+        _labeled("seed", _number("seed", 0, "1", min=0, max=MAX_SEED)),
     ]
 
 
@@ -81,25 +115,58 @@ def _number(name: str, value: Any, step: str, **limits: Any) -> Markup:
     return element("input", type="number", name=name, value=value, step=step, **limits)
 
 
-def _labeled(text: str, control: Markup, help: str = "") -> Markup:
+def _labeled(text: str, control: Markup, help: str = "", **attributes: Any) -> Markup:
     """A control with its name and help text."""
     note = [element("small", help)] if help else []
-    return element("label", element("span", text), control, *note)
+    return element("label", element("span", text), control, *note, **attributes)
 
 
-def _field(option: Option, choices: Sequence[str]) -> Markup:
+def _field(
+    option: Option,
+    choices: Sequence[str],
+    control: Range | Several | None,
+    tasks: Mapping[str, Sequence[str]],
+) -> Markup:
     """The control of a sampling option; empty leaves the option out."""
-    name = f"option-{option.name}"
+    name, text = f"option-{option.name}", option.name.replace("_", " ")
+    users = [task for task, options in tasks.items() if option.name in options]
+    of_tasks = {"data_tasks": "|".join(users)} if users else {}
+    if isinstance(control, Several):
+        return _boxes(name, text, control, option.help, of_tasks)
+    if isinstance(control, Range):
+        return _labeled(text, _range(name, control), option.help, **of_tasks)
     default = f" ({option.default_text})" if option.default_text and option.type is not bool else ""
     kind = CONTROLS.get(option.type, {"type": "text"})
-    if not choices:
-        control = element("input", name=name, **kind)
-    else:
-        values = element(
-            "datalist", *(element("option", value=c) for c in choices), id=f"{name}-choices"
-        )
-        control = joined(element("input", name=name, list=f"{name}-choices", **kind), values)
-    return _labeled(option.name.replace("_", " ") + default, control, option.help)
+    field = element("input", name=name, **kind)
+    if choices:
+        known = [element("option", value=c) for c in choices]
+        values = element("datalist", *known, id=f"{name}-choices")
+        field = joined(element("input", name=name, list=f"{name}-choices", **kind), values)
+    return _labeled(text + default, field, option.help, **of_tasks)
+
+
+def _range(name: str, control: Range) -> Markup:
+    """A slider and its value; at its default the option is left out."""
+    low, high, step, default, text = control
+    slider = element(
+        "input", type="range", name=name, min=f"{low:g}", max=f"{high:g}", step=f"{step:g}",
+        value=f"{default:g}", data_default=f"{default:g}", data_text=text,
+    )  # fmt: skip
+    return joined(slider, element("output", text or f"{default:g}"))
+
+
+def _boxes(name: str, text: str, control: Several, help: str, of_tasks: Any) -> Markup:
+    """A check box for each value, as one option."""
+    boxes = [
+        element("label", element("input", type="checkbox", value=value), value)
+        for value in control.values
+    ]
+    heading = element("span", text, id=f"{name}-name")
+    note = [element("small", help)] if help else []
+    return element(
+        "div", heading, element("div", *boxes, class_="boxes"), *note, class_="field", role="group",
+        aria_labelledby=f"{name}-name", data_name=name, **of_tasks,
+    )  # fmt: skip
 
 
 CONTROLS: dict[Any, dict[str, str]] = {

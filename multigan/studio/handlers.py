@@ -1,22 +1,25 @@
-"""Requests of the page: from JSON to samples as HTML."""
+"""Requests of the page: from JSON to samples as HTML or as files."""
 
 from __future__ import annotations
 
 import base64
+import io
 import math
 import re
 import shlex
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
+from zipfile import ZIP_DEFLATED, ZipFile
 
 from multigan.core.media import sample_media
 from multigan.core.number_limits import check_numbers
-from multigan.core.protocols import Sampler
+from multigan.core.protocols import Sample, Sampler
 from multigan.report.html_elements import render_media
 from multigan.studio.form import MAX_SEED, requestable_options
 from multigan.studio.latent_edits import DIRECTIONS, EditSettings, sample_with_edits
@@ -24,6 +27,15 @@ from multigan.studio.latent_edits import DIRECTIONS, EditSettings, sample_with_e
 MAX_SAMPLES = 512
 UNSAFE = re.compile(r"[^\w. -]+")  # in the name of a file
 MAX_NAME_LENGTH = 80
+
+
+class Wanted(NamedTuple):
+    """A checked request."""
+
+    n: int
+    seed: int
+    edits: EditSettings
+    options: dict[str, Any]
 
 
 class RequestHandler:
@@ -42,31 +54,70 @@ class RequestHandler:
 
         Raises ValueError, in one line, for an invalid request.
         """
+        with TemporaryDirectory() as folder, self._recording() as caught:
+            wanted = self._wanted(request, Path(folder))
+            started = perf_counter()
+            samples = self._samples(wanted, folder)
+            html = render_media(sample_media(self.sampler.domain, samples))
+            is_edited = wanted.edits.any
+            return {
+                "html": html,
+                "command": "" if is_edited else self._command(wanted),
+                "seconds": round(perf_counter() - started, 3),
+                "warnings": [_line(w.message, folder) for w in caught],
+            }
+
+    def download(self, body: Any) -> tuple[str, bytes]:
+        """Return a file name and the content: one file as it is, several as a zip.
+
+        `body` holds `parts`: requests, and of each the `indices` of the samples to write. Raises
+        ValueError as `handle` does.
+        """
+        parts = body.get("parts") if isinstance(body, dict) else None
+        if not isinstance(parts, list) or not 1 <= len(parts) <= MAX_SAMPLES:
+            raise ValueError(f"parts must be a list of 1 to {MAX_SAMPLES} requests")
+        with TemporaryDirectory() as folder, self._recording():
+            written = Path(folder) / "written"
+            for number, part in enumerate(parts):
+                self._write_part(part, Path(folder) / str(number), written / f"{number:03d}")
+            return _packed(written)
+
+    def _write_part(self, part: Any, uploads: Path, folder: Path) -> None:
+        """Write the chosen samples of one request into `folder`."""
+        if not isinstance(part, dict) or not isinstance(part.get("indices"), list):
+            raise ValueError("a part must hold a request and the indices of its samples")
+        uploads.mkdir()
+        folder.mkdir(parents=True)
+        wanted = self._wanted(part.get("request"), uploads)
+        chosen = [_integer_in(k, "an index", 0, wanted.n - 1) for k in part["indices"]]
+        samples = self._samples(wanted, str(uploads))
+        self.sampler.domain.write([samples[k] for k in chosen], folder)
+
+    @contextmanager
+    def _recording(self) -> Iterator[list[warnings.WarningMessage]]:
+        """Hold the lock, and record warnings, which are global to the process."""
+        with self.lock, warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield caught
+
+    def _wanted(self, request: Any, folder: Path) -> Wanted:
+        """Check a request; uploads are written to `folder`."""
         if not isinstance(request, dict):
             raise ValueError("a request must be a JSON object")
         n = _integer_in(request.get("n"), "samples", 1, MAX_SAMPLES)
         seed = _integer_in(request.get("seed"), "seed", 0, MAX_SEED)
         edits = _edit_settings(request)
-        with (
-            TemporaryDirectory() as folder,
-            self.lock,
-            warnings.catch_warnings(record=True) as caught,
-        ):
-            warnings.simplefilter("always")
-            options = self._options(request.get("options"), Path(folder))
-            check_numbers(options, is_ours=False)
-            started = perf_counter()
-            try:
-                samples = sample_with_edits(self.sampler, n, seed, edits, **options)
-                html = render_media(sample_media(self.sampler.domain, samples))
-            except (ValueError, RuntimeError) as error:  # RuntimeError: raised by networks
-                raise ValueError(_line(error, folder)) from error
-            return {
-                "html": html,
-                "command": "" if edits.any else self._command(n, seed, options),
-                "seconds": round(perf_counter() - started, 3),
-                "warnings": [_line(w.message, folder) for w in caught],
-            }
+        options = self._options(request.get("options"), folder)
+        check_numbers(options, is_ours=False)
+        return Wanted(n, seed, edits, options)
+
+    def _samples(self, wanted: Wanted, folder: str) -> list[Sample]:
+        """Sample; errors become ValueError in one line, without the temporary folder."""
+        n, seed, edits, options = wanted
+        try:
+            return sample_with_edits(self.sampler, n, seed, edits, **options)
+        except (ValueError, RuntimeError) as error:  # RuntimeError: raised by networks
+            raise ValueError(_line(error, folder)) from error
 
     def _options(self, requested: Any, folder: Path) -> dict[str, Any]:
         """Sampling options, converted to their types; files are written to `folder`."""
@@ -80,8 +131,9 @@ class RequestHandler:
             for name, value in values.items()
         }
 
-    def _command(self, n: int, seed: int, options: Mapping[str, Any]) -> str:
+    def _command(self, wanted: Wanted) -> str:
         """The command that writes the same samples."""
+        n, seed, _, options = wanted
         words = ["multigan", "sample", self.name, "-n", str(n), "--seed", str(seed)]
         words += [] if self.trusted is None else ["--trust-recipe", str(self.trusted)]
         for name, value in options.items():
@@ -89,6 +141,18 @@ class RequestHandler:
             text = value.name if isinstance(value, Path) else str(value)
             words += [flag] if value is True else [flag, text]
         return shlex.join(words)
+
+
+def _packed(folder: Path) -> tuple[str, bytes]:
+    """The only file of a folder, or all of them as a zip."""
+    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    if len(files) == 1:
+        return files[0].name, files[0].read_bytes()
+    stream = io.BytesIO()
+    with ZipFile(stream, "w", ZIP_DEFLATED) as archive:
+        for file in files:
+            archive.write(file, file.relative_to(folder))
+    return "samples.zip", stream.getvalue()
 
 
 def _line(error: object, folder: str) -> str:

@@ -21,22 +21,24 @@ from multigan.report.sample_media import (
 )
 from multigan.report.sections import RunView, page_values
 from multigan.runs.directory import EVALUATION, RECIPE, RunDirectory
-from multigan.studio.server import HEADERS, OriginCheck, serve_application
+from multigan.studio.access import HEADERS, LOCAL, Access, OriginCheck
+from multigan.studio.server import serve_application
 
 OWN = Path(__file__).parent / "static"
 
 
-def watch(path: str | Path, port: int) -> None:
+def watch(path: str | Path, port: int, access: Access = LOCAL) -> None:
     """Serve the page of a run until Ctrl-C, whether it is being trained or not.
 
     `port` 0 takes any free one. Raises ValueError, in one line, for a directory that holds no run,
     if the port is taken or the server is not installed.
     """
     RunSummary(RunDirectory(path))
-    serve_application(lambda port: application(path, port), f"watching {path}", port)
+    name = f"watching {path}"
+    serve_application(lambda port: application(path, port, access), name, port, access)
 
 
-def application(path: str | Path, port: int) -> Any:
+def application(path: str | Path, port: int, access: Access = LOCAL) -> Any:
     """The application: it answers requests of its own page at this port only."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
@@ -70,7 +72,7 @@ def application(path: str | Path, port: int) -> Any:
     routes = [Route(name, serve_file, methods=["GET"]) for name in assets]
     routes += [Route("/", serve_page, methods=["GET"])]
     routes += [Route("/version", serve_version, methods=["GET"])]
-    return OriginCheck(Starlette(routes=routes), port)
+    return OriginCheck(Starlette(routes=routes), port, access)
 
 
 class LivePage:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multigan.core.option_controls import Range
 from multigan.core.protocols import Dataset, Medium, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component
@@ -31,6 +32,7 @@ from multigan.text.tokenization.tokenizer import PAD, save_folder
 
 MAX_PREVIEW_LINES = 64
 MAX_ROUNDS = 1000  # of sampling lines again that a filter refused
+MAX_TEMPERATURE, MAX_TOP_K = 2.0, 100  # ends of the sliders of the studio
 MAX_EMPTY_ROUNDS = 10  # as long as it has accepted none at all
 LINES_FILE, SCORES_FILE = "samples.txt", "samples.jsonl"
 
@@ -96,6 +98,14 @@ class TextDomain(TextSpec):
     def option_choices(self) -> dict[str, tuple[str, ...]]:
         """The classes."""
         return {"label": self.class_names}
+
+    def option_controls(self) -> dict[str, Range]:
+        """Sliders of the numbers that choose tokens."""
+        return {
+            "temperature": Range(0, MAX_TEMPERATURE, 0.05, 1),
+            "top_k": Range(0, MAX_TOP_K, 1, 0, "all"),
+            "top_p": Range(0.05, 1, 0.05, 1),
+        }
 
     def save_assets(self, folder: Path) -> None:
         """Write the tokenizer as a Hugging Face folder, `tokenizer`."""

@@ -59,6 +59,7 @@ def test_moving_a_slider_shows_other_samples_and_the_middle_the_first_ones(opene
     assert moved != first and opened.locator("#command").inner_text() == ""
     shot(opened, "image")
     assert html_after(opened, lambda: opened.get_by_text("reset").click()) == first
+    assert opened.locator("#samples .actions").count() == 16
     label = opened.locator("[name=option-label]")
     assert html_after(opened, lambda: label.fill("3")) != first
     assert "--label 3" in opened.locator("#command").inner_text()
@@ -84,3 +85,41 @@ def test_a_prompt_begins_every_line(opened):
     lines = opened.locator("#samples .line").all_inner_texts()
     assert len(lines) == 16 and all(line.startswith("the") for line in lines)
     shot(opened, "text")
+
+
+@pytest.mark.parametrize("opened", ["image"], indirect=True)
+def test_samples_are_locked_kept_compared_and_saved(opened):
+    source = lambda k: opened.locator("#samples img").nth(k).get_attribute("src")  # noqa: E731
+    before = [source(0), source(1)]
+    opened.get_by_label("lock sample 1 in its place", exact=True).click()
+    opened.get_by_label("keep sample 2", exact=True).click()
+    opened.locator("#compare").click()
+    html_after(opened, lambda: opened.locator("#another").click())
+    assert source(0) == before[0] and source(1) != before[1]
+    assert opened.locator("#kept img").get_attribute("src") == before[1]
+    assert opened.locator("#before img").nth(1).get_attribute("src") == before[1]
+    with opened.expect_download() as saved:
+        opened.get_by_label("save sample 2 as a file", exact=True).click()
+    assert saved.value.suggested_filename.endswith((".png", ".zip"))
+    opened.get_by_label("remove kept sample 1").click()
+    assert not opened.locator("#kept").is_visible()
+
+
+@pytest.mark.parametrize("opened", ["music"], indirect=True)
+def test_a_task_shows_its_own_options_and_asks_for_its_file(opened):
+    visible = lambda name: opened.locator(f"[name=option-{name}]").is_visible()  # noqa: E731
+    assert visible("bars") and not visible("given") and not visible("continue_from")
+    opened.get_by_role("button", name="accompany").click()
+    assert visible("given") and not visible("bars")
+    opened.locator("#status", has_text="choose a file for: given").wait_for()
+
+
+@pytest.mark.parametrize("opened", ["image"], indirect=True)
+def test_samples_are_in_view_on_a_phone_above_and_beside_the_form(opened):
+    opened.set_viewport_size({"width": 390, "height": 844})
+    top = "document.querySelector('#samples img').getBoundingClientRect().top"
+    assert opened.evaluate(top) < 422  # the upper half
+    opened.get_by_label("direction 4").scroll_into_view_if_needed()
+    assert 0 <= opened.evaluate(top) < 422
+    assert opened.evaluate("document.documentElement.scrollWidth") <= 390
+    shot(opened, "phone")

@@ -6,12 +6,13 @@ import urllib.error
 import urllib.request
 from contextlib import contextmanager
 
+from multigan.studio.handlers import RequestHandler
 from multigan.studio.server import application, open_socket
 
 
 def running(sampler, name="run"):
     """The port of a studio of this generator."""
-    return serving(lambda port: application(sampler, name, port))
+    return serving(lambda port: application([RequestHandler(sampler, name)], port))
 
 
 @contextmanager

@@ -38,7 +38,7 @@ def test_no_traceback_is_printed(part, abruptly, caplog, capfd, monkeypatch):
     with running(tiny_sampler()) as port:
         body = json.dumps(request_body()).encode()
         head = (
-            f"POST /samples HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
+            f"POST /samples/0 HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         ).encode()
         sent = {

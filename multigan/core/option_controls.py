@@ -1,0 +1,40 @@
+"""Controls of sampling options on a page: ranges, check boxes, and the tasks that need them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+
+class Range(NamedTuple):
+    """A slider from `low` to `high`; at `default` the option is left out."""
+
+    low: float
+    high: float
+    step: float
+    default: float
+    default_text: str = ""  # in place of the number: "off"
+
+
+class Several(NamedTuple):
+    """Check boxes, whose checked values become one text with commas."""
+
+    values: tuple[str, ...]
+
+
+@runtime_checkable
+class SupportsOptionControls(Protocol):
+    """A domain that states ranges and sets of values: makes sliders and check boxes possible."""
+
+    def option_controls(self) -> Mapping[str, Range | Several]:
+        """Controls by option; other options have the control of their type."""
+        ...
+
+
+@runtime_checkable
+class SupportsSamplingTasks(Protocol):
+    """A domain that groups its sampling options by what a person wants to do."""
+
+    def sampling_tasks(self, generator: Any) -> Mapping[str, Sequence[str]]:
+        """Options by task, those that `generator` honors; the first task needs no file."""
+        ...
