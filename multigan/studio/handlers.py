@@ -29,7 +29,7 @@ UNSAFE = re.compile(r"[^\w. -]+")  # in the name of a file
 MAX_NAME_LENGTH = 80
 
 
-class Wanted(NamedTuple):
+class SampleRequest(NamedTuple):
     """A checked request."""
 
     n: int
@@ -55,14 +55,14 @@ class RequestHandler:
         Raises ValueError, in one line, for an invalid request.
         """
         with TemporaryDirectory() as folder, self._recording() as caught:
-            wanted = self._wanted(request, Path(folder))
+            checked = self._checked(request, Path(folder))
             started = perf_counter()
-            samples = self._samples(wanted, folder)
+            samples = self._samples(checked, folder)
             html = render_media(sample_media(self.sampler.domain, samples))
-            is_edited = wanted.edits.any
+            is_edited = checked.edits.any
             return {
                 "html": html,
-                "command": "" if is_edited else self._command(wanted),
+                "command": "" if is_edited else self._command(checked),
                 "seconds": round(perf_counter() - started, 3),
                 "warnings": [_line(w.message, folder) for w in caught],
             }
@@ -88,9 +88,9 @@ class RequestHandler:
             raise ValueError("a part must hold a request and the indices of its samples")
         uploads.mkdir()
         folder.mkdir(parents=True)
-        wanted = self._wanted(part.get("request"), uploads)
-        chosen = [_integer_in(k, "an index", 0, wanted.n - 1) for k in part["indices"]]
-        samples = self._samples(wanted, str(uploads))
+        checked = self._checked(part.get("request"), uploads)
+        chosen = [_integer_in(k, "an index", 0, checked.n - 1) for k in part["indices"]]
+        samples = self._samples(checked, str(uploads))
         self.sampler.domain.write([samples[k] for k in chosen], folder)
 
     @contextmanager
@@ -100,7 +100,7 @@ class RequestHandler:
             warnings.simplefilter("always")
             yield caught
 
-    def _wanted(self, request: Any, folder: Path) -> Wanted:
+    def _checked(self, request: Any, folder: Path) -> SampleRequest:
         """Check a request; uploads are written to `folder`."""
         if not isinstance(request, dict):
             raise ValueError("a request must be a JSON object")
@@ -109,11 +109,11 @@ class RequestHandler:
         edits = _edit_settings(request)
         options = self._options(request.get("options"), folder)
         check_numbers(options, is_ours=False)
-        return Wanted(n, seed, edits, options)
+        return SampleRequest(n, seed, edits, options)
 
-    def _samples(self, wanted: Wanted, folder: str) -> list[Sample]:
+    def _samples(self, checked: SampleRequest, folder: str) -> list[Sample]:
         """Sample; errors become ValueError in one line, without the temporary folder."""
-        n, seed, edits, options = wanted
+        n, seed, edits, options = checked
         try:
             return sample_with_edits(self.sampler, n, seed, edits, **options)
         except (ValueError, RuntimeError) as error:  # RuntimeError: raised by networks
@@ -131,9 +131,9 @@ class RequestHandler:
             for name, value in values.items()
         }
 
-    def _command(self, wanted: Wanted) -> str:
+    def _command(self, checked: SampleRequest) -> str:
         """The command that writes the same samples."""
-        n, seed, _, options = wanted
+        n, seed, _, options = checked
         words = ["multigan", "sample", self.name, "-n", str(n), "--seed", str(seed)]
         words += [] if self.trusted is None else ["--trust-recipe", str(self.trusted)]
         for name, value in options.items():
