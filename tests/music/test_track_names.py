@@ -78,15 +78,25 @@ def chords(name, *roots, program=0):
     return Track(name, tuple(notes), program)
 
 
+def whole_piano(name, chord_every=3):
+    """A bass that is held below single notes, with a chord in between."""
+    notes = [Note(0, 480 * 6, 50)]
+    for k in range(6):
+        pitches = (64, 67, 72) if k and k % chord_every == 0 else (70 + k,)
+        notes += [Note(480 * k, 480 * (k + 1), pitch) for pitch in pitches]
+    return Track(name, tuple(notes))
+
+
 def test_melody_layouts_take_the_melody_by_name_program_or_height():
     accompaniment = chords("PIANO", 48, 53, 55)
     named = Song((accompaniment, track("BRIDGE", 60), track("Melodie", 70, 72)), 1920)
     found = assign_tracks(named, "melody+piano")
     assert found.assigned_tracks == {"melody": ["Melodie"], "piano": ["PIANO", "BRIDGE"]}
     legato = Track("", (Note(0, 500, 70), Note(480, 960, 72)))
+    right_hand = Track("Piano right", legato.notes)
     for tracks in (
         (chords("", 48), track("", 70)), (chords("", 48), track("", 50, program=73)),
-        (chords("", 48), legato),
+        (chords("", 48), legato), (chords("Piano left", 48), right_hand),
     ):  # fmt: skip
         played = assign_tracks(Song(tracks, 960), "melody+chords").song
         assert [t.notes for t in played.tracks] == [tracks[1].notes, tracks[0].notes]
@@ -96,13 +106,17 @@ def test_melody_layouts_take_the_melody_by_name_program_or_height():
     "tracks, layout, said",
     [
         ((chords("", 48), chords("", 60)), "melody+piano", "has no melody"),
+        ((chords("x", 48), whole_piano("piano")), "melody+piano", "has no melody"),
+        ((chords("x", 48), whole_piano("Klavier II")), "melody+chords", "has no melody"),
+        ((chords("x", 48), whole_piano("", chord_every=2)), "melody+piano", "has no melody"),
+        ((chords("x", 48), whole_piano("E-Piano", chord_every=9)), "melody+piano", "no melody"),
         ((track("Melody", 60),), "melody+piano", "has no accompaniment"),
         ((track("Melody", 60), track("x", 40)), "melody+chords", "has no chords"),
     ],
 )
 def test_what_a_melody_layout_lacks_is_named(tracks, layout, said):
     with pytest.raises(UnsuitableSong, match=said):
-        assign_tracks(Song(tracks, 480), layout)
+        assign_tracks(Song(tracks, 2880), layout)
 
 
 def test_chord_labels_over_an_accompaniment_are_left_out_and_counted():

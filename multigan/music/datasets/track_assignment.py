@@ -25,6 +25,7 @@ ACCOMPANIMENT_OVERLAP = 0.5  # at least this share of the notes of several voice
 BASS_MEAN_PITCH = 48  # a nameless track below it is a bass
 CHORD_NOTES = 3  # that begin together
 CHORD_SHARE = 0.5  # of the onsets of an accompaniment of chords
+MELODY_CHORD_SHARE = 0.1  # at most of the onsets of a melody, whose notes may overlap
 LABEL_SHARE = 0.95  # of the onsets of a track of chord labels
 WRITTEN_VELOCITY_SHARE = 0.8  # of the notes of such a track: those of one velocity
 
@@ -287,10 +288,25 @@ def _melody(tracks: Sequence[Track]) -> Track:
         return leads[0]
     if len(pitched) == 2:
         lower, higher = sorted(pitched, key=_mean_pitch)
-        over_chords = chord_share(lower) >= CHORD_SHARE > chord_share(higher)
+        over_chords = chord_share(lower) >= CHORD_SHARE and _may_be_melody(higher)
         if higher in lines or over_chords:
             return higher
     raise UnsuitableSong("has no melody", f"{len(pitched)} pitched tracks")
+
+
+def _may_be_melody(track: Track) -> bool:
+    """Return whether a track of overlapping notes may be a melody.
+
+    A whole accompaniment is none: it has chords, or notes over others that are held.
+    """
+    if chord_share(track) > MELODY_CHORD_SHARE:
+        return False
+    latest, over_held = 0, 0
+    for note in track.notes:
+        shared = min(latest, note.end_tick) - note.start_tick
+        over_held += 2 * shared > note.end_tick - note.start_tick
+        latest = max(latest, note.end_tick)
+    return over_held <= ACCOMPANIMENT_OVERLAP * len(track.notes)
 
 
 def _size(track: Track) -> int:

@@ -121,6 +121,15 @@ class LineNetwork(nn.Module):
         melody = F.pad(self.melody[:, self.interval], (0, 0, 0, 2))
         return melody, self.chord_bonus.flatten(1)[:, self.chord_cell]
 
+    def bonus(self, past: LineTokens, chords: Tensor) -> Tensor:
+        """Return the bonus of rows after the ones that sound and in chords: (B, T, L, R)."""
+        melody, chord = self.tables()
+        first = torch.arange(self.lines, device=chords.device) * (self.rows + 2)
+        # embedding, since the gradient of advanced indexing is several times slower
+        after = F.embedding(past.sounding + first, melody.flatten(0, 1))
+        within = F.embedding(chords, chord.transpose(0, 1).flatten(1))
+        return after + within.unflatten(-1, (self.lines, self.rows))
+
     def indices(self, tokens: LineTokens) -> Tensor:
         """Return the rows of the tables of all lines: (B, T, 2 L)."""
         first = torch.arange(self.lines, device=tokens.sounding.device) * (self.rows + 2)
@@ -160,13 +169,13 @@ class LineNetwork(nn.Module):
         return candidate + share * (h - candidate)
 
     def states(self, entered: Tensor) -> Tensor:
-        """Recurrent states (B, T, width) of inputs (B, T, 3 width)."""
-        h = entered.new_zeros(len(entered), self.recurrent.in_features)
-        found = []
-        for now in entered.unbind(1):
-            h = self.step(now, h)
-            found.append(h)
-        return torch.stack(found, dim=1)
+        """Recurrent states (B, T, width) of the embedded steps (B, T, entered).
+
+        Those of `step`, one after the other, in one call.
+        """
+        weights = [self.input.weight, self.recurrent.weight, self.input.bias, self.recurrent.bias]
+        first = entered.new_zeros(1, len(entered), self.recurrent.in_features)
+        return torch.gru(entered, first, weights, True, 1, 0.0, self.training, False, True)[0]
 
     def shared(self, h: Tensor, entered: Tensor) -> Tensor:
         """The features of a step that all lines share: (B, T, line_width)."""

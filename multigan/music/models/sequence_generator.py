@@ -320,17 +320,14 @@ class SequenceGenerator(nn.Module):
         like = self._earlier(tokens, self.steps_per_bar * bars_back(context.like))
         bar = self._earlier(tokens, torch.full_like(context.like, self.steps_per_bar))
         entered = net.known(context) + net.read_past(past, like, bar)
-        h = net.states(net.input(entered))
+        h = net.states(entered)
         shared = net.shared(net.dropout(h) if drops_out else h, entered)
         age = self._ages(past)
         features = shared[:, :, None] + net.of_lines(past, like, bar, age)
         features = features + self.visible @ self._around(tokens)
         of_lines = features.movedim(2, 0).flatten(1, 2)  # (L, B T, line_width)
         logits = net.logits(of_lines, slice(None)).unflatten(1, shared.shape[:2]).movedim(0, 2)
-        melody, bonus = net.tables()
-        lines = torch.arange(len(self.voices), device=age.device)
-        rows = logits[..., :-2] + melody[lines, past.sounding] + self._allowed(shift)[:, None]
-        rows = rows + bonus[:, context.chords].movedim(0, 2)
+        rows = logits[..., :-2] + net.bonus(past, context.chords) + self._allowed(shift)[:, None]
         silent = (past.sounding >= self.rows)[..., None]
         hold = logits[..., -1:].masked_fill(silent, -torch.inf)
         return torch.cat([rows, logits[..., -2:-1], hold], dim=-1)

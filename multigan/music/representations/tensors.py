@@ -145,17 +145,27 @@ def _num_codes(voice: Voice) -> int:
 
 
 def linear_recurrence(onsets: Tensor, holds: Tensor) -> Tensor:
-    """Solve s[t] = onsets[t] + holds[t] s[t - 1] with s = 0 before, by recursive doubling.
+    """Solve s[t] = onsets[t] + holds[t] s[t - 1] with s = 0 before.
 
-    `onsets` and s are (..., T, P), `holds` (..., T, P) or (..., T, 1). Costs log2 T products; twice
-    differentiable, and several times faster than a loop over steps.
+    `onsets` and s are (..., T, P), `holds` (..., T, P) or (..., T, 1). Twice differentiable by
+    recursive doubling, in log2 T products. Without a gradient it is a loop over steps in place.
     """
+    if not (torch.is_grad_enabled() and (onsets.requires_grad or holds.requires_grad)):
+        return _recurrence_in_place(onsets, holds)
     a, h, steps = onsets, holds, onsets.shape[-2]
     reach = 1
     while reach < steps:
         a, h = a + h * shift_time(a, reach), h * shift_time(h, reach)
         reach *= 2
     return a
+
+
+def _recurrence_in_place(onsets: Tensor, holds: Tensor) -> Tensor:
+    """Return s of `linear_recurrence` in one pass over the steps."""
+    s = onsets.clone()
+    for t in range(1, s.shape[-2]):
+        s[..., t, :] += holds[..., t, :] * s[..., t - 1, :]
+    return s
 
 
 @lru_cache
