@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from multigan.core.media import PLOT_METADATA
+
 Array = np.ndarray[Any, Any]
 SIDE_INCHES, DPI = 6.0, 100
 AXES = (0.13, 0.1, 0.84, 0.87)  # left, bottom, width and height, of the figure
@@ -29,7 +31,7 @@ def plot(samples: list[Array], columns: int | None = None) -> bytes:
     else:
         _plot_grid(figure, samples[:MAX_SHOWN], columns)
     content = io.BytesIO()
-    figure.savefig(content, dpi=DPI, metadata={"Software": None})  # the same bytes everywhere
+    figure.savefig(content, dpi=DPI, metadata=PLOT_METADATA)  # the same bytes everywhere
     return content.getvalue()
 
 

@@ -29,18 +29,12 @@ def list_(
     folder: Annotated[Path, typer.Option(help="folder of the runs")] = Path("runs"),
     json: Json = False,
 ) -> None:
-    """List recipes; with --runs the runs, their state and the next command."""
+    """List recipes with data, time and hardware; with --runs the runs and their next command."""
     if pretrained:
         _list_pretrained(json)
         return
     if not runs:
-        summaries = {name: read_recipe(name).summary for name in recipe_names()}
-        if json:
-            print_json(
-                [{"recipe": name, "summary": summary} for name, summary in summaries.items()]
-            )
-        else:
-            print_columns(list(summaries.items()))
+        _list_recipes(json)
         return
     from multigan.runs.directory import find_runs, run_status
 
@@ -56,6 +50,19 @@ def list_(
             for row in rows
         ]
     )
+
+
+def _list_recipes(json: bool) -> None:
+    """Print what each recipe makes, the data it needs, and the time and hardware it took."""
+    files = [read_recipe(name) for name in recipe_names()]
+    if json:
+        keys = ("summary", "data", "time")
+        print_json([{"recipe": f.name} | {key: getattr(f, key) for key in keys} for f in files])
+        return
+    width = max(len(file.name) for file in files)
+    for file in files:
+        print(f"{file.name.ljust(width)}  {file.summary}")
+        print(f"{'':{width}}  data: {file.data}; time: {file.time}")
 
 
 def _list_pretrained(json: bool) -> None:

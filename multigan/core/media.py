@@ -6,14 +6,27 @@ import mimetypes
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
 from multigan.core.protocols import Domain, Medium, Sample, SupportsMedia
 
+# Of a matplotlib figure: no version, so that the bytes are the same everywhere. A page inverts
+# plots in its dark mode, and no photos.
+PLOT_METADATA = {"Software": None, "Description": "plot"}
 BINARY = "application/octet-stream"  # of a file without a known suffix
 # Types of audio differ between systems, so these are not looked up there.
 TYPES = {".png": "image/png", ".wav": "audio/wav", ".mid": "audio/midi", ".txt": "text/plain"}
+
+
+@runtime_checkable
+class SupportsAudio(Protocol):
+    """A domain whose samples sound: makes audio inside a report possible."""
+
+    def audio(self, sample: Sample) -> bytes:
+        """One sample as an OGG file."""
+        ...
 
 
 def sample_media(domain: Domain, samples: list[Sample]) -> list[Medium]:

@@ -44,6 +44,12 @@ class Hyperparameter:
     choices: tuple[str, ...] = ()
 
 
+NOT_MEASURED = "not measured"
+NUMBER = r"\b(?:\d[\d.,]*)(?: to \d[\d.,]*)?"
+DURATION = re.compile(NUMBER + r" (?:CPU s|s of CPU|seconds|minutes|hours)\b")
+HARDWARE = re.compile(r"\b(?:one|two|four|\d+)(?: [\w-]+)? (?:thread|core|GPU)s?\b[^,;.:()]*")
+
+
 @dataclass(frozen=True)
 class RecipeFile:
     """The content of a recipe file, read without executing it."""
@@ -60,6 +66,19 @@ class RecipeFile:
     def summary(self) -> str:
         """The first line of the header."""
         return self.header.strip().partition("\n")[0]
+
+    @property
+    def data(self) -> str:
+        """The default of `--data`; "made by the recipe" where there is no such parameter."""
+        found = [str(h.default) for h in self.hyperparameters if h.name == "data"]
+        return found[0] if found else "made by the recipe"
+
+    @property
+    def time(self) -> str:
+        """The duration and the hardware that the header states; "not measured" without both."""
+        text = " ".join(self.header.split())
+        stated = [pattern.search(text) for pattern in (DURATION, HARDWARE)]
+        return ", ".join(found[0] for found in stated if found) if all(stated) else NOT_MEASURED
 
 
 def parameter_help(docstring: str) -> dict[str, str]:

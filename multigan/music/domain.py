@@ -160,6 +160,10 @@ class MusicDomain(MusicSpec):
             Medium(pianoroll_json.PIANO_ROLL, pianoroll_json.piano_roll(song)) for song in samples
         ]
 
+    def audio(self, sample: Song) -> bytes:
+        """Return the rendered song as OGG Vorbis."""
+        return audio.encode_ogg(sample)
+
     def write(self, samples: list[Song], folder: Path) -> list[Path]:
         """Write 000000.mid, 000000.wav and 000000.png of each song; print the synthesizer used."""
         return write_song_files(samples, folder)

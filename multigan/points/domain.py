@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Circle
 from torch import Tensor
 
+from multigan.core.media import PLOT_METADATA
 from multigan.core.modules import sample_batch
 from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
@@ -128,7 +129,7 @@ class PointsDomain:
         edge = 1.25 * mixture.unit
         axes.set(xlim=(-edge, edge), ylim=(-edge, edge))
         content = io.BytesIO()
-        figure.savefig(content, dpi=100, metadata={"Software": None})  # the same bytes everywhere
+        figure.savefig(content, dpi=100, metadata=PLOT_METADATA)  # the same bytes everywhere
         return content.getvalue()
 
 

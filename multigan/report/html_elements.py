@@ -12,9 +12,11 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
+from multigan.core.media import PLOT_METADATA
 from multigan.core.protocols import Medium
 
 VOID = {"img", "input", "meta"}  # elements without an end tag
+IMAGE_DESCRIPTION = 270  # the EXIF tag
 PIXELATED_BELOW = 65  # pixels a side: smaller images are enlarged without smoothing
 
 
@@ -55,6 +57,7 @@ def _image(medium: Medium, name: str) -> dict[str, Any]:
     try:
         with Image.open(io.BytesIO(medium.content), formats=["PNG", "WEBP"]) as image:
             label, width, height = str(image.info.get("label", "")), image.width, image.height
+            described = image.info.get("Description") or image.getexif().get(IMAGE_DESCRIPTION)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return {"template": "unreadable"}
     data = base64.b64encode(medium.content).decode()
@@ -64,6 +67,7 @@ def _image(medium: Medium, name: str) -> dict[str, Any]:
         "name": f"{name}, {label}" if label else name,
         "source": f"data:{medium.type};base64,{data}",
         "pixelated": max(width, height) < PIXELATED_BELOW,
+        "is_plot": described == PLOT_METADATA["Description"],
         "width": width,
         "height": height,
     }
@@ -74,7 +78,8 @@ def _text(medium: Medium, name: str) -> dict[str, Any]:
 
 
 def _song(medium: Medium, name: str) -> dict[str, Any]:
-    return {"template": "song", "song": json.loads(medium.content)}
+    song = json.loads(medium.content)
+    return {"template": "song", "audio": song.pop("audio", ""), "song": song}
 
 
 VIEWS: dict[str, Callable[[Medium, str], dict[str, Any]]] = {

@@ -22,7 +22,9 @@ from multigan.storage.files import write_atomically
 from multigan.storage.loading import Trusted
 
 PAGE = Path(__file__).parent / "static"
-SCRIPTS = ("uPlot.iife.min.js", "slides.js", "charts.js", "sound.js", "songs.js")
+SCRIPTS = (
+    "uPlot.iife.min.js", "slides.js", "charts.js", "midi.js", "viewer.js", "sound.js", "songs.js",
+)  # fmt: skip
 STYLES = ("uPlot.min.css", "page.css")
 BANNER = re.compile(r"\A/\*!.*?\*/\n")  # the first line of uPlot's script
 REPORT, COMPARISON = "report.html", "comparison.html"
@@ -72,7 +74,7 @@ def page(title: str, runs: list[RunView]) -> str:
     script, style = inlined(SCRIPTS), inlined(STYLES)
     license = charts_license()
     policy = (
-        f"default-src 'none'; img-src data:; script-src {_hashed(script)}; "
+        f"default-src 'none'; img-src data:; media-src data:; script-src {_hashed(script)}; "
         f"style-src {_hashed(style)}; base-uri 'none'; form-action 'none'"
     )
     assets = {"policy": policy, "license": license, "style": style, "script": script}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +13,15 @@ from pathlib import Path
 from typing import Any
 
 from multigan.core.interpolation import interpolation_frames
-from multigan.core.media import sample_media
-from multigan.core.protocols import SAMPLING_BATCH_SIZE, Medium, Sampler, SupportsInterpolation
+from multigan.core.media import SupportsAudio, sample_media
+from multigan.core.protocols import (
+    SAMPLING_BATCH_SIZE,
+    Medium,
+    Sample,
+    Sampler,
+    SupportsInterpolation,
+)
+from multigan.report.html_elements import IMAGE_DESCRIPTION
 from multigan.report.log_reading import subsample
 from multigan.runs.directory import REAL_PREVIEW, RunDirectory
 from multigan.storage.loading import Trusted, load
@@ -23,7 +32,7 @@ MAX_SAMPLES, MAX_PATHS = SAMPLING_BATCH_SIZE, 6  # for all other types: images
 MAX_POINTS = 1000  # samples, if one image shows all of them
 NUM_STEPS, MAX_MOMENTS = 13, 24  # of the interpolation; of the history
 HISTORY_BYTES, SAMPLES_BYTES, INTERPOLATION_BYTES = 1_200_000, 1_000_000, 700_000  # of a page
-REAL_BYTES = 400_000
+REAL_BYTES, AUDIO_BYTES = 400_000, 1_200_000
 TEXT_BYTES = 4000  # of one step of the history
 MOMENT = re.compile(r"step-(\d{1,12})\.(png|txt)")
 REAL = re.compile(REAL_PREVIEW + r"\.(png|txt)")
@@ -102,7 +111,23 @@ def _final(sampler: Sampler) -> list[Medium]:
     media = sample_media(sampler.domain, samples)
     if len(media) == 1:
         return sample_media(sampler.domain, sampler.sample(MAX_POINTS))
-    return media[: _count(media, NUM_SAMPLES, MAX_SAMPLES)]
+    shown = media[: _count(media, NUM_SAMPLES, MAX_SAMPLES)]
+    return _with_audio(sampler, samples[: len(shown)], shown)
+
+
+def _with_audio(sampler: Sampler, samples: list[Sample], media: list[Medium]) -> list[Medium]:
+    """Add the sound of each sample to its JSON, as long as the page has bytes for it."""
+    if not isinstance(sampler.domain, SupportsAudio):
+        return media
+    left, heard = AUDIO_BYTES, []
+    for sample, medium in zip(samples, media, strict=True):
+        sound = base64.b64encode(sampler.domain.audio(sample)).decode() if left > 0 else ""
+        left -= len(sound)
+        if sound and left >= 0:
+            content = json.loads(medium.content) | {"audio": f"data:audio/ogg;base64,{sound}"}
+            medium = Medium(medium.type, json.dumps(content, separators=(",", ":")).encode())
+        heard.append(medium)
+    return heard
 
 
 def interpolation_media(sampler: Sampler, most_bytes: int) -> list[list[Medium]]:
@@ -144,19 +169,27 @@ def downscale(medium: Medium, most_bytes: int) -> Medium:
         with Image.open(io.BytesIO(medium.content), formats=["PNG"]) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise ValueError(f"{image.width} x {image.height} pixels")
-            content = _fitting(image.convert("RGB"), most_bytes)
+            content = _fitting(image.convert("RGB"), most_bytes, _exif(image))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         return Medium("text/plain", f"an image that cannot be shown: {error}".encode())
     return Medium("image/webp", content)
 
 
-def _fitting(image: Any, most_bytes: int) -> bytes:
+def _exif(image: Any) -> Any:
+    """The description of an image, as WebP keeps it."""
+    exif = image.getexif()
+    if description := image.info.get("Description"):
+        exif[IMAGE_DESCRIPTION] = str(description)
+    return exif
+
+
+def _fitting(image: Any, most_bytes: int, exif: Any) -> bytes:
     """The first encoding of TRIALS that is small enough, else the smallest."""
     found = b""
     for side, quality in TRIALS:
         copy, stream = image.copy(), io.BytesIO()
         copy.thumbnail((side, side))
-        copy.save(stream, format="WEBP", quality=quality)
+        copy.save(stream, format="WEBP", quality=quality, exif=exif)
         found = stream.getvalue()
         if len(found) <= most_bytes:
             break

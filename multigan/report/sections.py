@@ -19,6 +19,16 @@ from multigan.report.run_summary import (
 from multigan.report.sample_media import SampleMedia
 
 OPEN_CHARTS = 4  # that are shown at once; the others on request
+SECTIONS = {
+    "samples": "Samples",
+    "during-training": "During training",
+    "interpolation-between-latents": "Interpolation",
+    "curves": "Curves",
+    "metrics": "Metrics",
+    "data": "Data",
+    "training-setup": "Training setup",
+    "command": "Command",
+}
 
 
 class Notice(NamedTuple):
@@ -69,11 +79,20 @@ def page_values(runs: list[RunView]) -> dict[str, Any]:
     versions = runs[0].summary.config.get("versions")
     return {
         "runs": runs,
+        "contents": _contents(runs),
         "charts": page_charts([run.summary for run in runs]),
         "open_charts": OPEN_CHARTS,
         "comparison": _comparison(runs) if len(runs) > 1 else None,
         "version": versions.get("multigan", "") if isinstance(versions, dict) else "",
     }
+
+
+def _contents(runs: list[RunView]) -> list[tuple[str, str]]:
+    """The id and the title of each section of the page."""
+    left_out = {"interpolation-between-latents"} if runs[0].media.is_live else set()
+    if not any(run.summary.data_counts for run in runs):
+        left_out.add("data")
+    return [(key, title) for key, title in SECTIONS.items() if key not in left_out]
 
 
 def _quality_notice(summary: RunSummary) -> Notice:

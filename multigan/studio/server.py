@@ -20,7 +20,8 @@ from multigan.studio.form import form, task_choice
 from multigan.studio.handlers import RequestHandler
 
 OWN = Path(__file__).parent / "static"
-SCRIPTS = (SHARED / "sound.js", SHARED / "songs.js", OWN / "kept.js", OWN / "studio.js")
+SHARED_SCRIPTS = ("sound.js", "midi.js", "viewer.js", "songs.js")
+SCRIPTS = (*(SHARED / name for name in SHARED_SCRIPTS), OWN / "kept.js", OWN / "studio.js")
 STYLES = (SHARED / "page.css", OWN / "studio.css")
 MAX_REQUEST_BYTES = 3_000_000  # a MIDI file and options
 

@@ -70,6 +70,7 @@ METRICS = {
     "nll_token": MetricInfo("nats per token of held-out lines under the generator", LOWER),
     "nll_word": MetricInfo("nats per word of held-out lines under the generator", LOWER),
     "nll_oracle": MetricInfo("nats per token of samples under the oracle"),
+    "lines": MetricInfo("number of lines that were measured", "as large as the data allows"),
     "unique_fraction": MetricInfo("distinct lines"),
     "memorized_fraction": MetricInfo("lines that stand in the training set"),
     "unfinished_fraction": MetricInfo("lines without an end"),

@@ -131,7 +131,12 @@ def test_the_help_of_sample_shows_the_options_of_its_domain(copied, say):
 
 def test_list_and_show_say_what_there_is(say):
     listed = say("list")
-    assert [line.split()[0] for line in listed.splitlines()] == list(recipe_names())
+    assert [line.split()[0] for line in listed.splitlines()[::2]] == list(recipe_names())
+    needs = dict(zip(recipe_names(), listed.splitlines()[1::2], strict=True))
+    assert "data: digits; time: 307 CPU s, one thread" in needs["image"]
+    assert needs["points"].split(";")[0].strip() == "data: made by the recipe"
+    words = ("time: not measured", "core", "thread", "GPU")
+    assert all(any(word in line for word in words) for line in needs.values())
     shown = say("show points")
     assert "multigan train points" in shown and "--batch-size" in shown
     assert "real points in one update" in shown

@@ -17,7 +17,8 @@ from multigan.storage import pretrained
 from multigan.storage.checkpoint_integrity import resolve_weights_file
 from multigan.storage.loading import load, load_data
 from multigan.storage.pretrained import MAX_FILE_BYTES, list_pretrained, pretrained_metadata
-from multigan.storage.weights import read_weights
+from multigan.storage.weights import read_description, read_weights
+from tests.metric_meanings import undescribed
 from tests.run_helpers import snapshot
 
 pytestmark = pytest.mark.filterwarnings("default")
@@ -50,6 +51,8 @@ def test_every_packaged_generator_is_small_described_and_samples():
     for name, file in list_pretrained().items():
         assert file.stat().st_size <= MAX_FILE_BYTES
         assert {"recipe", "metrics", "command", "stored"} <= set(pretrained_metadata(name))
+        domain = read_description(list_pretrained()[name])["domain"]["component"].split("/")[0]
+        assert undescribed(domain, pretrained_metadata(name)["metrics"]["rows"]) == set()
         assert len(load(name).sample(2)) == 2
 
 

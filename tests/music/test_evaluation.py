@@ -13,6 +13,7 @@ from multigan.music.representations.conditioning import apply_conditioning
 from multigan.music.representations.tensors import encode
 from multigan.music.representations.time_grid import SIXTEENTHS
 from multigan.music.representations.voices import BAND, MELODY_PIANO, PIANO, Voice
+from tests.metric_meanings import undescribed
 from tests.music.tiny import Tiny, write_piano_songs, write_pieces, write_songs
 
 ROWS = ["real (train)", "real (held out)", "bars shuffled", "voices shuffled", "Markov",
@@ -53,6 +54,7 @@ def test_the_table_holds_the_model_against_real_music_and_imitations(data, tmp_p
     assert "nn_train_distance" not in table.rows["real (train)"]
     assert table.model["empty_bar_rate_bass"] == 0
     assert table.json() and table.markdown()
+    assert undescribed("music", table.rows) == set()
 
 
 def test_what_does_not_depend_on_the_model_is_measured_once(data, tmp_path, monkeypatch):
@@ -124,6 +126,7 @@ def test_every_layout_is_measured_without_a_degenerate_column(
     assert (table.baseline, table.floor) == ("bars shuffled", "real (held out)")
     real, model = table.rows["real (held out)"], table.model
     assert 0 < real["feature_frechet_distance"] < model["feature_frechet_distance"] < 1e6
+    assert undescribed("music", table.rows) == set()
     has_melody = len(voices) > 1
     assert ("melody_clash_rate" in model) is has_melody
     assert ("generator, given melody" in names) is has_melody

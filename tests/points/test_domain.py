@@ -12,6 +12,7 @@ from multigan.points.dataset import GaussianMixture
 from multigan.points.domain import PointsDomain
 from multigan.points.mixtures import MIXTURES
 from multigan.points.models import MLPGenerator
+from tests.metric_meanings import undescribed
 
 
 class TrueSampler(MLPGenerator):
@@ -71,6 +72,7 @@ def test_a_true_sampler_measures_like_the_real_row(mixture, tmp_path):
     data = GaussianMixture(mixture).split("valid")
     sampler = Sampler(data.domain, TrueSampler(mixture))
     table = data.domain.evaluate(sampler, data, keyed_rng(0, "evaluate"), tmp_path)
+    assert undescribed("points", table.rows) == set()
     assert list(table.rows) == ["real", "one Gaussian", "generator"]
     floor = (len(MIXTURES[mixture].means) - 1) / 5000
     for row in (table.rows["real"], table.model):

@@ -10,6 +10,7 @@ from multigan.core.rng import keyed_rng
 from multigan.text.metrics import evaluation
 from multigan.text.metrics.evaluation import selection_score
 from multigan.text.tokenization.tokenizer import PAD
+from tests.metric_meanings import undescribed
 from tests.text.tiny import Parrot, tiny_lines, tiny_sampler
 
 ROWS = ["real (held out)", "real (training copy)", "3gram", "4gram", "generator"]
@@ -40,7 +41,7 @@ def fresh(data, kept):
 
 
 def test_the_rows_are_real_lines_their_copy_ngram_models_and_the_generator(fresh, data):
-    assert list(fresh.rows) == ROWS
+    assert list(fresh.rows) == ROWS and undescribed("text", fresh.rows) == set()
     assert data.domain.selection_metric in fresh.model
     counts = [fresh.rows[name]["lines"] for name in ROWS]
     assert counts == [100, 400, 400, 400, 400]

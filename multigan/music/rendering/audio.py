@@ -18,6 +18,7 @@ from multigan.music.rendering.synthesizer import drum, timbre_of, tone
 from multigan.storage.files import write_atomically
 
 RATE = 44_100  # samples per second
+OGG_RATE = 22_050  # of audio inside a page
 RELEASE_SECONDS = 0.5  # what is kept after the end of a song, for its last notes to ring
 PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB below it
 MAX_SECONDS = 7200  # of a song: 2.5 GB in memory
@@ -86,6 +87,13 @@ def write_wav(song: Song, path: Path, rate: int = RATE) -> Path:
         file.write(render_song(song, rate))
     write_atomically(path, content.getvalue())
     return path
+
+
+def encode_ogg(song: Song, rate: int = OGG_RATE) -> bytes:
+    """Encode a song as stereo OGG Vorbis: about a tenth of the size of WAV."""
+    content = io.BytesIO()
+    soundfile.write(content, render_song(song, rate), rate, format="OGG", subtype="VORBIS")
+    return content.getvalue()
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from multigan.core import optional_dependencies
 from multigan.core.fidelity import frechet_distance
+from multigan.core.media import PLOT_METADATA
 from multigan.music.rendering.audio import read_wav
 from multigan.storage.files import write_atomically
 
@@ -96,7 +97,7 @@ def plot_mel(mel: Tensor, path: Path) -> Path:
     axes.set_xlabel("seconds")
     axes.set_ylabel("Hz")
     content = io.BytesIO()
-    figure.savefig(content, dpi=100, format="png", metadata={"Software": None})
+    figure.savefig(content, dpi=100, format="png", metadata=PLOT_METADATA)
     write_atomically(path, content.getvalue())
     return path
 

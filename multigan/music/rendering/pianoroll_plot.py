@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection, PolyCollection
 from matplotlib.figure import Figure
 
+from multigan.core.media import PLOT_METADATA
 from multigan.music.formats.song import GivenSpan, Song, Track, given_spans
 from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM
 from multigan.storage.files import write_atomically
@@ -208,6 +209,6 @@ def _legend_rows(song: Song, width: float) -> int:
 def _save(figure: Figure, path: Path) -> Path:
     """Write a PNG file, whole or not at all; its bytes depend on the figure alone."""
     content = io.BytesIO()
-    figure.savefig(content, dpi=DPI, format="png", metadata={"Software": None})
+    figure.savefig(content, dpi=DPI, format="png", metadata=PLOT_METADATA)
     write_atomically(path, content.getvalue())
     return path

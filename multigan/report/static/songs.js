@@ -5,6 +5,9 @@
   const AHEAD = 0.15; // seconds that notes are handed to the sound in advance
   const BEAT = 26; // pixels at least: a longer song moves under the line
   const MARGIN = 4;
+  const [LEFT, TOP] = [30, 14]; // pixels for the names of pitches and the numbers of bars
+  const NAMES = ["C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B"];
+  const pitchName = (pitch) => `${NAMES[pitch % 12]}${Math.floor(pitch / 12) - 1}`;
   const color = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
   let players = [];
 
@@ -58,6 +61,7 @@
           element("label", { className: "place" }, this.place), this.bar,
           element("label", {}, "tempo", this.tempo, pace)),
         this.canvas, tracks);
+      tracks.append(this.saver(name));
       this.draw();
     }
 
@@ -71,6 +75,15 @@
         this.draw();
       });
       return element("label", {}, box, chip, track.name);
+    }
+
+    saver(name) { // the notes as a file
+      const made = element("button", { type: "button", textContent: "MIDI" });
+      made.setAttribute("aria-label", `save ${name} as MIDI`);
+      made.addEventListener("click", () => {
+        window.saveFile(`${name.replace(/[^\w]+/g, "-")}.mid`, midi.encode(this.song), "audio/midi");
+      });
+      return made;
     }
 
     play() {
@@ -159,14 +172,13 @@
       const pen = canvas.getContext("2d");
       pen.scale(ratio, ratio);
       const now = this.now();
-      const wide = Math.max(BEAT, (width - 2 * MARGIN) / song.length_beats);
-      const furthest = Math.max(0, song.length_beats * wide + 2 * MARGIN - width);
-      const shift = Math.min(furthest, Math.max(0, now * wide - width / 3)) - MARGIN;
-      const high = (height - 2 * MARGIN) / (this.high - this.low + 1);
+      const wide = Math.max(BEAT, (width - LEFT - MARGIN) / song.length_beats);
+      const furthest = Math.max(0, song.length_beats * wide + LEFT + MARGIN - width);
+      const shift = Math.min(furthest, Math.max(0, now * wide - width / 3)) - LEFT;
+      const high = (height - TOP - MARGIN) / (this.high - this.low + 1);
       const x = (beat) => beat * wide - shift;
-      const y = (pitch) => MARGIN + (this.high - pitch) * high;
-      pen.fillStyle = color("--grid");
-      song.bar_lines.forEach((line) => pen.fillRect(x(line), 0, 1, height));
+      const y = (pitch) => TOP + (this.high - pitch) * high;
+      this.drawGrid(pen, x, y, high);
       song.tracks.forEach((track, k) => {
         pen.fillStyle = color(`--s${k % PALETTE}`);
         pen.globalAlpha = 0.12;
@@ -182,12 +194,42 @@
       pen.globalAlpha = 1;
       pen.fillStyle = color("--text");
       pen.fillRect(x(now), 0, 1.5, height);
+      this.drawPitches(pen, y, high);
       const bar = song.bar_lines.filter((line) => line <= now + 1e-6).length;
       if (document.activeElement !== this.place || this.playing) this.place.value = now;
       this.bar.textContent = `bar ${bar} of ${song.bar_lines.length}`;
       this.place.setAttribute("aria-valuetext", this.bar.textContent);
     }
   }
+
+  Player.prototype.drawGrid = function (pen, x, y, high) { // octaves, beats, and bars with numbers
+    const { width, height } = { width: this.canvas.clientWidth, height: this.canvas.clientHeight };
+    pen.font = "10px system-ui, sans-serif";
+    pen.fillStyle = color("--grid");
+    for (let pitch = this.low; pitch <= this.high; pitch += 1) {
+      if (pitch % 12 === 0) pen.fillRect(0, y(pitch) + high, width, 1);
+    }
+    pen.globalAlpha = 0.6;
+    for (let beat = 0; beat < this.song.length_beats; beat += 1) pen.fillRect(x(beat), TOP, 0.5, height);
+    pen.globalAlpha = 1;
+    this.song.bar_lines.forEach((line, k) => {
+      pen.fillStyle = color("--rule");
+      pen.fillRect(x(line), 0, 1.5, height);
+      pen.fillStyle = color("--quiet");
+      pen.fillText(String(k + 1), x(line) + 4, 10);
+    });
+  };
+
+  Player.prototype.drawPitches = function (pen, y, high) { // over notes that have moved past
+    pen.fillStyle = color("--background");
+    pen.fillRect(0, 0, LEFT - 2, this.canvas.clientHeight);
+    pen.fillStyle = color("--quiet");
+    const every = this.high - this.low > 14 ? 12 : 1; // few pitches are all named
+    for (let pitch = this.low; pitch <= this.high; pitch += 1) {
+      const isNamed = every === 12 ? pitch % 12 === 0 || (pitch % 12 === 7 && high > 4) : pitch % 2 === 0;
+      if (isNamed) pen.fillText(pitchName(pitch), 3, y(pitch) + high / 2 + 3);
+    }
+  };
 
   function attachPlayers() { // players of songs on the page; those of removed songs pause
     players.filter((player) => !player.canvas.isConnected).forEach((player) => player.pause());
