@@ -61,7 +61,7 @@ def collect_media(run: RunDirectory, runs: int = 1, trust: Trusted | None = None
     real = real_media(run, REAL_BYTES // runs)
     try:
         sampler = load(run.path, trust=trust)
-        samples = _within(_final(sampler), SAMPLES_BYTES // runs)
+        samples = _within(_final(sampler, AUDIO_BYTES // runs), SAMPLES_BYTES // runs)
         interpolation = interpolation_media(sampler, INTERPOLATION_BYTES // runs)
         return SampleMedia(history, samples, interpolation, real)
     except Exception as error:  # an untrusted network raises arbitrary exceptions
@@ -105,29 +105,31 @@ def _content(file: Path) -> bytes:
     return content
 
 
-def _final(sampler: Sampler) -> list[Medium]:
+def _final(sampler: Sampler, audio_bytes: int) -> list[Medium]:
     """Samples of seed 0; MAX_POINTS of them if one image shows all."""
     samples = sampler.sample(SAMPLING_BATCH_SIZE)
     media = sample_media(sampler.domain, samples)
     if len(media) == 1:
         return sample_media(sampler.domain, sampler.sample(MAX_POINTS))
     shown = media[: _count(media, NUM_SAMPLES, MAX_SAMPLES)]
-    return _with_audio(sampler, samples[: len(shown)], shown)
+    return _with_audio(sampler, samples[: len(shown)], shown, audio_bytes)
 
 
-def _with_audio(sampler: Sampler, samples: list[Sample], media: list[Medium]) -> list[Medium]:
-    """Add the sound of each sample to its JSON, as long as the page has bytes for it."""
+def _with_audio(
+    sampler: Sampler, samples: list[Sample], media: list[Medium], most_bytes: int
+) -> list[Medium]:
+    """Add the sound of each sample to its JSON, within `most_bytes`."""
     if not isinstance(sampler.domain, SupportsAudio):
         return media
-    left, heard = AUDIO_BYTES, []
+    left, found = most_bytes, []
     for sample, medium in zip(samples, media, strict=True):
         sound = base64.b64encode(sampler.domain.audio(sample)).decode() if left > 0 else ""
         left -= len(sound)
         if sound and left >= 0:
             content = json.loads(medium.content) | {"audio": f"data:audio/ogg;base64,{sound}"}
             medium = Medium(medium.type, json.dumps(content, separators=(",", ":")).encode())
-        heard.append(medium)
-    return heard
+        found.append(medium)
+    return found
 
 
 def interpolation_media(sampler: Sampler, most_bytes: int) -> list[list[Medium]]:

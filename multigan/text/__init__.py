@@ -69,6 +69,8 @@ METRICS = {
     "self_bleu_*": MetricInfo("n-grams that samples share with each other; high is repetitive"),
     "nll_token": MetricInfo("nats per token of held-out lines under the generator", LOWER),
     "nll_word": MetricInfo("nats per word of held-out lines under the generator", LOWER),
+    "nll_char": MetricInfo("nats per character of held-out lines under the generator", LOWER),
+    "nll_line": MetricInfo("nats per held-out line under the generator", LOWER),
     "nll_oracle": MetricInfo("nats per token of samples under the oracle"),
     "lines": MetricInfo("number of lines that were measured", "as large as the data allows"),
     "unique_fraction": MetricInfo("distinct lines"),
