@@ -23,6 +23,7 @@ from multigan.music.datasets.song_reading import (
     read_files,
     song_files,
 )
+from multigan.music.datasets.timing_report import timing_lines, timing_report
 from multigan.music.formats.npz import split_by_hash
 from multigan.music.formats.song import Song
 from multigan.music.representations.time_grid import GRIDS
@@ -34,7 +35,9 @@ ARCHIVES = {
     "pop909-raw": "pop909/pop909-raw.zip",
     "pop909-cl": "pop909/pop909-cl.zip",
     "nottingham": "nottingham/nottingham.zip",
+    "jazz-live": "jazz-live/jazz-live-60.zip",
 }
+LIVE = ("jazz-live",)  # without beats: they are tracked
 BARS = 2
 COPIED_SHARE = 0.5  # of the windows of a test song: as many in the training split make it a copy
 
@@ -56,10 +59,11 @@ def main(arguments: list[str]) -> int:
 
 def _tables(name: str, root: Path) -> int:
     """Print the tables of one folder; return the number of leaks."""
-    options = import_options("auto", BARS, "any", 4, "")
+    options = import_options("auto", BARS, "any", 4, "", live=name in LIVE)
     readings = list(read_files(song_files(root), root, options, 1))
     unread = Counter(reading.reason for reading in readings if reading.reason)
     print(f"{name}: {len(readings):,} files; not read: {dict(unread) or 'none'}")
+    print(*timing_lines(timing_report(readings)), sep="\n")
     grids = " | ".join(f"moved, lost at {grid}" for grid in GRIDS)
     print(f"| layout | files used | notes | left out | {grids} |")
     print("|---" * (4 + len(GRIDS)) + "|", flush=True)

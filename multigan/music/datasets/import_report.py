@@ -10,6 +10,7 @@ from typing import Any
 
 from multigan.core.data_counts import CHANGED, IGNORED, LEFT_OUT, USED, DataCounts
 from multigan.music.datasets.song_reading import FileReading, ImportOptions, layout_counts
+from multigan.music.datasets.timing_report import timing_lines, timing_report
 from multigan.music.formats.npz import SPLIT_FRACTIONS
 from multigan.music.formats.song import Song, TimeSignature
 from multigan.music.representations.bars import can_read_as
@@ -30,6 +31,7 @@ class FileResult:
     assigned_tracks: dict[str, list[str]] | None = None  # voice -> the names of its tracks
     reason: str = ""  # one of few, to be counted; empty for a used file
     line: str = ""  # the whole explanation
+    swing: float | None = None  # where in a beat its second eighth begins
 
 
 def count_files(
@@ -47,6 +49,10 @@ def count_files(
             counts.add(LEFT_OUT, result.reason, [result.file])
             continue
         counts.add(USED, f"as {layout}")
+        if reading.alignment.offset_ticks:
+            counts.add(CHANGED, "with an offset from the beats, removed", [result.file])
+        if reading.tracking is not None:
+            counts.add(CHANGED, "with live timing, on tracked beats", [result.file])
         for kind in reading.changes:
             counts.add(CHANGED, f"with {kind}", [result.file])
     return counts
@@ -108,6 +114,7 @@ def make_report(
             count_files(layout, results, readings, others).to_json(),
             notes.to_json(),
         ],
+        "timing": timing_report(readings),
         "layouts": layout_counts(readings),
         "grids": {str(grid): found._asdict() for grid, found in grids.items()},
         "time_signatures": signature_counts(songs),
@@ -129,6 +136,7 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
     return [
         *lines,
         *_layout_advice(report),
+        *timing_lines(report.get("timing", {})),
         *_grid_advice(report),
         *_signature_lines(report),
         *_version_lines(report),

@@ -30,7 +30,7 @@ from multigan.music.formats.npz import SPLIT_FRACTIONS, load_songs, save_songs, 
 from multigan.music.formats.song import Song
 from multigan.storage.files import parse_json, write_atomically
 
-CACHE_VERSION = 5  # raise it when a change here changes what an import returns
+CACHE_VERSION = 6  # raise it when a change here changes what an import returns
 SONGS, REPORT = "songs.npz", "report.json"
 DEFAULT_INSPECTION = ImportOptions(AUTO, 4, None)
 
@@ -52,6 +52,7 @@ def import_midi_folder(
     time_signature: str = "any",
     grid: int = 4,
     leave_out: str = "",
+    live: bool = False,
     num_workers: int = 1,
 ) -> list[FileResult]:
     """Read a folder of MIDI files and scores into a dataset, and count what is left out and why.
@@ -62,9 +63,10 @@ def import_midi_folder(
     time_signature: such as 3/4, or any
     grid: steps per quarter of a training: 4, 6, 8, 12 or 24
     leave_out: names of tracks to leave out, such as click,chords
+    live: track the beats of live performances, and use those that have clear ones
     num_workers: processes that read files
     """
-    options = import_options(layout, bars, time_signature, grid, leave_out)
+    options = import_options(layout, bars, time_signature, grid, leave_out, live)
     root, target = Path(folder), Path(out)
     files = song_files(root)
     stated = _fingerprint(files, root, options)
@@ -95,6 +97,7 @@ def inspect_songs(
     time_signature: str = "any",
     grid: int = 4,
     leave_out: str = "",
+    live: bool = False,
     num_workers: int = 1,
 ) -> None:
     """Print what an import of a folder or a file would use, change and leave out; write nothing.
@@ -104,10 +107,11 @@ def inspect_songs(
     time_signature: such as 3/4, or any
     grid: steps per quarter: 4, 6, 8, 12 or 24
     leave_out: names of tracks to leave out, such as click,chords
+    live: track the beats of live performances, and use those that have clear ones
     num_workers: processes that read files
     """
     root = Path(source)
-    options = import_options(layout, bars, time_signature, grid, leave_out)
+    options = import_options(layout, bars, time_signature, grid, leave_out, live)
     if (root / REPORT).is_file() and (root / SONGS).is_file():
         _inspect_import(root, options)
         return
@@ -226,7 +230,7 @@ def _result(
     for use, reasons in ((CHANGED, changed), (LEFT_OUT, left_out)):
         for reason, count in reasons.items():
             notes.add(use, reason, [reading.file], count)
-    return FileResult(reading.file, reading.windows, assigned_tracks), song
+    return FileResult(reading.file, reading.windows, assigned_tracks, swing=reading.swing), song
 
 
 def _digest(song: Song) -> bytes:

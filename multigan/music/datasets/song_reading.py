@@ -9,6 +9,8 @@ from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from multigan.music.datasets.beat_alignment import BeatAlignment, align_beats, swing_ratio
+from multigan.music.datasets.beat_tracking import BeatTracking, track_beats
 from multigan.music.datasets.track_assignment import (
     TrackAssignment,
     UnsuitableSong,
@@ -22,6 +24,9 @@ from multigan.music.representations.bars import read_bars_as, usual_bars
 from multigan.music.representations.time_grid import GRIDS
 from multigan.music.representations.voices import TRACK_LAYOUTS
 
+NO_BEATS = "has live timing without beats"
+UNCLEAR_BEATS = "has live timing, and tracked beats hardly better than chance"
+ALIGNED = BeatAlignment()
 AUTO = "auto"  # the layout that fits
 BATCH = 8  # files that a process takes at a time
 ENOUGH = 0.9  # of the files of the most general layout: a more particular one is preferred
@@ -36,6 +41,7 @@ class ImportOptions:
     time_signature: tuple[int, int] | None  # counts and unit; None takes all
     grid: int = 4  # steps per quarter
     leave_out: tuple[str, ...] = ()  # names of tracks
+    live: bool = False  # track the beats of live timing
 
     def bars_of(self, song: Song) -> Song:
         """Return the song with its bars read as they are counted."""
@@ -60,6 +66,9 @@ class FileReading:
     unsuitable: dict[str, tuple[str, str]] = field(default_factory=dict)  # layout -> why not
     reason: str = ""  # one of few; empty for a file that was read
     line: str = ""  # the whole explanation
+    alignment: BeatAlignment = ALIGNED
+    tracking: BeatTracking | None = None  # of live timing
+    swing: float | None = None  # where in a beat its second eighth begins
 
     @property
     def layouts(self) -> list[str]:
@@ -70,7 +79,7 @@ class FileReading:
 
 
 def import_options(
-    layout: str, bars: int, time_signature: str, grid: int, leave_out: str
+    layout: str, bars: int, time_signature: str, grid: int, leave_out: str, live: bool = False
 ) -> ImportOptions:
     """Validated options; ValueError for an invalid one."""
     if layout != AUTO and layout not in TRACK_LAYOUTS:
@@ -90,7 +99,7 @@ def import_options(
         )
     names = tuple(name.strip() for name in leave_out.split(",") if name.strip())
     signature = None if time_signature == "any" else (int(counts), int(unit))
-    return ImportOptions(layout, bars, signature, grid, names)
+    return ImportOptions(layout, bars, signature, grid, names, live)
 
 
 def song_files(root: Path) -> list[Path]:
@@ -161,10 +170,36 @@ def _read_file(path: Path, root: Path, options: ImportOptions) -> FileReading:
         song, changes = read_song_counted(path)
     except UnreadableMidi as error:
         return FileReading(name, reason=error.reason, line=str(error))
+    song, alignment = align_beats(song)
+    tracking = None
+    if alignment.is_live:
+        if not options.live:
+            return FileReading(name, reason=NO_BEATS, line=_live_line(path, alignment))
+        song, tracking = track_beats(song)
+        if not tracking.is_clear:
+            line = f"{path}: {tracking.error:.3f} against {tracking.chance_error:.3f} by chance"
+            return FileReading(name, reason=UNCLEAR_BEATS, line=line, tracking=tracking)
     unsuitable = {}
     for layout in TRACK_LAYOUTS:
         try:
             check_tracks(song, layout, options.leave_out)
         except UnsuitableSong as error:
             unsuitable[layout] = (error.reason, str(error))
-    return FileReading(name, song, options.windows_of(song), dict(changes), unsuitable)
+    return FileReading(
+        name,
+        song,
+        options.windows_of(song),
+        dict(changes),
+        unsuitable,
+        alignment=alignment,
+        tracking=tracking,
+        swing=swing_ratio(song),
+    )
+
+
+def _live_line(path: Path, alignment: BeatAlignment) -> str:
+    """Explain that a file has no beats, and what can be done."""
+    return (
+        f"{path}: its onsets are {alignment.error_before:.3f} beats from the sixteenths, as by "
+        "chance; import with --live to track its beats"
+    )
