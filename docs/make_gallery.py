@@ -10,7 +10,7 @@ from pathlib import Path
 
 from multigan.core.protocols import Sampler
 from multigan.storage.loading import load
-from multigan.storage.pretrained import list_pretrained, pretrained_metadata
+from multigan.storage.pretrained import list_pretrained
 
 DOCS = Path(__file__).parent
 FOLDER = DOCS / "assets" / "gallery"
@@ -19,8 +19,8 @@ SHOWN = (".png", ".txt")  # of a preview; sound stays out of the page
 MAX_LINES = 24
 HEAD = """# Gallery
 
-The first samples of each pretrained generator, with seed 0. This page is written by
-`python docs/make_gallery.py`.
+The first samples of each pretrained generator, with seed 0, not a selection. This page is written by
+`python docs/make_gallery.py`. `multigan list --pretrained` prints the commands that trained them.
 """
 
 
@@ -31,7 +31,6 @@ def section(name: str, sampler: Sampler) -> str:
     for file in set(files) - set(shown):
         file.unlink()
     parts = [f"## {name}", f"Sampled by `multigan sample {name} -n {NUM_SAMPLES}`."]
-    parts.append(f"Trained by `{pretrained_metadata(name)['command']}`.")
     return "\n\n".join([*parts, *(view(name, file) for file in shown)])
 
 
