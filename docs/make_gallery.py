@@ -19,8 +19,9 @@ SHOWN = (".png", ".txt")  # of a preview; sound stays out of the page
 MAX_LINES = 24
 HEAD = """# Gallery
 
-The first samples of each pretrained generator, with seed 0, not a selection. This page is written by
-`python docs/make_gallery.py`. `multigan list --pretrained` prints the commands that trained them.
+The first samples of each pretrained generator, with seed 0, not a selection.
+`python docs/make_gallery.py` writes this page.
+`multigan list --pretrained` prints the commands that trained them.
 """
 
 
