@@ -25,8 +25,10 @@ from multigan.image.metrics.evaluation import sample_images
 from multigan.image.metrics.feature_extractors import AUTO, get_extractor
 from multigan.image.metrics.image_metrics import NEIGHBORS, in_chunks
 from multigan.image.spec import quantize
+from multigan.runs.evaluate import REFINED
 from multigan.storage.files import cache_dir
 from multigan.storage.loading import load, load_run_data
+from multigan.storage.refiners import REFINER_FILE
 
 SAMPLES = 2000
 HELD_OUT = ("valid", "test")
@@ -53,7 +55,7 @@ def compare(real: Tensor, fake: Tensor) -> dict[str, float]:
 
 
 def measure(run: Path) -> dict[str, dict[str, float]]:
-    """Measure the floor and the sampler of a run."""
+    """Measure the floor, and the samples of a run: refined ones too if it has a refiner."""
     data: Any = with_arguments(load_run_data(run), unconditional=False)  # one extractor for all
     spec, train = data.domain, data.split("train")
     extractor = get_extractor(AUTO, train, spec.shape, spec.num_classes, cache_dir(None))
@@ -65,16 +67,22 @@ def measure(run: Path) -> dict[str, dict[str, float]]:
     real = features(torch.cat([part.batch(torch.arange(len(part))).x for part in held_out]))
     some = torch.randperm(len(train), generator=keyed_rng("faces", "train"))[:SAMPLES]
     labels = train.batch(torch.arange(len(train))).condition
-    generator = load(run).generator
+    generator: Any = load(run).generator
     if labels is not None:
         labels = proportional_labels(labels, SAMPLES, keyed_rng("faces", "labels"))
     if generator.example_condition(1) is None:
         labels = None
-    fake = sample_images(generator, SAMPLES, keyed_rng("faces", "samples"), labels)
-    return {
-        "real (train)": compare(real, features(train.batch(some).x)),
-        "generator": compare(real, features(quantize(fake).x)),
-    }
+
+    def row(source: Any) -> dict[str, float]:
+        fake = sample_images(source, SAMPLES, keyed_rng("faces", "samples"), labels)
+        return compare(real, features(quantize(fake).x))
+
+    rows = {"real (train)": compare(real, features(train.batch(some).x))}
+    if (run / REFINER_FILE).is_file():
+        refined: Any = load(run, refine=True).generator
+        rows[REFINED] = row(refined)
+        rows[REFINED]["candidates_per_sample"] = refined.candidates_per_sample
+    return rows | {"generator": row(generator)}
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from multigan import refine
 from multigan.core.recipe_file import build_recipe, read_recipe
 from multigan.core.rng import keyed_rng
+from multigan.engine.refinement import RefinementSettings
 from tests.benchmarks import engine_step, faces, image_decoding, music, text_step
 from tests.run_helpers import train_tiny
 
@@ -56,11 +58,13 @@ def test_labels_are_drawn_in_the_proportion_of_the_data():
 
 def test_runs_with_and_without_labels_are_compared_with_all_held_out_images(tmp_path, monkeypatch):
     monkeypatch.setattr(faces, "SAMPLES", 200)
-    labeled, plain = (
-        faces.measure(train_tiny("image", tmp_path / str(u), unconditional=u, steps=1).path)
-        for u in (False, True)
-    )
+    runs = [
+        train_tiny("image", tmp_path / str(u), unconditional=u, steps=1).path for u in (False, True)
+    ]
+    refine(runs[0], settings=RefinementSettings(epochs=1, epoch_samples=64))
+    labeled, plain = map(faces.measure, runs)
     assert plain["real (train)"] == labeled["real (train)"]  # the features are the same
+    assert labeled["refined"]["candidates_per_sample"] >= 1 and "refined" not in plain
     assert all(
         found["real (train)"]["frechet_distance"] < found["generator"]["frechet_distance"]
         for found in (labeled, plain)
