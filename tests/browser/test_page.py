@@ -135,3 +135,34 @@ def test_nothing_is_wider_than_the_page(opened, size, scheme):
 def test_it_can_be_read_without_scripts(opened):
     tab = opened(java_script_enabled=False)
     assert tab.locator("h2").count() == 7 and tab.locator(".slide").nth(1).is_visible()
+
+
+def test_an_image_is_enlarged_zoomed_and_closed_with_the_keyboard(opened):
+    tab = opened()
+    tab.locator(".opener").first.press("Enter")
+    large = tab.locator(".viewer img")
+    width = large.evaluate("image => image.width")
+    assert width > 100 and large.get_attribute("class") == "pixels"  # 8 pixels a side
+    tab.keyboard.press("-")
+    assert large.evaluate("image => image.width") < width
+    tab.keyboard.press("0")
+    assert large.evaluate("image => image.width") == width
+    tab.keyboard.press("Escape")
+    assert not large.is_visible()
+    assert tab.evaluate("document.activeElement.className") == "opener"
+
+
+def test_a_song_is_saved_as_midi_and_a_table_as_csv(opened, tmp_path):
+    from multigan.music.formats.midi import read_midi
+
+    tab = opened()
+    with tab.expect_download() as saved:
+        tab.get_by_label("save sample 1 as MIDI").first.click()
+    saved.value.save_as(tmp_path / "song.mid")
+    song = read_midi(tmp_path / "song.mid")
+    assert [[note.pitch_midi for note in track.notes] for track in song.tracks] == [[60], [36]]
+    assert round(song.mean_tempo_bpm) == 240 and song.tracks[1].is_drum
+    with tab.expect_download() as saved:
+        tab.get_by_role("button", name="save the table metrics as CSV").first.click()
+    saved.value.save_as(tmp_path / "table.csv")
+    assert (tmp_path / "table.csv").read_text().splitlines()[1].endswith(",0.25")

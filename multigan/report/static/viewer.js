@@ -3,7 +3,7 @@
   "use strict";
   const ZOOM = 1.5;
   const PIXELATED_BELOW = 257; // pixels a side: not smoothed when enlarged
-  const FILL = 0.8; // of the window, by an image that is opened
+  const FILL = 0.76; // of the window, by an image that is opened
   const MAX_ZOOM = 64;
   const images = () => [...document.querySelectorAll(".media.image img")].filter((one) => one.clientWidth);
   let dialog = null;
