@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import textwrap
 from pathlib import Path
 from typing import Annotated
 
@@ -59,10 +61,11 @@ def _list_recipes(json: bool) -> None:
         keys = ("summary", "data", "time")
         print_json([{"recipe": f.name} | {key: getattr(f, key) for key in keys} for f in files])
         return
-    width = max(len(file.name) for file in files)
+    width = shutil.get_terminal_size().columns
     for file in files:
-        print(f"{file.name.ljust(width)}  {file.summary}")
-        print(f"{'':{width}}  data: {file.data}; time: {file.time}")
+        print(file.name)
+        for text in (file.summary, f"data: {file.data}; time: {file.time}"):
+            print(textwrap.fill(text, width, initial_indent="  ", subsequent_indent="    "))
 
 
 def _list_pretrained(json: bool) -> None:

@@ -69,9 +69,9 @@ class RecipeFile:
 
     @property
     def data(self) -> str:
-        """The default of `--data`; "made by the recipe" where there is no such parameter."""
-        found = [str(h.default) for h in self.hyperparameters if h.name == "data"]
-        return found[0] if found else "made by the recipe"
+        """The default of `--data`; "made by the recipe" where there is none."""
+        found = [h.default for h in self.hyperparameters if h.name == "data"]
+        return str(found[0]) if found and found[0] else "made by the recipe"
 
     @property
     def time(self) -> str:
