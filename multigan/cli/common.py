@@ -73,20 +73,34 @@ class _HasSample(Protocol):
     def sample(self, *arguments: Any, **options: Any) -> Any: ...
 
 
+@runtime_checkable
+class _HasWrite(Protocol):
+    def write(self, *arguments: Any, **options: Any) -> Any: ...
+
+
 def sampling_options(path: str) -> list[Option]:
     """The sampling options of the domain of a run or weight file.
 
     None for a domain of a recipe file, which is not executed here.
     """
+    domain = _stored_domain(path)
+    return options_of(domain.sample) if issubclass(domain, _HasSample) else []  # load() reports it
+
+
+def writing_options(path: str) -> list[Option]:
+    """The options of `write` of that domain: which files are written of each sample."""
+    domain = _stored_domain(path)
+    return options_of(domain.write) if issubclass(domain, _HasWrite) else []
+
+
+def _stored_domain(path: str) -> type:
+    """The class of the domain of a run or weight file; `object` for one of a recipe file."""
     from multigan.core.serialization import RECIPE_DOMAIN, get_component
     from multigan.storage.checkpoint_integrity import resolve_weights_file
     from multigan.storage.weights import read_description
 
     name = read_description(resolve_weights_file(Path(path)))["domain"]["component"]
-    if name.startswith(RECIPE_DOMAIN):
-        return []
-    domain = get_component(name)
-    return options_of(domain.sample) if issubclass(domain, _HasSample) else []  # load() reports it
+    return object if name.startswith(RECIPE_DOMAIN) else get_component(name)
 
 
 def load_sampler(

@@ -13,6 +13,7 @@ from multigan.cli.common import (
     pluralize,
     print_json,
     sampling_options,
+    writing_options,
 )
 from multigan.cli.dynamic_options import command
 from multigan.core.signature import Option
@@ -22,7 +23,8 @@ SAMPLES = Path("samples")  # where samples are written by default
 
 
 def sample_command(path: str) -> Any:
-    """The command that samples from one run; it has the sampling options of the run's domain."""
+    """The command that samples from one run; it has the options of the run's domain."""
+    written_as = writing_options(path)
 
     def call(
         num_samples: int = 16,
@@ -40,9 +42,11 @@ def sample_command(path: str) -> Any:
         chosen = {} if candidates is None else {"candidates": candidates}
         out = _free_folder(path) if out is None else _empty_folder(out)
         sampler = load_sampler(path, device, trust_recipe, refine=refine, **chosen)
+        names = [option.name for option in written_as if option.name in requested]
+        files_as = {name: requested.pop(name) for name in names}
         samples = sampler.sample(num_samples, seed, **requested)
         out.mkdir(parents=True, exist_ok=True)
-        files = sampler.domain.write(samples, out)
+        files = sampler.domain.write(samples, out, **files_as)
         cost = getattr(sampler.generator, "candidates_per_sample", None)
         if json:
             extra = {} if cost is None else {"candidates_per_sample": cost}
@@ -60,7 +64,7 @@ def sample_command(path: str) -> Any:
         Option("candidates", int, "with --refine: most candidates of a sample", "16"),
     ]
     examples = [f"multigan sample {path} -n 64", f"multigan sample {path} --seed 1 --out more"]
-    options = [*options, *COMMON_OPTIONS, *sampling_options(path)]
+    options = [*options, *COMMON_OPTIONS, *sampling_options(path), *written_as]
     return command(path, f"Sample from {path}.", options, call, examples)
 
 

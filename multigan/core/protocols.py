@@ -346,7 +346,10 @@ class Domain(Protocol):
         ...
 
     def write(self, samples: list[Sample], folder: Path) -> list[Path]:
-        """Write one file per sample, 000000.png ...; return the files."""
+        """Write one file per sample, 000000.png ...; return the files.
+
+        Keyword-only parameters of a domain's own are options of `multigan sample`.
+        """
         ...
 
     def evaluate(

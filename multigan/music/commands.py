@@ -105,14 +105,23 @@ def _table(rows: Mapping[str, Mapping[str, float]]) -> ResultsTable:
 
 
 def render_songs(
-    source: str, *, out: str = "rendered", n: int = 8, split: str = "test", bars: int = 0
+    source: str,
+    *,
+    out: str = "rendered",
+    n: int = 8,
+    split: str = "test",
+    bars: int = 0,
+    audio: str = "wav",
+    score: bool = False,
 ) -> None:
-    """Write songs of a dataset, or of one MIDI file or score, as MIDI, WAV and PNG files.
+    """Write songs of a dataset, or of one MIDI file or score, as MIDI, audio and PNG files.
 
     out: the folder to write to
     n: maximum number of songs
     split: train, valid or test
     bars: number of bars of each song, from its first bar line on; 0: all
+    audio: wav, ogg or none
+    score: also write MusicXML, with chord symbols
     """
     if n < 1 or bars < 0:
         raise ValueError(f"n must be 1 or more and bars 0 or more; got {n} and {bars}")
@@ -120,7 +129,8 @@ def render_songs(
     if not songs:
         of_length = f" of {bars} bars; set fewer --bars" if bars else ""
         raise ValueError(f"{source}: there must be a song with notes{of_length}; got none")
-    print(f"{len(songs)} songs: {len(write_song_files(songs, Path(out)))} files in {out}")
+    files = write_song_files(songs, Path(out), audio, score)
+    print(f"{len(songs)} songs: {len(files)} files in {out}")
 
 
 def _songs(source: str, split: str, bars: int) -> Iterator[Song]:

@@ -164,9 +164,15 @@ class MusicDomain(MusicSpec):
         """Return the rendered song as OGG Vorbis."""
         return audio.encode_ogg(sample)
 
-    def write(self, samples: list[Song], folder: Path) -> list[Path]:
-        """Write 000000.mid, 000000.wav and 000000.png of each song; print the synthesizer used."""
-        return write_song_files(samples, folder)
+    def write(
+        self, samples: list[Song], folder: Path, *, audio: str = "wav", score: bool = False
+    ) -> list[Path]:
+        """Write 000000.mid, 000000.wav and 000000.png of each song; print the synthesizer used.
+
+        audio: wav, ogg or none
+        score: also write MusicXML, with chord symbols
+        """
+        return write_song_files(samples, folder, audio, score)
 
     def read_samples(self, folder: Path) -> list[Song]:
         """Read the songs that `write` wrote, in order; their observed spans are not kept."""

@@ -30,11 +30,11 @@ BAND = Song(
 )  # fmt: skip
 
 
-def test_a_song_is_as_long_as_its_ticks_and_reaches_the_peak():
+def test_a_song_is_as_long_as_its_ticks_and_below_the_peak():
     sound = audio.render_song(BAND, RATE, by="additive")
     assert sound.shape == (round((4 * 60 / 100 + audio.RELEASE_SECONDS) * RATE), 2)
     assert sound.dtype == np.float32 and np.isfinite(sound).all()
-    assert np.abs(sound).max() == pytest.approx(audio.PEAK, abs=1e-4) and level(sound) > 0.02
+    assert np.abs(sound).max() <= audio.PEAK + 1e-4 and level(sound) > 0.02
 
 
 @pytest.mark.parametrize("name", ["lead", "chords", "bass", "drums"])

@@ -14,6 +14,7 @@ import numpy as np
 import soundfile
 
 from multigan.music.formats.song import Song, Track
+from multigan.music.rendering.loudness import loudness
 from multigan.music.rendering.synthesizer import drum, timbre_of, tone
 from multigan.storage.files import write_atomically
 
@@ -21,10 +22,12 @@ RATE = 44_100  # samples per second
 OGG_RATE = 22_050  # of audio inside a page
 RELEASE_SECONDS = 0.5  # what is kept after the end of a song, for its last notes to ring
 PEAK = 10 ** (-1 / 20)  # of full scale: 1 dB below it
+LOUDNESS_LUFS = -18.0  # of a song, unless PEAK would be passed
 MAX_SECONDS = 7200  # of a song: 2.5 GB in memory
 WIDTH = 0.5  # of the stereo image: 0 is the middle, 1 from ear to ear
 DRUM_CHANNEL, CHANNELS = 9, 16  # of MIDI; the pitched tracks share the other channels
 MOST_KEPT = 256  # tones of a track: the same come again and again
+AUDIO_FORMATS = {"wav": ("WAV", "PCM_16"), "ogg": ("OGG", "VORBIS")}  # suffix -> of libsndfile
 SOUNDFONT = "TimGM6mb.sf2"  # pretty_midi carries it
 
 
@@ -50,11 +53,12 @@ def soundfont() -> Path | None:
 
 
 def render_song(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarray:
-    """The sound of a song in stereo, (samples, 2) float32 in [-PEAK, PEAK], PEAK being reached.
+    """The sound of a song in stereo, (samples, 2) float32 in [-PEAK, PEAK], at LOUDNESS_LUFS.
 
-    It lasts as long as the song and RELEASE_SECONDS more; a song without a note is silent. `by` is
-    a key of RENDERERS, by default the best there is; loudness follows the meter. Raises ValueError,
-    listing the known ones, for another, and for a song of more than MAX_SECONDS.
+    It lasts as long as the song and RELEASE_SECONDS more; a song without a note is silent. It is
+    less loud where its peaks would pass PEAK. `by` is a key of RENDERERS, by default the best there
+    is; velocities follow the meter. Raises ValueError, listing the known ones, for another, and for
+    a song of more than MAX_SECONDS.
     """
     name = synthesizer() if by is None else by
     if name not in RENDERERS:
@@ -66,7 +70,8 @@ def render_song(song: Song, rate: int = RATE, by: str | None = None) -> np.ndarr
     loudest = np.abs(sound).max(initial=0)
     assert np.isfinite(loudest), "a synthesizer made a sound that is not finite"
     if loudest > 0:
-        sound *= np.float32(PEAK / loudest)
+        to_target = 10 ** ((LOUDNESS_LUFS - loudness(sound, rate)) / 20)  # inf: gated as silence
+        sound *= np.float32(min(PEAK / loudest, to_target))
     return sound
 
 
@@ -79,25 +84,48 @@ def check_duration(song: Song) -> None:
         )
 
 
-def write_wav(song: Song, path: Path, rate: int = RATE) -> Path:
-    """Write a 16-bit stereo WAV file, whole or not at all; its comment names the synthesizer."""
-    content = io.BytesIO()
-    with soundfile.SoundFile(content, "w", rate, 2, "PCM_16", format="WAV") as file:
-        file.comment = synthesizer_state().partition(";")[0]
-        file.write(render_song(song, rate))
-    write_atomically(path, content.getvalue())
+def write_audio(song: Song, path: Path, rate: int = RATE) -> Path:
+    """Write a stereo file of the format of its suffix, whole or not at all.
+
+    Its comment names the synthesizer. Raises ValueError for a suffix not in AUDIO_FORMATS.
+    """
+    name = path.suffix.removeprefix(".")
+    if name not in AUDIO_FORMATS:
+        raise ValueError(f"{path}: audio must end in {', '.join(AUDIO_FORMATS)}; got {name!r}")
+    write_atomically(path, _encoded(song, name, rate))
     return path
+
+
+def write_wav(song: Song, path: Path, rate: int = RATE) -> Path:
+    """Write a 16-bit stereo WAV file; see `write_audio`."""
+    return write_audio(song, path, rate)
 
 
 def encode_ogg(song: Song, rate: int = OGG_RATE) -> bytes:
     """Encode a song as stereo OGG Vorbis: about a tenth of the size of WAV."""
+    return _encoded(song, "ogg", rate)
+
+
+def _encoded(song: Song, name: str, rate: int) -> bytes:
+    """Render a song in a format of AUDIO_FORMATS."""
+    kind, subtype = AUDIO_FORMATS[name]
     content = io.BytesIO()
-    soundfile.write(content, render_song(song, rate), rate, format="OGG", subtype="VORBIS")
+    sound = render_song(song, rate)
+    with soundfile.SoundFile(content, "w", rate, 2, subtype, format=kind) as file:
+        file.comment = synthesizer_state().partition(";")[0]
+        for start in range(0, len(sound), rate):  # Vorbis overflows its stack on long blocks
+            file.write(sound[start : start + rate])
     return content.getvalue()
 
 
 def read_wav(path: Path) -> tuple[np.ndarray, int]:
-    """The channels' mean (samples,), float32 in [-1, 1], of an audio file, and its rate.
+    """The channels' mean (samples,) of an audio file, and its rate; see `read_sound`."""
+    sound, rate = read_sound(path)
+    return sound.mean(1), rate
+
+
+def read_sound(path: Path) -> tuple[np.ndarray, int]:
+    """The sound (samples, channels), float32 in [-1, 1], of an audio file, and its rate.
 
     Raises ValueError in one line for a file that is missing or no sound.
     """
@@ -105,7 +133,7 @@ def read_wav(path: Path) -> tuple[np.ndarray, int]:
         sound, rate = soundfile.read(path, dtype="float32", always_2d=True)
     except (OSError, soundfile.LibsndfileError) as error:
         raise ValueError(f"{path}: no readable sound ({error}); name a WAV file") from error
-    return sound.mean(1), int(rate)
+    return sound, int(rate)
 
 
 def _seconds(song: Song, ticks: float) -> float:

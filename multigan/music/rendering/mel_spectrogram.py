@@ -19,7 +19,8 @@ from torch.nn import functional as F
 from multigan.core import optional_dependencies
 from multigan.core.fidelity import frechet_distance
 from multigan.core.media import PLOT_METADATA
-from multigan.music.rendering.audio import read_wav
+from multigan.music.rendering.audio import read_sound, read_wav
+from multigan.music.rendering.loudness import sound_figures
 from multigan.storage.files import write_atomically
 
 RATE = 22_050  # samples per second: what spectrograms are made of
@@ -37,7 +38,8 @@ def compare_spectrograms(folder: str, *, against: str | None = None) -> None:
     files = _wav_files(folder)
     mels = [log_mel(load_audio(file)) for file in files]
     for file, mel in zip(files, mels, strict=True):
-        print(plot_mel(mel, file.with_name(f"{file.stem}-mel.png")))
+        figures = sound_figures(*read_sound(file))
+        print(f"{plot_mel(mel, file.with_name(f'{file.stem}-mel.png'))}: {figures.line()}")
     if against is not None:
         others = [log_mel(load_audio(file)) for file in _wav_files(against)]
         distance = mel_frechet(others, mels)
