@@ -15,6 +15,7 @@ from multigan.music.representations.tensors import (
     active_cells,
     binarize,
     from_codes,
+    onset_cells,
     slices,
     to_codes,
     total_channels,
@@ -162,3 +163,39 @@ def test_a_line_stays_inside_its_range(generator, music):
 def test_drums_are_refused():
     with pytest.raises(ValueError, match="must have pitched voices; got drums"):
         SequenceGenerator(BAND)
+
+
+def biased(generator, monkeypatch, **values):
+    for name, value in values.items():
+        monkeypatch.setattr(generator, name, value)
+
+
+def test_cooler_pitches_leave_the_rates_of_onsets_rests_and_holds(generator, monkeypatch):
+    logits = torch.randn(5, generator.rows + 2, generator=keyed_rng("cool"), dtype=torch.float64)
+    silent = generator._observed(
+        unconditional(5, STEPS, generator.voices), torch.zeros(5, dtype=torch.long)
+    ).tokens.at(0)
+    like = type(silent)(silent.sounding[:, 0], silent.onset[:, 0])
+    biased(generator, monkeypatch, pitch_temperature=0.5)
+    before, after = logits.softmax(-1), generator._biased(logits, like).softmax(-1)
+    assert torch.allclose(before[:, -2:], after[:, -2:])
+    squared = before[:, :-2] ** 2
+    share = before[:, :-2].sum(-1, keepdim=True) / squared.sum(-1, keepdim=True)
+    assert torch.allclose(after[:, :-2], squared * share)
+
+
+def test_a_bar_repeats_the_one_that_the_plan_names_with_a_large_bonus(
+    generator, latent, monkeypatch
+):
+    biased(generator, monkeypatch, likeness_bonus=1e3)
+    after_one_bar = latent._replace(likeness=1e6 * torch.eye(4)[1].expand_as(latent.likeness))
+    like_none = latent._replace(likeness=1e6 * torch.eye(4)[0].expand_as(latent.likeness))
+    with torch.no_grad():
+        first, second = onset_cells(generator.eval()(after_one_bar), VOICES)[0].split(BAR, dim=1)
+        other = onset_cells(generator(like_none), VOICES)[0].split(BAR, dim=1)
+    assert torch.equal(first, second) and not torch.equal(*other)
+
+
+def test_a_pitch_temperature_of_zero_is_refused():
+    with pytest.raises(ValueError, match="pitch_temperature must be greater than 0; got 0"):
+        SequenceGenerator(VOICES, STEPS, BAR, 4, pitch_temperature=0)

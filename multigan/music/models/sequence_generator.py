@@ -80,8 +80,10 @@ class SequenceGenerator(nn.Module):
         plan_width: of the recurrent state of the plan.
         dropout: of the recurrent state, in the likelihood stage.
         temperature: of the choice of notes and rests; plan_temperature: of the plan.
+        pitch_temperature: of the pitch of a note that begins; the rhythm keeps its rates.
+        likeness_bonus: added in sampling to the logit of what the likened bar has at a step.
 
-    Raises ValueError for sizes that do not fit and for drums.
+    Raises ValueError for sizes that do not fit, for drums, and for a pitch temperature of 0.
     """
 
     is_batch_independent = True
@@ -99,16 +101,21 @@ class SequenceGenerator(nn.Module):
         dropout: float = 0.1,
         temperature: float = 1.0,
         plan_temperature: float = 1.0,
+        pitch_temperature: float = 1.0,
+        likeness_bonus: float = 0.0,
     ) -> None:
         super().__init__()
         check_steps(steps, steps_per_bar, steps_per_beat)
         self.tracks, self.voices = tuple(voices), single_lines(voices)
         if any(voice.kind == "drums" for voice in self.voices):
             raise ValueError("a sequence generator must have pitched voices; got drums")
+        if pitch_temperature <= 0:
+            raise ValueError(f"pitch_temperature must be greater than 0; got {pitch_temperature}")
         self.steps, self.steps_per_bar, self.bars = steps, steps_per_bar, steps // steps_per_bar
         halves = 1 if steps_per_bar % (2 * steps_per_beat) else 2
         self.half_bars, self.half_steps = self.bars * halves, steps_per_bar // halves
         self.temperature, self.plan_temperature = temperature, plan_temperature
+        self.pitch_temperature, self.likeness_bonus = pitch_temperature, likeness_bonus
         self.lowest = min(voice.min_pitch for voice in self.voices) - DOWN
         highest = max(voice.min_pitch + voice.num_pitches - 1 for voice in self.voices) + UP
         self.rows = highest - self.lowest + 1
@@ -160,7 +167,8 @@ class SequenceGenerator(nn.Module):
             tokens = self._sample(context, observed, shift, noise)
         hard = F.one_hot(self._choices(tokens), self.rows + 2).to(noise)  # (B, T, L, R + 2)
         if self.training and torch.is_grad_enabled():
-            noisy = self._logits(tokens, context, shift) + noise
+            like = self._earlier(tokens, self.steps_per_bar * bars_back(context.like))
+            noisy = self._biased(self._logits(tokens, context, shift), like) + noise
             hard = straight_through(hard, (noisy / STRAIGHT_THROUGH_TEMPERATURE).softmax(-1))
         return apply_conditioning(self._cells(hard, shift), given, self.voices)
 
@@ -332,6 +340,22 @@ class SequenceGenerator(nn.Module):
         hold = logits[..., -1:].masked_fill(silent, -torch.inf)
         return torch.cat([rows, logits[..., -2:-1], hold], dim=-1)
 
+    def _biased(self, logits: Tensor, like: LineTokens) -> Tensor:
+        """Return the logits (..., R + 2) that are sampled from.
+
+        The pitches of notes that begin are cooled, and what the likened bar has gets a bonus.
+        """
+        if self.pitch_temperature != 1:
+            rows = logits[..., : self.rows]
+            cooled = rows / self.pitch_temperature
+            level = rows.logsumexp(-1, keepdim=True) - cooled.logsumexp(-1, keepdim=True)
+            logits = torch.cat([cooled + level, logits[..., self.rows :]], dim=-1)
+        if self.likeness_bonus != 0:
+            known = (like.sounding <= self.rows)[..., None]
+            same = F.one_hot(self._choices(like), self.rows + 2) * known
+            logits = logits + self.likeness_bonus * same
+        return logits
+
     def _around(self, tokens: LineTokens) -> Tensor:
         """Embed each line for those after it: (B, T, L, line_width)."""
         count = len(self.voices)
@@ -378,13 +402,14 @@ class SequenceGenerator(nn.Module):
                 + allowed
                 + bonus[:, context.chords[:, t]].movedim(0, 1)
             )
-            rows = F.pad(rows, (0, 2)) + noise[:, t]
+            rows = F.pad(rows, (0, 2))
             rows[..., -1].masked_fill_(past.sounding >= self.rows, -torch.inf)
             now = LineTokens(past.sounding.clone(), torch.zeros_like(past.onset))
             around = torch.zeros_like(features[:, 0])
             for k in net.order:
-                logits = net.logits((features[:, k] + around)[None], [k])[0]
-                chosen = (logits + rows[:, k]).argmax(-1)
+                logits = net.logits((features[:, k] + around)[None], [k])[0] + rows[:, k]
+                of_line = LineTokens(like.sounding[:, k], like.onset[:, k])
+                chosen = (self._biased(logits, of_line) + noise[:, t, k]).argmax(-1)
                 chosen = torch.where(observed.mask[:, t, k], choices[:, t, k], chosen)
                 held = chosen > self.rows
                 now.sounding[:, k] = torch.where(held, past.sounding[:, k], chosen)
