@@ -170,7 +170,9 @@ def biased(generator, monkeypatch, **values):
         monkeypatch.setattr(generator, name, value)
 
 
-def test_cooler_pitches_leave_the_rates_of_onsets_rests_and_holds(generator, monkeypatch):
+def test_a_lower_temperature_of_pitches_leaves_the_rates_of_onsets_rests_and_holds(
+    generator, monkeypatch
+):
     logits = torch.randn(5, generator.rows + 2, generator=keyed_rng("cool"), dtype=torch.float64)
     silent = generator._observed(
         unconditional(5, STEPS, generator.voices), torch.zeros(5, dtype=torch.long)

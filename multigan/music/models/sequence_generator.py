@@ -343,13 +343,14 @@ class SequenceGenerator(nn.Module):
     def _biased(self, logits: Tensor, like: LineTokens) -> Tensor:
         """Return the logits (..., R + 2) that are sampled from.
 
-        The pitches of notes that begin are cooled, and what the likened bar has gets a bonus.
+        The pitch of a note that begins has a temperature of its own; what the likened bar has
+        gets a bonus.
         """
         if self.pitch_temperature != 1:
             rows = logits[..., : self.rows]
-            cooled = rows / self.pitch_temperature
-            level = rows.logsumexp(-1, keepdim=True) - cooled.logsumexp(-1, keepdim=True)
-            logits = torch.cat([cooled + level, logits[..., self.rows :]], dim=-1)
+            tempered = rows / self.pitch_temperature
+            level = rows.logsumexp(-1, keepdim=True) - tempered.logsumexp(-1, keepdim=True)
+            logits = torch.cat([tempered + level, logits[..., self.rows :]], dim=-1)
         if self.likeness_bonus != 0:
             known = (like.sounding <= self.rows)[..., None]
             same = F.one_hot(self._choices(like), self.rows + 2) * known
