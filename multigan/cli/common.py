@@ -103,6 +103,15 @@ def _stored_domain(path: str) -> type:
     return object if name.startswith(RECIPE_DOMAIN) else get_component(name)
 
 
+def domain_name(path: str | Path) -> str:
+    """The name of the domain of a run, a weight file or a pretrained generator."""
+    from multigan.storage.checkpoint_integrity import resolve_weights_file
+    from multigan.storage.weights import read_description
+
+    component = read_description(resolve_weights_file(Path(path)))["domain"]["component"]
+    return str(component).partition("/")[0]
+
+
 def load_sampler(
     path: str, device: str = "cpu", trust_recipe: Path | None = None, **options: Any
 ) -> Sampler:

@@ -20,6 +20,7 @@ from multigan.cli.common import (
     RunPath,
     RunPaths,
     TrustRecipe,
+    domain_name,
     load_trusted_recipe,
     print_json,
 )
@@ -45,6 +46,7 @@ def evaluate(
     from multigan.report.run_summary import RunSummary
     from multigan.runs.directory import RunDirectory
     from multigan.runs.evaluate import evaluate
+    from multigan.storage.pretrained import is_packaged
     from multigan.training.device import pick_device
 
     table = evaluate(
@@ -56,11 +58,13 @@ def evaluate(
         device=pick_device(device),
         trust=load_trusted_recipe(trust_recipe),
     )
-    file = report_quietly(run, load_trusted_recipe(trust_recipe))
+    packaged = is_packaged(run)
+    file = None if packaged else report_quietly(run, load_trusted_recipe(trust_recipe))
     if json:
         print(table.json())
         return
-    print_results(table, metric_infos(RunSummary(RunDirectory(run)).domain))
+    domain = domain_name(run) if packaged else RunSummary(RunDirectory(run)).domain
+    print_results(table, metric_infos(domain))
     if file is not None:
         print(labeled("report", str(file)))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,16 @@ from multigan.cli.dynamic_options import command
 from multigan.core.signature import Option
 from multigan.runs.directory import numbered_folder
 
+REFINE_HELP = "choose among candidates by the refiner of multigan refine"
 SAMPLES = Path("samples")  # where samples are written by default
 
 
 def sample_command(path: str) -> Any:
     """The command that samples from one run; it has the options of the run's domain."""
     written_as = writing_options(path)
+    defaults = _defaults(path)
+    refines = bool(defaults.get("refine", False))
+    own_values = defaults.get("options", {})
 
     def call(
         num_samples: int = 16,
@@ -33,7 +38,7 @@ def sample_command(path: str) -> Any:
         device: str = AUTO,
         json: bool = False,
         trust_recipe: Path | None = None,
-        refine: bool = False,
+        refine: bool = refines,
         candidates: int | None = None,
         **requested: Any,
     ) -> None:
@@ -60,12 +65,26 @@ def sample_command(path: str) -> Any:
         Option("num_samples", int, "number of samples", "16", flags=("-n", "--num-samples")),
         Option("out", Path, "a new or empty folder", "samples/<name>-0001, ..."),
         Option("json", bool, "end with one line of JSON"),
-        Option("refine", bool, "choose among candidates by the refiner of multigan refine"),
+        Option("refine", bool, REFINE_HELP, str(refines)),
         Option("candidates", int, "with --refine: most candidates of a sample", "16"),
     ]
     examples = [f"multigan sample {path} -n 64", f"multigan sample {path} --seed 1 --out more"]
-    options = [*options, *COMMON_OPTIONS, *sampling_options(path), *written_as]
+    own = [
+        replace(option, default_text=str(own_values[option.name]))
+        if option.name in own_values
+        else option
+        for option in sampling_options(path)
+    ]
+    options = [*options, *COMMON_OPTIONS, *own, *written_as]
     return command(path, f"Sample from {path}.", options, call, examples)
+
+
+def _defaults(path: str) -> dict[str, Any]:
+    """The options of sampling that belong to a pretrained generator."""
+    from multigan.storage.checkpoint_integrity import resolve_weights_file
+    from multigan.storage.pretrained import sampling_defaults
+
+    return sampling_defaults(resolve_weights_file(Path(path)))
 
 
 def _free_folder(path: str) -> Path:

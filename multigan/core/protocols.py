@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -256,6 +256,18 @@ class SupportsPrefetch(Protocol):
 
 
 @runtime_checkable
+class SupportsDomain(Protocol):
+    """A dataset that can be read as samples of a trained generator's domain."""
+
+    def with_domain(self, domain: Any) -> Dataset:
+        """The same data in another domain of this kind, such as one of another tokenizer.
+
+        Raises ValueError for one that does not fit.
+        """
+        ...
+
+
+@runtime_checkable
 class SupportsCompactBatches(Protocol):
     """A dataset whose samples also come in less memory, for likelihood training and refinement."""
 
@@ -468,10 +480,11 @@ class SupportsAdaptation(Protocol):
 
 @dataclass(frozen=True)
 class Sampler:
-    """A trained generator and the domain that decodes it."""
+    """A trained generator and the domain that decodes it; `defaults` are options of sampling."""
 
     domain: Domain
     generator: Generator
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
     def sample(self, n: int = 16, seed: int = 0, **options: Any) -> Samples:
         """Return `n` samples; sample k depends only on the weights, the seed and the options.
@@ -488,7 +501,7 @@ class Sampler:
             rng = keyed_rng(seed, "sample", chunk)
             first = [chunk * SAMPLING_BATCH_SIZE] if has_first else []
             samples += self.domain.sample(
-                self.generator, SAMPLING_BATCH_SIZE, rng, *first, **options
+                self.generator, SAMPLING_BATCH_SIZE, rng, *first, **{**self.defaults, **options}
             )
         return Samples(samples[:n], self.domain)
 

@@ -27,12 +27,14 @@ def build_pretrained(
     half: bool | None = None,
     evaluated: bool = True,
     cache: str | Path | None = None,
+    sampling: dict[str, Any] | None = None,
 ) -> Path:
     """Write NAME.safetensors and NAME.json of a run's best generator; return the weight file.
 
     `half` stores float16, which is loaded as float32; None does so only for files larger than
-    MOST_BYTES. The stored file is evaluated on the test split of the run's data. Raises ValueError
-    for weights that are still too large, and for a name that is no identifier.
+    MAX_FILE_BYTES. `sampling` are the options of `pretrained.sampling_defaults`. The stored file is
+    evaluated on the test split of the run's data. Raises ValueError for weights that are still too
+    large, and for a name that is no identifier.
     """
     if not name.isidentifier():
         raise ValueError(f"the name of a pretrained generator must be an identifier; got {name!r}")
@@ -52,6 +54,7 @@ def build_pretrained(
         "stored": "float16" if half else "float32",
         "metrics": _evaluate(content, config, cache) if evaluated else None,
     }
+    metadata |= {} if sampling is None else {"sampling": sampling}
     target = pretrained.pretrained_dir() if folder is None else folder
     target.mkdir(parents=True, exist_ok=True)
     write_atomically(target / f"{name}.safetensors", content)

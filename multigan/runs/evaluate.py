@@ -19,8 +19,9 @@ from multigan.storage.checkpoint_integrity import (
     resolve_weights_file,
 )
 from multigan.storage.files import cache_dir, write_atomically
-from multigan.storage.loading import Trusted, load, load_data
-from multigan.storage.refiners import REFINER_FILE
+from multigan.storage.loading import Trusted, in_domain, load, load_data
+from multigan.storage.pretrained import is_packaged, pretrained_metadata
+from multigan.storage.refiners import refiner_file
 
 REFINED = "refined"  # the row of refined samples
 NUM_GENERATED = 10_000  # samples of the generator by which the gain is measured
@@ -38,15 +39,17 @@ def evaluate(
 ) -> ResultsTable:
     """Evaluate a run on a split of its data, and write evaluation.json and evaluation.md.
 
-    `data` is another source of the dataset. A run with likelihood pretraining has a row for the
-    generator at the end of that stage, and a run with a refiner a row for the samples that it
-    chooses. Raises ValueError for a missing or damaged run, and for
-    data that have changed since training.
+    `path` may also be the name of a pretrained generator, for which nothing is written. `data` is
+    another source of the dataset, which keeps the domain of the generator: its tokenizer. A run
+    with likelihood pretraining has a row for the generator at the end of that stage, and a run with
+    a refiner a row for the samples that it chooses. Raises ValueError for a missing or damaged run,
+    and for data that have changed since training.
     """
-    run = RunDirectory(path)
-    config = run.read_config()
+    run, packaged = RunDirectory(path), is_packaged(path)
+    config = pretrained_metadata(str(path))["recipe"] if packaged else run.read_config()
     run.reject_links()
-    dataset = load_data(config, data, trust).split(split)
+    sampler = load(path, trust=trust, device=device)
+    dataset = in_domain(load_data(config, data, trust).split(split), sampler.domain)
 
     def evaluate_file(weights: Path) -> ResultsTable:
         return evaluate_sampler(load(weights, trust=trust, device=device))
@@ -57,15 +60,17 @@ def evaluate(
         return replace(table, headline=table.headline or sampler.domain.selection_metric)
 
     weights = resolve_weights_file(run.path)
-    table = evaluate_file(weights)
+    table = evaluate_sampler(sampler)
     baseline = run.checkpoints / LIKELIHOOD_CHECKPOINT / GENERATOR_EMA_FILE
     if baseline.is_file():
         table = with_baseline(table, LIKELIHOOD_CHECKPOINT, evaluate_file(baseline))
-    if (run.path / REFINER_FILE).is_file():
+    if refiner_file(run.path).is_file():
         refined = load(run.path, trust=trust, device=device, refine=True)
         table = add_refined(table, refined, evaluate_sampler(refined), dataset, seed)
     note = f"evaluated: checkpoint {weights.parent.name}, split {split}, seed {seed}"
     table = replace(table, notes=(*table.notes, note))
+    if packaged:
+        return table
     write_atomically(run.path / EVALUATION, table.json().encode())
     write_atomically(run.path / "evaluation.md", table.markdown().encode())
     return table

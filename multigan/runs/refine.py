@@ -24,7 +24,7 @@ from multigan.storage.checkpoint_integrity import (
     resolve_weights_file,
     sha256,
 )
-from multigan.storage.loading import load, load_data
+from multigan.storage.loading import in_domain, load, load_data
 from multigan.storage.refiners import refiner_file, save_refiner
 from multigan.storage.weights import load_state, read_weights
 
@@ -58,7 +58,8 @@ def refine(
     if target.is_symlink():
         raise ValueError(f"{target} must be a file; got a link")
     sampler = load(weights, trust=trust, device=device)
-    dataset = training_split(load_data(_config_of(source, weights), data, trust))
+    dataset = training_split(load_data(config_of(source, weights), data, trust))
+    dataset = in_domain(dataset, sampler.domain)
     with torch.random.fork_rng(devices=[]):
         refiner = build_with_seed(
             lambda: _new_refiner(source, sampler, dataset, trust), keyed_rng(seed, "refiner")
@@ -73,11 +74,12 @@ def refine(
         on_epoch=on_epoch,
     )
     card = replace(card, generator=sha256(weights))
-    save_refiner(target, refiner, card, dataset.domain)
+    is_packaged = weights.parent == pretrained.pretrained_dir()
+    save_refiner(target, refiner, card, dataset.domain, half=is_packaged)
     return target, card
 
 
-def _config_of(source: Path, weights: Path) -> dict[str, Any]:
+def config_of(source: Path, weights: Path) -> dict[str, Any]:
     """The recipe.json of a run, or that of a pretrained generator."""
     if weights.parent == pretrained.pretrained_dir():
         found: dict[str, Any] = pretrained.pretrained_metadata(weights.stem)["recipe"]

@@ -10,14 +10,14 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from multigan.core.adapters import ModuleGenerator, check_fit, training_split
-from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoices
+from multigan.core.protocols import Dataset, Domain, Sampler, SupportsDomain, SupportsOptionChoices
 from multigan.core.recipe import Recipe
 from multigan.core.refinement import MAX_CANDIDATES, RefinedGenerator
 from multigan.core.serialization import from_config
+from multigan.storage import pretrained
 from multigan.storage.checkpoint_integrity import resolve_weights_file
 from multigan.storage.files import parse_json
 from multigan.storage.memory_limits import check_model_memory, memory_budget
-from multigan.storage.pretrained import pretrained_dir
 from multigan.storage.refiners import load_refiner
 from multigan.storage.weights import load_state, read_weights
 
@@ -79,6 +79,16 @@ def with_source(stored: dict[str, Any], source: str) -> dict[str, Any]:
     return stored | {"arguments": stored["arguments"] | {"source": source}}
 
 
+def in_domain(data: Dataset, domain: Any) -> Dataset:
+    """The data as samples of the domain of a trained generator, such as by its own tokenizer.
+
+    Raises ValueError for data that do not fit it.
+    """
+    if data.domain != domain and isinstance(data, SupportsDomain):
+        return data.with_domain(domain)
+    return data
+
+
 def load_run_data(run: Path, source: str | None = None) -> Dataset:
     """The dataset of a run directory, as `load_data`. Raises ValueError if it is not one."""
     description: dict[str, Any] = {}
@@ -105,6 +115,7 @@ def load(
     `path` is a run directory, a weight file, the name of a pretrained generator or a `Run`.
     `domain` is the required domain. `trust` is the executed recipe file that defines components
     named `recipe/ClassName`, or the recipe with the objects of a run named `caller/ClassName`.
+    The options that belong to a pretrained generator are the sampler's defaults.
     With `refine` each sample is one of at most `candidates` candidates, chosen by the refiner that
     `multigan refine` fitted.
     Raises ValueError, in one line, for a missing or damaged file, a file of another program or
@@ -129,7 +140,8 @@ def load(
         module = None if isinstance(trust, Recipe) else trust
         refiner, card = load_refiner(Path(path), module, device)
         generator = RefinedGenerator(generator, refiner, card, candidates)
-    return Sampler(decoder, generator)  # type: ignore[arg-type]
+    defaults = pretrained.sampling_defaults(file).get("options", {})
+    return Sampler(decoder, generator, defaults)  # type: ignore[arg-type]
 
 
 def _copied(recipe: Recipe) -> torch.nn.Module:
@@ -146,7 +158,7 @@ def _rebuilt(
 ) -> tuple[torch.nn.Module, Domain]:
     """Build generator and domain from the description of a weight file."""
     with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten at once
-        if file.parent != pretrained_dir():  # packaged files are trusted
+        if file.parent != pretrained.pretrained_dir():  # packaged files are trusted
             check_model_memory([description["domain"], description.get("generator")], budget)
         generator = from_config(description.get("generator"), trust)
     decoder = from_config(description["domain"], trust)

@@ -39,6 +39,22 @@ def pretrained_metadata(name: str) -> dict[str, Any]:
     return metadata
 
 
+def is_packaged(path: str | Path) -> bool:
+    """Check that a path names a pretrained generator and no run."""
+    return str(path) in list_pretrained() and not (Path(path) / "recipe.json").is_file()
+
+
+def sampling_defaults(weights: Path) -> dict[str, Any]:
+    """The options with which a packaged weight file is sampled unless others are given.
+
+    `refine` is whether its refiner chooses, `options` are those of its domain.
+    """
+    if weights.parent != pretrained_dir():
+        return {}
+    found: dict[str, Any] = pretrained_metadata(weights.stem).get("sampling", {})
+    return found
+
+
 def suggest_pretrained(name: str) -> str:
     """`did you mean ...?`, the known names, or that there are none."""
     names = list_pretrained()

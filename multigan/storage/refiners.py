@@ -13,10 +13,10 @@ from safetensors.torch import save
 from multigan.core.protocols import Refiner
 from multigan.core.refinement import RefinementCard
 from multigan.core.serialization import from_config, to_config
+from multigan.storage import pretrained
 from multigan.storage.checkpoint_integrity import resolve_weights_file, sha256
 from multigan.storage.files import write_atomically
 from multigan.storage.memory_limits import check_model_memory, memory_budget
-from multigan.storage.pretrained import pretrained_dir, refiners_dir
 from multigan.storage.weights import FORMAT, load_state, read_weights, unique_state
 
 REFINER_FILE = "refiner.safetensors"
@@ -34,17 +34,22 @@ def refiner_file(path: Path) -> Path:
     if (path / "recipe.json").is_file():
         return path / REFINER_FILE
     weights = resolve_weights_file(path)
-    if weights.parent == pretrained_dir():
-        return refiners_dir() / weights.name
+    if weights.parent == pretrained.pretrained_dir():
+        return pretrained.refiners_dir() / weights.name
     return weights.parent / REFINER_FILE
 
 
-def save_refiner(path: Path, refiner: Any, card: RefinementCard, domain: Any) -> None:
-    """Write a refiner with its card, atomically."""
+def save_refiner(
+    path: Path, refiner: Any, card: RefinementCard, domain: Any, half: bool = False
+) -> None:
+    """Write a refiner with its card, atomically; with `half` in 16 bits."""
     content = {"domain": to_config(domain), "refiner": to_config(refiner)}
     text = json.dumps({"format": FORMAT, "card": card.to_json(), **content}, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(path, save(unique_state(refiner), {"multigan": text}))
+    state = unique_state(refiner)
+    if half:
+        state = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
+    write_atomically(path, save(state, {"multigan": text}))
 
 
 def load_refiner(
@@ -65,7 +70,7 @@ def load_refiner(
             f"multigan refine {path}"
         )
     stored = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
-    if file.parent != refiners_dir():  # packaged files are trusted
+    if file.parent != pretrained.refiners_dir():  # packaged files are trusted
         check_model_memory(description.get("refiner"), memory_budget(stored))
     with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten at once
         refiner = from_config(description.get("refiner"), trust)

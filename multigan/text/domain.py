@@ -57,6 +57,7 @@ class TextDomain(TextSpec):
         top_p: float = 1.0,
         length: str | None = None,
         avoid_copies: Path | None = None,
+        avoid_words: str | None = None,
         log_probabilities: bool = False,
     ) -> list[str]:
         """Sample `n` lines.
@@ -71,9 +72,12 @@ class TextDomain(TextSpec):
         top_p: sample from the likeliest tokens that hold this probability together
         length: number of words and marks of a line, such as 12 or 8-15
         avoid_copies: a text file whose lines are never returned, such as the training lines
+        avoid_words: none, slurs (a list of this package), or a text file of words that no line
+            holds, one a line
         log_probabilities: also write the log-probabilities of the lines, in samples.jsonl
         """
-        options = SamplingOptions(prompt, label, temperature, top_k, top_p, length, avoid_copies)
+        filters = (length, avoid_copies, avoid_words)
+        options = SamplingOptions(prompt, label, temperature, top_k, top_p, *filters)
         check_options(options)
         tokens, scores = self._accepted_tokens(generator, n, rng, options, log_probabilities)
         prompt_length = len(prompt_tokens(self, prompt))
@@ -187,8 +191,9 @@ class TextDomain(TextSpec):
                 break
             latent = generator.sample_latent(n, rng)
         raise ValueError(
-            f"length and avoid_copies must allow lines of this generator; {len(rows)} of {n} were "
-            f"refused {number} times: ask for a wider range, or a higher temperature"
+            "length, avoid_copies and avoid_words must allow lines of this generator; "
+            f"{len(rows)} of {n} were refused {number} times: ask for a wider range, or a higher "
+            "temperature"
         )
 
     def _complete(self, prompt: str | None, prompt_length: int, tokens: list[int]) -> str:

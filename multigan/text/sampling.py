@@ -17,6 +17,7 @@ from multigan.core.refinement import RefinedGenerator
 from multigan.core.trees import tree_map
 from multigan.text.condition import TextCondition, no_condition
 from multigan.text.models.token_sampling import check_controls
+from multigan.text.slurs import SLURS
 from multigan.text.spec import TextSpec
 from multigan.text.tokenization.tokenizer import EOS
 from multigan.text.tokenization.words import collapse_line_breaks, split_words
@@ -32,6 +33,7 @@ class SamplingOptions(NamedTuple):
     top_p: float = 1.0
     length: str | None = None
     avoid_copies: Path | None = None
+    avoid_words: str | None = None
 
     @property
     def controls(self) -> dict[str, Any]:
@@ -42,7 +44,7 @@ class SamplingOptions(NamedTuple):
 
 
 class LineFilter:
-    """The lines that may be returned: of a number of words, and not in a file.
+    """The lines that may be returned: of a number of words, not in a file, without some words.
 
     Raises ValueError for a range that is none, and for a file that cannot be read.
     """
@@ -51,11 +53,14 @@ class LineFilter:
         self.words = None if options.length is None else parse_length(options.length)
         self.avoided: frozenset[str] = frozenset()
         if options.avoid_copies is not None:
-            self.avoided = read_avoided(Path(options.avoid_copies))
+            self.avoided = read_avoided("avoid_copies", Path(options.avoid_copies))
+        self.avoided_words = read_avoided_words(options.avoid_words)
 
     def accepts(self, text: str) -> bool:
         """Check a line."""
         if text.strip() in self.avoided:
+            return False
+        if self.avoided_words and self.avoided_words & set(re.findall(r"\w+", text.lower())):
             return False
         return self.words is None or self.words[0] <= len(split_words(text)) <= self.words[1]
 
@@ -69,12 +74,24 @@ def parse_length(text: str) -> tuple[int, int]:
     return low, high
 
 
-def read_avoided(file: Path) -> frozenset[str]:
+def read_avoided_words(choice: str | None) -> frozenset[str]:
+    """The words, in lower case, that no line may hold: SLURS, those of a file, or none.
+
+    Raises ValueError for a file that cannot be read.
+    """
+    if choice in (None, "none"):
+        return frozenset()
+    if choice == "slurs":
+        return SLURS
+    return frozenset(line.lower() for line in read_avoided("avoid_words", Path(choice)) if line)
+
+
+def read_avoided(option: str, file: Path) -> frozenset[str]:
     """The lines of a text file, stripped. Raises ValueError for a file that cannot be read."""
     try:
         lines = file.read_bytes().decode(errors="replace").splitlines()
     except OSError as error:
-        raise ValueError(f"avoid_copies must be a text file; got {file}: {error}") from None
+        raise ValueError(f"{option} must be a text file; got {file}: {error}") from None
     return frozenset(line.strip() for line in lines)
 
 

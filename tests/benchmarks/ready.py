@@ -1,6 +1,7 @@
 """Make a pretrained generator of a run: python -m tests.benchmarks.ready RUN NAME [--half]."""
 
 import argparse
+import json
 
 from multigan.export.pretrained import build_pretrained
 
@@ -10,8 +11,10 @@ def main() -> None:
     parser.add_argument("run", help="a finished run")
     parser.add_argument("name", help="the name to sample it by: image, text, ...")
     parser.add_argument("--half", action="store_true", default=None, help="store 16-bit numbers")
+    parser.add_argument("--sampling", type=json.loads, help="its sampling options, as JSON")
     arguments = parser.parse_args()
-    file = build_pretrained(arguments.run, arguments.name, half=arguments.half)
+    options = {"half": arguments.half, "sampling": arguments.sampling}
+    file = build_pretrained(arguments.run, arguments.name, **options)
     print(f"{file}: {file.stat().st_size:,} bytes")
 
 

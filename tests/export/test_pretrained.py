@@ -12,7 +12,9 @@ import torch
 import multigan
 from multigan.cli import app
 from multigan.core.rng import keyed_rng
+from multigan.engine.refinement import RefinementSettings
 from multigan.export.pretrained import build_pretrained
+from multigan.runs.refine import refine
 from multigan.storage import pretrained
 from multigan.storage.checkpoint_integrity import resolve_weights_file
 from multigan.storage.loading import load, load_data
@@ -94,6 +96,26 @@ def test_its_metadata_are_its_recipe_and_the_metrics_of_the_stored_file(folder, 
     data = load_data(known["recipe"]).split("test")
     table = sampler.domain.evaluate(sampler, data, keyed_rng(0, "evaluate"), cache)
     assert known["metrics"]["rows"] == json.loads(table.json())["rows"]
+
+
+def test_it_is_sampled_with_its_own_options_and_refiner_unless_others_are_given(
+    points_run, tmp_path, cache, monkeypatch, capsys
+):
+    monkeypatch.setattr(pretrained, "pretrained_dir", lambda: tmp_path / "packaged")
+    sampling = {"refine": True, "options": {}}
+    folder = tmp_path / "packaged"
+    build_pretrained(points_run, "dots", folder=folder, evaluated=False, sampling=sampling)
+    settings = RefinementSettings(1, 64, validation_samples=64)
+    run = shutil.copytree(points_run, tmp_path / "run")
+    (folder / "refiners").mkdir()
+    shutil.copy(refine(run, settings=settings)[0], folder / "refiners" / "dots.safetensors")
+    assert load("dots", refine=True).sample(2) != []
+    for options, refined in (([], True), (["--no-refine"], False)):
+        assert app.main(["sample", "dots", *options, "--out", str(tmp_path / str(refined))]) == 0
+        assert ("candidates a sample" in capsys.readouterr().out) == refined
+    before = snapshot(tmp_path)
+    assert app.main(["evaluate", "dots", "--cache-dir", str(cache)]) == 0
+    assert "gain_nats" in capsys.readouterr().out and snapshot(tmp_path) == before
 
 
 def test_an_export_of_a_pretrained_generator_has_its_metrics(say, monkeypatch):

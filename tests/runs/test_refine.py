@@ -7,10 +7,12 @@ import pytest
 
 from multigan.cli.app import main
 from multigan.core.refinement import LOG_2
+from multigan.engine.refinement import RefinementSettings
 from multigan.runs.evaluate import evaluate
 from multigan.runs.refine import refine
 from multigan.storage.loading import load
 from multigan.storage.refiners import REFINER_FILE, load_refiner
+from tests.text.tiny import tiny_run
 
 QUICK = ["--epochs", "1", "--epoch-samples", "64"]
 
@@ -101,6 +103,16 @@ def test_a_link_in_the_place_of_the_refiner_is_not_followed(refined_run, tmp_pat
     with pytest.raises(ValueError, match="must be a file; got a link"):
         refine(run)
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_other_lines_keep_the_tokenizer_of_the_run(tmp_path):
+    run, file = tiny_run(tmp_path / "run"), tmp_path / "my.txt"
+    file.write_text("".join(f"A cat of number {k} sees a dog.\n" for k in range(90)))
+    settings = RefinementSettings(1, 32, validation_samples=16)
+    with pytest.warns(UserWarning, match="hold a word outside the vocabulary"):
+        refine(run, data=str(file), settings=settings)
+    assert load_refiner(run).refiner.tokenizer == load(run).domain.tokenizer
+    assert len(load(run, refine=True).sample(2)) == 2
 
 
 def test_a_pretrained_generator_needs_a_place_for_its_refiner():

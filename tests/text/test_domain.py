@@ -65,6 +65,7 @@ def test_what_follows_a_prompt_is_what_the_generator_adds():
         ({"length": "a-b"}, "got 'a-b'"),
         ({"length": "900"}, "must allow lines of this generator; 64 of 64 were refused 10 times"),
         ({"avoid_copies": Path("absent.txt")}, "avoid_copies must be a text file; got absent.txt"),
+        ({"avoid_words": "absent.txt"}, "avoid_words must be a text file; got absent.txt"),
         ({"temperature": math.inf}, "above 0; got inf"),
         ({"temperature": math.nan}, "above 0; got nan"),
         ({"top_k": -1}, "top_k must be 1 or more, or 0 for all tokens; got -1"),
@@ -145,6 +146,21 @@ def test_copies_of_the_lines_of_a_file_are_never_returned(tmp_path):
     assert set(lines) == set(data.texts[90:100])
 
 
+def test_no_line_holds_a_word_that_is_avoided(tmp_path):
+    data = tiny_lines(tokenizer="bpe", vocabulary_size=300, length=40)
+    lines = ["the squaws see.", "The SQUAWS see.", "the squawship sees.", "a dog sees."]
+    sampler = Sampler(data.domain, Parrot(data.domain, lines * 16))
+    spelled = set(sampler.sample(64))
+    kept = {line for line in spelled if "squaws" not in line.lower().replace(".", " ").split()}
+    assert set(sampler.sample(64, avoid_words="slurs")) == kept < spelled
+    assert set(sampler.sample(64, avoid_words="none")) == spelled
+    (tmp_path / "words.txt").write_text("DOG\nsquawship\n\n")
+    found = set(sampler.sample(64, avoid_words=str(tmp_path / "words.txt")))
+    assert found == {line for line in spelled if "squaws " in line.lower()}
+    chosen = Sampler(sampler.domain, sampler.generator, {"avoid_words": "slurs"})
+    assert set(chosen.sample(64)) == kept and set(chosen.sample(64, avoid_words="none")) == spelled
+
+
 def test_scores_belong_to_the_lines_that_were_sampled_again():
     sampler = tiny_sampler()
     for line in sampler.sample(8, length="4-9", log_probabilities=True):
@@ -221,7 +237,7 @@ def test_lines_that_do_not_fit_are_cut_without_an_end():
 def test_the_sampling_options_have_a_help():
     options = {option.name: option for option in options_of(TextDomain.sample)}
     names = ["prompt", "label", "temperature", "top_k", "top_p", "length", "avoid_copies"]
-    names = [*names, "log_probabilities"]
+    names = [*names, "avoid_words", "log_probabilities"]
     assert list(options) == names and all(option.help for option in options.values())
 
 

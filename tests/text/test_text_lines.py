@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from multigan.core.serialization import from_config, to_config
+from multigan.storage.loading import in_domain
 from multigan.text.datasets.text_lines import TextLineDataset
 from multigan.text.tokenization.tokenizer import BOS, EOS, PAD
 
@@ -48,6 +49,18 @@ def test_no_line_of_a_split_is_in_another():
     texts = [set(data.split(name).texts) for name in ("train", "valid", "test")]
     assert not texts[0] & texts[1] and not texts[0] & texts[2] and not texts[1] & texts[2]
     assert data.split("valid").split("train").fingerprint == data.fingerprint
+
+
+def test_other_lines_are_read_by_the_tokenizer_of_a_generator(tmp_path):
+    (tmp_path / "my.txt").write_text("".join(f"A cat number {k} sees a dog.\n" for k in range(90)))
+    own, other = tiny(), tiny(source=str(tmp_path / "my.txt"), length=40, tokenizer="char")
+    read = in_domain(other.split("test"), own.domain)
+    assert read.domain == own.domain and read.split_name == "test" and len(read) == len(read.texts)
+    assert set(read.texts) <= set(other.split("test").texts) and len(read)
+    assert read.batch(torch.arange(1)).x.shape[1:] == own.batch(torch.arange(1)).x.shape[1:]
+    assert in_domain(own, own.domain) is own and other.domain.length == 40
+    with pytest.raises(ValueError, match=r"my.txt must have the classes of the generator, .*none"):
+        in_domain(other, tiny(class_field="mood").domain)
 
 
 def test_longer_lines_are_left_out_and_counted():

@@ -14,7 +14,7 @@ from multigan.storage.checkpoint_integrity import (
     MANIFEST,
     sha256,
 )
-from multigan.storage.weights import save_weights
+from multigan.storage.weights import FORMAT, save_weights
 from multigan.text.datasets.text_lines import TextLineDataset
 from multigan.text.models.generator import TextGenerator
 
@@ -49,9 +49,9 @@ def tiny_run(path):
         (weights.parent / MANIFEST).write_text(json.dumps({GENERATOR_EMA_FILE: sha256(weights)}))
     rate = {"schedule": {"start": 0.1, "end": 0.01, "fraction": 1.0, "shape": "cosine"}}
     recipe = {"data": to_config(data), "steps": 3, "batch_size": 8, "likelihood_lr": rate}
-    (path / "recipe.json").write_text(
-        json.dumps({"recipe": recipe, "fingerprint": data.fingerprint})
-    )
+    content = {"format": FORMAT, "recipe": recipe, "fingerprint": data.fingerprint}
+    content |= {"name": "tiny", "hyperparameters": {}, "flags": {}, "seed": 0, "horizon": 3}
+    (path / "recipe.json").write_text(json.dumps(content))
     return path
 
 

@@ -21,7 +21,7 @@ from multigan.core.fitting import fit
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.storage.files import cache_dir, write_atomically
-from multigan.storage.loading import load_run_data
+from multigan.storage.loading import in_domain, load_run_data
 from multigan.text.analysis.temperature_sweep import (
     ROW_LIKELIHOOD,
     TIE_STANDARD_ERRORS,
@@ -72,7 +72,8 @@ def compare_likelihood(
     samplers = load_samplers(run)
     if ROW_LIKELIHOOD not in samplers:
         raise ValueError(f"{run} must have a likelihood stage; got a run without one")
-    pretrained, trained = samplers[ROW_LIKELIHOOD].generator, load_run_data(run, data)
+    pretrained = samplers[ROW_LIKELIHOOD].generator
+    trained: Any = in_domain(load_run_data(run, data), samplers[ROW_LIKELIHOOD].domain)
     valid, test = trained.split("valid"), trained.split("test")
     spec: Any = samplers[ROW_LIKELIHOOD].domain
     folder = cache_dir(cache)

@@ -20,7 +20,7 @@ from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
 from multigan.storage.checkpoint_integrity import GENERATOR_EMA_FILE, LIKELIHOOD_CHECKPOINT
 from multigan.storage.files import cache_dir, write_atomically
-from multigan.storage.loading import load, load_run_data
+from multigan.storage.loading import in_domain, load, load_run_data
 from multigan.text.metrics.evaluation import ROW_GENERATOR, generator_metrics, load_references
 
 LOWEST, HIGHEST, NUM_POINTS = 0.7, 1.4, 8  # inverse temperatures
@@ -63,7 +63,7 @@ def temperature_sweep(
     """
     inverse_temperatures = _inverse_temperatures(lowest, highest, points)
     samplers = load_samplers(run)
-    held_out = load_run_data(run, data).split(split)
+    held_out = in_domain(load_run_data(run, data), samplers[ROW_GENERATOR].domain).split(split)
     found, noise = measure_points(samplers, held_out, inverse_temperatures, seed, cache_dir(cache))
     folder = out or run
     folder.mkdir(parents=True, exist_ok=True)

@@ -135,6 +135,21 @@ class TextLineDataset:
         dataset._select(name)
         return dataset
 
+    def with_domain(self, domain: TextDomain) -> TextLineDataset:
+        """The same lines, split into tokens by another tokenizer, and of another length.
+
+        Raises ValueError unless the classes are the same, and if no line of a split fits.
+        """
+        if domain.class_names != self.domain.class_names:
+            names = [", ".join(d.class_names) or "none" for d in (domain, self.domain)]
+            raise ValueError(
+                f"{self._source} must have the classes of the generator, {names[0]}; got {names[1]}"
+            )
+        dataset = copy.copy(self)
+        dataset.domain, dataset._encoded = domain, {}
+        dataset._select(self.split_name)
+        return dataset
+
     def compact(self) -> TextLineDataset:
         """The same lines, whose batches hold tokens (B, T) int64 in place of one-hot rows."""
         dataset = copy.copy(self)

@@ -167,7 +167,8 @@ def _train_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> A
 def _train_word_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
     """The most frequent words as one token each, and byte-level BPE for the others.
 
-    An eighth of the vocabulary is pieces. Ids are in order of frequency in the lines.
+    An eighth of the vocabulary is pieces. A word that occurs once is written in pieces, which have
+    to be learned from something. Ids are in order of frequency in the lines.
     """
     hf, lines = _library(), list(lines)
     smallest = len(SPECIALS) + len(hf.pre_tokenizers.ByteLevel.alphabet())
@@ -180,7 +181,10 @@ def _train_word_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool)
     counts = Counter(
         piece for line in lines for piece, _ in splitter.pre_tokenize_str(normalize(line))
     )
-    words = sorted(counts.keys() - set(names), key=lambda word: (-counts[word], word))
+    words = sorted(
+        (word for word in counts.keys() - set(names) if counts[word] > 1),
+        key=lambda word: (-counts[word], word),
+    )
     names += words[: vocabulary_size - len(names)]
     model["vocab"] = {name: token for token, name in enumerate(names)}
     model["ignore_merges"] = True  # a word of the vocabulary is never split
