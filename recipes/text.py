@@ -1,11 +1,12 @@
-"""Sentences of at most 40 tokens: likelihood training, then a mild adversarial stage.
+"""Sentences of at most 27 tokens: likelihood training, then adversarial training.
 
     multigan train text --data my.txt
     multigan sample runs/text-0001 -n 20 --prompt "We must"
 
-Result, seed 0, 1,800 likelihood steps: 1.017 nats a held-out character; the defaults, and their
-adversarial stage, have not been run to the end.
-Try: `multigan refine runs/text-0001`, then `multigan sample runs/text-0001 --refine`.
+Result, the speeches, 12 minutes on two cores; seeds 0, 1, 2: unique_fraction at least .9995,
+memorized_fraction at most .001, Frechet distance .035, .036, .038 (likelihood .035, .036, .039):
+ties with likelihood (README, Text).
+Try: `multigan train text --estimator straight_through --discriminator relgan`: RelGAN's.
 """
 
 from typing import Literal
@@ -15,7 +16,6 @@ from multigan.text.datasets.text_lines import TextLineDataset
 from multigan.text.models.build import build_discriminator, build_generator
 
 TINY = {"data": "phrases", "class_field": "any", "width": 16, "steps": 6, "likelihood_steps": 4}
-TINY |= {"tokenizer": "bpe", "vocabulary_size": 3000, "length": 28, "batch_size": 64}
 ADVERSARIAL = {"loss": "nonsaturating", "ema_halflife_samples": 1000}
 FREQUENT = 2000  # tokens with wide embeddings, in a vocabulary of more than twice as many
 FIXED = {"burn_in": 0.0, "max_grad_norm": 5.0, "likelihood_patience": 3, "discriminator_steps": 5}
@@ -23,26 +23,26 @@ FIXED = {"burn_in": 0.0, "max_grad_norm": 5.0, "likelihood_patience": 3, "discri
 
 def recipe(
     *,
-    data: str = "long_speeches",
+    data: str = "speeches",
     text_column: str = "",
     label_column: str = "",
     unit: str = "line",
     class_field: str = "",
-    tokenizer: str = "word_bpe",
-    vocabulary_size: int = 14_000,
-    length: int = 41,
-    likelihood_steps: int = 8000,
-    steps: int = 40,
-    batch_size: int = 32,
+    tokenizer: str = "bpe",
+    vocabulary_size: int = 3000,
+    length: int = 28,
+    likelihood_steps: int = 4000,
+    steps: int = 160,
+    batch_size: int = 64,
     backbone: str = "lstm",
     width: int = 256,
-    dropout: float = 0.1,
-    estimator: Literal["reinforce", "straight_through", "soft"] = "straight_through",
+    dropout: float = 0.3,
+    estimator: Literal["reinforce", "straight_through", "soft"] = "reinforce",
     inverse_temperature: float = 4.0,
     discriminator: Literal["cnn", "relgan", "token", "sequence"] = "cnn",
     likelihood_weight: float = 0.02,
     likelihood_lr: float = 3e-3,
-    lr: float = 1e-4,
+    lr: float = 2e-4,
     gamma: float = 0.0,
 ) -> Recipe:
     """Lines of text.

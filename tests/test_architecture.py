@@ -58,7 +58,7 @@ MAY_BE_SHORT = {
     "multigan/music/representations/chord_symbols.py": "the notation of two options",
     "multigan/music/rendering/pianoroll_json.py": "one file format",
     "multigan/text/models/build.py": "imported by recipes",
-    "multigan/text/slurs.py": "a list of words",
+    "multigan/text/tokenization/slurs.py": "a list of words",
     "multigan/text/models/reinforce.py": "formulas with a test of their own",
     "multigan/training/allocator.py": "settings of the C library, with a test of their own",
 }

@@ -256,18 +256,6 @@ class SupportsPrefetch(Protocol):
 
 
 @runtime_checkable
-class SupportsDomain(Protocol):
-    """A dataset that can be read as samples of a trained generator's domain."""
-
-    def with_domain(self, domain: Any) -> Dataset:
-        """The same data in another domain of this kind, such as one of another tokenizer.
-
-        Raises ValueError for one that does not fit.
-        """
-        ...
-
-
-@runtime_checkable
 class SupportsCompactBatches(Protocol):
     """A dataset whose samples also come in less memory, for likelihood training and refinement."""
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from multigan.core.adapters import ModuleGenerator, check_fit, training_split
-from multigan.core.protocols import Dataset, Domain, Sampler, SupportsDomain, SupportsOptionChoices
+from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoices
 from multigan.core.recipe import Recipe
 from multigan.core.refinement import MAX_CANDIDATES, RefinedGenerator
 from multigan.core.serialization import from_config
@@ -77,6 +77,18 @@ def with_source(stored: dict[str, Any], source: str) -> dict[str, Any]:
     if "source" not in stored["arguments"]:
         raise ValueError(f"{stored['component']} has no source that --data could replace")
     return stored | {"arguments": stored["arguments"] | {"source": source}}
+
+
+@runtime_checkable
+class SupportsDomain(Protocol):
+    """A dataset that can be read as samples of a trained generator's domain."""
+
+    def with_domain(self, domain: Any) -> Dataset:
+        """The same data in another domain of this kind, such as one of another tokenizer.
+
+        Raises ValueError for one that does not fit.
+        """
+        ...
 
 
 def in_domain(data: Dataset, domain: Any) -> Dataset:

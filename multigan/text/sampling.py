@@ -17,8 +17,8 @@ from multigan.core.refinement import RefinedGenerator
 from multigan.core.trees import tree_map
 from multigan.text.condition import TextCondition, no_condition
 from multigan.text.models.token_sampling import check_controls
-from multigan.text.slurs import SLURS
 from multigan.text.spec import TextSpec
+from multigan.text.tokenization.slurs import SLURS
 from multigan.text.tokenization.tokenizer import EOS
 from multigan.text.tokenization.words import collapse_line_breaks, split_words
 
