@@ -96,20 +96,21 @@ def writing_options(path: str) -> list[Option]:
 def _stored_domain(path: str) -> type:
     """The class of the domain of a run or weight file; `object` for one of a recipe file."""
     from multigan.core.serialization import RECIPE_DOMAIN, get_component
-    from multigan.storage.checkpoint_integrity import resolve_weights_file
-    from multigan.storage.weights import read_description
 
-    name = read_description(resolve_weights_file(Path(path)))["domain"]["component"]
+    name = _domain_component(path)
     return object if name.startswith(RECIPE_DOMAIN) else get_component(name)
 
 
 def domain_name(path: str | Path) -> str:
     """The name of the domain of a run, a weight file or a pretrained generator."""
+    return _domain_component(path).partition("/")[0]
+
+
+def _domain_component(path: str | Path) -> str:
     from multigan.storage.checkpoint_integrity import resolve_weights_file
     from multigan.storage.weights import read_description
 
-    component = read_description(resolve_weights_file(Path(path)))["domain"]["component"]
-    return str(component).partition("/")[0]
+    return str(read_description(resolve_weights_file(Path(path)))["domain"]["component"])
 
 
 def load_sampler(

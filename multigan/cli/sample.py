@@ -20,16 +20,13 @@ from multigan.cli.dynamic_options import command
 from multigan.core.signature import Option
 from multigan.runs.directory import numbered_folder
 
-REFINE_HELP = "choose among candidates by the refiner of multigan refine"
 SAMPLES = Path("samples")  # where samples are written by default
 
 
 def sample_command(path: str) -> Any:
     """The command that samples from one run; it has the options of the run's domain."""
     written_as = writing_options(path)
-    defaults = _defaults(path)
-    refines = bool(defaults.get("refine", False))
-    own_values = defaults.get("options", {})
+    own_values = _defaults(path)
 
     def call(
         num_samples: int = 16,
@@ -38,7 +35,7 @@ def sample_command(path: str) -> Any:
         device: str = AUTO,
         json: bool = False,
         trust_recipe: Path | None = None,
-        refine: bool = refines,
+        refine: bool = False,
         candidates: int | None = None,
         **requested: Any,
     ) -> None:
@@ -65,7 +62,7 @@ def sample_command(path: str) -> Any:
         Option("num_samples", int, "number of samples", "16", flags=("-n", "--num-samples")),
         Option("out", Path, "a new or empty folder", "samples/<name>-0001, ..."),
         Option("json", bool, "end with one line of JSON"),
-        Option("refine", bool, REFINE_HELP, str(refines)),
+        Option("refine", bool, "choose among candidates by the refiner of multigan refine"),
         Option("candidates", int, "with --refine: most candidates of a sample", "16"),
     ]
     examples = [f"multigan sample {path} -n 64", f"multigan sample {path} --seed 1 --out more"]

@@ -58,7 +58,7 @@ def refine(
     if target.is_symlink():
         raise ValueError(f"{target} must be a file; got a link")
     sampler = load(weights, trust=trust, device=device)
-    dataset = training_split(load_data(config_of(source, weights), data, trust))
+    dataset = training_split(load_data(_config_of(source, weights), data, trust))
     dataset = in_domain(dataset, sampler.domain)
     with torch.random.fork_rng(devices=[]):
         refiner = build_with_seed(
@@ -74,12 +74,11 @@ def refine(
         on_epoch=on_epoch,
     )
     card = replace(card, generator=sha256(weights))
-    is_packaged = weights.parent == pretrained.pretrained_dir()
-    save_refiner(target, refiner, card, dataset.domain, half=is_packaged)
+    save_refiner(target, refiner, card, dataset.domain)
     return target, card
 
 
-def config_of(source: Path, weights: Path) -> dict[str, Any]:
+def _config_of(source: Path, weights: Path) -> dict[str, Any]:
     """The recipe.json of a run, or that of a pretrained generator."""
     if weights.parent == pretrained.pretrained_dir():
         found: dict[str, Any] = pretrained.pretrained_metadata(weights.stem)["recipe"]

@@ -152,7 +152,7 @@ def load(
         module = None if isinstance(trust, Recipe) else trust
         refiner, card = load_refiner(Path(path), module, device)
         generator = RefinedGenerator(generator, refiner, card, candidates)
-    defaults = pretrained.sampling_defaults(file).get("options", {})
+    defaults = pretrained.sampling_defaults(file)
     return Sampler(decoder, generator, defaults)  # type: ignore[arg-type]
 
 

@@ -45,10 +45,7 @@ def is_packaged(path: str | Path) -> bool:
 
 
 def sampling_defaults(weights: Path) -> dict[str, Any]:
-    """The options with which a packaged weight file is sampled unless others are given.
-
-    `refine` is whether its refiner chooses, `options` are those of its domain.
-    """
+    """The options of its domain with which a packaged file is sampled unless others are given."""
     if weights.parent != pretrained_dir():
         return {}
     found: dict[str, Any] = pretrained_metadata(weights.stem).get("sampling", {})

@@ -39,17 +39,12 @@ def refiner_file(path: Path) -> Path:
     return weights.parent / REFINER_FILE
 
 
-def save_refiner(
-    path: Path, refiner: Any, card: RefinementCard, domain: Any, half: bool = False
-) -> None:
-    """Write a refiner with its card, atomically; with `half` in 16 bits."""
+def save_refiner(path: Path, refiner: Any, card: RefinementCard, domain: Any) -> None:
+    """Write a refiner with its card, atomically."""
     content = {"domain": to_config(domain), "refiner": to_config(refiner)}
     text = json.dumps({"format": FORMAT, "card": card.to_json(), **content}, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
-    state = unique_state(refiner)
-    if half:
-        state = {name: t.half() if t.is_floating_point() else t for name, t in state.items()}
-    write_atomically(path, save(state, {"multigan": text}))
+    write_atomically(path, save(unique_state(refiner), {"multigan": text}))
 
 
 def load_refiner(

@@ -38,9 +38,18 @@ def option_choices(sampler: Sampler) -> Mapping[str, Sequence[str]]:
 
 
 def option_controls(sampler: Sampler) -> Mapping[str, Range | Several]:
-    """The ranges and sets of values that the domain states, by name."""
-    domain = sampler.domain
-    return domain.option_controls() if isinstance(domain, SupportsOptionControls) else {}
+    """The ranges and sets of values that the domain states, by name.
+
+    A slider begins at the sampler's own default, if it has one.
+    """
+    if not isinstance(sampler.domain, SupportsOptionControls):
+        return {}
+    return {
+        name: control._replace(default=sampler.defaults[name])
+        if isinstance(control, Range) and name in sampler.defaults
+        else control
+        for name, control in sampler.domain.option_controls().items()
+    }
 
 
 def sampling_tasks(sampler: Sampler) -> Mapping[str, Sequence[str]]:

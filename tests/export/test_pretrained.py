@@ -98,19 +98,18 @@ def test_its_metadata_are_its_recipe_and_the_metrics_of_the_stored_file(folder, 
     assert known["metrics"]["rows"] == json.loads(table.json())["rows"]
 
 
-def test_it_is_sampled_with_its_own_options_and_refiner_unless_others_are_given(
+def test_it_is_evaluated_and_sampled_with_its_refiner(
     points_run, tmp_path, cache, monkeypatch, capsys
 ):
     monkeypatch.setattr(pretrained, "pretrained_dir", lambda: tmp_path / "packaged")
-    sampling = {"refine": True, "options": {}}
     folder = tmp_path / "packaged"
-    build_pretrained(points_run, "dots", folder=folder, evaluated=False, sampling=sampling)
+    build_pretrained(points_run, "dots", folder=folder, evaluated=False)
     settings = RefinementSettings(1, 64, validation_samples=64)
     run = shutil.copytree(points_run, tmp_path / "run")
     (folder / "refiners").mkdir()
     shutil.copy(refine(run, settings=settings)[0], folder / "refiners" / "dots.safetensors")
     assert load("dots", refine=True).sample(2) != []
-    for options, refined in (([], True), (["--no-refine"], False)):
+    for options, refined in ((["--refine"], True), ([], False)):
         assert app.main(["sample", "dots", *options, "--out", str(tmp_path / str(refined))]) == 0
         assert ("candidates a sample" in capsys.readouterr().out) == refined
     before = snapshot(tmp_path)

@@ -5,6 +5,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from multigan.cli.app import main
 from multigan.core.rng import keyed_rng
 from multigan.music.commands import render_songs
 from multigan.music.datasets.synthetic_chorales import generate_songs
@@ -94,3 +95,10 @@ def test_an_ogg_file_holds_the_sound(tmp_path):
     wanted = render_song(LEAD_SHEET, 11_025)
     assert rate == 11_025 and len(sound) == len(wanted)
     assert abs(sound - wanted).mean() < 0.02 < abs(wanted).mean()
+
+
+def test_sample_writes_the_audio_and_the_score_that_are_asked_for(tmp_path):
+    command = ["sample", "music", "-n", "1", "--bars", "2", "--out", str(tmp_path / "out")]
+    assert main([*command, "--audio", "ogg", "--score"]) == 0
+    written = {file.suffix for file in (tmp_path / "out").iterdir()}
+    assert written == {".mid", ".ogg", ".png", ".musicxml"}

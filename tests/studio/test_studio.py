@@ -283,6 +283,10 @@ def test_songs_are_sampled_by_task_with_sliders_and_a_check_box_for_each_voice()
     assert 'type="range" name="option-bars" min="0" max="64"' in page and "as trained" in page
 
 
+def test_a_slider_begins_at_the_default_of_the_pretrained_generator():
+    assert option_controls(load("text"))["temperature"].default == 0.9
+
+
 @pytest.mark.parametrize("name", DOMAINS)
 def test_the_default_of_a_slider_lies_within_its_ends(name):
     for control in option_controls(sampler_of(name)).values():

@@ -7,7 +7,7 @@ import zipfile
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 
-from multigan.music.datasets.midi_folder import SONGS, import_midi_folder
+from multigan.music.datasets.midi_folder import CACHE_VERSION, SONGS, import_midi_folder
 from multigan.music.datasets.song_reading import AUTO
 from multigan.music.formats.songs import SUFFIXES
 from multigan.storage.files import cache_dir, is_hidden
@@ -24,7 +24,8 @@ def imported_folder(source: str, layout: str = AUTO, grid: int = 4) -> str:
     if path.suffix.lower() != ".zip" or not path.is_file():
         return source
     stat = path.stat()
-    stated = [str(path.resolve()), stat.st_size, stat.st_mtime_ns, layout, grid]
+    of_file = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
+    stated = [CACHE_VERSION, *of_file, layout, grid]
     name = hashlib.blake2b(repr(stated).encode(), digest_size=12).hexdigest()
     target = cache_dir() / "music" / name
     if not (target / SONGS).is_file():
