@@ -14,7 +14,7 @@ from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component
 from multigan.music.formats.midi import read_midi, write_midi
-from multigan.music.formats.song import CompletedSong, Song, concatenate
+from multigan.music.formats.song import TICKS_PER_QUARTER, CompletedSong, Song, concatenate
 from multigan.music.metrics import evaluation
 from multigan.music.rendering import audio, pianoroll_json, pianoroll_plot
 from multigan.music.rendering.song_files import write_song_files
@@ -22,6 +22,14 @@ from multigan.music.representations.conditioning import SupportsSongPlan
 from multigan.music.representations.pianoroll import from_pianoroll
 from multigan.music.representations.tensors import decode
 from multigan.music.sampling.options import SamplingOptions, SamplingPlan, plan_sampling
+from multigan.music.sampling.performance import (
+    MAX_SWING,
+    STRAIGHT,
+    check_swing,
+    read_instruments,
+    with_instruments,
+    with_swing,
+)
 from multigan.music.sampling.sliding_window import sample_long
 from multigan.music.spec import MusicSpec
 
@@ -60,6 +68,8 @@ class MusicDomain(MusicSpec):
         key: str | None = None,
         chords: str | None = None,
         ending: bool = False,
+        swing: float = STRAIGHT,
+        instruments: str | None = None,
     ) -> list[Song]:
         """Sample `n` songs, unconditionally or conditioned on a MIDI file.
 
@@ -77,7 +87,11 @@ class MusicDomain(MusicSpec):
         key: the key, such as G or Em; of generators that plan chords, as --chords and --ending
         chords: the chords bar by bar, such as "G Em C D", repeated to the end; two a bar: "G,Em C"
         ending: end the song in its last bars
+        swing: where in a beat its second eighth is played: 0.5 straight, 0.66 swung
+        instruments: of the tracks, such as melody=violin,piano=24: General MIDI names or programs
         """
+        check_swing(swing, self)
+        programs = read_instruments(instruments, self.voices) if instruments else {}
         options = SamplingOptions(
             bars, given, keep, infill_bars, infill_tracks, continue_from, retrigger,
             key, chords, ending,
@@ -98,7 +112,8 @@ class MusicDomain(MusicSpec):
             hop_steps=self.hop_steps,
             retrigger=retrigger,
         )
-        songs = (self._trimmed(song, plan) for song in self.decode(x))
+        trimmed = (self._trimmed(song, plan) for song in self.decode(x))
+        songs = [with_swing(with_instruments(song, programs), swing) for song in trimmed]
         return [song if tempo is None else song.at_tempo(tempo) for song in songs]
 
     def option_choices(self) -> dict[str, tuple[str, ...]]:
@@ -112,15 +127,18 @@ class MusicDomain(MusicSpec):
         bars = Range(0, MAX_BARS_ON_A_PAGE, 1, 0, "as trained")
         low, high = TEMPOS_BPM
         tempo = Range(min(low, self.tempo_bpm), max(high, self.tempo_bpm), 1, self.tempo_bpm)
-        return {"bars": bars, "tempo": tempo, "keep": voices, "infill_tracks": voices}
+        controls = {"bars": bars, "tempo": tempo, "keep": voices, "infill_tracks": voices}
+        return controls | {"swing": Range(STRAIGHT, MAX_SWING, 0.02, STRAIGHT, "straight")}
 
     def sampling_tasks(self, generator: Any) -> dict[str, tuple[str, ...]]:
         """Compose, accompany a song, or continue one; a plan only where the generator has it."""
         plan = ("key", "chords", "ending") if isinstance(generator, SupportsSongPlan) else ()
+        swing = ("swing",) if self.signature.beat_ticks == TICKS_PER_QUARTER else ()
+        played = ("tempo", *swing, "instruments")
         return {
-            "compose": ("bars", "tempo", *plan),
-            "accompany": ("given", "keep", "infill_bars", "infill_tracks", "tempo", "retrigger"),
-            "continue": ("continue_from", "bars", "tempo", "retrigger", *plan),
+            "compose": ("bars", *plan, *played),
+            "accompany": ("given", "keep", "infill_bars", "infill_tracks", "retrigger", *played),
+            "continue": ("continue_from", "bars", "retrigger", *plan, *played),
         }
 
     def decode(self, x: Tensor) -> list[Song]:

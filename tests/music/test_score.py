@@ -12,7 +12,8 @@ from multigan.music.datasets.synthetic_chorales import generate_songs
 from multigan.music.formats.midi import write_midi
 from multigan.music.formats.musicxml import read_musicxml
 from multigan.music.formats.song import KeySignature, Note, Song, Track
-from multigan.music.rendering.score import song_chords, write_score
+from multigan.music.rendering.annotations import song_chords
+from multigan.music.rendering.score import write_score
 
 
 def notes(song):

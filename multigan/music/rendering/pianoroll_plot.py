@@ -1,4 +1,4 @@
-"""Songs as piano-roll images: colored tracks, bar lines, pitch names, given cells shaded."""
+"""Songs as piano-roll images: colored tracks, chords, sections, given cells shaded."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 
 from multigan.core.media import PLOT_METADATA
 from multigan.music.formats.song import GivenSpan, Song, Track, given_spans
+from multigan.music.rendering.annotations import chord_name, song_chords, song_sections
 from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM
 from multigan.storage.files import write_atomically
 
@@ -25,10 +26,12 @@ INCHES_PER_NAME, INCHES_PER_LETTER, INCHES_PER_LEGEND_ROW = 0.6, 0.06, 0.17
 LONGEST_NAME, MOST_NAMED = 40, 32  # letters of a track's name, and tracks with one
 SMALLEST, LARGEST = (5.0, 2.0), (40.0, 16.0)  # inches: width, height
 BAR_LINE, BEAT_LINE, WHOLLY_GIVEN = "0.35", "0.85", "0.92"  # gray levels
+BELOW, EDGES = 0.38, 0.48  # inches below the roll, and below and above it
 MARGIN = 2  # pitches shown above and below the notes
 EMPTY_RANGE = (59, 72)  # the pitches shown of a song without any
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 NAMED = (0, 4, 7)  # pitch classes with a name at the axis
+MOST_BARS_WITH_CHORDS = 44  # as wide as the widest roll
 NOTE_HEIGHT = 0.86  # of a row
 
 
@@ -44,11 +47,14 @@ def plot_song(song: Song, path: Path) -> Path:
     rows = high - low + (len(DRUM_CLASSES) + 2) * _has_drums(song)
     needed = (1.6 + bars * INCHES_PER_BAR, 0.9 + rows * INCHES_PER_PITCH)
     width, height = (min(max(w, s), b) for w, s, b in zip(needed, SMALLEST, LARGEST, strict=True))
+    symbols, sections = _symbols(song), song_sections(song)
+    rows_above = bool(symbols) + bool(sections)
     names = _legend_rows(song, width) * INCHES_PER_LEGEND_ROW
-    height += names
+    above = names + rows_above * INCHES_PER_LEGEND_ROW
+    height += above
     figure = Figure(figsize=(width, height))
     edges = {"left": (0.65 if _has_drums(song) else 0.45) / width, "right": 1 - 0.1 / width}
-    edges |= {"bottom": 0.38 / height, "top": 1 - (0.1 + names) / height}
+    edges |= {"bottom": BELOW / height, "top": 1 - (EDGES - BELOW + above) / height}
     figure.subplots_adjust(**edges)  # an automatic layout renders everything twice
     axes = figure.add_subplot()
     _plot_roll(axes, song, low, high)
@@ -56,8 +62,11 @@ def plot_song(song: Song, path: Path) -> Path:
     lines = song.bar_lines()
     axes.set_xticks(lines, [str(bar + 1) for bar in range(len(lines))], fontsize=7)
     axes.set_xlabel("bar", fontsize=7)
+    row = INCHES_PER_LEGEND_ROW / (height - above - EDGES)  # as a share of the height of the roll
+    _annotate(axes, symbols, row / 2, fontweight="normal")
+    _annotate(axes, sections, row * (0.5 + bool(symbols)), fontweight="bold")
     if song.tracks:
-        _legend(axes, song, width)
+        _legend(axes, song, width, 1 + rows_above * row)
     return _save(figure, path)
 
 
@@ -103,6 +112,25 @@ def _plot_roll(axes: Axes, song: Song, low: int, high: int) -> None:
         given = PolyCollection(shades, facecolors=[color], alpha=0.18, zorder=0, hatch="///")
         axes.add_collection(given, autolim=False)
     axes.set(xlim=(0, song.length_ticks), ylim=(floor, high + 1))
+
+
+def _symbols(song: Song) -> list[tuple[int, str]]:
+    """Ticks and symbols of the chords; none where there would be no room between two of them."""
+    if not 0 < song.length_ticks <= MOST_BARS_WITH_CHORDS * song.time_signatures[0].bar_ticks:
+        return []
+    return [(tick, chord_name(chord)) for tick, chord in song_chords(song)]
+
+
+def _annotate(
+    axes: Axes, annotations: Sequence[tuple[int, str]], above: float, fontweight: str
+) -> None:
+    """Text at ticks, in a row `above` the roll, a share of its height."""
+    transform = axes.get_xaxis_transform()
+    for tick, text in annotations:
+        axes.text(
+            tick, 1 + above, text, transform=transform, fontsize=6, va="center",
+            fontweight=fontweight, clip_on=False,
+        )  # fmt: skip
 
 
 def _name_rows(axes: Axes, low: int, high: int, drums: bool) -> None:
@@ -165,8 +193,8 @@ def _has_drums(song: Song) -> bool:
     return any(track.is_drum for track in song.tracks)
 
 
-def _legend(axes: Axes, song: Song, width: float) -> None:
-    """The names of the tracks in their colors, above a roll `width` inches wide."""
+def _legend(axes: Axes, song: Song, width: float, bottom: float) -> None:
+    """The names of the tracks in their colors, from `bottom` on over a roll `width` inches wide."""
     for index, name in enumerate(_names(song)):
         color = COLORS[index % len(COLORS)] if index < MOST_NAMED else "none"
         axes.plot([], [], linewidth=4, color=color, label=name)
@@ -174,7 +202,7 @@ def _legend(axes: Axes, song: Song, width: float) -> None:
         axes.fill_between([], [], color="0.8", hatch="///", label="given")
     axes.legend(
         loc="lower left",
-        bbox_to_anchor=(0, 1),
+        bbox_to_anchor=(0, bottom),
         ncols=_names_side_by_side(song, width),
         fontsize=7,
         frameon=False,

@@ -11,11 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-
 from multigan.music.formats.song import TICKS_PER_QUARTER, Note, Song, Track
-from multigan.music.models.harmonic_plan import chord_labels
-from multigan.music.theory import NO_CHORD, OCTAVE
+from multigan.music.rendering.annotations import song_chords, song_edges
+from multigan.music.theory import OCTAVE
 from multigan.storage.files import write_atomically
 
 if TYPE_CHECKING:
@@ -53,37 +51,6 @@ def write_score(song: Song, path: Path) -> Path:
     return path
 
 
-def song_chords(song: Song) -> Iterator[tuple[int, int]]:
-    """Yield (tick, chord as counted in `theory`) of each half bar whose chord is another."""
-    before = NO_CHORD
-    notes = [note for track in song.tracks if not track.is_drum for note in track.notes]
-    for start, end in _half_bars(song):
-        chroma, bass = torch.zeros(OCTAVE), torch.zeros(OCTAVE)
-        sounding = [n for n in notes if n.start_tick < end and n.end_tick > start]
-        for note in sounding:
-            ticks = min(note.end_tick, end) - max(note.start_tick, start)
-            chroma[note.pitch_midi % OCTAVE] += ticks
-        if sounding:
-            lowest = min(sounding, key=lambda note: note.pitch_midi)
-            bass[lowest.pitch_midi % OCTAVE] = 1
-        chord = int(chord_labels(chroma, bass))
-        if chord not in (NO_CHORD, before):
-            yield start, chord
-            before = chord
-
-
-def _edges(song: Song) -> list[int]:
-    """Return the ticks of all bar lines, the start and the end of a song."""
-    return sorted({0, *song.bar_lines(), song.length_ticks})
-
-
-def _half_bars(song: Song) -> Iterator[tuple[int, int]]:
-    edges = _edges(song)
-    for start, end in pairwise(edges):
-        middle = start + (end - start) // 2
-        yield from ((start, middle), (middle, end))
-
-
 def _part(song: Song, track: Track, symbols: dict[int, int]) -> stream.Part:
     """Return the part of a track, bar by bar."""
     from music21 import harmony, instrument, key, meter, stream, tempo
@@ -97,7 +64,7 @@ def _part(song: Song, track: Track, symbols: dict[int, int]) -> stream.Part:
     part.insert(0, midi_instrument)
     groups = _groups(track, song.length_ticks)
     signatures = {signature.start_tick: signature for signature in song.time_signatures}
-    edges = _edges(song)
+    edges = song_edges(song)
     for number, (start, end) in enumerate(pairwise(edges), start=1):
         measure = stream.Measure(number=number)
         if start == 0 and song.anacrusis_ticks:

@@ -1,0 +1,145 @@
+"""How sampled songs are played: the instruments of their tracks and swung eighths."""
+
+from __future__ import annotations
+
+import difflib
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
+
+from multigan.music.formats.song import (
+    TICKS_PER_QUARTER,
+    CompletedSong,
+    GivenSpan,
+    Note,
+    Song,
+    Track,
+)
+from multigan.music.representations.voices import Voice
+from multigan.music.spec import MusicSpec
+
+PROGRAMS = 128  # of General MIDI
+STRAIGHT, MAX_SWING = 0.5, 0.8  # of a beat: where its second eighth begins
+NEAR = 3  # names in an error
+
+
+def read_instruments(text: str, voices: Sequence[Voice]) -> dict[str, int]:
+    """Return the General MIDI program of each track named in "melody=violin,piano=24".
+
+    An instrument is a program from 0 to 127, or a General MIDI name or a part of it that no other
+    name has. Raises ValueError, with the nearest names, for anything else.
+    """
+    tracks = {voice.name.casefold(): voice for voice in voices if voice.kind != "drums"}
+    found: dict[str, int] = {}
+    for item in text.split(","):
+        name, _, instrument = (part.strip() for part in item.partition("="))
+        if not instrument:
+            example = f"{next(iter(tracks), 'melody')}=violin"
+            raise ValueError(f"instruments must be TRACK=INSTRUMENT, as {example}; got {item!r}")
+        if name.casefold() not in tracks:
+            raise ValueError(f"instruments must be of {', '.join(tracks)}; got {name!r}")
+        voice = tracks[name.casefold()]
+        if voice.name in found:
+            raise ValueError(f"instruments must name each track once; got {voice.name} twice")
+        found[voice.name] = read_program(instrument)
+    return found
+
+
+def read_program(text: str) -> int:
+    """Return the General MIDI program, 0 to 127, of a number or a name.
+
+    Raises ValueError for another.
+    """
+    if text.lstrip("+-").isdecimal():
+        if not 0 <= int(text) < PROGRAMS:
+            raise ValueError(f"an instrument must be a program of 0 to 127 or a name; got {text}")
+        return int(text)
+    names = [name.casefold() for name in _program_names()]
+    asked = " ".join(text.casefold().split())
+    if asked in names:
+        return names.index(asked)
+    containing = [program for program, name in enumerate(names) if asked in name]
+    if len(containing) == 1:
+        return containing[0]
+    near = [names[program] for program in containing]
+    near = near or difflib.get_close_matches(asked, names, NEAR, cutoff=0.5)
+    known = [_program_names()[names.index(name)] for name in near[:NEAR]]
+    hint = f"near: {', '.join(known)}" if known else "as violin, cello or acoustic grand piano"
+    raise ValueError(f"an instrument must be a General MIDI name or program; got {text!r} ({hint})")
+
+
+def with_instruments(song: Song, programs: Mapping[str, int]) -> Song:
+    """Return the song with the programs of the tracks that are named."""
+    tracks = (replace(t, program=programs.get(t.name, t.program)) for t in song.tracks)
+    return replace(song, tracks=tuple(tracks))
+
+
+def check_swing(swing: float, spec: MusicSpec) -> None:
+    """Raise ValueError for a ratio that is no swing, and for beats that are not quarters.
+
+    Warn where the notes may be swung already.
+    """
+    if not STRAIGHT <= swing <= MAX_SWING:
+        raise ValueError(
+            f"swing must be {STRAIGHT} to {MAX_SWING} of a beat, where its second eighth begins; "
+            f"got {swing:g}"
+        )
+    if swing == STRAIGHT:
+        return
+    if spec.signature.beat_ticks != TICKS_PER_QUARTER:
+        raise ValueError(
+            f"swing must have beats of a quarter; got {spec.time_signature}: leave it out"
+        )
+    if spec.steps_per_quarter % 3 == 0:
+        warnings.warn(
+            "the generator has triplets and plays the swing of its songs; --swing comes on top",
+            stacklevel=2,
+        )
+
+
+def with_swing(song: Song, swing: float) -> Song:
+    """Return the song with the second eighth of each beat `swing` of a beat after the first.
+
+    Both halves of a beat are stretched evenly, so that beats and bar lines stay.
+    """
+    if swing == STRAIGHT:
+        return song
+    phase = song.anacrusis_ticks % TICKS_PER_QUARTER
+    swung = replace(song, tracks=tuple(_swung(track, swing, phase) for track in song.tracks))
+    if not isinstance(swung, CompletedSong):
+        return swung
+    spans = (
+        GivenSpan(track, _later(start, swing, phase), _later(end, swing, phase))
+        for track, start, end in swung.given
+    )
+    return replace(swung, given=tuple(spans))
+
+
+def _swung(track: Track, swing: float, phase: int) -> Track:
+    notes = tuple(
+        Note(_later(note.start_tick, swing, phase), _later(note.end_tick, swing, phase), *note[2:])
+        for note in track.notes
+    )
+    pedal = tuple((_later(a, swing, phase), _later(b, swing, phase)) for a, b in track.pedal)
+    return replace(track, notes=notes, pedal=pedal)
+
+
+def _later(tick: int, swing: float, phase: int) -> int:
+    """Return where a tick is played; `phase` is that of the beats."""
+    beat, within = divmod(tick - phase, TICKS_PER_QUARTER)
+    half = TICKS_PER_QUARTER // 2
+    first = swing * TICKS_PER_QUARTER
+    if within <= half:
+        moved = within * first / half
+    else:
+        moved = first + (within - half) * (TICKS_PER_QUARTER - first) / half
+    return max(0, phase + beat * TICKS_PER_QUARTER + round(moved))
+
+
+@cache
+def _program_names() -> tuple[str, ...]:
+    """Return the names of General MIDI, of program 0 first."""
+    from pretty_midi.constants import INSTRUMENT_MAP
+
+    return tuple(INSTRUMENT_MAP)

@@ -1,0 +1,113 @@
+"""Instruments and swing of sampled songs."""
+
+from fractions import Fraction
+
+import pytest
+
+from multigan.core.protocols import Sampler
+from multigan.music.domain import MusicDomain
+from multigan.music.formats.midi import read_midi, write_midi
+from multigan.music.formats.song import CompletedSong, GivenSpan, Note, Song, Track
+from multigan.music.representations.voices import BAND, SATB
+from multigan.music.sampling.performance import read_instruments, read_program, with_swing
+from tests.music.tiny import Tiny
+
+pytest.importorskip("pretty_midi")
+
+
+def eighths(**header):
+    notes = tuple(Note(240 * k, 240 * k + 240, 60 + k) for k in range(8))
+    return Song((Track("melody", notes),), 1920, **header)
+
+
+@pytest.mark.parametrize("ratio", [0.5, 0.6, 0.66, 0.75])
+def test_the_second_eighth_of_each_beat_begins_at_the_ratio(ratio):
+    starts = [note.start_tick for note in with_swing(eighths(), ratio).tracks[0].notes]
+    assert starts[::2] == [0, 480, 960, 1440]
+    assert starts[1::2] == [480 * k + round(480 * ratio) for k in range(4)]
+
+
+def test_swing_keeps_bar_lines_length_and_notes_that_follow_each_other():
+    song = with_swing(eighths(), 0.66)
+    notes = song.tracks[0].notes
+    assert song.length_ticks == 1920 and notes[-1].end_tick == 1920
+    assert all(a.end_tick == b.start_tick for a, b in zip(notes, notes[1:], strict=False))
+
+
+def test_swing_counts_from_the_beats_of_a_song_with_an_upbeat_of_an_eighth():
+    song = Song((Track("a", (Note(0, 240, 60), Note(240, 480, 62))),), 1920, anacrusis_ticks=240)
+    upbeat, downbeat = with_swing(song, 0.75).tracks[0].notes
+    assert (upbeat.start_tick, downbeat.start_tick) == (120, 240)
+
+
+def test_given_spans_move_with_their_notes():
+    song = CompletedSong(eighths().tracks, 1920, given=(GivenSpan("melody", 0, 240),))
+    swung = with_swing(song, 0.75)
+    assert isinstance(swung, CompletedSong) and swung.given == (GivenSpan("melody", 0, 360),)
+
+
+def test_a_swung_sample_is_the_straight_one_moved(tmp_path):
+    sampler = Sampler(MusicDomain(), Tiny(SATB))
+    straight, swung = sampler.sample(1, seed=3), sampler.sample(1, seed=3, swing=0.66)
+    assert swung == [with_swing(straight[0], 0.66)] != straight
+    starts = {n.start_tick % 480 for t in swung[0].tracks for n in t.notes}
+    assert starts == {0, 158, 317, 398}
+    assert read_midi(write_midi(swung[0], tmp_path / "a.mid")).tracks == swung[0].tracks
+
+
+@pytest.mark.parametrize("ratio", [0.3, 0.49, 0.9, 2.0])
+def test_a_ratio_that_is_no_swing_is_refused(ratio):
+    with pytest.raises(ValueError, match="swing must be 0.5 to 0.8 of a beat"):
+        Sampler(MusicDomain(), Tiny(SATB)).sample(1, swing=ratio)
+
+
+def test_swing_is_refused_where_beats_are_no_quarters():
+    domain = MusicDomain(time_signature="6/8")
+    with pytest.raises(ValueError, match="beats of a quarter; got 6/8"):
+        Sampler(domain, Tiny(SATB, domain.grid.steps)).sample(1, swing=0.6)
+    assert "swing" not in domain.sampling_tasks(None)["compose"]
+
+
+def test_swing_on_triplets_warns():
+    domain = MusicDomain(steps_per_quarter=12)
+    with pytest.warns(UserWarning, match="comes on top"):
+        Sampler(domain, Tiny(SATB, domain.grid.steps)).sample(1, swing=0.6)
+
+
+@pytest.mark.parametrize(
+    ("text", "program"),
+    [("violin", 40), ("Violin", 40), ("acoustic  grand piano", 0), ("nylon", 24), ("0", 0),
+     ("127", 127), ("flute", 73), ("lead 1 (square)", 80), ("gunshot", 127)],
+)  # fmt: skip
+def test_an_instrument_is_a_program_a_name_or_the_part_that_one_name_has(text, program):
+    assert read_program(text) == program
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [("piano", "near: Acoustic Grand Piano"), ("violine", "near: Violin"), ("zzz", "as violin"),
+     ("128", "0 to 127"), ("-1", "0 to 127"), (str(Fraction(1, 2)), "General MIDI")],
+)  # fmt: skip
+def test_another_instrument_is_refused_with_near_names(text, hint):
+    with pytest.raises(ValueError, match="an instrument must be") as error:
+        read_program(text)
+    assert hint in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("violin", "TRACK=INSTRUMENT, as bass=violin"), ("bass=", "TRACK=INSTRUMENT"),
+     ("drums=violin", "of bass, chords, lead; got 'drums'"), ("oboe=oboe", "got 'oboe'"),
+     ("bass=violin,Bass=cello", "bass twice")],
+)  # fmt: skip
+def test_instruments_of_no_track_are_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        read_instruments(text, BAND)
+
+
+def test_instruments_reach_the_midi_file(tmp_path):
+    sampler = Sampler(MusicDomain(), Tiny(SATB))
+    song = sampler.sample(1, instruments="Soprano=oboe, bass=cello")[0]
+    programs = {t.name: t.program for t in read_midi(write_midi(song, tmp_path / "a.mid")).tracks}
+    plain = {track.name: track.program for track in sampler.sample(1)[0].tracks}
+    assert programs == plain | {"soprano": 68, "bass": 42}
