@@ -1,5 +1,6 @@
 """Instruments and swing of sampled songs."""
 
+import itertools
 from fractions import Fraction
 
 import pytest
@@ -31,7 +32,7 @@ def test_swing_keeps_bar_lines_length_and_notes_that_follow_each_other():
     song = with_swing(eighths(), 0.66)
     notes = song.tracks[0].notes
     assert song.length_ticks == 1920 and notes[-1].end_tick == 1920
-    assert all(a.end_tick == b.start_tick for a, b in zip(notes, notes[1:], strict=False))
+    assert all(a.end_tick == b.start_tick for a, b in itertools.pairwise(notes))
 
 
 def test_swing_counts_from_the_beats_of_a_song_with_an_upbeat_of_an_eighth():
@@ -57,13 +58,13 @@ def test_a_swung_sample_is_the_straight_one_moved(tmp_path):
 
 @pytest.mark.parametrize("ratio", [0.3, 0.49, 0.9, 2.0])
 def test_a_ratio_that_is_no_swing_is_refused(ratio):
-    with pytest.raises(ValueError, match="swing must be 0.5 to 0.8 of a beat"):
+    with pytest.raises(ValueError, match=r"swing must be 0\.5 to 0\.8 of a beat"):
         Sampler(MusicDomain(), Tiny(SATB)).sample(1, swing=ratio)
 
 
 def test_swing_is_refused_where_beats_are_no_quarters():
     domain = MusicDomain(time_signature="6/8")
-    with pytest.raises(ValueError, match="beats of a quarter; got 6/8"):
+    with pytest.raises(ValueError, match=r"beats of a quarter; got 6/8"):
         Sampler(domain, Tiny(SATB, domain.grid.steps)).sample(1, swing=0.6)
     assert "swing" not in domain.sampling_tasks(None)["compose"]
 
