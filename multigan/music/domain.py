@@ -127,8 +127,14 @@ class MusicDomain(MusicSpec):
         bars = Range(0, MAX_BARS_ON_A_PAGE, 1, 0, "as trained")
         low, high = TEMPOS_BPM
         tempo = Range(min(low, self.tempo_bpm), max(high, self.tempo_bpm), 1, self.tempo_bpm)
-        controls = {"bars": bars, "tempo": tempo, "keep": voices, "infill_tracks": voices}
-        return controls | {"swing": Range(STRAIGHT, MAX_SWING, 0.02, STRAIGHT, "straight")}
+        swing = Range(STRAIGHT, MAX_SWING, 0.02, STRAIGHT, "straight")
+        return {
+            "bars": bars,
+            "tempo": tempo,
+            "keep": voices,
+            "infill_tracks": voices,
+            "swing": swing,
+        }
 
     def sampling_tasks(self, generator: Any) -> dict[str, tuple[str, ...]]:
         """Compose, accompany a song, or continue one; a plan only where the generator has it."""

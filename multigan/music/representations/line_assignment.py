@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations
+from operator import getitem
 from typing import NamedTuple
 
 import numpy as np
@@ -30,6 +31,7 @@ def split_lines(planes: np.ndarray, voice: Voice) -> np.ndarray:
     notes = _notes(planes)
     registers = list(np.linspace(0.75, 0.25, voice.lines) * voice.num_pitches)
     playing: list[_Note | None] = [None] * voice.lines
+    ends = [0] * voice.lines
     for start in sorted(notes):
         begun = _outer(notes[start], voice.lines)
         held = [note if note and note.end > start else None for note in playing]
@@ -38,8 +40,9 @@ def split_lines(planes: np.ndarray, voice: Voice) -> np.ndarray:
             held[held.index(first)] = None
         for line, note in zip(_lines(begun, held, registers), begun, strict=True):
             tokens[note.start : note.end, line] = voice.hold
-            tokens[note.end :, line] = voice.rest
+            tokens[note.end : ends[line], line] = voice.rest  # of a longer note before
             tokens[note.start, line] = note.row
+            ends[line] = note.end
             registers[line] += TREND * (note.row - registers[line])
             held[line] = note
         playing = held
@@ -68,14 +71,19 @@ def _outer(notes: list[_Note], count: int) -> list[_Note]:
 def _lines(notes: list[_Note], held: list[_Note | None], registers: list[float]) -> tuple[int, ...]:
     """Return the free lines, in ascending order, of notes in descending order."""
     free = [line for line, note in enumerate(held) if note is None]
+    if len(free) == len(notes):
+        return tuple(free)
     others = [(line, note.row) for line, note in enumerate(held) if note]
-    cost = {
-        (line, note.row): abs(note.row - registers[line])
-        + CROSSING_COST * sum((line < at) != (note.row > row) for at, row in others)
-        for line in free
-        for note in notes
-    }
-    return min(
-        combinations(free, len(notes)),
-        key=lambda lines: sum(cost[line, n.row] for line, n in zip(lines, notes, strict=True)),
+    costs = [[_cost(line, note.row, registers[line], others) for line in free] for note in notes]
+    chosen = min(
+        combinations(range(len(free)), len(notes)),
+        key=lambda places: sum(map(getitem, costs, places)),
     )
+    return tuple(free[place] for place in chosen)
+
+
+def _cost(line: int, row: int, register: float, held: list[tuple[int, int]]) -> float:
+    crossed = 0
+    for at, other in held:
+        crossed += (line < at) != (row > other)
+    return abs(row - register) + CROSSING_COST * crossed
