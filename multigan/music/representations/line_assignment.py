@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from itertools import combinations
-from operator import getitem
 from typing import NamedTuple
 
 import numpy as np
@@ -77,7 +76,7 @@ def _lines(notes: list[_Note], held: list[_Note | None], registers: list[float])
     costs = [[_cost(line, note.row, registers[line], others) for line in free] for note in notes]
     chosen = min(
         combinations(range(len(free)), len(notes)),
-        key=lambda places: sum(map(getitem, costs, places)),
+        key=lambda places: sum(cost[place] for cost, place in zip(costs, places, strict=True)),
     )
     return tuple(free[place] for place in chosen)
 
