@@ -22,14 +22,7 @@ from multigan.music.representations.conditioning import SupportsSongPlan
 from multigan.music.representations.pianoroll import from_pianoroll
 from multigan.music.representations.tensors import decode
 from multigan.music.sampling.options import SamplingOptions, SamplingPlan, plan_sampling
-from multigan.music.sampling.performance import (
-    MAX_SWING,
-    STRAIGHT,
-    check_swing,
-    read_instruments,
-    with_instruments,
-    with_swing,
-)
+from multigan.music.sampling.performance import MAX_SWING, STRAIGHT, read_performance
 from multigan.music.sampling.sliding_window import sample_long
 from multigan.music.spec import MusicSpec
 
@@ -90,8 +83,7 @@ class MusicDomain(MusicSpec):
         swing: where in a beat its second eighth is played: 0.5 straight, 0.66 swung
         instruments: of the tracks, such as melody=violin,piano=24: General MIDI names or programs
         """
-        check_swing(swing, self)
-        programs = read_instruments(instruments, self.voices) if instruments else {}
+        performance = read_performance(self, tempo, swing, instruments)
         options = SamplingOptions(
             bars, given, keep, infill_bars, infill_tracks, continue_from, retrigger,
             key, chords, ending,
@@ -112,9 +104,7 @@ class MusicDomain(MusicSpec):
             hop_steps=self.hop_steps,
             retrigger=retrigger,
         )
-        trimmed = (self._trimmed(song, plan) for song in self.decode(x))
-        songs = [with_swing(with_instruments(song, programs), swing) for song in trimmed]
-        return [song if tempo is None else song.at_tempo(tempo) for song in songs]
+        return [performance.play(self._trimmed(song, plan)) for song in self.decode(x)]
 
     def option_choices(self) -> dict[str, tuple[str, ...]]:
         """Return the names of the voices for the options that take them."""

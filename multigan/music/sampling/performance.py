@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
+from typing import NamedTuple
 
 from multigan.music.formats.song import (
     TICKS_PER_QUARTER,
@@ -22,6 +23,29 @@ from multigan.music.spec import MusicSpec
 PROGRAMS = 128  # of General MIDI
 STRAIGHT, MAX_SWING = 0.5, 0.8  # of a beat: where its second eighth begins
 NEAR = 3  # names in an error
+
+
+class Performance(NamedTuple):
+    """Tempo (None: that of the song), swing, and programs of tracks by their names."""
+
+    tempo_bpm: float | None
+    swing: float
+    programs: dict[str, int]
+
+    def play(self, song: Song) -> Song:
+        """Return the song as it is played."""
+        tracks = (replace(t, program=self.programs.get(t.name, t.program)) for t in song.tracks)
+        swung = with_swing(replace(song, tracks=tuple(tracks)), self.swing)
+        return swung if self.tempo_bpm is None else swung.at_tempo(self.tempo_bpm)
+
+
+def read_performance(
+    spec: MusicSpec, tempo_bpm: float | None, swing: float, instruments: str | None
+) -> Performance:
+    """Read the options of a performance. Raises ValueError for one that cannot be."""
+    _check_swing(swing, spec)
+    programs = read_instruments(instruments, spec.voices) if instruments else {}
+    return Performance(tempo_bpm, swing, programs)
 
 
 def read_instruments(text: str, voices: Sequence[Voice]) -> dict[str, int]:
@@ -69,13 +93,7 @@ def read_program(text: str) -> int:
     raise ValueError(f"an instrument must be a General MIDI name or program; got {text!r} ({hint})")
 
 
-def with_instruments(song: Song, programs: Mapping[str, int]) -> Song:
-    """Return the song with the programs of the tracks that are named."""
-    tracks = (replace(t, program=programs.get(t.name, t.program)) for t in song.tracks)
-    return replace(song, tracks=tuple(tracks))
-
-
-def check_swing(swing: float, spec: MusicSpec) -> None:
+def _check_swing(swing: float, spec: MusicSpec) -> None:
     """Raise ValueError for a ratio that is no swing, and for beats that are not quarters.
 
     Warn where the notes may be swung already.
