@@ -88,11 +88,7 @@ class MusicDomain(MusicSpec):
             bars, given, keep, infill_bars, infill_tracks, continue_from, retrigger,
             key, chords, ending,
         )  # fmt: skip
-        if options.has_plan and not isinstance(generator, SupportsSongPlan):
-            raise ValueError(
-                "--key, --chords and --ending must have a generator that plans chords (pop); "
-                f"got {type(generator).__name__}"
-            )
+        _check_plan(options, generator)
         plan = plan_sampling(self, options)
         x = sample_long(
             generator,
@@ -212,4 +208,13 @@ class MusicDomain(MusicSpec):
             plan.source.key,
             plan.source.tempo_changes,
             given=plan.given_spans,
+        )
+
+
+def _check_plan(options: SamplingOptions, generator: Generator) -> None:
+    """Raise ValueError where a plan is asked of a generator without one."""
+    if options.has_plan and not isinstance(generator, SupportsSongPlan):
+        raise ValueError(
+            "--key, --chords and --ending must have a generator that plans chords (pop); "
+            f"got {type(generator).__name__}"
         )
