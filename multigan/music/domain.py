@@ -80,7 +80,7 @@ class MusicDomain(MusicSpec):
         key: the key, such as G or Em; of generators that plan chords, as --chords and --ending
         chords: the chords bar by bar, such as "G Em C D", repeated to the end; two a bar: "G,Em C"
         ending: end the song in its last bars
-        swing: where in a beat its second eighth is played: 0.5 straight, 0.66 swung
+        swing: where in a beat its second eighth begins: 0.5 straight, 0.66 swung
         instruments: of the tracks, such as melody=violin,piano=24: General MIDI names or programs
         """
         performance = read_performance(self, tempo, swing, instruments)

@@ -1,4 +1,4 @@
-"""How sampled songs are played: the instruments of their tracks and swung eighths."""
+"""Performance of sampled songs: the instruments of their tracks, tempo and swung eighths."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Performance(NamedTuple):
     programs: dict[str, int]
 
     def play(self, song: Song) -> Song:
-        """Return the song as it is played."""
+        """Return the song in this performance."""
         tracks = (replace(t, program=self.programs.get(t.name, t.program)) for t in song.tracks)
         swung = with_swing(replace(song, tracks=tuple(tracks)), self.swing)
         return swung if self.tempo_bpm is None else swung.at_tempo(self.tempo_bpm)
@@ -144,7 +144,7 @@ def _swung(track: Track, swing: float, phase: int) -> Track:
 
 
 def _later(tick: int, swing: float, phase: int) -> int:
-    """Return where a tick is played; `phase` is that of the beats."""
+    """Return the swung tick; `phase` is that of the beats."""
     beat, within = divmod(tick - phase, TICKS_PER_QUARTER)
     half = TICKS_PER_QUARTER // 2
     first = swing * TICKS_PER_QUARTER
