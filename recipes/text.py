@@ -50,7 +50,7 @@ def recipe(
     data: speeches (to 20 words), long_speeches (to 40), phrases, a text file, a table (CSV,
         JSONL, ...), or a folder of them
     text_column: of a table; found if not given
-    label_column: of a table: the classes of the texts; none if not given
+    label_column: of a table: the classes of the texts; folder: the folder of each file
     unit: a sample of plain text: line, paragraph or file
     class_field: classes of the lines: party or era of speeches, mood of phrases, any, or none
     tokenizer: bpe, word_bpe (frequent words whole), word, whitespace, char, or a folder with a

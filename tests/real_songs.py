@@ -9,8 +9,6 @@ those of its voices; a grid moves or loses some of them. No song may have a vers
 from __future__ import annotations
 
 import sys
-import tempfile
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -19,9 +17,9 @@ from multigan.music.datasets.midi_folder import (
 )
 from multigan.music.datasets.song_reading import (
     FileReading,
+    found_songs,
     import_options,
     read_files,
-    song_files,
 )
 from multigan.music.datasets.timing_report import timing_lines, timing_report
 from multigan.music.formats.npz import split_by_hash
@@ -50,17 +48,15 @@ def main(arguments: list[str]) -> int:
         if not archive.is_file():
             print(f"skipped: {archive} is missing")
             continue
-        with tempfile.TemporaryDirectory(prefix="multigan-songs-") as folder:
-            with zipfile.ZipFile(archive) as packed:
-                packed.extractall(folder)
-            failed += _tables(name, Path(folder))
+        failed += _tables(name, archive)
     return 1 if failed else 0
 
 
 def _tables(name: str, root: Path) -> int:
     """Print the tables of one folder; return the number of leaks."""
     options = import_options("auto", BARS, "any", 4, "", live=name in LIVE)
-    readings = list(read_files(song_files(root), root, options, 1))
+    with found_songs(root) as songs:
+        readings = list(read_files(songs.files, songs.root, options, 1))
     unread = Counter(reading.reason for reading in readings if reading.reason)
     print(f"{name}: {len(readings):,} files; not read: {dict(unread) or 'none'}")
     print(*timing_lines(timing_report(readings)), sep="\n")

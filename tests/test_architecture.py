@@ -54,7 +54,6 @@ MAY_BE_SHORT = {
     "multigan/engine/sync_batch_norm.py": "replaces layers of a network; no part of the step",
     "multigan/image/metrics/mode_coverage.py": "one metric",
     "multigan/image/projector.py": "one algorithm; imported by a command",
-    "multigan/music/datasets/zip_import.py": "one file format",
     "multigan/music/representations/chord_symbols.py": "the notation of two options",
     "multigan/music/rendering/pianoroll_json.py": "one file format",
     "multigan/text/models/build.py": "imported by recipes",

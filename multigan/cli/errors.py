@@ -13,6 +13,9 @@ import sys
 import traceback
 from typing import Any, Protocol, runtime_checkable
 
+from multigan.core.data_counts import printable
+
+MAX_CHARACTERS = 2000  # of a message: names in files of others may be longer
 OUT_OF_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory", re.I)
 
 
@@ -34,7 +37,7 @@ class HasExitStatus(Protocol):
 
 def print_warning(message: Any, *_: Any, **__: Any) -> None:
     """Print a warning in one line, in place of `warnings.showwarning`."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {one_line(str(message))}", file=sys.stderr)
 
 
 def report_error(error: Exception) -> int:
@@ -44,8 +47,14 @@ def report_error(error: Exception) -> int:
         traceback.print_exception(error)
     if text:  # empty for a command without arguments, which has printed its help
         with contextlib.suppress(OSError):  # the terminal may be gone
-            print("error: " + " ".join(text.split()), file=sys.stderr)
+            print(f"error: {one_line(text)}", file=sys.stderr)
     return status
+
+
+def one_line(text: str) -> str:
+    """Return a message on one line of bounded length, without what a terminal obeys."""
+    line = printable(" ".join(text.split()))
+    return line if len(line) <= MAX_CHARACTERS else f"{line[:MAX_CHARACTERS]} ..."
 
 
 def _message(error: Exception) -> tuple[str, int]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 USED, CHANGED, LEFT_OUT, IGNORED = "used", "changed", "left out", "ignored"
 USES = (USED, CHANGED, LEFT_OUT, IGNORED)  # in the order of the table
+# Characters that a terminal obeys, or that reorder a line.
+CONTROL = re.compile("[\\x00-\\x1f\\x7f-\\x9f\\u202a-\\u202e\\u2066-\\u2069]")
 MAX_EXAMPLES = 3  # of each reason
 MAX_ROWS = 100  # of a stored table
 
@@ -47,7 +51,8 @@ class DataCounts:
             raise ValueError(f"use must be one of {', '.join(USES)}; got {use!r}")
         row = self._rows.setdefault((use, reason), Counted(use, reason))
         row.count += count
-        row.examples += list(examples)[: MAX_EXAMPLES - len(row.examples)]
+        shown = islice(examples, MAX_EXAMPLES - len(row.examples))
+        row.examples += [printable(example) for example in shown]
 
     def total(self, use: str) -> int:
         """Return the number of items of one use; an item with several changes counts each time."""
@@ -99,5 +104,10 @@ class DataCounts:
 
 
 def printable(name: str) -> str:
-    """Escape bytes of a file name that are not UTF-8, as in caf\\xe9."""
-    return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    """Escape what a terminal would obey, and bytes of a file name that are not UTF-8: caf\\xe9."""
+    try:
+        content = name.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        content = name.encode("utf-8", "backslashreplace")
+    text = content.decode("utf-8", "backslashreplace")
+    return CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

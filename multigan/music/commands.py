@@ -14,8 +14,9 @@ from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets.jsb_chorales import VOICES, read_jsb, sliding_windows
 from multigan.music.datasets.sources import read_songs
+from multigan.music.datasets.zip_import import imported_folder
 from multigan.music.formats.song import Song
-from multigan.music.formats.songs import SUFFIXES, read_song
+from multigan.music.formats.songs import SUFFIXES, is_song, read_song
 from multigan.music.metrics import note_statistics
 from multigan.music.metrics.baselines import (
     markov_voices,
@@ -141,10 +142,11 @@ def _songs(source: str, split: str, bars: int) -> Iterator[Song]:
 
 
 def _whole_songs(source: str, split: str) -> list[Song]:
-    """Return the song of a MIDI file or a score, or those of a split."""
-    if Path(source).suffix.lower() in SUFFIXES:
+    """Return the song of a MIDI file or a score, or those of a split of a dataset or a zip."""
+    path = Path(source)
+    if path.suffix.lower() in SUFFIXES or (path.is_file() and is_song(path)):
         return [read_song(source)]
-    splits = read_songs(source, "4/4")
+    splits = read_songs(imported_folder(source), "4/4")
     if split not in splits:
         raise ValueError(f"split must be one of {', '.join(splits)}; got {split!r}")
     return list(splits[split].values())

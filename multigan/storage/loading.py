@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
@@ -169,7 +170,9 @@ def _rebuilt(
     description: dict[str, Any], file: Path, budget: int, trust: ModuleType | None
 ) -> tuple[torch.nn.Module, Domain]:
     """Build generator and domain from the description of a weight file."""
-    with torch.random.fork_rng(devices=[]):  # the initial weights are overwritten at once
+    with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
+        # The initial weights are overwritten at once, and sizes of 0 do not fit the tensors.
+        warnings.filterwarnings("ignore", "Initializing zero-element")
         if file.parent != pretrained.pretrained_dir():  # packaged files are trusted
             check_model_memory([description["domain"], description.get("generator")], budget)
         generator = from_config(description.get("generator"), trust)

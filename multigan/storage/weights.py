@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from multigan.storage.files import check_format, parse_json
 
 FORMAT = 2
+MAX_NAME_CHARACTERS = 80  # of a tensor, in messages
 SPECTRAL_NORM_WEIGHT = "parametrizations.weight.original"  # a layer's weight under spectral norm
 Choices = Mapping[str, tuple[str, ...]]  # sampling option -> its possible values
 
@@ -81,7 +82,10 @@ def _is_finite(tensor: Tensor) -> bool:
 
 
 def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+    shown = [
+        n if len(n) <= MAX_NAME_CHARACTERS else f"{n[:MAX_NAME_CHARACTERS]}..." for n in names[:3]
+    ]
+    return ", ".join(shown) + (", ..." if len(names) > 3 else "")
 
 
 def _read(

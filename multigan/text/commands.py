@@ -54,7 +54,7 @@ def inspect_text(
 
     source: a text file, a table, a folder of them, or any other value of `train --data`
     text_column: of a table; found if not given
-    label_column: of a table: the classes of the texts
+    label_column: of a table: the classes of the texts; folder: the folder of each file
     unit: a sample of plain text: line, paragraph or file
     """
     corpus = read_corpus(source, options=ReadOptions(text_column, label_column, unit))

@@ -9,6 +9,7 @@ import pytest
 from safetensors.torch import save_file
 
 from multigan.cli import app, recipes
+from multigan.cli.errors import one_line
 from multigan.core.recipe_file import recipe_names
 from multigan.runs import checkpoint
 from multigan.storage.weights import unique_state
@@ -17,6 +18,12 @@ from tests.run_helpers import STEPS, assert_equal_runs, edit_json, python, snaps
 
 pytestmark = pytest.mark.filterwarnings("default")  # a command says its warnings itself
 OFTEN = f"--tiny --steps {STEPS} --log-every 1 --save-every 2 --sample-every 1000"
+
+
+def test_a_message_is_one_line_that_no_terminal_obeys():
+    assert one_line("a\n b \x1b[31m\x9b1m\u202ec\udce9") == "a b \\x1b[31m\\x9b1m\\u202ec\\xe9"
+    assert one_line("é 😍 你") == "é 😍 你"
+    assert len(one_line("x" * 100_000)) < 2100
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ def counts():
 def test_rows_are_sorted_by_use_and_count_and_name_three_examples():
     assert counts().lines() == [
         "used      1,000  PNG",
-        "changed       2  rotated: a\udce9.png, ...",
+        "changed       2  rotated: a\\xe9.png, ...",
         "left out     12  empty",
         "left out      5  broken: 0.png, 1.png, 2.png, ...",
     ]

@@ -12,6 +12,7 @@ from multigan.image.datasets import sources
 from multigan.image.datasets.images import load_images
 from multigan.image.formats.arrays import read_idx, read_npz
 from multigan.image.formats.decode import Size
+from multigan.image.formats.values import ReadOptions
 
 SIZE = Size(6, 6)
 BYTES = np.random.default_rng(0).integers(0, 256, (12, 6, 6)).astype(np.uint8)
@@ -99,9 +100,31 @@ def test_what_looks_most_like_labels_is_taken(tmp_path):
 )
 def test_what_might_be_labels_and_is_not_used_is_named(labels, told, tmp_path):
     source = written(tmp_path, x=BYTES, y=labels, mean=np.zeros(3))
-    wanted = f"set.npz: not used as classes: {told}; labels must be integers or one-hot rows$"
+    wanted = (
+        f"set.npz: not used as classes: {told}; labels must be integers or one-hot rows, "
+        "one for each image$"
+    )
     with pytest.warns(UserWarning, match=wanted):
         assert read_npz(source, SIZE).labels is None
+
+
+def test_labels_of_another_length_are_named_and_other_arrays_counted(tmp_path):
+    with pytest.warns(UserWarning, match=r"not used as classes: y int64\(9,\)"):
+        read_npz(written(tmp_path, x=BYTES, y=np.arange(9)), SIZE)
+    images = read_npz(written(tmp_path, x=BYTES, y=LABELS, score=np.linspace(0, 1, 12)), SIZE)
+    rows = [(row.use, row.reason, row.examples) for row in images.counts.rows]
+    assert ("ignored", "arrays that are not used", ["score float64(12,)"]) in rows
+
+
+@pytest.mark.parametrize("kind", [np.uint16, np.float32])
+def test_arrays_of_low_values_are_reported_and_stretched(kind, tmp_path):
+    low = (BYTES.astype(np.float64) / 255 * {np.uint16: 4095, np.float32: 0.1}[kind]).astype(kind)
+    source = written(tmp_path, x=low)
+    with pytest.warns(UserWarning, match=r"after conversion, 8-bit values end at \d+ of 255"):
+        dark = read_npz(source, SIZE).pixels
+    assert dark.max() < 30
+    bright = sources.read_images(source, SIZE, ReadOptions(stretch=True)).pixels
+    assert (bright.int() - torch.from_numpy(BYTES)[:, None].int()).abs().max() <= 1
 
 
 def test_wide_unsigned_numbers_are_bytes_like_signed_ones(tmp_path):
@@ -117,8 +140,8 @@ def test_bytes_in_16_bits_are_not_black_images_and_a_warning_is_given(tmp_path):
     with pytest.warns(UserWarning, match=told):
         images = read_npz(written(tmp_path, x=BYTES.astype(np.uint16)), SIZE)
     assert np.array_equal(images.pixels[:, 0].numpy(), BYTES)
-    black = read_npz(written(tmp_path, x=np.zeros_like(BYTES, np.uint16)), SIZE)
-    assert not black.pixels.any()
+    with pytest.raises(ValueError, match="must have images that differ"):
+        read_npz(written(tmp_path, x=np.zeros_like(BYTES, np.uint16)), SIZE)
 
 
 @pytest.mark.parametrize(
@@ -186,6 +209,7 @@ def test_damaged_idx_files_are_refused(content, answer, tmp_path):
 def test_what_has_another_size_is_cut_around_its_centre_and_scaled(tmp_path):
     wide = np.zeros((10, 8, 24), np.uint8)
     wide[:, :, 8:16] = 200
+    wide[1, :, 0] = 9  # images must differ
     pixels = read_npz(written(tmp_path, x=wide), Size(4, 4)).pixels
     assert pixels.shape == (10, 1, 4, 4) and (pixels == 200).all()
     assert read_npz(written(tmp_path, x=wide), Size(4, 12)).pixels[0, 0, 0, 0] == 0

@@ -50,6 +50,21 @@ def test_parquet_and_arrow_sets_are_read(table, tmp_path):
         assert np.allclose(batch.x[7].numpy(), wanted, atol=1e-6)
 
 
+def test_files_of_feather_are_read_and_empty_ones_are_passed_over(table, tmp_path):
+    feather = pytest.importorskip("pyarrow.feather")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    rows = rows_of(table)
+    for name in ("set.arrow", "set.feather"):
+        feather.write_feather(rows.data.table, tmp_path / name)
+        assert len(load_images(str(tmp_path / name), resolution=16)) == 12
+    (tmp_path / "folder").mkdir()
+    parquet.write_table(rows.data.table[:0], tmp_path / "folder" / "b.parquet")
+    with pytest.raises(ValueError, match="folder must have rows; got none"):
+        load_images(str(tmp_path / "folder"), resolution=16)
+    rows.to_parquet(tmp_path / "folder" / "a.parquet")
+    assert len(load_images(str(tmp_path / "folder"), resolution=16)) == 12
+
+
 def test_rows_that_cannot_be_decoded_are_counted(table, tmp_path):
     rows_of(table, broken=[1]).to_parquet(tmp_path / "set.parquet")
     with pytest.warns(UserWarning, match="1 of 12 rows are skipped: row 1: cannot be read"):
@@ -59,7 +74,7 @@ def test_rows_that_cannot_be_decoded_are_counted(table, tmp_path):
 
 def test_a_table_without_images_or_that_is_none_is_one_line(table, tmp_path):
     table.Dataset.from_dict({"text": ["a"] * 12}).to_parquet(tmp_path / "text.parquet")
-    with pytest.raises(ValueError, match="must have a column of images; got text"):
+    with pytest.raises(ValueError, match=r"must have a column of images; got text \(string\)"):
         load_images(str(tmp_path / "text.parquet"), resolution=6)
     (tmp_path / "bad.parquet").write_bytes(b"no table")
     with pytest.raises(ValueError, match=r"bad\.parquet must be a readable table"):

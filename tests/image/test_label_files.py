@@ -54,6 +54,8 @@ TABLES = {
         json.dumps({"file_name": name(k), "label": NAMES[k % 3]}) + "\n" for k in range(12)
     ),
     "labels.json": json.dumps({name(k): NAMES[k % 3] for k in range(12)}),
+    "windows.csv": csv(["image_path,label"], lambda k: f"C:\\imgs\\{k:04d}.PNG,{NAMES[k % 3]}"),
+    "numbers.csv": csv(["id,label"], lambda k: f"{k},{NAMES[k % 3]}"),  # without first zeros
     "onehot.csv": csv(
         ["image,cat,dog,cow"],
         lambda k: f"{k:04d}," + ",".join(str(float(k % 3 == j)) for j in range(3)),
@@ -68,6 +70,11 @@ def test_a_table_with_the_names_of_files_gives_the_classes(file, root):
     assert names == ("cat", "cow", "dog")
     assert labels == [names.index(NAMES[k % 3]) for k in range(12)]
     assert scan.notes == (f"the classes are those of {file}",) and not scan.skip_summary()
+
+
+def test_a_column_of_labels_that_are_names_of_files_names_no_files(root):
+    (root / "labels.csv").write_text(csv(["id,label"], lambda k: f"{k},{k % 3}"))
+    assert found(root)[:2] == ([k % 3 for k in range(12)], ("0", "1", "2"))
 
 
 def test_a_table_in_parquet_gives_the_classes(root):

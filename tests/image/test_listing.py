@@ -142,3 +142,12 @@ def test_members_of_one_name_in_an_archive_are_counted(tmp_path):
                 archive.writestr("a.png", content(random_image(k)))
     listing = list_files(str(tmp_path / "a.zip"))
     assert listing.files == ["a.png"] and list(listing.ignored.values()) == [["a.png"]]
+
+
+def test_folders_of_an_archive_of_windows_are_folders(tmp_path):
+    with zipfile.ZipFile(tmp_path / "set.zip", "w") as archive:
+        for name in ("cat\\0.png", "dog\\0.png"):
+            archive.writestr(name, b"x")
+    listing = list_files(str(tmp_path / "set.zip"))
+    names = [listing.name(file) for file in listing.files]
+    assert names == ["cat/0.png", "dog/0.png"] and folder_labels(names).names == ("cat", "dog")

@@ -84,6 +84,14 @@ def test_floating_point_values_of_no_known_range_are_left_out_unless_stretched(t
     assert len(scan_folder(source, SIZE, ReadOptions(stretch=True)).images.pixels) == 12
 
 
+def test_floating_point_values_that_end_early_are_reported(tmp_path):
+    for k in range(4):
+        values = np.full((8, 8), 900 + k, np.float32)
+        Image.fromarray(values).save(tmp_path / f"{k}.tif")
+    notes = scan_folder(str(tmp_path), Size(8, 8)).notes
+    assert any("floating-point values end at 903 of 65,535" in note for note in notes)
+
+
 def test_full_ranges_of_every_mode_give_no_note(tmp_path):
     images = {
         "1": random_image(1).convert("1"),

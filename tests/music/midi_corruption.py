@@ -47,7 +47,6 @@ DAMAGED = {
     "bad-status": (track(b"\0\x40\x40\x40"), "is damaged"),
     "no-notes": (midi_bytes([mido.MetaMessage("track_name", name="x")]), "has no notes"),
     "no-tracks": (header(b"", tracks=0), "has no notes"),
-    "smpte": (header(GOOD, division=-6616), "has SMPTE timing"),
     "oversized": (midi_bytes([LONG_PAUSE, *NOTES]), "is impossibly long"),
     "days": (
         midi_bytes([LONG_PAUSE.copy(time=600_000), *NOTES], ticks_per_beat=24),

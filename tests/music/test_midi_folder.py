@@ -180,7 +180,7 @@ def test_wrong_wishes_are_named_before_anything_is_read(tmp_path, wishes, said):
 
 def test_a_folder_without_midi_files_is_named(tmp_path):
     (tmp_path / "in").mkdir()
-    with pytest.raises(ValueError, match="holds no MIDI file"):
+    with pytest.raises(ValueError, match=r"must hold MIDI files or scores .*; got no file"):
         imported(tmp_path)
 
 

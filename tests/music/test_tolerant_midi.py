@@ -36,6 +36,10 @@ def body(*events, end=b"\0\xff\x2f\0"):
     return track(b"".join(events) + end)
 
 
+def variable(number):
+    return bytes([0x80 | number >> 7, number & 0x7F]) if number > 0x7F else bytes([number])
+
+
 SOUND = b"\0\x90\x3c\x40\x83\x60\x80\x3c\x00"  # pitch 60 for 480 ticks
 META = {
     "18 flats": (b"\0\xff\x59\x02\xee\x00", "key signatures"),
@@ -143,6 +147,15 @@ def test_length_is_judged_in_quarters_at_any_resolution(tmp_path, ticks):
 def test_0_ticks_per_quarter_are_read_as_480(tmp_path):
     song, changes = read(tmp_path, header(GOOD, division=0))
     assert notes(song) == WHOLE and changes == {"0 ticks per quarter, read as 480": 1}
+
+
+@pytest.mark.parametrize("division, ticks", [(0xE728, 500), (0xE250, 1200), (0xE801, 12)])
+def test_smpte_timing_lasts_as_long_as_it_is(tmp_path, division, ticks):
+    tempo = b"\0\xff\x51\x03\x0f\x42\x40"  # of no effect where ticks are parts of a second
+    half = body(tempo, b"\0\x90\x3c\x40", variable(ticks) + b"\x80\x3c\0")
+    song, changes = read(tmp_path, header(half, division=division))
+    assert notes(song) == WHOLE and song.tempo_bpm == 120
+    assert changes == Counter({"SMPTE timing, read at 120 quarters per minute": 1})
 
 
 def test_a_note_without_note_off_sounds_until_its_track_ends(tmp_path):

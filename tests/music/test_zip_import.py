@@ -3,6 +3,9 @@ import zipfile
 import pytest
 
 from multigan.core.rng import keyed_rng
+from multigan.music.commands import render_songs
+from multigan.music.datasets.midi_folder import import_midi_folder, inspect_songs
+from multigan.music.datasets.song_reading import found_songs
 from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.datasets.synthetic_chorales import generate_songs
 from multigan.music.datasets.zip_import import imported_folder
@@ -30,6 +33,38 @@ def test_a_zip_of_songs_is_data_and_is_imported_once(archive, tmp_path, capsys):
     assert len(SongWindowDataset(str(archive), bars=4, layout="melody+piano")) == 1
     assert capsys.readouterr().out == ""
     assert not (tmp_path / "outside.mid").exists() and not list(tmp_path.glob("cache/*.mid"))
+
+
+def test_a_zip_is_inspected_imported_and_rendered_as_its_folder_is(archive, tmp_path, capsys):
+    import_midi_folder(str(archive), out=str(tmp_path / "import"), layout="band", bars=2)
+    said = capsys.readouterr().out
+    assert "used 3 of 3 files" in said and f"{archive}/" not in said
+    for reason in ("path outside of the archive", "hidden, or of", "no MIDI file and no score"):
+        assert f"ignored   1  {reason}" in said
+    inspect_songs(str(archive), layout="band", bars=2)
+    assert capsys.readouterr().out.splitlines()[1:9] == said.splitlines()[1:9]
+    render_songs(str(archive), out=str(tmp_path / "out"), n=1, split="train", audio="none")
+    assert "1 songs" in capsys.readouterr().out
+
+
+def test_members_of_a_zip_are_known_by_their_content_and_others_are_named(archive, tmp_path):
+    content = (tmp_path / "0.mid").read_bytes()
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as file:
+        file.writestr("song", content)
+        file.writestr("inner.zip", archive.read_bytes())
+    with found_songs(tmp_path / "more.zip") as songs:
+        assert [path.name for path in songs.files] == ["song"]
+        assert songs.others == {"no MIDI file and no score": ["inner.zip"]}
+    with zipfile.ZipFile(tmp_path / "none.zip", "w") as file:
+        file.writestr("inner.zip", archive.read_bytes())
+    with pytest.raises(ValueError, match=r"none\.zip must hold MIDI files.*got inner\.zip"):
+        inspect_songs(str(tmp_path / "none.zip"))
+
+
+def test_one_file_is_named_as_it_is_given(tmp_path, capsys):
+    (tmp_path / "x.mid").write_bytes(b"no song")
+    inspect_songs(str(tmp_path / "x.mid"))
+    assert f"{tmp_path / 'x.mid'}: is no MIDI file" in capsys.readouterr().out
 
 
 def test_other_sources_stay_as_they_are(tmp_path):

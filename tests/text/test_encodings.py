@@ -46,6 +46,11 @@ KINDS = {
     "an RTF document": b"{\\rtf1 text}",
     "an image": b"\x89PNG\r\n",
     "NUL bytes say that it is binary": bytes(range(256)) * 9,
+    "NUL bytes say": b"a line \0 of text\n" * 30,
+    "a file of subtitles": b"1\n00:00:01,000 --> 00:00:02,500\nHello.\n",
+    "a file of subtitles: grep": b"WEBVTT\n\n00:01.000 --> 00:02.500\nHello.\n",
+    "audio: text is needed": b"ID3\3\0\0\0\0",
+    "a pickle": b"\x80\4\x95\x0b",
 }
 WIDE = "one line of words\ntwo lines of words\n"
 

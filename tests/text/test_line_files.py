@@ -89,6 +89,12 @@ def test_endless_lines_are_left_out_and_never_held_whole(tmp_path, monkeypatch):
     assert max(asked) <= 11
 
 
+def test_a_file_of_endless_lines_alone_is_said_to_be(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_LINE_BYTES", 20)
+    with pytest.raises(ValueError, match="one sentence on each line; got lines longer than"):
+        read_lines(written(tmp_path, b"word " * 10))
+
+
 def test_a_line_of_just_the_longest_length_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr(module, "MAX_LINE_BYTES", 5)
     assert read_lines(written(tmp_path, b"12345\nabc\n12345")) == ["12345", "abc", "12345"]

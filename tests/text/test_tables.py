@@ -136,9 +136,64 @@ def test_cells_beyond_the_columns_are_counted(tmp_path):
     counts = DataCounts("texts")
     content = "id,text\n" + "1,one and two, and three\n2,four and five\n" * 3
     texts, _ = read_cells(written(tmp_path, "a.csv", content), "", "", counts)
-    assert texts[:2] == ["one and two", "four and five"]
+    assert texts[:2] == ["one and two, and three", "four and five"]
     found = {(row.use, row.reason): row.count for row in counts.rows}
-    assert found == {("changed", "cells beyond the columns left out"): 3}
+    assert found == {("changed", "cells beyond the columns joined to the text"): 3}
+    counts = DataCounts("texts")
+    content = "text,mood\n" + "one and two, and three,sad\nfour and five,glad,\n" * 3
+    found = read_cells(written(tmp_path, "b.csv", content), "", "mood", counts)
+    assert found == (["four and five"] * 3, ["glad"] * 3)
+    assert [(row.reason, row.count) for row in counts.rows] == [("with more cells than columns", 3)]
+
+
+AS_PROGRAMS_WRITE = {
+    "escaped.csv": "id,text\n" + "".join(f'{k},"he said \\"{t}\\""\n' for k, t in enumerate(TEXTS)),
+    "comment.csv": "# export\n# of today, at noon\nid,text,n\n"
+    + "".join(f'{k},he said "{t}",2\n' for k, t in enumerate(TEXTS)),
+    "spaces.csv": "id, text\n" + "".join(f'{k}, "he said ""{t}"""\n' for k, t in enumerate(TEXTS)),
+    "twice.csv": "text,text\n" + "".join(f'"he said ""{t}""",5\n' for t in TEXTS),
+    "joined.csv": "text,n\n"
+    + "text,n\n".join(f'"he said ""{t}""",5\n' for t in TEXTS),
+    "map.json": json.dumps({f"line {k}": f'he said "{t}"' for k, t in enumerate(TEXTS)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", AS_PROGRAMS_WRITE)
+def test_quotes_comments_and_headers_are_read_as_programs_write_them(name, tmp_path):
+    counts = DataCounts("texts")
+    texts, _ = read_cells(written(tmp_path, name, AS_PROGRAMS_WRITE[name]), "", "", counts)
+    assert texts == [f'he said "{text}"' for text in TEXTS]
+    assert [(row.use, row.reason, row.count) for row in counts.rows] == {
+        "comment.csv": [("ignored", "lines before the names of columns", 2)],
+        "joined.csv": [("left out", "repeats of the names of columns", 59)],
+    }.get(name, [])
+
+
+def test_a_stated_column_is_found_in_another_case(tmp_path):
+    file = written(tmp_path, "a.csv", csv_of(header="ID, Text ,Mood"))
+    texts, labels = cells(file, "text", "mood")
+    assert texts[0].startswith(TEXTS[0]) and labels[:2] == MOODS
+
+
+def test_folders_of_texts_are_classes_if_asked_for(tmp_path, capsys):
+    for k, text in enumerate(TEXTS):
+        folder = tmp_path / ("train" if k < 40 else "test") / MOODS[k % 2]
+        folder.mkdir(parents=True, exist_ok=True)
+        written(folder, f"{k}.txt", text)
+    inspect_text(str(tmp_path))
+    assert "--label-column folder makes classes: glad, sad" in capsys.readouterr().out
+    corpus = read_corpus(str(tmp_path), options=ReadOptions(label_column="folder"))
+    assert corpus.class_names == ("glad", "sad")
+    for split in corpus.lines:
+        for text, label in zip(corpus.lines[split], corpus.labels[split], strict=True):
+            assert int(text.split()[3]) % 2 == label
+
+
+def test_held_out_texts_that_are_training_texts_are_said_to_be(tmp_path):
+    written(tmp_path, "train.txt", "\n".join(TEXTS[:40]))
+    written(tmp_path, "test.txt", "\n".join(TEXTS[37:]))
+    with pytest.warns(UserWarning, match=r"\d of \d+ held-out texts are training texts too"):
+        read_corpus(str(tmp_path))
 
 
 PLAIN_TABLES = {
@@ -242,7 +297,10 @@ def test_a_folder_of_files_is_read_as_one_and_what_is_not_text_is_counted(tmp_pa
     written(tmp_path, "cover.png", b"\x89PNG")
     inspect_text(str(tmp_path))
     printed = capsys.readouterr().out
-    assert "60 texts" in printed and "1  files that are not readable: notes.txt" in printed
+    assert (
+        "60 texts" in printed
+        and "1  files that are not readable: must be UTF-8: notes.txt" in printed
+    )
     assert "1  other files: cover.png" in printed and "1  repeats of another" in printed
     written(tmp_path, "c.txt", "a third\nfile\n")
     corpus = read_corpus(str(tmp_path), options=ReadOptions(unit="file"))
@@ -260,7 +318,7 @@ def test_every_line_is_counted_once(tmp_path):
 
 
 def test_a_line_of_a_table_that_is_too_long_is_refused_in_little_memory(tmp_path, monkeypatch):
-    monkeypatch.setattr("multigan.text.formats.tables.MAX_LINE_CHARACTERS", 100)
+    monkeypatch.setattr("multigan.text.formats.csv_tables.MAX_LINE_CHARACTERS", 100)
     file = tmp_path / "a.csv"
     file.write_text("text,label\n" + "word " * 50 + ",1\n")
     with pytest.raises(ValueError, match="a line of a table must have at most 100 characters"):

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 
 import pytest
 import torch
@@ -54,10 +55,12 @@ def test_no_sampled_line_is_broken(controls, prompt):
     domain, generator = domain_and_generator()
     lines = domain.sample(generator, 300, keyed_rng("sample"), prompt=prompt, **controls)
     assert not [line for line in lines if "\ufffd" in line]
+    assert not [line for line in lines if re.search("[\0-\x08\x0a-\x1f\x7f]", line)]
     with torch.no_grad():
         tokens = generator.generate(generator.sample_latent(300, keyed_rng("sample")))
     free = [domain.tokenizer_model.decode(line) for line in tokens.tolist()]
     assert sum("\ufffd" in line for line in free) > 100  # without the transitions most are
+    assert any("\0" in line for line in free)
 
 
 def test_no_evaluated_line_is_broken():
@@ -75,7 +78,8 @@ def test_lines_of_whole_characters_are_what_they_were():
     free = generator.generate(latent)
     found = generator.generate(latent, transitions=transitions)
     decode = domain.tokenizer_model.decode
-    intact = [k for k, line in enumerate(free.tolist()) if "\ufffd" not in decode(line)]
+    other = re.compile("[\ufffd\0-\x1f\x7f ]")  # line breaks are decoded as spaces
+    intact = [k for k, line in enumerate(free.tolist()) if not other.search(decode(line))]
     assert 10 < len(intact) < 400
     assert torch.equal(free[intact], found[intact])
 

@@ -37,16 +37,17 @@ def read_images(
     reader = get_reader(source, size)
     if reader in WITH_OPTIONS:
         return reader(source, size, options, in_memory)
-    if options != DEFAULT:
-        changed = [
-            f"--{f.name.replace('_', '-')}"
-            for f in fields(options)
-            if getattr(options, f.name) != getattr(DEFAULT, f.name)
-        ]
+    stretched = {"stretch": options.stretch} if reader in WITH_STRETCH else {}
+    changed = [
+        f"--{f.name.replace('_', '-')}"
+        for f in fields(options)
+        if getattr(options, f.name) != getattr(DEFAULT, f.name) and f.name not in stretched
+    ]
+    if changed:
         warnings.warn(f"{source}: {', '.join(changed)} is for image files only", stacklevel=2)
     if not fits_in_memory(0, in_memory):
         warnings.warn(f"{source}: --in-memory no is for image files and tables only", stacklevel=2)
-    return reader(source, size)
+    return reader(source, size, **stretched)
 
 
 def get_reader(source: str, size: Size) -> Callable[..., ImageArrays]:
@@ -59,7 +60,7 @@ def get_reader(source: str, size: Size) -> Callable[..., ImageArrays]:
     if source in SOURCES:
         return lambda _, size: SOURCES[source](size)
     path = Path(source)
-    if path.is_dir():
+    if source and path.is_dir():  # an empty path would be the current folder
         if idx_files(path):
             return read_idx
         return read_table if is_hf_dataset(path) else read_folder
@@ -107,7 +108,7 @@ def read_fashion(size: Size) -> ImageArrays:
             f"fashion-mnist must be in {FASHION}; install Debian's dataset-fashion-mnist, or give "
             "the path of a folder with its four IDX files"
         )
-    return read_idx(FASHION, size, FASHION_CLASSES)
+    return read_idx(FASHION, size, names=FASHION_CLASSES)
 
 
 SOURCES: dict[str, Callable[[Size], ImageArrays]] = {
@@ -115,6 +116,7 @@ SOURCES: dict[str, Callable[[Size], ImageArrays]] = {
     "fashion-mnist": read_fashion,
 }
 WITH_OPTIONS = (read_folder, read_table)
+WITH_STRETCH = (read_npz, read_idx)
 READERS: dict[str, Callable[..., ImageArrays]] = {
     ".zip": read_folder,
     ".npz": read_npz,

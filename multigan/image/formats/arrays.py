@@ -14,17 +14,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from multigan.core.data_counts import LEFT_OUT, USED, DataCounts
+from multigan.core.data_counts import IGNORED, LEFT_OUT, USED, DataCounts
 from multigan.image.formats.decode import Size
 from multigan.image.formats.labels import NO_LABEL, integer_labels, number_labels
 from multigan.image.formats.resize import (
     NO_LABEL_REASON,
     ImageArrays,
     check_min_images,
+    raise_if_alike,
     resize_uint8,
     unlabeled_note,
     with_labels,
 )
+from multigan.image.formats.values import BYTES, range_notes
 from multigan.storage.files import check_array_size, read_arrays
 
 RANGES = ((0, 1), (-1, 1), (0, 255))  # of floating-point images; the first that fits
@@ -35,13 +37,13 @@ BLOCK_BYTES = 1 << 20  # read at a time
 IDX_IMAGES, IDX_LABELS = "images-idx3", "labels-idx1"  # in the names of the files
 
 
-def read_npz(source: str, size: Size) -> ImageArrays:
+def read_npz(source: str, size: Size, stretch: bool = False) -> ImageArrays:
     """Read the images of a .npy or .npz file at one size.
 
     Arrays (N, H, W), (N, H, W, C) or (N, C, H, W) are images, concatenated in the order of their
     names. Integers (N,) or (N, 1), or one-hot rows (N, K), are labels; strings on one axis are the
-    class names. A warning lists unused arrays that could be labels. Raises ValueError for any other
-    content.
+    class names. Other arrays are counted; without labels a warning lists them. `stretch` is as in
+    ReadOptions. Raises ValueError for any other content.
     """
     arrays = read_arrays(Path(source))
     stacks = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
@@ -49,21 +51,25 @@ def read_npz(source: str, size: Size) -> ImageArrays:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ValueError(f"{source} must have an array of images, 3 or 4 axes; got {shapes}")
     names = [a for a in arrays.values() if a.ndim == 1 and a.dtype.kind == "U"]
-    pixels = [_to_uint8_images(stacks[name], f"{source}, {name}") for name in sorted(stacks)]
+    ordered = sorted(stacks)
+    pixels = [_to_uint8_images(stacks[name], f"{source}, {name}", stretch) for name in ordered]
     if len({tuple(stack.shape[1:]) for stack in pixels}) > 1:
         raise ValueError(f"{source}: arrays of images must have one shape; got several")
-    labels = _labels_in(source, arrays, [len(stacks[name]) for name in sorted(stacks)])
+    labels, unused = _labels_in(source, arrays, [len(stacks[name]) for name in ordered])
     if len(labels) not in (0, len(pixels)):
         raise ValueError(f"{source}: all arrays of images must have labels, or none; got some")
-    return images_from_arrays(
+    images = images_from_arrays(
         source, torch.cat(pixels), labels, names[0].tolist() if names else (), size
     )
+    if unused and images.counts is not None:
+        images.counts.add(IGNORED, "arrays that are not used", unused, len(unused))
+    return images
 
 
 def _labels_in(
     source: str, arrays: Mapping[str, np.ndarray], counts: Sequence[int]
-) -> list[np.ndarray]:
-    """Match arrays of labels to the stacks of images by length.
+) -> tuple[list[np.ndarray], list[str]]:
+    """Match arrays of labels to the stacks of images by length; return unused arrays, too.
 
     Integers (N,) are preferred to columns and one-hot rows, and these to floating-point numbers,
     which may be weights.
@@ -77,17 +83,25 @@ def _labels_in(
         if fitting := [name for name in order if len(numbers[name]) == count]:
             order.remove(fitting[0])
             labels.append(numbers[fitting[0]])
-    unused = [f"{n} {a.dtype}{a.shape}" for n, a in flat.items() if len(a) in counts]
-    if unused and not labels:
+            del flat[fitting[0]]
+    named = {name: f"{name} {array.dtype}{array.shape}" for name, array in flat.items()}
+    meant = [
+        named[name]
+        for name, array in flat.items()
+        if len(array) in counts or (array.ndim == 1 and array.dtype.kind in "iu")
+    ]
+    if meant and not labels:
         warnings.warn(
-            f"{source}: not used as classes: {', '.join(unused)}; labels must be integers or "
-            "one-hot rows",
+            f"{source}: not used as classes: {', '.join(meant)}; labels must be integers or "
+            "one-hot rows, one for each image",
             stacklevel=3,
         )
-    return labels
+    return labels, [named[name] for name, array in flat.items() if array.dtype.kind != "U"]
 
 
-def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> ImageArrays:
+def read_idx(
+    source: str, size: Size, stretch: bool = False, names: Sequence[str] = ()
+) -> ImageArrays:
     """Read the images of an IDX file, or of all IDX files of a folder, at one size.
 
     Labels are read from the file with labels-idx1 in place of images-idx3 in its name. Raises
@@ -100,7 +114,7 @@ def read_idx(source: str, size: Size, names: Sequence[str] = ()) -> ImageArrays:
         stack = _idx_array(file)
         if stack.ndim != 3:
             raise ValueError(f"{file} must hold images (N, H, W); got {stack.ndim} axes")
-        pixels.append(_to_uint8_images(stack, str(file)))
+        pixels.append(_to_uint8_images(stack, str(file), stretch))
         labels_file = file.with_name(file.name.replace(IDX_IMAGES, IDX_LABELS))
         if labels_file != file and labels_file.is_file():
             labels.append(_idx_array(labels_file))
@@ -155,6 +169,7 @@ def images_from_arrays(
     Raises ValueError for too few images, or labels that do not match them.
     """
     check_min_images(source, len(pixels))
+    raise_if_alike(source, pixels, None)
     counts = DataCounts("images")
     images = ImageArrays(resize_uint8(pixels, size), counts=counts)
     if not labels:
@@ -205,8 +220,11 @@ def images_in_memory(
     return images_from_arrays("x", pixels, [np.asarray(found)], class_names, own)
 
 
-def _to_uint8_images(stack: np.ndarray, name: str) -> Tensor:
-    """Convert an array (N, H, W[, C]) or (N, C, H, W) to (N, C, H, W) uint8, C 1 or 3."""
+def _to_uint8_images(stack: np.ndarray, name: str, stretch: bool = False) -> Tensor:
+    """Convert an array (N, H, W[, C]) or (N, C, H, W) to (N, C, H, W) uint8, C 1 or 3.
+
+    With `stretch` the largest value becomes 255; else a warning tells of dark images.
+    """
     images = stack[:, :, :, None] if stack.ndim == 3 else stack
     if images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
         images = images.transpose(0, 2, 3, 1)  # (N, H, W, C)
@@ -214,8 +232,22 @@ def _to_uint8_images(stack: np.ndarray, name: str) -> Tensor:
         raise ValueError(
             f"{name}: images must have 1 or 3 channels; got the shape {stack.shape[1:]}"
         )
-    scaled = _SCALES.get(images.dtype.kind, _reject)(images, name)
+    if stretch and images.dtype.kind in "uif":
+        scaled = _stretched(images, name)
+    else:
+        scaled = _SCALES.get(images.dtype.kind, _reject)(images, name)
+        most = float(scaled.max())
+        for note in range_notes([(BYTES, (0.0, most))] if most else []):
+            warnings.warn(f"{name}: after conversion, {note}", stacklevel=4)
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
+
+
+def _stretched(stack: np.ndarray, name: str) -> np.ndarray:
+    """Scale from the range of the array, which begins at 0 or at the least negative value."""
+    if not np.isfinite(stack).all():
+        raise ValueError(f"{name}: values must be finite; got NaN or infinity")
+    low, high = min(float(stack.min()), 0.0), float(stack.max())
+    return ((stack - low) * (255 / (high - low or 1.0))).round().astype(np.uint8)
 
 
 def _of_unsigned(stack: np.ndarray, name: str) -> np.ndarray:

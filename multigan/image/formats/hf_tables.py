@@ -40,7 +40,8 @@ from multigan.image.formats.resize import (
 from multigan.image.formats.values import ReadOptions
 from multigan.storage.files import cache_dir
 
-SUFFIXES = (".parquet", ".arrow")
+SUFFIXES = (".parquet", ".arrow", ".feather")
+ARROW_FILE = b"ARROW1"  # the first bytes of Arrow files, but not of those that `datasets` writes
 INFO_FILES = ("dataset_info.json", "dataset_dict.json")  # in a folder of save_to_disk
 METADATA = "metadata.parquet"  # next to images: a table of labels, not of images
 
@@ -85,6 +86,8 @@ def read_table(
     ValueError without a column of images.
     """
     tables = [_table(source, name, rows) for name, rows in _open(source)]
+    if not tables:
+        raise ValueError(f"{source} must have rows; got none")
     rows = [row for table in tables for row in table.row_names()]
 
     def decode(rows: Sequence[str], options: ReadOptions) -> Iterator[tuple[FileResult, bytes]]:
@@ -130,7 +133,8 @@ def _table(source: str, name: str, rows: Any) -> _Table:
         (key for holds in IMAGE_FEATURES for key in features if holds(features[key])), None
     )
     if column is None:
-        raise ValueError(f"{source} must have a column of images; got {', '.join(features)}")
+        found = ", ".join(f"{key} ({_kind(features[key])})" for key in features)
+        raise ValueError(f"{source} must have a column of images; got {found}")
     del features[column]
     labels, unused = _labels_in(source, rows, features)
     image = optional_dependencies.datasets().Image(decode=False)
@@ -164,17 +168,43 @@ def _open(source: str) -> list[tuple[str, Any]]:
             saved = package.load_from_disk(source)
             whole = isinstance(saved, package.Dataset)
             return [("", saved)] if whole else list(saved.items())
-        if path.suffix == ".arrow":
-            return [("", package.Dataset.from_file(source))]
+        if path.suffix in SUFFIXES[1:]:
+            return [("", _open_arrow(path))]
         found = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
         files = [file for file in found if file.name != METADATA or not path.is_dir()]
+        files = [file for file in files if _has_rows(file)]  # `datasets` reads no empty file
         names = [file.name if len(files) > 1 else "" for file in files]
         where = str(cache_dir() / "datasets")
         read = package.Dataset.from_parquet
         return [(n, read(str(f), cache_dir=where)) for n, f in zip(names, files, strict=True)]
     except Exception as error:  # datasets and pyarrow raise arbitrary exceptions
-        text = " ".join(str(error).split())
+        text = " ".join(str(error.__cause__ or error).split())
         raise ValueError(f"{source} must be a readable table; got: {text[:200]}") from error
+
+
+def _has_rows(file: Path) -> bool:
+    from pyarrow import parquet
+
+    return parquet.read_metadata(file).num_rows > 0
+
+
+def _open_arrow(path: Path) -> Any:
+    """Open an Arrow file: a stream, as `datasets` writes it, or one with a footer, as Feather."""
+    package = optional_dependencies.datasets()
+    with path.open("rb") as file:
+        if not file.read(len(ARROW_FILE)).startswith(ARROW_FILE):
+            return package.Dataset.from_file(str(path))
+    from pyarrow import ipc, memory_map
+
+    with memory_map(str(path)) as source:
+        return package.Dataset(ipc.open_file(source).read_all())
+
+
+def _kind(feature: Any) -> str:
+    """Name the kind of a column in messages."""
+    if isinstance(feature, dict):
+        return f"objects of {', '.join(feature)}"
+    return str(getattr(feature, "dtype", "") or type(feature).__name__).lower()
 
 
 def _files(root: Path) -> list[str]:
@@ -247,6 +277,8 @@ def _content(cell: dict[str, Any] | None) -> bytes:
         raise SkippedFile("empty")
     if cell["bytes"] is not None:
         return cell["bytes"]
+    if cell["path"] is None:
+        raise SkippedFile("empty")
     path = Path(cell["path"])
     if not path.is_file():  # a device could be endless
         raise SkippedFile("no file", str(path))

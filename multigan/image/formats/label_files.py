@@ -174,10 +174,15 @@ def _candidates(others: Iterable[str]) -> list[str]:
 
 
 class _Index:
-    """Finds files by path, path without suffix, name and stem, if these are unique."""
+    """Finds files by path, path without suffix, name and stem, if these are unique.
+
+    Names in another case, and numbers without their first zeros, are found where no other is.
+    """
 
     def __init__(self, files: Sequence[str]) -> None:
+        self.num_files = len(files)
         self._keys: dict[str, str | None] = {}
+        self._alike: dict[str, str | None] = {}
         for file in files:
             name = _normal(file)
             start, dot = 0, name.rfind(".", name.rfind("/") + 2)  # no suffix in ".name"
@@ -191,19 +196,28 @@ class _Index:
                 start = slash + 1
 
     def _add(self, key: str, file: str) -> None:
-        self._keys[key] = file if self._keys.get(key, file) == file else None
+        for keys, found in ((self._keys, key), (self._alike, _alike(key))):
+            keys[found] = file if keys.get(found, file) == file else None
 
-    def find(self, value: Any, folder: str) -> str | None:
-        """Return the file that a cell of a table in `folder` names; None if there is no one."""
+    def find(self, value: Any, folder: str, exact: bool = False) -> str | None:
+        """Return the file that a cell of a table in `folder` names; None if there is no one.
+
+        With `exact` not in another case or with other zeros.
+        """
         if not isinstance(value, str | int):
             return None
         name = _normal(str(value)).removeprefix("./").lstrip("/")
         here = f"{folder}/{name}" if folder not in ("", ".") else name
         parts = name.split("/")
-        for key in (here, *("/".join(parts[k:]) for k in range(len(parts)))):
-            if found := self._keys.get(key):
-                return found
-        return None
+        keys = (here, *("/".join(parts[k:]) for k in range(len(parts))))
+        same = (found for key in keys if (found := self._keys.get(key)))
+        alike = (found for key in keys if (found := self._alike.get(_alike(key))))
+        return next(same, None) or (None if exact else next(alike, None))
+
+
+def _alike(key: str) -> str:
+    """Return a path in lower case, a number without its first zeros."""
+    return str(int(key)) if key.isdecimal() and key.isascii() else key.casefold()
 
 
 def _normal(name: str) -> str:
@@ -333,8 +347,17 @@ def _coco_rows(tree: dict[str, Any]) -> list[dict[str, Any]]:
 def _file_column(rows: list[dict[str, Any]], index: _Index, folder: str) -> str | None:
     """Return the column with the most names of images, if it names some."""
     probe = rows[:: max(1, len(rows) // PROBED_ROWS)]
-    names = list(dict.fromkeys(name for row in probe[:20] for name in row))
-    found = {n: sum(index.find(row.get(n), folder) is not None for row in probe) for n in names}
+    stated = dict.fromkeys(name for row in probe[:20] for name in row)
+    names = [n for n in stated if n.strip().lower() not in LABEL_NAMES]  # 0 may be a file, too
+
+    def count(name: str, exact: bool) -> int:
+        return len({index.find(row.get(name), folder, exact) for row in probe} - {None})
+
+    found = {name: count(name, exact=True) for name in names}
+    if not any(found.values()):  # alike are many of the images, or none: numbers are often labels
+        enough = MIN_SHARE * min(len(probe), index.num_files)
+        found = {n: number for n in names if (number := count(n, exact=False)) >= enough}
+        names = list(found)
     order = {name: k for k, name in enumerate(FILE_NAMES)}
     best = max(names, key=lambda n: (found[n], -order.get(n.lower(), 99)), default=None)
     return best if best is not None and found[best] > 0 else None

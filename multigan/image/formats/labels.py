@@ -40,7 +40,7 @@ def natural_key(name: str) -> list[tuple[int, int, str]]:
 
 def quoted(name: str) -> str:
     """Return a class name for a list in a message: in quotes unless it is one plain word."""
-    return name if re.fullmatch(r"[\w.+-]+", name) else f'"{name}"'
+    return name if re.fullmatch(r"[\w.+-]+", name) else f'"{printable(name)}"'
 
 
 def folder_name(name: str) -> str:

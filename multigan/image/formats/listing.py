@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 import zipfile
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from multigan.storage.files import is_hidden
+from multigan.storage.folders import files_below, visible
 
-HIDDEN = "hidden, or of the operating system"
 GRID = "grid of samples by multigan"
-BROKEN_LINK = "link to nothing"
-LINK_LOOP = "link to a folder that is read already"
-SPECIAL = "no regular file"
 REPEATED = "earlier member of the archive with the name of a later one"
 UTF8_FLAG, UNICODE_PATH = 0x800, 0x7075  # of a member of an archive
 MIN_HANGUL = 6  # different letters that tell Korean from Chinese, which has the same bytes
@@ -40,14 +34,10 @@ class Listing:
 def list_files(source: str) -> Listing:
     """List the files of a folder or archive. Raises ValueError for a damaged archive."""
     listing = Listing([])
-    found = _in_folder(Path(source), listing) if Path(source).is_dir() else _in_zip(source, listing)
-    files = set()
-    for file in found:
-        reason = HIDDEN if is_hidden(file) else None
-        if reason is None:
-            files.add(file)
-        else:
-            listing.ignored.setdefault(reason, []).append(file)
+    if Path(source).is_dir():
+        files = set(files_below(Path(source), listing.ignored))
+    else:
+        files = set(visible(_in_zip(source, listing), listing.ignored))
     for file in sorted(files):
         path = PurePosixPath(file)
         if path.name == "grid.png" and str(path.with_name("000000.png")) in files:
@@ -55,37 +45,6 @@ def list_files(source: str) -> Listing:
             listing.ignored.setdefault(GRID, []).append(file)
     listing.files = sorted(files)
     return listing
-
-
-def _in_folder(root: Path, listing: Listing) -> Iterator[str]:
-    """Yield the files below a folder; links to folders are followed last, each folder once."""
-    seen = {os.path.realpath(root)}
-    pending, linked = [root], list[Path]()
-    while pending or linked:
-        folder = pending.pop() if pending else linked.pop(0)
-        if folder.is_symlink() and folder != root:
-            real = os.path.realpath(folder)
-            if real in seen:
-                _ignore(listing, LINK_LOOP, root, folder)
-                continue
-            seen.add(real)
-        for entry in sorted(os.scandir(folder), key=lambda entry: entry.name):
-            path = Path(entry.path)
-            if entry.is_dir():
-                if entry.is_symlink():
-                    linked.append(path)
-                else:
-                    seen.add(os.path.realpath(path))
-                    pending.append(path)
-            elif entry.is_file():
-                yield path.relative_to(root).as_posix()
-            else:
-                reason = BROKEN_LINK if entry.is_symlink() else SPECIAL
-                _ignore(listing, reason, root, path)
-
-
-def _ignore(listing: Listing, reason: str, root: Path, path: Path) -> None:
-    listing.ignored.setdefault(reason, []).append(path.relative_to(root).as_posix())
 
 
 def _in_zip(source: str, listing: Listing) -> list[str]:
@@ -111,6 +70,10 @@ def _in_zip(source: str, listing: Listing) -> list[str]:
                 f"{len(unknown):,} names in the archive declare no encoding and are read as "
                 f"{encoding}; if they look wrong, unpack it and give the folder"
             )
+    if not any("/" in item.filename for item in members):  # written by programs of Windows
+        for item in members:
+            if "\\" in (name := listing.name(item.filename)):
+                listing.names[item.filename] = name.replace("\\", "/")
     repeated = [name for name, count in Counter(m.filename for m in members).items() if count > 1]
     if repeated:
         listing.ignored[REPEATED] = repeated

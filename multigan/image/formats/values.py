@@ -14,7 +14,8 @@ BYTES = "8-bit"  # the kind of all other values
 DEFAULT_RANGES = {BYTES: (0.0, 255.0), "16-bit": (0.0, 65_535.0), "32-bit": (0.0, 65_535.0)}
 FLOAT_RANGES = ((0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (0.0, 65_535.0))  # the first that fits
 # Shares of the range below which the largest value of a set is reported as low.
-LOW_SHARES = {BYTES: 0.25, "16-bit": 0.5, "32-bit": 0.5}
+LOW_SHARES = {"16-bit": 0.5, "32-bit": 0.5}
+LOW_SHARE = 0.25  # of other values
 Range = tuple[float, float]
 
 
@@ -120,8 +121,8 @@ def set_ranges(extremes: Iterable[tuple[str, Range]], stretch: bool) -> dict[str
         if stretch and high > min(low, 0.0):
             found[kind] = (min(low, 0.0), high)
         elif kind not in DEFAULT_RANGES:
-            fitting = [r for r in FLOAT_RANGES if r[0] <= low and high <= r[1]]
-            found |= {kind: fitting[0]} if fitting else {}
+            fitting = _float_range(low, high)
+            found |= {kind: fitting} if fitting else {}
     return found
 
 
@@ -129,20 +130,23 @@ def range_notes(extremes: Iterable[tuple[str, Range]]) -> list[str]:
     """Describe values of a set that end far below their range, or lie outside of it."""
     notes = []
     for kind, (low, high) in _ends(extremes).items():
-        if kind not in DEFAULT_RANGES:
-            continue
-        top = DEFAULT_RANGES[kind][1]
-        if high > top or low < 0:
+        bottom, top = DEFAULT_RANGES.get(kind) or _float_range(low, high) or FLOAT_RANGES[0]
+        if high > top or low < bottom:
             notes.append(
-                f"{kind} values from {low:,.0f} to {high:,.0f} are cut off at 0 and {top:,.0f}; "
-                "stretch (--stretch) scales all images by one factor"
+                f"{kind} values from {low:,.6g} to {high:,.6g} are cut off at {bottom:,.6g} and "
+                f"{top:,.6g}; stretch (--stretch) scales all images by one factor"
             )
-        elif high < LOW_SHARES[kind] * top:
+        elif high < bottom + LOW_SHARES.get(kind, LOW_SHARE) * (top - bottom):
             notes.append(
-                f"{kind} values end at {high:,.0f} of {top:,.0f}, so the images are dark; "
+                f"{kind} values end at {high:,.6g} of {top:,.6g}, so the images are dark; "
                 "stretch (--stretch) scales all images by one factor"
             )
     return notes
+
+
+def _float_range(low: float, high: float) -> Range | None:
+    """Return the first of FLOAT_RANGES that holds some values; None if none does."""
+    return next((r for r in FLOAT_RANGES if r[0] <= low and high <= r[1]), None)
 
 
 def _ends(extremes: Iterable[tuple[str, Range]]) -> dict[str, Range]:

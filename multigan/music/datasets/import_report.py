@@ -38,12 +38,12 @@ def count_files(
     layout: str,
     results: Sequence[FileResult],
     readings: Sequence[FileReading],
-    others: Sequence[str],
+    others: Mapping[str, Sequence[str]],
 ) -> DataCounts:
     """Count the files that are used, changed, left out and ignored."""
     counts = DataCounts("files")
-    if others:
-        counts.add(IGNORED, "no MIDI file and no score", others, len(others))
+    for reason, names in others.items():
+        counts.add(IGNORED, reason, names, len(names))
     for result, reading in zip(results, readings, strict=True):
         if result.reason:
             counts.add(LEFT_OUT, result.reason, [result.file])
@@ -94,7 +94,7 @@ def make_report(
     readings: Sequence[FileReading],
     songs: Mapping[str, Song],
     notes: DataCounts,
-    others: Sequence[str] = (),
+    others: Mapping[str, Sequence[str]],
 ) -> dict[str, Any]:
     """Return the counts of an import as JSON; the notes of the grid are added to `notes`."""
     by_song = grid_table(songs, layout)
@@ -146,6 +146,8 @@ def report_lines(report: Mapping[str, Any]) -> list[str]:
 def _layout_advice(report: Mapping[str, Any]) -> list[str]:
     """Name the layouts that would use more files, the most particular of the best."""
     counts, layout = report["layouts"], report["layout"]
+    if not any(counts.values()):
+        return []
     if report["options"]["layout"] != layout:
         listed = ", ".join(f"{name} {count:,}" for name, count in counts.items())
         return [f"layout: {layout}, the most particular that uses most files ({listed})"]

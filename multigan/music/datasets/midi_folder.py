@@ -17,20 +17,21 @@ from multigan.music.datasets.song_reading import (
     AUTO,
     FileReading,
     ImportOptions,
+    SongFiles,
     assign,
     choose_layout,
+    found_songs,
     import_options,
-    other_files,
     read_files,
-    song_files,
 )
 from multigan.music.datasets.song_versions import version_groups
 from multigan.music.datasets.track_assignment import UnsuitableSong
 from multigan.music.formats.npz import SPLIT_FRACTIONS, load_songs, save_songs, split_by_hash
 from multigan.music.formats.song import Song
+from multigan.music.formats.song_archives import is_archive
 from multigan.storage.files import parse_json, write_atomically
 
-CACHE_VERSION = 6  # raise it when a change here changes what an import returns
+CACHE_VERSION = 7  # raise it when a change here changes what an import returns
 SONGS, REPORT = "songs.npz", "report.json"
 DEFAULT_INSPECTION = ImportOptions(AUTO, 4, None)
 
@@ -55,7 +56,7 @@ def import_midi_folder(
     live: bool = False,
     num_workers: int = 1,
 ) -> list[FileResult]:
-    """Read a folder of MIDI files and scores into a dataset, and count what is left out and why.
+    """Read a folder or zip of MIDI files and scores into a dataset, and count what is left out.
 
     out: where songs.npz and report.json are written
     layout: satb, band, melody+chords, melody+piano, piano; auto: the one that fits most files
@@ -68,15 +69,16 @@ def import_midi_folder(
     """
     options = import_options(layout, bars, time_signature, grid, leave_out, live)
     root, target = Path(folder), Path(out)
-    files = song_files(root)
-    stated = _fingerprint(files, root, options)
-    if (known := _known(target, stated)) is None:
-        target.mkdir(parents=True, exist_ok=True)
-        found = import_files(files, root, options, num_workers)
-        save_songs(found.songs, target / SONGS)
-        known = found.report | {"folder": folder, "fingerprint": stated}
-        text = json.dumps(known, indent=1, ensure_ascii=False)
-        write_atomically(target / REPORT, text.encode("utf-8", "backslashreplace"))
+    with found_songs(root) as songs:
+        files = [root] if root.is_file() else songs.files  # those of a zip are new every time
+        stated = _fingerprint(files, root, options)
+        if (known := _known(target, stated)) is None:
+            target.mkdir(parents=True, exist_ok=True)
+            found = import_files(songs, root, options, num_workers)
+            save_songs(found.songs, target / SONGS)
+            known = found.report | {"folder": folder, "fingerprint": stated}
+            text = json.dumps(known, indent=1, ensure_ascii=False)
+            write_atomically(target / REPORT, text.encode("utf-8", "backslashreplace"))
     results = [FileResult(**result) for result in known["files"]]
     _say(known, f": {target / SONGS}")
     if len(results) > known["used"]:
@@ -115,7 +117,8 @@ def inspect_songs(
     if (root / REPORT).is_file() and (root / SONGS).is_file():
         _inspect_import(root, options)
         return
-    report = import_files(song_files(root), root, options, num_workers).report
+    with found_songs(root) as songs:
+        report = import_files(songs, root, options, num_workers).report
     _say(report, "")
     print("layouts: " + ", ".join(f"{n} uses {count:,}" for n, count in report["layouts"].items()))
     print("grids: " + "; ".join(
@@ -174,21 +177,25 @@ def read_report(out: str | Path) -> dict[str, Any]:
 
 
 def import_files(
-    files: Sequence[Path], root: Path, options: ImportOptions, num_workers: int = 1
+    songs: SongFiles, source: Path, options: ImportOptions, num_workers: int = 1
 ) -> Imported:
-    """Read the files, choose the layout, and make the report; write nothing."""
-    found = read_files(files, root, options, num_workers)
-    readings = list(tracked(found, len(files), "files read"))
-    return import_readings(readings, root, options, other_files(root, files))
+    """Read the songs of a source, choose the layout, and make the report; write nothing."""
+    found = read_files(songs.files, songs.root, options, num_workers)
+    readings = list(tracked(found, len(songs.files), "files read"))
+    return import_readings(readings, source, options, songs.others)
 
 
 def import_readings(
     readings: Sequence[FileReading],
     root: Path,
     options: ImportOptions,
-    others: Sequence[str] = (),
+    others: Mapping[str, Sequence[str]] | None = None,
 ) -> Imported:
-    """Choose the layout of files that were read, and make the report; `others` are not songs."""
+    """Choose the layout of files that were read, and make the report.
+
+    `root` is the file, folder or archive that messages name; `others` are files that are no songs,
+    by reason.
+    """
     layout = choose_layout(readings, options.layout)
     notes = DataCounts("notes")
     songs: dict[str, Song] = {}
@@ -200,7 +207,7 @@ def import_readings(
         if song is not None:
             songs[result.file] = song
     report = {"options": asdict(options)} | make_report(
-        options, layout, results, readings, songs, notes, others
+        options, layout, results, readings, songs, notes, others or {}
     )
     report["groups"] = version_groups(songs)
     report["files"] = [asdict(result) for result in results]
@@ -216,16 +223,17 @@ def _result(
     notes: DataCounts,
 ) -> tuple[FileResult, Song | None]:
     """Result for one file, and its song if it is used; count its notes."""
+    place = root if root.is_file() and not is_archive(root) else root / reading.file
     if reading.song is None:
-        return FileResult(reading.file, reason=reading.reason, line=reading.line), None
+        line = f"{place}: {reading.line}"
+        return FileResult(reading.file, reason=reading.reason, line=line), None
     try:
         song, assigned_tracks, left_out, changed = assign(reading, layout, options)
     except UnsuitableSong as error:
-        line = f"{root / reading.file}: {error}"
-        return FileResult(reading.file, reason=error.reason, line=line), None
+        return FileResult(reading.file, reason=error.reason, line=f"{place}: {error}"), None
     first = seen.setdefault(_digest(song), reading.file)
     if first != reading.file:
-        line = f"{root / reading.file}: repeats {first}"
+        line = f"{place}: repeats {first}"
         return FileResult(reading.file, reason="repeats another file", line=line), None
     for use, reasons in ((CHANGED, changed), (LEFT_OUT, left_out)):
         for reason, count in reasons.items():

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
+from multigan.core.data_counts import MAX_EXAMPLES, printable
 from multigan.music.datasets.beat_alignment import BeatAlignment, align_beats, swing_ratio
 from multigan.music.datasets.beat_tracking import BeatTracking, track_beats
 from multigan.music.datasets.track_assignment import (
@@ -19,10 +23,12 @@ from multigan.music.datasets.track_assignment import (
 )
 from multigan.music.formats.midi import UnreadableMidi
 from multigan.music.formats.song import NOTE_VALUES, Song, TimeSignature
+from multigan.music.formats.song_archives import NO_SONG, extract_songs, is_archive
 from multigan.music.formats.songs import SUFFIXES, is_song, read_song_counted
 from multigan.music.representations.bars import read_bars_as, usual_bars
 from multigan.music.representations.time_grid import GRIDS
 from multigan.music.representations.voices import TRACK_LAYOUTS
+from multigan.storage.folders import files_below
 
 NO_BEATS = "has live timing without beats"
 UNCLEAR_BEATS = "has live timing, and tracked beats hardly better than chance"
@@ -65,7 +71,7 @@ class FileReading:
     changes: dict[str, int] = field(default_factory=dict)  # kind of event -> number
     unsuitable: dict[str, tuple[str, str]] = field(default_factory=dict)  # layout -> why not
     reason: str = ""  # one of few; empty for a file that was read
-    line: str = ""  # the whole explanation
+    line: str = ""  # the explanation, without the path
     alignment: BeatAlignment = ALIGNED
     tracking: BeatTracking | None = None  # of live timing
     swing: float | None = None  # where in a beat its second eighth begins
@@ -102,24 +108,48 @@ def import_options(
     return ImportOptions(layout, bars, signature, grid, names, live)
 
 
-def song_files(root: Path) -> list[Path]:
-    """The MIDI files and scores in a folder and below it, in order; or the one file."""
-    if root.is_file():
-        return [root]
-    if not root.is_dir():
-        raise ValueError(f"{root}: no such folder; name one with MIDI files")
-    if files := sorted(path for path in root.rglob("*") if path.is_file() and is_song(path)):
-        return files
-    raise ValueError(f"{root}: holds no MIDI file and no score ({', '.join(SUFFIXES)})")
+class SongFiles(NamedTuple):
+    """The songs below a folder, and the other files by reason."""
+
+    root: Path
+    files: list[Path]
+    others: dict[str, list[str]]
 
 
-def other_files(root: Path, files: Sequence[Path]) -> list[str]:
-    """The names of the other files in a folder and below it, relative to it."""
-    if root.is_file():
-        return []
-    used = set(files)
-    found = (path for path in root.rglob("*") if path.is_file() and path not in used)
-    return sorted(path.relative_to(root).as_posix() for path in found)
+@contextmanager
+def found_songs(source: Path) -> Iterator[SongFiles]:
+    """Yield the MIDI files and scores in a folder, or in a zip of songs; or the one file.
+
+    A zip is extracted to a temporary folder. Raises ValueError if there is no song, and for a zip
+    that is damaged.
+    """
+    if source.is_dir():
+        yield _songs_below(source, source, {})
+    elif is_archive(source):
+        with TemporaryDirectory(prefix="multigan-songs-") as folder:
+            others = extract_songs(source, Path(folder))
+            yield _songs_below(Path(folder), source, others)
+    elif source.is_file():
+        yield SongFiles(source, [source], {})
+    else:
+        raise ValueError(f"{source}: no such folder; name one with MIDI files")
+
+
+def _songs_below(root: Path, source: Path, others: dict[str, list[str]]) -> SongFiles:
+    """Return the songs below a folder, which came from `source`."""
+    songs = []
+    for name in files_below(root, others):
+        if is_song(root / name):
+            songs.append(root / name)
+        else:
+            others.setdefault(NO_SONG, []).append(printable(name))
+    if not songs:
+        found = [name for names in others.values() for name in names][:MAX_EXAMPLES]
+        raise ValueError(
+            f"{source} must hold MIDI files or scores ({', '.join(SUFFIXES)}); "
+            f"got {', '.join(found) or 'no file'}"
+        )
+    return SongFiles(root, songs, others)
 
 
 def read_files(
@@ -165,19 +195,19 @@ def assign(reading: FileReading, layout: str, options: ImportOptions) -> TrackAs
 
 def _read_file(path: Path, root: Path, options: ImportOptions) -> FileReading:
     """Read one file, and find the layouts that can use it."""
-    name = path.name if path == root else path.relative_to(root).as_posix()
+    name = printable(path.name if path == root else path.relative_to(root).as_posix())
     try:
         song, changes = read_song_counted(path)
     except UnreadableMidi as error:
-        return FileReading(name, reason=error.reason, line=str(error))
+        return FileReading(name, reason=error.reason, line=str(error).removeprefix(f"{path}: "))
     song, alignment = align_beats(song)
     tracking = None
     if alignment.is_live:
         if not options.live:
-            return FileReading(name, reason=NO_BEATS, line=_live_line(path, alignment))
+            return FileReading(name, reason=NO_BEATS, line=_live_line(alignment))
         song, tracking = track_beats(song)
         if not tracking.is_clear:
-            line = f"{path}: {tracking.error:.3f} against {tracking.chance_error:.3f} by chance"
+            line = f"{tracking.error:.3f} against {tracking.chance_error:.3f} by chance"
             return FileReading(name, reason=UNCLEAR_BEATS, line=line, tracking=tracking)
     unsuitable = {}
     for layout in TRACK_LAYOUTS:
@@ -197,9 +227,9 @@ def _read_file(path: Path, root: Path, options: ImportOptions) -> FileReading:
     )
 
 
-def _live_line(path: Path, alignment: BeatAlignment) -> str:
+def _live_line(alignment: BeatAlignment) -> str:
     """Explain that a file has no beats, and what can be done."""
     return (
-        f"{path}: its onsets are {alignment.error_before:.3f} beats from the sixteenths, as by "
+        f"its onsets are {alignment.error_before:.3f} beats from the sixteenths, as by "
         "chance; import with --live to track its beats"
     )

@@ -96,15 +96,13 @@ def read_midi_counted(source: str | Path) -> MidiReading:
     the song ends on the first bar line after its last note. Controllers but the sustain pedal are
     left out.
     Raises UnreadableMidi, a ValueError of one line, for a file that is missing, empty, without a
-    header, of SMPTE timing, oversized, or without notes.
+    header, oversized, or without notes. SMPTE timing is read at 120 quarters per minute.
     """
     path = Path(source)
     try:
         events = parse_midi(_content(path))
     except NoMidi as error:
         raise UnreadableMidi(path, str(error), "export it again") from error
-    if events.division < 0:
-        raise UnreadableMidi(path, "has SMPTE timing", "export it with bars and beats")
     faults = events.faults
     tag = _tag(events)
     try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import NamedTuple
 
 from multigan.music.formats.song import TICKS_PER_QUARTER
@@ -18,7 +19,9 @@ ASSUMED_TICKS = 480  # per quarter, where the header says 0
 MOST_TRACKS = 4096  # of a file; every one costs memory
 DATA_BYTES = {0x80: 2, 0x90: 2, 0xA0: 2, 0xB0: 2, 0xC0: 1, 0xD0: 1, 0xE0: 2}
 SYSTEM_DATA_BYTES = {0xF1: 1, 0xF2: 2, 0xF3: 1}  # others have none
-SYSEX, META, END_OF_TRACK = (0xF0, 0xF7), 0xFF, 0x2F
+SYSEX, META, END_OF_TRACK, TEMPO = (0xF0, 0xF7), 0xFF, 0x2F, 0x51
+SMPTE = 0x8000  # divisions from here on count ticks of a frame
+DROP_FRAMES = Fraction(30_000, 1001)  # a second, of a film with 29.97
 
 
 class ChannelEvent(NamedTuple):
@@ -53,7 +56,7 @@ class MidiEvents:
     """Tracks of a file, its header, and the number of each fault that was passed over."""
 
     type: int
-    division: int  # ticks per quarter; negative for SMPTE timing
+    division: int  # ticks per quarter
     tracks: list[TrackEvents]
     faults: Counter[str]
 
@@ -81,8 +84,6 @@ def parse_midi(content: bytes) -> MidiEvents:
     type_, stated, division = (
         int.from_bytes(content[start + at : start + at + 2], "big") for at in (8, 10, 12)
     )
-    if division >= 0x8000:
-        division -= 0x10000
     if division == 0:
         division = ASSUMED_TICKS
         faults[f"0 ticks per quarter, read as {ASSUMED_TICKS}"] += 1
@@ -91,11 +92,35 @@ def parse_midi(content: bytes) -> MidiEvents:
     if type_ == 2 and len(tracks) > 1:
         faults["tracks of a type 2 file, read one after another"] += len(tracks)
         tracks = list(_one_after_another(tracks))
+    if division >= SMPTE:
+        faults["SMPTE timing, read at 120 quarters per minute"] += 1
+        division, ticks = _smpte(division)
+        tracks = [_rescaled(track, ticks) for track in tracks]
     if len(tracks) < stated:
         faults["tracks missing from the file"] += stated - len(tracks)
     elif len(tracks) > stated:
         faults["tracks beyond the number in the header"] += len(tracks) - stated
     return MidiEvents(type_, division, tracks, faults)
+
+
+def _smpte(division: int) -> tuple[int, int]:
+    """Return the ticks of half a second, and of a tick, in the smallest whole numbers.
+
+    A division of SMPTE timing has the negative number of frames per second, and ticks of a frame.
+    """
+    frames, ticks_per_frame = 0x100 - (division >> 8), division & 0xFF or 1
+    rate = DROP_FRAMES if frames == 29 else Fraction(frames)
+    quarter = rate * ticks_per_frame / 2
+    return quarter.numerator, quarter.denominator
+
+
+def _rescaled(track: TrackEvents, ticks: int) -> TrackEvents:
+    """Return a track of seconds with ticks in the place of each, and without its tempos."""
+    return TrackEvents(
+        [event._replace(tick=event.tick * ticks) for event in track.channel_events],
+        [e._replace(tick=e.tick * ticks) for e in track.meta_events if e.kind != TEMPO],
+        track.end_tick * ticks,
+    )
 
 
 def _one_after_another(tracks: list[TrackEvents]) -> Iterator[TrackEvents]:

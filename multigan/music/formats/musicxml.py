@@ -6,7 +6,6 @@ w3.org/2021/06/musicxml40.
 
 from __future__ import annotations
 
-import io
 import zipfile
 import zlib
 from collections import Counter
@@ -20,6 +19,7 @@ from typing import NamedTuple
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element
 
+from multigan.music.formats.musicxml_document import read_score
 from multigan.music.formats.song import (
     NOTE_VALUES,
     TICKS_PER_QUARTER,
@@ -33,13 +33,10 @@ from multigan.music.formats.song import (
 )
 
 DEFAULT_TEMPO_BPM = 90.0  # where a file gives none
-MOST_BYTES = 64_000_000  # of a score, unpacked
-CONTAINER = "META-INF/container.xml"
-SCORES = (".xml", ".musicxml")  # endings of the names of scores in an archive
-NO_SCORES = ("META-INF/", "__MACOSX/")  # beginnings
 DRUM_CHANNEL = 10  # counted from 1
 FULL_VELOCITY = 90  # of dynamics of 100 percent
 MOST_QUARTERS = 20_000  # of a duration
+MOST_FIFTHS = 14  # of a key: two signs for each note
 MOST_PARTS = 10_000  # of a tick: a finer division is rounded
 BEAT_QUARTERS = {"whole": 4.0, "half": 2.0, "quarter": 1.0, "eighth": 0.5, "16th": 0.25}
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
@@ -91,58 +88,10 @@ def read_musicxml(path: Path, changes: Counter[str] | None = None) -> Song:
     Raises ValueError in one line for a file that is missing, damaged or no score.
     """
     try:
-        score = ElementTree.fromstring(_document(path))
-        if score.tag == "score-timewise":
-            score = _partwise(score)
-        if score.tag != "score-partwise":
-            raise ValueError(f"its root must be <score-partwise>; got <{score.tag}>")
-        return _song(score, Counter() if changes is None else changes)
+        return _song(read_score(path), Counter() if changes is None else changes)
     except DAMAGE as error:
         what = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(f"{path}: cannot be read ({what}); export it again") from error
-
-
-def _document(path: Path) -> bytes:
-    """The XML of a file, unpacked where it is compressed."""
-    _demand_small(path.stat().st_size)
-    content = path.read_bytes()
-    if not content.startswith(b"PK"):
-        return content
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
-        names = archive.namelist()
-        scores = [n for n in names if n.endswith(SCORES) and not n.startswith(NO_SCORES)]
-        if CONTAINER in names:
-            container = ElementTree.fromstring(_unpacked(archive, CONTAINER))
-            roots = [file.get("full-path", "").removeprefix("./") for file in container.iter()]
-            scores = [r for r in roots if r in names and r.endswith(SCORES)] + scores
-        if not scores:
-            raise ValueError("the archive holds no score")
-        return _unpacked(archive, scores[0])
-
-
-def _unpacked(archive: zipfile.ZipFile, name: str) -> bytes:
-    _demand_small(archive.getinfo(name).file_size)
-    return archive.read(name)
-
-
-def _demand_small(size_bytes: int) -> None:
-    if size_bytes > MOST_BYTES:
-        raise ValueError(f"it must have {MOST_BYTES:,} bytes or fewer; got {size_bytes:,}")
-
-
-def _partwise(score: Element) -> Element:
-    """Return a score whose measures hold parts as one whose parts hold measures."""
-    partwise = Element("score-partwise")
-    partwise.extend(child for child in score if child.tag != "measure")
-    parts: dict[str | None, Element] = {}
-    for measure in score.findall("measure"):
-        for part in measure.findall("part"):
-            own = parts.setdefault(part.get("id"), Element("part", {"id": part.get("id", "")}))
-            copied = Element("measure", measure.attrib)
-            copied.extend(part)
-            own.append(copied)
-    partwise.extend(parts.values())
-    return partwise
 
 
 def _song(score: Element, changes: Counter[str]) -> Song:
@@ -214,22 +163,42 @@ def _key(part: Element, changes: Counter[str]) -> KeySignature | None:
     for attributes in part.iter("attributes"):
         semitones = _transposition(attributes, semitones)
         key = attributes.find("key")
-        if key is not None and key.findtext("fifths") is not None:
-            minor = key.findtext("mode") == "minor"
-            tonic = 7 * int(key.findtext("fifths", "0")) + 9 * minor + semitones
-            found.append(KeySignature(tonic % 12, minor))
+        if key is None or key.find("fifths") is None:
+            continue
+        fifths = _whole(key.findtext("fifths"))
+        if fifths is None or abs(fifths) > MOST_FIFTHS:
+            changes["key signatures that make no sense, left out"] += 1
+            continue
+        minor = key.findtext("mode") == "minor"
+        found.append(KeySignature((7 * fifths + 9 * minor + semitones) % 12, minor))
     if later := sum(after != before for before, after in pairwise(found)):
         changes["changes of key signature, left out"] += later
     return found[0] if found else None
 
 
 def _transposition(attributes: Element, before: int) -> int:
-    """The semitones from the written to the sounding pitch."""
+    """The semitones from the written to the sounding pitch; a number without sense is 0."""
     transpose = attributes.find("transpose")
     if transpose is None:
         return before
-    octaves = int(transpose.findtext("octave-change", "0"))
-    return 12 * octaves + round(float(transpose.findtext("chromatic", "0")))
+    octaves = _number(transpose.findtext("octave-change"))
+    return round(12 * octaves + _number(transpose.findtext("chromatic")))
+
+
+def _whole(text: str | None) -> int | None:
+    """The whole number of a text; None for another text."""
+    try:
+        return int(text or "")
+    except ValueError:
+        return None
+
+
+def _signature(time: Element) -> tuple[int, int] | None:
+    """The counts, as in "3+2", and the unit of a time signature; None for one without sense."""
+    counts = [_whole(part) for part in time.findtext("beats", "").split("+")]
+    unit = _whole(time.findtext("beat-type"))
+    known = [count for count in counts if count is not None and count > 0]
+    return (sum(known), unit) if known == counts and unit in NOTE_VALUES and unit else None
 
 
 @dataclass(frozen=True)
@@ -294,12 +263,18 @@ class _Reader:
 
     def attributes(self, element: Element) -> None:
         """Take over what changes: divisions, transposition, time signature."""
-        self.divisions = float(element.findtext("divisions", str(self.divisions)))
+        if element.find("divisions") is not None:
+            if (divisions := _number(element.findtext("divisions"))) > 0:
+                self.divisions = divisions
+            else:
+                self.changes["divisions that make no sense, left out"] += 1
         self.transposed = _transposition(element, self.transposed)
         time = element.find("time")
         if time is not None and time.find("beats") is not None:
-            self.counts = sum(map(int, time.findtext("beats", "").split("+")))  # "3+2"
-            self.unit = int(time.findtext("beat-type", ""))
+            if (signature := _signature(time)) is not None:
+                self.counts, self.unit = signature
+            else:
+                self.changes["time signatures that make no sense, left out"] += 1
 
     def note(self, element: Element) -> None:
         """A note or a rest; one of a chord begins with the note before it."""
@@ -321,8 +296,8 @@ class _Reader:
         """The sounding pitch of a note; None for a rest and for one that has none."""
         pitch, midi = element.find("pitch"), None
         if pitch is not None:
-            midi = _midi_pitch(pitch) + self.transposed
-            if not 0 <= midi <= 127:
+            midi = self.written_pitch(pitch)
+            if midi is None or not 0 <= (midi := midi + self.transposed) <= 127:
                 self.changes["pitches out of range, left out"] += 1
                 return None
         elif element.find("unpitched") is not None:
@@ -334,6 +309,16 @@ class _Reader:
                 self.changes["notes without pitch, left out"] += 1
                 return None
         return midi
+
+    def written_pitch(self, pitch: Element) -> int | None:
+        """The pitch as it is written, to the nearest semitone; None for one without sense."""
+        step, octave = STEPS.get(pitch.findtext("step", "")), _whole(pitch.findtext("octave"))
+        if step is None or octave is None:
+            return None
+        alter = _number(pitch.findtext("alter"))
+        if alter != round(alter):
+            self.changes["pitches between two semitones, rounded"] += 1
+        return 12 * (octave + 1) + step + round(alter)
 
     def sound(self, element: Element) -> None:
         """Take over tempo, dynamics and pedal of a direction or a sound."""
@@ -373,12 +358,6 @@ def _measures(
     reader = _Reader(changes, instruments)
     for element in part.findall("measure"):
         yield reader.measure(element)
-
-
-def _midi_pitch(pitch: Element) -> int:
-    step = STEPS[pitch.findtext("step", "")]
-    alter = round(float(pitch.findtext("alter", "0")))
-    return 12 * (int(pitch.findtext("octave", "")) + 1) + step + alter
 
 
 def _number(text: str | None) -> float:

@@ -59,7 +59,7 @@ def read_song_counted(source: str | Path) -> MidiReading:
     try:
         song = read_musicxml(path, changes)
     except ValueError as error:
-        detail = str(error).removeprefix(f"{path}: ").partition(";")[0]
+        detail = str(error).removeprefix(f"{path}: ").removesuffix("; export it again")
         raise UnreadableMidi(path, "is no readable score", "export it again", detail) from error
     if not any(track.notes for track in song.tracks):
         raise UnreadableMidi(path, "has no notes", "export the parts with notes")

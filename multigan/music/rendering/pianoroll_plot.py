@@ -65,7 +65,7 @@ def plot_song(song: Song, path: Path) -> Path:
     row = INCHES_PER_LEGEND_ROW / (height - above - EDGES)  # as a share of the height of the roll
     _annotate(axes, symbols, row / 2, fontweight="normal")
     _annotate(axes, sections, row * (0.5 + bool(symbols)), fontweight="bold")
-    if song.tracks:
+    if any(_names(song)) or given_spans(song):
         _legend(axes, song, width, 1 + rows_above * row)
     return _save(figure, path)
 
@@ -228,7 +228,7 @@ def _names_side_by_side(song: Song, width: float) -> int:
 
 
 def _legend_rows(song: Song, width: float) -> int:
-    if not song.tracks:
+    if not any(_names(song)) and not given_spans(song):
         return 0
     names = len(_names(song)) + bool(given_spans(song))
     return math.ceil(names / _names_side_by_side(song, width))

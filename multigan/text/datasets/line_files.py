@@ -44,7 +44,9 @@ def read_lines(file: Path, unit: str = "line", counts: DataCounts | None = None)
     if len(fitting) < len(texts):
         counts.add(LEFT_OUT, TOO_LONG, [file.name], len(texts) - len(fitting))
     if not fitting:
-        raise ValueError(f"{file} must have one sentence on each line; got no line with text")
+        too_long = any(row.reason == TOO_LONG for row in counts.rows)
+        got = f"lines {TOO_LONG}" if too_long else "no line with text"
+        raise ValueError(f"{file} must have one sentence on each line; got {got}")
     return fitting
 
 

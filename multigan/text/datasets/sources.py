@@ -15,7 +15,7 @@ import torch
 
 from multigan.core.data_counts import IGNORED, LEFT_OUT, MAX_EXAMPLES, DataCounts
 from multigan.core.rng import keyed_rng
-from multigan.storage.files import is_hidden
+from multigan.storage.folders import Ignored, files_below
 from multigan.text.datasets.line_files import read_lines, split_lines
 from multigan.text.datasets.state_of_the_union import (
     CLASS_FIELDS,
@@ -33,7 +33,9 @@ SPLIT_STEMS = {"train": ("train", "training"), "valid": ("valid", "validation", 
                "test": ("test", "testing")}  # fmt: skip
 SHARD = r"([-_.]\d+([-_]of[-_]\d+)?)"  # of a split: train-00000-of-00002
 TEXT_SUFFIXES = (".txt", ".text", ".md")
+FOLDER = "folder"  # label_column: the folder of a text
 ANY = "any"  # class_field: the default one of the source, or none
+MIN_REPEATED_SHARE = 0.01  # of the held-out texts, which may be training texts without a warning
 MAX_CLASSES = 1000  # of a label column
 MAX_CLASS_CHARACTERS = 255
 EXAMPLE_CHARACTERS = 40  # of a text that is shown
@@ -90,7 +92,7 @@ def read_corpus(
             "classes of a table are named by label_column"
         )
     path, counts = Path(source), DataCounts("texts")
-    if not path.exists():
+    if not source or not path.exists():  # an empty path would be the current folder
         raise ValueError(
             f"data must be {known}, a text file, a table (CSV, TSV, JSON, JSONL, Parquet) or a "
             f"folder of them; got {source!r}"
@@ -109,9 +111,25 @@ def read_corpus(
     if note := broken_text_note(found["train"].texts):
         warnings.warn(f"{source}: {note}", stacklevel=2)
     try:
-        return _with_classes(_complete(found, counts), options, counts)
+        corpus = _with_classes(_complete(found, counts), options, counts)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
+    if note := _repeats_note(corpus):
+        warnings.warn(f"{source}: {note}", stacklevel=2)
+    return corpus
+
+
+def _repeats_note(corpus: Corpus) -> str:
+    """The warning for held-out texts of a file that are training texts, too; "" for few."""
+    train = set(corpus.lines["train"])
+    held_out = [text for split in ("valid", "test") for text in corpus.lines[split]]
+    repeated = sum(text in train for text in held_out)
+    if not repeated or repeated < MIN_REPEATED_SHARE * len(held_out):
+        return ""
+    return (
+        f"{repeated:,} of {len(held_out):,} held-out texts are training texts too: an evaluation "
+        "cannot tell copies from new texts"
+    )
 
 
 def read_texts(file: Path, options: ReadOptions, counts: DataCounts) -> Texts:
@@ -162,9 +180,16 @@ def split_folders(folder: Path) -> dict[str, Path]:
 def _count_others(folder: Path, files: Mapping[str, list[Path]], counts: DataCounts) -> None:
     """Count the files next to those of the splits."""
     used = {file for parts in files.values() for file in parts}
-    for file in sorted(folder.rglob("*")):
-        if file.is_file() and file not in used:
-            counts.add(IGNORED, "other files", [file.relative_to(folder).as_posix()])
+    ignored: Ignored = {}
+    for name in files_below(folder, ignored):
+        if folder / name not in used:
+            ignored.setdefault("other files", []).append(name)
+    _add_ignored(ignored, counts)
+
+
+def _add_ignored(ignored: Ignored, counts: DataCounts) -> None:
+    for reason, names in ignored.items():
+        counts.add(IGNORED, reason, names, len(names))
 
 
 def _joined(files: list[Path], options: ReadOptions, counts: DataCounts) -> Texts:
@@ -194,25 +219,45 @@ def _is_readable(file: Path) -> bool:
 
 
 def _read_folder(folder: Path, options: ReadOptions, counts: DataCounts) -> Texts:
-    """The texts of all files below a folder; files that cannot be read are counted."""
+    """The texts of all files below a folder; files that cannot be read are counted.
+
+    With the label column FOLDER the label of a text is the folder of its file.
+    """
     texts, labels, last = [], [], None
-    for file in sorted(path for path in folder.rglob("*") if path.is_file()):
-        name = file.relative_to(folder).as_posix()
-        if is_hidden(name) or not _is_readable(file):
-            counts.add(IGNORED, "other files", [name])
+    ignored: Ignored = {}
+    classes = set()
+    by_folder = options.label_column == FOLDER
+    for name in files_below(folder, ignored):
+        file = folder / name
+        if not _is_readable(file):
+            ignored.setdefault("other files", []).append(name)
             continue
         try:
-            found = read_texts(file, options, counts)
+            found = read_texts(
+                file, options._replace(label_column="") if by_folder else options, counts
+            )
         except ValueError as error:
             last = error
-            counts.add(LEFT_OUT, "files that are not readable", [name])
+            counts.add(LEFT_OUT, f"files that are not readable: {_reason(error, file)}", [name])
             continue
+        if file.parent != folder:
+            classes.add(file.parent.name)
         texts += found.texts
-        labels += found.labels
+        labels += [file.parent.name] * len(found.texts) if by_folder else found.labels
+    _add_ignored(ignored, counts)
+    if len(classes) > 1 and not options.label_column:
+        offered = f"folders that --label-column {FOLDER} makes classes"
+        counts.add(IGNORED, offered, sorted(classes), len(classes))
     if not texts:
         suffixes = ", ".join((*TEXT_SUFFIXES, *READERS))
         raise last or ValueError(f"{folder} must hold files with text ({suffixes}); got none")
     return Texts(texts, labels)
+
+
+def _reason(error: ValueError, file: Path) -> str:
+    """The first part of an error of a file, without its path, a line and what was found there."""
+    text = re.sub(r"^,? (line \d+)?:? ?|^: ", "", str(error).removeprefix(str(file)))
+    return re.split(r"[;:(]| by its", text)[0].strip()
 
 
 def _split(whole: Texts, counts: DataCounts) -> dict[str, Texts]:

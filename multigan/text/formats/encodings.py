@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ SAMPLE_BYTES = 64 * 1024  # of a file, for guesses
 MAX_CANDIDATES = 3  # encodings in a message
 EXCERPT_CHARACTERS = 16
 NUM_SAMPLE_TEXTS = 500  # in which broken letters are looked for
+STRAY_NULS = 0.1  # of the NUL bytes of UTF-16, at most, in the other half of the letters
 BROKEN_SHARE = 0.05  # of them, from which on a warning is due
 
 # The first bytes of a file -> its kind, and the way to text.
@@ -28,7 +30,13 @@ KINDS: tuple[tuple[bytes, str, str], ...] = (
     (b"ARROW1", "an Arrow file", "save it as Parquet"),
     (b"\x89PNG", "an image", "text is needed"),
     (b"\xff\xd8\xff", "an image", "text is needed"),
+    (b"GIF8", "an image", "text is needed"),
     (b"MThd", "a MIDI file", "train the music recipe on it"),
+    *((start, "audio", "text is needed") for start in (b"ID3\3", b"ID3\4", b"OggS\0", b"fLaC\0")),
+    *((bytes([0x80, k]), "a pickle", "save its texts, one a line") for k in range(2, 6)),
+    (b"\x93NUMPY", "an array of NumPy", "save its texts, one a line"),
+    (b"\x7fELF", "a program", "text is needed"),
+    (b"MZ\x90", "a program", "text is needed"),
     (b"version https://git-lfs", "a Git LFS pointer", "fetch the file itself: git lfs pull"),
 )
 # The first letters of a file, in lower case and without spaces before them -> its kind.
@@ -37,6 +45,7 @@ MARKUP: tuple[tuple[bytes, str, str], ...] = (
     (b"<html", "a web page", "convert it: pandoc -f html -t plain {name}"),
     (b"<?xml", "an XML file", "export the texts in it, one a line"),
 )
+SUBTITLES = re.compile(rb"WEBVTT|\d+\s*\n\d+:\d\d:\d\d[.,]\d+ -->")
 # Encodings of letters as ASCII: what every text in them holds, and Python's name.
 SEVEN_BIT = ((b"\x1b$", "iso2022_jp"), (b"~{", "hz"))
 ZIP = b"PK\x03\x04"
@@ -50,6 +59,7 @@ ZIP_MEMBERS = (  # a file that a zip archive of a kind holds
     ),
     ("content.xml", "an OpenDocument file", "save it as plain text in UTF-8"),
 )
+WIDE = ("utf_16", "utf_32")  # beginnings of Python's names
 MARKS = (  # byte order marks; those of UTF-32 begin as those of UTF-16
     (b"\xff\xfe\x00\x00", "UTF-32"), (b"\x00\x00\xfe\xff", "UTF-32"),
     (b"\xff\xfe", "UTF-16"), (b"\xfe\xff", "UTF-16"),
@@ -83,6 +93,11 @@ def check_plain(file: Path) -> None:
             raise ValueError(
                 f"{file} must be a text file; it is {kind}: {advice.format(name=file.name)}"
             )
+    if SUBTITLES.match(text.upper()):
+        raise ValueError(
+            f"{file} must be a text file; it is a file of subtitles: "
+            f"grep -Ev '^[0-9]*$|-->|^WEBVTT' {file.name} > texts.txt"
+        )
     if seven_bit := _seven_bit_encoding(sample):
         raise ValueError(
             f"{file} must be UTF-8; by its escape sequences it is {seven_bit}: "
@@ -122,6 +137,8 @@ def candidates(content: bytes) -> list[tuple[str, str]]:
         return []
     found: dict[str, str] = {}
     for match in matches:
+        if match.encoding.startswith(WIDE):  # those are known by their NUL bytes
+            continue
         equal = [name for name in FREQUENT if name in match.could_be_from_charset]
         name = equal[0] if equal else match.encoding
         found.setdefault(name, _excerpt(content.decode(name, errors="replace")))
@@ -195,10 +212,16 @@ def _wide_encoding(sample: bytes) -> str | None:
     zeros = [sample[k::4].count(0) for k in range(4)]
     quarter = max(1, len(sample) // 4)
     if min(zeros[0], zeros[1]) > 0.9 * quarter or min(zeros[2], zeros[3]) > 0.9 * quarter:
-        return "UTF-32LE" if zeros[3] > zeros[0] else "UTF-32BE"
+        encoding = "UTF-32LE" if zeros[3] > zeros[0] else "UTF-32BE"
+        found = sample[: len(sample) // 4 * 4].decode(encoding, errors="replace")
+        return encoding if found.count("\ufffd") <= 1 else None
     even, odd = zeros[0] + zeros[2], zeros[1] + zeros[3]
+    if min(even, odd) > STRAY_NULS * max(even, odd):
+        return None
     encoding = "UTF-16LE" if odd > even else "UTF-16BE"
     text = sample[: len(sample) // 2 * 2].decode(encoding, errors="replace")
+    if max(even, odd) < len(sample) / 3 and sample.count(b"\n") > 1 and "\n" not in text:
+        return None  # of letters with two bytes: the line ends would have them, too
     is_text = text.count("\ufffd") <= 1 and sum(c.isprintable() or c.isspace() for c in text)
     return encoding if is_text and is_text >= 0.95 * len(text) and "\x00" not in text else None
 

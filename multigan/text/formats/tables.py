@@ -7,42 +7,33 @@ import importlib
 import json
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from multigan.core.data_counts import CHANGED, IGNORED, LEFT_OUT, DataCounts
 from multigan.storage.files import parse_json
+from multigan.text.formats.csv_tables import (
+    NUM_SAMPLE_ROWS,
+    TEXT_NAMES,
+    csv_rows,
+    find_format,
+    read_csv,
+)
 from multigan.text.formats.encodings import check_plain, encoding_error
+from multigan.text.formats.table_rows import MORE, REPEATED, Row, Table
 
-Row = dict[str, Any]
-NUM_SAMPLE_ROWS = 200  # in which the column of the texts is looked for
-# Names of columns of texts, in order of preference.
-TEXT_NAMES = ("text", "sentence", "content", "tweet", "review", "comment", "message", "body",
-              "line", "document", "caption", "title", "poem", "lyrics", "quote")  # fmt: skip
 LABEL_NAMES = ("label", "labels", "class", "category", "target", "sentiment", "emotion", "genre")
 MIN_MEAN_WORDS = 2.0  # of the column that is taken for the texts without such a name
-DELIMITERS = ",;\t|"
-SUFFIX_DELIMITERS = {".tsv": "\t", ".tab": "\t"}
-MAX_CELL_CHARACTERS = 1_000_000
-MAX_LINE_CHARACTERS = 4_000_000
 MAX_ROWS = 1_000_000
 MAX_TEXT_CHARACTERS = 64 * 1024
 
 
-class Table(NamedTuple):
-    """The kind of a table, its columns, and its rows."""
-
-    kind: str
-    columns: tuple[str, ...]
-    rows: Iterable[Row]
-
-
 MAX_PROBED_BYTES = 1 << 20  # of a line that tells JSON lines from text
 MAX_JSON_BYTES = 64 << 20  # of a file without the suffix of JSON that is tried as JSON
+MIN_MAP = 20  # texts of an object that are samples, and no columns of one row
 MIN_TABLE_ROWS = 5  # that tell a table from text with a delimiter
-MORE = "\0more"  # the key of the cells of a row beyond its columns
 MAX_DEPTH = 3  # of objects inside the object of a row
 
 
@@ -56,15 +47,15 @@ def is_table(file: Path, text_column: str = "") -> bool:
 def table_note(file: Path) -> str:
     """The warning for a text file that looks like a table; "" for other files."""
     try:
-        delimiter = _find_delimiter(file)
-        rows = list(islice(_csv_rows(file, delimiter), NUM_SAMPLE_ROWS))
+        form = find_format(file)
+        rows = list(islice(csv_rows(file, form), NUM_SAMPLE_ROWS))
     except (ValueError, OSError, csv.Error):
         return ""
     widths = {len(cells) for cells in rows}
     if len(rows) < MIN_TABLE_ROWS or len(widths) > 1 or widths == {1}:
         return ""
     named = {cell.strip().lower() for cell in rows[0]} & {*TEXT_NAMES, "id", "label"}
-    if not named and delimiter != "\t":  # lines with a comma each are text
+    if not named and form.delimiter != "\t":  # lines with a comma each are text
         return ""
     columns = rows[0] if named else map(str, range(1, len(rows[0]) + 1))
     return (
@@ -79,7 +70,7 @@ def read_table(file: Path) -> Table:
     reader = READERS.get(suffix)
     if reader is None:
         by_content = {_read_json_lines: _holds_json_lines, _read_json: _holds_json}
-        reader = next((read for read, holds in by_content.items() if holds(file)), _read_csv)
+        reader = next((read for read, holds in by_content.items() if holds(file)), read_csv)
     if reader is not _read_parquet:
         check_plain(file)
     try:
@@ -145,8 +136,10 @@ def read_cells(
     try:
         sample = list(islice(rows, NUM_SAMPLE_ROWS))
         column = find_text_column(file, table, sample, text_column)
+        if table.before:
+            counts.add(IGNORED, "lines before the names of columns", [file.name], table.before)
         if label_column:
-            require_column("label_column", file, table, label_column)
+            label_column = require_column("label_column", file, table, label_column)
         elif labels := [name for name in table.columns if _last_name(name) in LABEL_NAMES]:
             counts.add(IGNORED, "columns that --label-column makes classes", labels, len(labels))
         texts: list[str] = []
@@ -156,9 +149,15 @@ def read_cells(
                 warnings.warn(f"{file}: only its first {MAX_ROWS:,} rows", stacklevel=3)
                 break
             place = f"{file.name}, row {number}"
+            if row.get(REPEATED):
+                counts.add(LEFT_OUT, "repeats of the names of columns", [place])
+                continue
+            if row.get(MORE) and column != table.columns[-1]:  # which cells are parts is unknown
+                counts.add(LEFT_OUT, "with more cells than columns", [place])
+                continue
             if row.get(MORE):
-                counts.add(CHANGED, "cells beyond the columns left out", [place])
-            text = _cell(row.get(column), place, column, counts)
+                counts.add(CHANGED, "cells beyond the columns joined to the text", [place])
+            text = _cell(row.get(MORE) or row.get(column), place, column, counts)
             label = _label(row.get(label_column)) if label_column else ""
             if text and label is None:
                 counts.add(LEFT_OUT, f"without a {label_column}", [place])
@@ -202,8 +201,11 @@ def _label(value: Any) -> str | None:
 
 
 def require_column(option: str, file: Path, table: Table, name: str) -> str:
-    """Return a column. Raises ValueError, naming those that there are, if it is not one."""
+    """Return a column, in the case that it has. Raises ValueError, naming the columns, for none."""
     if name not in table.columns:
+        alike = [c for c in table.columns if c.strip().casefold() == name.strip().casefold()]
+        if len(alike) == 1:
+            return alike[0]
         columns = ", ".join(table.columns[:12]) + (", ..." if len(table.columns) > 12 else "")
         raise ValueError(f"{option} must be a column of {file}: {columns}; got {name!r}")
     return name
@@ -216,107 +218,6 @@ def _mean_words(rows: Sequence[Row], column: str) -> float:
     if len(texts) < len(cells) / 2:
         return 0.0
     return sum(len(text.split()) for text in texts) / max(1, len(cells))
-
-
-def _read_csv(file: Path) -> Table:
-    """Delimiter by suffix or by the first rows; columns without a header are called 1, 2, ..."""
-    csv.field_size_limit(MAX_CELL_CHARACTERS)
-    delimiter = (
-        _stated_delimiter(file)
-        or SUFFIX_DELIMITERS.get(file.suffix.lower())
-        or _find_delimiter(file)
-    )
-    first = list(islice(_csv_rows(file, delimiter), NUM_SAMPLE_ROWS))
-    if not first:
-        raise ValueError(f"{file} must be a table with rows; it is empty")
-    header = first[0]
-    has_header = _is_header(header)
-    columns = tuple(header if has_header else map(str, range(1, len(header) + 1)))
-
-    def rows() -> Iterator[Row]:
-        for cells in islice(_csv_rows(file, delimiter), int(has_header), None):
-            more = cells[len(columns) :]
-            yield dict(zip(columns, cells, strict=False)) | ({MORE: more} if more else {})
-
-    name = "TSV" if delimiter == "\t" else "CSV"
-    return Table(name if has_header else f"{name} without a header", columns, rows())
-
-
-def _csv_rows(file: Path, delimiter: str) -> Iterator[list[str]]:
-    """Iterate over the rows. Raises ValueError if the quote of a cell is never closed."""
-    is_plain = delimiter == "\t" and not _has_quoted_cells(file)
-    settings: dict[str, Any] = {"quoting": csv.QUOTE_NONE} if is_plain else {}
-    read: list[str] = []  # lines of the present row
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        if _stated_delimiter(file):
-            next(stream)
-
-        def lines() -> Iterator[str]:
-            while line := stream.readline(MAX_LINE_CHARACTERS + 1):
-                if len(line) > MAX_LINE_CHARACTERS:
-                    raise ValueError(
-                        f"{file}: a line of a table must have at most {MAX_LINE_CHARACTERS:,} "
-                        "characters; got more"
-                    )
-                read.append(line)
-                yield line
-
-        reader = csv.reader(lines(), delimiter=delimiter, **settings)
-        for cells in reader:
-            if not is_plain and len(read) > 1 and "".join(read).count('"') % 2:
-                raise ValueError(
-                    f"{file}: the quote of a cell that begins in line "
-                    f"{reader.line_num - len(read) + 1} must be closed; it is not"
-                )
-            read.clear()
-            if cells:
-                yield cells
-
-
-def _stated_delimiter(file: Path) -> str:
-    """The delimiter that a first line such as sep=; states; "" without such a line."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        first = stream.readline(16).rstrip("\r\n")
-    stated = first[4:] if first.lower().startswith("sep=") else ""
-    return stated if len(stated) == 1 else ""
-
-
-def _has_quoted_cells(file: Path) -> bool:
-    """Check if cells of a TSV file begin and end with quotes, rather than hold them as text."""
-    with file.open(encoding="utf-8-sig", newline="") as stream:
-        first = (stream.readline(MAX_LINE_CHARACTERS) for _ in range(NUM_SAMPLE_ROWS))
-        cells = [cell for line in first for cell in line.strip().split("\t")]
-    quoted = [cell for cell in cells if cell.startswith('"')]
-    return bool(quoted) and all(len(cell) > 1 and cell.endswith('"') for cell in quoted)
-
-
-def _find_delimiter(file: Path) -> str:
-    """The delimiter that gives the first rows an equal number of cells, as many as possible."""
-
-    def score(delimiter: str) -> tuple[float, int]:
-        counts = [len(cells) for cells in islice(_csv_rows(file, delimiter), NUM_SAMPLE_ROWS)]
-        width = max(set(counts), key=counts.count) if counts else 1
-        return (counts.count(width) / len(counts) if width > 1 else 0.0, width)
-
-    return max(DELIMITERS, key=score)
-
-
-def _is_header(cells: Sequence[str]) -> bool:
-    """Check if a first row holds names: short, different, no numbers, no sentences."""
-    names = [cell.strip() for cell in cells]
-    if len(set(names)) < len(names) or "" in names[1:]:
-        return False
-    if any(name.lower() in TEXT_NAMES for name in names):
-        return True
-    return all(len(name) <= 40 and name.count(" ") < 3 and not _is_number(name) for name in names)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _read_json_lines(file: Path) -> Table:
@@ -348,6 +249,9 @@ def _read_json(file: Path) -> Table:
             raise ValueError(
                 f"{file} must hold one list; got {', '.join(lists)}: save each in its own file"
             )
+        if len(tree) >= MIN_MAP and all(isinstance(value, str) for value in tree.values()):
+            tree = {"texts": list(tree.values())}  # of texts by number or name
+            lists = tree
         tree = _rows_of_columns(tree) or (next(iter(lists.values())) if len(lists) == 1 else [tree])
     if not isinstance(tree, list):
         raise ValueError(f"{file} must be a JSON list of texts or of objects")
@@ -466,9 +370,9 @@ VALUE_KINDS: tuple[tuple[type | tuple[type, ...], str], ...] = (
     (dict, "objects"), (bytes, "bytes"), (type(None), "nothing"),
 )  # fmt: skip
 READERS: dict[str, Callable[[Path], Table]] = {
-    ".csv": _read_csv,
-    ".tsv": _read_csv,
-    ".tab": _read_csv,
+    ".csv": read_csv,
+    ".tsv": read_csv,
+    ".tab": read_csv,
     ".json": _read_json,
     ".jsonl": _read_json_lines,
     ".ndjson": _read_json_lines,

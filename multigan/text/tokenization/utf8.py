@@ -15,6 +15,7 @@ from typing import Any
 COMPLETE, IMPOSSIBLE = 0, -1
 MISSING_BYTES = (0, 1, 2, 3, 2, 2, 3, 3)  # by state
 
+CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # a file of them is no text; tab is allowed
 # State -> the ranges of the bytes that may follow, and the state after each.
 FOLLOWING: tuple[tuple[tuple[int, int, int], ...], ...] = (
     ((0x00, 0x7F, 0), (0xC2, 0xDF, 1), (0xE0, 0xE0, 4), (0xE1, 0xEC, 2), (0xED, 0xED, 5),
@@ -39,10 +40,15 @@ def state_after(content: bytes, state: int = COMPLETE) -> int:
 
 
 def transition_table(tokens: Sequence[bytes]) -> list[list[int]]:
-    """State after each token, by state and token."""
-    complete = [COMPLETE] + [IMPOSSIBLE] * (len(FOLLOWING) - 1)
+    """State after each token, by state and token; control characters are impossible."""
+    impossible = [IMPOSSIBLE] * len(FOLLOWING)
+    complete = [COMPLETE, *impossible[1:]]
     rows = [
-        complete if token.isascii() and token else [state_after(token, s) for s in range(8)]
+        impossible
+        if CONTROL.search(token)
+        else complete
+        if token.isascii() and token
+        else [state_after(token, s) for s in range(8)]
         for token in tokens
     ]
     return [list(row) for row in zip(*rows, strict=True)]
