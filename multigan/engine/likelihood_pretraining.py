@@ -29,6 +29,7 @@ from multigan.engine.optimization import (
     clear_gradients,
     detached,
     prepare_gradients,
+    restore_optimizer,
 )
 from multigan.engine.schedules import BETA1, BETA2, LR, progress_of, value_at
 
@@ -182,7 +183,7 @@ class LikelihoodPretraining:
         weights = state["best_weights"]
         self._best_weights = {name: tensor.to(self.device) for name, tensor in weights.items()}
         if not self.finished:
-            self.optimizer.load_state_dict(state["optimizer"])
+            restore_optimizer(self.optimizer, state["optimizer"])
 
 
 def nll(generator: SupportsLikelihood, batch: Batch) -> Tensor:

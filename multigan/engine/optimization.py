@@ -161,7 +161,7 @@ def all_reduce_gradients(
     gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in trainable]
     *averages, present = processes.all_reduce_mean([*gradients, *values.values(), present])
     for parameter, average in zip(trainable, averages, strict=False):
-        parameter.grad = average
+        parameter.grad = with_strides_of(parameter, average)
     for k in absent:
         trainable[k].grad = trainable[k].grad if present[k] > 0 else None
     return dict(zip(values, averages[len(trainable) :], strict=True))
@@ -176,9 +176,46 @@ def average_metrics(parts: list[dict[str, Any]]) -> dict[str, Any]:
     return {name: sum(column) / len(column) for name, column in columns.items()}
 
 
+FUSED_DEVICES = ("cpu", "cuda")  # where torch updates a parameter in one kernel
+
+
 def adam(network: nn.Module) -> optim.Adam:
     """Return Adam over the trainable parameters; learning rates are set before each step."""
-    return optim.Adam([p for p in network.parameters() if p.requires_grad])
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    return optim.Adam(trainable, fused=all(map(can_be_fused, trainable)) or None)
+
+
+def can_be_fused(parameter: Tensor) -> bool:
+    """Check that a fused kernel can update the parameter: real floats without gaps in memory."""
+    dense = parameter.stride() == torch.empty_like(parameter).stride()
+    return dense and parameter.is_floating_point() and parameter.device.type in FUSED_DEVICES
+
+
+def with_strides_of(parameter: Tensor, values: Tensor) -> Tensor:
+    """Return `values` in the memory order of the parameter.
+
+    Fused kernels walk through the memory of both, and give wrong values without an error where the
+    orders differ.
+    """
+    if values.stride() == parameter.stride():
+        return values
+    return torch.empty_like(parameter, dtype=values.dtype).copy_(values)
+
+
+def restore_optimizer(optimizer: optim.Optimizer, state: Mapping[str, Any]) -> None:
+    """Continue from the state of an optimizer of the same network, on this device.
+
+    The choice of a fused kernel is that of `optimizer`, as the device may be another one.
+    """
+    groups = [
+        saved | {"fused": own["fused"]} if "fused" in own else saved
+        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=False)
+    ]
+    optimizer.load_state_dict({**state, "param_groups": groups})
+    for parameter, values in optimizer.state.items():
+        for name, value in values.items():
+            if isinstance(value, Tensor) and value.shape == parameter.shape:
+                values[name] = with_strides_of(parameter, value)
 
 
 def build_optimizer(factory: Any, name: str, network: nn.Module) -> optim.Optimizer:

@@ -50,6 +50,7 @@ from multigan.engine.optimization import (
     clear_gradients,
     detached,
     prepare_gradients,
+    restore_optimizer,
 )
 from multigan.engine.recipe_checks import check_recipe
 from multigan.engine.schedules import (
@@ -423,7 +424,7 @@ class AdversarialTrainer:
         self.nonfinite_policy.restore(state["nonfinite_policy"])
         self._last_discriminator_batch = None
         for name, optimizer in self.optimizers.items():
-            optimizer.load_state_dict(state["optimizers"][name])
+            restore_optimizer(optimizer, state["optimizers"][name])
         self.lookahead.restore(state["lookahead"])
         if self.gamma_controller is not None:
             self.gamma_controller.restore(state["gamma"])
