@@ -7,7 +7,13 @@ import math
 import pytest
 import torch
 
-from multigan.image.models.layers import Downsample, ResidualBlock, Upsample, binomial_filter
+from multigan.image.models.layers import (
+    Downsample,
+    ResidualBlock,
+    Upsample,
+    binomial_filter,
+    channels_last,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +75,18 @@ def test_down_is_up_transposed_up_to_the_gain():
     x, y = torch.randn(2, 3, 8, 8).double(), torch.randn(2, 3, 4, 4).double()
     down, up = Downsample(3).double(), Upsample(3).double()
     torch.testing.assert_close((4 * down(x) * y).sum(), (x * up(y)).sum())
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 1, 4, 5), (2, 3, 1, 1), (1, 3, 4, 1)])
+def test_channels_come_last_in_memory_also_where_an_axis_has_size_1(shape):
+    x = torch.arange(float(math.prod(shape))).reshape(shape)
+    c, h, w = shape[1:]
+    found = channels_last(x)
+    assert torch.equal(found, x) and found.stride() == (h * w * c, 1, w * c, c)
+    assert channels_last(x.transpose(2, 3)).stride() == (h * w * c, 1, h * c, c)
+    assert torch.equal(channels_last(found), x)
+
+
+def test_other_devices_keep_their_memory_order():
+    x = torch.empty(2, 3, 4, 5, device="meta")
+    assert channels_last(x) is x

@@ -13,6 +13,7 @@ from torch.nn.functional import softplus
 from multigan.core.serialization import to_config
 from multigan.image.models.conditioning import slerp
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
+from multigan.image.models.layers import channels_last
 from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
 
 CLASSES = 5
@@ -283,3 +284,52 @@ def test_networks_remember_their_arguments():
     assert to_config(g)["component"] == "image/R3GANGenerator"
     assert to_config(g)["arguments"]["widths"] == [16, 8, 8]
     assert to_config(d)["arguments"]["num_classes"] == CLASSES
+
+
+def gray_or_color(kind: str, channels: int) -> tuple[nn.Module, nn.Module]:
+    if kind == "dcgan":
+        return DCGANGenerator(16, channels, (16, 8)), DCGANDiscriminator(16, channels, (16, 8))
+    widths = (16, 8, 8)
+    return (
+        R3GANGenerator(16, channels, widths, 1, group_size=8),
+        R3GANDiscriminator(16, channels, widths, 1, group_size=8),
+    )
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("kind", PAIRS)
+def test_channels_lie_last_through_all_convolutions_on_a_cpu(kind, channels):
+    networks = gray_or_color(kind, channels)
+    found = []
+    for network in networks:
+        for module in network.modules():
+            if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+                module.register_forward_pre_hook(lambda _, inputs: found.append(inputs[0]))
+    images = networks[0](networks[0].sample_latent(2, torch.Generator()))
+    networks[1](images)
+    assert len(found) > 4
+    assert all(x.stride() == channels_last(x).stride() for x in found)
+    weights = [p for network in networks for p in network.parameters()]
+    assert all(p.is_contiguous() for p in weights)  # as in a weight file
+
+
+@pytest.mark.parametrize("kind", PAIRS)
+def test_the_order_of_memory_changes_no_value(kind, monkeypatch):
+    _, d = gray_or_color(kind, 3)
+    fill_zeros(d.double())
+
+    def slopes() -> torch.Tensor:
+        d.zero_grad()
+        x = torch.randn(2, 3, 16, 16, dtype=torch.float64, requires_grad=True)
+        (slope,) = torch.autograd.grad(d(x).sum(), x, create_graph=True)
+        slope.square().sum().backward()
+        return torch.cat([p.grad.flatten() for p in d.parameters() if p.grad is not None])
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        last = slopes()
+        for module in ("dcgan", "r3gan"):
+            monkeypatch.setattr(f"multigan.image.models.{module}.channels_last", lambda x: x)
+        torch.manual_seed(1)
+        first = slopes()
+    assert (first - last).abs().max() < 1e-9 * first.abs().max()

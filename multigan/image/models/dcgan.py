@@ -13,6 +13,7 @@ from multigan.core.modules import in_float32
 from multigan.core.serialization import component
 from multigan.image.models.conditioning import concat_label_embedding, interpolate_labels, slerp
 from multigan.image.models.layers import (
+    channels_last,
     check_images,
     check_labels,
     check_widths,
@@ -77,7 +78,7 @@ class DCGANDiscriminator(nn.Module):
     def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the input (B, 16 widths[0] or more) of the last linear map; labels are unused."""
         check_images(x, self.channels, self.pyramid.size)
-        h = self.body(self.pyramid.pad(x))  # (B, widths[0], 4, 4), or more
+        h = self.body(channels_last(self.pyramid.pad(x)))  # (B, widths[0], 4, 4), or more
         return (
             minibatch_stddev(h, self.mbstd_group_size) if self.mbstd_group_size > 0 else h
         ).flatten(1)
@@ -155,7 +156,8 @@ class DCGANGenerator(nn.Module):
 
     def _synthesize(self, z: Tensor) -> Tensor:
         """(B, Z) or, with the label's embedding, (B, 2 Z) -> (B, C, H, W)."""
-        return self.pyramid.crop(self.to_image(self.body(z[:, :, None, None]))).tanh()
+        h = channels_last(z[:, :, None, None])  # (B, Z, 1, 1)
+        return self.pyramid.crop(self.to_image(self.body(h))).tanh()
 
     def example_condition(self, n: int) -> Tensor | None:
         """Return labels (n,) of the first class; None without classes."""

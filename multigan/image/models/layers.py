@@ -67,6 +67,18 @@ def stage_widths(width: int, resolution: int | Sequence[int]) -> list[int]:
     ]
 
 
+def channels_last(x: Tensor) -> Tensor:
+    """Return x (B, C, H, W) with the channels last in memory on a CPU, else x itself.
+
+    Convolutions keep that order, and are faster in it on a CPU; weights stay as they are. An axis
+    of size 1 has its canonical stride, without which convolutions fall back to the default order.
+    """
+    if x.device.type != "cpu":
+        return x
+    n, c, h, w = x.shape
+    return x.permute(0, 2, 3, 1).flatten().view(n, h, w, c).permute(0, 3, 1, 2)
+
+
 def check_widths(widths: Sequence[int], stages: int, resolution: int | Sequence[int]) -> None:
     """Raise ValueError unless there is one positive width for each of the `stages`."""
     if len(widths) != stages or min(widths, default=0) < 1:

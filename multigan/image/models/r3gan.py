@@ -17,6 +17,7 @@ from multigan.image.models.layers import (
     Downsample,
     ResidualBlock,
     Upsample,
+    channels_last,
     check_bf16_stages,
     check_images,
     check_labels,
@@ -101,7 +102,7 @@ class R3GANGenerator(nn.Module):
     def _synthesize(self, z: Tensor) -> Tensor:
         """(B, Z) or, with the label's embedding, (B, 2 Z) -> (B, C, H, W)."""
         h = self.basis * self.scale(z)[:, :, None, None]  # (B, C, 4, 4), or more
-        return self.pyramid.crop(self.to_image(self.body(h)))
+        return self.pyramid.crop(self.to_image(self.body(channels_last(h))))
 
     def example_condition(self, n: int) -> Tensor | None:
         """Return labels (n,) of the first class; None without classes."""
@@ -185,7 +186,7 @@ class R3GANDiscriminator(nn.Module):
     def features(self, x: Tensor, condition: Tensor | None = None) -> Tensor:
         """Return the input (B, widths[0] or one more) of the last linear map; labels are unused."""
         check_images(x, self.channels, self.pyramid.size)
-        h = self.body(self.pyramid.pad(x))  # (B, widths[0], 4, 4), or more
+        h = self.body(channels_last(self.pyramid.pad(x)))  # (B, widths[0], 4, 4), or more
         return self.global_conv(
             minibatch_stddev(h, self.mbstd_group_size) if self.uses_batch_statistics else h
         ).flatten(1)
