@@ -17,7 +17,7 @@ import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,7 +25,13 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from multigan.core.data_counts import printable
-from multigan.image.formats.kinds import HEAD_BYTES, SUFFIXES, kind_not_read, pillow_format
+from multigan.image.formats.kinds import (
+    HEAD_BYTES,
+    SUFFIXES,
+    kind_not_read,
+    pillow_format,
+    suffix_of,
+)
 from multigan.image.formats.large_images import (
     ORIENTATION,
     apply_orientation,
@@ -184,12 +190,13 @@ def _content(source: str, archive: zipfile.ZipFile | None, file: str) -> bytes:
             head = stream.read(HEAD_BYTES)
             reject_other_kinds(head, file)
             return head + stream.read()
-    if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file.replace("\\", "/")).parts:
+    if file.startswith("/") or ".." in file.replace("\\", "/").split("/"):
         raise SkippedFile("path outside the archive")
     check_file_size(archive.getinfo(file).file_size)
     with archive.open(file) as member:
-        reject_other_kinds(member.read(HEAD_BYTES), file)
-    return archive.read(file)
+        head = member.read(HEAD_BYTES)
+        reject_other_kinds(head, file)
+        return head + member.read()
 
 
 def check_file_size(size_bytes: int) -> None:
@@ -202,7 +209,7 @@ def check_file_size(size_bytes: int) -> None:
 
 def reject_other_kinds(head: bytes, name: str = "") -> str:
     """Return the format of Pillow for a file that begins with `head`; SkippedFile for others."""
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = suffix_of(name)
     expected = not name or suffix in SUFFIXES
     if not head:
         raise SkippedFile(*(("cannot be read", "it is empty") if expected else ("no image file",)))
@@ -252,7 +259,7 @@ def decode_frames(
                 image.seek(frame)
                 arrays.append(_decode_frame(image, content, size, converter))
             kind = "JPEG" if image.format == "MPO" else str(image.format)
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = suffix_of(name)
     if Image.registered_extensions().get(suffix, kind) not in (kind, "MPO"):
         converter.changes.add("known by its content, not its suffix")
     pixels = np.stack(arrays)  # (n, H, W, C)

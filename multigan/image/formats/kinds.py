@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from PIL import Image, features
@@ -97,12 +98,18 @@ SVG = ("SVG", f"render it: rsvg-convert -h 512 FILE.svg -o FILE.png; or {CONVERT
 HTML = ("a web page", "its download failed; fetch the image itself")
 
 
+@lru_cache(maxsize=16)
+def suffix_of(name: str) -> str:
+    """Return the suffix of a file's name, ".jpg"; kept, as several steps ask for that of a file."""
+    return PurePosixPath(name).suffix.lower()
+
+
 def pillow_format(head: bytes, name: str) -> str | None:
     """Return the format of Pillow for a file with these first bytes; None for other kinds.
 
     A suffix decides only where a format has no signature of its own.
     """
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = suffix_of(name)
     if suffix in RAW_SUFFIXES:
         return None
     if BY_SUFFIX.get(suffix) == "TGA" and _is_tga(head):  # may begin as a CUR or PCX file does
@@ -129,7 +136,7 @@ def kind_not_read(head: bytes, name: str) -> tuple[str, str] | None:
     """Return the kind of a file that is not read, and a way out; None for an unknown kind."""
     brands = _brands(head)
     text = head.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
-    suffix = PurePosixPath(name).suffix.lower()
+    suffix = suffix_of(name)
     if suffix in RAW_SUFFIXES or (brands and brands[0] == b"crx "):
         return RAW
     if any(brand in AVIF_BRANDS for brand in brands):
