@@ -192,7 +192,7 @@ class LineNetwork(nn.Module):
         indices = self.indices(tokens).unflatten(-1, (2, self.lines)).transpose(-1, -2)
         return self._bag(self.own[name], indices)
 
-    def logits(self, features: Tensor, lines: list[int] | slice) -> Tensor:
+    def logits(self, features: Tensor, lines: slice) -> Tensor:
         """Features (L', N, line_width) of some lines -> (L', N, R + 2)."""
         h = torch.relu(features)
         mixed = _grouped(self.mix, h, lines)
@@ -207,7 +207,7 @@ def _bags(names: Sequence[str], rows: int, width: int) -> nn.ModuleDict:
     return nn.ModuleDict({name: nn.EmbeddingBag(rows, width, mode="sum") for name in names})
 
 
-def _grouped(layer: GroupLinear, x: Tensor, lines: list[int] | slice) -> Tensor:
+def _grouped(layer: GroupLinear, x: Tensor, lines: slice) -> Tensor:
     """Apply the part of a grouped layer that belongs to some lines."""
     bias = layer.bias.view(len(layer.weight), 1, -1)[lines]
     return torch.baddbmm(bias, x, layer.weight[lines])

@@ -352,9 +352,9 @@ class SequenceGenerator(nn.Module):
             level = rows.logsumexp(-1, keepdim=True) - tempered.logsumexp(-1, keepdim=True)
             logits = torch.cat([tempered + level, logits[..., self.rows :]], dim=-1)
         if self.likeness_bonus != 0:
-            known = (like.sounding <= self.rows)[..., None]
-            same = F.one_hot(self._choices(like), self.rows + 2) * known
-            logits = logits + self.likeness_bonus * same
+            bonus = self.likeness_bonus * (like.sounding <= self.rows).to(logits)
+            same = self._choices(like)
+            logits = logits.scatter_add(-1, same[..., None], bonus[..., None])
         return logits
 
     def _around(self, tokens: LineTokens) -> Tensor:
@@ -408,7 +408,9 @@ class SequenceGenerator(nn.Module):
             now = LineTokens(past.sounding.clone(), torch.zeros_like(past.onset))
             around = torch.zeros_like(features[:, 0])
             for k in net.order:
-                logits = net.logits((features[:, k] + around)[None], [k])[0] + rows[:, k]
+                logits = (
+                    net.logits((features[:, k] + around)[None], slice(k, k + 1))[0] + rows[:, k]
+                )
                 of_line = LineTokens(like.sounding[:, k], like.onset[:, k])
                 chosen = (self._biased(logits, of_line) + noise[:, t, k]).argmax(-1)
                 chosen = torch.where(observed.mask[:, t, k], choices[:, t, k], chosen)
