@@ -120,7 +120,7 @@ def test_every_wish_is_an_option_with_a_help_line():
     options = {option.name: option for option in options_of(MusicDomain.sample)}
     assert list(options) == [
         "bars", "tempo", "given", "keep", "infill_bars", "infill_tracks", "continue_from",
-        "retrigger", "key", "chords", "ending"]  # fmt: skip
+        "retrigger", "key", "chords", "ending", "swing", "instruments"]  # fmt: skip
     assert all(option.help for option in options.values())
     assert options["bars"].type is int and options["tempo"].type is float
 
