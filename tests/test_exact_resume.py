@@ -1,6 +1,7 @@
 """A run that was stopped, however, goes on bit by bit as if it never had been."""
 
 import json
+import multiprocessing
 import os
 import shutil
 import signal
@@ -17,7 +18,6 @@ from tests.run_helpers import (
     assert_equal_runs,
     edit_json,
     logs_of,
-    python,
     resume_tiny,
     snapshot,
     steps_before,
@@ -29,22 +29,33 @@ pytestmark = pytest.mark.filterwarnings("ignore:the learning rate has come to 0:
 
 KILLED_AT = 4  # adversarial steps: after a checkpoint between two log lines, and a log line
 INTERVALS = {"log_every": 2, "save_every": 3}
-KILL = """
-import os, signal, sys
-from multigan.training.loop import Loop
-from tests.run_helpers import train_tiny
 
 
-log = Loop._log
-def log_and_die(self, step):
-    values = log(self, step)
-    if step.number == int(sys.argv[4]):
-        os.kill(os.getpid(), signal.SIGKILL)
-    return values
+def train_and_die(name, out, cache, killed_at):
+    """In a process of its own: train, or go on, until the log line of a step, then SIGKILL."""
+    torch.set_num_threads(1)
+    log = Loop._log
 
-Loop._log = log_and_die
-train_tiny(sys.argv[1], sys.argv[2], cache_dir=sys.argv[3], log_every=2, save_every=3)
-"""
+    def log_and_die(self, step):
+        values = log(self, step)
+        if step.number == killed_at:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return values
+
+    Loop._log = log_and_die
+    if out.exists():
+        resume_tiny(out, cache_dir=str(cache))
+    else:
+        train_tiny(name, out, cache_dir=str(cache), **INTERVALS)
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Processes that are forked from one that has imported torch, and has run no backward pass."""
+    context = multiprocessing.get_context("forkserver")
+    domains = [f"multigan.{name}.domain" for name in DOMAINS]
+    context.set_forkserver_preload(["tests.run_helpers", "multigan.training.launch", *domains])
+    return context
 
 
 @pytest.fixture
@@ -77,22 +88,17 @@ def at_step(monkeypatch, number, do):
     monkeypatch.setattr(Loop, "_log", log_then_do)
 
 
-def kill_points():
-    """Each domain, killed in adversarial training and in its likelihood stage, if any."""
-    for name in DOMAINS:
-        if steps_before(name):
-            yield name, steps_before(name)
-        yield name, steps_before(name) + KILLED_AT
-
-
-@pytest.mark.parametrize(("name", "killed_at"), list(kill_points()))
-def test_a_killed_run_resumes_bit_identically(name, killed_at, tmp_path, cache):
+@pytest.mark.parametrize("name", DOMAINS)
+def test_a_killed_run_resumes_bit_identically(name, tmp_path, cache, server):
+    """It is killed after its likelihood stage, if it has one, and in adversarial training."""
     straight = train_tiny(name, tmp_path / "straight", cache_dir=str(cache), **INTERVALS).path
     killed, last = tmp_path / "killed", steps_before(name) + STEPS
-    here = Path(__file__).parent.parent
-    done = python("-c", KILL, name, killed, cache, str(killed_at), path=here)
-    assert done.returncode == -signal.SIGKILL, done.stderr
-    assert logs_of(killed)["log"][-1]["step"] == killed_at
+    for killed_at in filter(None, [steps_before(name), steps_before(name) + KILLED_AT]):
+        process = server.Process(target=train_and_die, args=(name, killed, cache, killed_at))
+        process.start()
+        process.join(600)
+        assert process.exitcode == -signal.SIGKILL
+        assert logs_of(killed)["log"][-1]["step"] == killed_at
     assert resume_tiny(killed, cache_dir=str(cache)).step == last
     assert_equal_runs(straight, killed, last)
     assert [line["step"] for line in logs_of(killed)["log"]] == list(range(2, last + 1, 2))
