@@ -1,4 +1,4 @@
-"""Evaluations of few samples with helper models of few steps, for tests of what surrounds them."""
+"""Evaluations and previews of few samples with helper models of few steps, for fast tests."""
 
 import importlib
 from collections.abc import Iterator
@@ -13,9 +13,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "multigan.image.metrics.feature_extractors": {"STEPS": 2},
     "multigan.image.metrics.image_metrics": {"SUBSETS": 2},
     "multigan.image.metrics.path_length": {"NUM_POSITIONS": 2, "NUM_PATHS": 4},
+    "multigan.music.domain": {"PREVIEW_SONGS": 2, "AUDIO_SONGS": 1},
     "multigan.music.metrics.bootstrap": {"RESAMPLES": 10},
     "multigan.music.metrics.evaluation": {"SAMPLED": 16, "MAX_TRAIN_WINDOWS": 64, "COMPARED": 4},
-    "multigan.music.metrics.window_boundaries": {"PIECES": 2},
+    "multigan.music.metrics.window_boundaries": {"PIECES": 2, "BOUNDARIES": 2},
     "multigan.text.metrics.evaluation": {"MAX_SAMPLES": 64, "MAX_HELD_OUT": 64},
     "multigan.text.metrics.language_model": {"MAX_STEPS": 2},
     "multigan.text.metrics.mauve": {"CLUSTERINGS": 1},

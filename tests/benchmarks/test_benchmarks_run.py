@@ -34,11 +34,13 @@ def test_text_step_runs(case, monkeypatch):
     next(text_step.steps_of(case))
 
 
+@pytest.mark.slow  # subprocesses
 def test_import_and_rendering_of_music_are_timed():
     assert music.importing(2)["cpu_s_per_1000"] > 0
     assert all(seconds > 0 for seconds in music.rendering(0.1).values())
 
 
+@pytest.mark.slow  # subprocesses
 def test_loading_of_images_is_timed():
     assert image_decoding.loading_times(4)["decoded_s"] > 0
 
