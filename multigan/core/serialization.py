@@ -16,6 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TypeVar
 
+from multigan.core.argument_types import check_arguments
+
 T = TypeVar("T", bound=type)
 C = TypeVar("C")
 
@@ -127,6 +129,10 @@ def from_config(description: Any, trusted: ModuleType | None = None) -> Any:
         raise ValueError(f"the arguments of component {name!r} must be a JSON object")
     cls = get_component(name, trusted)
     arguments = {key: from_config(item, trusted) for key, item in arguments.items()}
+    try:
+        check_arguments(cls, arguments)
+    except ValueError as error:
+        raise ValueError(f"component {name}: {error}; was it written by another version?") from None
     try:
         return cls(**arguments)
     except OSError:

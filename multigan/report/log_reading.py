@@ -6,10 +6,11 @@ import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from multigan.runs.directory import read_jsonl
+from multigan.runs.directory import log_texts, parse_log_line
 
 MAX_LINES = 2000  # that are kept: two for each point of a curve
 ADVERSARIAL_KEY = "logits/gap"  # that every log line of the adversarial stage has
+ADVERSARIAL_TEXT, DIAGNOSTICS_TEXT = f'"{ADVERSARIAL_KEY}":'.encode(), b'"diagnostics"'
 
 
 class Diagnosis(NamedTuple):
@@ -38,22 +39,34 @@ class LogContents(NamedTuple):
 
 
 def read_log(file: Path) -> LogContents:
-    """Read a log line by line, and keep at most MAX_LINES of its lines."""
+    """Read a log line by line, and keep at most MAX_LINES of its lines.
+
+    Lines of numbers that are not kept are counted without being parsed.
+    """
     kept: list[dict[str, Any]] = []
     found: dict[str, Diagnosis] = {}
     line: dict[str, Any] = {}
-    judged, checked, stride, pretraining = 0, 0, 1, 0
-    for count, line in enumerate(read_jsonl(file)):
+    unparsed = b""
+    count, judged, checked, stride, pretraining = 0, 0, 0, 1, 0
+    for text in log_texts(file):
+        if count % stride and _holds_numbers_alone(text):
+            count, judged, unparsed = count + 1, judged + 1, text
+            continue
+        if (parsed := parse_log_line(text)) is None:
+            continue
+        line, unparsed = parsed, b""
         if count % stride == 0:
             kept.append(line)
             if len(kept) > MAX_LINES:
                 kept, stride = kept[::2], 2 * stride
+        count += 1
         if ADVERSARIAL_KEY in line:
             judged += 1
         elif "seconds" in line and judged == 0:
             pretraining = max(pretraining, line["step"])
         checked += isinstance(line.get("diagnostics"), dict)
         _add_diagnoses(found, line)
+    line = parse_log_line(unparsed) or line
     if kept and kept[-1] is not line:
         kept.append(line)
     last = line.get("step")
@@ -61,6 +74,12 @@ def read_log(file: Path) -> LogContents:
     before = pretraining if judged else 0
     steps = [item["step"] - before for item in kept if ADVERSARIAL_KEY in item]
     return LogContents(kept, diagnoses, judged, checked, steps)
+
+
+def _holds_numbers_alone(text: bytes) -> bool:
+    """Check if a line is one of the adversarial stage, whole, and without a diagnosis."""
+    is_whole = text.startswith(b"{") and text.endswith(b"}\n")
+    return is_whole and ADVERSARIAL_TEXT in text and DIAGNOSTICS_TEXT not in text
 
 
 def _add_diagnoses(found: dict[str, Diagnosis], line: dict[str, Any]) -> None:

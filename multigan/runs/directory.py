@@ -208,16 +208,28 @@ class RunDirectory:
 
 def read_jsonl(file: Path) -> Iterator[dict[str, Any]]:
     """Yield the JSON lines of a log; broken lines, such as of a killed write, are skipped."""
+    for text in log_texts(file):
+        if (line := parse_log_line(text)) is not None:
+            yield line
+
+
+def log_texts(file: Path) -> Iterator[bytes]:
+    """Yield the lines of a log as they are; none of a file that is missing."""
     if not file.exists():
         return
     with file.open("rb") as stream:
         while text := stream.readline(MAX_LINE_BYTES):
-            try:
-                line = parse_json(text)
-            except ValueError:
-                continue
-            if isinstance(line, dict) and isinstance(line.get("step"), int):
-                yield line
+            yield text
+
+
+def parse_log_line(text: bytes) -> dict[str, Any] | None:
+    """Parse a line of a log; None for a broken one."""
+    try:
+        line = parse_json(text)
+    except ValueError:
+        return None
+    is_intact = isinstance(line, dict) and isinstance(line.get("step"), int)
+    return line if is_intact else None
 
 
 def read_evaluation(folder: Path) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from multigan.core.adapters import ModuleGenerator, check_fit, training_split
+from multigan.core.number_limits import check_numbers
 from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoices
 from multigan.core.recipe import Recipe
 from multigan.core.refinement import MAX_CANDIDATES, RefinedGenerator
@@ -174,7 +175,9 @@ def _rebuilt(
         # The initial weights are overwritten at once, and sizes of 0 do not fit the tensors.
         warnings.filterwarnings("ignore", "Initializing zero-element")
         if file.parent != pretrained.pretrained_dir():  # packaged files are trusted
-            check_model_memory([description["domain"], description.get("generator")], budget)
+            described = [description["domain"], description.get("generator")]
+            check_model_memory(described, budget)
+            check_described_numbers(described)
         generator = from_config(description.get("generator"), trust)
     decoder = from_config(description["domain"], trust)
     if not isinstance(generator, torch.nn.Module):
@@ -183,6 +186,20 @@ def _rebuilt(
         raise ValueError(f"{file} must describe a domain; got a {type(decoder).__name__}")
     check_choices(decoder, generator, file)
     return generator, decoder
+
+
+def check_described_numbers(description: Any) -> None:
+    """Check the numbers of all components in a description by their names.
+
+    Raises ValueError for one that no recipe takes, such as a length of 0.
+    """
+    if isinstance(description, list):
+        for item in description:
+            check_described_numbers(item)
+    elif isinstance(description, dict):
+        if "component" in description and isinstance(description.get("arguments"), dict):
+            check_numbers(description["arguments"], is_ours=False)
+        check_described_numbers(list(description.values()))
 
 
 def check_choices(domain: Any, generator: torch.nn.Module, source: Path) -> None:

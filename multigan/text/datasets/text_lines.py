@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import math
 import warnings
+from itertools import chain, compress
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,6 +23,7 @@ from multigan.text.domain import TextDomain
 from multigan.text.spec import TextSpec
 from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
 from multigan.text.tokenization.tokenizer import (
+    BLOCK_LINES,
     EOS,
     PAD,
     TOKENIZERS,
@@ -206,39 +210,53 @@ def _load_or_train(tokenizer: str, lines: list[str], vocabulary_size: int, lower
 def _encode(source: str, corpus: Corpus, spec: TextSpec, split: str) -> EncodedLines:
     """Encode the lines of a split. Raises ValueError if none fits, and warns if many do not."""
     texts, length = corpus.lines[split], spec.length
-    ids = spec.tokenizer_model.encode(texts)
-    fitting = [k for k, line in enumerate(ids) if 0 < len(line) < length]
-    if not fitting:
-        shortest = min((len(line) for line in ids), default=0)
+    is_fitting: list[bool] = []
+    tables: list[Tensor] = []
+    shortest = math.inf
+    for start in range(0, len(texts), BLOCK_LINES):  # the ids of all lines take much memory
+        ids = spec.tokenizer_model.encode(texts[start : start + BLOCK_LINES])
+        sizes = np.array([len(line) for line in ids])
+        shortest = min(shortest, sizes.min())
+        fits = (sizes > 0) & (sizes < length)
+        is_fitting += fits.tolist()
+        tables.append(_table([ids[k] for k in fits.nonzero()[0]], length))
+    if not any(is_fitting):
         raise ValueError(
-            f"{source}: length must be above {shortest}, the tokens of the shortest of "
-            f"{len(texts)} {split} lines; got {length}"
+            f"{source}: length must be above {0 if not texts else shortest}, the tokens of the "
+            f"shortest of {len(texts)} {split} lines; got {length}"
         )
+    tokens = torch.cat(tables)
     if split == "train":
-        _warn(source, length, len(texts), [ids[k] for k in fitting])
-    tokens = torch.full((len(fitting), length), PAD, dtype=torch.int32)
-    for row, k in enumerate(fitting):
-        tokens[row, : len(ids[k]) + 1] = torch.tensor([*ids[k], EOS])
-    labels = torch.tensor([corpus.labels[split][k] for k in fitting])
+        _warn(source, length, len(texts), tokens)
+    labels = torch.tensor(list(compress(corpus.labels[split], is_fitting)))
     fingerprint = _fingerprint(tokens, labels, spec.tokenizer)
-    kept = set(fitting)
-    truncated = [text for k, text in enumerate(texts) if k not in kept]
+    truncated = [text for text, fits in zip(texts, is_fitting, strict=True) if not fits]
     examples = tuple(f"{text[:EXAMPLE_CHARACTERS]}..." for text in truncated[:MAX_EXAMPLES])
     return EncodedLines(
-        tuple(texts[k] for k in fitting), tokens, labels, len(truncated), examples, fingerprint
+        tuple(compress(texts, is_fitting)), tokens, labels, len(truncated), examples, fingerprint
     )
 
 
-def _warn(source: str, length: int, num_lines: int, fitting: list[list[int]]) -> None:
+def _table(ids: list[list[int]], length: int) -> Tensor:
+    """Return lines of tokens as rows (N, length) int32: EOS after the last one, then PAD."""
+    sizes = np.array([len(line) for line in ids], dtype=np.int64)[:, None]
+    table = np.full((len(ids), length), PAD, dtype=np.int32)
+    places = np.arange(length)[None]
+    table[places < sizes] = np.fromiter(chain.from_iterable(ids), np.int32)
+    table[places == sizes] = EOS
+    return torch.from_numpy(table)
+
+
+def _warn(source: str, length: int, num_lines: int, tokens: Tensor) -> None:
     """Warn of many too long lines, except in a named source, and of many unknown words."""
-    truncated = 1 - len(fitting) / num_lines
+    truncated = 1 - len(tokens) / num_lines
     if source not in SOURCES and truncated > WARN_TRUNCATED_FRACTION:
         warnings.warn(
             f"{source}: {truncated:.0%} of the lines have more than {length - 1} tokens and are "
             "left out; a larger length keeps more",
             stacklevel=2,
         )
-    unknown = sum(UNK in line for line in fitting) / len(fitting)
+    unknown = int((tokens == UNK).any(1).sum()) / len(tokens)
     if unknown > WARN_UNKNOWN_FRACTION:
         warnings.warn(
             f"{source}: {unknown:.0%} of the lines hold a word outside the vocabulary, which the "

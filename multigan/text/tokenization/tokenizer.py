@@ -17,6 +17,7 @@ from multigan.text.tokenization.words import tokenizers_library as _library
 if TYPE_CHECKING:
     from torch import Tensor
 
+BLOCK_LINES = 8192  # that are encoded at a time: the library keeps much for each
 PAD, BOS, EOS, UNK = 0, 1, 2, 3
 SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # their names, by id
 
@@ -188,8 +189,11 @@ def _train_word_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool)
     names += words[: vocabulary_size - len(names)]
     model["vocab"] = {name: token for token, name in enumerate(names)}
     model["ignore_merges"] = True  # a word of the vocabulary is never split
-    encoded = hf.Tokenizer.from_str(json.dumps(described)).encode_batch(lines)
-    used = Counter(token for line in encoded for token in line.ids)
+    tokenizer = hf.Tokenizer.from_str(json.dumps(described))
+    used: Counter[int] = Counter()
+    for start in range(0, len(lines), BLOCK_LINES):
+        for line in tokenizer.encode_batch(lines[start : start + BLOCK_LINES]):
+            used.update(line.ids)
     rest = [name for name in names if name not in SPECIALS]
     rest.sort(key=lambda name: (-used[model["vocab"][name]], name))
     model["vocab"] = {name: token for token, name in enumerate([*SPECIALS, *rest])}
