@@ -176,8 +176,8 @@ def _rebuilt(
         warnings.filterwarnings("ignore", "Initializing zero-element")
         if file.parent != pretrained.pretrained_dir():  # packaged files are trusted
             described = [description["domain"], description.get("generator")]
-            check_model_memory(described, budget)
             check_described_numbers(described)
+            check_model_memory(described, budget)
         generator = from_config(description.get("generator"), trust)
     decoder = from_config(description["domain"], trust)
     if not isinstance(generator, torch.nn.Module):

@@ -89,6 +89,9 @@ def test_a_weight_file_holds_no_network_that_is_much_larger(place, tmp_path, mon
     monkeypatch.setattr(
         "multigan.storage.loading.from_config", lambda *_: pytest.fail("it was built")
     )
+    with pytest.raises(ValueError, match="width must be at most 16,384; got 50000") as caught:
+        load(path)
+    monkeypatch.setattr("multigan.storage.loading.check_described_numbers", lambda _: None)
     with pytest.raises(ValueError, match="a described network must take at most") as caught:
         load(path)
     assert "\n" not in str(caught.value)
