@@ -3,7 +3,10 @@
     python examples/cyclegan.py
     multigan train examples/cyclegan.py --out runs/cyclegan
 
-Two generators, two discriminators, a cycle term. The result was not measured.
+Two generators, two discriminators, a cycle term. Result of `python examples/cyclegan.py`, seed 0:
+L1 distance to the negatives of held-out digits .44, no better than their mean image (.39), as
+perceptrons may pair any digit with any other and still close the cycle; in 89 s of CPU in one
+thread of a 2-core x86 machine that other work was using.
 Source: Zhu et al. 2017, arXiv:1703.10593 (the terms; the networks here are perceptrons).
 """
 
