@@ -13,6 +13,7 @@ import re
 import pytest
 
 from tests.run_helpers import REPOSITORY
+from tests.small_evaluations import small_evaluations
 
 NOTEBOOKS = sorted((REPOSITORY / "examples/notebooks").glob("*.ipynb"))
 SHOWN = {"images": ["<img"] * 2, "text": ["<pre"] * 2, "music": ["<img.*<audio"] * 2}
@@ -48,7 +49,8 @@ def test_a_notebook_runs_and_shows_its_samples(name, tmp_path, monkeypatch):
     (file,) = [file for file in NOTEBOOKS if file.stem == name]
     monkeypatch.chdir(tmp_path)
     namespace: dict = {}
-    values = [execute(cell, namespace) for cell in code_cells(file)]
+    with small_evaluations():
+        values = [execute(cell, namespace) for cell in code_cells(file)]
     shown = [value._repr_html_() for value in values if hasattr(value, "_repr_html_")]
     assert len(shown) == len(SHOWN[name])
     for html, expected in zip(shown, SHOWN[name], strict=True):
