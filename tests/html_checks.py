@@ -9,10 +9,13 @@ from pathlib import Path
 
 from PIL import Image
 
+from multigan.core.data_comparison import Statistic
+from multigan.core.media import SCORED_TEXT
 from multigan.core.protocols import Medium
 from multigan.report.run_summary import RunSummary
-from multigan.report.sample_media import SampleMedia
+from multigan.report.sample_media import NearestPair, SampleMedia, plain
 from multigan.report.sections import RunView
+from multigan.runs.data_comparison import DataComparison
 from multigan.runs.directory import RunDirectory
 
 EVIL = "<img src=x onerror=alert(1)></script><b>\"' &amp;"
@@ -27,6 +30,18 @@ SONG = {
         {"name": "drums", "program": 0, "drums": True, "given": [], "notes": [[0, 1, 36, 1]]},
     ],
 }
+
+
+SCORED = {"given": "we ", "pieces": [[EVIL, -9.0], [" can", -0.1], [" do", -1.0], [" it", -3.0]]}
+COMPARED = DataComparison(
+    f"distance {EVIL}",
+    10,
+    10,
+    [],
+    [0.1, 0.3],
+    [0.2, 0.4],
+    [Statistic(f"Phrases {EVIL}", "% of lines", [(EVIL, 50.0, 2.0)]), Statistic("none", "%", [])],
+)
 
 
 def png(width: int = 8, height: int = 8, label: str = "", pixels: bytes | None = None) -> bytes:
@@ -84,6 +99,7 @@ def every_medium() -> list[list[Medium]]:
         [Medium("image/png", png(label=EVIL))] * 3,
         [Medium("image/webp", stream.getvalue())],
         [Medium("text/plain", EVIL.encode()), Medium("text/plain", b"word " * 60)],
+        [Medium(SCORED_TEXT, json.dumps(SCORED).encode())] * 2,
         [Medium("model/unknown", b"?")],
     ]
 
@@ -92,7 +108,17 @@ def shown_run(folder: Path) -> list[RunView]:
     """The same run once for each type of medium, as a page shows it."""
     summary = RunSummary(RunDirectory(written_run(folder)))
     return [
-        RunView(summary, SampleMedia({1: media, 2: media}, media, [media, media[::-1]]))
+        RunView(
+            summary,
+            SampleMedia(
+                {1: media, 2: media},
+                media,
+                [media, media[::-1]],
+                refined=media,
+                nearest=[NearestPair(1, plain(media[0]), plain(media[0]), 0.1)],
+                data_comparison=COMPARED,
+            ),
+        )
         for media in every_medium()
     ]
 

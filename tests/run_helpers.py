@@ -12,15 +12,16 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from multigan.core.recipe import Recipe
+from multigan.core.recipe import Recipe, recipe_to_json
 from multigan.core.recipe_file import (
     build_recipe,
     read_recipe,
     recipe_names,
     resolve_hyperparameters,
 )
-from multigan.core.serialization import domains
+from multigan.core.serialization import domains, to_config
 from multigan.music.datasets.sources import COMPOSED
+from multigan.runs.checkpoint import save_generator
 from multigan.runs.directory import RunDirectory, read_jsonl
 from multigan.training.launch import resume, train
 from multigan.training.loop import Run
@@ -52,6 +53,24 @@ def train_tiny(recipe: str | Path, out: Path, **options: Any) -> Run:
     settings = {"steps": STEPS, "show": False, **OFTEN} | options
     with small_evaluations():
         return train(recipe, tiny=True, out=str(out), **settings)
+
+
+def untrained_run(name: str, out: Path) -> Path:
+    """A run of a packaged recipe that has ended before its first step: its initial generator."""
+    recipe = tiny_recipe(name)
+    parts = {"domain": recipe.data.domain, "generator": recipe.generator}
+    description = {
+        "name": name,
+        "hyperparameters": {},
+        "flags": {},
+        "seed": 0,
+        "horizon": recipe.steps,
+        "fingerprint": recipe.data.fingerprint,
+        "recipe": recipe_to_json(recipe),
+    }
+    RunDirectory(out).create(description, None, overwrite=False)
+    save_generator(out, "best", recipe.generator, {k: to_config(v) for k, v in parts.items()})
+    return out
 
 
 def resume_tiny(run: Path, **options: Any) -> Run:

@@ -53,7 +53,7 @@ MAY_BE_SHORT = {
     "multigan/cli/refine.py": "a command; imported by the program alone",
     "multigan/engine/sync_batch_norm.py": "replaces layers of a network; no part of the step",
     "multigan/image/metrics/mode_coverage.py": "one metric",
-    "multigan/image/projector.py": "one algorithm; imported by a command",
+    "multigan/image/metrics/nearest_images.py": "one algorithm; imported by the domain",
     "multigan/music/representations/chord_symbols.py": "the notation of two options",
     "multigan/music/rendering/pianoroll_json.py": "one file format",
     "multigan/text/models/build.py": "imported by recipes",

@@ -1,10 +1,12 @@
 """Every recipe trains, resumes and samples, and says what it is."""
 
+import re
 import shutil
 import subprocess
 
 import pytest
 
+from multigan.core.recipe_file import NOT_MEASURED as TIME_NOT_MEASURED
 from multigan.core.recipe_file import (
     Hyperparameter,
     read_recipe,
@@ -43,6 +45,13 @@ def test_as_many_recipes_are_found_as_git_tracks():
     tracked = {line for line in tracked if (REPOSITORY / line).exists()}
     found = {path.relative_to(REPOSITORY).as_posix() for path in recipe_names().values()}
     assert found == tracked and found
+
+
+@every_recipe
+def test_a_recipe_states_the_time_that_it_took_and_on_what_or_that_it_was_not_measured(name):
+    file = read_recipe(name)
+    says_so = re.search(r"\b[Nn]ot\s+(measured|run)\b", file.header)
+    assert file.time != TIME_NOT_MEASURED or says_so
 
 
 NOT_MEASURED = {"step", "neighbors", "diagnostics"}  # of a line without an evaluation

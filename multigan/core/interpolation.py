@@ -160,5 +160,5 @@ def _between_conditions(
 def _sample(
     sampler: Sampler, generator: nn.Module, num_paths: int, seed: int, options: Options
 ) -> list[Sample]:
-    rng = keyed_rng(seed, "interpolate")
+    rng, options = keyed_rng(seed, "interpolate"), {**sampler.defaults, **options}
     return sampler.domain.sample(generator, num_paths, rng, **options)  # type: ignore[arg-type]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import mimetypes
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -18,6 +18,19 @@ PLOT_METADATA = {"Software": None, "Description": "plot"}
 BINARY = "application/octet-stream"  # of a file without a known suffix
 # Types of audio differ between systems, so these are not looked up there.
 TYPES = {".png": "image/png", ".wav": "audio/wav", ".mid": "audio/midi", ".txt": "text/plain"}
+
+
+SCORED_TEXT = "application/json;profile=scored-text"  # {"given": text, "pieces": [[text, nats]]}
+
+
+@runtime_checkable
+class SupportsScoring(Protocol):
+    """A domain whose samples can tell how likely their parts were: makes colors in a report.
+
+    `scoring_options` are the sampling options that ask for it, of generators with a likelihood.
+    """
+
+    scoring_options: Mapping[str, Any]
 
 
 @runtime_checkable

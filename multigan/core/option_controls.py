@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 
@@ -28,6 +29,25 @@ class SupportsOptionControls(Protocol):
 
     def option_controls(self) -> Mapping[str, Range | Several]:
         """Controls by option; other options have the control of their type."""
+        ...
+
+
+class Projection(NamedTuple):
+    """The latent (1, ...) whose sample is nearest to a file, and the options that belong to it."""
+
+    latent: Any
+    options: Mapping[str, Any]
+
+
+@runtime_checkable
+class SupportsProjection(Protocol):
+    """A domain that finds the latent of a file: makes an upload to begin from possible."""
+
+    def project(self, generator: Any, file: Path, steps: int, rng: Any) -> Projection:
+        """Find the latent by `steps` steps of optimization; `rng` is of the first latents.
+
+        Raises ValueError for a file that cannot be read.
+        """
         ...
 
 

@@ -46,8 +46,8 @@ class Hyperparameter:
 
 NOT_MEASURED = "not measured"
 NUMBER = r"\b(?:\d[\d.,]*)(?: to \d[\d.,]*)?"
-DURATION = re.compile(NUMBER + r" (?:CPU s|s of CPU|seconds|minutes|hours)\b")
-HARDWARE = re.compile(r"\b(?:one|two|four|\d+)(?: [\w-]+)? (?:thread|core|GPU)s?\b[^,;.:()]*")
+DURATION = re.compile(NUMBER + r" (?:CPU )?(?:s of CPU|s|seconds|minutes|hours)\b")
+HARDWARE = re.compile(r"\b(?:a|one|two|four|\d+)(?: [\w-]+)? (?:thread|core|GPU)s?\b[^,;.:()]*")
 
 
 @dataclass(frozen=True)

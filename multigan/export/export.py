@@ -20,7 +20,7 @@ from multigan.storage import hub, pretrained
 from multigan.storage.checkpoint_integrity import GENERATOR_EMA_FILE, resolve_weights_file
 from multigan.storage.files import write_atomically
 from multigan.storage.loading import load
-from multigan.storage.weights import read_weights
+from multigan.storage.weights import read_weights, weights_with_sampling
 
 CARD, RECIPE, PREVIEW = "README.md", "recipe.json", "samples"
 TORCH, ONNX = "generator.pt2", "generator.onnx"
@@ -65,7 +65,8 @@ def export(
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())) and not overwrite:
         raise ValueError(f"{folder} is not empty; choose another --out, or --overwrite")
     folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / GENERATOR_EMA_FILE, weights.read_bytes())
+    content = weights_with_sampling(weights, sampler.defaults)
+    write_atomically(folder / GENERATOR_EMA_FILE, content)
     written = {GENERATOR_EMA_FILE: "the EMA weights, which multigan loads"}
     if config is not None:
         RunDirectory(folder).write_config(redacted_config(config))
@@ -195,6 +196,7 @@ def _card(
         source=address,
         command="not known" if config is None else train_command(strip_local_paths(config)),
         inputs=inputs,
+        sampling=dict(sampler.defaults),
         files=list(written.items()),
         previews=previews,
         table=table,

@@ -27,6 +27,7 @@ class ModelCard(NamedTuple):
     source: str  # what `multigan sample` and `load` take: a folder, or hf://user/name
     command: str  # that trained it
     inputs: Sequence[tuple[str, str, str]]  # name, shape, type
+    sampling: Mapping[str, Any]  # options that samples are drawn with by default
     files: Sequence[tuple[str, str]]  # name, description
     previews: Sequence[str]  # files of samples
     table: Mapping[str, Any] | None  # of evaluation.json
@@ -46,6 +47,7 @@ def markdown(card: ModelCard) -> str:
         "## Use",
         _code(f"pip install multigan\nmultigan sample {shlex.quote(card.source)} -n 16", "bash"),
         _code(f"from multigan import load\n\nsamples = load({card.source!r}).sample(16)", "python"),
+        *_defaults(card.sampling),
         "## Files",
         _table(("file", "description"), card.files),
         *_inputs(card.inputs),
@@ -65,6 +67,14 @@ def escaped(text: Any) -> str:
 def printable(text: Any) -> str:
     """Replace unprintable characters by question marks."""
     return "".join(c if c.isprintable() else " " if c.isspace() else "?" for c in str(text))
+
+
+def _defaults(sampling: Mapping[str, Any]) -> list[str]:
+    """A sentence on the sampling options that the weight file carries; empty without any."""
+    if not sampling:
+        return []
+    named = ", ".join(f"{escaped(name)} {escaped(value)}" for name, value in sampling.items())
+    return [f"Samples are drawn with {named}, unless other values are given."]
 
 
 def _inputs(inputs: Sequence[tuple[str, str, str]]) -> list[str]:

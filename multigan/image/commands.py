@@ -8,14 +8,13 @@ from typing import Any
 
 import torch
 from PIL import Image
-from torch import Tensor
 
 from multigan.core.data_counts import DataCounts, printable
 from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
 from multigan.image.datasets.sources import get_reader, read_images
 from multigan.image.domain import ImageDomain
-from multigan.image.formats.decode import Size, decode
+from multigan.image.formats.decode import Size
 from multigan.image.formats.folder import FolderScan, read_folder, scan_folder
 from multigan.image.formats.labels import folder_name, quoted
 from multigan.image.formats.resize import MIN_IMAGES
@@ -113,7 +112,7 @@ def project(
     seed: of the initial latents
     """
     domain = _image_domain(sampler)
-    target, rng = _read_image(image, domain), keyed_rng(seed, "project")
+    target, rng = domain.read_file(Path(image)), keyed_rng(seed, "project")
     generator: Any = sampler.generator
     latent, label, found, distance = invert(generator, domain.num_classes, target, steps, rng)
     folder = Path(out)
@@ -166,19 +165,6 @@ def _image_domain(sampler: Sampler) -> ImageDomain:
     if not isinstance(sampler.domain, ImageDomain):
         raise ValueError("the generator must be one of images")
     return sampler.domain
-
-
-def _read_image(file: str, domain: ImageDomain) -> Tensor:
-    """Read a file as (1, C, H, W) in [-1, 1], with the size and channels of the domain."""
-    try:
-        options = ReadOptions(alpha=domain.channels == 4)
-        pixels = decode(Path(file).read_bytes(), Size(domain.height, domain.width), options)
-    except OSError as error:
-        raise ValueError(f"{file} cannot be read: {error}") from None
-    except Exception as error:  # third-party decoders raise arbitrary exceptions
-        raise ValueError(f"{file} cannot be used: {error}") from None
-    array = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
-    return domain.images_to_tensor([Image.fromarray(array)])
 
 
 def _write(images: list[Image.Image], folder: Path) -> None:

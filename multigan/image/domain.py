@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
@@ -13,14 +14,19 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from multigan.core.data_comparison import NearestItems
 from multigan.core.modules import sample_batch
-from multigan.core.option_controls import Range, Several
+from multigan.core.option_controls import Projection, Range, Several
 from multigan.core.progress import tracked
 from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component
+from multigan.image.formats.decode import Size, decode
 from multigan.image.formats.labels import quoted
+from multigan.image.formats.values import ReadOptions
 from multigan.image.metrics import evaluation
+from multigan.image.metrics.nearest_images import nearest_images
+from multigan.image.projector import invert
 from multigan.image.rendering import (
     chunk,
     encode_png,
@@ -50,6 +56,7 @@ class ImageDomain(ImageSpec):
 
     selection_metric: str = field(default="frechet_distance", init=False)
     condition_options: ClassVar[tuple[str, ...]] = ("label", "labels")
+    distance_name: ClassVar[str] = "root mean squared difference of pixels, 0 to 1"
 
     def sample(
         self,
@@ -175,6 +182,35 @@ class ImageDomain(ImageSpec):
     ) -> ResultsTable:
         """Compare real images, a Gaussian and the generator; see `evaluation.evaluate`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
+
+    def nearest_items(
+        self, samples: Sequence[Image.Image], data: Dataset, rng: torch.Generator
+    ) -> NearestItems:
+        """Find the training image with the smallest difference of pixels to each sample."""
+        x = self.images_to_tensor(list(samples))
+        images, distances, count = nearest_images(x, data, rng)
+        return NearestItems(self.decode(images), distances, count)
+
+    def read_file(self, file: Path) -> Tensor:
+        """Read an image file as (1, C, H, W) in [-1, 1], with this size and these channels.
+
+        Raises ValueError for a file that cannot be read.
+        """
+        try:
+            options = ReadOptions(alpha=self.channels == 4)
+            pixels = decode(file.read_bytes(), Size(self.height, self.width), options)
+        except OSError as error:
+            raise ValueError(f"{file} cannot be read: {error}") from None
+        except Exception as error:  # third-party decoders raise arbitrary exceptions
+            raise ValueError(f"{file} cannot be used: {error}") from None
+        array = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
+        return self.images_to_tensor([Image.fromarray(array)])
+
+    def project(self, generator: Any, file: Path, steps: int, rng: torch.Generator) -> Projection:
+        """Find the latent, and the class if there are any, whose image is nearest to a file."""
+        found = invert(generator, self.num_classes, self.read_file(file), steps, rng)
+        label = {} if found.label is None else {"label": self.class_names[found.label]}
+        return Projection(found.latent[None], label)
 
     def _split_labels(self, text: str) -> list[str]:
         """Split a list of classes at commas that belong to no name, and are not in quotes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -14,14 +14,22 @@ LR = 0.2  # of Adam on a latent
 PRIOR_WEIGHT = 1e-3  # of a latent's mean square, against the mean squared pixel error
 
 
+class Inversion(NamedTuple):
+    """The latent (Z,), label, image (1, C, H, W) and root mean squared pixel error of a target."""
+
+    latent: Tensor
+    label: int | None
+    image: Tensor
+    distance: float
+
+
 def invert(
     generator: Any, num_classes: int, target: Tensor, steps: int, rng: torch.Generator
-) -> tuple[Tensor, int | None, Tensor, float]:
-    """Find the latent (Z,) and label whose image (1, C, H, W) is nearest to `target`.
+) -> Inversion:
+    """Find the latent and label whose image is nearest to `target` (1, C, H, W).
 
     Adam moves several latents of every class at once; the prior penalizes latents that are longer
-    than any in training. The last value is the root mean squared pixel error. Raises ValueError for
-    steps below 1.
+    than any in training. Raises ValueError for steps below 1.
     """
     if steps < 1:
         raise ValueError(f"steps must be 1 or more; got {steps}")
@@ -42,5 +50,5 @@ def invert(
         errors = (images - target).square().flatten(1).mean(1)
     best = int(errors.argmin())
     label = None if labels is None else int(labels[best])
-    found = latent[best].detach().cpu(), label, images[best : best + 1].cpu()
-    return *found, float(errors[best].sqrt())
+    image = images[best : best + 1].cpu()
+    return Inversion(latent[best].detach().cpu(), label, image, float(errors[best].sqrt()))

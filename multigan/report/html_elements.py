@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,14 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from multigan.core.media import PLOT_METADATA
+from multigan.core.media import PLOT_METADATA, SCORED_TEXT
 from multigan.core.protocols import Medium
 
 VOID = {"img", "input", "meta"}  # elements without an end tag
 IMAGE_DESCRIPTION = 270  # the EXIF tag
+# Lower ends of the probabilities that have a color of their own: LEVELS + 1 colors.
+LEVELS = (0.5, 0.1, 0.01, 0.001)
+LEAST_SHOWN = 1e-5  # probability
 PIXELATED_BELOW = 65  # pixels a side: smaller images are enlarged without smoothing
 
 
@@ -77,6 +81,32 @@ def _text(medium: Medium, name: str) -> dict[str, Any]:
     return {"template": "text", "text": medium.content.decode(errors="replace")}
 
 
+def _scored_text(medium: Medium, name: str) -> dict[str, Any]:
+    content = json.loads(medium.content)
+    scored = [(text, math.exp(min(nats, 0.0))) for text, nats in content["pieces"] if text]
+    pieces = [(text, level_of(value), percent(value)) for text, value in scored]
+    least = min(scored, key=lambda piece: piece[1], default=("", 0.0))
+    return {
+        "template": "scored_text",
+        "given": content["given"],
+        "pieces": pieces,
+        "nats": math.fsum(value for _, value in content["pieces"]) / max(1, len(scored)),
+        "least": (least[0].strip(), percent(least[1])),
+    }
+
+
+def level_of(probability: float) -> int:
+    """The color of a probability: 0 for the likeliest ones, len(LEVELS) for the least likely."""
+    return sum(probability < end for end in LEVELS)
+
+
+def percent(probability: float) -> str:
+    """A probability in percent, with two digits."""
+    is_tiny = probability < LEAST_SHOWN
+    text = f"<\N{NO-BREAK SPACE}{100 * LEAST_SHOWN:.2g}" if is_tiny else f"{100 * probability:.2g}"
+    return f"{text}\N{NO-BREAK SPACE}%"
+
+
 def _song(medium: Medium, name: str) -> dict[str, Any]:
     song = json.loads(medium.content)
     return {"template": "song", "audio": song.pop("audio", ""), "song": song}
@@ -86,6 +116,7 @@ VIEWS: dict[str, Callable[[Medium, str], dict[str, Any]]] = {
     "image/png": _image,
     "image/webp": _image,
     "text/plain": _text,
+    SCORED_TEXT: _scored_text,
     "application/json;profile=piano-roll": _song,
 }
 TEMPLATES = Environment(
@@ -97,3 +128,4 @@ TEMPLATES = Environment(
 )
 TEMPLATES.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "allow_nan": False}
 TEMPLATES.globals["render_medium"] = render_medium
+TEMPLATES.globals["scored_type"], TEMPLATES.globals["levels"] = SCORED_TEXT, LEVELS

@@ -6,38 +6,57 @@ import base64
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from mimetypes import guess_type
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from multigan.core.interpolation import interpolation_frames
-from multigan.core.media import SupportsAudio, sample_media
+from multigan.core.media import SCORED_TEXT, SupportsAudio, SupportsScoring, sample_media
 from multigan.core.protocols import (
     SAMPLING_BATCH_SIZE,
     Medium,
     Sample,
     Sampler,
     SupportsInterpolation,
+    SupportsLikelihood,
 )
 from multigan.report.html_elements import IMAGE_DESCRIPTION
 from multigan.report.log_reading import subsample
+from multigan.runs.data_comparison import DataComparison, read_data_comparison
 from multigan.runs.directory import REAL_PREVIEW, RunDirectory
 from multigan.storage.loading import Trusted, load
+from multigan.storage.refiners import refiner_file
 
-NUM_SAMPLES = {"text/plain": 24, "application/json;profile=piano-roll": 6}  # on a page
+NUM_LINES, NUM_SONGS = 24, 6  # samples on a page
+NUM_SAMPLES = {
+    "text/plain": NUM_LINES,
+    SCORED_TEXT: NUM_LINES,
+    "application/json;profile=piano-roll": NUM_SONGS,
+}
 NUM_PATHS = {"text/plain": 4, "application/json;profile=piano-roll": 1}  # of an interpolation
 MAX_SAMPLES, MAX_PATHS = SAMPLING_BATCH_SIZE, 6  # for all other types: images
 MAX_POINTS = 1000  # samples, if one image shows all of them
 NUM_STEPS, MAX_MOMENTS = 13, 24  # of the interpolation; of the history
 HISTORY_BYTES, SAMPLES_BYTES, INTERPOLATION_BYTES = 1_200_000, 1_000_000, 700_000  # of a page
 REAL_BYTES, AUDIO_BYTES = 400_000, 1_200_000
+NEAREST_BYTES, REFINED_BYTES = 500_000, 300_000
+NUM_REFINED = 16  # samples that a refiner chose: each costs several candidates
 TEXT_BYTES = 4000  # of one step of the history
 MOMENT = re.compile(r"step-(\d{1,12})\.(png|txt)")
 REAL = re.compile(REAL_PREVIEW + r"\.(png|txt)")
 MAX_FILE_BYTES, MAX_PIXELS = 30_000_000, 40_000_000  # of an image that is opened
 TRIALS = [(side, quality) for side in (1024, 512, 256, 128, 64, 32) for quality in (85, 60)]
+
+
+class NearestPair(NamedTuple):
+    """A sample, the training item nearest to it, and their distance; samples count from 1."""
+
+    number: int
+    sample: Medium
+    nearest: Medium
+    distance: float
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,9 @@ class SampleMedia:
     samples: list[Medium] = field(default_factory=list)
     interpolation: list[list[Medium]] = field(default_factory=list)  # by step
     real: list[Medium] = field(default_factory=list)  # held out
+    refined: list[Medium] = field(default_factory=list)  # chosen by the refiner of the run
+    nearest: list[NearestPair] = field(default_factory=list)  # nearest first
+    data_comparison: DataComparison | None = None
     error: str = ""
     is_live: bool = False
 
@@ -62,8 +84,16 @@ def collect_media(run: RunDirectory, runs: int = 1, trust: Trusted | None = None
     try:
         sampler = load(run.path, trust=trust)
         samples = _within(_final(sampler, AUDIO_BYTES // runs), SAMPLES_BYTES // runs)
-        interpolation = interpolation_media(sampler, INTERPOLATION_BYTES // runs)
-        return SampleMedia(history, samples, interpolation, real)
+        found = read_data_comparison(run.path)
+        return SampleMedia(
+            history,
+            samples,
+            interpolation_media(sampler, INTERPOLATION_BYTES // runs),
+            real,
+            _refined(run, trust, REFINED_BYTES // runs),
+            nearest_pairs(found, samples, NEAREST_BYTES // runs) if found else [],
+            found,
+        )
     except Exception as error:  # an untrusted network raises arbitrary exceptions
         return SampleMedia(history, real=real, error=" ".join(str(error).split()))
 
@@ -107,12 +137,49 @@ def _content(file: Path) -> bytes:
 
 def _final(sampler: Sampler, audio_bytes: int) -> list[Medium]:
     """Samples of seed 0; MAX_POINTS of them if one image shows all."""
-    samples = sampler.sample(SAMPLING_BATCH_SIZE)
+    samples = sampler.sample(SAMPLING_BATCH_SIZE, **_scoring(sampler))
     media = sample_media(sampler.domain, samples)
     if len(media) == 1:
         return sample_media(sampler.domain, sampler.sample(MAX_POINTS))
     shown = media[: _count(media, NUM_SAMPLES, MAX_SAMPLES)]
     return _with_audio(sampler, samples[: len(shown)], shown, audio_bytes)
+
+
+def _scoring(sampler: Sampler) -> Mapping[str, Any]:
+    """Options that ask how likely the parts of a sample were, if the generator can tell."""
+    knows = isinstance(sampler.generator, SupportsLikelihood)
+    is_asked = knows and isinstance(sampler.domain, SupportsScoring)
+    return sampler.domain.scoring_options if is_asked else {}  # type: ignore[attr-defined,no-any-return]
+
+
+def _refined(run: RunDirectory, trust: Trusted | None, most_bytes: int) -> list[Medium]:
+    """Samples of seed 0 that the refiner of the run chose; none without a refiner."""
+    if not refiner_file(run.path).is_file():
+        return []
+    sampler = load(run.path, trust=trust, refine=True)
+    media = sample_media(sampler.domain, sampler.sample(NUM_REFINED))
+    return _within(media[: _count(media, NUM_SAMPLES, NUM_REFINED)], most_bytes)
+
+
+def nearest_pairs(
+    found: DataComparison, samples: Sequence[Medium], most_bytes: int
+) -> list[NearestPair]:
+    """Each sample of a page with the training item nearest to it, nearest first."""
+    known = [one for one in found.neighbors if 0 <= one.position < len(samples)]
+    images = _within([one.medium for one in known], most_bytes)
+    return [
+        NearestPair(one.position + 1, plain(samples[one.position]), image, one.distance)
+        for one, image in zip(known, images, strict=True)
+    ]
+
+
+def plain(medium: Medium) -> Medium:
+    """A line without the likelihood of its parts; any other medium as it is."""
+    if medium.type != SCORED_TEXT:
+        return medium
+    content = json.loads(medium.content)
+    text = content["given"] + "".join(piece for piece, _ in content["pieces"])
+    return Medium("text/plain", text.encode(errors="replace"))
 
 
 def _with_audio(

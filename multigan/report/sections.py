@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+from multigan.core.data_comparison import Statistic
 from multigan.core.metric_info import MetricInfo, find_metric, metric_infos
 from multigan.core.protocols import Medium
 from multigan.core.results_table import MAX_COLUMNS
@@ -21,6 +22,8 @@ from multigan.report.sample_media import SampleMedia
 OPEN_CHARTS = 4  # that are shown at once; the others on request
 SECTIONS = {
     "samples": "Samples",
+    "nearest-training-data": "Nearest training data",
+    "statistics-of-samples": "Statistics",
     "during-training": "During training",
     "interpolation-between-latents": "Interpolation",
     "curves": "Curves",
@@ -66,6 +69,11 @@ class RunView(NamedTuple):
         return {f"{k / last:.0%} of the path": m for k, m in enumerate(self.media.interpolation)}
 
     @property
+    def statistics(self) -> list[Statistic]:
+        """Statistics of samples and of held-out items."""
+        return self.media.data_comparison.statistics if self.media.data_comparison else []
+
+    @property
     def table(self) -> dict[str, Any] | None:
         """The metrics of the run for the template, if there are any."""
         table = self.summary.metric_table
@@ -90,8 +98,12 @@ def page_values(runs: list[RunView]) -> dict[str, Any]:
 def _contents(runs: list[RunView]) -> list[tuple[str, str]]:
     """The id and the title of each section of the page."""
     left_out = {"interpolation-between-latents"} if runs[0].media.is_live else set()
-    if not any(run.summary.data_counts for run in runs):
-        left_out.add("data")
+    shown = {
+        "data": any(run.summary.data_counts for run in runs),
+        "nearest-training-data": any(run.media.nearest for run in runs),
+        "statistics-of-samples": any(run.statistics for run in runs),
+    }
+    left_out |= {key for key, is_shown in shown.items() if not is_shown}
     return [(key, title) for key, title in SECTIONS.items() if key not in left_out]
 
 

@@ -12,6 +12,7 @@ from multigan.core.refinement import LOG_2
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.engine.refinement import measure_gain
+from multigan.runs.data_comparison import update_data_comparison
 from multigan.runs.directory import EVALUATION, RunDirectory
 from multigan.storage.checkpoint_integrity import (
     GENERATOR_EMA_FILE,
@@ -39,6 +40,8 @@ def evaluate(
 ) -> ResultsTable:
     """Evaluate a run on a split of its data, and write evaluation.json and evaluation.md.
 
+    The samples of a report are compared with the training data too, in data_comparison.json.
+
     `path` may also be the name of a pretrained generator, for which nothing is written. `data` is
     another source of the dataset, which keeps the domain of the generator: its tokenizer. A run
     with likelihood pretraining has a row for the generator at the end of that stage, and a run with
@@ -49,7 +52,8 @@ def evaluate(
     config = pretrained_metadata(str(path))["recipe"] if packaged else run.read_config()
     run.reject_links()
     sampler = load(path, trust=trust, device=device)
-    dataset = in_domain(load_data(config, data, trust).split(split), sampler.domain)
+    whole = load_data(config, data, trust)
+    dataset = in_domain(whole.split(split), sampler.domain)
 
     def evaluate_file(weights: Path) -> ResultsTable:
         return evaluate_sampler(load(weights, trust=trust, device=device))
@@ -73,6 +77,8 @@ def evaluate(
         return table
     write_atomically(run.path / EVALUATION, table.json().encode())
     write_atomically(run.path / "evaluation.md", table.markdown().encode())
+    if data is None:
+        update_data_comparison(run.path, whole, trust)
     return table
 
 

@@ -16,12 +16,13 @@ from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoi
 from multigan.core.recipe import Recipe
 from multigan.core.refinement import MAX_CANDIDATES, RefinedGenerator
 from multigan.core.serialization import from_config
+from multigan.core.signature import options_of
 from multigan.storage import pretrained
 from multigan.storage.checkpoint_integrity import resolve_weights_file
 from multigan.storage.files import parse_json
 from multigan.storage.memory_limits import check_model_memory, memory_budget
 from multigan.storage.refiners import load_refiner
-from multigan.storage.weights import load_state, read_weights
+from multigan.storage.weights import SAMPLING, load_state, read_weights
 
 MAX_CHOICE_CHARACTERS = 255  # of the name of a class: as long as a file name
 # What else a run is rebuilt from: the executed recipe file with its classes and functions, or the
@@ -129,7 +130,8 @@ def load(
     `path` is a run directory, a weight file, the name of a pretrained generator or a `Run`.
     `domain` is the required domain. `trust` is the executed recipe file that defines components
     named `recipe/ClassName`, or the recipe with the objects of a run named `caller/ClassName`.
-    The options that belong to a pretrained generator are the sampler's defaults.
+    The options that belong to a pretrained generator, or that an exported weight file carries, are
+    the sampler's defaults.
     With `refine` each sample is one of at most `candidates` candidates, chosen by the refiner that
     `multigan refine` fitted.
     Raises ValueError, in one line, for a missing or damaged file, a file of another program or
@@ -154,8 +156,24 @@ def load(
         module = None if isinstance(trust, Recipe) else trust
         refiner, card = load_refiner(Path(path), module, device)
         generator = RefinedGenerator(generator, refiner, card, candidates)
-    defaults = pretrained.sampling_defaults(file)
+    defaults = pretrained.sampling_defaults(file) or stored_defaults(description, decoder, file)
     return Sampler(decoder, generator, defaults)  # type: ignore[arg-type]
+
+
+def stored_defaults(description: dict[str, Any], domain: Any, source: Path) -> dict[str, Any]:
+    """The sampling options that a weight file carries; see `weights.SAMPLING`.
+
+    Raises ValueError unless they are options of the domain that name no file, with numbers or words
+    as values: anyone may have written the file.
+    """
+    stored = description.get(SAMPLING, {})
+    known = {o.name: o.type for o in options_of(domain.sample) if o.type in (int, float, str, bool)}
+    for name, value in stored.items() if isinstance(stored, dict) else [("", stored)]:
+        is_word = isinstance(value, str) and value.isidentifier()
+        if name not in known or not (is_word or isinstance(value, int | float)):
+            raise ValueError(f"{source} is damaged: its sampling options cannot be {stored!r}")
+    check_numbers(stored, is_ours=False)
+    return dict(stored)
 
 
 def _copied(recipe: Recipe) -> torch.nn.Module:

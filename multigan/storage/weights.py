@@ -15,13 +15,14 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 from torch import Tensor, nn
 
 from multigan.storage.files import check_format, parse_json
 
 FORMAT = 2
 MAX_NAME_CHARACTERS = 80  # of a tensor, in messages
+SAMPLING = "sampling"  # in a description: the options that samples are drawn with by default
 SPECTRAL_NORM_WEIGHT = "parametrizations.weight.original"  # a layer's weight under spectral norm
 Choices = Mapping[str, tuple[str, ...]]  # sampling option -> its possible values
 
@@ -41,6 +42,15 @@ def save_weights(path: Path, network: nn.Module, description: Mapping[str, Any])
     """Write the network's tensors and its description. Not atomic: the caller renames."""
     text = json.dumps({"format": FORMAT, **description}, sort_keys=True)
     save_tensors(path, unique_state(network), {"multigan": text})
+
+
+def weights_with_sampling(source: Path, sampling: Mapping[str, Any]) -> bytes:
+    """The bytes of a weight file with sampling options in its description; its own without any."""
+    if not sampling:
+        return source.read_bytes()
+    description, tensors = read_weights(source)
+    text = json.dumps(description | {SAMPLING: dict(sampling)}, sort_keys=True)
+    return bytes(save(tensors, {"multigan": text}))
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:

@@ -12,12 +12,18 @@ from multigan.core.option_controls import (
     Range,
     Several,
     SupportsOptionControls,
+    SupportsProjection,
     SupportsSamplingTasks,
 )
 from multigan.core.protocols import Sampler, SupportsOptionChoices
 from multigan.core.signature import Option, options_of
 from multigan.report.html_elements import element, joined
-from multigan.studio.latent_edits import DIRECTIONS, supports_interpolation
+from multigan.studio.latent_directions import COMPONENTS
+from multigan.studio.latent_edits import (
+    DIRECTIONS,
+    supports_class_edits,
+    supports_interpolation,
+)
 
 INITIAL_SAMPLES = 16
 MAX_SEED = 2**31 - 1
@@ -103,17 +109,41 @@ def _edits(sampler: Sampler) -> list[Markup]:
     """Controls of latent edits, if latents can be interpolated."""
     if not supports_interpolation(sampler.generator):
         return [element("p", "The latents of this generator cannot be edited.", class_="quiet")]
+    start = []
+    if isinstance(sampler.domain, SupportsProjection):
+        upload = element("input", type="file", name="project", accept="image/*")
+        help = "the sample nearest to it comes first, others near it follow; takes some seconds"
+        start = [_labeled("begin from an image", upload, help)]
     target = _number("other_seed", 1, "1", min=0, max=MAX_SEED)
-    sliders = [
-        _labeled(f"direction {k + 1}", _slider(f"position-{k}", -1)) for k in range(DIRECTIONS)
-    ]
     reset = element("button", "reset", type="button", id="reset")
     return [
+        *start,
         _labeled("other seed", target),
         _labeled("fraction", _slider("fraction", 0)),
-        *sliders,
+        *_class_edit(sampler),
+        _sliders("Components", "what varies most among samples", "component", COMPONENTS),
+        _sliders("Directions", "random ones", "position", DIRECTIONS, name="direction"),
         reset,
     ]
+
+
+def _class_edit(sampler: Sampler) -> list[Markup]:
+    """A choice of another class and the way to it; none without classes."""
+    if not supports_class_edits(sampler):
+        return []
+    names = sampler.domain.class_names  # type: ignore[attr-defined]
+    classes = [element("option", name, value=k) for k, name in enumerate(names)]
+    return [
+        _labeled("other class", element("select", *classes, name="class_index")),
+        _labeled("class fraction", _slider("class_fraction", 0)),
+    ]
+
+
+def _sliders(title: str, help: str, key: str, count: int, name: str = "") -> Markup:
+    """Numbered sliders under a heading."""
+    heading = element("p", f"{title}: {help}", class_="quiet")
+    fields = [_labeled(f"{name or key} {k + 1}", _slider(f"{key}-{k}", -1)) for k in range(count)]
+    return element("div", heading, *fields, role="group", aria_label=title.lower())
 
 
 def _slider(name: str, low: int) -> Markup:

@@ -19,12 +19,24 @@ from zipfile import ZIP_DEFLATED, ZipFile
 
 from multigan.core.media import sample_media
 from multigan.core.number_limits import check_numbers
-from multigan.core.protocols import Sample, Sampler
+from multigan.core.option_controls import Projection, SupportsProjection
+from multigan.core.protocols import Sample, Sampler, SupportsConditionOptions
+from multigan.core.rng import keyed_rng
 from multigan.report.html_elements import render_media
+from multigan.storage.checkpoint_integrity import sha256
 from multigan.studio.form import MAX_SEED, requestable_options
-from multigan.studio.latent_edits import DIRECTIONS, EditSettings, sample_with_edits
+from multigan.studio.latent_directions import COMPONENTS, principal_directions
+from multigan.studio.latent_edits import (
+    DIRECTIONS,
+    EditSettings,
+    Ends,
+    Origin,
+    sample_with_edits,
+    supports_class_edits,
+)
 
 MAX_SAMPLES = 512
+PROJECTION_STEPS = 100  # of an uploaded file
 UNSAFE = re.compile(r"[^\w. -]+")  # in the name of a file
 MAX_NAME_LENGTH = 80
 
@@ -36,6 +48,7 @@ class SampleRequest(NamedTuple):
     seed: int
     edits: EditSettings
     options: dict[str, Any]
+    upload: Path | None = None  # the file that samples begin from
 
 
 class RequestHandler:
@@ -48,6 +61,8 @@ class RequestHandler:
         self.sampler, self.name, self.trusted = sampler, name, trusted
         self.options = {option.name: option for option in requestable_options(sampler)}
         self.lock = Lock()
+        self._directions: list[Ends] | None = None  # found when they are first asked for
+        self._projected: dict[str, Projection] = {}  # by the hash of the file: the last one
 
     def handle(self, request: Any) -> dict[str, Any]:
         """Answer a request: `html`, `command`, `seconds` and `warnings`.
@@ -59,7 +74,7 @@ class RequestHandler:
             started = perf_counter()
             samples = self._samples(checked, folder)
             html = render_media(sample_media(self.sampler.domain, samples))
-            is_edited = checked.edits.any
+            is_edited = checked.edits.any or checked.upload is not None
             return {
                 "html": html,
                 "command": "" if is_edited else self._command(checked),
@@ -107,17 +122,61 @@ class RequestHandler:
         n = _integer_in(request.get("n"), "samples", 1, MAX_SAMPLES)
         seed = _integer_in(request.get("seed"), "seed", 0, MAX_SEED)
         edits = _edit_settings(request)
+        if edits.class_fraction:
+            self._check_class(edits.class_index)
         options = self._options(request.get("options"), folder)
         check_numbers(options, is_ours=False)
-        return SampleRequest(n, seed, edits, options)
+        given = request.get("project")
+        upload = None if given is None else _file("project", given, folder)
+        return SampleRequest(n, seed, edits, options, upload)
 
     def _samples(self, checked: SampleRequest, folder: str) -> list[Sample]:
         """Sample; errors become ValueError in one line, without the temporary folder."""
-        n, seed, edits, options = checked
+        n, seed, edits, options, upload = checked
         try:
-            return sample_with_edits(self.sampler, n, seed, edits, **options)
+            projection = None if upload is None else self._projection(upload)
+            if projection is not None and not self._chooses_condition(options):
+                options = {**options, **projection.options}
+            latent = None if projection is None else projection.latent
+            origin = Origin(latent, self._principal(edits))
+            return sample_with_edits(self.sampler, n, seed, edits, origin, **options)
         except (ValueError, RuntimeError) as error:  # RuntimeError: raised by networks
             raise ValueError(_line(error, folder)) from error
+
+    def _check_class(self, index: int) -> None:
+        """Raise ValueError unless samples can be moved to the class of this index."""
+        if not supports_class_edits(self.sampler):
+            raise ValueError("class_fraction must be 0: this generator has no classes to mix")
+        count = len(self.sampler.domain.class_names)  # type: ignore[attr-defined]
+        _integer_in(index, "class_index", 0, count - 1)
+
+    def _principal(self, edits: EditSettings) -> list[Ends]:
+        """The principal directions, if one of them is asked for."""
+        if not any(edits.components):
+            return []
+        if self._directions is None:
+            self._directions = principal_directions(self.sampler)
+        if not self._directions:
+            raise ValueError("this generator has no components: its samples are not of one pass")
+        return self._directions
+
+    def _chooses_condition(self, options: Mapping[str, Any]) -> bool:
+        """True if any option makes a condition, which that of a projection would contradict."""
+        domain = self.sampler.domain
+        names = domain.condition_options if isinstance(domain, SupportsConditionOptions) else ()
+        return any(name in options for name in names)
+
+    def _projection(self, upload: Path) -> Projection:
+        """The latent of an uploaded file; that of the last file is kept."""
+        domain = self.sampler.domain
+        if not isinstance(domain, SupportsProjection):
+            raise ValueError("project must be left out: this domain finds no latent of a file")
+        key = sha256(upload)
+        if key not in self._projected:
+            rng = keyed_rng("project")
+            found = domain.project(self.sampler.generator, upload, PROJECTION_STEPS, rng)
+            self._projected = {key: found}
+        return self._projected[key]
 
     def _options(self, requested: Any, folder: Path) -> dict[str, Any]:
         """Sampling options, converted to their types; files are written to `folder`."""
@@ -133,7 +192,7 @@ class RequestHandler:
 
     def _command(self, checked: SampleRequest) -> str:
         """The command that writes the same samples."""
-        n, seed, _, options = checked
+        n, seed, options = checked.n, checked.seed, checked.options
         words = ["multigan", "sample", self.name, "-n", str(n), "--seed", str(seed)]
         words += [] if self.trusted is None else ["--trust-recipe", str(self.trusted)]
         for name, value in options.items():
@@ -161,14 +220,22 @@ def _line(error: object, folder: str) -> str:
 
 
 def _edit_settings(request: Mapping[str, Any]) -> EditSettings:
-    positions = request.get("positions", [])
-    if not isinstance(positions, list) or len(positions) > DIRECTIONS:
-        raise ValueError(f"positions must be a list of at most {DIRECTIONS} numbers")
     return EditSettings(
         _integer_in(request.get("other_seed", 0), "other_seed", 0, MAX_SEED),
         _number_in(request.get("fraction", 0), "fraction", 0, 1),
-        tuple(_number_in(position, "a position", -1, 1) for position in positions),
+        _positions(request, "positions", DIRECTIONS),
+        _positions(request, "components", COMPONENTS),
+        _integer_in(request.get("class_index", 0), "class_index", 0, MAX_SEED),
+        _number_in(request.get("class_fraction", 0), "class_fraction", 0, 1),
     )
+
+
+def _positions(request: Mapping[str, Any], name: str, most: int) -> tuple[float, ...]:
+    """Numbers in [-1, 1], at most `most`."""
+    values = request.get(name, [])
+    if not isinstance(values, list) or len(values) > most:
+        raise ValueError(f"{name} must be a list of at most {most} numbers")
+    return tuple(_number_in(value, f"each of {name}", -1, 1) for value in values)
 
 
 def _integer_in(value: object, name: str, low: int, high: int) -> int:

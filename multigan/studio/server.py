@@ -23,7 +23,7 @@ OWN = Path(__file__).parent / "static"
 SHARED_SCRIPTS = ("sound.js", "midi.js", "viewer.js", "songs.js")
 SCRIPTS = (*(SHARED / name for name in SHARED_SCRIPTS), OWN / "kept.js", OWN / "studio.js")
 STYLES = (SHARED / "page.css", OWN / "studio.css")
-MAX_REQUEST_BYTES = 3_000_000  # a MIDI file and options
+MAX_REQUEST_BYTES = 12_000_000  # an image or a MIDI file, as base64, and options
 
 
 def serve(handlers: Sequence[RequestHandler], port: int, access: Access = LOCAL) -> None:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from multigan.core.data_comparison import NearestItems, Statistic
+from multigan.core.media import SCORED_TEXT
 from multigan.core.option_controls import Range
 from multigan.core.protocols import Dataset, Medium, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component
 from multigan.core.trees import tree_map
 from multigan.storage.files import write_atomically
-from multigan.text.metrics import evaluation
+from multigan.text.metrics import evaluation, line_statistics
 from multigan.text.models.refiner import TextRefiner
 from multigan.text.sampling import (
     LineFilter,
@@ -26,6 +29,7 @@ from multigan.text.sampling import (
     make_condition,
     prompt_tokens,
     sample_tokens,
+    scored_pieces,
 )
 from multigan.text.spec import TextSpec
 from multigan.text.tokenization.tokenizer import PAD, save_folder
@@ -37,12 +41,23 @@ MAX_EMPTY_ROUNDS = 10  # as long as it has accepted none at all
 LINES_FILE, SCORES_FILE = "samples.txt", "samples.jsonl"
 
 
+@runtime_checkable
+class HasLines(Protocol):
+    """A dataset that holds its lines as text."""
+
+    texts: Sequence[str]
+
+
 @component
 @dataclass(frozen=True)
 class TextDomain(TextSpec):
     """The sampling, files and evaluation of the lines of a `TextSpec`."""
 
     selection_metric: str = field(default="selection_score", init=False)
+    distance_name: ClassVar[str] = (
+        "1 - the share of words and pairs of words that two lines have in common"
+    )
+    scoring_options: ClassVar[dict[str, Any]] = {"log_probabilities": True}
 
     def sample(
         self,
@@ -130,8 +145,8 @@ class TextDomain(TextSpec):
         return [file]
 
     def media(self, samples: list[str]) -> list[Medium]:
-        """Each line as plain text in UTF-8."""
-        return [Medium("text/plain", line.encode(errors="replace")) for line in samples]
+        """Each line as plain text in UTF-8, or with the log-probabilities of its pieces."""
+        return [self._medium(line) for line in samples]
 
     def write(self, samples: list[str], folder: Path) -> list[Path]:
         """Write `samples.txt`, one line each; for scored lines also `samples.jsonl`."""
@@ -154,6 +169,26 @@ class TextDomain(TextSpec):
     ) -> ResultsTable:
         """Compute the metrics of real lines, n-gram models and the generator; see `evaluation`."""
         return evaluation.evaluate(self, sampler.generator, data, rng, cache)
+
+    def nearest_items(
+        self, samples: Sequence[str], data: Dataset, rng: torch.Generator
+    ) -> NearestItems:
+        """Find the training line that shares most words and pairs of words with each line."""
+        known = data.texts if isinstance(data, HasLines) else ()
+        if not known:
+            return NearestItems([], [], 0)
+        return line_statistics.nearest_lines(samples, known, rng)
+
+    def sample_statistics(self, samples: Sequence[str], held_out: Dataset) -> list[Statistic]:
+        """Count phrases that many lines share, and lengths."""
+        others = held_out.texts if isinstance(held_out, HasLines) else ()
+        if not others:
+            return []
+        others = evaluation.evenly_spaced(others, len(samples))
+        return [
+            line_statistics.repeated_phrases(samples, others),
+            line_statistics.lengths(samples, others),
+        ]
 
     def _accepted_tokens(
         self,
@@ -209,10 +244,18 @@ class TextDomain(TextSpec):
         )
         return prompt + (added.lstrip() if prompt[-1].isspace() else added)
 
+    def _medium(self, line: str) -> Medium:
+        found = scored_pieces(line, self) if isinstance(line, ScoredText) else None
+        if found is None:
+            return Medium("text/plain", line.encode(errors="replace"))
+        content = {"given": found[0], "pieces": found[1]}
+        return Medium(SCORED_TEXT, json.dumps(content).encode())
+
     def _scored(self, text: str, tokens: Tensor, scores: Tensor, prompt_length: int) -> ScoredText:
         sampled = [k for k in range(prompt_length, self.length) if int(tokens[k]) != PAD]
         names = [self.tokenizer_model.token(int(tokens[k])) for k in sampled]
-        return ScoredText(text, names, [float(scores[k]) for k in sampled])
+        ids = tokens.tolist()[: len(sampled) + prompt_length]
+        return ScoredText(text, names, [float(scores[k]) for k in sampled], ids)
 
 
 def _score_line(line: ScoredText) -> str:

@@ -22,6 +22,8 @@ from multigan.text.tokenization.slurs import SLURS
 from multigan.text.tokenization.tokenizer import EOS
 from multigan.text.tokenization.words import collapse_line_breaks, split_words
 
+REPLACEMENT = "\ufffd"  # in place of bytes that are not yet a character
+
 
 class SamplingOptions(NamedTuple):
     """The options of `TextDomain.sample`, as they were typed."""
@@ -213,14 +215,20 @@ def sample_lines(
 class ScoredText(str):
     """A string with its sampled tokens, without those of a prompt, and their log-probabilities.
 
-    `log_probabilities` are in nats, one for each of `tokens`, the end of the line included.
+    `log_probabilities` are in nats, one for each of `tokens`, the end of the line included. `ids`
+    are the ids of all tokens of the line, those of the prompt first.
     """
 
     tokens: tuple[str, ...]
     log_probabilities: tuple[float, ...]
+    ids: tuple[int, ...]
 
     def __new__(
-        cls, text: str, tokens: Sequence[str], log_probabilities: Sequence[float]
+        cls,
+        text: str,
+        tokens: Sequence[str],
+        log_probabilities: Sequence[float],
+        ids: Sequence[int] = (),
     ) -> ScoredText:
         """Raise ValueError unless there are as many log-probabilities as tokens."""
         if len(tokens) != len(log_probabilities):
@@ -230,9 +238,36 @@ class ScoredText(str):
             )
         scored = super().__new__(cls, text)
         scored.tokens, scored.log_probabilities = tuple(tokens), tuple(log_probabilities)
+        scored.ids = tuple(ids)
         return scored
 
     @property
     def log_probability(self) -> float:
         """The log-probability of all sampled tokens together, in nats."""
         return math.fsum(self.log_probabilities)
+
+
+def scored_pieces(line: ScoredText, spec: TextSpec) -> tuple[str, list[tuple[str, float]]] | None:
+    """The prompt, and each further piece of text with the log-probability of its tokens.
+
+    Prompt and pieces together are the line. A token that is a part of a character belongs to the
+    piece that completes it, and the end of the line to no piece. None where the text is not that of
+    the tokens.
+    """
+    first = len(line.ids) - len(line.tokens)
+    if first < 0:
+        return None
+    decode = spec.tokenizer_model.decode
+    done, begun = decode(line.ids[:first]), 0.0
+    start = len(done)
+    pieces: list[tuple[str, float]] = []
+    for k, nats in enumerate(line.log_probabilities, start=first + 1):
+        if line.ids[k - 1] == EOS:
+            break
+        whole, begun = decode(line.ids[:k]), begun + nats
+        if whole.startswith(done) and not whole.endswith(REPLACEMENT):
+            pieces.append((whole[len(done) :], begun))
+            done, begun = whole, 0.0
+    sampled = done[start:]
+    is_whole = line.endswith(sampled) and (first > 0 or line == sampled)
+    return (str(line)[: len(line) - len(sampled)], pieces) if is_whole else None

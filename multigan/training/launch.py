@@ -31,6 +31,7 @@ from multigan.engine.schedules import progress_of, schedule_ends, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.report.report import report_quietly
 from multigan.runs.checkpoint import clean_up, load_checkpoint, stored_bytes
+from multigan.runs.data_comparison import update_data_comparison
 from multigan.runs.directory import EVALUATION, RECIPE, RunDirectory, default_out, run_lock
 from multigan.runs.evaluate import evaluate
 from multigan.runs.provenance import RECIPE_OBJECT
@@ -416,6 +417,7 @@ def _run(loop: Loop, state: Mapping[str, Any] | None = None, *, evaluates: bool 
     if evaluates and trainer.processes.is_rank_zero:
         _evaluate(ended, loop.flags, loop.flags.cache_dir)
     if loop.flags.report and trainer.processes.is_rank_zero:
+        update_data_comparison(ended.path, loop.data, ended.recipe)
         report_quietly(ended.path, ended.recipe)
     return ended
 

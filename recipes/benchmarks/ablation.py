@@ -8,7 +8,8 @@ Rows on Stacked-Digits-1000, evaluated as in `stacked_digits`, on equal networks
 with equal schedules: only the loss and the penalties differ. Compare Huang et al. 2024 (R3GAN),
 section 2, on Stacked MNIST. Here no row has mode collapse; five seeds each, in the order of ROWS:
 modes 999.8, 1,000, 1,000, 1,000; KL .141 +- .006, .119 +- .008, .140 +- .017, .134 +- .014 (floor
-.0192); Frechet 7.77 +- .24, 7.60 +- .52, 8.17 +- .40, 8.25 +- .16; 182, 180, 174, 146 CPU seconds.
+.0192); Frechet 7.77 +- .24, 7.60 +- .52, 8.17 +- .40, 8.25 +- .16; 146 to 182 CPU seconds,
+one thread of x86.
 """
 
 from multigan.core.recipe import Recipe, Schedule

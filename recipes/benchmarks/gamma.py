@@ -4,9 +4,9 @@
     python -m tests.benchmarks.queue gamma                       every row with each seed
     python -m tests.benchmarks.queue --table gamma               mean and spread
 
-Short runs of the default networks, 27 to 79 CPU seconds each on a 2-core x86 machine. Seed 0, gamma
-.02, .08, .32, 1.28: Frechet distance of the digits .97, .91, .70, .63, of MNIST .81, .65, .55, .58;
-total variation of the ring .103, .068, .052, .064. See docs/benchmarks/gamma.md.
+Short runs of the default networks, 27 to 79 CPU seconds each, one thread of a 2-core x86 machine.
+Seed 0, gamma .02, .08, .32, 1.28: Frechet distance of the digits .97, .91, .70, .63, of MNIST .81,
+.65, .55, .58; total variation of the ring .103, .068, .052, .064. See docs/benchmarks/gamma.md.
 MNIST are its 10,000 test digits, in a folder called mnist.
 """
 

@@ -10,8 +10,8 @@ equal for both objectives. Published (Lin et al. 2018): ring, GAN 6.3 modes of 8
 grid, GAN 17.3 modes of 25, PacGAN4 24.8.
 
 Mean and deviation of 10 seeds: ring, 8 modes each, high quality .962 (.008), reverse KL .005
-(.003), 49 CPU s, textbook objective 1.7 (.8) modes; grid, 25 modes each, .975 (.004), .008 (.002),
-175 CPU s, textbook objective 2.2 (1.5) modes.
+(.003), textbook objective 1.7 (.8) modes; grid, 25 modes each, .975 (.004), .008 (.002), textbook
+objective 2.2 (1.5) modes. Time: ring 49, grid 175 CPU s, one thread of x86.
 """
 
 from multigan.core.recipe import Recipe, Schedule

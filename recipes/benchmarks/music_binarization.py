@@ -5,7 +5,8 @@
     python -m tests.benchmarks.queue --table music_binarization mean and spread
 
 Rows: binarization and objective of `recipes/music.py`, four others, WGAN-GP, the MuseGAN pair.
-Steps are for equal time, about eight CPU minutes. Results: README; deterministic, musegan: not run.
+Steps are for equal time, about 8 CPU minutes, one thread of x86. Results: README; deterministic and
+musegan: not run.
 """
 
 from multigan.core.recipe import Recipe, Schedule

@@ -6,6 +6,7 @@ import re
 import pytest
 
 from multigan.core.protocols import Sampler
+from tests.html_checks import png
 from tests.run_helpers import tiny_recipe
 from tests.studio.server_process import running
 
@@ -123,3 +124,22 @@ def test_samples_are_in_view_on_a_phone_above_and_beside_the_form(opened):
     assert 0 <= opened.evaluate(top) < 422
     assert opened.evaluate("document.documentElement.scrollWidth") <= 390
     shot(opened, "phone")
+
+
+@pytest.mark.parametrize("opened", ["image"], indirect=True)
+def test_components_classes_and_an_uploaded_image_change_the_samples(opened, tmp_path):
+    first = opened.locator("#samples").inner_html()
+    component = opened.get_by_label("component 1")
+    assert html_after(opened, lambda: component.press("ArrowRight")) != first
+    assert html_after(opened, lambda: opened.get_by_text("reset").click()) == first
+    opened.locator("[name=class_index]").select_option("3")
+    slider = opened.get_by_label("class fraction")
+    assert html_after(opened, lambda: slider.press("ArrowRight")) != first
+    assert html_after(opened, lambda: opened.get_by_text("reset").click()) == first
+    file = tmp_path / "digit.png"
+    file.write_bytes(png(16, 16))
+    upload = opened.locator("[name=project]")
+    assert html_after(opened, lambda: upload.set_input_files(file)) != first
+    assert opened.locator("#command").inner_text() == ""
+    shot(opened, "projected")
+    assert html_after(opened, lambda: opened.get_by_text("reset").click()) == first

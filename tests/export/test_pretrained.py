@@ -13,13 +13,15 @@ import multigan
 from multigan.cli import app
 from multigan.core.rng import keyed_rng
 from multigan.engine.refinement import RefinementSettings
+from multigan.export.export import export
 from multigan.export.pretrained import build_pretrained
 from multigan.runs.refine import refine
 from multigan.storage import pretrained
 from multigan.storage.checkpoint_integrity import resolve_weights_file
-from multigan.storage.loading import load, load_data
+from multigan.storage.loading import load, load_data, stored_defaults
 from multigan.storage.pretrained import MAX_FILE_BYTES, list_pretrained, pretrained_metadata
-from multigan.storage.weights import read_description, read_weights
+from multigan.storage.weights import read_description, read_weights, weights_with_sampling
+from multigan.studio.latent_edits import EditSettings, sample_with_edits
 from tests.metric_meanings import undescribed
 from tests.run_helpers import snapshot
 
@@ -123,6 +125,42 @@ def test_an_export_of_a_pretrained_generator_has_its_metrics(say, monkeypatch):
     card = Path("out/README.md").read_text()
     assert "multigan train points" in card and "| generator |" in card
     assert json.loads(Path("out/recipe.json").read_text())["name"] == "points"
+
+
+def test_a_copy_keeps_the_options_that_it_is_sampled_with(monkeypatch, tmp_path):
+    monkeypatch.setattr("multigan.export.export._programs", lambda generator, folder: ({}, {}))
+    monkeypatch.setattr("multigan.export.export._preview", lambda sampler, folder: [])
+    export("text", tmp_path / "copy")
+    export(tmp_path / "copy", tmp_path / "again")
+    own, copy, again = load("text"), load(tmp_path / "copy"), load(tmp_path / "again")
+    assert own.defaults == {"temperature": 0.9, "avoid_words": "slurs"}
+    assert copy.defaults == again.defaults == own.defaults
+    expected = own.sample(2)
+    assert copy.sample(2) == expected
+    assert sample_with_edits(again, 2, 0, EditSettings()) == expected
+    card = (tmp_path / "copy" / "README.md").read_text()
+    assert "Samples are drawn with" in card and "temperature 0.9" in card
+
+
+@pytest.mark.parametrize(
+    "sampling",
+    [
+        {"avoid_copies": "lines"},  # a file
+        {"avoid_words": "/etc/passwd"},
+        {"avoid_words": "../words.txt"},
+        {"unknown": 1},
+        {"temperature": [1]},
+        {"temperature": -1e30},
+        [],
+        "hot",
+    ],
+)
+def test_options_that_a_stranger_wrote_into_weights_are_refused(sampling, tmp_path):
+    file = tmp_path / "weights.safetensors"
+    file.write_bytes(weights_with_sampling(list_pretrained()["text"], {"x": 0}))
+    description = read_description(file) | {"sampling": sampling}
+    with pytest.raises(ValueError, match=r"sampling options cannot be|temperature must be"):
+        stored_defaults(description, load("text").domain, file)
 
 
 def test_half_precision_is_stored_in_16_bits_and_loaded_in_32(points_run, tmp_path):

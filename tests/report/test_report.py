@@ -29,7 +29,7 @@ ALLOWED_TAGS = re.findall(
     r"\w+",
     "html head meta title style body main header section footer h1 h2 h3 div p strong ol ul li img "
     "nav a audio small script noscript figure details summary table thead tbody tr th td "
-    "dl dt dd pre code",
+    "dl dt dd pre code span bdi svg rect",
 )
 
 

@@ -167,7 +167,7 @@ def test_larger_requests_are_rejected_with_or_without_a_declared_length(port, mo
         (request_body(seed=None), "; got None"),
         (request_body(fraction=2), "fraction must be a number from 0 to 1; got 2"),
         (request_body(positions=[0] * 9), "positions must be a list of at most 4 numbers"),
-        (request_body(positions=["x"]), "a position must be a number from -1 to 1; got 'x'"),
+        (request_body(positions=["x"]), "each of positions must be a number from -1 to 1; got 'x'"),
         (request_body(options=[]), "options must be a JSON object"),
         (request_body(options={"generator": "x"}), "unknown option 'generator'"),
         (request_body(options={"absent": "x"}), "unknown option 'absent'"),

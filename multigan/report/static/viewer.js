@@ -5,7 +5,7 @@
   const PIXELATED_BELOW = 257; // pixels a side: not smoothed when enlarged
   const FILL = 0.76; // of the window, by an image that is opened
   const MAX_ZOOM = 64;
-  const images = () => [...document.querySelectorAll(".media.image img")].filter((one) => one.clientWidth);
+  const images = () => [...document.querySelectorAll(".media.image img, .pair img")].filter((one) => one.clientWidth);
   let dialog = null;
   let large = null;
   let caption = null;
@@ -91,7 +91,7 @@
   }
 
   function attachImages() {
-    for (const image of document.querySelectorAll(".media.image img:not([data-opens])")) {
+    for (const image of document.querySelectorAll(".media.image img:not([data-opens]), .pair img:not([data-opens])")) {
       image.dataset.opens = "yes";
       const opener = document.createElement("button");
       opener.type = "button";

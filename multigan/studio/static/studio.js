@@ -40,9 +40,12 @@
     for (const group of [...form.querySelectorAll("[data-name]")].filter(shown)) {
       options[group.dataset.name.slice("option-".length)] = checked(group).join(",");
     }
-    const positions = [...sliders].filter((one) => one.name.startsWith("position-"));
+    const numbered = (key) => [...sliders].filter((one) => one.name.startsWith(`${key}-`)).map((one) => one.valueAsNumber);
+    const { class_index: choice, project } = form.elements;
     return { n: number("n"), seed: number("seed"), other_seed: number("other_seed"),
-      fraction: number("fraction"), positions: positions.map((one) => one.valueAsNumber), options };
+      fraction: number("fraction"), positions: numbered("position"), components: numbered("component"),
+      class_index: choice ? Number(choice.value) : 0, class_fraction: number("class_fraction"),
+      project: project ? await value(project) : null, options };
   }
 
   function report(text, isError) {
@@ -113,7 +116,10 @@
   const another = () => set(form.elements.seed, Math.floor(Math.random() * 100000));
   document.getElementById("another").addEventListener("click", another);
   const reset = document.getElementById("reset");
-  if (reset) reset.addEventListener("click", () => sliders.forEach((one) => set(one, 0)));
+  if (reset) reset.addEventListener("click", () => {
+    sliders.forEach((one) => set(one, 0));
+    if (form.elements.project) form.elements.project.value = "";
+  });
   kept.attach((body) => post("download", body), failed);
   if (location.search) history.replaceState(null, "", location.pathname); // the token is in a cookie
   send();
