@@ -31,7 +31,8 @@ from multigan.core.serialization import domain_table, domains, import_attribute
 
 app = typer.Typer(
     name="multigan",
-    help="Train generative adversarial networks in any modality.",
+    help="Train generative adversarial networks in any modality.\n\n"
+    "Examples: multigan train image; multigan sample image -n 16",
     add_completion=True,
     no_args_is_help=True,
     pretty_exceptions_enable=False,

@@ -77,8 +77,16 @@ def help_text(header: str, options: list[Option], examples: Sequence[str] = ()) 
 
 
 def _wrapped(text: str) -> list[str]:
-    """Wrap each line that is longer than WIDTH."""
-    return [part for line in text.splitlines() for part in textwrap.wrap(line, WIDTH) or [""]]
+    """Wrap text to WIDTH; a line that is longer is one sentence or paragraph with the next one."""
+    joined: list[str] = []
+    goes_on = False
+    for line in text.splitlines():
+        if goes_on and line and not re.match(r" |[A-Z][a-z]+:", line):
+            joined[-1] += f" {line}"
+        else:
+            joined.append(line)
+        goes_on = len(line) > WIDTH
+    return [part for line in joined for part in textwrap.wrap(line, WIDTH) or [""]]
 
 
 def _option_text(option: Option) -> str:

@@ -138,7 +138,7 @@ class ImageDomain(ImageSpec):
     def preview(
         self, samples: list[Image.Image], path: Path, columns: int | None = None
     ) -> list[Path]:
-        """Write `path` + ".png": a grid of all images, small ones enlarged, a row per class.
+        """Write `path` + ".png": a grid of all images, small ones enlarged, by class.
 
         With `columns` the images keep their order, that many in each row.
         """

@@ -64,7 +64,8 @@ def write_animation(frames: list[Image.Image], file: Path) -> None:
 def grid_rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
     """Arrange samples in one row per class if several classes repeat, else in about a square.
 
-    The classes are in the order of their first appearance.
+    The classes are in the order of their first appearance. More classes than samples of each make
+    one column per class instead, so that the image is not higher than wide.
     """
     groups: dict[str, list[Image.Image]] = {}
     for sample in samples:
@@ -73,6 +74,8 @@ def grid_rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
     longest = max(map(len, groups.values()), default=0)
     if longest <= 1 or len(groups) == 1:
         return chunk(samples, square)
+    if longest < len(groups) <= 2 * square:
+        return [[g[k] for g in groups.values() if k < len(g)] for k in range(longest)]
     return [row for group in groups.values() for row in chunk(group, min(longest, 2 * square))]
 
 

@@ -144,10 +144,10 @@ def centers(file, domain=GRAY):
     return [[int(level) for level in row] for row in grid[GAP + 32 :: side, GAP + 32 :: side]]
 
 
-def test_the_preview_shows_a_row_per_class(tmp_path):
+def test_the_preview_shows_a_column_per_class_where_classes_are_more_than_their_samples(tmp_path):
     (file,) = GRAY.preview(flat_images(DIGITS * 2 + ("0", "1")), tmp_path / "step-1.5")
     assert file == tmp_path / "step-1.5.png"
-    rows = [[k, k, k if k < 2 else BACKGROUND] for k in range(10)]
+    rows = [list(range(10)), list(range(10)), [0, 1] + [BACKGROUND] * 8]
     assert centers(file) == rows
 
 
@@ -156,6 +156,7 @@ def test_the_preview_shows_a_row_per_class(tmp_path):
     [
         (["7"] * 4, None, [[7, 7], [7, 7]]),  # one class: a square
         (["0", "1", "2", "3", "4"], None, [[0, 1, 2], [3, 4, BACKGROUND]]),  # each once: a square
+        (["1", "0"] * 3, None, [[1] * 3, [0] * 3]),  # a row per class, in order of appearance
         (["0", "1"] * 3, 3, [[0, 1, 0], [1, 0, 1]]),  # a given number: in the given order
         (
             ["0", "1"] * 16,
