@@ -168,11 +168,17 @@ def _page(handler: RequestHandler, number: int, names: Sequence[str]) -> str:
     head = element("header", element("h1", title), _links(number, names))
     body = element(
         "main", head, task_choice(handler.sampler), _stage(), form(handler.sampler),
-        element("pre", element("code", id="command"), tabindex="0"), data_run=number,
+        _command_box(), data_run=number,
     )  # fmt: skip
     return Template((OWN / "template.html").read_text()).substitute(
         title=element("title", title), body=body
     )
+
+
+def _command_box() -> Markup:
+    """The command of the samples; a script adds a button that copies it."""
+    box = element("pre", element("code", id="command"), tabindex="0")
+    return element("div", box, class_="command")
 
 
 def _links(number: int, names: Sequence[str]) -> Markup:

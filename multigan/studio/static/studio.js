@@ -72,6 +72,7 @@
     samples.parentElement.classList.add("busy");
     try {
       const asked = await request();
+      if (asked.project) report("looking for the latent of the image ...", false);
       const found = await (await post("samples", asked)).json();
       kept.show(found.html, asked); // escaped by the server
       command.textContent = found.command;
