@@ -11,7 +11,7 @@ def labeled(name: str, text: str) -> str:
     return textwrap.fill(
         " ".join(text.split("\n")),
         WIDTH,
-        initial_indent=name.ljust(INDENT),
+        initial_indent=f"{name} ".ljust(INDENT),
         subsequent_indent=" " * INDENT,
         break_long_words=False,
         break_on_hyphens=False,

@@ -6,6 +6,7 @@ import pytest
 
 from multigan.cli import app
 from multigan.core.recipe_file import parameter_help, read_recipe, resolve_hyperparameters
+from multigan.core.wrapping import labeled
 from multigan.runs.train_options import TrainOptions
 from multigan.training.launch import train
 
@@ -87,3 +88,8 @@ def test_the_help_of_sampling_opens_with_two_examples(points_run, capsys):
     lines = help_of(f"sample {points_run}", capsys).splitlines()
     assert sum(line.startswith("  multigan sample ") for line in lines) == 2
     assert re.search(r"--out PATH +a new or empty folder", "\n".join(lines))
+
+
+def test_a_label_is_followed_by_a_space_whatever_its_length():
+    assert labeled("note", "text") == "note      text"
+    assert labeled("conclusion", "text") == "conclusion text"
