@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
+from multigan.core.data_comparison import NearestItems
 from multigan.core.option_controls import Range, Several
 from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
@@ -16,11 +18,12 @@ from multigan.core.serialization import component
 from multigan.music.formats.midi import read_midi, write_midi
 from multigan.music.formats.song import TICKS_PER_QUARTER, CompletedSong, Song, concatenate
 from multigan.music.metrics import evaluation
+from multigan.music.metrics.nearest_windows import nearest_windows
 from multigan.music.rendering import audio, pianoroll_json, pianoroll_plot
 from multigan.music.rendering.song_files import write_song_files
 from multigan.music.representations.conditioning import SupportsSongPlan
-from multigan.music.representations.pianoroll import from_pianoroll
-from multigan.music.representations.tensors import decode
+from multigan.music.representations.pianoroll import from_pianoroll, to_pianoroll
+from multigan.music.representations.tensors import decode, encode
 from multigan.music.sampling.options import SamplingOptions, SamplingPlan, plan_sampling
 from multigan.music.sampling.performance import MAX_SWING, STRAIGHT, read_performance
 from multigan.music.sampling.sliding_window import sample_long
@@ -38,6 +41,10 @@ class MusicDomain(MusicSpec):
 
     tempo_bpm: float = 84.0
     selection_metric: str = field(default="feature_frechet_distance", init=False)
+    distance_name: ClassVar[str] = (
+        "1 - the share of sounding cells (steps times pitches) that two windows have in common, in "
+        "the best of twelve transpositions"
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -169,6 +176,15 @@ class MusicDomain(MusicSpec):
         return [
             Medium(pianoroll_json.PIANO_ROLL, pianoroll_json.piano_roll(song)) for song in samples
         ]
+
+    def nearest_items(
+        self, samples: Sequence[Song], data: Dataset, rng: torch.Generator
+    ) -> NearestItems:
+        """Find the training window that shares most sounding cells with each song, in any key."""
+        rolls = [to_pianoroll(song, self.voices, self.steps_per_quarter) for song in samples]
+        x = torch.stack([encode(roll, self.voices) for roll in rolls])
+        windows, distances, count = nearest_windows(x, data, self.voices, rng)
+        return NearestItems(self.decode(windows), distances, count)
 
     def audio(self, sample: Song) -> bytes:
         """Return the rendered song as OGG Vorbis."""

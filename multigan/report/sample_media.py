@@ -174,10 +174,13 @@ def nearest_pairs(
 
 
 def plain(medium: Medium) -> Medium:
-    """A line without the likelihood of its parts; any other medium as it is."""
-    if medium.type != SCORED_TEXT:
+    """A line without the likelihood of its parts, a song without its sound; others as they are."""
+    if not medium.type.startswith("application/json"):
         return medium
     content = json.loads(medium.content)
+    if medium.type != SCORED_TEXT:
+        content.pop("audio", None)
+        return Medium(medium.type, json.dumps(content, separators=(",", ":")).encode())
     text = content["given"] + "".join(piece for piece, _ in content["pieces"])
     return Medium("text/plain", text.encode(errors="replace"))
 

@@ -30,7 +30,8 @@ from multigan.storage.loading import Trusted, load
 COMPARISON = "data_comparison.json"
 MAX_FILE_BYTES, MAX_MEDIA_BYTES = 10_000_000, 6_000_000
 NUM_COUNTED = 256  # samples of the statistics
-KNOWN_TYPES = ("image/png", "text/plain")  # that a page checks itself
+PIANO_ROLL = "application/json;profile=piano-roll"
+KNOWN_TYPES = ("image/png", "text/plain", PIANO_ROLL)  # of items on a page
 MAX_STATISTICS, MAX_ROWS = 8, 200
 
 
@@ -162,7 +163,7 @@ def _parsed(stored: Mapping[str, Any]) -> DataComparison:
             Neighbor(
                 int(one["position"]),
                 _finite(one["distance"]),
-                Medium(_known(one["type"]), base64.b64decode(one["content"], validate=True)),
+                _medium(_known(one["type"]), base64.b64decode(one["content"], validate=True)),
             )
             for one in stored.get("neighbors", ())
         ],
@@ -176,6 +177,15 @@ def _statistic(stored: Any) -> Statistic:
     title, unit, rows = stored
     values = [(str(name), _finite(own), _finite(real)) for name, own, real in rows[:MAX_ROWS]]
     return Statistic(str(title), str(unit), values)
+
+
+def _medium(type: str, content: bytes) -> Medium:
+    """Return a medium; of a song, one that has tracks and no sound of its own."""
+    if type == PIANO_ROLL:
+        song = parse_json(content)
+        if not isinstance(song["tracks"], list) or "audio" in song:
+            raise ValueError("a song must have tracks and no audio")
+    return Medium(type, content)
 
 
 def _known(type: str) -> str:

@@ -27,13 +27,13 @@ from tests.run_helpers import untrained_run
 def runs(tmp_path_factory):
     """A run of each domain that compares, and its data."""
     folder = tmp_path_factory.mktemp("runs")
-    made = {name: untrained_run(name, folder / name) for name in ("image", "text")}
+    made = {name: untrained_run(name, folder / name) for name in ("image", "music", "text")}
     for run in made.values():
         update_data_comparison(run, load_run_data(run))
     return made
 
 
-@pytest.mark.parametrize("name", ["image", "text"])
+@pytest.mark.parametrize("name", ["image", "music", "text"])
 def test_samples_are_compared_with_all_training_items(runs, name):
     found = read_data_comparison(runs[name])
     sampler, data = load(runs[name]), load_run_data(runs[name])
@@ -46,8 +46,13 @@ def test_samples_are_compared_with_all_training_items(runs, name):
         sampler.domain, sampler.domain.decode(data.batch(torch.arange(len(data))).x)
     )
     assert one.medium.content in {medium.content for medium in known}
+
+
+@pytest.mark.parametrize("name", ["image", "text"])
+def test_a_page_shows_each_sample_with_its_nearest_training_item(runs, name):
     page = report(runs[name]).read_text()
-    assert "Nearest training data" in page and "0 of 64 samples are nearer" in page
+    assert "Nearest training data" in page and " of 64 samples are nearer" in page
+    assert page.count('<li class="pair">') == {"image": 64, "text": 24}[name]
 
 
 def test_the_nearest_image_is_the_one_of_the_smallest_difference(runs):
@@ -59,6 +64,15 @@ def test_the_nearest_image_is_the_one_of_the_smallest_difference(runs):
     assert found.num_compared == len(data)
     assert found.distances == pytest.approx(differences.min(1).values.tolist(), abs=2 / 255)
     assert found.distances[:2] == pytest.approx([0, 0], abs=1e-6)
+
+
+def test_the_nearest_window_is_the_same_music_in_any_key(runs):
+    data = load_run_data(runs["music"])
+    songs = data.domain.decode(data.batch(torch.tensor([3, 8])).x)
+    moved = [songs[0], songs[1].transpose(1)]
+    found = data.domain.nearest_items(moved, data, torch.Generator())
+    assert found.distances == pytest.approx([0, 0], abs=1e-6)
+    assert found.items[0] == songs[0] and found.num_compared == len(data)
 
 
 def test_the_nearest_line_shares_most_words_and_pairs():
@@ -122,10 +136,13 @@ def test_a_comparison_of_other_weights_or_a_damaged_one_is_not_shown(runs):
     file = runs["image"] / COMPARISON
     kept = file.read_bytes()
     stored = json.loads(kept)
+    roll = "application/json;profile=piano-roll"
     evil = [
         dict(stored["neighbors"][0], **change)
         for change in (
             {"type": "text/html"},
+            {"type": roll, "content": "W10="},
+            {"type": roll, "content": "eyJ0cmFja3MiOiBbXSwgImF1ZGlvIjogIngifQ=="},
             {"content": "no base64!"},
             {"distance": "nan"},
             {"position": "x"},
