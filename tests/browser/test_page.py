@@ -134,7 +134,7 @@ def test_nothing_is_wider_than_the_page(opened, size, scheme):
 
 def test_it_can_be_read_without_scripts(opened):
     tab = opened(java_script_enabled=False)
-    assert tab.locator("h2").count() == 7 and tab.locator(".slide").nth(1).is_visible()
+    assert tab.locator("h2").count() == 9 and tab.locator(".slide").nth(1).is_visible()
 
 
 def test_an_image_is_enlarged_zoomed_and_closed_with_the_keyboard(opened):
