@@ -3,9 +3,9 @@
     multigan train pop --data songs.zip --layout melody+piano
     multigan sample runs/pop-0001 -n 4 --bars 16 --chords "G Em C D"
 
-Result, 400 songs of POP909, seed 0, `--likelihood-steps 320 --steps 4`, 9 minutes on one busy core:
-Frechet distance 12.4; with `--likeness-bonus 4 --pitch-temperature 0.7`, chosen among eight
-settings, 7.0; held-out songs 1.5 (guide). Try: `--steps 400 --likelihood-steps 2000`, not run.
+Result, 896 songs of POP909, seed 0, 20 minutes of CPU time on a busy core (the guide has the
+command): Frechet distance 3.0, held-out songs 0.46. Without training data `composed-pop` is
+used, songs by rule. Try: `--likelihood-steps 4000`, not run.
 """
 
 from multigan.core.recipe import Recipe, Schedule
@@ -24,15 +24,15 @@ def recipe(
     layout: str = "auto",
     grid: int = 0,
     stride_bars: int = 4,
-    likelihood_steps: int = 640,
-    steps: int = 120,
+    likelihood_steps: int = 2000,
+    steps: int = 12,
     batch_size: int = 16,
     width: int = 224,
     line_width: int = 128,
     dropout: float = 0.1,
     temperature: float = 1.0,
-    pitch_temperature: float = 1.0,
-    likeness_bonus: float = 0.0,
+    pitch_temperature: float = 0.8,
+    likeness_bonus: float = 2.0,
     likelihood_lr: float = 3e-3,
     lr: float = 4e-4,
     gamma: float = 0.2,
