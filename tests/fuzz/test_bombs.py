@@ -16,7 +16,7 @@ from multigan.image.formats import decode as formats_decode
 from multigan.image.formats.decode import Size, SkippedFile, decode, decode_one
 from multigan.image.formats.hf_tables import _content
 from multigan.music.datasets.jsb_chorales import read_pieces
-from multigan.music.formats import musicxml
+from multigan.music.formats import musicxml_document
 from multigan.music.formats.midi import read_midi
 from multigan.music.formats.musicxml import read_musicxml
 from multigan.runs.directory import RunDirectory, read_jsonl
@@ -108,7 +108,7 @@ def test_an_archive_that_unpacks_to_much_is_not_unpacked(tmp_path, monkeypatch):
     good = {f"{k}_png": content(random_image(k, side=4)) for k in range(10)}
     with pytest.warns(UserWarning, match=r"too large \(bomb.png\)"):
         read_images.__wrapped__(str(packed(tmp_path / "x.zip", **good, bomb_png=zeros)), SIZE)
-    monkeypatch.setattr(musicxml, "MOST_BYTES", 30 * MIB)
+    monkeypatch.setattr(musicxml_document, "MOST_BYTES", 30 * MIB)
     with pytest.raises(ValueError, match=r"bytes or fewer; got 41,943,040"):
         read_musicxml(packed(tmp_path / "x.mxl", bomb_xml=zeros))
     monkeypatch.setattr(files, "MAX_ARRAY_BYTES", 30 * MIB)
@@ -130,6 +130,7 @@ def test_gzipped_pictures_are_unpacked_as_far_as_their_header_says(tmp_path):
 @pytest.mark.parametrize("side", [10_000, 2**31 - 1])
 def test_pictures_are_not_enlarged_beyond_all_measure(side, tmp_path):
     small = np.zeros((500, 4, 4), np.uint8)
+    small[0] = 255  # images must differ
     np.save(tmp_path / "x.npy", small)
     for source in ("digits", str(tmp_path / "x.npy")):
         with pytest.raises(

@@ -20,6 +20,7 @@ DELIMITERS = ",;\t|"
 SUFFIX_DELIMITERS = {".tsv": "\t", ".tab": "\t"}
 MAX_CELL_CHARACTERS = 1_000_000
 MAX_LINE_CHARACTERS = 4_000_000
+MAX_SAMPLE_CHARACTERS = 1 << 20  # by which a format is found
 MAX_BEFORE = 10  # lines of a comment before the header
 ESCAPED_QUOTE = re.compile(r"(?<!\\)(?:\\\\)*\\\"(?=[^,;\t|\r\n])")
 DOUBLED_QUOTE = re.compile(r"[^,;\t|\r\n\"]\"\"[^,;\t|\r\n\"]")
@@ -84,8 +85,8 @@ def read_csv(file: Path) -> Table:
 def find_format(file: Path) -> CsvFormat:
     """Find the format: its delimiter as stated, by the suffix or by the first rows."""
     with file.open(encoding="utf-8-sig", newline="") as stream:
-        lines = [stream.readline(MAX_LINE_CHARACTERS) for _ in range(NUM_SAMPLE_ROWS)]
-    sample = "".join(lines)
+        sample = stream.read(MAX_SAMPLE_CHARACTERS)
+    lines = sample.splitlines(keepends=True)[:NUM_SAMPLE_ROWS]
     escape = None
     if ESCAPED_QUOTE.search(sample) and not DOUBLED_QUOTE.search(sample):
         escape = "\\"
