@@ -27,10 +27,12 @@ SCORED_TEXT = "application/json;profile=scored-text"  # {"given": text, "pieces"
 class SupportsScoring(Protocol):
     """A domain whose samples can tell how likely their parts were: makes colors in a report.
 
-    `scoring_options` are the sampling options that ask for it, of generators with a likelihood.
+    `scoring_options` returns the sampling options that ask a generator for it; none if it cannot.
     """
 
-    scoring_options: Mapping[str, Any]
+    def scoring_options(self, generator: Any) -> Mapping[str, Any]:
+        """Sampling options that make samples tell it."""
+        ...
 
 
 @runtime_checkable

@@ -207,10 +207,12 @@ def restore_optimizer(optimizer: optim.Optimizer, state: Mapping[str, Any]) -> N
 
     The choice of a fused kernel is that of `optimizer`, as the device may be another one.
     """
-    groups = [
-        saved | {"fused": own["fused"]} if "fused" in own else saved
-        for saved, own in zip(state["param_groups"], optimizer.param_groups, strict=False)
-    ]
+    groups = state["param_groups"]
+    if len(groups) == len(optimizer.param_groups):  # else load_state_dict raises
+        groups = [
+            saved | {"fused": own["fused"]} if "fused" in own else saved
+            for saved, own in zip(groups, optimizer.param_groups, strict=True)
+        ]
     optimizer.load_state_dict({**state, "param_groups": groups})
     for parameter, values in optimizer.state.items():
         for name, value in values.items():

@@ -65,16 +65,19 @@ def grid_rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
     """Arrange samples in one row per class if several classes repeat, else in about a square.
 
     The classes are in the order of their first appearance. More classes than samples of each make
-    one column per class instead, so that the image is not higher than wide.
+    one column per class instead, so that the image is not higher than wide, unless a class is
+    larger than one before it.
     """
     groups: dict[str, list[Image.Image]] = {}
     for sample in samples:
         groups.setdefault(sample.info.get("label", ""), []).append(sample)
     square = math.ceil(math.sqrt(len(samples)))
-    longest = max(map(len, groups.values()), default=0)
+    sizes = [len(group) for group in groups.values()]
+    longest = max(sizes, default=0)
     if longest <= 1 or len(groups) == 1:
         return chunk(samples, square)
-    if longest < len(groups) <= 2 * square:
+    are_aligned = sizes == sorted(sizes, reverse=True)  # each row is a prefix of the one above
+    if are_aligned and longest < len(groups) <= 2 * square:
         return [[g[k] for g in groups.values() if k < len(g)] for k in range(longest)]
     return [row for group in groups.values() for row in chunk(group, min(longest, 2 * square))]
 

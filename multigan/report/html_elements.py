@@ -90,7 +90,7 @@ def _scored_text(medium: Medium, name: str) -> dict[str, Any]:
         "template": "scored_text",
         "given": content["given"],
         "pieces": pieces,
-        "nats": math.fsum(value for _, value in content["pieces"]) / max(1, len(scored)),
+        "nats": -math.fsum(value for _, value in content["pieces"]),
         "least": (least[0].strip(), percent(least[1])),
     }
 

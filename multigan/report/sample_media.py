@@ -20,7 +20,6 @@ from multigan.core.protocols import (
     Sample,
     Sampler,
     SupportsInterpolation,
-    SupportsLikelihood,
 )
 from multigan.report.html_elements import IMAGE_DESCRIPTION
 from multigan.report.log_reading import subsample
@@ -61,7 +60,7 @@ class NearestPair(NamedTuple):
 
 @dataclass(frozen=True)
 class SampleMedia:
-    """Media of a run; `error` is the reason why the generator could not be sampled.
+    """Media of a run; `error` is the reason why some could not be generated.
 
     `is_live` marks a page that shows what the training wrote, without the generator.
     """
@@ -84,18 +83,29 @@ def collect_media(run: RunDirectory, runs: int = 1, trust: Trusted | None = None
     try:
         sampler = load(run.path, trust=trust)
         samples = _within(_final(sampler, AUDIO_BYTES // runs), SAMPLES_BYTES // runs)
-        found = read_data_comparison(run.path)
-        return SampleMedia(
-            history,
-            samples,
-            interpolation_media(sampler, INTERPOLATION_BYTES // runs),
-            real,
-            _refined(run, trust, REFINED_BYTES // runs),
-            nearest_pairs(found, samples, NEAREST_BYTES // runs) if found else [],
-            found,
-        )
     except Exception as error:  # an untrusted network raises arbitrary exceptions
         return SampleMedia(history, real=real, error=" ".join(str(error).split()))
+    found, errors = read_data_comparison(run.path), []
+    try:
+        interpolation = interpolation_media(sampler, INTERPOLATION_BYTES // runs)
+    except Exception as error:
+        interpolation = []
+        errors.append(" ".join(str(error).split()))
+    try:
+        refined = _refined(run, trust, REFINED_BYTES // runs)
+    except Exception as error:  # as a refiner of other weights
+        refined = []
+        errors.append(" ".join(str(error).split()))
+    return SampleMedia(
+        history,
+        samples,
+        interpolation,
+        real,
+        refined,
+        nearest_pairs(found, samples, NEAREST_BYTES // runs) if found else [],
+        found,
+        "; ".join(errors),
+    )
 
 
 def training_history(run: RunDirectory, most_bytes: int) -> dict[int, list[Medium]]:
@@ -147,9 +157,8 @@ def _final(sampler: Sampler, audio_bytes: int) -> list[Medium]:
 
 def _scoring(sampler: Sampler) -> Mapping[str, Any]:
     """Options that ask how likely the parts of a sample were, if the generator can tell."""
-    knows = isinstance(sampler.generator, SupportsLikelihood)
-    is_asked = knows and isinstance(sampler.domain, SupportsScoring)
-    return sampler.domain.scoring_options if is_asked else {}  # type: ignore[attr-defined,no-any-return]
+    domain = sampler.domain
+    return domain.scoring_options(sampler.generator) if isinstance(domain, SupportsScoring) else {}
 
 
 def _refined(run: RunDirectory, trust: Trusted | None, most_bytes: int) -> list[Medium]:

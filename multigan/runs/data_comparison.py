@@ -98,7 +98,7 @@ def read_data_comparison(path: Path) -> DataComparison | None:
         if not stored or stored["weights"] != sha256(resolve_weights_file(path)):
             return None
         return _parsed(stored)
-    except (LookupError, TypeError, ValueError, AttributeError, OSError):
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError):
         return None
 
 
@@ -185,6 +185,7 @@ def _medium(type: str, content: bytes) -> Medium:
         song = parse_json(content)
         if not isinstance(song["tracks"], list) or "audio" in song:
             raise ValueError("a song must have tracks and no audio")
+        json.dumps(song, allow_nan=False)  # raises ValueError for what a page cannot show
     return Medium(type, content)
 
 

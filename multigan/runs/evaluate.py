@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -69,8 +70,12 @@ def evaluate(
     if baseline.is_file():
         table = with_baseline(table, LIKELIHOOD_CHECKPOINT, evaluate_file(baseline))
     if refiner_file(run.path).is_file():
-        refined = load(run.path, trust=trust, device=device, refine=True)
-        table = add_refined(table, refined, evaluate_sampler(refined), dataset, seed)
+        try:
+            refined = load(run.path, trust=trust, device=device, refine=True)
+        except ValueError as error:  # the weights are others than those it was fitted to
+            warnings.warn(f"there is no row of refined samples: {error}", stacklevel=2)
+        else:
+            table = add_refined(table, refined, evaluate_sampler(refined), dataset, seed)
     note = f"evaluated: checkpoint {weights.parent.name}, split {split}, seed {seed}"
     table = replace(table, notes=(*table.notes, note))
     if packaged:

@@ -11,6 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 
 from multigan.core.adapters import ModuleGenerator, check_fit, training_split
+from multigan.core.argument_types import fits
 from multigan.core.number_limits import check_numbers
 from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoices
 from multigan.core.recipe import Recipe
@@ -163,14 +164,17 @@ def load(
 def stored_defaults(description: dict[str, Any], domain: Any, source: Path) -> dict[str, Any]:
     """The sampling options that a weight file carries; see `weights.SAMPLING`.
 
-    Raises ValueError unless they are options of the domain that name no file, with numbers or words
-    as values: anyone may have written the file.
+    Raises ValueError unless they are options of the domain with numbers, or values that the domain
+    names: anyone may have written the file, and another word may name a file of the user.
     """
-    stored = description.get(SAMPLING, {})
-    known = {o.name: o.type for o in options_of(domain.sample) if o.type in (int, float, str, bool)}
+    if SAMPLING not in description:
+        return {}
+    stored = description[SAMPLING]
+    known = {o.name: o.type for o in options_of(domain.sample)}
+    named = domain.option_choices() if isinstance(domain, SupportsOptionChoices) else {}
     for name, value in stored.items() if isinstance(stored, dict) else [("", stored)]:
-        is_word = isinstance(value, str) and value.isidentifier()
-        if name not in known or not (is_word or isinstance(value, int | float)):
+        is_number = known.get(name) in (int, float, bool) and fits(value, known[name])
+        if not is_number and value not in named.get(name, ()):
             raise ValueError(f"{source} is damaged: its sampling options cannot be {stored!r}")
     check_numbers(stored, is_ours=False)
     return dict(stored)

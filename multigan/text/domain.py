@@ -22,6 +22,7 @@ from multigan.storage.files import write_atomically
 from multigan.text.metrics import evaluation, line_statistics
 from multigan.text.models.refiner import TextRefiner
 from multigan.text.sampling import (
+    WORD_LISTS,
     LineFilter,
     SamplingOptions,
     ScoredText,
@@ -31,7 +32,7 @@ from multigan.text.sampling import (
     sample_tokens,
     scored_pieces,
 )
-from multigan.text.spec import TextSpec
+from multigan.text.spec import SupportsTokenLikelihood, TextSpec
 from multigan.text.tokenization.tokenizer import PAD, save_folder
 
 MAX_PREVIEW_LINES = 64
@@ -57,7 +58,6 @@ class TextDomain(TextSpec):
     distance_name: ClassVar[str] = (
         "1 - the share of words and pairs of words that two lines have in common"
     )
-    scoring_options: ClassVar[dict[str, Any]] = {"log_probabilities": True}
 
     def sample(
         self,
@@ -115,8 +115,12 @@ class TextDomain(TextSpec):
         return {unit: count / len(data.texts) for unit, count in units.items()}
 
     def option_choices(self) -> dict[str, tuple[str, ...]]:
-        """The classes."""
-        return {"label": self.class_names}
+        """The classes, and the lists of words that need no file."""
+        return {"label": self.class_names, "avoid_words": WORD_LISTS}
+
+    def scoring_options(self, generator: Any) -> dict[str, Any]:
+        """Ask for the log-probabilities of tokens, if the generator can tell."""
+        return {"log_probabilities": True} if isinstance(generator, SupportsTokenLikelihood) else {}
 
     def option_controls(self) -> dict[str, Range]:
         """Sliders of the numbers that choose tokens."""

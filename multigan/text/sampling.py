@@ -22,6 +22,7 @@ from multigan.text.tokenization.slurs import SLURS
 from multigan.text.tokenization.tokenizer import EOS
 from multigan.text.tokenization.words import collapse_line_breaks, split_words
 
+WORD_LISTS = NO_WORDS, SLURS_LIST = "none", "slurs"  # values of `avoid_words` that are no file
 REPLACEMENT = "\ufffd"  # in place of bytes that are not yet a character
 
 
@@ -81,9 +82,9 @@ def read_avoided_words(choice: str | None) -> frozenset[str]:
 
     Raises ValueError for a file that cannot be read.
     """
-    if choice in (None, "none"):
+    if choice in (None, NO_WORDS):
         return frozenset()
-    if choice == "slurs":
+    if choice == SLURS_LIST:
         return SLURS
     return frozenset(line.lower() for line in read_avoided("avoid_words", Path(choice)) if line)
 

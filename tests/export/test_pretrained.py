@@ -148,6 +148,8 @@ def test_a_copy_keeps_the_options_that_it_is_sampled_with(monkeypatch, tmp_path)
         {"avoid_copies": "lines"},  # a file
         {"avoid_words": "/etc/passwd"},
         {"avoid_words": "../words.txt"},
+        {"avoid_words": "id_rsa"},  # a word that may name a file
+        {"temperature": "hot"},
         {"unknown": 1},
         {"temperature": [1]},
         {"temperature": -1e30},

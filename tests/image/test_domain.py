@@ -158,6 +158,7 @@ def test_the_preview_shows_a_column_per_class_where_classes_are_more_than_their_
         (["0", "1", "2", "3", "4"], None, [[0, 1, 2], [3, 4, BACKGROUND]]),  # each once: a square
         (["1", "0"] * 3, None, [[1] * 3, [0] * 3]),  # a row per class, in order of appearance
         (["0", "1"] * 3, 3, [[0, 1, 0], [1, 0, 1]]),  # a given number: in the given order
+        (["0", "1", "1", "2"], None, [[0, BACKGROUND], [1, 1], [2, BACKGROUND]]),  # no columns
         (
             ["0", "1"] * 16,
             None,

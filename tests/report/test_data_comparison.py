@@ -1,5 +1,6 @@
 """Samples beside the data: nearest items and statistics agree with the data; a page has them."""
 
+import base64
 import json
 import math
 
@@ -126,7 +127,7 @@ def test_a_scored_line_has_colors_a_legend_and_its_figures_in_words():
     html = render_media([Medium(SCORED_TEXT, json.dumps(content).encode())])
     assert 'we <span class="p0" title="60\N{NO-BREAK SPACE}%">can</span>' in html
     assert '<span class="p3"' in html and html.count('class="key"') == len(LEVELS) + 1
-    assert "-3.36 nats a token; least likely: <bdi>do</bdi>, 0.2\N{NO-BREAK SPACE}%" in html
+    assert "6.7 nats in all; least likely: <bdi>do</bdi>, 0.2\N{NO-BREAK SPACE}%" in html
     assert plain(Medium(SCORED_TEXT, json.dumps(content).encode())).content == b"we can do"
     assert [level_of(p) for p in (1, 0.5, 0.1, 0.01, 0.001, 0)] == [0, 0, 1, 2, 3, 4]
     assert percent(0) == "<\N{NO-BREAK SPACE}0.001\N{NO-BREAK SPACE}%"
@@ -146,6 +147,8 @@ def test_a_comparison_of_other_weights_or_a_damaged_one_is_not_shown(runs):
             {"content": "no base64!"},
             {"distance": "nan"},
             {"position": "x"},
+            {"position": math.inf},
+            {"type": roll, "content": base64.b64encode(b'{"tracks": [], "x": 1e999}').decode()},
         )
     ]
     contents = [stored | {"weights": "0" * 64}, [], stored | {"held_out": ["x"]}]

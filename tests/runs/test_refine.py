@@ -8,6 +8,8 @@ import pytest
 from multigan.cli.app import main
 from multigan.core.refinement import LOG_2
 from multigan.engine.refinement import RefinementSettings
+from multigan.report.sample_media import collect_media
+from multigan.runs.directory import RunDirectory
 from multigan.runs.evaluate import evaluate
 from multigan.runs.refine import refine
 from multigan.storage.loading import load
@@ -85,6 +87,10 @@ def test_a_refiner_of_other_weights_is_refused(refined_run, tmp_path, capsys):
     assert others
     assert main(["sample", str(run), "--refine"]) == 2
     assert "must be of the generator" in capsys.readouterr().err
+    with pytest.warns(UserWarning, match="no row of refined samples: .* of the generator"):
+        assert "refined" not in evaluate(run).rows
+    media = collect_media(RunDirectory(run))
+    assert media.samples and not media.refined and "must be of the generator" in media.error
 
 
 def test_a_damaged_refiner_is_one_line(refined_run, tmp_path, capsys):

@@ -29,7 +29,7 @@ from multigan.text.metrics.language_model import (
 from multigan.text.metrics.mauve import mauve_scores
 from multigan.text.metrics.ngram_model import NgramModel
 from multigan.text.sampling import sample_lines
-from multigan.text.spec import TextSpec
+from multigan.text.spec import SupportsTokenLikelihood, TextSpec
 from multigan.text.tokenization.tokenizer import PAD
 from multigan.text.tokenization.words import split_words
 
@@ -87,7 +87,7 @@ def heldout_nll(generator: Any, data: Any, temperature: float = 1.0) -> dict[str
 
     Empty for a generator without a likelihood.
     """
-    if not hasattr(generator, "token_log_likelihood"):
+    if not isinstance(generator, SupportsTokenLikelihood):
         return {}
     nats, num_tokens, device = 0.0, 0, device_of(generator)
     lines = data.compact() if isinstance(data, SupportsCompactBatches) else data
