@@ -17,12 +17,17 @@ MAX_ARRAY_BYTES = 16_000_000_000  # of one file, unpacked: all of it is kept in 
 OLD_FORMATS = {1: "0.1"}  # of runs and weight files: format -> version that reads it
 MAX_JSON_DEPTH = 100  # levels of nesting; functions on JSON trees are recursive
 TOO_DEEP = f"its JSON is nested more than {MAX_JSON_DEPTH} levels deep"
+TOO_MANY_DIGITS = "its JSON has a number of too many digits"
 
 
 def parse_json(text: str | bytes) -> Any:
     """Parse a JSON text. Raises ValueError, also for more than MAX_JSON_DEPTH levels."""
     try:
         tree = json.loads(text)
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # of int()
+        raise ValueError(TOO_MANY_DIGITS) from None
     except RecursionError:
         raise ValueError(TOO_DEEP) from None
     if isinstance(text, bytes):

@@ -197,6 +197,12 @@ def test_the_depth_of_json_is_counted(depth):
         assert files.parse_json(text) == json.loads(text)
 
 
+def test_numbers_of_json_with_too_many_digits_are_refused_in_plain_words():
+    for text in ("9" * 5000, b'{"x": [' + b"1" * 5000 + b"]}"):
+        with pytest.raises(ValueError, match="a number of too many digits"):
+            files.parse_json(text)
+
+
 @pytest.mark.parametrize("name", ["/dev/zero", "../../dev/zero", "sub/x"])
 def test_a_manifest_cannot_name_a_device(name, tmp_path):
     (tmp_path / "manifest.json").write_text(json.dumps({name: "0" * 64}))

@@ -152,6 +152,8 @@ def test_bytes_in_16_bits_are_not_black_images_and_a_warning_is_given(tmp_path):
         ({"x": BYTES * 3.0}, "must be in one of 0 to 1, -1 to 1, 0 to 255"),
         ({"x": BYTES / np.nan}, "values must be finite"),
         ({"x": np.zeros((12, 5, 6, 2))}, r"must have 1 or 3 channels; got the shape \(5, 6, 2\)"),
+        ({"x": BYTES[:0]}, r"must hold images with pixels; got an array of shape \(0, 6, 6\)"),
+        ({"x": BYTES[:, :0]}, r"must hold images with pixels; got an array of shape \(12, 0, 6\)"),
         ({"x": BYTES.astype(complex)}, "arrays must be of numbers; got complex128"),
         ({"x": BYTES, "z": BYTES[:, :5]}, "arrays of images must have one shape"),
         (

@@ -293,3 +293,12 @@ def test_rows_of_files_that_are_missing_are_counted(root):
 def test_classes_that_differ_by_case_are_named(tmp_path):
     scan = found(folder_of(tmp_path / "set", 12, classes=("Cat", "cat", "dog")))[2]
     assert "classes that differ by case only: Cat, cat" in scan.notes
+
+
+def test_cells_and_names_of_very_many_digits_are_read_as_text(root):
+    long = "7" * 5000
+    rows = "".join(f"{name(k)},{(long, '²x', '12')[k % 3]}\n" for k in range(12))
+    (root / "labels.csv").write_text(f"file,label\n{rows}{long},12\n00{long},12\n")
+    labels, names, scan = found(root)
+    assert names == ("12", long, "²x") and labels[:3] == [1, 2, 0]
+    assert not any("Exceeds" in note for note in scan.notes)

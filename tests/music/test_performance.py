@@ -8,7 +8,7 @@ import pytest
 from multigan.core.protocols import Sampler
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.midi import read_midi, write_midi
-from multigan.music.formats.song import CompletedSong, GivenSpan, Note, Song, Track
+from multigan.music.formats.song import CompletedSong, GivenSpan, Note, Song, TempoChange, Track
 from multigan.music.representations.voices import BAND, SATB
 from multigan.music.sampling.performance import read_instruments, read_program, with_swing
 from tests.music.tiny import Tiny
@@ -112,3 +112,20 @@ def test_instruments_reach_the_midi_file(tmp_path):
     programs = {t.name: t.program for t in read_midi(write_midi(song, tmp_path / "a.mid")).tracks}
     plain = {track.name: track.program for track in sampler.sample(1)[0].tracks}
     assert programs == plain | {"soprano": 68, "bass": 42}
+
+
+def test_the_end_and_the_tempo_changes_of_a_song_swing_with_its_notes():
+    notes = (Note(0, 240, 60), Note(2160, 3840, 64), Note(3840, 3900, 62))
+    ends = {"anacrusis_ticks": 240, "tempo_changes": (TempoChange(480, 90.0), TempoChange(720, 80))}
+    swung = with_swing(Song((Track("a", notes),), 3840 + 60, **ends), 0.75)
+    assert swung.length_ticks == swung.tracks[0].end_tick > 3900
+    assert swung.tempo_changes == (TempoChange(600, 90.0), TempoChange(720, 80))
+    whole = with_swing(Song((Track("a", (Note(1680, 1920, 60),)),), 1920, anacrusis_ticks=240), 0.7)
+    assert whole.length_ticks == whole.tracks[0].end_tick == 2016
+
+
+@pytest.mark.parametrize("text", ["--5", "+-5", "9" * 5000, "-" + "0" * 5000, "²", "1²"])
+def test_an_instrument_that_is_no_number_is_refused_in_one_short_line(text):
+    with pytest.raises(ValueError, match="an instrument must be") as error:
+        read_program(text)
+    assert len(str(error.value)) < 160

@@ -32,6 +32,10 @@ def test_a_zip_of_songs_is_data_and_is_imported_once(archive, tmp_path, capsys):
     assert "used 3 of 3 files" in capsys.readouterr().out
     assert len(SongWindowDataset(str(archive), bars=4, layout="melody+piano")) == 1
     assert capsys.readouterr().out == ""
+    (report,) = (tmp_path / "cache").rglob("report.json")
+    report.unlink()  # an import that was interrupted
+    assert len(SongWindowDataset(str(archive), bars=2, layout="melody+piano")) == 3
+    assert "used 3 of 3 files" in capsys.readouterr().out
     assert not (tmp_path / "outside.mid").exists() and not list(tmp_path.glob("cache/*.mid"))
 
 
@@ -59,6 +63,46 @@ def test_members_of_a_zip_are_known_by_their_content_and_others_are_named(archiv
         file.writestr("inner.zip", archive.read_bytes())
     with pytest.raises(ValueError, match=r"none\.zip must hold MIDI files.*got inner\.zip"):
         inspect_songs(str(tmp_path / "none.zip"))
+
+
+def changed(file, name, offset, value):
+    """Change two bytes of the header of a member, in both of its places."""
+    data = bytearray(file.read_bytes())
+    place = zipfile.ZipFile(file).getinfo(name).header_offset + offset
+    listed = data.rindex(name.encode()) - 46 + offset + 2
+    data[place : place + 2] = data[listed : listed + 2] = value.to_bytes(2, "little")
+    file.write_bytes(data)
+
+
+def test_a_member_that_cannot_be_read_costs_itself_alone(archive, tmp_path):
+    content = (tmp_path / "0.mid").read_bytes()
+    names = ["cover.jpg", "deflate64", "locked.mid", "broken.mid", "a.mid", "a.mid/b.mid"]
+    names += ["c/d.mid", "c", "x" * 256 + ".mid", "y/" * 2000 + "z.mid", "used.mid"]
+    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as file:
+        for name in names:
+            file.writestr(name, content)
+    changed(tmp_path / "odd.zip", "cover.jpg", 6, 1)
+    changed(tmp_path / "odd.zip", "locked.mid", 6, 1)
+    changed(tmp_path / "odd.zip", "deflate64", 8, 9)
+    changed(tmp_path / "odd.zip", "broken.mid", 14, 0)
+    with found_songs(tmp_path / "odd.zip") as songs:
+        used = [path.relative_to(songs.root).as_posix() for path in songs.files]
+    assert used == ["a.mid", "c/d.mid", "used.mid"]
+    assert songs.others == {
+        "encrypted": ["cover.jpg", "locked.mid"],
+        "in a compression that is not read": ["deflate64"],
+        "damaged in the archive": ["broken.mid"],
+        "name that is a file and a folder in the archive": ["a.mid/b.mid", "c"],
+        "name that is too long for a file": names[-3:-1],
+    }
+
+
+def test_a_zip_whose_songs_are_all_encrypted_is_refused_with_the_reason(archive, tmp_path):
+    with zipfile.ZipFile(tmp_path / "locked.zip", "w") as file:
+        file.writestr("one.mid", (tmp_path / "0.mid").read_bytes())
+    changed(tmp_path / "locked.zip", "one.mid", 6, 1)
+    with pytest.raises(ValueError, match=r"locked\.zip must be a zip.*: one\.mid is encrypted$"):
+        inspect_songs(str(tmp_path / "locked.zip"))
 
 
 def test_one_file_is_named_as_it_is_given(tmp_path, capsys):

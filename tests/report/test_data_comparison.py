@@ -10,6 +10,7 @@ import torch
 from multigan.core.data_comparison import NearestItems
 from multigan.core.media import SCORED_TEXT, sample_media
 from multigan.core.protocols import Medium
+from multigan.music.metrics import nearest_windows
 from multigan.report.html_elements import LEVELS, level_of, percent, render_media
 from multigan.report.report import report
 from multigan.report.sample_media import nearest_pairs, plain
@@ -74,6 +75,18 @@ def test_the_nearest_window_is_the_same_music_in_any_key(runs):
     found = data.domain.nearest_items(moved, data, torch.Generator())
     assert found.distances == pytest.approx([0, 0], abs=1e-6)
     assert found.items[0] == songs[0] and found.num_compared == len(data)
+
+
+def test_a_first_pass_through_a_large_set_finds_the_windows_that_were_copied(runs, monkeypatch):
+    data = load_run_data(runs["music"])
+    songs = data.domain.decode(data.batch(torch.tensor([3, 8])).x)
+    whole = data.domain.nearest_items(songs, data, torch.Generator())
+    cells = sum(v.num_pitches for v in data.domain.voices) * data.domain.grid.steps
+    monkeypatch.setattr(nearest_windows, "MAX_PRODUCTS", 12 * 2 * cells * (len(data) // 3))
+    found = data.domain.nearest_items(songs, data, torch.Generator())
+    assert found.items == whole.items and found.num_compared == len(data)
+    monkeypatch.setattr(nearest_windows, "MAX_PRODUCTS", 12 * 2 * cells)
+    assert data.domain.nearest_items(songs, data, torch.Generator()).num_compared == 4
 
 
 def test_the_nearest_line_shares_most_words_and_pairs():

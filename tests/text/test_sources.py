@@ -3,7 +3,7 @@
 import pytest
 
 from multigan.text.datasets import state_of_the_union
-from multigan.text.datasets.sources import read_corpus
+from multigan.text.datasets.sources import ReadOptions, read_corpus
 from multigan.text.datasets.state_of_the_union import (
     Speech,
     extract_sentences,
@@ -152,3 +152,19 @@ def test_hidden_folders_are_not_trained_on(tmp_path):
     (tmp_path / "a.txt").write_text("\n".join(f"line {k}" for k in range(9)))
     lines = read_corpus(str(tmp_path)).lines
     assert not any("hidden" in part for part in lines.values())
+
+
+def test_labels_of_folders_are_refused_where_they_mean_two_things_or_nothing(tmp_path):
+    by_folder = ReadOptions(label_column="folder")
+    for kind in ("a", "b"):
+        (tmp_path / "two" / kind).mkdir(parents=True)
+        rows = "".join(f"we say {kind} {k} times,{k % 2}\n" for k in range(20))
+        (tmp_path / "two" / kind / "x.csv").write_text(f"text,Folder\n{rows}")
+    with pytest.raises(ValueError, match=r"must name a column or the folders; .*x\.csv, too: re"):
+        read_corpus(str(tmp_path / "two"), options=by_folder)
+    one = tmp_path / "two" / "a" / "x.csv"
+    assert read_corpus(str(one), options=by_folder).class_names == ("0", "1")
+    for split in ("train", "valid"):
+        (tmp_path / f"{split}.txt").write_text("one line\nfolder of it\nanother line\n")
+    with pytest.raises(ValueError, match=r"a folder for each class; got train\.txt in .*: leave"):
+        read_corpus(str(tmp_path), options=by_folder)

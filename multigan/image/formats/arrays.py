@@ -225,10 +225,14 @@ def _to_uint8_images(stack: np.ndarray, name: str, stretch: bool = False) -> Ten
 
     With `stretch` the largest value becomes 255; else a warning tells of dark images.
     """
+    if not stack.size:
+        raise ValueError(
+            f"{name} must hold images with pixels; got an array of shape {stack.shape}"
+        )
     images = stack[:, :, :, None] if stack.ndim == 3 else stack
     if images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
         images = images.transpose(0, 2, 3, 1)  # (N, H, W, C)
-    if images.shape[3] not in (1, 3) or not images.size:
+    if images.shape[3] not in (1, 3):
         raise ValueError(
             f"{name}: images must have 1 or 3 channels; got the shape {stack.shape[1:]}"
         )

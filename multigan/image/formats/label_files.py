@@ -217,7 +217,7 @@ class _Index:
 
 def _alike(key: str) -> str:
     """Return a path in lower case, a number without its first zeros."""
-    return str(int(key)) if key.isdecimal() and key.isascii() else key.casefold()
+    return key.lstrip("0") or "0" if key.isdecimal() and key.isascii() else key.casefold()
 
 
 def _normal(name: str) -> str:

@@ -32,10 +32,20 @@ class Labels(NamedTuple):
     note: str = ""  # what the user should know
 
 
-def natural_key(name: str) -> list[tuple[int, int, str]]:
+def natural_key(name: str) -> list[tuple[int, int, str, str]]:
     """Return a sort key that compares numbers in names by value: 2 before 10."""
     parts = re.split(r"([0-9]+)", name)
-    return [(0, int(part), part) if part[:1].isdigit() else (1, 0, part) for part in parts if part]
+    return [
+        (0, *_magnitude(part), part) if k % 2 else (1, 0, part, "")
+        for k, part in enumerate(parts)
+        if part
+    ]
+
+
+def _magnitude(digits: str) -> tuple[int, str]:
+    """Return a sort key of numbers by value; int() refuses long ones."""
+    significant = digits.lstrip("0")
+    return len(significant), significant
 
 
 def quoted(name: str) -> str:
@@ -157,12 +167,12 @@ def _holds_digits(part: str, stem: str) -> bool:
 
 def _continue_numbers(pairs: Sequence[tuple[str, str]]) -> bool:
     """Return True if the last numbers of the files rise from folder to folder without overlap."""
-    ends: dict[str, list[int]] = {}
+    ends: dict[str, list[tuple[int, str]]] = {}
     for part, stem in pairs:
         numbers = re.findall(r"[0-9]+", stem)
         if not numbers:
             return False
-        ends.setdefault(part, []).append(int(numbers[-1]))
+        ends.setdefault(part, []).append(_magnitude(numbers[-1]))
     if not all(part.isdecimal() for part in ends):
         return False
     ordered = [ends[part] for part in sorted(ends)]

@@ -5,7 +5,12 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from multigan.music.datasets.midi_folder import CACHE_VERSION, SONGS, import_midi_folder
+from multigan.music.datasets.midi_folder import (
+    CACHE_VERSION,
+    REPORT,
+    SONGS,
+    import_midi_folder,
+)
 from multigan.music.datasets.song_reading import AUTO
 from multigan.music.formats.song_archives import is_archive
 from multigan.storage.files import cache_dir
@@ -24,6 +29,6 @@ def imported_folder(source: str, layout: str = AUTO, grid: int = 4) -> str:
     stated = [CACHE_VERSION, *of_file, layout, grid]
     name = hashlib.blake2b(repr(stated).encode(), digest_size=12).hexdigest()
     target = cache_dir() / "music" / name
-    if not (target / SONGS).is_file():
+    if not all((target / file).is_file() for file in (SONGS, REPORT)):  # REPORT is written last
         import_midi_folder(source, out=str(target), layout=layout, bars=1, grid=grid)
     return str(target)

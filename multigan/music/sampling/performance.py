@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,6 +16,7 @@ from multigan.music.formats.song import (
     GivenSpan,
     Note,
     Song,
+    TempoChange,
     Track,
 )
 from multigan.music.representations.voices import Voice
@@ -23,6 +25,8 @@ from multigan.music.spec import MusicSpec
 PROGRAMS = 128  # of General MIDI
 STRAIGHT, MAX_SWING = 0.5, 0.8  # of a beat: where its second eighth begins
 NEAR = 3  # names in an error
+MAX_DIGITS = 8  # of a program, with its sign
+SHOWN = 40  # characters of an instrument in an error
 
 
 class Performance(NamedTuple):
@@ -75,9 +79,10 @@ def read_program(text: str) -> int:
 
     Raises ValueError for another.
     """
-    if text.lstrip("+-").isdecimal():
-        if not 0 <= int(text) < PROGRAMS:
-            raise ValueError(f"an instrument must be a program of 0 to 127 or a name; got {text}")
+    if re.fullmatch(r"[+-]?\d+", text):
+        if len(text) > MAX_DIGITS or not 0 <= int(text) < PROGRAMS:
+            shown = text[:SHOWN]
+            raise ValueError(f"an instrument must be a program of 0 to 127 or a name; got {shown}")
         return int(text)
     names = [name.casefold() for name in _program_names()]
     asked = " ".join(text.casefold().split())
@@ -90,7 +95,8 @@ def read_program(text: str) -> int:
     near = near or difflib.get_close_matches(asked, names, NEAR, cutoff=0.5)
     known = [_program_names()[names.index(name)] for name in near[:NEAR]]
     hint = f"near: {', '.join(known)}" if known else "as violin, cello or acoustic grand piano"
-    raise ValueError(f"an instrument must be a General MIDI name or program; got {text!r} ({hint})")
+    shown = repr(text[:SHOWN])
+    raise ValueError(f"an instrument must be a General MIDI name or program; got {shown} ({hint})")
 
 
 def _check_swing(swing: float, spec: MusicSpec) -> None:
@@ -119,12 +125,23 @@ def _check_swing(swing: float, spec: MusicSpec) -> None:
 def with_swing(song: Song, swing: float) -> Song:
     """Return the song with the second eighth of each beat `swing` of a beat after the first.
 
-    Both halves of a beat are stretched evenly, so that beats and bar lines stay.
+    Both halves of a beat are stretched evenly, so that beats and bar lines stay. Tempo changes and
+    the end of the song move as notes do.
     """
     if swing == STRAIGHT:
         return song
     phase = song.anacrusis_ticks % TICKS_PER_QUARTER
-    swung = replace(song, tracks=tuple(_swung(track, swing, phase) for track in song.tracks))
+    tempos = {_later(tick, swing, phase): tempo for tick, tempo in song.tempo_changes}
+    swung = replace(
+        song,
+        tracks=tuple(_swung(track, swing, phase) for track in song.tracks),
+        length_ticks=_later(song.length_ticks, swing, phase),
+        time_signatures=tuple(
+            m._replace(start_tick=m.start_tick and _later(m.start_tick, swing, phase))
+            for m in song.time_signatures
+        ),
+        tempo_changes=tuple(TempoChange(tick, tempo) for tick, tempo in tempos.items()),
+    )
     if not isinstance(swung, CompletedSong):
         return swung
     spans = (

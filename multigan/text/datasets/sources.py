@@ -26,7 +26,7 @@ from multigan.text.datasets.state_of_the_union import (
     split_of,
 )
 from multigan.text.formats.encodings import broken_text_note
-from multigan.text.formats.tables import READERS, is_table, read_cells, table_note
+from multigan.text.formats.tables import READERS, has_column, is_table, read_cells, table_note
 
 SPLITS = ("train", "valid", "test")
 SPLIT_STEMS = {"train": ("train", "training"), "valid": ("valid", "validation", "val", "dev"),
@@ -100,6 +100,7 @@ def read_corpus(
     files = split_files(path) if path.is_dir() else {}
     folders = split_folders(path) if path.is_dir() and not files else {}
     if "train" in files:
+        _check_folder_labels(path, files, options)
         found = {name: _joined(parts, options, counts) for name, parts in files.items()}
         _count_others(path, files, counts)
     elif "train" in folders:
@@ -117,6 +118,18 @@ def read_corpus(
     if note := _repeats_note(corpus):
         warnings.warn(f"{source}: {note}", stacklevel=2)
     return corpus
+
+
+def _check_folder_labels(path: Path, files: Mapping[str, list[Path]], options: ReadOptions) -> None:
+    """Raise ValueError for labels of folders where files of splits hold the texts."""
+    if options.label_column != FOLDER:
+        return
+    for file in (file for parts in files.values() for file in parts):
+        if not has_column(file, FOLDER):
+            raise ValueError(
+                f"label_column {FOLDER} must have texts in a folder for each class; got "
+                f"{file.name} in {path}, a file of a split: leave label_column out"
+            )
 
 
 def _repeats_note(corpus: Corpus) -> str:
@@ -232,6 +245,11 @@ def _read_folder(folder: Path, options: ReadOptions, counts: DataCounts) -> Text
         if not _is_readable(file):
             ignored.setdefault("other files", []).append(name)
             continue
+        if by_folder and file.suffix.lower() in READERS and has_column(file, FOLDER):
+            raise ValueError(
+                f"label_column must name a column or the folders; got {FOLDER}, which is a column "
+                f"of {file}, too: rename it"
+            )
         try:
             found = read_texts(
                 file, options._replace(label_column="") if by_folder else options, counts

@@ -200,6 +200,15 @@ def _label(value: Any) -> str | None:
     return text or None
 
 
+def has_column(file: Path, name: str) -> bool:
+    """Check if a file is read as a table with a column of this name, in any case."""
+    try:
+        columns = read_table(file).columns
+    except ValueError:
+        return False
+    return any(column.strip().casefold() == name for column in columns)
+
+
 def require_column(option: str, file: Path, table: Table, name: str) -> str:
     """Return a column, in the case that it has. Raises ValueError, naming the columns, for none."""
     if name not in table.columns:
