@@ -122,6 +122,8 @@ def test_the_end_and_the_tempo_changes_of_a_song_swing_with_its_notes():
     assert swung.tempo_changes == (TempoChange(600, 90.0), TempoChange(720, 80))
     whole = with_swing(Song((Track("a", (Note(1680, 1920, 60),)),), 1920, anacrusis_ticks=240), 0.7)
     assert whole.length_ticks == whole.tracks[0].end_tick == 2016
+    short = with_swing(Song((Track("a", (Note(240, 241, 60),)),), 241), 0.8)  # 1 tick stays 1
+    assert short.length_ticks == short.tracks[0].end_tick == short.tracks[0].notes[0].start_tick + 1
 
 
 @pytest.mark.parametrize("text", ["--5", "+-5", "9" * 5000, "-" + "0" * 5000, "²", "1²"])

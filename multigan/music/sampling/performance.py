@@ -132,10 +132,12 @@ def with_swing(song: Song, swing: float) -> Song:
         return song
     phase = song.anacrusis_ticks % TICKS_PER_QUARTER
     tempos = {_later(tick, swing, phase): tempo for tick, tempo in song.tempo_changes}
+    tracks = tuple(_swung(track, swing, phase) for track in song.tracks)
+    ends = (_later(song.length_ticks, swing, phase), *(track.end_tick for track in tracks))
     swung = replace(
         song,
-        tracks=tuple(_swung(track, swing, phase) for track in song.tracks),
-        length_ticks=_later(song.length_ticks, swing, phase),
+        tracks=tracks,
+        length_ticks=max(ends),
         time_signatures=tuple(
             m._replace(start_tick=m.start_tick and _later(m.start_tick, swing, phase))
             for m in song.time_signatures
@@ -153,8 +155,9 @@ def with_swing(song: Song, swing: float) -> Song:
 
 def _swung(track: Track, swing: float, phase: int) -> Track:
     notes = tuple(
-        Note(_later(note.start_tick, swing, phase), _later(note.end_tick, swing, phase), *note[2:])
+        Note(start, max(start + 1, _later(note.end_tick, swing, phase)), *note[2:])
         for note in track.notes
+        for start in [_later(note.start_tick, swing, phase)]
     )
     pedal = tuple((_later(a, swing, phase), _later(b, swing, phase)) for a, b in track.pedal)
     return replace(track, notes=notes, pedal=pedal)
