@@ -29,8 +29,8 @@ demo: setup
 test: setup  # two processes; each file stays within one process and in file order
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
-test-random: setup  # every test in random order; the seed of the order is printed
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --random-order-bucket=global
+test-random: setup  # files, and the tests of each, in random order; the seed of the order is printed
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --random-order-bucket=module
 
 check: setup
 	$(BIN)/ruff check .
