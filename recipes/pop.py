@@ -3,9 +3,9 @@
     multigan train pop --data songs.zip --layout melody+piano
     multigan sample runs/pop-0001 -n 4 --bars 16 --chords "G Em C D"
 
-Result, 896 songs of POP909, seed 0, 20 minutes of CPU time on a busy core (the guide has the
-command): Frechet distance 3.0, held-out songs 0.46. Without training data `composed-pop` is
-used, songs by rule. Try: `--likelihood-steps 4000`, not run.
+Result, 896 songs of POP909, seeds 0, 1, 2, 20 minutes of CPU time on a busy core (the guide has
+the command): Frechet distance 3.0, 3.3, 3.0, held-out songs 0.46. Without training data
+`composed-pop` is used, songs by rule. Try: `--likelihood-steps 4000`, not run.
 """
 
 from multigan.core.recipe import Recipe, Schedule
