@@ -346,7 +346,7 @@ def test_a_run_holds_what_the_listing_says(workplace, capsys):
     execute(["report", str(folder)], capsys)
     (text,) = (b.text for b in blocks() if b.page == "docs/reference/run-directory.md")
     names = re.findall(r"^  (\S+)", text, re.MULTILINE)
-    assert len(names) == 7 and all(list(folder.glob(name)) for name in names)
+    assert len(names) == 8 and all(list(folder.glob(name)) for name in names)
     listed = {path for name in names for path in folder.glob(name)} | {folder / "recipe.py"}
     assert {path for path in folder.iterdir() if path.name[0] != "."} == listed
 

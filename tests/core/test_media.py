@@ -13,7 +13,6 @@ from multigan.image.domain import ImageDomain
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.song import CompletedSong, GivenSpan, Note, TimeSignature, Track
 from multigan.music.rendering.pianoroll_json import PIANO_ROLL
-from multigan.text.domain import TextDomain
 from tests.audio_toy_domain.domain import WavesDomain
 from tests.run_helpers import DOMAINS, tiny_recipe
 
@@ -42,7 +41,7 @@ def test_a_picture_is_shown_pixel_by_pixel_with_its_class():
 
 
 def test_a_line_is_shown_in_utf_8_whatever_it_holds():
-    media = TextDomain.media(None, ["käse", "\ud800"])
+    media = tiny_recipe("text").data.domain.media(["käse", "\ud800"])
     assert media == [Medium("text/plain", "käse".encode()), Medium("text/plain", b"?")]
 
 
