@@ -17,6 +17,7 @@ from multigan.cli.common import (
     writing_options,
 )
 from multigan.cli.dynamic_options import command
+from multigan.core.data_counts import printable
 from multigan.core.signature import Option
 from multigan.runs.directory import numbered_folder
 
@@ -67,7 +68,7 @@ def sample_command(path: str) -> Any:
     ]
     examples = [f"multigan sample {path} -n 64", f"multigan sample {path} --seed 1 --out more"]
     own = [
-        replace(option, default_text=str(own_values[option.name]))
+        replace(option, default_text=printable(str(own_values[option.name])))
         if option.name in own_values
         else option
         for option in sampling_options(path)
@@ -77,11 +78,17 @@ def sample_command(path: str) -> Any:
 
 
 def _defaults(path: str) -> dict[str, Any]:
-    """The options of sampling that belong to a pretrained generator."""
+    """The options of sampling that belong to a pretrained generator or an export of one.
+
+    Those of an export are only shown: `load` checks them.
+    """
     from multigan.storage.checkpoint_integrity import resolve_weights_file
     from multigan.storage.pretrained import sampling_defaults
+    from multigan.storage.weights import SAMPLING, read_description
 
-    return sampling_defaults(resolve_weights_file(Path(path)))
+    file = resolve_weights_file(Path(path))
+    found = sampling_defaults(file) or read_description(file).get(SAMPLING)
+    return found if isinstance(found, dict) else {}
 
 
 def _free_folder(path: str) -> Path:

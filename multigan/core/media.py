@@ -20,6 +20,7 @@ BINARY = "application/octet-stream"  # of a file without a known suffix
 TYPES = {".png": "image/png", ".wav": "audio/wav", ".mid": "audio/midi", ".txt": "text/plain"}
 
 
+PIANO_ROLL = "application/json;profile=piano-roll"  # the notes of a song, in beats
 SCORED_TEXT = "application/json;profile=scored-text"  # {"given": text, "pieces": [[text, nats]]}
 
 

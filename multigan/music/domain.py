@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.data_comparison import NearestItems
+from multigan.core.media import PIANO_ROLL
 from multigan.core.option_controls import Range, Several
 from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
@@ -173,9 +174,7 @@ class MusicDomain(MusicSpec):
 
     def media(self, samples: list[Song]) -> list[Medium]:
         """Return the notes of each song as JSON; see `pianoroll_json`."""
-        return [
-            Medium(pianoroll_json.PIANO_ROLL, pianoroll_json.piano_roll(song)) for song in samples
-        ]
+        return [Medium(PIANO_ROLL, pianoroll_json.piano_roll(song)) for song in samples]
 
     def nearest_items(
         self, samples: Sequence[Song], data: Dataset, rng: torch.Generator

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from multigan.core.media import PLOT_METADATA, SCORED_TEXT
+from multigan.core.media import PIANO_ROLL, PLOT_METADATA, SCORED_TEXT
 from multigan.core.protocols import Medium
 
 VOID = {"img", "input", "meta"}  # elements without an end tag
@@ -117,7 +117,7 @@ VIEWS: dict[str, Callable[[Medium, str], dict[str, Any]]] = {
     "image/webp": _image,
     "text/plain": _text,
     SCORED_TEXT: _scored_text,
-    "application/json;profile=piano-roll": _song,
+    PIANO_ROLL: _song,
 }
 TEMPLATES = Environment(
     loader=FileSystemLoader(Path(__file__).parent / "templates"),

@@ -13,7 +13,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from multigan.core.interpolation import interpolation_frames
-from multigan.core.media import SCORED_TEXT, SupportsAudio, SupportsScoring, sample_media
+from multigan.core.media import (
+    PIANO_ROLL,
+    SCORED_TEXT,
+    SupportsAudio,
+    SupportsScoring,
+    sample_media,
+)
 from multigan.core.protocols import (
     SAMPLING_BATCH_SIZE,
     Medium,
@@ -32,9 +38,9 @@ NUM_LINES, NUM_SONGS = 24, 6  # samples on a page
 NUM_SAMPLES = {
     "text/plain": NUM_LINES,
     SCORED_TEXT: NUM_LINES,
-    "application/json;profile=piano-roll": NUM_SONGS,
+    PIANO_ROLL: NUM_SONGS,
 }
-NUM_PATHS = {"text/plain": 4, "application/json;profile=piano-roll": 1}  # of an interpolation
+NUM_PATHS = {"text/plain": 4, PIANO_ROLL: 1}  # of an interpolation
 MAX_SAMPLES, MAX_PATHS = SAMPLING_BATCH_SIZE, 6  # for all other types: images
 MAX_POINTS = 1000  # samples, if one image shows all of them
 NUM_STEPS, MAX_MOMENTS = 13, 24  # of the interpolation; of the history

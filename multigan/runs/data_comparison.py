@@ -19,7 +19,7 @@ from multigan.core.data_comparison import (
     SupportsNearestItems,
     SupportsSampleStatistics,
 )
-from multigan.core.media import sample_media
+from multigan.core.media import PIANO_ROLL, sample_media
 from multigan.core.protocols import SAMPLING_BATCH_SIZE, Dataset, Medium, Sample, Sampler
 from multigan.core.rng import keyed_rng
 from multigan.engine.neighbors import MIN_HELD_OUT, random_items
@@ -30,7 +30,6 @@ from multigan.storage.loading import Trusted, load
 COMPARISON = "data_comparison.json"
 MAX_FILE_BYTES, MAX_MEDIA_BYTES = 10_000_000, 6_000_000
 NUM_COUNTED = 256  # samples of the statistics
-PIANO_ROLL = "application/json;profile=piano-roll"
 KNOWN_TYPES = ("image/png", "text/plain", PIANO_ROLL)  # of items on a page
 MAX_STATISTICS, MAX_ROWS = 8, 200
 

@@ -135,7 +135,9 @@ class RequestHandler:
         n, seed, edits, options, upload = checked
         try:
             projection = None if upload is None else self._projection(upload)
-            if projection is not None and not self._chooses_condition(options):
+            if projection is not None and self._chooses_condition(options):
+                warnings.warn("the chosen condition is drawn, not that of the file", stacklevel=2)
+            elif projection is not None:
                 options = {**options, **projection.options}
             latent = None if projection is None else projection.latent
             origin = Origin(latent, self._principal(edits))

@@ -31,7 +31,9 @@ from torch.utils.flop_counter import flop_registry
 
 from multigan.core.protocols import Batch
 from multigan.core.recipe import Recipe
+from multigan.engine import optimization
 from multigan.engine.trainer import AdversarialTrainer
+from multigan.image.models import dcgan, r3gan
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
 from multigan.points.models import MLPDiscriminator, MLPGenerator
@@ -206,7 +208,16 @@ def by_engine(case: Case) -> Iterator[Any]:
     return trainer_of(case).steps()
 
 
+def by_plain_engine(case: Case) -> Iterator[Any]:
+    """Steps of the engine as `by_engine`, without fused Adam and channels last: changes modules."""
+    optimization.FUSED_DEVICES = ()
+    for models in (dcgan, r3gan):
+        models.channels_last = lambda x: x
+    return by_engine(case)
+
+
 VARIANTS = {"engine": by_engine, "hand": by_hand}
+WORKERS = VARIANTS | {"plain": by_plain_engine}  # in processes of their own
 
 
 def generator_phase(case: Case, freeze: bool) -> Iterator[None]:
@@ -266,18 +277,20 @@ def remote(case: str, variant: str, allocator: str = "") -> RemoteSteps:
 
 def work(case: str, variant: str, *allocator: str) -> None:
     """Serve the steps of a variant, in the process of a `RemoteSteps`."""
-    if variant == "engine" and DEFAULT not in allocator:
+    if variant != "hand" and DEFAULT not in allocator:
         keep_freed_memory()
-    serve(VARIANTS[variant](CASES[case]))
+    serve(WORKERS[variant](CASES[case]))
 
 
-def compared(name: str, blocks: int, allocator: str = "") -> tuple[Ratio, list[float]]:
-    """The engine over the hand-written loop, and the page faults of a step of each."""
-    engine, hand = remote(name, "engine", allocator), remote(name, "hand")
-    ratio = compare(engine, hand, blocks)
-    for steps in (engine, hand):
+def compared(
+    name: str, blocks: int, allocator: str = "", other: str = "hand"
+) -> tuple[Ratio, list[float]]:
+    """The engine over another variant, and the page faults of a step of each."""
+    engine, reference = remote(name, "engine", allocator), remote(name, other)
+    ratio = compare(engine, reference, blocks)
+    for steps in (engine, reference):
         steps.close()
-    return ratio, [engine.page_faults, hand.page_faults]
+    return ratio, [engine.page_faults, reference.page_faults]
 
 
 def measure(name: str, blocks: int, memory: dict[str, int]) -> dict[str, Any]:
@@ -286,11 +299,13 @@ def measure(name: str, blocks: int, memory: dict[str, int]) -> dict[str, Any]:
     counted = {variant: operations(make(case)) for variant, make in VARIANTS.items()}
     assert counted["engine"] == counted["hand"], f"{name}: not the same work: {counted}"
     step, faults = compared(name, blocks)
-    plain, _ = compared(name, blocks, DEFAULT)
+    default, _ = compared(name, blocks, DEFAULT)
+    plain, _ = compared(name, blocks, other="plain")
     phase = compare(generator_phase(case, False), generator_phase(case, True), blocks)
     print(f"{name}: {counted['hand'] / 1e9:.3g} GFLOP a step in both loops")
     print(f"  engine / hand-written        {line(step)}  (target <= {case.target})")
-    print(f"  with the default allocator   {line(plain)}")
+    print(f"  with the default allocator   {line(default)}")
+    print(f"  engine / without fused Adam and channels last  {line(plain)}")
     print(f"  page faults of a step        engine {faults[0]:.0f}, hand {faults[1]:.0f}")
     print(f"  G phase, D unfrozen / frozen {line(phase)}  (target > 1)")
     print(
@@ -299,7 +314,8 @@ def measure(name: str, blocks: int, memory: dict[str, int]) -> dict[str, Any]:
     return {
         "gigaflop": counted["hand"] / 1e9,
         "engine_over_hand": step._asdict(),
-        "engine_over_hand_default_allocator": plain._asdict(),
+        "engine_over_hand_default_allocator": default._asdict(),
+        "engine_over_plain_engine": plain._asdict(),
         "page_faults": faults,
         "generator_phase_unfrozen_over_frozen": phase._asdict(),
         "peak_mib": memory,

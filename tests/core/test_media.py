@@ -7,12 +7,11 @@ from mimetypes import guess_extension
 import pytest
 from PIL import Image
 
-from multigan.core.media import sample_media
+from multigan.core.media import PIANO_ROLL, sample_media
 from multigan.core.protocols import Medium, Sampler
 from multigan.image.domain import ImageDomain
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.song import CompletedSong, GivenSpan, Note, TimeSignature, Track
-from multigan.music.rendering.pianoroll_json import PIANO_ROLL
 from tests.audio_toy_domain.domain import WavesDomain
 from tests.run_helpers import DOMAINS, tiny_recipe
 

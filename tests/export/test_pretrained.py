@@ -127,7 +127,7 @@ def test_an_export_of_a_pretrained_generator_has_its_metrics(say, monkeypatch):
     assert json.loads(Path("out/recipe.json").read_text())["name"] == "points"
 
 
-def test_a_copy_keeps_the_options_that_it_is_sampled_with(monkeypatch, tmp_path):
+def test_a_copy_keeps_the_options_that_it_is_sampled_with(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr("multigan.export.export._programs", lambda generator, folder: ({}, {}))
     monkeypatch.setattr("multigan.export.export._preview", lambda sampler, folder: [])
     export("text", tmp_path / "copy")
@@ -140,6 +140,9 @@ def test_a_copy_keeps_the_options_that_it_is_sampled_with(monkeypatch, tmp_path)
     assert sample_with_edits(again, 2, 0, EditSettings()) == expected
     card = (tmp_path / "copy" / "README.md").read_text()
     assert "Samples are drawn with" in card and "temperature 0.9" in card
+    assert app.main(["sample", str(tmp_path / "copy"), "--help"]) == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the likeliest token (default: 0.9)" in shown and "(default: slurs)" in shown
 
 
 @pytest.mark.parametrize(

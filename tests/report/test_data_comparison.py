@@ -7,10 +7,13 @@ import math
 import pytest
 import torch
 
+from multigan import ArrayDataset
 from multigan.core.data_comparison import NearestItems
 from multigan.core.media import SCORED_TEXT, sample_media
 from multigan.core.protocols import Medium
 from multigan.music.metrics import nearest_windows
+from multigan.music.representations.tensors import num_channels
+from multigan.music.representations.voices import Voice
 from multigan.report.html_elements import LEVELS, level_of, percent, render_media
 from multigan.report.report import report
 from multigan.report.sample_media import nearest_pairs, plain
@@ -99,6 +102,16 @@ def test_the_nearest_line_shares_most_words_and_pairs():
 
 def test_lines_without_any_known_word_have_distance_1():
     assert nearest_lines(["", "?"], ["a b"], torch.Generator()).distances == [1, 1]
+
+
+def test_what_is_empty_is_a_copy_of_what_is_empty():
+    assert nearest_lines([""], ["a b", ""], torch.Generator()).distances == [0]
+    voices = (Voice("drums", kind="drums"),)
+    windows = torch.zeros(2, 4, num_channels(voices[0]))
+    windows[0, 0, 0] = 1
+    data = ArrayDataset(windows.numpy())
+    _, distances, _ = nearest_windows.nearest_windows(windows, data, voices, torch.Generator())
+    assert distances == [0, 0]
 
 
 def test_phrases_are_counted_by_lines_and_beside_held_out_lines():

@@ -156,8 +156,9 @@ def test_the_class_that_was_found_is_that_of_the_samples(images):
     (found,) = handler._projected.values()
     label = found.options["label"]
     assert first.count(f"<small>{label}</small>") == 2
-    chosen = handler.handle(request | {"options": {"labels": "1"}})["html"]
-    assert chosen.count("<small>1</small>") == 2
+    chosen = handler.handle(request | {"options": {"labels": "1"}})
+    assert chosen["html"].count("<small>1</small>") == 2
+    assert chosen["warnings"] == ["the chosen condition is drawn, not that of the file"]
 
 
 def test_more_samples_of_classes_than_a_batch_are_those_of_the_command(images):

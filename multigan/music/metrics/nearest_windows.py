@@ -51,7 +51,9 @@ def _closest(
     for block in indices.split(BLOCK):
         cells = _cells(data.batch(block).x.cpu().float(), voices, 0, stride)
         shared = (shifted @ cells.T).amax(0)  # (n, windows)
-        distances = 1 - 2 * shared / (own[:, None] + cells.sum(1)).clamp_min(1)
+        total = own[:, None] + cells.sum(1)
+        distances = 1 - 2 * shared / total.clamp_min(1)
+        distances[total == 0] = 0  # silence is equal to silence
         order = torch.cat([best, distances], 1).sort(dim=1, stable=True)
         best, kept = order.values[:, :count], order.indices[:, :count]
         closest = torch.cat([closest, block.expand(len(x), -1)], 1).gather(1, kept)

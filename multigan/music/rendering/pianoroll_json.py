@@ -7,7 +7,6 @@ from typing import Any
 
 from multigan.music.formats.song import TICKS_PER_QUARTER, Song, Track, given_spans
 
-PIANO_ROLL = "application/json;profile=piano-roll"
 MAX_VELOCITY = 127  # the loudest MIDI velocity
 
 

@@ -47,7 +47,9 @@ def nearest_lines(lines: Sequence[str], known: Sequence[str], rng: torch.Generat
     )
     shared = torch.sparse.mm(occurs, table)  # (known, lines)
     total = torch.tensor(sizes)[:, None] + table.sum(0)
-    best = (2 * shared / total.clamp_min(1)).max(0)
+    similar = 2 * shared / total.clamp_min(1)
+    similar[total == 0] = 1  # nothing is equal to nothing
+    best = similar.max(0)
     return NearestItems(
         [known[k] for k in best.indices.tolist()], (1 - best.values).tolist(), len(known)
     )
