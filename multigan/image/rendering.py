@@ -14,6 +14,7 @@ from multigan.image.spec import MODES, ImageSpec
 from multigan.storage.files import write_atomically
 
 MIN_TILE_PIXELS = 64  # a grid enlarges smaller images to about this side
+MAX_CLASS_COLUMNS = 16  # of a grid with few samples of each class
 GAP = 2  # pixels between the images of a grid
 BACKGROUND = 255  # gray level of the gaps
 FRAME_MS = 120  # duration of a frame
@@ -65,8 +66,9 @@ def grid_rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
     """Arrange samples in one row per class if several classes repeat, else in about a square.
 
     The classes are in the order of their first appearance. More classes than samples of each make
-    one column per class instead, so that the image is not higher than wide, unless a class is
-    larger than one before it.
+    one column per class instead, so that the image is not higher than wide. Where these columns
+    would be too many, or a class is larger than one before it, the samples of each class follow
+    those of the one before in about a square.
     """
     groups: dict[str, list[Image.Image]] = {}
     for sample in samples:
@@ -76,10 +78,12 @@ def grid_rows_by_class(samples: list[Image.Image]) -> list[list[Image.Image]]:
     longest = max(sizes, default=0)
     if longest <= 1 or len(groups) == 1:
         return chunk(samples, square)
+    if longest >= len(groups):
+        return [row for group in groups.values() for row in chunk(group, min(longest, 2 * square))]
     are_aligned = sizes == sorted(sizes, reverse=True)  # each row is a prefix of the one above
-    if are_aligned and longest < len(groups) <= 2 * square:
+    if are_aligned and len(groups) <= max(2 * square, MAX_CLASS_COLUMNS):
         return [[g[k] for g in groups.values() if k < len(g)] for k in range(longest)]
-    return [row for group in groups.values() for row in chunk(group, min(longest, 2 * square))]
+    return chunk([sample for group in groups.values() for sample in group], square)
 
 
 def chunk(samples: list[Image.Image], columns: int) -> list[list[Image.Image]]:

@@ -158,7 +158,23 @@ def test_the_preview_shows_a_column_per_class_where_classes_are_more_than_their_
         (["0", "1", "2", "3", "4"], None, [[0, 1, 2], [3, 4, BACKGROUND]]),  # each once: a square
         (["1", "0"] * 3, None, [[1] * 3, [0] * 3]),  # a row per class, in order of appearance
         (["0", "1"] * 3, 3, [[0, 1, 0], [1, 0, 1]]),  # a given number: in the given order
-        (["0", "1", "1", "2"], None, [[0, BACKGROUND], [1, 1], [2, BACKGROUND]]),  # no columns
+        (["0", "1", "1", "2"], None, [[0, 1], [1, 2]]),  # no columns: a square, class by class
+        (
+            [str(k % 10) for k in range(16)],  # more classes than twice the side of a square
+            None,
+            [list(range(10)), [*range(6), *[BACKGROUND] * 4]],
+        ),
+        (
+            [str(k % 20) for k in range(21)],  # more classes than columns
+            None,
+            [
+                [0, 0, 1, 2, 3],
+                [4, 5, 6, 7, 8],
+                [9, 10, 11, 12, 13],
+                [14, 15, 16, 17, 18],
+                [19, *[BACKGROUND] * 4],
+            ],
+        ),
         (
             ["0", "1"] * 16,
             None,
