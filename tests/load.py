@@ -196,11 +196,12 @@ def train_long(source: Path) -> int:
     from multigan import train
     from multigan.training.callbacks import Callback
 
-    start, marks = time.monotonic(), []
+    start, marks, steps = time.monotonic(), [], 0
 
     class Stop(Callback):
         def on_step(self, step, values):
-            seconds = time.monotonic() - start
+            nonlocal steps
+            steps, seconds = step, time.monotonic() - start
             if not marks and seconds > min(WARM_S, TRAIN_S / 4):
                 marks.append(resident_mib())
             if seconds > TRAIN_S:
@@ -216,7 +217,8 @@ def train_long(source: Path) -> int:
         if "interrupted" not in type(error).__name__.lower():
             raise
     growth = marks[-1] - marks[0]
-    print(f"memory from {marks[0]:,.0f} to {marks[-1]:,.0f} MiB in {TRAIN_S:,.0f} s")
+    grown = f"memory from {marks[0]:,.0f} to {marks[-1]:,.0f} MiB"
+    print(f"{grown} in {TRAIN_S:,.0f} s, {steps:,} steps")
     return int(len(marks) == 2 and growth <= MAX_GROWTH_MIB)
 
 
@@ -307,7 +309,7 @@ def _measure(name: str, source: Path) -> bool:
     if done.returncode:
         print(f"{name}: FAIL: {done.stderr.strip().splitlines()[-1:]}", flush=True)
         return True
-    *_, stated = done.stdout.splitlines()
+    *notes, stated = done.stdout.splitlines()
     found = json.loads(stated)
     parts = [f"{found['wall_s']:.1f} s"]
     over = found["count"] != task.expected
@@ -317,6 +319,8 @@ def _measure(name: str, source: Path) -> bool:
         parts.append(f"{found[key]:,.1f} {unit} (limit {most:,.0f})")
     state = "FAIL" if over else "ok"
     print(f"{name}: {state}: {found['count']:,} items: {', '.join(parts)}", flush=True)
+    for note in notes:
+        print(f"  {note}", flush=True)
     return over
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 
 import torch
@@ -178,14 +179,17 @@ class BatchStream:
             indices = following
 
     def _loaded(self, start: int) -> Iterator[Batch]:
-        loader = torch_data.DataLoader(
-            _Samples(self.data, self.seed),
-            batch_sampler=self._batches_of_indices(start),
-            num_workers=0 if self.data.in_memory else self.num_workers,
-            collate_fn=tree_cat,
-            generator=keyed_rng(self.seed, "workers"),  # else the global stream would advance
-        )
-        for batch in loader:
+        with warnings.catch_warnings():  # of more workers than CPUs: their number is the caller's
+            warnings.filterwarnings("ignore", "This DataLoader will create")
+            loader = torch_data.DataLoader(
+                _Samples(self.data, self.seed),
+                batch_sampler=self._batches_of_indices(start),
+                num_workers=0 if self.data.in_memory else self.num_workers,
+                collate_fn=tree_cat,
+                generator=keyed_rng(self.seed, "workers"),  # else the global stream would advance
+            )
+            loaded = iter(loader)
+        for batch in loaded:
             yield tree_map(lambda leaf: leaf.to(self.device), batch)
 
     def _batches_of_indices(self, number: int) -> Iterator[list[tuple[int, int]]]:

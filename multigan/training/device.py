@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 
+from multigan.core.available_cpus import available_cpus
+from multigan.core.protocols import Dataset
 from multigan.engine.distributed import DistributedContext
 
 
@@ -40,3 +44,13 @@ def device_of_process(device: str, processes: DistributedContext) -> str:
         torch.cuda.set_device(processes.local_rank)
         return f"cuda:{processes.local_rank}"
     raise ValueError(f"device {device!r} is for one process; try --device cpu")
+
+
+def warn_of_many_workers(data: Dataset, num_workers: int) -> None:
+    """Warn of more processes that load data than CPUs."""
+    if not data.in_memory and num_workers > (most := available_cpus()):
+        warnings.warn(
+            f"--num-workers {num_workers} is more than the CPUs that this process may use "
+            f"({most}): loading may be slower than with {most}",
+            stacklevel=3,
+        )

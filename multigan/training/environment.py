@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 
 from packaging.requirements import Requirement
 
+from multigan.core.available_cpus import available_cpus
 from multigan.core.protocols import SupportsReadSamples
 from multigan.core.recipe_file import recipe_names, recipes_folder
 from multigan.core.serialization import domain_table, domains, import_attribute
@@ -70,12 +71,11 @@ def system_info() -> dict[str, Any]:
 
     from multigan.core.version import __version__
 
-    affinity = getattr(os, "sched_getaffinity", None)
     return {
         "multigan": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "cores": os.cpu_count() if affinity is None else len(affinity(0)),
+        "cores": available_cpus(),
         "threads": torch.get_num_threads(),
     }
 

@@ -45,7 +45,7 @@ from multigan.storage.loading import Trusted, with_source
 from multigan.storage.memory_limits import MAX_NETWORK_BYTES, check_model_memory, memory_budget
 from multigan.training.allocator import keep_freed_memory
 from multigan.training.callbacks import Callback
-from multigan.training.device import device_of_process, pick_device
+from multigan.training.device import device_of_process, pick_device, warn_of_many_workers
 from multigan.training.loop import FINISHED, Loop
 from multigan.training.run import Run
 from multigan.training.warm_start import warm_start
@@ -472,6 +472,7 @@ def _trainer(
     device = device_of_process(pick_device(flags.device), processes)
     if flags.precision == "bf16" and device == "cpu":
         warnings.warn("bf16 is many times slower than fp32 on a CPU", stacklevel=3)
+    warn_of_many_workers(recipe.data, flags.num_workers)
     try:
         return AdversarialTrainer(
             recipe,

@@ -32,7 +32,7 @@ KILLED = "os.kill(os.getpid(), signal.SIGKILL)"
 def _two_workers(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(decode_workers, "FILES_PER_WORKER", 15)
-    monkeypatch.setattr(decode_workers, "_cores", lambda: 2)
+    monkeypatch.setattr(decode_workers, "available_cpus", lambda: 2)
     sources.read_images.cache_clear()
     yield
     sources.read_images.cache_clear()

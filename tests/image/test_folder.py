@@ -56,7 +56,7 @@ def test_an_archive_is_read_like_the_folder_in_it(tmp_path):
 
 def test_broken_files_among_many_are_counted_named_and_left_out(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(decode_workers, "FILES_PER_WORKER", 10)
-    monkeypatch.setattr(decode_workers, "_cores", lambda: 2)
+    monkeypatch.setattr(decode_workers, "available_cpus", lambda: 2)
     root = folder_of(tmp_path / "pets", 40)
     whole = read_folder(str(root), SIZE).pixels
     for k in range(0, 40, 4):
@@ -89,7 +89,7 @@ def test_several_processes_read_what_one_reads(tmp_path, monkeypatch):
     root = folder_of(tmp_path / "pets", 23)
     alone = read_folder(str(root), SIZE)
     monkeypatch.setattr(decode_workers, "FILES_PER_WORKER", 8)
-    monkeypatch.setattr(decode_workers, "_cores", lambda: 2)
+    monkeypatch.setattr(decode_workers, "available_cpus", lambda: 2)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "another"))
     together = read_folder(str(root), SIZE)
     assert torch.equal(alone.pixels, together.pixels)

@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from multigan.core.available_cpus import available_cpus
 from multigan.core.progress import tracked
 from multigan.image.formats.decode import DEFAULT, FileResult, Size, decode_files
 from multigan.image.formats.values import ReadOptions
@@ -38,7 +39,7 @@ def decode_files_parallel(
     Many files are decoded in parts, so that neither memory nor temporary files hold all of them.
     Raises OSError if the processes fail, or crash on consecutive files.
     """
-    workers = min(_cores(), MAX_WORKERS, math.ceil(len(files) / FILES_PER_WORKER))
+    workers = min(available_cpus(), MAX_WORKERS, math.ceil(len(files) / FILES_PER_WORKER))
     if workers <= 1:
         yield from tracked(decode_files(source, list(files), size, options), len(files), READ)
         return
@@ -78,13 +79,6 @@ def _finished_files(workers: Sequence[_Worker]) -> Iterator[int]:
         time.sleep(POLL_S)
         before, count = count, sum(worker.count_finished() for worker in workers)
         yield from range(before, count)
-
-
-def _cores() -> int:
-    """Count the processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 class _Worker:
