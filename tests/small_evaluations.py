@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 SMALL: dict[str, dict[str, Any]] = {
     "multigan.arrays.metrics": {"NUM_EVAL_SAMPLES": 64},
-    "multigan.image.metrics.classification_accuracy": {"STEPS": 2, "REPEATS": 1},
+    "multigan.benchmarks.classification_accuracy": {"STEPS": 2, "REPEATS": 1},
     "multigan.image.metrics.evaluation": {"NUM_EVAL_IMAGES": 128},
     "multigan.image.metrics.feature_extractors": {"STEPS": 2},
     "multigan.image.metrics.image_metrics": {"SUBSETS": 2},

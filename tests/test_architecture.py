@@ -19,6 +19,7 @@ LAYERS = (
     ("core",),
     ("storage",),
     ("engine", "arrays", "points", "image", "music", "text"),
+    ("benchmarks",),
     ("runs",),
     ("report", "export"),
     ("training",),
@@ -206,8 +207,8 @@ def test_folders_nest_three_levels_at_most():
     assert all(len(path.relative_to(REPOSITORY).parts) <= 4 for path in SOURCES)
 
 
-def test_recipes_import_domains_and_core_only():
-    allowed = {"core", *OWN_DOMAINS}
+def test_recipes_import_domains_benchmarks_and_core_only():
+    allowed = {"core", "benchmarks", *OWN_DOMAINS}
 
     def find(path: Path) -> set[str]:
         return {(name + ".").split(".")[1] for name in imported_modules(path)} - allowed - {""}

@@ -15,7 +15,7 @@ COMPONENTS = {
     "ImageDomain": "multigan.image.domain:ImageDomain",
     "ImageDataset": "multigan.image.datasets.images:ImageDataset",
     "StackedImages": "multigan.image.datasets.stacked:StackedImages",
-    "FewShotImages": "multigan.image.datasets.few_shot:FewShotImages",
+    "FewShotImages": "multigan.benchmarks.few_shot:FewShotImages",
     "DiffAugment": "multigan.image.augmentation.pipelines:DiffAugment",
     "AdaptiveAugment": "multigan.image.augmentation.pipelines:AdaptiveAugment",
     "ScheduledAugment": "multigan.image.augmentation.pipelines:ScheduledAugment",

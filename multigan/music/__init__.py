@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from multigan.core.protocols import Sampler
 
 COMPONENTS = {
-    "MuseGANDiscriminator": "multigan.music.models.musegan:MuseGANDiscriminator",
-    "MuseGANGenerator": "multigan.music.models.musegan:MuseGANGenerator",
+    "MuseGANDiscriminator": "multigan.benchmarks.musegan:MuseGANDiscriminator",
+    "MuseGANGenerator": "multigan.benchmarks.musegan:MuseGANGenerator",
     "MusicDiscriminator": "multigan.music.models.discriminator:MusicDiscriminator",
     "MusicGenerator": "multigan.music.models.generator:MusicGenerator",
     "MusicDomain": "multigan.music.domain:MusicDomain",

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from multigan.core.protocols import Sampler
 
 COMPONENTS = {
-    "OracleDataset": "multigan.text.datasets.seqgan_oracle:OracleDataset",
-    "OracleDomain": "multigan.text.datasets.seqgan_oracle:OracleDomain",
+    "OracleDataset": "multigan.benchmarks.seqgan_oracle:OracleDataset",
+    "OracleDomain": "multigan.benchmarks.seqgan_oracle:OracleDomain",
     "TextCNN": "multigan.text.models.cnn_discriminator:TextCNN",
     "TextDomain": "multigan.text.domain:TextDomain",
     "TextGenerator": "multigan.text.models.generator:TextGenerator",

@@ -9,9 +9,9 @@ images alone, 95 % intervals: Fashion-MNIST n = 10 +1.1 [.4, 1.9], n = 20 +.9 [.
 README. 50 to 240 CPU s a run, one thread of x86.
 """
 
+from multigan.benchmarks.few_shot import FewShotImages
 from multigan.core.recipe import Recipe, Schedule
 from multigan.image.augmentation.pipelines import ScheduledAugment, build_augment
-from multigan.image.datasets.few_shot import FewShotImages
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from multigan.image.models.layers import stage_widths
 

@@ -9,11 +9,11 @@ Steps are for equal time, about 8 CPU minutes, one thread of x86. Results: READM
 musegan: not run.
 """
 
+from multigan.benchmarks.musegan import MuseGANDiscriminator, MuseGANGenerator
 from multigan.core.recipe import Recipe, Schedule
 from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.generator import MusicGenerator
-from multigan.music.models.musegan import MuseGANDiscriminator, MuseGANGenerator
 
 TINY = {"data": "composed", "steps": 4, "batch_size": 4, "width": 12}
 ROWS = {

@@ -10,8 +10,8 @@ published MLE: 9.04), lowest held-out NLL 9.67 / 7.60 (4 epochs), after adversar
 7.61; the oracle itself 5.74 / 5.76. The full lengths, RelGAN's size, and 40 tokens: not run.
 """
 
+from multigan.benchmarks.seqgan_oracle import VOCABULARY_SIZE, OracleDataset
 from multigan.core.recipe import Recipe
-from multigan.text.datasets.seqgan_oracle import VOCABULARY_SIZE, OracleDataset
 from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator
 

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from multigan.benchmarks.musegan import MuseGANDiscriminator
 from multigan.core.protocols import Discriminator
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets import sources
 from multigan.music.datasets.song_windows import SongWindowDataset, load_splits
 from multigan.music.models.discriminator import MusicDiscriminator
-from multigan.music.models.musegan import MuseGANDiscriminator
 from multigan.music.representations import conditioning, tensors
 from multigan.music.representations.voices import Voice, single_lines
 from tests.music.pianoroll_factory import VOICES, random_roll

@@ -2,12 +2,12 @@ import numpy as np
 import pytest
 import torch
 
+from multigan.benchmarks.musegan import MuseGANDiscriminator, MuseGANGenerator
 from multigan.core.protocols import Generator
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.generator import COUPLINGS, MusicGenerator
-from multigan.music.models.musegan import MuseGANDiscriminator, MuseGANGenerator
 from multigan.music.representations import conditioning, tensors
 from multigan.music.representations.voices import Voice, single_lines
 from tests.music.pianoroll_factory import VOICES, random_roll

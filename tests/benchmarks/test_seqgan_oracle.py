@@ -5,9 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from multigan.core.protocols import Sampler
-from multigan.core.rng import keyed_rng
-from multigan.text.datasets.seqgan_oracle import (
+from multigan.benchmarks.seqgan_oracle import (
     VOCABULARY_SIZE,
     Oracle,
     OracleDataset,
@@ -16,6 +14,8 @@ from multigan.text.datasets.seqgan_oracle import (
     read_oracle_weights,
     seeded_weights,
 )
+from multigan.core.protocols import Sampler
+from multigan.core.rng import keyed_rng
 from multigan.text.models.generator import TextGenerator
 from tests.run_helpers import REPOSITORY
 

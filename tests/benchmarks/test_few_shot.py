@@ -7,12 +7,12 @@ import pytest
 import torch
 from scipy.ndimage import map_coordinates
 
+from multigan.benchmarks import classification_accuracy
+from multigan.benchmarks.few_shot import FewShotImages
 from multigan.core.protocols import Batch, EvaluationSkipped, Sampler
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import from_config, to_config
 from multigan.image.datasets import sources
-from multigan.image.datasets.few_shot import FewShotImages
-from multigan.image.metrics import classification_accuracy
 from multigan.image.spec import quantize
 from tests.image.image_factory import folder_of
 

@@ -7,13 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multigan.benchmarks import classification_accuracy
 from multigan.core.data_counts import DataCounts
 from multigan.core.protocols import Batch, EvaluationSkipped, Generator
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import component, with_arguments
 from multigan.image.datasets.images import ImageDataset
-from multigan.image.metrics import classification_accuracy
 from multigan.image.metrics.evaluation import ROW_GENERATOR, sample_images
 from multigan.image.metrics.image_metrics import gaussian_baseline
 from multigan.image.sampling import TruncatedLatents

@@ -1,0 +1,1 @@
+"""Networks, datasets and evaluations that only the recipes of `recipes/benchmarks` use."""
