@@ -21,6 +21,7 @@ from multigan.core.recipe_file import (
 )
 from multigan.core.serialization import domains, to_config
 from multigan.music.datasets.sources import COMPOSED
+from multigan.report import sample_media
 from multigan.runs.checkpoint import save_generator
 from multigan.runs.directory import RunDirectory, read_jsonl
 from multigan.training.launch import resume, train
@@ -30,7 +31,8 @@ from tests.small_evaluations import small_evaluations
 DOMAINS = [name for name in domains() if name in recipe_names()]
 REPOSITORY = Path(__file__).parent.parent
 STEPS = 6
-COMPOSED.update(train=96, valid=32, test=32)  # songs by rule: enough for tiny runs
+COMPOSED.update(train=48, valid=24, test=24)  # songs by rule: enough for tiny runs
+sample_media.NUM_STEPS = 3  # of the interpolation in a report: each is a plot or more
 OFTEN: dict[str, Any] = {"log_every": 1, "save_every": 2, "sample_every": 1000, "report": False}
 
 

@@ -9,9 +9,10 @@ from unittest.mock import patch
 SMALL: dict[str, dict[str, Any]] = {
     "multigan.arrays.metrics": {"NUM_EVAL_SAMPLES": 64},
     "multigan.benchmarks.classification_accuracy": {"STEPS": 2, "REPEATS": 1},
+    "multigan.image.datasets.stacked": {"SIZES": {"train": 1000, "valid": 200, "test": 200}},
     "multigan.image.metrics.evaluation": {"NUM_EVAL_IMAGES": 128},
     "multigan.image.metrics.feature_extractors": {"STEPS": 2},
-    "multigan.image.metrics.image_metrics": {"SUBSETS": 2},
+    "multigan.image.metrics.image_metrics": {"SUBSETS": 2, "MAX_TRAIN_IMAGES": 256},
     "multigan.image.metrics.path_length": {"NUM_POSITIONS": 2, "NUM_PATHS": 4},
     "multigan.music.domain": {"PREVIEW_SONGS": 2, "AUDIO_SONGS": 1},
     "multigan.music.metrics.bootstrap": {"RESAMPLES": 10},

@@ -265,6 +265,13 @@ def test_files_and_functions_stay_short():
     assert offenders([*SOURCES, *TESTS, *RECIPES], long_functions) == {}
 
 
+def dotted(node: ast.expr) -> str:
+    """The name `a.b.c` that an expression is, or an empty one."""
+    if isinstance(node, ast.Attribute):
+        return f"{dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
 def global_streams(tree: ast.Module) -> tuple[list[str], list[str]]:
     """Calls that seed or use a global random stream: outside and inside a `with fork_rng`."""
     forked = {
@@ -277,7 +284,7 @@ def global_streams(tree: ast.Module) -> tuple[list[str], list[str]]:
     found: tuple[list[str], list[str]] = ([], [])
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            owner, name = ast.unparse(node.func.value), node.func.attr
+            owner, name = dotted(node.func.value), node.func.attr
             seeds = owner in STREAMS and name.startswith(("manual_seed", "set_rng_state"))
             legacy = owner in ("np.random", "numpy.random", "random")
             if seeds or (legacy and name not in ("default_rng", "Random")):
@@ -307,7 +314,8 @@ def read_at_import(path: Path) -> list[int]:
         node.lineno
         for node in ast.walk(tree)
         if isinstance(node, ast.Attribute)
-        and ast.unparse(node) in ("os.environ", "os.getenv")
+        and node.attr in ("environ", "getenv")
+        and ast.unparse(node.value) == "os"
         and id(node) not in later
     ]
 

@@ -383,9 +383,8 @@ NOT_IN_THE_METRICS_PAGE = {"windows", "lines"}  # counts of samples
 def command_and_rest(words):
     """The command that the first words name, and the words after these."""
     import click
-    import typer
 
-    found, rest = typer.main.get_command(app.app), list(words)
+    found, rest = app.program(), list(words)
     while rest and hasattr(found, "get_command") and not rest[0].startswith("-"):
         context = click.Context(found)
         found, rest = found.get_command(context, rest[0]), rest[1:]
@@ -403,7 +402,6 @@ def assert_known(words):
 
 def test_commands_in_running_text_exist_with_their_options(workplace):
     workplace({"RUN": "image", "digits": "image"})
-    app._add_domain_commands()
     found = inline_commands("multigan")
     assert len(found) > 20
     for words in found.values():

@@ -1,7 +1,6 @@
 """A run that was stopped, however, goes on bit by bit as if it never had been."""
 
 import json
-import multiprocessing
 import os
 import shutil
 import signal
@@ -12,6 +11,7 @@ import torch
 
 from multigan.cli import app
 from multigan.training.loop import Loop
+from tests.forked import server
 from tests.run_helpers import (
     DOMAINS,
     STEPS,
@@ -49,15 +49,6 @@ def train_and_die(name, out, cache, killed_at):
         train_tiny(name, out, cache_dir=str(cache), **INTERVALS)
 
 
-@pytest.fixture(scope="module")
-def server():
-    """Processes that are forked from one that has imported torch, and has run no backward pass."""
-    context = multiprocessing.get_context("forkserver")
-    domains = [f"multigan.{name}.domain" for name in DOMAINS]
-    context.set_forkserver_preload(["tests.run_helpers", "multigan.training.launch", *domains])
-    return context
-
-
 @pytest.fixture
 def copied(points_run, tmp_path):
     """A copy of the finished run."""
@@ -89,12 +80,12 @@ def at_step(monkeypatch, number, do):
 
 
 @pytest.mark.parametrize("name", DOMAINS)
-def test_a_killed_run_resumes_bit_identically(name, tmp_path, cache, server):
+def test_a_killed_run_resumes_bit_identically(name, tmp_path, cache):
     """It is killed after its likelihood stage, if it has one, and in adversarial training."""
     straight = train_tiny(name, tmp_path / "straight", cache_dir=str(cache), **INTERVALS).path
     killed, last = tmp_path / "killed", steps_before(name) + STEPS
     for killed_at in filter(None, [steps_before(name), steps_before(name) + KILLED_AT]):
-        process = server.Process(target=train_and_die, args=(name, killed, cache, killed_at))
+        process = server().Process(target=train_and_die, args=(name, killed, cache, killed_at))
         process.start()
         process.join(600)
         assert process.exitcode == -signal.SIGKILL

@@ -25,7 +25,9 @@ for line in open(sys.argv[1]).read().splitlines():
     print(f"$ multigan {line}", flush=True)
     assert app.main(line.split()) == 0, line
 """
-COMMANDS = """\
+TRAIN = "train ./toy.py --tiny --save-every 10 --out run"
+COMMANDS = f"""\
+{TRAIN}
 --help
 show ./toy.py
 sample run -n 3 --gain 0.5 --out some
@@ -52,22 +54,19 @@ def site(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def trained(site):
-    """The run that the command line trained from the recipe file."""
-    arguments = ["train", "./toy.py", "--tiny", "--save-every", "10", "--out", "run"]
-    done = python("-m", "multigan", *arguments, path=site, cwd=site)
-    assert done.returncode == 0, done.stderr
-    assert "finished at step 20" in done.stdout
-    return site / "run"
-
-
-@pytest.fixture(scope="module")
-def output(site, trained):
-    """What each further command prints, by command."""
+def output(site):
+    """What each command prints, by command."""
     done = python("-c", EVERY_COMMAND, "commands", path=site, cwd=site)
     assert done.returncode == 0, done.stderr + done.stdout
     parts = [part.partition("\n") for part in done.stdout.split("$ multigan ")[1:]]
     return {command: text for command, _, text in parts}
+
+
+@pytest.fixture(scope="module")
+def trained(site, output):
+    """The run that the command line trained from the recipe file."""
+    assert "finished at step 20" in output[TRAIN]
+    return site / "run"
 
 
 def test_a_new_domain_trains_from_a_recipe_file_through_the_command_line(trained):

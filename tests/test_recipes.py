@@ -59,8 +59,7 @@ NOT_MEASURED = {"step", "neighbors", "diagnostics"}  # of a line without an eval
 
 @every_recipe_trained
 def test_a_recipe_trains_resumes_and_samples(name, tmp_path, cache):
-    tiny = resolve_hyperparameters(read_recipe(name), {}, tiny=True)["steps"]
-    half, before = max(1, tiny // 2), steps_before(name)
+    half, before = 2, steps_before(name)
     intervals = {"log_every": half, "save_every": half}
     run = train_tiny(name, tmp_path / "run", steps=half, cache_dir=str(cache), **intervals)
     assert run.step == before + half and run.ended == "finished"

@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Annotated, Any
 
 import typer
@@ -110,12 +110,14 @@ app.command()(checked(watch))
 app.command()(checked(doctor))
 
 
-def _add_domain_commands() -> None:
-    """Add the commands of each domain under its name."""
+@cache
+def program() -> Any:
+    """The command line with the commands of each domain under its name, built once."""
     for domain in domains():
         if names := list(domain_table(domain, "COMMANDS")):
             help = f"Commands of the domain {domain}: {', '.join(names)}"
             _group(domain, help, partial(_domain_command, domain), names.copy, "COMMAND")
+    return typer.main.get_command(app)
 
 
 def _domain_command(domain: str, name: str) -> Any:
@@ -129,8 +131,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status."""
     warnings.showwarning = print_warning
     try:
-        _add_domain_commands()
-        status = app(args=None if arguments is None else list(arguments), standalone_mode=False)
+        status = program()(
+            args=None if arguments is None else list(arguments), standalone_mode=False
+        )
         return status if isinstance(status, int) else 0
     except Exception as error:  # every error is one line and an exit status
         return report_error(error)

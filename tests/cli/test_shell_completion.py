@@ -13,6 +13,7 @@ from multigan.cli import app
 from multigan.cli.common import complete_run_paths
 from tests.html_checks import written_run
 from tests.run_helpers import STEPS
+from tests.small_evaluations import small_evaluations
 
 pytestmark = pytest.mark.filterwarnings("default")  # a command says its warnings itself
 PROGRAM = "import sys; sys.argv[0] = 'multigan'; from multigan.cli.app import run; run()"
@@ -104,6 +105,12 @@ def last(capsys, monkeypatch, tmp_path):
     return command
 
 
+@pytest.fixture
+def few_samples():
+    with small_evaluations():
+        yield
+
+
 def test_lists_and_recipes_are_printed_as_json(last):
     names = [row["recipe"] for row in last("list --json")[0]]
     assert {"image", "text", "music", "points"} <= set(names)
@@ -115,7 +122,7 @@ def test_lists_and_recipes_are_printed_as_json(last):
     assert last("list --runs --json")[0] == []
 
 
-def test_a_run_is_printed_as_json_from_its_training_to_its_report(last):
+def test_a_run_is_printed_as_json_from_its_training_to_its_report(last, few_samples):
     often = f"--tiny --steps {STEPS} --log-every 1 --save-every 3 --sample-every 1000"
     shown, err = last(f"train points {often} --out run --quiet --json")
     assert shown.items() >= {"run": "run", "ended": "finished", "step": STEPS}.items()

@@ -7,9 +7,11 @@ import sys
 import pytest
 import torch
 
+from multigan.core import optional_dependencies
 from multigan.core.rng import keyed_rng
 from multigan.image.datasets.sources import read_digits
 from multigan.text.metrics.mauve import mauve_scores
+from tests.forked import in_another_process
 
 ABSENT = """
 import importlib.util, sys
@@ -72,14 +74,15 @@ print(tuple(mel(torch.zeros(1, 22050)).shape))
     assert shape == "(1, 64, 44)"
 
 
+def imported_model() -> tuple[bool, str]:
+    """Whether the package was imported before, and the name of a model of it."""
+    was_there = "transformers" in sys.modules or "torchaudio" in sys.modules
+    return was_there, optional_dependencies.transformers().GPT2LMHeadModel.__name__
+
+
 def test_models_of_transformers_import_beside_a_torchaudio_that_may_be_broken():
     needs("torchaudio", "transformers")
-    code = (
-        "from multigan.core import optional_dependencies\n"
-        "models = optional_dependencies.transformers()\n"
-        "print(models.GPT2LMHeadModel.__name__)\n"
-    )
-    assert run(code).strip() == "GPT2LMHeadModel"
+    assert in_another_process(imported_model) == (False, "GPT2LMHeadModel")
 
 
 @pytest.mark.parametrize(

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import copy
 import itertools
+import multiprocessing
 import os
 import socket
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
@@ -31,11 +31,11 @@ from multigan.engine.distributed import DistributedContext, init_distributed
 from multigan.engine.gradient_penalties import PENALTIES
 from multigan.engine.trainer import AdversarialTrainer
 from tests.engine.distributed_calls import talk
+from tests.forked import Ended, Program, forked
 from tests.run_helpers import DOMAINS, tiny_recipe
 from tests.toy_domain import ToyData, ToyDiscriminator, ToyGenerator, draw_weights, toy_recipe
 
 STEPS, WORLD_SIZE, BATCH_SIZE = 3, 2, 8
-PATIENCE_S = 900  # a busy machine takes minutes
 GAMES: dict[str, dict[str, Any]] = {
     "no penalty": {"penalties": {}},
     **{name: {"penalties": {name: 0.3}} for name in PENALTIES},
@@ -213,42 +213,32 @@ def float64() -> Iterator[None]:
         torch.set_default_dtype(before)
 
 
-def play_all(processes: DistributedContext, extent: str) -> dict[str, Results]:
-    """Every game's results; those of toys with the games of the fast suite."""
-    with float64():
-        games = itertools.chain(domain_games(extent), toy_games() if extent == FAST else ())
-        return {name: game(processes) for name, game in games}
+def all_games(extent: str) -> dict[str, Callable[[DistributedContext], Results]]:
+    """Every game; those of toys with the games of the fast suite."""
+    return dict(itertools.chain(domain_games(extent), toy_games() if extent == FAST else ()))
 
 
-def start(
-    module: str, *arguments: str | Path, world_size: int = WORLD_SIZE
-) -> list[subprocess.Popen[str]]:
-    """`python -m module` in processes that can find each other, as torchrun does it."""
+def free_port() -> str:
+    """A port at which processes can find each other."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
-    return [
-        subprocess.Popen(
-            [sys.executable, "-m", module, *map(str, arguments)],
-            env=os.environ | place | {"RANK": str(k), "LOCAL_RANK": str(k), "OMP_NUM_THREADS": "1"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for k in range(world_size)
-    ]
+        return str(free.getsockname()[1])
 
 
-def ended(started: list[subprocess.Popen[str]]) -> list[tuple[int, str, str]]:
-    """Status, output and errors of processes, when all have ended."""
-    try:
-        said = [process.communicate(timeout=PATIENCE_S) for process in started]
-    finally:
-        for process in started:
-            process.kill()
-            process.wait()
-    return [(p.returncode, *texts) for p, texts in zip(started, said, strict=True)]
+def places(world_size: int) -> list[dict[str, str]]:
+    """The environment of each of several processes, as torchrun sets it."""
+    same = {"WORLD_SIZE": str(world_size), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": free_port()}
+    return [same | {"RANK": str(k), "LOCAL_RANK": str(k)} for k in range(world_size)]
+
+
+def start(module: str, *arguments: str | Path, world_size: int = WORLD_SIZE) -> list[Program]:
+    """`python -m module` in processes that can find each other."""
+    return [Program(module, *arguments, **place) for place in places(world_size)]
+
+
+def ended(started: list[Program]) -> list[Ended]:
+    """What processes have left, when all have ended."""
+    return [program.wait() for program in started]
 
 
 def largest_difference(one: Results, other: Results, kind: str) -> float:
@@ -277,23 +267,50 @@ def table(alone: Mapping[str, Results], shared: Mapping[str, Results]) -> str:
 
 
 def played_in(folder: Path, extent: str) -> dict[int, list[dict[str, Any]]]:
-    """What one process and what WORLD_SIZE of them have found, each in programs of their own.
+    """What one process and what WORLD_SIZE of them have found.
 
     (What domains keep for the next time must not be float64 in this one.)
     """
-    module, sizes = "tests.engine.distributed_losses", (WORLD_SIZE, 1)
-    started = [p for n in sizes for p in start(module, folder, extent, world_size=n)]
-    for status, _, errors in ended(started):
-        assert status == 0, errors
+    done = forked("tests.engine.distributed_losses", folder, extent)
+    assert done.returncode == 0, done.stderr
+    sizes = (WORLD_SIZE, 1)
     return {n: [torch.load(folder / f"{n}-{rank}.pt") for rank in range(n)] for n in sizes}
+
+
+def play_in_processes(folder: str, extent: str) -> None:
+    """Make the games once, and play them in one process and in WORLD_SIZE, forked from this one."""
+    with float64():
+        games = all_games(extent)
+        context = multiprocessing.get_context("fork")
+        started = [
+            context.Process(target=play_all, args=(games, place, folder))
+            for size in (WORLD_SIZE, 1)
+            for place in places(size)
+        ]
+        for process in started:
+            process.start()
+        for process in started:
+            process.join()
+    assert [process.exitcode for process in started] == [0] * len(started)
+
+
+def play_all(
+    games: Mapping[str, Callable[[DistributedContext], Results]],
+    place: dict[str, str],
+    folder: str,
+) -> None:
+    """Write what one of the processes finds."""
+    os.environ |= place
+    with init_distributed() as processes:
+        played = {name: game(processes) for name, game in games.items()}
+        found = {"games": played, "talk": talk(processes)}
+        torch.save(found, f"{folder}/{processes.world_size}-{processes.rank}.pt")
 
 
 def main() -> None:
     torch.set_num_threads(1)
     if len(sys.argv) > 1:
-        with init_distributed() as processes:
-            found = {"games": play_all(processes, sys.argv[2]), "talk": talk(processes)}
-            torch.save(found, f"{sys.argv[1]}/{processes.world_size}-{processes.rank}.pt")
+        play_in_processes(*sys.argv[1:])
         return
     with tempfile.TemporaryDirectory() as folder:
         played = played_in(Path(folder), WHOLE)

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from multigan.export.export import push
 from multigan.storage.checkpoint_integrity import GENERATOR_EMA_FILE, resolve_weights_file
 from multigan.storage.hub import HubModel, check_name, parse_address
 from tests.export.hub_server import TOKEN, serve_hub
+from tests.forked import forked
 
 pytest.importorskip("huggingface_hub")
 NAME = "someone/points-gan"
@@ -27,16 +25,9 @@ def hub():
 
 def multigan(hub, home, *arguments, token=TOKEN):
     """Run a command against the local server; its variables are read when the library loads."""
-    offline = ("HF_TOKEN", "HF_HUB_OFFLINE", "HF_HOME")
-    environment = {k: v for k, v in os.environ.items() if k not in offline}
-    environment |= {
-        "HF_ENDPOINT": hub.endpoint,
-        "HF_HOME": str(home / "cache"),
-        "OMP_NUM_THREADS": "1",
-    }
-    environment |= {"HF_HUB_DISABLE_TELEMETRY": "1", "HF_TOKEN": token, "NO_PROXY": "127.0.0.1"}
-    command = [sys.executable, "-m", "multigan", *map(str, arguments)]
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    environment = {"HF_ENDPOINT": hub.endpoint, "HF_HOME": str(home / "cache"), "HF_TOKEN": token}
+    environment |= {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
+    return forked("multigan", *arguments, NO_PROXY="127.0.0.1", **environment)
 
 
 def test_what_is_pushed_is_loaded_with_equal_bytes_and_samples(hub, points_run, tmp_path):

@@ -9,6 +9,7 @@ from multigan.runs.directory import RunDirectory
 from multigan.training import launch
 from tests.fuzz.malicious import effect_of, working_in
 from tests.fuzz.malicious_files import CASES, EXECUTED, Payload
+from tests.small_evaluations import small_evaluations
 
 FEW = [  # one of each kind; `make crafted` tries all
     "generator_ema: torch's",
@@ -26,6 +27,12 @@ FEW = [  # one of each kind; `make crafted` tries all
     "songs.npz of objects",
     "tokenizer folder with code",
 ]
+
+
+@pytest.fixture(autouse=True)
+def _few_samples():
+    with small_evaluations():
+        yield
 
 
 @pytest.mark.parametrize("name", FEW)

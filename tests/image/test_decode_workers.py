@@ -61,13 +61,20 @@ def deadly(root, numbers):
 
 
 @pytest.mark.parametrize(("end", "status"), [(KILLED, -9), ("os._exit(3)", 3), ("os._exit(0)", 0)])
-def test_the_files_it_crashed_on_are_named_and_the_rest_is_kept(
-    end, status, ends, tmp_path, capsys
-):
+def test_the_files_it_crashed_on_are_named(end, status, ends, tmp_path, capsys):
+    root = folder_of(tmp_path / "pets", 30, classes=())
+    deadly(root, [0, 6, 7, 29])  # the first of a share, two in a row, the last of one
+    ends(end)
+    inspect_images(str(root), resolution=8)
+    line = f"skipped: 0029.png: the decoder crashed on it (status {status})"
+    assert line in capsys.readouterr().out.splitlines()
+
+
+def test_a_warning_counts_the_files_it_crashed_on(ends, tmp_path):
     root = folder_of(tmp_path / "pets", 30, classes=())
     whole = read_folder(str(root), SIZE).pixels
-    ends(end)
-    gone = [0, 6, 7, 29]  # the first of a share, two in a row, the last of one
+    ends(KILLED)
+    gone = [0, 6, 7, 29]
     told = (
         r"4 of 30 files are skipped: 4 the decoder crashed on it \(0000.png, 0006.png, "
         r"0007.png, ...\)"
@@ -75,9 +82,6 @@ def test_the_files_it_crashed_on_are_named_and_the_rest_is_kept(
     with pytest.warns(UserWarning, match=told):
         pixels = read_folder(str(deadly(root, gone)), SIZE).pixels
     assert torch.equal(pixels, whole[[k for k in range(30) if k not in gone]])
-    inspect_images(str(root), resolution=8)
-    line = f"skipped: 0029.png: the decoder crashed on it (status {status})"
-    assert line in capsys.readouterr().out.splitlines()
 
 
 def test_a_crash_is_not_remembered(ends, tmp_path):
@@ -89,18 +93,20 @@ def test_a_crash_is_not_remembered(ends, tmp_path):
     assert len(scan_folder(str(root), SIZE).images.pixels) == 30
 
 
-def test_crash_after_crash_ends_in_one_line(ends, tmp_path):
+def test_crash_after_crash_ends_in_one_line(ends, tmp_path, monkeypatch):
+    monkeypatch.setattr(decode_workers, "MAX_CONSECUTIVE_CRASHES", 3)
     root = deadly(folder_of(tmp_path / "pets", 30, classes=()), range(30))
     ends(KILLED)
-    told = r"pets: the decoder crashed on 10 consecutive files, the last is 0009.png \(status -9\)"
+    told = r"pets: the decoder crashed on 3 consecutive files, the last is 0002.png \(status -9\)"
     with pytest.raises(OSError, match=told):
         read_folder(str(root), SIZE)
 
 
-def test_a_small_set_of_which_every_file_crashes_holds_too_few_images(ends, tmp_path):
-    root = deadly(folder_of(tmp_path / "pets", 16, classes=()), range(16))
+def test_a_small_set_of_which_every_file_crashes_holds_too_few_images(ends, tmp_path, monkeypatch):
+    monkeypatch.setattr(decode_workers, "FILES_PER_WORKER", 5)
+    root = deadly(folder_of(tmp_path / "pets", 10, classes=()), range(10))
     ends(KILLED)
-    told = "must have 10 or more usable images; got 0; 16 of 16 files are skipped: 16 the decoder"
+    told = "must have 10 or more usable images; got 0; 10 of 10 files are skipped: 10 the decoder"
     with pytest.raises(ValueError, match=told):
         read_folder(str(root), SIZE)
 

@@ -16,14 +16,18 @@ from multigan.image import load
 from multigan.image.datasets import sources
 from multigan.training.launch import resume, train
 from tests.image.example_shapes import EXAMPLES, files
+from tests.small_evaluations import small_evaluations
 
-FEW = {"steps": 4, "width": 4, "batch_size": 4, "log_every": 1, "save_every": 4, "show": False}
+FEW = {"steps": 4, "width": 4, "batch_size": 4, "log_every": 1, "save_every": 4}
+FEW |= {"show": False, "report": False}
 
 
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     sources.read_images.cache_clear()
+    with small_evaluations():
+        yield
 
 
 @pytest.fixture(scope="module")

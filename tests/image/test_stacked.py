@@ -12,6 +12,7 @@ from multigan.core.rng import keyed_rng
 from multigan.core.serialization import from_config, to_config
 from multigan.image.datasets.images import ImageDataset
 from multigan.image.datasets.stacked import StackedImages
+from multigan.image.metrics import evaluation, image_metrics, path_length
 from multigan.image.metrics.mode_coverage import mode_coverage
 from tests.image.example_shapes import EXAMPLES
 
@@ -100,7 +101,13 @@ class Replaying(nn.Module):
         return self.data.batch(latent).x
 
 
-def test_the_table_counts_modes_in_as_many_stacks_as_the_split_holds(stacks, full_cache):
+def test_the_table_counts_modes_in_as_many_stacks_as_the_split_holds(
+    stacks, full_cache, monkeypatch
+):
+    monkeypatch.setattr(evaluation, "NUM_EVAL_IMAGES", 128)  # of the other columns
+    monkeypatch.setattr(image_metrics, "SUBSETS", 2)
+    monkeypatch.setattr(path_length, "NUM_POSITIONS", 2)
+
     def table(generator):
         sampler = Sampler(stacks.domain, generator)
         return stacks.domain.evaluate(sampler, stacks.split("valid"), keyed_rng(0), full_cache)

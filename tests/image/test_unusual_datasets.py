@@ -33,29 +33,29 @@ def said(tmp_path, monkeypatch, capsys):
 
 
 def broken(root):
-    """500 files, 20 of which are empty, cut short, text, or hold the first bytes of a PNG only."""
-    folder_of(root, 500)
-    for k in range(0, 500, 25):
+    """100 files, 20 of which are empty, cut short, text, or hold the first bytes of a PNG only."""
+    folder_of(root, 100)
+    for k in range(0, 100, 5):
         (file,) = root.rglob(f"{k:04d}.png")
         bad = (b"", file.read_bytes()[:60], b"not an image", b"\x89PNG broken")
-        file.write_bytes(bad[k // 25 % 4])
+        file.write_bytes(bad[k // 5 % 4])
 
 
-def test_20_broken_files_among_500_are_counted_and_each_is_explained(said, tmp_path):
+def test_20_broken_files_among_100_are_counted_and_each_is_explained(said, tmp_path):
     broken(tmp_path / "many")
     status, out, err = said("image inspect many")
     assert status == 0 and err == []
     assert len([line for line in out if line.startswith("skipped: ")]) == 20
-    assert out[:2] == ["many: 480 color images", "classes: cat 240, dog 240"]
+    assert out[:2] == ["many: 80 color images", "classes: cat 40, dog 40"]
     assert "skipped: cat/0000.png: cannot be read: it is empty" in out
-    assert "skipped: cat/0050.png: cannot be read: no image of a known format" in out
-    assert "skipped: dog/0025.png: cannot be read: image file is truncated" in out
+    assert "skipped: cat/0010.png: cannot be read: no image of a known format" in out
+    assert "skipped: dog/0005.png: cannot be read: image file is truncated" in out
     assert not [line for line in out if "0x" in line]
     status, out, err = said(TRAIN.format("many"))
     assert status == 0, err
     assert [line for line in out if line.startswith("ended     finished at step 2 ")], out
     warned = [line for line in err if line.startswith("warning: many")]
-    assert len(warned) == 1 and "20 of 500 files are skipped: 20 cannot be read" in warned[0]
+    assert len(warned) == 1 and "20 of 100 files are skipped: 20 cannot be read" in warned[0]
 
 
 def test_three_images_are_too_few_and_both_commands_say_so(said, tmp_path):

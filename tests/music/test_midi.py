@@ -37,8 +37,8 @@ def off(note, time=0, **fields):
     return mido.Message("note_off", note=note, time=time, **fields)
 
 
-def test_200_random_rolls_become_midi_files_and_come_back(tmp_path):
-    for seed in range(200):
+def test_random_rolls_become_midi_files_and_come_back(tmp_path):
+    for seed in range(60):
         rng = np.random.default_rng(seed)
         steps_per_quarter = GRIDS[seed % len(GRIDS)]
         roll = random_roll(rng, steps=int(rng.integers(1, 50)))

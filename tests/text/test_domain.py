@@ -2,9 +2,6 @@
 
 import json
 import math
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,6 +17,7 @@ from multigan.text.domain import TextDomain
 from multigan.text.sampling import ScoredText, parse_length, prompt_tokens
 from multigan.text.tokenization.tokenizer import EOS, PAD
 from multigan.text.tokenization.words import split_words
+from tests.forked import in_another_process
 from tests.text.tiny import Parrot, tiny_generator, tiny_lines, tiny_sampler
 
 KINDS = {"word": 500, "bpe": 300, "char": 100}
@@ -252,18 +250,9 @@ def test_the_domain_carries_its_tokenizer_through_json():
         TextDomain(domain.tokenizer, 1)
 
 
+def sampled():
+    return list(tiny_sampler(tiny_lines(class_field="mood")).sample(70, seed=5))
+
+
 def test_a_seed_gives_the_same_text_in_every_process():
-    code = (
-        "import json\n"
-        "from tests.text.tiny import tiny_lines, tiny_sampler\n"
-        "print(json.dumps(tiny_sampler(tiny_lines(class_field='mood')).sample(70, seed=5)))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        check=True,
-        capture_output=True,
-        env=os.environ | {"PYTHONHASHSEED": "1234", "OMP_NUM_THREADS": "1"},
-    )
-    assert json.loads(done.stdout) == tiny_sampler(tiny_lines(class_field="mood")).sample(
-        70, seed=5
-    )
+    assert in_another_process(sampled) == sampled()

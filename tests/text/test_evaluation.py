@@ -7,10 +7,11 @@ import torch
 
 from multigan.core.protocols import EvaluationSkipped, Sampler
 from multigan.core.rng import keyed_rng
-from multigan.text.metrics import evaluation
+from multigan.text.metrics import evaluation, language_model
 from multigan.text.metrics.evaluation import selection_score
 from multigan.text.tokenization.tokenizer import PAD
 from tests.metric_meanings import undescribed
+from tests.small_evaluations import small_evaluations
 from tests.text.tiny import Parrot, tiny_lines, tiny_sampler
 
 ROWS = ["real (held out)", "real (training copy)", "3gram", "4gram", "generator"]
@@ -32,6 +33,12 @@ def table_of(sampler, data, cache, seed=0):
 
 def parrot(data, lines):
     return Sampler(data.domain, Parrot(data.domain, lines))
+
+
+@pytest.fixture
+def few_samples():
+    with small_evaluations():
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -106,23 +113,25 @@ def test_the_likelihood_is_that_of_the_temperature_that_lines_are_drawn_at(data)
     assert found[2] == pytest.approx(math.log(written), abs=1e-3)
 
 
-def test_lines_without_an_end_are_counted(data, kept):
+def test_lines_without_an_end_are_counted(data, tmp_path, few_samples):
     endless = "the dog sees " * 8
-    row = table_of(parrot(data, [endless, *data.texts[:3]]), data, kept).model
+    row = table_of(parrot(data, [endless, *data.texts[:3]]), data, tmp_path).model
     assert row["unfinished_fraction"] == 1 / 4
 
 
-def test_references_are_made_once_and_damaged_ones_again(data, kept, fresh):
-    (file,) = kept.iterdir()
+def test_references_are_made_once_and_damaged_ones_again(data, tmp_path, few_samples):
+    first = table_of(tiny_sampler(data), data, tmp_path)
+    (file,) = tmp_path.iterdir()
     stamp = file.stat().st_mtime_ns
-    assert table_of(tiny_sampler(data), data, kept) == fresh
+    assert table_of(tiny_sampler(data), data, tmp_path) == first
     assert file.stat().st_mtime_ns == stamp
     file.write_bytes(file.read_bytes()[:50])
-    assert table_of(tiny_sampler(data), data, kept) == fresh
-    assert [path.name for path in kept.iterdir()] == [file.name]
+    assert table_of(tiny_sampler(data), data, tmp_path) == first
+    assert [path.name for path in tmp_path.iterdir()] == [file.name]
 
 
 def test_lines_of_classes_are_drawn_in_the_proportion_of_the_held_out_ones(tmp_path, monkeypatch):
+    monkeypatch.setattr(language_model, "MAX_STEPS", 2)
     data = tiny_lines(class_field="mood")
     held = data.split("valid")
     seen = []

@@ -8,7 +8,7 @@ from multigan.core.rng import keyed_rng
 from multigan.text.condition import no_condition
 from multigan.text.models.generator import TextGenerator
 from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK
-from tests.run_helpers import python
+from tests.forked import in_another_process
 from tests.text.networks import (
     BACKBONES,
     LABELS,
@@ -181,17 +181,10 @@ def test_a_tied_generator_reads_and_writes_with_one_table():
     ] == ["embedding.weight", "to_logits.bias"]
 
 
-CODE = """
-from tests.text.networks import generator
-from multigan.core.rng import keyed_rng
-g = generator("relational")
-print(g.generate(g.sample_latent(20, keyed_rng(7))).tolist())
-"""
+def sampled_tokens():
+    g = generator("relational")
+    return g.generate(g.sample_latent(20, keyed_rng(7))).tolist()
 
 
-def test_the_same_seed_gives_the_same_tokens_in_another_process(monkeypatch, capsys):
-    monkeypatch.setenv("PYTHONHASHSEED", "12345")
-    done = python("-c", CODE)
-    assert done.returncode == 0, done.stderr
-    exec(CODE, {})
-    assert done.stdout == capsys.readouterr().out
+def test_the_same_seed_gives_the_same_tokens_in_another_process():
+    assert in_another_process(sampled_tokens) == sampled_tokens()

@@ -2,8 +2,6 @@
 
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 import torch
@@ -19,7 +17,8 @@ from multigan.text.models.hf_config import (
     hf_settings,
     read_config,
 )
-from tests.run_helpers import REPOSITORY
+from tests.forked import forked
+from tests.run_helpers import REPOSITORY, python
 from tests.text.networks import GPT2
 from tests.text.tiny import tiny_generator, tiny_lines
 
@@ -129,11 +128,11 @@ def test_no_weight_file_causes_a_request(packages, tmp_path):
             {"domain": to_config(domain), "generator": described},
         )
     path = os.pathsep.join([str(REPOSITORY), os.environ.get(packages, "")])
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.text.hub_requests", str(tmp_path)],
-        capture_output=True, text=True, timeout=300, cwd=REPOSITORY, check=True,
-        env=os.environ | {"PYTHONPATH": path},
-    )  # fmt: skip
+    if packages:
+        done = python("-m", "tests.text.hub_requests", tmp_path, path=path, cwd=REPOSITORY)
+    else:
+        done = forked("tests.text.hub_requests", tmp_path)
+    assert done.returncode == 0, done.stderr
     answer = json.loads(done.stdout.splitlines()[-1])
     assert answer["version"].startswith("4.50" if packages else transformers().__version__)
     assert (answer["files"], answer["offline"]) == (0, 0) and answer["online"] > 0
