@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import time
 import warnings
@@ -13,6 +12,7 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn, uint8
 
+from multigan.core.fingerprint import fingerprint
 from multigan.storage.files import fsync_dir
 from multigan.storage.weights import save_tensors
 
@@ -51,11 +51,16 @@ def load_network(file: Path, network: nn.Module) -> dict[str, str] | None:
     return found[1]
 
 
-def store_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> None:
+def store_tensors(
+    file: Path,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str],
+    fix: str = "set XDG_CACHE_HOME",
+) -> None:
     """Write tensors and metadata with a checksum: temporary name, fsync, rename.
 
     Temporary files that killed processes left are deleted. A folder that cannot be written is a
-    warning.
+    warning with the `fix`.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     described = {**metadata, CHECKSUM: _checksum(contiguous, metadata)}
@@ -73,7 +78,7 @@ def store_tensors(file: Path, tensors: Mapping[str, Tensor], metadata: Mapping[s
             with suppress(OSError):
                 temporary.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
-        text = f"the cache {file.parent} cannot be written: {error}; set XDG_CACHE_HOME"
+        text = f"the cache {file.parent} cannot be written: {error}; {fix}"
         warnings.warn(text, stacklevel=3)
 
 
@@ -86,8 +91,8 @@ def sweep_temporaries(folder: Path, max_age_s: float = MAX_AGE_S) -> None:
 
 
 def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
-    digest = hashlib.blake2b(repr(sorted(metadata.items())).encode(), digest_size=16)
+    parts: list[object] = [sorted(metadata.items())]
     for name, tensor in sorted(tensors.items()):
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.reshape(-1).view(uint8).numpy().data)
-    return digest.hexdigest()
+        parts.append(f"{name} {tensor.dtype} {tuple(tensor.shape)}")
+        parts.append(tensor.reshape(-1).view(uint8).numpy().data)
+    return fingerprint(parts)

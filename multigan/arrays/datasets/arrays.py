@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from multigan.arrays.datasets.values import (
     warn_of_bytes,
 )
 from multigan.arrays.domain import ArrayDomain
+from multigan.core.fingerprint import fingerprint
 from multigan.core.protocols import Batch, Condition
 from multigan.core.splits import WHOLE, Bounds, check_split, split_members
 from multigan.core.trees import tree_leaves, tree_map
@@ -117,13 +117,14 @@ class ArrayDataset:
 
     def _hash(self, members: Tensor) -> str:
         """Hash the shapes and bytes of a split to 32 hex digits."""
-        digest = hashlib.blake2b(digest_size=16)
-        for values in (self.x, *tree_leaves(self.y)):
-            own = values[members.to(values.device) if isinstance(values, Tensor) else members]
-            digest.update(repr((tuple(own.shape), str(own.dtype))).encode())
-            for block in row_blocks(own):
-                digest.update(block.cpu().contiguous().numpy().data)
-        return digest.hexdigest()
+
+        def parts() -> Iterator[object]:
+            for values in (self.x, *tree_leaves(self.y)):
+                own = values[members.to(values.device) if isinstance(values, Tensor) else members]
+                yield tuple(own.shape), str(own.dtype)
+                yield from (block.cpu().contiguous().numpy().data for block in row_blocks(own))
+
+        return fingerprint(parts())
 
 
 def split_bounds(held_out: float) -> Bounds:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +11,7 @@ from torch import Tensor
 
 from multigan.arrays.datasets.arrays import HELD_OUT, make_domain, split_bounds
 from multigan.arrays.datasets.values import conditions, is_label, numbered, parts_of, to_tensor
+from multigan.core.fingerprint import fingerprint
 from multigan.core.protocols import Batch, Condition
 from multigan.core.splits import WHOLE, check_split, split_members
 from multigan.core.trees import tree_cat, tree_leaves, tree_map
@@ -139,10 +139,8 @@ class MapDataset:
 
     def _hash(self, read: Batch) -> str:
         """Hash the number of samples and the samples that were read to 32 hex digits."""
-        digest = hashlib.blake2b(f"{len(self)} {self.split_name}".encode(), digest_size=16)
-        for tensor in tree_leaves(tuple(read)):
-            digest.update(tensor.contiguous().numpy().tobytes())
-        return digest.hexdigest()
+        contents = (tensor.contiguous().numpy().tobytes() for tensor in tree_leaves(tuple(read)))
+        return fingerprint((f"{len(self)} {self.split_name}", *contents))
 
 
 def _unknown(label: Any, row: int, known: Any) -> ValueError:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -12,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from multigan.core.data_counts import DataCounts
+from multigan.core.fingerprint import fingerprint
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component, with_arguments
 from multigan.core.splits import check_split, shuffle_key
@@ -214,15 +214,15 @@ class ImageDataset:
         self.labels = None if self.labels is None else self.labels.to(device)
 
     def _hash(self) -> str:
-        shape = (len(self._pixels), *self.domain.shape)
-        digest = hashlib.blake2b(repr(shape).encode(), digest_size=16)
-        if self._twice:
-            digest.update(b"mirrored")
-        for block in row_blocks(self._pixels):
-            digest.update(self._padded(block.cpu()).contiguous().numpy().data)
-        if self.labels is not None:
-            digest.update(self.labels.cpu().numpy().data)
-        return digest.hexdigest()
+        def parts() -> Iterator[object]:
+            yield len(self._pixels), *self.domain.shape
+            yield "mirrored" if self._twice else ""
+            for block in row_blocks(self._pixels):
+                yield self._padded(block.cpu()).contiguous().numpy().data
+            if self.labels is not None:
+                yield self.labels.cpu().numpy().data
+
+        return fingerprint(parts())
 
 
 def _members(images: ImageArrays, split: str) -> Tensor:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
+from multigan.core.fingerprint import fingerprint
 from multigan.image.formats.decode import Size
 from multigan.image.formats.values import ReadOptions
 from multigan.storage.files import default_cache_dir
@@ -24,5 +24,5 @@ def cached_file(source: str, files: Sequence[str], size: Size, options: ReadOpti
     stats = [path.stat() for path in paths]
     content = [CACHE_VERSION, str(root), list(files), tuple(size), sorted(asdict(options).items())]
     content += [(stat.st_size, stat.st_mtime_ns) for stat in stats]
-    key = hashlib.blake2b(repr(content).encode(), digest_size=12).hexdigest()
+    key = fingerprint((content,), size=12)
     return default_cache_dir() / f"image-images-{key}.rows"

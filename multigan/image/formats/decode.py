@@ -9,7 +9,6 @@ the user again.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import io
 import json
 import sys
@@ -25,6 +24,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.ImageFile import ImageFile
 
 from multigan.core.data_counts import printable
+from multigan.core.fingerprint import fingerprint
 from multigan.image.formats.kinds import (
     HEAD_BYTES,
     SUFFIXES,
@@ -141,7 +141,7 @@ def decode_one(
         content = _content(source, archive, file)
     except Exception as error:  # of the file system, or of a damaged archive
         return _skipped(file, error), b""
-    digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+    digest = fingerprint((content,))
     return decode_bytes(content, file, digest, size, options)
 
 

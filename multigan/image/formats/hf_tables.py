@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import warnings
 from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 import torch
 
 from multigan.core import optional_dependencies
+from multigan.core.fingerprint import fingerprint
 from multigan.image.formats.cache import cached_file
 from multigan.image.formats.decode import (
     DEFAULT,
@@ -156,7 +156,7 @@ def _decode_rows(
                 reason = getattr(error, "reason", "cannot be read")
                 yield FileResult(row, reason, f"{row}: {' '.join(str(error).split())}"), b""
                 continue
-            digest = hashlib.blake2b(content, digest_size=16).hexdigest()
+            digest = fingerprint((content,))
             yield decode_bytes(content, row, digest, size, options, suffix=False)
 
 

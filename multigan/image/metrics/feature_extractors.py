@@ -7,7 +7,6 @@ other is a TorchScript file of the user.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 import warnings
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from multigan.core.fingerprint import fingerprint
 from multigan.core.fitting import build_with_seed, fit
 from multigan.core.protocols import Batch, Dataset
 from multigan.core.rng import keyed_rng
@@ -129,7 +129,7 @@ class TorchScriptExtractor(nn.Module):
         self.body = _read_script(file)
         names = [argument.name for argument in self.body.forward.schema.arguments]
         self.options = {"return_features": True} if "return_features" in names else {}
-        digest = hashlib.blake2b(file.read_bytes(), digest_size=4).hexdigest()
+        digest = fingerprint((file.read_bytes(),), size=4)
         self.width = self.features(torch.zeros(2, *shape)).shape[1]
         self.description = f"the TorchScript file {file.name} ({digest}), images given as RGB bytes"
 
@@ -216,7 +216,7 @@ def _key(extractor: Extractor, train: Dataset, seed: int) -> str:
     """Hash all that determines the weights to 24 hex digits."""
     content_of = [train.fingerprint, str(extractor), STEPS, BATCH, LR, SMOOTHING, CACHE_VERSION]
     content = json.dumps([*content_of, *([seed] if seed else [])])
-    return hashlib.blake2b(content.encode(), digest_size=12).hexdigest()
+    return fingerprint((content,), size=12)
 
 
 def _train(extractor: Extractor, train: Dataset, rng: torch.Generator) -> None:

@@ -7,13 +7,13 @@ permission of its encoders, so it is read where pip put it and never copied into
 
 from __future__ import annotations
 
-import hashlib
 import importlib.util
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from multigan.core.fingerprint import fingerprint
 from multigan.music.formats.musicxml import read_musicxml
 from multigan.music.formats.npz import load_songs, save_songs, split_by_hash
 from multigan.music.formats.song import Song, Track
@@ -109,7 +109,7 @@ def _number(name: str) -> tuple[int, int, str]:
 def _fingerprint(files: list[Path]) -> str:
     """Of the names and sizes of the files, and of how we read them."""
     stated = [READING, *((file.name, file.stat().st_size) for file in files)]
-    return hashlib.blake2b(repr(stated).encode(), digest_size=8).hexdigest()
+    return fingerprint((stated,), size=8)
 
 
 def check_chorales() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import warnings
 from collections.abc import Mapping, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from multigan.core.data_counts import CHANGED, LEFT_OUT, DataCounts
+from multigan.core.fingerprint import fingerprint
 from multigan.core.progress import tracked
 from multigan.music.datasets.import_report import FileResult, make_report, report_lines
 from multigan.music.datasets.song_reading import (
@@ -200,7 +200,7 @@ def import_readings(
     notes = DataCounts("notes")
     songs: dict[str, Song] = {}
     results: list[FileResult] = []
-    seen: dict[bytes, str] = {}  # digest of a song -> the file that had it first
+    seen: dict[str, str] = {}  # digest of a song -> the file that had it first
     for reading in readings:
         result, song = _result(reading, layout, options, root, seen, notes)
         results.append(result)
@@ -219,7 +219,7 @@ def _result(
     layout: str,
     options: ImportOptions,
     root: Path,
-    seen: dict[bytes, str],
+    seen: dict[str, str],
     notes: DataCounts,
 ) -> tuple[FileResult, Song | None]:
     """Result for one file, and its song if it is used; count its notes."""
@@ -241,10 +241,9 @@ def _result(
     return FileResult(reading.file, reading.windows, assigned_tracks, swing=reading.swing), song
 
 
-def _digest(song: Song) -> bytes:
+def _digest(song: Song) -> str:
     """Digest of the notes of each voice."""
-    notes = [[note[:3] for note in track.notes] for track in song.tracks]
-    return hashlib.blake2b(repr(notes).encode()).digest()
+    return fingerprint(([[note[:3] for note in track.notes] for track in song.tracks],))
 
 
 def _fingerprint(files: Sequence[Path], root: Path, options: ImportOptions) -> str:
@@ -252,7 +251,7 @@ def _fingerprint(files: Sequence[Path], root: Path, options: ImportOptions) -> s
     stats = [(str(file.relative_to(root)), file.stat()) for file in files]
     stated = [CACHE_VERSION, str(root.resolve()), options]
     stated += [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
-    return hashlib.blake2b(repr(stated).encode(), digest_size=8).hexdigest()
+    return fingerprint((stated,), size=8)
 
 
 def _known(target: Path, fingerprint: str) -> dict[str, Any] | None:

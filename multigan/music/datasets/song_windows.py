@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import accumulate
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.data_counts import DataCounts
+from multigan.core.fingerprint import fingerprint
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component, with_arguments
 from multigan.music.datasets.midi_folder import SONGS
@@ -95,7 +95,8 @@ class SongWindowDataset:
         self.split_name, self.transpose, self.masks = split, transpose, masks
         self._source = folder, self.domain, stride_bars
         self._steps = load_splits(*self._source).tensors[split]
-        self.fingerprint = _fingerprint(self._steps)
+        codes, starts = (tensor.numpy().tobytes() for tensor in self._steps[:2])
+        self.fingerprint = fingerprint((tuple(self._steps.codes.shape), codes, starts))
 
     def __len__(self) -> int:
         return len(self._steps.starts)
@@ -302,11 +303,3 @@ def _shifts(own: Tensor, allowed: Tensor) -> tuple[int, int]:
     return max(MAX_TRANSPOSITION[0], min(0, int(down.max()))), min(
         MAX_TRANSPOSITION[1], max(0, int(up.min()))
     )
-
-
-def _fingerprint(steps: SplitTensors) -> str:
-    """32 hex digits of the codes and of the windows."""
-    digest = hashlib.blake2b(repr(tuple(steps.codes.shape)).encode(), digest_size=16)
-    for tensor in (steps.codes, steps.starts):
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()

@@ -1,23 +1,21 @@
-"""Tensors of the splits of songs, and their cache, with a checksum."""
+"""Tensors of the splits of songs, and their cache."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import json
-import warnings
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from multigan.core.data_counts import DataCounts
-from multigan.storage.files import parse_json, read_arrays, write_atomically
+from multigan.core.fingerprint import fingerprint
+from multigan.storage.files import parse_json
+from multigan.storage.tensor_cache import load_tensors, store_tensors
 
 ENCODING_VERSION = 2  # raise it when a change to the encoding changes the cells
-DIGEST_BYTES = 32
 CACHE_PREFIX = "windows-"
 MAX_CACHES = 4  # in one folder, of several kinds of windows
 
@@ -44,62 +42,39 @@ def cache_file(songs: Path, *stated: object) -> Path:
     """Return the cache, in the folder of a file of songs, of what is made of them."""
     stat = songs.stat()
     of_file = [ENCODING_VERSION, str(songs.resolve()), stat.st_size, stat.st_mtime_ns, *stated]
-    name = hashlib.blake2b(repr(of_file).encode(), digest_size=12).hexdigest()
-    return songs.with_name(f"{CACHE_PREFIX}{name}.npz")
+    return songs.with_name(f"{CACHE_PREFIX}{fingerprint((of_file,), size=12)}.safetensors")
 
 
 def save_splits(splits: LoadedSplits, file: Path) -> None:
-    """Write the tensors, compressed; warn where that is not possible."""
-    arrays: dict[str, np.ndarray] = {}
-    for name, tensors in splits.tensors.items():
-        arrays[f"{name} codes"] = tensors.codes.numpy()
-        arrays[f"{name} starts"] = tensors.starts.numpy()
-        arrays[f"{name} shifts"] = np.array(tensors.shifts, np.int64).reshape(-1, 2)
-        arrays[f"{name} pieces"] = tensors.pieces.numpy()
-        arrays[f"{name} endings"] = tensors.endings.numpy()
-    header = json.dumps({"splits": [*splits.tensors], "counts": splits.counts.to_json()}).encode()
-    arrays["header"] = np.frombuffer(header, np.uint8)
-    arrays["digest"] = np.frombuffer(_digest(arrays), np.uint8)
-    content = io.BytesIO()
-    np.savez_compressed(content, **arrays)  # type: ignore[arg-type]  # its stub takes allow_pickle for one
-    try:
-        write_atomically(file, content.getvalue())
-        caches = sorted(file.parent.glob(f"{CACHE_PREFIX}*.npz"), key=lambda f: f.stat().st_mtime)
+    """Cache the tensors beside the songs; warn where that is not possible."""
+    tensors = {
+        f"{name} {part}": torch.as_tensor(value)
+        for name, split in splits.tensors.items()
+        for part, value in split._asdict().items()
+    }
+    header = {"splits": [*splits.tensors], "counts": splits.counts.to_json()}
+    store_tensors(file, tensors, {"header": json.dumps(header)}, fix="nothing is kept")
+    with suppress(OSError):
+        caches = sorted(file.parent.glob(f"{CACHE_PREFIX}*"), key=lambda f: f.stat().st_mtime)
         for old in caches[:-MAX_CACHES]:
             old.unlink()
-    except OSError as error:
-        warnings.warn(f"{file} cannot be written ({error.strerror}); nothing is kept", stacklevel=2)
 
 
 def saved_splits(file: Path) -> LoadedSplits | None:
-    """Read what `save_splits` wrote; None if it is missing, damaged, or not intact."""
-    if not file.is_file():
+    """Read what `save_splits` wrote; None if it is missing, damaged or of another kind."""
+    found = load_tensors(file)
+    if found is None:
         return None
     try:
-        arrays = read_arrays(file)
-        if arrays.pop("digest").tobytes() != _digest(arrays):
-            return None
-        header = parse_json(arrays["header"].tobytes())
+        tensors, header = found[0], parse_json(found[1]["header"])
         counts = DataCounts.from_json(header["counts"])
-        tensors = {name: _tensors(arrays, name) for name in header["splits"]}
-        return None if counts is None else LoadedSplits(tensors, counts)
+        splits = {name: _split(tensors, name) for name in header["splits"]}
     except (ValueError, LookupError, TypeError):
         return None
+    return None if counts is None else LoadedSplits(splits, counts)
 
 
-def _tensors(arrays: dict[str, np.ndarray], name: str) -> SplitTensors:
-    shifts = [(int(low), int(high)) for low, high in arrays[f"{name} shifts"]]
-    codes, starts, pieces, endings = (
-        torch.from_numpy(arrays[f"{name} {key}"])
-        for key in ("codes", "starts", "pieces", "endings")
-    )
-    return SplitTensors(codes, starts, shifts, pieces, endings)
-
-
-def _digest(arrays: dict[str, np.ndarray]) -> bytes:
-    """Digest of the names and contents of arrays."""
-    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
-    for name in sorted(arrays):
-        digest.update(name.encode())
-        digest.update(np.ascontiguousarray(arrays[name]).data)
-    return digest.digest()
+def _split(tensors: dict[str, Tensor], name: str) -> SplitTensors:
+    own = {part: tensors[f"{name} {part}"] for part in SplitTensors._fields}
+    shifts = [(low, high) for low, high in own.pop("shifts").tolist()]
+    return SplitTensors(shifts=shifts, **own)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from multigan.core.fingerprint import fingerprint
 from multigan.music.datasets.midi_folder import (
     CACHE_VERSION,
     REPORT,
@@ -27,7 +27,7 @@ def imported_folder(source: str, layout: str = AUTO, grid: int = 4) -> str:
     stat = path.stat()
     of_file = [str(path.resolve()), stat.st_size, stat.st_mtime_ns]
     stated = [CACHE_VERSION, *of_file, layout, grid]
-    name = hashlib.blake2b(repr(stated).encode(), digest_size=12).hexdigest()
+    name = fingerprint((stated,), size=12)
     target = cache_dir() / "music" / name
     if not all((target / file).is_file() for file in (SONGS, REPORT)):  # REPORT is written last
         import_midi_folder(source, out=str(target), layout=layout, bars=1, grid=grid)

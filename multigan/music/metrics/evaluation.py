@@ -6,7 +6,6 @@ model are cached.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from multigan.core.fingerprint import fingerprint
 from multigan.core.modules import sample_batch
 from multigan.core.protocols import Dataset, EvaluationSkipped, Generator
 from multigan.core.results_table import ResultsTable, finite_or_none
@@ -181,7 +181,7 @@ def load_references(spec: MusicSpec, data: Dataset, cache: Path) -> ReferenceRow
     """Return the rows of real windows and baselines, from the cache or computed and cached."""
     train = data.split("train")
     stated = f"{CACHE_VERSION} {spec} {train.fingerprint} {data.fingerprint}"
-    key = hashlib.blake2b(stated.encode(), digest_size=8).hexdigest()
+    key = fingerprint((stated,), size=8)
     file = cache / f"music-references-{key}.safetensors"
     found = _load(file)
     if found is None:  # missing or damaged

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 import math
 import warnings
 from itertools import chain, compress
@@ -15,6 +14,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.data_counts import CHANGED, LEFT_OUT, MAX_EXAMPLES, USED, DataCounts
+from multigan.core.fingerprint import fingerprint
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component
 from multigan.text.condition import TextCondition
@@ -229,11 +229,12 @@ def _encode(source: str, corpus: Corpus, spec: TextSpec, split: str) -> EncodedL
     if split == "train":
         _warn(source, length, len(texts), tokens)
     labels = torch.tensor(list(compress(corpus.labels[split], is_fitting)))
-    fingerprint = _fingerprint(tokens, labels, spec.tokenizer)
+    contents = (tokens.numpy().tobytes(), labels.numpy().tobytes())
+    stated = fingerprint((spec.tokenizer, tuple(tokens.shape), *contents))
     truncated = [text for text, fits in zip(texts, is_fitting, strict=True) if not fits]
     examples = tuple(f"{text[:EXAMPLE_CHARACTERS]}..." for text in truncated[:MAX_EXAMPLES])
     return EncodedLines(
-        tuple(compress(texts, is_fitting)), tokens, labels, len(truncated), examples, fingerprint
+        tuple(compress(texts, is_fitting)), tokens, labels, len(truncated), examples, stated
     )
 
 
@@ -264,12 +265,3 @@ def _warn(source: str, length: int, num_lines: int, tokens: Tensor) -> None:
             "such words",
             stacklevel=2,
         )
-
-
-def _fingerprint(tokens: Tensor, labels: Tensor, tokenizer: str) -> str:
-    """32 hex digits of the tokens, the labels and the vocabulary."""
-    digest = hashlib.blake2b(tokenizer.encode(), digest_size=16)
-    digest.update(repr(tuple(tokens.shape)).encode())
-    for tensor in (tokens, labels):
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()

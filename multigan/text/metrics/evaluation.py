@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor
 
 from multigan.core import fidelity
+from multigan.core.fingerprint import fingerprint
 from multigan.core.modules import device_of, eval_mode
 from multigan.core.protocols import EvaluationSkipped, Generator, SupportsCompactBatches
 from multigan.core.results_table import ResultsTable, finite_or_none
@@ -126,7 +126,7 @@ def load_references(
             f"got {len(data)} and {len(train)}"
         )
     text = f"{CACHE_VERSION} {spec} {train.fingerprint} {data.fingerprint}"
-    key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    key = fingerprint((text,), size=8)
     file = cache / f"text-references-{key}.safetensors"
     vocabulary_size = spec.vocabulary_size
     model = LanguageModel(vocabulary_size)
