@@ -46,7 +46,7 @@ def cache_file(songs: Path, *stated: object) -> Path:
 
 
 def save_splits(splits: LoadedSplits, file: Path) -> None:
-    """Cache the tensors beside the songs; warn where that is not possible."""
+    """Cache the tensors in the folder of the songs; warn where that is not possible."""
     tensors = {
         f"{name} {part}": torch.as_tensor(value)
         for name, split in splits.tensors.items()
