@@ -211,7 +211,8 @@ class MusicDomain(MusicSpec):
 
     def _trimmed(self, song: Song, plan: SamplingPlan) -> Song:
         """Remove the padding; tempo and key are those of the conditioning file."""
-        song = song.window(plan.start_tick, plan.end_tick)
+        if (plan.start_tick, plan.end_tick) != (0, song.length_ticks):
+            song = song.window(plan.start_tick, plan.end_tick)
         if plan.source is None:
             return song
         return CompletedSong(

@@ -41,6 +41,22 @@ def test_the_filters_are_those_of_the_standard_at_its_rate():
     assert np.allclose(found, shelf * highpass, atol=1e-4)
 
 
+@pytest.mark.parametrize(("rate", "seconds"), [(44_100, 3.3), (22_050, 5.0), (8_000, 0.2)])
+def test_a_sound_filtered_in_blocks_is_as_loud_as_one_filtered_at_once(rate, seconds):
+    rng = np.random.default_rng(0)
+    sound = rng.standard_normal((round(rate * seconds), 2)).astype(np.float32)
+    sound *= np.linspace(0.01, 0.3, len(sound), dtype=np.float32)[:, None]
+    block, hop = min(round(0.4 * rate), len(sound)), rate // 10
+    size = 2 * len(sound) + rate
+    response = k_weighting(np.fft.rfftfreq(size, 1 / rate), rate)[:, None]
+    weighted = np.fft.irfft(np.fft.rfft(sound, size, axis=0) * response, size, axis=0)
+    starts = range(0, len(sound) - block + 1, hop)
+    power = np.array([(weighted[s : s + block] ** 2).sum() / block for s in starts])
+    gate = 10 * np.log10(power[-0.691 + 10 * np.log10(power) > -70].mean()) - 10
+    expected = -0.691 + 10 * np.log10(power[10 * np.log10(power) > gate].mean())
+    assert loudness(sound, rate) == pytest.approx(expected, abs=1e-4)
+
+
 def test_figures_of_a_sine_between_silences():
     rate = 16_384
     tone = sine(1000, rate, 2, 0.5)

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -23,8 +26,7 @@ def pixels(file):
 
 def amount(file, colour):
     """How many pixels have about this colour."""
-    wanted = (np.array(colour) * 255).round()
-    return int((np.abs(pixels(file) - wanted).sum(-1) < 12).sum())
+    return int((np.abs(pixels(file) - np.array(colour)).sum(-1) < 12).sum())
 
 
 def test_pitches_have_their_names():
@@ -44,12 +46,27 @@ def test_the_same_song_is_the_same_file(tmp_path):
     assert one.read_bytes() == plot_song(song(line("a", 60)), tmp_path / "two.png").read_bytes()
 
 
+def test_a_roll_is_marked_as_a_plot_and_needs_no_matplotlib(tmp_path):
+    code = (
+        "import sys; from pathlib import Path;"
+        "from multigan.music.formats.song import Note, Song, Track;"
+        "from multigan.music.rendering.pianoroll_plot import plot_song;"
+        "plot_song(Song((Track('a', (Note(0, 480, 60),)),), 1920), Path(sys.argv[1]));"
+        "print('matplotlib' in sys.modules)"
+    )
+    file = tmp_path / "song.png"
+    found = subprocess.run([sys.executable, "-c", code, file], capture_output=True, text=True)
+    assert found.stdout == "False\n"
+    with Image.open(file) as picture:
+        assert picture.info["Description"] == "plot"
+
+
 def test_given_cells_are_shaded(tmp_path):
     plain = plot_song(song(line("a", 60, 72)), tmp_path / "plain.png")
     given = (GivenSpan("a", 0, 3840),)
     shaded = CompletedSong((line("a", 60, 72),), 3840, given=given)
-    white = amount(plot_song(shaded, tmp_path / "given.png"), (1, 1, 1))
-    assert white < 0.8 * amount(plain, (1, 1, 1))
+    white = amount(plot_song(shaded, tmp_path / "given.png"), (255, 255, 255))
+    assert white < 0.8 * amount(plain, (255, 255, 255))
 
 
 def test_more_bars_are_a_wider_picture(tmp_path):

@@ -165,7 +165,8 @@ class SequenceGenerator(nn.Module):
             plan = self._sample_plan(latent, observed, ending, self._asked(given, shift))
             context = self._context(plan, observed, ending)
             tokens = self._sample(context, observed, shift, noise)
-        hard = F.one_hot(self._choices(tokens), self.rows + 2).to(noise)  # (B, T, L, R + 2)
+        hard = torch.zeros_like(noise)  # (B, T, L, R + 2)
+        hard.scatter_(-1, self._choices(tokens)[..., None], 1)
         if self.training and torch.is_grad_enabled():
             like = self._earlier(tokens, self.steps_per_bar * bars_back(context.like))
             noisy = self._biased(self._logits(tokens, context, shift), like) + noise
@@ -233,8 +234,13 @@ class SequenceGenerator(nn.Module):
 
     def _chroma(self, tokens: LineTokens) -> Tensor:
         """Return how long pitch classes sound in each half bar: (B, half bars, 12)."""
-        played = F.one_hot(tokens.sounding, self.rows + 2)[..., : self.rows].sum(2)  # (B, T, R)
-        return sum_by(played.float() @ self._classes(played), self.half_bars) / self.half_steps
+        played = self._counts(tokens.sounding, torch.ones_like(tokens.sounding))
+        return sum_by(played @ self._classes(played), self.half_bars) / self.half_steps
+
+    def _counts(self, sounding: Tensor, amounts: Tensor) -> Tensor:
+        """Return the sum of the amounts (B, T, L) at each row that sounds: (B, T, R) float."""
+        counts = torch.zeros(*sounding.shape[:2], self.rows + 2, device=sounding.device)
+        return counts.scatter_add_(2, sounding, amounts.float())[..., : self.rows]
 
     def _classes(self, like: Tensor) -> Tensor:
         row = torch.arange(self.rows, device=like.device)
@@ -242,11 +248,10 @@ class SequenceGenerator(nn.Module):
 
     def _plan_of(self, tokens: LineTokens) -> Plan:
         """Return the plan that fits notes."""
-        bass = tokens.sounding.amin(-1)  # rows and beyond in silence
-        low = F.one_hot(bass, self.rows + 2)[..., : self.rows].float() @ self._classes(bass)
+        bass = tokens.sounding.amin(-1, keepdim=True)  # rows and beyond in silence
+        low = self._counts(bass, torch.ones_like(bass)) @ self._classes(bass)
         chords = chord_labels(self._chroma(tokens), sum_by(low, self.half_bars))
-        onsets = F.one_hot(tokens.sounding, self.rows + 2)[..., : self.rows]
-        onsets = (onsets * tokens.onset[..., None]).amax(2).float()
+        onsets = self._counts(tokens.sounding, tokens.onset).clamp(max=1)
         return Plan(chords, likeness_labels(onsets, self.bars))
 
     def _ending(self, given: Conditioning) -> Tensor:
@@ -349,8 +354,8 @@ class SequenceGenerator(nn.Module):
         if self.pitch_temperature != 1:
             rows = logits[..., : self.rows]
             tempered = rows / self.pitch_temperature
-            level = rows.logsumexp(-1, keepdim=True) - tempered.logsumexp(-1, keepdim=True)
-            logits = torch.cat([tempered + level, logits[..., self.rows :]], dim=-1)
+            plain, chosen = torch.stack([rows, tempered]).logsumexp(-1, keepdim=True)
+            logits = torch.cat([tempered + (plain - chosen), logits[..., self.rows :]], dim=-1)
         if self.likeness_bonus != 0:
             bonus = self.likeness_bonus * (like.sounding <= self.rows).to(logits)
             same = self._choices(like)

@@ -149,16 +149,17 @@ def _pans(song: Song) -> Iterator[tuple[Track, np.ndarray]]:
 
 
 def _render_additive(song: Song, sound: np.ndarray, rate: int) -> None:
-    """Add the notes to silence (samples, 2), each as `synth` has it."""
+    """Add the notes to silence (samples, 2), each as `synthesizer` has it."""
     for track, pan in _pans(song):
         tone_of = lru_cache(MOST_KEPT)(partial(_tone, track, rate))
+        mono = np.zeros(len(sound), np.float32)
         for note in track.notes:
-            start = round(_seconds(song, note.start_tick) * rate)
-            samples = round(_seconds(song, note.end_tick) * rate) - start
-            rendered = tone_of(note.pitch_midi, 0 if track.is_drum else samples)
-            rendered = rendered[: len(sound) - start, None]
-            gains = pan * np.float32(song.velocity_of(note))
-            sound[start : start + len(rendered)] += rendered * gains
+            start_s, end_s = _seconds(song, note.start_tick), _seconds(song, note.end_tick)
+            samples = 0 if track.is_drum else round((end_s - start_s) * rate)
+            place = mono[round(start_s * rate) :]
+            rendered = tone_of(note.pitch_midi, samples)[: len(place)]
+            place[: len(rendered)] += rendered * np.float32(song.velocity_of(note))
+        sound += mono[:, None] * pan
 
 
 def _tone(track: Track, rate: int, pitch: int, samples: int) -> np.ndarray:

@@ -6,9 +6,11 @@ Source: ITU-R BS.1770-4; filters for any rate as in Steinmetz and Reiss 2021, py
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
+import torch
 
 BLOCK_SECONDS, BLOCKS_PER_SECOND = 0.4, 10  # blocks of loudness overlap by three quarters
 ABSOLUTE_GATE, RELATIVE_GATE = -70.0, -10.0  # LUFS, and LU below the loudness of what is louder
@@ -19,6 +21,8 @@ HIGHPASS_HZ, HIGHPASS_Q = 38.13547087602444, 0.5003270373238773
 SILENT = 10 ** (-60 / 20)  # of full scale
 CLIPPED = 0.999  # of full scale
 FRAME = 2048  # samples of a spectrum
+FILTERED = 2**15  # samples filtered at once
+SETTLING_SECONDS = 0.25  # after it the impulse response of the filters is below 1e-20
 
 
 class SoundFigures(NamedTuple):
@@ -64,10 +68,7 @@ def loudness(sound: np.ndarray, rate: int) -> float:
     """
     if not len(sound):
         return -math.inf
-    length = 2 ** math.ceil(math.log2(len(sound) + rate // 10))  # room for the filter to end
-    weights = k_weighting(np.fft.rfftfreq(length, 1 / rate), rate)[:, None]
-    weighted = np.fft.irfft(np.fft.rfft(sound, length, axis=0) * weights, axis=0)[: len(sound)]
-    energy = np.concatenate([[0.0], np.cumsum((weighted**2).sum(1))])
+    energy = np.concatenate([[0.0], np.cumsum(_weighted_energy(sound, rate), dtype=float)])
     block = min(round(BLOCK_SECONDS * rate), len(sound))
     starts = np.arange(0, len(sound) - block + 1, rate // BLOCKS_PER_SECOND)
     power = (energy[starts + block] - energy[starts]) / block
@@ -76,6 +77,25 @@ def loudness(sound: np.ndarray, rate: int) -> float:
         return -math.inf
     gate = float(_lufs(power.mean())) + RELATIVE_GATE
     return float(_lufs(power[_lufs(power) > gate].mean()))
+
+
+def _weighted_energy(sound: np.ndarray, rate: int) -> np.ndarray:
+    """Return the energy (samples,) of the K-weighted channels, filtered by overlap-save."""
+    settling = round(SETTLING_SECONDS * rate)
+    size = 2 ** math.ceil(math.log2(max(FILTERED, 4 * settling)))
+    count = math.ceil(len(sound) / (size - settling))
+    padded = torch.zeros(sound.shape[1], size + (count - 1) * (size - settling))
+    padded[:, settling : settling + len(sound)] = torch.from_numpy(sound).T
+    spectra = torch.fft.rfft(padded.unfold(1, size, size - settling))
+    weighted = torch.fft.irfft(spectra * _weights(size, rate), size)[..., settling:]
+    return weighted.square().sum(0).flatten()[: len(sound)].numpy()
+
+
+@lru_cache(4)
+def _weights(size: int, rate: int) -> torch.Tensor:
+    """Return the response of K-weighting at the frequencies of a spectrum of `size` samples."""
+    response = k_weighting(np.fft.rfftfreq(size, 1 / rate), rate)
+    return torch.from_numpy(response).to(torch.complex64)
 
 
 def _lufs(power: np.ndarray) -> np.ndarray:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import io
 import math
 from collections import Counter
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
-from matplotlib import colormaps
-from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection, PolyCollection
-from matplotlib.figure import Figure
+from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
 
 from multigan.core.media import PLOT_METADATA
 from multigan.music.formats.song import GivenSpan, Song, Track, given_spans
@@ -19,20 +20,59 @@ from multigan.music.rendering.annotations import chord_name, song_chords, song_s
 from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM
 from multigan.storage.files import write_atomically
 
-COLORS = colormaps["tab10"].colors  # type: ignore[attr-defined]
-DPI = 100
-INCHES_PER_BAR, INCHES_PER_PITCH = 0.9, 0.08
-INCHES_PER_NAME, INCHES_PER_LETTER, INCHES_PER_LEGEND_ROW = 0.6, 0.06, 0.17
+Color = tuple[int, int, int]
+
+COLORS: tuple[Color, ...] = (
+    (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189),
+    (140, 86, 75), (227, 119, 194), (127, 127, 127), (188, 189, 34), (23, 190, 207),
+)  # fmt: skip
+BLACK, WHITE = (0, 0, 0), (255, 255, 255)
+BAR_LINE, BEAT_LINE, WHOLLY_GIVEN, GIVEN_SWATCH = (89,) * 3, (217,) * 3, (235,) * 3, (204,) * 3
+# Lengths are in pixels.
+PER_BAR, PER_PITCH = 90, 8
+PER_NAME, PER_LETTER, PER_LEGEND_ROW = 60, 6, 17
 LONGEST_NAME, MOST_NAMED = 40, 32  # letters of a track's name, and tracks with one
-SMALLEST, LARGEST = (5.0, 2.0), (40.0, 16.0)  # inches: width, height
-BAR_LINE, BEAT_LINE, WHOLLY_GIVEN = "0.35", "0.85", "0.92"  # gray levels
-BELOW, EDGES = 0.38, 0.48  # inches below the roll, and below and above it
+SMALLEST, LARGEST = (500, 200), (4000, 1600)  # width, height
+BELOW, EDGES = 38, 48  # below the roll, and below and above it
+LEFT, LEFT_OF_DRUMS, RIGHT = 45, 65, 10  # beside the roll
+GRID_TILE, GRID_GAP, GRID_LEFT, GRID_EDGE = (248, 164), 10, 60, 5
+FONT, BOLD = "DejaVuSans.ttf", "DejaVuSans-Bold.ttf"  # matplotlib carries them
+SMALL, MEDIUM = 8.5, 10  # height of letters
+SWATCH = 24, 6
 MARGIN = 2  # pitches shown above and below the notes
 EMPTY_RANGE = (59, 72)  # the pitches shown of a song without any
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 NAMED = (0, 4, 7)  # pitch classes with a name at the axis
 MOST_BARS_WITH_CHORDS = 44  # as wide as the widest roll
 NOTE_HEIGHT = 0.86  # of a row
+OUTLINE, SHADE, STRIPE = 0.5, 0.18, 0.45  # shares of a track's color, the rest black or white
+STRIPE_GAP = 6  # between the stripes of what was given
+
+
+class _Roll(NamedTuple):
+    """Box of an image that shows the ticks of a song and a range of rows, high ones above."""
+
+    draw: ImageDraw.ImageDraw
+    left: int
+    top: int
+    width: int
+    height: int
+    ticks: int
+    floor: int
+    ceiling: int
+
+    def x(self, tick: float) -> int:
+        return self.left + round(self.width * tick / max(self.ticks, 1))
+
+    def y(self, row: float) -> int:
+        """The height of the middle of a row."""
+        share = (row - self.floor) / (self.ceiling - self.floor)
+        return self.top + self.height - round(self.height * share)
+
+    def rectangle(self, start: float, end: float, below: float, above: float) -> tuple[int, ...]:
+        """Corners of what lies between two ticks and two rows, a pixel wide and high at least."""
+        left, top = self.x(start), self.y(above)
+        return left, top, max(self.x(end), left), max(self.y(below), top)
 
 
 def pitch_name(pitch_midi: int) -> str:
@@ -45,29 +85,28 @@ def plot_song(song: Song, path: Path) -> Path:
     bars = song.length_ticks / song.time_signatures[0].bar_ticks
     low, high = _pitch_range([song])
     rows = high - low + (len(DRUM_CLASSES) + 2) * _has_drums(song)
-    needed = (1.6 + bars * INCHES_PER_BAR, 0.9 + rows * INCHES_PER_PITCH)
-    width, height = (min(max(w, s), b) for w, s, b in zip(needed, SMALLEST, LARGEST, strict=True))
+    needed = (160 + bars * PER_BAR, 90 + rows * PER_PITCH)
+    width, height = (
+        round(min(max(w, s), b)) for w, s, b in zip(needed, SMALLEST, LARGEST, strict=True)
+    )
     symbols, sections = _symbols(song), song_sections(song)
     rows_above = bool(symbols) + bool(sections)
-    names = _legend_rows(song, width) * INCHES_PER_LEGEND_ROW
-    above = names + rows_above * INCHES_PER_LEGEND_ROW
-    height += above
-    figure = Figure(figsize=(width, height))
-    edges = {"left": (0.65 if _has_drums(song) else 0.45) / width, "right": 1 - 0.1 / width}
-    edges |= {"bottom": BELOW / height, "top": 1 - (EDGES - BELOW + above) / height}
-    figure.subplots_adjust(**edges)  # an automatic layout renders everything twice
-    axes = figure.add_subplot()
-    _plot_roll(axes, song, low, high)
-    _name_rows(axes, low, high, drums=_has_drums(song))
-    lines = song.bar_lines()
-    axes.set_xticks(lines, [str(bar + 1) for bar in range(len(lines))], fontsize=7)
-    axes.set_xlabel("bar", fontsize=7)
-    row = INCHES_PER_LEGEND_ROW / (height - above - EDGES)  # as a share of the height of the roll
-    _annotate(axes, symbols, row / 2, fontweight="normal")
-    _annotate(axes, sections, row * (0.5 + bool(symbols)), fontweight="bold")
+    above = (_legend_rows(song, width) + rows_above) * PER_LEGEND_ROW
+    image = Image.new("RGB", (width, height + above), WHITE)
+    left = LEFT_OF_DRUMS if _has_drums(song) else LEFT
+    top = above + EDGES - BELOW
+    roll = _Roll(
+        ImageDraw.Draw(image), left, top, width - left - RIGHT, height - EDGES,
+        song.length_ticks, _floor(song, low), high + 1,
+    )  # fmt: skip
+    _draw_roll(roll, song, low)
+    _name_rows(roll, low, high, drums=_has_drums(song))
+    _name_bars(roll, song)
+    _annotate(roll, symbols, 0, FONT)
+    _annotate(roll, sections, int(bool(symbols)), BOLD)
     if any(_names(song)) or given_spans(song):
-        _legend(axes, song, width, 1 + rows_above * row)
-    return _save(figure, path)
+        _draw_legend(roll, song, width)
+    return _save(image, path)
 
 
 def plot_songs(songs: Sequence[Song], path: Path, columns: int) -> Path:
@@ -78,40 +117,51 @@ def plot_songs(songs: Sequence[Song], path: Path, columns: int) -> Path:
     if not songs or columns < 1:
         raise ValueError(f"songs and columns must be 1 or more; got {len(songs)} and {columns}")
     rows = math.ceil(len(songs) / columns)
-    size = (min(2.6 * columns + 0.5, LARGEST[0]), min(1.7 * rows + 0.3, 2 * LARGEST[1]))
-    figure = Figure(figsize=size)
-    edges = {"left": 0.6 / size[0], "right": 0.99, "bottom": 0.05 / size[1], "top": 0.99}
-    figure.subplots_adjust(**edges, wspace=0.04, hspace=0.06)
-    low, high = _pitch_range(songs)
+    wide = min(GRID_TILE[0] + GRID_GAP, (LARGEST[0] - GRID_LEFT) // columns)
+    high = min(GRID_TILE[1] + GRID_GAP, 2 * LARGEST[1] // rows)
+    size = (GRID_LEFT + columns * wide, GRID_EDGE + rows * high)
+    image = Image.new("RGB", size, WHITE)
+    draw = ImageDraw.Draw(image)
+    lowest, highest = _pitch_range(songs)
     for place, song in enumerate(songs):
-        axes = figure.add_subplot(rows, columns, place + 1)
-        _plot_roll(axes, song, low, high)
-        axes.set(xticks=[], yticks=[])
-        if place % columns == 0:
-            _name_rows(axes, low, high, drums=False)  # their names would run together
-    return _save(figure, path)
+        down, across = divmod(place, columns)
+        roll = _Roll(
+            draw, GRID_LEFT + across * wide, GRID_EDGE + down * high,
+            max(wide - GRID_GAP, 1), max(high - GRID_GAP, 1),
+            song.length_ticks, _floor(song, lowest), highest + 1,
+        )  # fmt: skip
+        _draw_roll(roll, song, lowest)
+        if across == 0:
+            _name_rows(roll, lowest, highest, drums=False)  # their names would run together
+    return _save(image, path)
 
 
-def _plot_roll(axes: Axes, song: Song, low: int, high: int) -> None:
-    """One roll: pitches low to high, and the drums in rows of their own below."""
-    floor = low - 1 - (len(DRUM_CLASSES) + 1) * _has_drums(song)
-    _plot_lines(axes, song, floor, high)
+def _floor(song: Song, low: int) -> int:
+    """The row at the lower edge: the drums have rows of their own below the pitches."""
+    return low - 1 - (len(DRUM_CLASSES) + 1) * _has_drums(song)
+
+
+def _draw_roll(roll: _Roll, song: Song, low: int) -> None:
+    """Draw what was given, the lines, the notes and a frame."""
     partly, wholly = _sorted_stretches(song)
     for start, end in wholly:
-        axes.axvspan(start, end, color=WHOLLY_GIVEN, zorder=0)
+        box = roll.rectangle(start, end, roll.floor, roll.ceiling)
+        roll.draw.rectangle(box, fill=WHOLLY_GIVEN)
+    for index, track in enumerate(song.tracks):
+        rows = [_row(note.pitch_midi, track, low) for note in track.notes]
+        for stretch in (s for s in partly if s.track == track.name):
+            _draw_given(roll, stretch, rows, COLORS[index % len(COLORS)])
+    _draw_lines(roll, song)
     for index, track in enumerate(song.tracks):
         color = COLORS[index % len(COLORS)]
-        rows = [_row(note.pitch_midi, track, low) for note in track.notes]
-        cells = [
-            _rectangle(note.start_tick, note.end_tick, row, NOTE_HEIGHT)
-            for note, row in zip(track.notes, rows, strict=True)
-        ]
-        notes = PolyCollection(cells, facecolors=[color], edgecolors="black", linewidths=0.3)
-        axes.add_collection(notes, autolim=False)
-        shades = [_shade(s, rows) for s in partly if s.track == track.name]
-        given = PolyCollection(shades, facecolors=[color], alpha=0.18, zorder=0, hatch="///")
-        axes.add_collection(given, autolim=False)
-    axes.set(xlim=(0, song.length_ticks), ylim=(floor, high + 1))
+        edge = _mixed(color, BLACK, OUTLINE)
+        for note in track.notes:
+            row = _row(note.pitch_midi, track, low)
+            ends = row - NOTE_HEIGHT / 2, row + NOTE_HEIGHT / 2
+            box = roll.rectangle(note.start_tick, note.end_tick, *ends)
+            roll.draw.rectangle(box, fill=color, outline=edge)
+    frame = (roll.left, roll.top, roll.left + roll.width, roll.top + roll.height)
+    roll.draw.rectangle(frame, outline=BLACK)
 
 
 def _symbols(song: Song) -> list[tuple[int, str]]:
@@ -121,39 +171,47 @@ def _symbols(song: Song) -> list[tuple[int, str]]:
     return [(tick, chord_name(chord)) for tick, chord in song_chords(song)]
 
 
-def _annotate(
-    axes: Axes, annotations: Sequence[tuple[int, str]], above: float, fontweight: str
-) -> None:
-    """Text at ticks, in a row `above` the roll, a share of its height."""
-    transform = axes.get_xaxis_transform()
+def _annotate(roll: _Roll, annotations: Sequence[tuple[int, str]], row: int, font: str) -> None:
+    """Text at ticks, in a row above the roll."""
+    y = roll.top - round((row + 0.5) * PER_LEGEND_ROW)
     for tick, text in annotations:
-        axes.text(
-            tick, 1 + above, text, transform=transform, fontsize=6, va="center",
-            fontweight=fontweight, clip_on=False,
-        )  # fmt: skip
+        roll.draw.text((roll.x(tick), y), text, BLACK, _font(font, SMALL), anchor="lm")
 
 
-def _name_rows(axes: Axes, low: int, high: int, drums: bool) -> None:
+def _name_rows(roll: _Roll, low: int, high: int, drums: bool) -> None:
     """Names of pitches at the left, and of the drums if `drums`."""
     pitches = [pitch for pitch in range(low, high + 1) if pitch % 12 in NAMED]
     kit = {name: low - 2 - row for row, name in enumerate(DRUM_CLASSES)} if drums else {}
     rows = {pitch_name(pitch): pitch for pitch in pitches} | kit
-    label_transform = axes.get_yaxis_transform()
-    for name, row in rows.items():  # a tick of the axis is five artists, this is one
-        axes.text(-0.008, row, name, transform=label_transform, fontsize=6, ha="right", va="center")
-    axes.set_yticks([])
+    for name, row in rows.items():
+        place = roll.left - 6, roll.y(row)
+        roll.draw.text(place, name, BLACK, _font(FONT, SMALL), anchor="rm")
 
 
-def _plot_lines(axes: Axes, song: Song, floor: int, ceiling: int) -> None:
+def _name_bars(roll: _Roll, song: Song) -> None:
+    """Numbers of the bars below the roll; as many as there is room for."""
+    lines = song.bar_lines()
+    bottom = roll.top + roll.height
+    every = math.ceil(len(lines) * 3 * SMALL / roll.width)
+    for bar, tick in enumerate(lines):
+        if bar % every == 0:
+            x = roll.x(tick)
+            roll.draw.line((x, bottom, x, bottom + 4), BLACK)
+            place = x, bottom + 7
+            roll.draw.text(place, str(bar + 1), BLACK, _font(FONT, MEDIUM), anchor="ma")
+    place = roll.left + roll.width // 2, bottom + 22
+    roll.draw.text(place, "bar", BLACK, _font(FONT, MEDIUM), anchor="ma")
+
+
+def _draw_lines(roll: _Roll, song: Song) -> None:
     """Bar lines, and fainter ones for the beats."""
     bars = song.bar_lines()
     beat = song.time_signatures[0].beat_ticks
-    beats = [
-        t for t in range(song.anacrusis_ticks % beat, song.length_ticks, beat) if t not in bars
-    ]
-    for ticks, color, width in ((beats, BEAT_LINE, 0.5), (bars, BAR_LINE, 0.9)):
-        lines = [((tick, floor), (tick, ceiling + 1)) for tick in ticks]
-        axes.add_collection(LineCollection(lines, colors=color, linewidths=width, zorder=0.5))
+    beats = range(song.anacrusis_ticks % beat, song.length_ticks, beat)
+    for ticks, color in ((beats, BEAT_LINE), (bars, BAR_LINE)):
+        for tick in ticks:
+            x = roll.x(tick)
+            roll.draw.line((x, roll.top, x, roll.top + roll.height), color)
 
 
 def _row(pitch: int, track: Track, low: int) -> int:
@@ -163,15 +221,28 @@ def _row(pitch: int, track: Track, low: int) -> int:
     return low - 2 - ROW_OF_DRUM.get(pitch, len(DRUM_CLASSES) - 1)
 
 
-def _rectangle(start: float, end: float, middle: float, height: float) -> list[tuple[float, float]]:
-    below, above = middle - height / 2, middle + height / 2
-    return [(start, below), (end, below), (end, above), (start, above)]
+def _draw_given(roll: _Roll, stretch: GivenSpan, rows: Sequence[int], color: Color) -> None:
+    """Shade and stripe a given stretch of a track, as high as the notes of the track."""
+    low, high = min(rows, default=0) - 0.8, max(rows, default=0) + 0.8
+    box = roll.rectangle(stretch.start_tick, stretch.end_tick, low, high)
+    roll.draw.rectangle(box, fill=_mixed(color, WHITE, SHADE))
+    _stripe(roll.draw, box, _mixed(color, WHITE, STRIPE))
 
 
-def _shade(stretch: GivenSpan, rows: Sequence[int]) -> list[tuple[float, float]]:
-    """A box over a given stretch of a track, as high as the notes of the track."""
-    low, high = min(rows, default=0), max(rows, default=0)
-    return _rectangle(stretch.start_tick, stretch.end_tick, (low + high) / 2, high - low + 1.6)
+def _stripe(draw: ImageDraw.ImageDraw, box: tuple[int, ...], color: Color) -> None:
+    """Draw rising stripes inside a box."""
+    left, top, right, bottom = box
+    for start in range(left - (bottom - top), right, STRIPE_GAP):
+        x0, x1 = max(start, left), min(start + bottom - top, right)
+        draw.line((x0, bottom - (x0 - start), x1, bottom - (x1 - start)), color)
+
+
+def _mixed(color: Color, other: Color, share: float) -> Color:
+    """A share of one color, the rest another."""
+    red, green, blue = (
+        round(share * a + (1 - share) * b) for a, b in zip(color, other, strict=True)
+    )
+    return red, green, blue
 
 
 def _sorted_stretches(song: Song) -> tuple[list[GivenSpan], list[tuple[int, int]]]:
@@ -193,21 +264,21 @@ def _has_drums(song: Song) -> bool:
     return any(track.is_drum for track in song.tracks)
 
 
-def _legend(axes: Axes, song: Song, width: float, bottom: float) -> None:
-    """The names of the tracks in their colors, from `bottom` on over a roll `width` inches wide."""
-    for index, name in enumerate(_names(song)):
-        color = COLORS[index % len(COLORS)] if index < MOST_NAMED else "none"
-        axes.plot([], [], linewidth=4, color=color, label=name)
-    if given_spans(song):
-        axes.fill_between([], [], color="0.8", hatch="///", label="given")
-    axes.legend(
-        loc="lower left",
-        bbox_to_anchor=(0, bottom),
-        ncols=_names_side_by_side(song, width),
-        fontsize=7,
-        frameon=False,
-        borderaxespad=0.2,
-    )
+def _draw_legend(roll: _Roll, song: Song, width: int) -> None:
+    """Draw the names of the tracks in their colors, line by line at the top of the image."""
+    columns, names = _names_side_by_side(song, width), _names(song)
+    across = (width - roll.left) // columns
+    entries = [*names, *["given"] * bool(given_spans(song))]
+    for index, name in enumerate(entries):
+        down, column = divmod(index, columns)
+        x, y = roll.left + column * across, round((down + 0.5) * PER_LEGEND_ROW) + 2
+        box = (x, y - SWATCH[1] // 2, x + SWATCH[0], y + SWATCH[1] // 2)
+        if index >= len(names):
+            roll.draw.rectangle(box, fill=GIVEN_SWATCH)
+            _stripe(roll.draw, box, BAR_LINE)
+        elif index < MOST_NAMED:
+            roll.draw.rectangle(box, fill=COLORS[index % len(COLORS)])
+        roll.draw.text((x + SWATCH[0] + 6, y), name, BLACK, _font(FONT, MEDIUM), anchor="lm")
 
 
 def _short(track: Track) -> str:
@@ -222,21 +293,34 @@ def _names(song: Song) -> list[str]:
     return [_short(t) for t in song.tracks[:MOST_NAMED]] + [f"and {more} more"] * (more > 0)
 
 
-def _names_side_by_side(song: Song, width: float) -> int:
+def _names_side_by_side(song: Song, width: int) -> int:
     longest = max(map(len, _names(song)))
-    return max(1, int(width / (INCHES_PER_NAME + longest * INCHES_PER_LETTER)))
+    return max(1, int((width - LEFT_OF_DRUMS) / (PER_NAME + longest * PER_LETTER)))
 
 
-def _legend_rows(song: Song, width: float) -> int:
+def _legend_rows(song: Song, width: int) -> int:
     if not any(_names(song)) and not given_spans(song):
         return 0
     names = len(_names(song)) + bool(given_spans(song))
     return math.ceil(names / _names_side_by_side(song, width))
 
 
-def _save(figure: Figure, path: Path) -> Path:
-    """Write a PNG file, whole or not at all; its bytes depend on the figure alone."""
+@lru_cache
+def _font(name: str, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    """A font of matplotlib, which is not imported for it, or the one of Pillow."""
+    found = importlib.util.find_spec("matplotlib")
+    for folder in (found.submodule_search_locations or ()) if found else ():
+        file = Path(folder) / "mpl-data/fonts/ttf" / name
+        if file.is_file():
+            return ImageFont.truetype(str(file), size)
+    return ImageFont.load_default(size)
+
+
+def _save(image: Image.Image, path: Path) -> Path:
+    """Write a PNG file, whole or not at all; its bytes depend on the image alone."""
+    info = PngInfo()
+    info.add_text("Description", PLOT_METADATA["Description"])
     content = io.BytesIO()
-    figure.savefig(content, dpi=DPI, format="png", metadata=PLOT_METADATA)
+    image.save(content, format="PNG", pnginfo=info)
     write_atomically(path, content.getvalue())
     return path

@@ -5,7 +5,8 @@ Sounds are (samples,) float32 of about 1 at their loudest; rates are in samples 
 
 from __future__ import annotations
 
-from functools import partial
+import math
+from functools import lru_cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM
 
 CONCERT_PITCH = 440.0  # Hz, of MIDI pitch 69
 HIGHEST = 0.45  # of the rate: partials above it are left out, for they would fold back
+MOST_STROKES = 256  # kept of the drums: of each pitch at two rates
 DEFAULT_DRUM = "closed hat"  # sounds for a General MIDI drum that has no row
 
 
@@ -41,21 +43,32 @@ def timbre_of(program: int) -> ToneParameters:
 def tone(pitch_midi: int, samples: int, timbre: ToneParameters, rate: int) -> np.ndarray:
     """A note held for so many samples, and its release: (samples + ring,)."""
     ring = timbre.ring(rate)
-    seconds = np.arange(samples + ring, dtype=np.float32) / rate
+    length = samples + ring
     frequency = CONCERT_PITCH * 2 ** ((pitch_midi - 69) / 12)
-    sound = np.zeros_like(seconds)
-    decay = np.exp(-timbre.decay_per_s * seconds)
-    faster = np.exp(-timbre.decay_per_s * timbre.damping * seconds)  # each partial than the last
-    for k, amplitude in enumerate(timbre.partials, start=1):
-        if k * frequency < HIGHEST * rate:
-            wave = np.sin(np.float32(2 * np.pi * k * frequency) * seconds)
-            sound += amplitude * wave * decay
-            decay = decay * faster
-    rise = np.minimum(seconds / timbre.attack_s, 1)
-    fall = np.clip((samples + ring - np.arange(samples + ring)) / max(ring, 1), 0, 1)
-    return (sound * rise * fall / sum(timbre.partials)).astype(np.float32)
+    turn, decay = 2j * np.pi * frequency / rate, timbre.decay_per_s / rate
+    highest = int(HIGHEST * rate / frequency)
+    further = _powers(turn - timbre.damping * decay, length)  # of each partial over the last
+    wave = np.zeros(length, np.complex64)
+    for amplitude in reversed(timbre.partials[:highest]):  # by Horner's rule
+        wave *= further
+        wave += amplitude
+    wave *= _powers(turn - decay, length)
+    sound = wave.imag / np.float32(sum(timbre.partials))
+    rise = np.arange(min(length, timbre.attack_s * rate), dtype=np.float32)
+    sound[: len(rise)] *= rise / np.float32(timbre.attack_s * rate)
+    sound[samples:] *= np.arange(ring, 0, -1, dtype=np.float32) / max(ring, 1)
+    return sound
 
 
+def _powers(exponent: complex, count: int) -> np.ndarray:
+    """exp(exponent * n) for n from 0 to count - 1, (count,) complex64, from two short tables."""
+    block = math.isqrt(count) + 1
+    steps = np.arange(block)
+    coarse, fine = np.exp(exponent * block * steps), np.exp(exponent * steps)
+    return np.outer(coarse.astype(np.complex64), fine.astype(np.complex64)).ravel()[:count]
+
+
+@lru_cache(MOST_STROKES)
 def drum(pitch_midi: int, rate: int) -> np.ndarray:
     """One stroke on a General MIDI drum; those of one row of the kit sound alike."""
     names = list(DRUM_CLASSES)
