@@ -14,7 +14,8 @@ from multigan.core.protocols import Domain, Medium, Sample, SupportsMedia
 
 # Of a matplotlib figure: no version, so that the bytes are the same everywhere. A page inverts
 # plots in its dark mode, and no photos.
-PLOT_METADATA = {"Software": None, "Description": "plot"}
+PLOT = "plot"
+PLOT_METADATA = {"Software": None, "Description": PLOT}
 BINARY = "application/octet-stream"  # of a file without a known suffix
 # Types of audio differ between systems, so these are not looked up there.
 TYPES = {".png": "image/png", ".wav": "audio/wav", ".mid": "audio/midi", ".txt": "text/plain"}

@@ -13,7 +13,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from multigan.core.media import PIANO_ROLL, PLOT_METADATA, SCORED_TEXT
+from multigan.core.media import PIANO_ROLL, PLOT, SCORED_TEXT
 from multigan.core.protocols import Medium
 
 VOID = {"img", "input", "meta"}  # elements without an end tag
@@ -71,7 +71,7 @@ def _image(medium: Medium, name: str) -> dict[str, Any]:
         "name": f"{name}, {label}" if label else name,
         "source": f"data:{medium.type};base64,{data}",
         "pixelated": max(width, height) < PIXELATED_BELOW,
-        "is_plot": described == PLOT_METADATA["Description"],
+        "is_plot": described == PLOT,
         "width": width,
         "height": height,
     }

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from PIL import Image, ImageDraw, ImageFont
 from PIL.PngImagePlugin import PngInfo
 
-from multigan.core.media import PLOT_METADATA
+from multigan.core.media import PLOT
 from multigan.music.formats.song import GivenSpan, Song, Track, given_spans
 from multigan.music.rendering.annotations import chord_name, song_chords, song_sections
 from multigan.music.representations.voices import DRUM_CLASSES, ROW_OF_DRUM
@@ -319,7 +319,7 @@ def _font(name: str, size: float) -> ImageFont.FreeTypeFont | ImageFont.ImageFon
 def _save(image: Image.Image, path: Path) -> Path:
     """Write a PNG file, whole or not at all; its bytes depend on the image alone."""
     info = PngInfo()
-    info.add_text("Description", PLOT_METADATA["Description"])
+    info.add_text("Description", PLOT)
     content = io.BytesIO()
     image.save(content, format="PNG", pnginfo=info)
     write_atomically(path, content.getvalue())
