@@ -17,7 +17,7 @@ from multigan.music.datasets.song_windows import SongWindowDataset
 from multigan.music.models.discriminator import MusicDiscriminator
 from multigan.music.models.generator import MusicGenerator
 
-TINY = {"data": "composed", "steps": 20, "batch_size": 8, "width": 16, "voice_width": 8}
+TINY = {"data": "composed-few", "steps": 20, "batch_size": 8, "width": 16, "voice_width": 8}
 
 
 def recipe(

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from multigan.core import fidelity
+from multigan.core.evaluation_size import evaluation_size
 from multigan.core.modules import sample_batch
 from multigan.core.protocols import (
     SAMPLING_BATCH_SIZE,
@@ -69,7 +70,7 @@ def evaluate(
     `data`. Raises EvaluationSkipped for splits of fewer than MIN_EVAL_SAMPLES samples.
     """
     train, other = data.split("train"), _other_held_out_split(data)
-    n = min(len(data), len(other), len(train), NUM_EVAL_SAMPLES)
+    n = min(len(data), len(other), len(train), evaluation_size(NUM_EVAL_SAMPLES))
     if n < MIN_EVAL_SAMPLES:
         raise EvaluationSkipped(
             f"each split must have {MIN_EVAL_SAMPLES} samples or more; got {n}: use more data, or "

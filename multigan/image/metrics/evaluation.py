@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from multigan.core.evaluation_size import evaluation_size
 from multigan.core.fidelity import expected_coverage
 from multigan.core.modules import sample_batch
 from multigan.core.protocols import Batch, Dataset, EvaluationSkipped, Generator
@@ -81,7 +82,7 @@ def evaluate(
         return data.evaluate_generator(generator, rng)
     train = data.split("train")
     real, held_out, of_train = class_balanced_subsets(
-        [data, _other_held_out_split(data), train], max_images
+        [data, _other_held_out_split(data), train], evaluation_size(max_images)
     )
     n = len(real.x)
     if n <= FEATURES:

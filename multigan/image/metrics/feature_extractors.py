@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from multigan.core.evaluation_size import evaluation_size
 from multigan.core.fingerprint import fingerprint
 from multigan.core.fitting import build_with_seed, fit
 from multigan.core.protocols import Batch, Dataset
@@ -228,4 +229,4 @@ def _train(extractor: Extractor, train: Dataset, rng: torch.Generator) -> None:
     def loss(model: Extractor, batch: Batch) -> Tensor:
         return F.cross_entropy(model(batch.x), batch.condition, label_smoothing=SMOOTHING)
 
-    fit(extractor, loss, batches, STEPS, LR, rng)
+    fit(extractor, loss, batches, evaluation_size(STEPS), LR, rng)

@@ -25,6 +25,7 @@ from multigan.music.representations.time_grid import GRIDS
 from multigan.music.representations.voices import SATB, TRACK_LAYOUTS
 
 COMPOSED = {"train": 384, "valid": 128, "test": 128}  # songs by rule in each split
+FEW = 8  # times fewer songs in a source to try a command with
 COMPOSED_BARS = 8  # of each
 
 Splits = Mapping[str, Mapping[str, Song]]
@@ -102,13 +103,13 @@ def _song(pitches: np.ndarray) -> Song:
     return from_pianoroll(tuple(tokens), SATB)
 
 
-def _compose(preset: str) -> Callable[[str], Splits]:
+def _compose(preset: str, fewer: int = 1) -> Callable[[str], Splits]:
     def read(time_signature: str) -> Splits:
         made = {}
         for split, count in COMPOSED.items():
             rng = keyed_rng(0, "composed", preset, time_signature, split)
             songs = generate_songs(
-                preset, count, rng, bars=COMPOSED_BARS, time_signature=time_signature
+                preset, count // fewer, rng, bars=COMPOSED_BARS, time_signature=time_signature
             )
             made[split] = {f"{split} {i}": found.song for i, found in enumerate(songs)}
         return made
@@ -145,4 +146,5 @@ SOURCES: dict[str, Callable[[str], Splits]] = {
     "composed-band": _compose("band"),
     "composed-tunes": _from_band("melody+chords", {"melody": ("lead",), "chords": ("chords",)}),
     "composed-pop": _from_band("melody+piano", {"melody": ("lead",), "piano": ("chords", "bass")}),
+    "composed-few": _compose("satb", FEW),
 }

@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from multigan.core.evaluation_size import evaluation_size
 from multigan.core.fingerprint import fingerprint
 from multigan.core.modules import sample_batch
 from multigan.core.protocols import Dataset, EvaluationSkipped, Generator
@@ -136,14 +137,14 @@ def _generator_rows(
     """Yield each row: its name, the name of its random stream, metrics, groups of windows (N,)."""
     melody = melody_voice(spec)
     if melody is not None:
-        indices = _spaced_indices(data, SAMPLED)
+        indices = _spaced_indices(data, evaluation_size(SAMPLED))
         conditioning = melody_conditioning(spec, _windows(data, indices))
         x = sample_windows(spec, generator, conditioning, rng)
         row = _row(spec, _measure(spec, x), references)
         row.row.update(conditioning_metrics(spec, generator, conditioning, rng.clone_state()))
         voice, groups = spec.voices[melody].name, _groups(data, indices)
         yield f"{ROW_GENERATOR}, given {voice}", f"this model, {voice} given", row, groups
-    free = unconditional(SAMPLED, spec.grid.steps, spec.voices)
+    free = unconditional(evaluation_size(SAMPLED), spec.grid.steps, spec.voices)
     unconditioned = _row(
         spec, _measure(spec, sample_windows(spec, generator, free, rng)), references
     )
@@ -153,7 +154,7 @@ def _generator_rows(
         row.row.update(boundary_metrics(spec, x))
         groups = torch.arange(len(x)) // BOUNDARIES
         yield f"{ROW_GENERATOR}, continued", "this model, continued", row, groups
-    yield ROW_GENERATOR, "this model", unconditioned, torch.arange(SAMPLED)
+    yield ROW_GENERATOR, "this model", unconditioned, torch.arange(evaluation_size(SAMPLED))
 
 
 def sample_windows(
@@ -192,13 +193,13 @@ def load_references(spec: MusicSpec, data: Dataset, cache: Path) -> ReferenceRow
 
 def _compute_references(spec: MusicSpec, train: Dataset, heldout: Dataset) -> ReferenceRows:
     """Compute the rows that do not depend on the generator."""
-    trained = _measure_data(spec, train, _spaced_indices(train, MAX_TRAIN_WINDOWS))
+    trained = _measure_data(spec, train, _spaced_indices(train, evaluation_size(MAX_TRAIN_WINDOWS)))
     references = ReferenceRows({}, {}, trained.features, trained.lines)
-    indices = _spaced_indices(heldout, MAX_TRAIN_WINDOWS)
+    indices = _spaced_indices(heldout, evaluation_size(MAX_TRAIN_WINDOWS))
     real = _row(spec, _measure_data(spec, heldout, indices), references)
     if spec.grid.bars > 1:
         at_most = MAX_CELLS // (spec.grid.steps * total_channels(spec.voices))
-        some = _spaced_indices(heldout, min(MAX_TRAIN_WINDOWS, at_most))
+        some = _spaced_indices(heldout, min(evaluation_size(MAX_TRAIN_WINDOWS), at_most))
         real.row.update(boundary_metrics(spec, _windows(heldout, some)))
     train_row = _row(spec, trained, references).row
     train_row.pop("nn_train_distance")  # its windows are among the references: 0
@@ -219,11 +220,13 @@ def _baseline_rows(
             if name == "bars shuffled" and spec.grid.bars == 1:
                 continue
             rng = keyed_rng(0, "music imitation", name)
-            windows = line_baseline(lines, min(SAMPLED, len(lines)), rng, spec.grid)
+            windows = line_baseline(
+                lines, min(evaluation_size(SAMPLED), len(lines)), rng, spec.grid
+            )
             measured = Measured(features.measure_lines(windows), windows, {})
             rows[name] = _row(spec, measured, references).row
         return rows
-    rolls = _read_rolls(spec, train, _spaced_indices(train, SAMPLED))
+    rolls = _read_rolls(spec, train, _spaced_indices(train, evaluation_size(SAMPLED)))
     for name, baseline in cell_baselines(spec.voices, spec.grid).items():
         made = baseline(rolls, spec.grid, keyed_rng(0, "music imitation", name))
         found = features.measure(made)

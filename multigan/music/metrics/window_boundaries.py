@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from multigan.core.evaluation_size import evaluation_size
 from multigan.core.protocols import Generator
 from multigan.music.metrics.harmony import dissonance_rate
 from multigan.music.metrics.voice_lines import voice_lines
@@ -27,8 +28,9 @@ def sample_continuations(spec: MusicSpec, generator: Generator, rng: torch.Gener
     starts = [hop * (k + 1) for k in range(BOUNDARIES)]
     free = unconditional(1, starts[-1] + steps, spec.voices)
     windows = []
-    for first in range(0, PIECES, BATCH_SIZE):
-        n = min(BATCH_SIZE, PIECES - first)
+    pieces = evaluation_size(PIECES)
+    for first in range(0, pieces, BATCH_SIZE):
+        n = min(BATCH_SIZE, pieces - first)
         x = sample_long(generator, n, rng, free, spec.voices, window_steps=steps, hop_steps=hop)
         slices = [slice_window(x, start, start + steps, spec.voices) for start in starts]
         windows.append(torch.stack(slices, dim=1).flatten(0, 1))  # (n x BOUNDARIES, T, C)

@@ -34,7 +34,7 @@ PER_NAME, PER_LETTER, PER_LEGEND_ROW = 60, 6, 17
 LONGEST_NAME, MOST_NAMED = 40, 32  # letters of a track's name, and tracks with one
 SMALLEST, LARGEST = (500, 200), (4000, 1600)  # width, height
 BELOW, EDGES = 38, 48  # below the roll, and below and above it
-LEFT, LEFT_OF_DRUMS, RIGHT = 45, 65, 10  # beside the roll
+LEFT, LEFT_OF_DRUMS, RIGHT = 45, 65, 10  # left and right of the roll
 GRID_TILE, GRID_GAP, GRID_LEFT, GRID_EDGE = (248, 164), 10, 60, 5
 FONT, BOLD = "DejaVuSans.ttf", "DejaVuSans-Bold.ttf"  # matplotlib carries them
 SMALL, MEDIUM = 8.5, 10  # height of letters
@@ -52,7 +52,7 @@ STRIPE_GAP = 6  # between the stripes of what was given
 class _Roll(NamedTuple):
     """Box of an image that shows the ticks of a song and a range of rows, high ones above."""
 
-    draw: ImageDraw.ImageDraw
+    canvas: ImageDraw.ImageDraw
     left: int
     top: int
     width: int
@@ -99,13 +99,13 @@ def plot_song(song: Song, path: Path) -> Path:
         ImageDraw.Draw(image), left, top, width - left - RIGHT, height - EDGES,
         song.length_ticks, _floor(song, low), high + 1,
     )  # fmt: skip
-    _draw_roll(roll, song, low)
+    _plot_roll(roll, song, low)
     _name_rows(roll, low, high, drums=_has_drums(song))
     _name_bars(roll, song)
     _annotate(roll, symbols, 0, FONT)
     _annotate(roll, sections, int(bool(symbols)), BOLD)
     if any(_names(song)) or given_spans(song):
-        _draw_legend(roll, song, width)
+        _plot_legend(roll, song, width)
     return _save(image, path)
 
 
@@ -121,16 +121,16 @@ def plot_songs(songs: Sequence[Song], path: Path, columns: int) -> Path:
     high = min(GRID_TILE[1] + GRID_GAP, 2 * LARGEST[1] // rows)
     size = (GRID_LEFT + columns * wide, GRID_EDGE + rows * high)
     image = Image.new("RGB", size, WHITE)
-    draw = ImageDraw.Draw(image)
+    canvas = ImageDraw.Draw(image)
     lowest, highest = _pitch_range(songs)
     for place, song in enumerate(songs):
         down, across = divmod(place, columns)
         roll = _Roll(
-            draw, GRID_LEFT + across * wide, GRID_EDGE + down * high,
+            canvas, GRID_LEFT + across * wide, GRID_EDGE + down * high,
             max(wide - GRID_GAP, 1), max(high - GRID_GAP, 1),
             song.length_ticks, _floor(song, lowest), highest + 1,
         )  # fmt: skip
-        _draw_roll(roll, song, lowest)
+        _plot_roll(roll, song, lowest)
         if across == 0:
             _name_rows(roll, lowest, highest, drums=False)  # their names would run together
     return _save(image, path)
@@ -141,17 +141,17 @@ def _floor(song: Song, low: int) -> int:
     return low - 1 - (len(DRUM_CLASSES) + 1) * _has_drums(song)
 
 
-def _draw_roll(roll: _Roll, song: Song, low: int) -> None:
-    """Draw what was given, the lines, the notes and a frame."""
+def _plot_roll(roll: _Roll, song: Song, low: int) -> None:
+    """Plot what was given, the lines, the notes and a frame."""
     partly, wholly = _sorted_stretches(song)
     for start, end in wholly:
         box = roll.rectangle(start, end, roll.floor, roll.ceiling)
-        roll.draw.rectangle(box, fill=WHOLLY_GIVEN)
+        roll.canvas.rectangle(box, fill=WHOLLY_GIVEN)
     for index, track in enumerate(song.tracks):
         rows = [_row(note.pitch_midi, track, low) for note in track.notes]
         for stretch in (s for s in partly if s.track == track.name):
-            _draw_given(roll, stretch, rows, COLORS[index % len(COLORS)])
-    _draw_lines(roll, song)
+            _plot_given(roll, stretch, rows, COLORS[index % len(COLORS)])
+    _plot_lines(roll, song)
     for index, track in enumerate(song.tracks):
         color = COLORS[index % len(COLORS)]
         edge = _mixed(color, BLACK, OUTLINE)
@@ -159,9 +159,9 @@ def _draw_roll(roll: _Roll, song: Song, low: int) -> None:
             row = _row(note.pitch_midi, track, low)
             ends = row - NOTE_HEIGHT / 2, row + NOTE_HEIGHT / 2
             box = roll.rectangle(note.start_tick, note.end_tick, *ends)
-            roll.draw.rectangle(box, fill=color, outline=edge)
+            roll.canvas.rectangle(box, fill=color, outline=edge)
     frame = (roll.left, roll.top, roll.left + roll.width, roll.top + roll.height)
-    roll.draw.rectangle(frame, outline=BLACK)
+    roll.canvas.rectangle(frame, outline=BLACK)
 
 
 def _symbols(song: Song) -> list[tuple[int, str]]:
@@ -175,7 +175,7 @@ def _annotate(roll: _Roll, annotations: Sequence[tuple[int, str]], row: int, fon
     """Text at ticks, in a row above the roll."""
     y = roll.top - round((row + 0.5) * PER_LEGEND_ROW)
     for tick, text in annotations:
-        roll.draw.text((roll.x(tick), y), text, BLACK, _font(font, SMALL), anchor="lm")
+        roll.canvas.text((roll.x(tick), y), text, BLACK, _font(font, SMALL), anchor="lm")
 
 
 def _name_rows(roll: _Roll, low: int, high: int, drums: bool) -> None:
@@ -185,7 +185,7 @@ def _name_rows(roll: _Roll, low: int, high: int, drums: bool) -> None:
     rows = {pitch_name(pitch): pitch for pitch in pitches} | kit
     for name, row in rows.items():
         place = roll.left - 6, roll.y(row)
-        roll.draw.text(place, name, BLACK, _font(FONT, SMALL), anchor="rm")
+        roll.canvas.text(place, name, BLACK, _font(FONT, SMALL), anchor="rm")
 
 
 def _name_bars(roll: _Roll, song: Song) -> None:
@@ -196,14 +196,14 @@ def _name_bars(roll: _Roll, song: Song) -> None:
     for bar, tick in enumerate(lines):
         if bar % every == 0:
             x = roll.x(tick)
-            roll.draw.line((x, bottom, x, bottom + 4), BLACK)
+            roll.canvas.line((x, bottom, x, bottom + 4), BLACK)
             place = x, bottom + 7
-            roll.draw.text(place, str(bar + 1), BLACK, _font(FONT, MEDIUM), anchor="ma")
+            roll.canvas.text(place, str(bar + 1), BLACK, _font(FONT, MEDIUM), anchor="ma")
     place = roll.left + roll.width // 2, bottom + 22
-    roll.draw.text(place, "bar", BLACK, _font(FONT, MEDIUM), anchor="ma")
+    roll.canvas.text(place, "bar", BLACK, _font(FONT, MEDIUM), anchor="ma")
 
 
-def _draw_lines(roll: _Roll, song: Song) -> None:
+def _plot_lines(roll: _Roll, song: Song) -> None:
     """Bar lines, and fainter ones for the beats."""
     bars = song.bar_lines()
     beat = song.time_signatures[0].beat_ticks
@@ -211,7 +211,7 @@ def _draw_lines(roll: _Roll, song: Song) -> None:
     for ticks, color in ((beats, BEAT_LINE), (bars, BAR_LINE)):
         for tick in ticks:
             x = roll.x(tick)
-            roll.draw.line((x, roll.top, x, roll.top + roll.height), color)
+            roll.canvas.line((x, roll.top, x, roll.top + roll.height), color)
 
 
 def _row(pitch: int, track: Track, low: int) -> int:
@@ -221,20 +221,20 @@ def _row(pitch: int, track: Track, low: int) -> int:
     return low - 2 - ROW_OF_DRUM.get(pitch, len(DRUM_CLASSES) - 1)
 
 
-def _draw_given(roll: _Roll, stretch: GivenSpan, rows: Sequence[int], color: Color) -> None:
+def _plot_given(roll: _Roll, stretch: GivenSpan, rows: Sequence[int], color: Color) -> None:
     """Shade and stripe a given stretch of a track, as high as the notes of the track."""
     low, high = min(rows, default=0) - 0.8, max(rows, default=0) + 0.8
     box = roll.rectangle(stretch.start_tick, stretch.end_tick, low, high)
-    roll.draw.rectangle(box, fill=_mixed(color, WHITE, SHADE))
-    _stripe(roll.draw, box, _mixed(color, WHITE, STRIPE))
+    roll.canvas.rectangle(box, fill=_mixed(color, WHITE, SHADE))
+    _stripe(roll.canvas, box, _mixed(color, WHITE, STRIPE))
 
 
-def _stripe(draw: ImageDraw.ImageDraw, box: tuple[int, ...], color: Color) -> None:
-    """Draw rising stripes inside a box."""
+def _stripe(canvas: ImageDraw.ImageDraw, box: tuple[int, ...], color: Color) -> None:
+    """Plot rising stripes inside a box."""
     left, top, right, bottom = box
     for start in range(left - (bottom - top), right, STRIPE_GAP):
         x0, x1 = max(start, left), min(start + bottom - top, right)
-        draw.line((x0, bottom - (x0 - start), x1, bottom - (x1 - start)), color)
+        canvas.line((x0, bottom - (x0 - start), x1, bottom - (x1 - start)), color)
 
 
 def _mixed(color: Color, other: Color, share: float) -> Color:
@@ -264,8 +264,8 @@ def _has_drums(song: Song) -> bool:
     return any(track.is_drum for track in song.tracks)
 
 
-def _draw_legend(roll: _Roll, song: Song, width: int) -> None:
-    """Draw the names of the tracks in their colors, line by line at the top of the image."""
+def _plot_legend(roll: _Roll, song: Song, width: int) -> None:
+    """Plot the names of the tracks in their colors, line by line at the top of the image."""
     columns, names = _names_side_by_side(song, width), _names(song)
     across = (width - roll.left) // columns
     entries = [*names, *["given"] * bool(given_spans(song))]
@@ -274,11 +274,11 @@ def _draw_legend(roll: _Roll, song: Song, width: int) -> None:
         x, y = roll.left + column * across, round((down + 0.5) * PER_LEGEND_ROW) + 2
         box = (x, y - SWATCH[1] // 2, x + SWATCH[0], y + SWATCH[1] // 2)
         if index >= len(names):
-            roll.draw.rectangle(box, fill=GIVEN_SWATCH)
-            _stripe(roll.draw, box, BAR_LINE)
+            roll.canvas.rectangle(box, fill=GIVEN_SWATCH)
+            _stripe(roll.canvas, box, BAR_LINE)
         elif index < MOST_NAMED:
-            roll.draw.rectangle(box, fill=COLORS[index % len(COLORS)])
-        roll.draw.text((x + SWATCH[0] + 6, y), name, BLACK, _font(FONT, MEDIUM), anchor="lm")
+            roll.canvas.rectangle(box, fill=COLORS[index % len(COLORS)])
+        roll.canvas.text((x + SWATCH[0] + 6, y), name, BLACK, _font(FONT, MEDIUM), anchor="lm")
 
 
 def _short(track: Track) -> str:

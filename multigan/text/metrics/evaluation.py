@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from multigan.core import fidelity
+from multigan.core.evaluation_size import evaluation_size
 from multigan.core.fingerprint import fingerprint
 from multigan.core.modules import device_of, eval_mode
 from multigan.core.protocols import EvaluationSkipped, Generator, SupportsCompactBatches
@@ -130,7 +131,9 @@ def load_references(
     file = cache / f"text-references-{key}.safetensors"
     vocabulary_size = spec.vocabulary_size
     model = LanguageModel(vocabulary_size)
-    evaluator = TextEvaluator(spec, evenly_spaced(data.texts, MAX_HELD_OUT), train.texts, model)
+    evaluator = TextEvaluator(
+        spec, evenly_spaced(data.texts, evaluation_size(MAX_HELD_OUT)), train.texts, model
+    )
     rows = _load(file, model)
     if rows is None:  # absent or damaged
         tokens = spec.encode(list(train.texts))
@@ -144,7 +147,7 @@ def load_references(
 
 def num_samples(evaluator: TextEvaluator) -> int:
     """The number of lines in a row: MAX_SAMPLES, or that of the training lines if it is smaller."""
-    return min(MAX_SAMPLES, len(evaluator.train))
+    return min(evaluation_size(MAX_SAMPLES), len(evaluator.train))
 
 
 def evenly_spaced(lines: Sequence[str], max_lines: int) -> list[str]:
@@ -156,8 +159,10 @@ def evenly_spaced(lines: Sequence[str], max_lines: int) -> list[str]:
 def _reference_rows(evaluator: TextEvaluator, data: Any) -> Rows:
     """The rows that do not depend on a generator."""
     other = data.split({"valid": "test"}.get(data.split_name, "valid"))
-    held_out = evaluator.compute_metrics(evenly_spaced(other.texts, MAX_SAMPLES), reverse=False)
-    copy = evaluator.compute_metrics(evenly_spaced(evaluator.train, MAX_SAMPLES))
+    held_out = evaluator.compute_metrics(
+        evenly_spaced(other.texts, evaluation_size(MAX_SAMPLES)), reverse=False
+    )
+    copy = evaluator.compute_metrics(evenly_spaced(evaluator.train, evaluation_size(MAX_SAMPLES)))
     rows = {ROW_HELD_OUT: held_out, ROW_TRAINING_COPY: copy | {"selection_score": 0.0}}
     tokenizer = evaluator.spec.tokenizer_model
     lines = tokenizer.encode(list(evaluator.train))
