@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import zipfile
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -87,12 +88,21 @@ def check_array_size(size_bytes: int) -> None:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file completely or not at all: temporary name, fsync, rename, fsync of the folder."""
-    temporary = path.parent / f".{path.name}.{os.getpid()}.tmp"
+    """Write a file completely or not at all."""
+    with replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary name; at the end of the block its file takes the place of `path`.
+
+    By fsync, rename and fsync of the folder; after an error the file is deleted.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with temporary.open("wb") as file:
-            file.write(content)
-            file.flush()
+        yield temporary
+        with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import warnings
 from collections.abc import Mapping
@@ -13,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn, uint8
 
 from multigan.core.fingerprint import fingerprint
-from multigan.storage.files import fsync_dir
+from multigan.storage.files import replacing
 from multigan.storage.weights import save_tensors
 
 CHECKSUM = "checksum"  # in the metadata, of all tensors and the other metadata
@@ -57,26 +56,18 @@ def store_tensors(
     metadata: Mapping[str, str],
     fix: str = "set XDG_CACHE_HOME",
 ) -> None:
-    """Write tensors and metadata with a checksum: temporary name, fsync, rename.
+    """Write tensors and metadata with a checksum, completely or not at all.
 
     Temporary files that killed processes left are deleted. A folder that cannot be written is a
     warning with the `fix`.
     """
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     described = {**metadata, CHECKSUM: _checksum(contiguous, metadata)}
-    temporary = file.with_name(f".{file.name}.{os.getpid()}.tmp")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         sweep_temporaries(file.parent)
-        try:
+        with replacing(file) as temporary:
             save_tensors(temporary, contiguous, described)
-            with temporary.open("rb+") as stream:
-                os.fsync(stream.fileno())
-            os.replace(temporary, file)
-            fsync_dir(file.parent)
-        finally:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
     except (OSError, SafetensorError) as error:
         text = f"the cache {file.parent} cannot be written: {error}; {fix}"
         warnings.warn(text, stacklevel=3)
