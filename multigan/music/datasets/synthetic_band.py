@@ -22,43 +22,21 @@ TIE = 0.5  # the chance that a chord is held over the bar line where it does not
 Rhythm = tuple[tuple[int, int], ...]  # (start, end) in eighths of the bar; gaps are rests
 
 # Tables by eighths in a bar: 8 in 4/4, 6 in 3/4.
-BASS: dict[int, tuple[tuple[tuple[int, int, str], ...], ...]] = {
-    8: (
-        ((0, 2, "root"), (2, 4, "root"), (4, 6, "fifth"), (6, 8, "root")),
-        ((0, 3, "root"), (3, 4, "root"), (4, 8, "fifth")),
-        ((0, 4, "root"), (6, 8, "third")),
-    ),
-    6: (
-        ((0, 2, "root"), (2, 4, "fifth"), (4, 6, "fifth")),
-        ((0, 4, "root"), (4, 6, "third")),
-    ),
+BASS: dict[int, tuple[tuple[int, int, str], ...]] = {
+    8: ((0, 3, "root"), (3, 4, "root"), (4, 8, "fifth")),
+    6: ((0, 4, "root"), (4, 6, "third")),
 }
 CHORDS: dict[int, tuple[Rhythm, ...]] = {
-    8: (((0, 8),), ((0, 3), (3, 8)), ((0, 4), (4, 8)), ((2, 4), (6, 8))),
-    6: (((0, 6),), ((2, 4), (4, 6)), ((0, 3), (4, 6))),
+    8: (((0, 8),), ((0, 3), (3, 8)), ((0, 4), (4, 8))),
+    6: (((0, 6),), ((2, 4), (4, 6))),
 }
 LEAD: dict[int, tuple[Rhythm, ...]] = {
-    8: (
-        ((0, 2), (2, 3), (3, 4), (4, 8)),
-        ((0, 1), (1, 2), (2, 4), (4, 5), (5, 6), (6, 8)),
-        ((1, 2), (2, 4), (4, 6), (7, 8)),
-        ((0, 3), (3, 4), (4, 6)),
-    ),
-    6: (
-        ((0, 2), (2, 3), (3, 4), (4, 6)),
-        ((0, 4), (4, 5), (5, 6)),
-        ((1, 2), (2, 4)),
-    ),
+    8: (((0, 2), (2, 3), (3, 4), (4, 8)), ((1, 2), (2, 4), (4, 6), (7, 8))),
+    6: (((0, 2), (2, 3), (3, 4), (4, 6)), ((1, 2), (2, 4))),
 }
-DRUMS: dict[int, tuple[dict[str, str], ...]] = {
-    8: (
-        {"kick": "x...x...", "snare": "..x...x.", "closed hat": "xxxxxxxx"},
-        {"kick": "x..xx...", "snare": "..x...x.", "ride": "x.x.x.x."},
-    ),
-    6: (
-        {"kick": "x.....", "snare": "..x.x.", "closed hat": "xxxxxx"},
-        {"kick": "x.....", "snare": "....x.", "ride": "x.x.x."},
-    ),
+DRUMS: dict[int, dict[str, str]] = {
+    8: {"kick": "x...x...", "snare": "..x...x.", "closed hat": "xxxxxxxx"},
+    6: {"kick": "x.....", "snare": "..x.x.", "ride": "x.x.x."},
 }
 FILL: dict[int, dict[str, str]] = {
     8: {"kick": "x...x...", "snare": "..x.xx..", "high tom": "......x.", "low tom": ".......x"},
@@ -72,8 +50,8 @@ def generate_band(
     """The four tracks of `roll.BAND`, in its order, over one chord for each bar."""
     eighths = signature.bar_ticks // EIGHTH
     parts = (
-        _bass(chords, eighths, rng),
-        _drums(chords, eighths, rng),
+        _bass(chords, eighths),
+        _drums(chords, eighths),
         _chords(chords, eighths, rng),
         _lead(key, chords, eighths, rng),
     )
@@ -83,25 +61,23 @@ def generate_band(
     ]
 
 
-def _bass(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
-    """One pattern for the whole song, on the tones of each chord; the last bar is held."""
-    pattern = choose(BASS[eighths], rng)
+def _bass(chords: Sequence[Chord], eighths: int) -> list[Note]:
+    """One pattern on the tones of each chord; the last bar is held."""
     *inner, last = chords
     notes = [
         _note(chord, start, end, _near(BASS_HOME, (getattr(chord, tone),)))
         for chord in inner
-        for start, end, tone in pattern
+        for start, end, tone in BASS[eighths]
     ]
     return [*notes, _note(last, 0, eighths, _near(BASS_HOME, (last.root,)))]
 
 
-def _drums(chords: Sequence[Chord], eighths: int, rng: torch.Generator) -> list[Note]:
+def _drums(chords: Sequence[Chord], eighths: int) -> list[Note]:
     """One pattern, a fill at the end of each phrase, a crash after it."""
-    pattern = choose(DRUMS[eighths], rng)
     notes = []
     for bar, chord in enumerate(chords):
         fills = bar % PHRASE_BARS == PHRASE_BARS - 1
-        hits = FILL[eighths] if fills else pattern
+        hits = FILL[eighths] if fills else DRUMS[eighths]
         notes += [
             _note(chord, k, k + 1, DRUM_CLASSES[row])
             for row, line in hits.items()
