@@ -42,7 +42,7 @@ SWATCH = 24, 6
 MARGIN = 2  # pitches shown above and below the notes
 EMPTY_RANGE = (59, 72)  # the pitches shown of a song without any
 NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
-NAMED = (0, 4, 7)  # pitch classes with a name at the axis
+NAMED = (0, 4, 7)  # pitch classes with a name at the axis; C alone where there is little room
 MOST_BARS_WITH_CHORDS = 44  # as wide as the widest roll
 NOTE_HEIGHT = 0.86  # of a row
 OUTLINE, SHADE, STRIPE = 0.5, 0.18, 0.45  # shares of a track's color, the rest black or white
@@ -180,7 +180,9 @@ def _annotate(roll: _Roll, annotations: Sequence[tuple[int, str]], row: int, fon
 
 def _name_rows(roll: _Roll, low: int, high: int, drums: bool) -> None:
     """Names of pitches at the left, and of the drums if `drums`."""
-    pitches = [pitch for pitch in range(low, high + 1) if pitch % 12 in NAMED]
+    row = roll.height / (roll.ceiling - roll.floor)
+    named = NAMED if 3 * row > SMALL else NAMED[:1]  # E and G are 3 rows apart
+    pitches = [pitch for pitch in range(low, high + 1) if pitch % 12 in named]
     kit = {name: low - 2 - row for row, name in enumerate(DRUM_CLASSES)} if drums else {}
     rows = {pitch_name(pitch): pitch for pitch in pitches} | kit
     for name, row in rows.items():
