@@ -59,6 +59,26 @@ def _main(
     pass
 
 
+FIRST = (
+    "train",
+    "resume",
+    "sample",
+    "interpolate",
+    "refine",
+    "evaluate",
+    "report",
+    "compare",
+    "watch",
+    "studio",
+    "export",
+    "push",
+    "list",
+    "show",
+    "copy",
+    "doctor",
+)  # the order of the commands in the help, before those of the domains
+
+
 def _group(
     name: str,
     help: str,
@@ -117,7 +137,11 @@ def program() -> Any:
         if names := list(domain_table(domain, "COMMANDS")):
             help = f"Commands of the domain {domain}: {', '.join(names)}"
             _group(domain, help, partial(_domain_command, domain), names.copy, "COMMAND")
-    return typer.main.get_command(app)
+    group: Any = typer.main.get_command(app)
+    places = {name: place for place, name in enumerate(FIRST)}
+    names = sorted(group.commands, key=lambda name: places.get(name, len(places)))
+    group.commands = {name: group.commands[name] for name in names}
+    return group
 
 
 def _domain_command(domain: str, name: str) -> Any:

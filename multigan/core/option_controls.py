@@ -18,9 +18,13 @@ class Range(NamedTuple):
 
 
 class Several(NamedTuple):
-    """Check boxes, whose checked values become one text with commas."""
+    """Check boxes, whose checked values become one text with commas.
+
+    A page leaves out the option `replaced`: one box says the same.
+    """
 
     values: tuple[str, ...]
+    replaced: str = ""
 
 
 @runtime_checkable

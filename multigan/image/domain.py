@@ -109,7 +109,7 @@ class ImageDomain(ImageSpec):
             "scale": Range(1, MAX_SHOWN_SCALE, 1, 1),
         }
         has_few = 0 < len(self.class_names) <= MAX_CHECK_BOXES
-        return sliders | ({"labels": Several(tuple(self.class_names))} if has_few else {})
+        return sliders | ({"labels": Several(tuple(self.class_names), "label")} if has_few else {})
 
     def decode(self, x: Tensor) -> list[Image.Image]:
         """Convert (B, C, H, W), clamped to [-1, 1], to PIL images (L, RGB or RGBA).

@@ -81,7 +81,13 @@ def form(sampler: Sampler) -> Markup:
     choices, controls = option_choices(sampler), option_controls(sampler)
     tasks = sampling_tasks(sampler)
     named = {name for options in tasks.values() for name in options}
-    options = [one for one in requestable_options(sampler) if not tasks or one.name in named]
+    boxes = [control for control in controls.values() if isinstance(control, Several)]
+    replaced = {control.replaced for control in boxes}
+    options = [
+        option
+        for option in requestable_options(sampler)
+        if (not tasks or option.name in named) and option.name not in replaced
+    ]
     fields = [
         _field(option, choices.get(option.name, ()), controls.get(option.name), tasks)
         for option in options
@@ -171,7 +177,7 @@ def _field(
     users = [task for task, options in tasks.items() if option.name in options]
     of_tasks = {"data_tasks": "|".join(users)} if users else {}
     if isinstance(control, Several):
-        return _boxes(name, text, control, option.help, of_tasks)
+        return _boxes(name, text, control, option.help.partition(": ")[0], of_tasks)
     if isinstance(control, Range):
         return _labeled(text, _range(name, control), option.help, **of_tasks)
     default = f" ({option.default_text})" if option.default_text and option.type is not bool else ""

@@ -61,10 +61,12 @@ def test_moving_a_slider_shows_other_samples_and_the_middle_the_first_ones(opene
     shot(opened, "image")
     assert html_after(opened, lambda: opened.get_by_text("reset").click()) == first
     assert opened.locator("#samples .actions").count() == 16
-    label = opened.locator("[name=option-label]")
-    assert html_after(opened, lambda: label.fill("3")) != first
-    assert "--label 3" in opened.locator("#command").inner_text()
-    label.fill("no such class")
+    assert opened.locator("[name=option-label]").count() == 0  # the boxes say the same
+    boxes = opened.locator("[data-name=option-labels] input")
+    assert html_after(opened, lambda: boxes.nth(3).check()) != first
+    assert "--labels 3" in opened.locator("#command").inner_text()
+    boxes.nth(4).evaluate("box => { box.value = 'no such class' }")
+    boxes.nth(4).check()
     opened.locator("#status.error").wait_for()
     assert "no such class" in opened.locator("#status").inner_text()
 

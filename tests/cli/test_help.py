@@ -93,3 +93,10 @@ def test_the_help_of_sampling_opens_with_two_examples(points_run, capsys):
 def test_a_label_is_followed_by_a_space_whatever_its_length():
     assert labeled("note", "text") == "note      text"
     assert labeled("conclusion", "text") == "conclusion text"
+
+
+def test_the_help_begins_with_the_commands_that_make_and_use_a_run(capsys):
+    assert app.main(["--help"]) == 0
+    text = capsys.readouterr().out
+    places = [text.index(f"│ {name} ") for name in app.FIRST]
+    assert places == sorted(places)
