@@ -4,13 +4,14 @@
     multigan train examples/cyclegan.py --out runs/cyclegan
 
 Two generators, two discriminators, a cycle term. Result of `python examples/cyclegan.py`, seed 0:
-L1 distance to the negatives of held-out digits .44, no better than their mean image (.39), as
-perceptrons may pair any digit with any other and still close the cycle; in 89 s of CPU in one
-thread of a 2-core x86 machine that other work was using.
-Source: Zhu et al. 2017, arXiv:1703.10593 (the terms; the networks here are perceptrons).
+L1 distance to the negatives of held-out digits .034 (their mean image: .39), in 69 s of CPU in one
+thread of a 2-core x86 machine that other work was using. Generators that are perceptrons may pair
+any digit with any other and still close the cycle: with them the distance was .44.
+Source: Zhu et al. 2017, arXiv:1703.10593 (the terms; the networks here are smaller).
 """
 
 import torch
+from torch import nn
 
 from multigan import ArrayDataset, Networks, Recipe, Term, component, train
 from multigan.arrays.models import MLP
@@ -29,6 +30,15 @@ class UnpairedDigits(ArrayDataset):
         other = digits[torch.randperm(len(digits), generator=torch.Generator().manual_seed(0))]
         both = torch.stack([digits, -other], dim=1)
         super().__init__(both, both, split=split)
+
+
+@component
+class Filters(nn.Sequential):
+    """Digits (B, 64) to digits (B, 64): each pixel is made from its 3 x 3 neighborhood."""
+
+    def __init__(self, width: int = 16):
+        first, last = nn.Conv2d(1, width, 3, padding=1), nn.Conv2d(width, 1, 1)
+        super().__init__(nn.Unflatten(1, (1, 8, 8)), first, nn.LeakyReLU(0.2), last, nn.Flatten())
 
 
 def translate(networks, latent, pair):
@@ -56,7 +66,7 @@ def recipe(*, steps: int = 2000, cycle_weight: float = 10.0) -> Recipe:
     steps: updates of both generators
     cycle_weight: weight of the cycle term
     """
-    generators = {"to_a": MLP((64,), (64,)), "to_b": MLP((64,), (64,))}
+    generators = {"to_a": Filters(), "to_b": Filters()}
     discriminators = {"a": MLP((64,), (1,)), "b": MLP((64,), (1,))}
     return Recipe(
         data=UnpairedDigits("train"),

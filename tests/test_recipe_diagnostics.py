@@ -34,8 +34,12 @@ DEFAULTS = {
 }
 
 
-# Networks so small that they have not reached all data: then the sentence is true.
-UNLEARNED: dict[str, set[str]] = {"points": {"missing modes"}}
+# Networks so small that they have not reached all data, and lines after 4 updates of likelihood,
+# which are all different and all nonsense: then the sentences are true.
+UNLEARNED: dict[str, set[str]] = {
+    "points": {"missing modes"},
+    "text": {"underfitting", "ignored condition", "discriminator dominates"},
+}
 
 
 @pytest.mark.slow

@@ -37,10 +37,15 @@ class SupportsOptionControls(Protocol):
 
 
 class Projection(NamedTuple):
-    """The latent (1, ...) whose sample is nearest to a file, and the options that belong to it."""
+    """The latent (1, ...) whose sample is nearest to a file.
+
+    options: values of sampling options that belong to it.
+    moved_by: sampling options that would change the latent.
+    """
 
     latent: Any
     options: Mapping[str, Any]
+    moved_by: tuple[str, ...] = ()
 
 
 @runtime_checkable

@@ -54,7 +54,8 @@ def neighbor_metrics(
         held-out items; .5 where nothing separates them (Lopez-Paz and Oquab 2017).
     missing_fraction: fraction of the held-out items in bins without any sample; the bins are
         k-means clusters of the training items (Richardson and Weiss 2018).
-    diversity, diversity_within_condition: see `_principal_diversity`.
+    diversity, diversity_within_condition: see `_principal_diversity`; `spread` is the same in all
+        directions, where noise counts.
     condition_*: see `_condition_metrics`.
 
     Empty for fewer than MIN_HELD_OUT items in a split, or samples that are not finite.
@@ -149,7 +150,10 @@ def _principal_diversity(
     fake, real, known = rows
     everyone = torch.ones(len(real), len(real), dtype=torch.bool).fill_diagonal_(False)
     basis = _principal_directions(known, rng)
-    ratios = {"diversity": mean_distance_ratio(real @ basis, fake @ basis, everyone)}
+    ratios = {
+        "diversity": mean_distance_ratio(real @ basis, fake @ basis, everyone),
+        "spread": mean_distance_ratio(real, fake, everyone),
+    }
     same = pairs_of_one_condition(condition)
     groups = condition_groups(known_condition)
     if same is not None and groups is not None:

@@ -31,11 +31,31 @@ class CheckpointSummary(NamedTuple):
     history: Mapping[int, Quality]
     step: int
 
+    @property
+    def varies_otherwise(self) -> bool:
+        """True where samples vary, but not in the directions in which the data do."""
+        found = self.neighbors
+        low = found.get("diversity", math.inf) < LOW_DIVERSITY
+        return low and found.get("spread", 0.0) >= LOW_DIVERSITY
+
+
+def underfitting(now: CheckpointSummary) -> str | None:
+    """Detect samples that vary, but not as the data do."""
+    if not now.varies_otherwise:
+        return None
+    spread, diversity = (100 * now.neighbors[name] for name in ("spread", "diversity"))
+    return (
+        f"Samples of the averaged generator differ {spread:.2g} % as much as held-out items, but "
+        f"{diversity:.2g} % as much in the directions in which the data vary most: the generator "
+        "has not learned the data yet. Try more steps, or a larger network."
+    )
+
 
 def collapse(now: CheckpointSummary) -> str | None:
     """Detect samples that differ much less than held-out items do."""
     return _low_diversity(
-        now.neighbors.get("diversity"),
+        now,
+        "diversity",
         "Samples of the averaged generator differ {} as much as held-out items in the directions "
         "in which the data vary most.",
     )
@@ -44,14 +64,16 @@ def collapse(now: CheckpointSummary) -> str | None:
 def collapse_within_conditions(now: CheckpointSummary) -> str | None:
     """Detect samples of one condition that differ much less than held-out items of it do."""
     return _low_diversity(
-        now.neighbors.get("diversity_within_condition"),
+        now,
+        "diversity_within_condition",
         "Samples of one class or condition differ {} as much as held-out items of it in the "
         "directions in which those vary most.",
     )
 
 
-def _low_diversity(diversity: float | None, sentence: str) -> str | None:
-    if diversity is None or diversity >= LOW_DIVERSITY:
+def _low_diversity(now: CheckpointSummary, name: str, sentence: str) -> str | None:
+    diversity = now.neighbors.get(name, math.inf)
+    if diversity >= LOW_DIVERSITY or now.varies_otherwise:
         return None
     return f"{sentence.format(f'{100 * diversity:.2g} %')} {CALMER}"
 
@@ -59,7 +81,7 @@ def _low_diversity(diversity: float | None, sentence: str) -> str | None:
 def missing_modes(now: CheckpointSummary) -> str | None:
     """Detect parts of the data that no sample is near to."""
     missing = now.neighbors.get("missing_fraction", 0.0)
-    if missing < MISSING_MODES:
+    if missing < MISSING_MODES or now.varies_otherwise:
         return None
     return (
         f"No sample falls into the parts of the data that hold {missing:.0%} of the held-out "
@@ -128,6 +150,7 @@ def worse_validation(now: CheckpointSummary) -> str | None:
 
 
 VALIDATION_CHECKS: dict[str, Callable[[CheckpointSummary], str | None]] = {
+    "underfitting": underfitting,
     "mode collapse": collapse,
     "collapse within conditions": collapse_within_conditions,
     "missing modes": missing_modes,

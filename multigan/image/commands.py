@@ -108,7 +108,7 @@ def project(
 
     image: the image file; it is resized to the resolution of the generator
     out: the output folder
-    steps: number of optimization steps, from several latents in every class at once
+    steps: number of optimization steps, from several latents of each class
     seed: of the initial latents
     """
     domain = _image_domain(sampler)

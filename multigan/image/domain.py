@@ -210,7 +210,7 @@ class ImageDomain(ImageSpec):
         """Find the latent, and the class if there are any, whose image is nearest to a file."""
         found = invert(generator, self.num_classes, self.read_file(file), steps, rng)
         label = {} if found.label is None else {"label": self.class_names[found.label]}
-        return Projection(found.latent[None], label)
+        return Projection(found.latent[None], label, moved_by=("truncation",))
 
     def _split_labels(self, text: str) -> list[str]:
         """Split a list of classes at commas that belong to no name, and are not in quotes."""

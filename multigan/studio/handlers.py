@@ -139,6 +139,9 @@ class RequestHandler:
                 warnings.warn("the chosen condition is drawn, not that of the file", stacklevel=2)
             elif projection is not None:
                 options = {**options, **projection.options}
+            for name in () if projection is None else projection.moved_by:
+                if name in options:
+                    warnings.warn(f"{name} also moves the latent of the file", stacklevel=2)
             latent = None if projection is None else projection.latent
             origin = Origin(latent, self._principal(edits))
             return sample_with_edits(self.sampler, n, seed, edits, origin, **options)

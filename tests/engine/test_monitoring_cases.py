@@ -193,6 +193,7 @@ NEIGHBORS = {
     "two_sample_accuracy": 0.6,
     "missing_fraction": 0.02,
     "diversity": 0.9,
+    "spread": 0.9,
     "diversity_within_condition": 0.9,
     "condition_fake": 0.9,
     "condition_real": 0.95,
@@ -214,11 +215,20 @@ def checkpoint(*figures: float, **neighbors: float) -> CheckpointSummary:
 @pytest.mark.parametrize(
     ("now", "name", "message"),
     [
-        (checkpoint(diversity=0.2), "mode collapse", "differ 20 % as much as held-out items"),
+        (
+            checkpoint(diversity=0.2, spread=0.3),
+            "mode collapse",
+            "differ 20 % as much as held-out items",
+        ),
         (
             checkpoint(diversity_within_condition=0.35),
             "collapse within conditions",
             "of one class or condition differ 35 % as much",
+        ),
+        (
+            checkpoint(diversity=0.1, diversity_within_condition=0.1, missing_fraction=0.7),
+            "underfitting",
+            "differ 90 % as much as held-out items, but 10 % as much in the directions",
         ),
         (checkpoint(missing_fraction=0.4), "missing modes", "hold 40% of the held-out items"),
         (

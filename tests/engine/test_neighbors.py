@@ -106,7 +106,7 @@ def test_samples_of_the_data_distribution_have_no_diagnosis():
     values = measured(as_data)
     assert diagnoses_of(values) == set()
     assert values["two_sample_accuracy"] == pytest.approx(0.5, abs=0.1)
-    for name in ("distance_ratio", "diversity", "diversity_within_condition"):
+    for name in ("distance_ratio", "diversity", "spread", "diversity_within_condition"):
         assert values[name] == pytest.approx(1.0, abs=0.15), name
     assert values["missing_fraction"] < 0.1 and values["copies"] < 0.06
     assert values["condition_fake"] > 0.95 and values["condition_auc"] > 0.95
@@ -160,6 +160,20 @@ def test_shuffled_labels_are_named():
 def test_one_sample_again_and_again_is_a_collapse():
     same = lambda labels, rng: TRAIN[0][:1].expand(len(labels), -1)  # noqa: E731
     assert {"mode collapse", "missing modes"} <= diagnoses_of(measured(same))
+
+
+def test_noise_is_underfitting_and_no_collapse():
+    def of_few_directions(n: int, seed: str) -> Tensor:
+        rng = keyed_rng("few directions", seed)
+        return torch.randn(n, 2, generator=rng) @ torch.eye(2, 120)
+
+    def noise(labels: Tensor, rng: torch.Generator) -> Tensor:  # as far apart as the data
+        return (2 / 120) ** 0.5 * torch.randn(len(labels), 120, generator=rng)
+
+    sets = [(of_few_directions(n, seed), None) for n, seed in ((400, "train"), (200, "valid"))]
+    values = measured(noise, sets[0], held_out=sets[1])
+    assert values["spread"] == pytest.approx(1.0, abs=0.3) and values["diversity"] < 0.5
+    assert diagnoses_of(values) == {"underfitting"}
 
 
 def test_too_few_items_and_values_that_are_not_finite_are_not_measured():

@@ -1,6 +1,7 @@
 """Files are known by their first bytes; kinds that are not read are named with a way out."""
 
 import io
+import struct
 
 import pytest
 from PIL import Image, features
@@ -11,6 +12,7 @@ from multigan.image.formats.decode import Size, decode_one
 from multigan.image.formats.folder import scan_folder
 from multigan.image.formats.values import ReadOptions
 from tests.image.image_factory import content, random_image
+from tests.run_helpers import python
 
 SIZE = Size(16, 16)
 FTYP = b"\0\0\0\x18ftyp"
@@ -158,6 +160,22 @@ def test_the_first_bytes_win_over_a_suffix_of_kinds_without_a_signature(kind, su
 )
 def test_kinds_that_are_not_read_are_named_whatever_the_suffix(data, told, tmp_path):
     assert result_of(tmp_path, "a.tga", data + bytes(40)).reason == f"{told} is not read"
+
+
+def test_nothing_but_the_reason_is_printed_of_a_damaged_file(tmp_path):
+    stream = io.BytesIO()
+    Image.new("RGB", (6, 6)).save(stream, "TIFF")
+    head = struct.pack("<HHL", 277, 3, 1)  # samples per pixel
+    assert head in stream.getvalue()
+    damaged = stream.getvalue().replace(head + b"\3", head + b"\xff")
+    (tmp_path / "a.tif").write_bytes(damaged)
+    script = (
+        "from multigan.image.formats.decode import DEFAULT, Size, decode_files\n"
+        "((found, _),) = decode_files('.', ['a.tif'], Size(6, 6), DEFAULT)\n"
+        "print(found.reason)"
+    )
+    done = python("-c", script, cwd=tmp_path)
+    assert done.stderr == "" and len(done.stdout.split("\n")) == 2 and done.stdout != "\n"
 
 
 def test_a_tar_archive_is_named(tmp_path):

@@ -12,7 +12,7 @@ from multigan.core.protocols import Sampler
 from multigan.core.rng import keyed_rng
 from multigan.image.commands import project
 from multigan.image.domain import ImageDomain
-from multigan.image.projector import invert
+from multigan.image.projector import MAX_STARTS, invert
 from multigan.image.sampling import TruncatedLatents, truncate_normal
 
 DOMAIN = ImageDomain(1, 4, 4, ("dark", "light"))
@@ -57,6 +57,23 @@ def test_samples_can_be_truncated_and_of_several_classes_in_turn():
         sampler.sample(1, label="dark", labels="0")
     with pytest.raises(ValueError, match="label 7: no such class; known: dark, light"):
         sampler.sample(1, labels="0,7")
+
+
+def test_of_many_classes_the_nearest_are_searched():
+    rows = []
+
+    class Gray(Shade):
+        """A class number that is the gray level, and a latent that says little."""
+
+        def forward(self, latent, label):
+            rows.append(len(latent))
+            level = 2 * label.float() / 299 - 1
+            return level[:, None, None, None] + 0.01 * latent[:, :1, None, None].expand(-1, 1, 4, 4)
+
+    wanted = torch.full((1, 1, 4, 4), 2 * 120 / 299 - 1)
+    found = invert(Gray(), 300, wanted, 20, keyed_rng(0))
+    assert abs(found.label - 120) <= 4 and found.distance < 0.01
+    assert max(rows) <= MAX_STARTS
 
 
 def test_the_latent_of_a_generators_own_image_is_found_with_its_class(tmp_path, capsys):

@@ -161,6 +161,14 @@ def test_the_class_that_was_found_is_that_of_the_samples(images):
     assert chosen["warnings"] == ["the chosen condition is drawn, not that of the file"]
 
 
+def test_truncation_of_the_latent_of_a_file_is_mentioned(images):
+    handler = RequestHandler(images, "image")
+    request = request_body(project=upload(images.sample(1, label="7")[0]), n=1)
+    cut = handler.handle(request | {"options": {"truncation": "0.5"}})
+    assert cut["warnings"] == ["truncation also moves the latent of the file"]
+    assert handler.handle(request)["warnings"] == []
+
+
 def test_more_samples_of_classes_than_a_batch_are_those_of_the_command(images):
     found = sample_with_edits(images, 70, 0, EditSettings())
     assert [image.info["label"] for image in found] == [

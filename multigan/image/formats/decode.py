@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import logging
 import sys
 import warnings
 import zipfile
@@ -62,6 +63,8 @@ PNG_BITS = 24  # the byte of a PNG file that is its bits per channel
 MARK = "multigan"  # the text chunk of PNG files that are written next to samples
 TRANSPARENT = "transparent pixels became"  # the background of the options
 SURROUND = "written by multigan next to its samples"
+# Pillow logs what is wrong with a file before it raises; without a handler it would be printed.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
 
 
 class Size(NamedTuple):
