@@ -25,7 +25,7 @@ from PIL import Image
 
 IMAGES_PER_SIDE = 6
 GAP = 3  # pixels between images
-LINES = 7
+LINES = 16  # of the text panel
 LINE_WIDTH = 44  # characters
 
 
@@ -47,9 +47,14 @@ def music_panel(axes: plt.Axes, folder: Path) -> None:
 
 
 def text_panel(axes: plt.Axes, folder: Path) -> None:
-    """Show the first lines."""
-    lines = (folder / "samples.txt").read_text(encoding="utf-8").splitlines()[:LINES]
-    text = "\n".join(textwrap.fill(line, LINE_WIDTH) for line in lines)
+    """Show the first samples, as many as fit whole."""
+    shown: list[str] = []
+    for sample in (folder / "samples.txt").read_text(encoding="utf-8").splitlines():
+        lines = textwrap.wrap(sample, LINE_WIDTH)
+        if len(shown) + len(lines) > LINES:
+            break
+        shown += lines
+    text = "\n".join(shown)
     axes.text(0.03, 0.96, text, va="top", fontsize=6, linespacing=1.35, transform=axes.transAxes)
     axes.set_title("text: lines of speeches")
 

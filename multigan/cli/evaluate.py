@@ -115,13 +115,14 @@ def compare(runs: RunPaths, out: Out = None, trust_recipe: TrustRecipe = None,
 def print_results(table: ResultsTable, infos: Mapping[str, MetricInfo]) -> None:
     """Print a metric in each line and a row of `table` in each column, the generator last.
 
-    An arrow points to better values. Intervals are in the files that `evaluate` writes.
+    An arrow points to better values. Intervals are in the files that `evaluate` writes. The notes
+    come first: the table and the quality stay in view on a terminal of 24 lines.
     """
+    for note in table.notes:
+        print(labeled("note", note))
     print_values(table.rows, table.metrics, infos)
     if quality := table.quality:
         print(labeled("quality", quality.sentence))
-    for note in table.notes:
-        print(labeled("note", note))
 
 
 def print_values(

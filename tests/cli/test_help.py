@@ -5,7 +5,9 @@ import re
 import pytest
 
 from multigan.cli import app
+from multigan.cli.evaluate import print_results
 from multigan.core.recipe_file import parameter_help, read_recipe, resolve_hyperparameters
+from multigan.core.results_table import ResultsTable
 from multigan.core.wrapping import labeled
 from multigan.runs.train_options import TrainOptions
 from multigan.training.launch import train
@@ -100,3 +102,12 @@ def test_the_help_begins_with_the_commands_that_make_and_use_a_run(capsys):
     text = capsys.readouterr().out
     places = [text.index(f"│ {name} ") for name in app.FIRST]
     assert places == sorted(places)
+
+
+def test_an_evaluation_begins_with_its_notes_and_ends_with_the_quality(capsys):
+    rows = {name: {"d": value} for name, value in (("real", 1.0), ("none", 3.0), ("model", 2.0))}
+    table = ResultsTable(rows, ("how it was counted",), {}, headline="d", baseline="none")
+    print_results(table, {})
+    text = capsys.readouterr().out
+    assert text.startswith("note      how it was counted\n")
+    assert text.index("model") < text.index("quality   D 2; real 1; none, without a network, 3.")
