@@ -20,6 +20,7 @@ from multigan.core.recipe_file import (
     resolve_hyperparameters,
 )
 from multigan.core.serialization import domains, to_config
+from multigan.engine import neighbors
 from multigan.music.datasets.sources import COMPOSED
 from multigan.report import sample_media
 from multigan.runs.checkpoint import save_generator
@@ -32,6 +33,7 @@ DOMAINS = [name for name in domains() if name in recipe_names()]
 REPOSITORY = Path(__file__).parent.parent
 STEPS = 6
 COMPOSED.update(train=48, valid=24, test=24)  # songs by rule: enough for tiny runs
+neighbors.MAX_PRODUCTS = 2e8  # of distances in an evaluation: of fewer items where they are large
 sample_media.NUM_STEPS = 3  # of the interpolation in a report: each is a plot or more
 OFTEN: dict[str, Any] = {"log_every": 1, "save_every": 2, "sample_every": 1000, "report": False}
 

@@ -25,6 +25,12 @@ def _quick(tmp_path, monkeypatch):
     sources.read_images.cache_clear()
 
 
+@pytest.fixture
+def narrow(monkeypatch):
+    """A classifier of fewer channels."""
+    monkeypatch.setattr(classification_accuracy, "WIDTHS", (16, 32, 32, 32))
+
+
 def stripes(n: int, seed: int, noise: float = 0.3) -> Batch:
     """Images (n, 1, 8, 8) with rows or columns of ink, by their label."""
     labels = torch.arange(n) % 2
@@ -146,7 +152,7 @@ def test_augmentation_applies_to_its_column_only_and_never_to_the_test_images(mo
     }
 
 
-def test_gains_are_differences_to_real_images_alone():
+def test_gains_are_differences_to_real_images_alone(narrow):
     known, held_out = stripes(4, 0, noise=2.0), stripes(300, 1, noise=2.0)
     made = {
         "more": stripes(400, 2, noise=2.0),
@@ -203,7 +209,7 @@ class Stripes(torch.nn.Module):
         return x
 
 
-def test_the_domain_evaluates_on_the_held_out_split_only():
+def test_the_domain_evaluates_on_the_held_out_split_only(narrow):
     few = FewShotImages("digits", 8, per_class=2, synthetic_per_class=4)
     sampler = Sampler(few.domain, Stripes())
     with pytest.raises(EvaluationSkipped, match="only the split test can evaluate"):
