@@ -91,6 +91,11 @@ def tree_of(path: Path) -> ast.Module:
     return ast.parse(path.read_text())
 
 
+@cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(tree_of(path)))
+
+
 def offenders(paths: list[Path], find: Callable[[Path], object]) -> dict[str, object]:
     """What `find` holds against each file, where it is anything."""
     assert paths
@@ -100,7 +105,7 @@ def offenders(paths: list[Path], find: Callable[[Path], object]) -> dict[str, ob
 def imported(path: Path) -> set[str]:
     """The full names of the modules and attributes that a file imports anywhere in it."""
     names: set[str] = set()
-    for node in ast.walk(tree_of(path)):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -177,7 +182,7 @@ def test_modules_import_nothing_from_the_package_itself():
 @cache
 def tables_of(path: Path) -> set[str]:
     """The modules that a file names in strings of the form `module:attribute`."""
-    strings = [n.value for n in ast.walk(tree_of(path)) if isinstance(n, ast.Constant)]
+    strings = [n.value for n in nodes_of(path) if isinstance(n, ast.Constant)]
     found = [s.partition(":")[0] for s in strings if isinstance(s, str) and ":" in s]
     return {name for name in found if name in MODULES}
 
@@ -246,7 +251,7 @@ def test_nothing_asks_which_domain_it_serves():
 
 def long_functions(path: Path) -> list[str]:
     kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
-    functions = [node for node in ast.walk(tree_of(path)) if isinstance(node, kinds)]
+    functions = [node for node in nodes_of(path) if isinstance(node, kinds)]
     return [
         f"{relative(path)}:{f.name}"
         for f in functions
@@ -307,12 +312,11 @@ def test_nothing_seeds_globally():
 
 def read_at_import(path: Path) -> list[int]:
     """Lines that look at the environment outside any function."""
-    tree = tree_of(path)
-    functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
+    functions = [node for node in nodes_of(path) if isinstance(node, ast.FunctionDef)]
     later = {id(n) for f in functions for statement in f.body for n in ast.walk(statement)}
     return [
         node.lineno
-        for node in ast.walk(tree)
+        for node in nodes_of(path)
         if isinstance(node, ast.Attribute)
         and node.attr in ("environ", "getenv")
         and ast.unparse(node.value) == "os"
