@@ -64,7 +64,7 @@ def test_the_wheel_carries_nothing_else(wheel):
     roots = {name.split("/")[0] for name in wheel[0]}
     assert {root for root in roots if not root.endswith(".dist-info")} == {"multigan"}
     assert [name for name in wheel[0] if "test" in name.lower() or "__pycache__" in name] == []
-    known = {".py", ".typed", ".json", ".safetensors", ".js", ".css", ".html", ".LICENSE"}
+    known = {".py", ".typed", ".json", ".safetensors", ".js", ".css", ".html", ".LICENSE", ".txt"}
     files = [name for name in wheel[0] if name.startswith("multigan/")]
     assert {name[name.rindex(".") :] for name in files} == known
 
