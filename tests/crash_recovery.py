@@ -22,8 +22,7 @@ import torch
 
 from multigan.runs.directory import read_jsonl
 from multigan.storage.checkpoint_integrity import list_checkpoints
-from multigan.training.launch import resume
-from tests.run_helpers import DOMAINS, assert_equal_runs, steps_before, train_tiny
+from tests.run_helpers import DOMAINS, assert_equal_runs, resume_tiny, steps_before, train_tiny
 
 SEED = 0
 KILLS = 30  # over all domains
@@ -50,7 +49,7 @@ def train_on(name: str, out: Path, cache: Path) -> None:
     """Train, or go on where a killed process stopped, as a person would."""
     torch.set_num_threads(1)
     if (out / "recipe.json").exists():
-        resume(out, cache_dir=str(cache), show=False)
+        resume_tiny(out, cache_dir=str(cache))
     else:
         train_tiny(name, out, cache_dir=str(cache), **OFTEN)
 

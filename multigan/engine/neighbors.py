@@ -54,8 +54,8 @@ def neighbor_metrics(
         held-out items; .5 where nothing separates them (Lopez-Paz and Oquab 2017).
     missing_fraction: fraction of the held-out items in bins without any sample; the bins are
         k-means clusters of the training items (Richardson and Weiss 2018).
-    diversity, diversity_within_condition: see `_principal_diversity`; `spread` is the same in all
-        directions, where noise counts.
+    diversity, diversity_within_condition: see `_principal_diversity`; `spread` and
+        `spread_within_condition` are the same in all directions, where noise counts.
     condition_*: see `_condition_metrics`.
 
     Empty for fewer than MIN_HELD_OUT items in a split, or samples that are not finite.
@@ -162,6 +162,7 @@ def _principal_diversity(
         basis = _principal_directions(known - (means / counts[:, None])[groups], rng)
         within = mean_distance_ratio(real @ basis, fake @ basis, same)
         ratios["diversity_within_condition"] = within
+        ratios["spread_within_condition"] = mean_distance_ratio(real, fake, same)
     return {name: ratio for name, ratio in ratios.items() if ratio is not None}
 
 

@@ -10,6 +10,7 @@ from multigan.core.quality import Quality
 from multigan.engine.log_checks import CALMER
 
 LOW_DIVERSITY = 0.5  # of that of held-out items
+SAME_SPREAD = 1.0  # likewise, in all directions: samples that vary so much have not collapsed
 MISSING_MODES = 0.3  # of the held-out items: those in bins without a sample
 COPIES, MAX_RATIO = 0.2, 0.7  # fraction of copies, and the distance ratio below which they count
 TIMES_BY_CHANCE = 5.0  # a fraction of copies above chance
@@ -55,7 +56,7 @@ def collapse(now: CheckpointSummary) -> str | None:
     """Detect samples that differ much less than held-out items do."""
     return _low_diversity(
         now,
-        "diversity",
+        "",
         "Samples of the averaged generator differ {} as much as held-out items in the directions "
         "in which the data vary most.",
     )
@@ -65,15 +66,17 @@ def collapse_within_conditions(now: CheckpointSummary) -> str | None:
     """Detect samples of one condition that differ much less than held-out items of it do."""
     return _low_diversity(
         now,
-        "diversity_within_condition",
+        "_within_condition",
         "Samples of one class or condition differ {} as much as held-out items of it in the "
         "directions in which those vary most.",
     )
 
 
-def _low_diversity(now: CheckpointSummary, name: str, sentence: str) -> str | None:
-    diversity = now.neighbors.get(name, math.inf)
-    if diversity >= LOW_DIVERSITY or now.varies_otherwise:
+def _low_diversity(now: CheckpointSummary, pairs: str, sentence: str) -> str | None:
+    """Describe samples that hardly vary in the directions of the data, and less in all."""
+    diversity = now.neighbors.get(f"diversity{pairs}", math.inf)
+    spread = now.neighbors.get(f"spread{pairs}", 0.0)
+    if diversity >= LOW_DIVERSITY or spread >= SAME_SPREAD or now.varies_otherwise:
         return None
     return f"{sentence.format(f'{100 * diversity:.2g} %')} {CALMER}"
 

@@ -195,6 +195,7 @@ NEIGHBORS = {
     "diversity": 0.9,
     "spread": 0.9,
     "diversity_within_condition": 0.9,
+    "spread_within_condition": 0.9,
     "condition_fake": 0.9,
     "condition_real": 0.95,
     "condition_chance": 0.1,
@@ -221,7 +222,7 @@ def checkpoint(*figures: float, **neighbors: float) -> CheckpointSummary:
             "differ 20 % as much as held-out items",
         ),
         (
-            checkpoint(diversity_within_condition=0.35),
+            checkpoint(diversity_within_condition=0.35, spread_within_condition=0.4),
             "collapse within conditions",
             "of one class or condition differ 35 % as much",
         ),
@@ -261,6 +262,8 @@ def test_each_diagnosis_of_a_checkpoint_names_its_figures(now, name, message):
     [
         checkpoint(),
         checkpoint(1.5, 1.2, 1.3),
+        # in other directions they vary enough
+        checkpoint(diversity_within_condition=0.35, spread_within_condition=1.2),
         checkpoint(copies=0.8, distance_ratio=1.0),  # nearer, but not near
         checkpoint(copies=0.3, copies_by_chance=0.17, distance_ratio=0.5),  # of few held-out items
         checkpoint(condition_real=0.11, condition_fake=0.1),  # the discriminator uses the labels
