@@ -103,10 +103,11 @@ release-check:  # sdist and wheel; the wheel in an empty environment samples eve
 	$(RELEASE_VENV)/bin/python -m build --outdir dist .
 	$(RELEASE_VENV)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
 	  "$$(ls $(CURDIR)/dist/*.whl)[image,music,text]"
-	cd $(RELEASE_VENV) && export OMP_NUM_THREADS=1 && for name in image music text; do \
+	cd $(RELEASE_VENV) && export OMP_NUM_THREADS=1 && for name in image music pop text; do \
 	  bin/multigan sample $$name -n 2 --out samples/$$name || exit 1; done
-	cd $(RELEASE_VENV) && bin/multigan train points --tiny --no-report --out points \
-	  && bin/multigan sample points -n 2 --out samples/points
+	cd $(RELEASE_VENV) && export OMP_NUM_THREADS=1 && for name in arrays points; do \
+	  bin/multigan train $$name --tiny --no-report --out $$name \
+	  && bin/multigan sample $$name -n 2 --out samples/$$name || exit 1; done
 
 clean:
 	rm -rf $(VENV) $(DOCS_VENV) build dist .pytest_cache .mypy_cache .ruff_cache

@@ -280,7 +280,7 @@ def _movement(planned: list[float] | None, logged: list[float]) -> str:
 
 
 def _component(description: Any) -> str:
-    """Return the name of a component, with its source if it has one; of an adapter its network."""
+    """Return the source of data, the network of an adapter, else the name without its domain."""
     if not isinstance(description, dict):
         return "unknown"
     arguments = description.get("arguments")
@@ -288,7 +288,7 @@ def _component(description: Any) -> str:
         return _component(arguments["network"])
     source = arguments.get("source") if isinstance(arguments, dict) else None
     named = str(description.get("component", "unknown"))
-    return f"{named} ({source})" if isinstance(source, str) else named
+    return source if isinstance(source, str) else named.rpartition("/")[2]
 
 
 def _detailed(description: Any) -> str:

@@ -73,6 +73,11 @@ def test_it_names_nothing_outside_itself(run):
     assert not re.search(r"https?://", (run / "report.html").read_text())
 
 
+def test_what_was_trained_is_named_without_its_domain(points_run):
+    expected = "MLPGenerator trained on GaussianMixture with MLPDiscriminator: "
+    assert RunSummary(RunDirectory(points_run)).headline.startswith(expected)
+
+
 def test_it_shows_what_was_trained_and_its_diagnoses(run):
     text = text_of(report(run)).text
     assert all(name in text for name in SECTIONS)
