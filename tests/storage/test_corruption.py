@@ -46,7 +46,7 @@ NEEDED = {  # by each command, beside recipe.json; what it does not open cannot 
 }
 VERBS = {
     "resume": ["--steps", str(STEPS + 1)],
-    "sample": ["-n", "1", "--out", "samples"],
+    "sample": ["-n", "1"],
     "evaluate": ["--json"],
 }
 
