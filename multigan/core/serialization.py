@@ -132,7 +132,10 @@ def from_config(description: Any, trusted: ModuleType | None = None) -> Any:
     try:
         check_arguments(cls, arguments)
     except ValueError as error:
-        raise ValueError(f"component {name}: {error}; was it written by another version?") from None
+        message = " ".join(str(error).split())  # that of a network has several lines
+        raise ValueError(
+            f"component {name}: {message}; was it written by another version?"
+        ) from None
     try:
         return cls(**arguments)
     except OSError:

@@ -71,7 +71,8 @@ def read_arrays(path: Path) -> dict[str, np.ndarray]:
             if zipfile.is_zipfile(file):
                 check_array_size(sum(item.file_size for item in zipfile.ZipFile(file).infolist()))
             file.seek(0)
-            found = np.load(file, allow_pickle=False)
+            with np.errstate(invalid="ignore"):  # of a shape beyond 64 bits, which is refused
+                found = np.load(file, allow_pickle=False)
             if isinstance(found, np.ndarray):
                 return {path.stem: found}
             return {name: found[name] for name in found.files}

@@ -57,3 +57,11 @@ def test_names_for_type_checkers_alone_are_not_checked():
     check_arguments(Thing, {"a": object()})
     with pytest.raises(ValueError, match="b must be int; got 'x'"):
         check_arguments(Thing, {"a": 1, "b": "x"})
+
+
+def test_a_network_in_the_place_of_a_number_is_refused_in_one_line():
+    inner = {"component": "points/MLPGenerator", "arguments": {"width": 4, "depth": 1}}
+    outer = {"component": "points/MLPGenerator", "arguments": {"width": inner, "depth": 1}}
+    with pytest.raises(ValueError, match="width must be int") as raised:
+        from_config(outer)
+    assert "\n" not in str(raised.value)

@@ -241,3 +241,11 @@ def test_a_file_of_an_unsupported_type_lists_the_supported_ones(tmp_path):
     Image.new("L", (4, 4)).save(tmp_path / "one.png")
     with pytest.raises(ValueError, match=r"one.png must be a folder, a file of .zip, .npz, .npy, "):
         load_images(str(tmp_path / "one.png"), resolution=6)
+
+
+def test_a_shape_beyond_64_bits_is_refused_in_one_line(tmp_path):
+    header = "{'descr': '|u1', 'fortran_order': False, 'shape': (12147483214748364747, 4, 4), }"
+    file = tmp_path / "x.npy"
+    file.write_bytes(b"\x93NUMPY\x01\x00\x76\x00" + header.ljust(117).encode() + b"\n")
+    with pytest.raises(ValueError, match=r"x\.npy must be a readable file of arrays"):
+        read_npz(str(file), SIZE)
