@@ -33,6 +33,7 @@ DOMAINS = [name for name in domains() if name in recipe_names()]
 REPOSITORY = Path(__file__).parent.parent
 STEPS = 6
 COMPOSED.update(train=48, valid=24, test=24)  # songs by rule: enough for tiny runs
+USUAL_PRODUCTS = neighbors.MAX_PRODUCTS
 neighbors.MAX_PRODUCTS = 2e8  # of distances in an evaluation: of fewer items where they are large
 sample_media.NUM_STEPS = 3  # of the interpolation in a report: each is a plot or more
 OFTEN: dict[str, Any] = {"log_every": 1, "save_every": 2, "sample_every": 1000, "report": False}

@@ -8,11 +8,18 @@ from typing import Any, NamedTuple
 import pytest
 
 from multigan.core.recipe_file import build_recipe, read_recipe, resolve_hyperparameters
+from multigan.engine import neighbors
 from multigan.engine.log_checks import LINES, min_persistence
 from tests.run_diagnoses import LOG_INTERVAL, diagnoses
-from tests.run_helpers import DOMAINS, tiny_recipe
+from tests.run_helpers import DOMAINS, USUAL_PRODUCTS, tiny_recipe
 
 TINY_STEPS = 300  # adversarial
+
+
+@pytest.fixture(autouse=True)
+def _usual_evaluations(monkeypatch):
+    """Compare as many items as users do."""
+    monkeypatch.setattr(neighbors, "MAX_PRODUCTS", USUAL_PRODUCTS)
 
 
 class Default(NamedTuple):
@@ -42,11 +49,16 @@ UNLEARNED: dict[str, set[str]] = {
 }
 
 
+# Networks of width 8 vary about half as much within a class as the data do, which is the limit.
+BORDERLINE: dict[str, set[str]] = {"image": {"collapse within conditions"}}
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DOMAINS)
 def test_a_tiny_recipe_raises_no_false_diagnosis(name):
     recipe = tiny_recipe(name, steps=TINY_STEPS)
-    assert diagnoses(recipe, TINY_STEPS, TINY_STEPS).keys() <= UNLEARNED.get(name, set())
+    found, true = diagnoses(recipe, TINY_STEPS, TINY_STEPS).keys(), UNLEARNED.get(name, set())
+    assert true <= found <= true | BORDERLINE.get(name, set())
 
 
 @pytest.mark.slow

@@ -11,6 +11,7 @@ from multigan.engine.log_checks import CALMER
 
 LOW_DIVERSITY = 0.5  # of that of held-out items
 SAME_SPREAD = 1.0  # likewise, in all directions: samples that vary so much have not collapsed
+FAR = 1.5  # from the training items, over held-out items: collapsed samples are near to some
 MISSING_MODES = 0.3  # of the held-out items: those in bins without a sample
 COPIES, MAX_RATIO = 0.2, 0.7  # fraction of copies, and the distance ratio below which they count
 TIMES_BY_CHANCE = 5.0  # a fraction of copies above chance
@@ -34,10 +35,14 @@ class CheckpointSummary(NamedTuple):
 
     @property
     def varies_otherwise(self) -> bool:
-        """True where samples vary, but not in the directions in which the data do."""
+        """True where samples vary, but not in the directions in which the data do, far from them.
+
+        Samples of one mode vary too, within it, but they are as near to the data as the data are.
+        """
         found = self.neighbors
         low = found.get("diversity", math.inf) < LOW_DIVERSITY
-        return low and found.get("spread", 0.0) >= LOW_DIVERSITY
+        far = found.get("distance_ratio", 0.0) >= FAR
+        return low and far and found.get("spread", 0.0) >= LOW_DIVERSITY
 
 
 def underfitting(now: CheckpointSummary) -> str | None:

@@ -176,6 +176,21 @@ def test_noise_is_underfitting_and_no_collapse():
     assert diagnoses_of(values) == {"underfitting"}
 
 
+def test_one_mode_of_ten_is_a_mode_collapse_and_no_underfitting():
+    means = 8.0 * torch.eye(10, 64)  # ten clusters that vary in 64 directions
+
+    def all_modes(n: int, seed: str) -> Tensor:
+        return means[torch.arange(n) % 10] + torch.randn(n, 64, generator=keyed_rng("modes", seed))
+
+    def one_mode(labels: Tensor, rng: torch.Generator) -> Tensor:
+        return means[0] + torch.randn(len(labels), 64, generator=rng)
+
+    sets = [(all_modes(n, seed), None) for n, seed in ((600, "train"), (200, "valid"))]
+    values = measured(one_mode, sets[0], held_out=sets[1])
+    assert values["spread"] > 0.5  # it varies as its mode does
+    assert diagnoses_of(values) == {"mode collapse", "missing modes"}
+
+
 def test_too_few_items_and_values_that_are_not_finite_are_not_measured():
     assert measured(as_data, held_out=clusters(3, "few")) == {}
     assert measured(lambda labels, rng: torch.full((len(labels), SIZE), torch.nan)) == {}
