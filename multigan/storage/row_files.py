@@ -138,7 +138,7 @@ class RowWriter:
         self._temporary: Path | None = None
         self._stream: BinaryIO = io.BytesIO()
         if folder is not None:
-            sweep_temporaries(folder)
+            sweep_temporaries(folder, ".rows-*.tmp")
             number, name = tempfile.mkstemp(".tmp", ".rows-", folder)
             self._temporary, self._stream = Path(name), os.fdopen(number, "wb+")
 

@@ -65,7 +65,7 @@ def store_tensors(
     described = {**metadata, CHECKSUM: _checksum(contiguous, metadata)}
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        sweep_temporaries(file.parent)
+        sweep_temporaries(file.parent, f".*{file.suffix}.*.tmp")
         with replacing(file) as temporary:
             save_tensors(temporary, contiguous, described)
     except (OSError, SafetensorError) as error:
@@ -73,9 +73,9 @@ def store_tensors(
         warnings.warn(text, stacklevel=3)
 
 
-def sweep_temporaries(folder: Path, max_age_s: float = MAX_AGE_S) -> None:
-    """Delete temporary files of a cache folder that are older than `max_age_s`."""
-    for leftover in folder.glob(".*.tmp"):
+def sweep_temporaries(folder: Path, pattern: str, max_age_s: float = MAX_AGE_S) -> None:
+    """Delete files of a folder that match `pattern` and are older than `max_age_s`."""
+    for leftover in folder.glob(pattern):
         with suppress(OSError):
             if time.time() - leftover.stat().st_mtime > max_age_s:
                 leftover.unlink()

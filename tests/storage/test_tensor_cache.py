@@ -42,12 +42,15 @@ def test_any_damage_makes_it_absent(damage, tmp_path):
 
 
 def test_leftover_temporaries_are_swept_and_fresh_ones_stay(tmp_path):
-    old, fresh = tmp_path / ".x.1.tmp", tmp_path / ".y.2.tmp"
-    for file in (old, fresh):
+    names = (".x.safetensors.1.tmp", ".y.safetensors.2.tmp", ".draft.tmp")
+    old, fresh, other = (tmp_path / name for name in names)
+    for file in (old, fresh, other):
         file.write_bytes(b"")
-    os.utime(old, (0, 0))
-    store_tensors(tmp_path / "x", TENSORS, {})
+    for file in (old, other):
+        os.utime(file, (0, 0))
+    store_tensors(tmp_path / "x.safetensors", TENSORS, {})
     assert not old.exists() and fresh.exists()
+    assert other.exists()  # it is of no cache
 
 
 def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path):

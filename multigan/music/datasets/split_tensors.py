@@ -55,7 +55,9 @@ def save_splits(splits: LoadedSplits, file: Path) -> None:
     header = {"splits": [*splits.tensors], "counts": splits.counts.to_json()}
     store_tensors(file, tensors, {"header": json.dumps(header)}, fix="nothing is kept")
     with suppress(OSError):
-        caches = sorted(file.parent.glob(f"{CACHE_PREFIX}*"), key=lambda f: f.stat().st_mtime)
+        caches = sorted(
+            file.parent.glob(f"{CACHE_PREFIX}*.safetensors"), key=lambda f: f.stat().st_mtime
+        )
         for old in caches[:-MAX_CACHES]:
             old.unlink()
 

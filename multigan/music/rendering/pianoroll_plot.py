@@ -45,6 +45,7 @@ NOTE_NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 NAMED = (0, 4, 7)  # pitch classes with a name at the axis; C alone where there is little room
 MOST_BARS_WITH_CHORDS = 44  # as wide as the widest roll
 NOTE_HEIGHT = 0.86  # of a row
+OUTLINED, BEAT_GAP = 4, 5  # the least sides of notes with an outline; between lines of beats
 OUTLINE, SHADE, STRIPE = 0.5, 0.18, 0.45  # shares of a track's color, the rest black or white
 STRIPE_GAP = 6  # between the stripes of what was given
 
@@ -159,7 +160,8 @@ def _plot_roll(roll: _Roll, song: Song, low: int) -> None:
             row = _row(note.pitch_midi, track, low)
             ends = row - NOTE_HEIGHT / 2, row + NOTE_HEIGHT / 2
             box = roll.rectangle(note.start_tick, note.end_tick, *ends)
-            roll.canvas.rectangle(box, fill=color, outline=edge)
+            wide = min(box[2] - box[0], box[3] - box[1]) >= OUTLINED
+            roll.canvas.rectangle(box, fill=color, outline=edge if wide else None)
     frame = (roll.left, roll.top, roll.left + roll.width, roll.top + roll.height)
     roll.canvas.rectangle(frame, outline=BLACK)
 
@@ -210,6 +212,8 @@ def _plot_lines(roll: _Roll, song: Song) -> None:
     bars = song.bar_lines()
     beat = song.time_signatures[0].beat_ticks
     beats = range(song.anacrusis_ticks % beat, song.length_ticks, beat)
+    if roll.width * beat < BEAT_GAP * roll.ticks:
+        beats = range(0)
     for ticks, color in ((beats, BEAT_LINE), (bars, BAR_LINE)):
         for tick in ticks:
             x = roll.x(tick)
