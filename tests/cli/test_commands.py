@@ -136,7 +136,7 @@ def test_list_and_show_say_what_there_is(say, monkeypatch):
     assert max(map(len, lines)) <= 80
     needs = [line.strip() for line in lines if line.startswith("  data: ")]
     assert len(needs) == len(recipe_names())
-    assert any(line.startswith("data: digits; time: 307 CPU s, one thread") for line in needs)
+    assert any(line.startswith("data: digits; time: 189 CPU s, one thread") for line in needs)
     points = needs[list(recipe_names()).index("points")]
     assert points.startswith("data: made by the recipe; time: 170 to 202 s of CPU")
     shown = say("show points")

@@ -227,7 +227,12 @@ def checkpoint(*figures: float, **neighbors: float) -> CheckpointSummary:
             "of one class or condition differ 35 % as much",
         ),
         (
-            checkpoint(diversity=0.1, diversity_within_condition=0.1, missing_fraction=0.7),
+            checkpoint(
+                diversity=0.1,
+                diversity_within_condition=0.1,
+                missing_fraction=0.7,
+                distance_ratio=2.0,
+            ),
             "underfitting",
             "differ 90 % as much as held-out items, but 10 % as much in the directions",
         ),
