@@ -81,7 +81,8 @@ def _low_diversity(now: CheckpointSummary, pairs: str, sentence: str) -> str | N
     """Describe samples that hardly vary in the directions of the data, and less in all."""
     diversity = now.neighbors.get(f"diversity{pairs}", math.inf)
     spread = now.neighbors.get(f"spread{pairs}", 0.0)
-    if diversity >= LOW_DIVERSITY or spread >= SAME_SPREAD or now.varies_otherwise:
+    varies = now.varies_otherwise and spread >= LOW_DIVERSITY
+    if diversity >= LOW_DIVERSITY or spread >= SAME_SPREAD or varies:
         return None
     return f"{sentence.format(f'{100 * diversity:.2g} %')} {CALMER}"
 

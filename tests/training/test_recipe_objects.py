@@ -63,7 +63,10 @@ def test_a_run_of_objects_has_every_file(trained):
     assert trained.metrics == table["rows"]["generator"]
     assert {"real (train)", "real (held out)", "Gaussian per class"} < table["rows"].keys()
     page = trained.report().read_text()
-    assert "Labeled trained on ArrayDataset with Labeled" in page and "in Python, with the objects of this run" in page
+    assert (
+        "Labeled trained on ArrayDataset with Labeled" in page
+        and "in Python, with the objects of this run" in page
+    )
     assert "could not be sampled" not in page and "cannot rebuild" not in page
 
 
