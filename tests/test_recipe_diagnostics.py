@@ -45,12 +45,16 @@ DEFAULTS = {
 # which are all different and all nonsense: then the sentences are true.
 UNLEARNED: dict[str, set[str]] = {
     "points": {"missing modes"},
-    "text": {"underfitting", "ignored condition", "discriminator dominates"},
+    "text": {"underfitting", "ignored condition"},
 }
 
 
-# Networks of width 8 vary about half as much within a class as the data do, which is the limit.
-BORDERLINE: dict[str, set[str]] = {"image": {"collapse within conditions"}}
+# Near a limit: networks of width 8 vary about half as much within a class as the data do, and some
+# runs separate nonsense from lines more clearly than others.
+BORDERLINE: dict[str, set[str]] = {
+    "image": {"collapse within conditions"},
+    "text": {"discriminator dominates"},
+}
 
 
 @pytest.mark.slow
