@@ -31,7 +31,7 @@ from multigan.engine.distributed import DistributedContext, init_distributed
 from multigan.engine.gradient_penalties import PENALTIES
 from multigan.engine.trainer import AdversarialTrainer
 from tests.engine.distributed_calls import talk
-from tests.forked import Ended, Program, forked
+from tests.forked import PATIENCE_S, Ended, Program, forked
 from tests.run_helpers import DOMAINS, tiny_recipe
 from tests.toy_domain import ToyData, ToyDiscriminator, ToyGenerator, draw_weights, toy_recipe
 
@@ -287,10 +287,15 @@ def play_in_processes(folder: str, extent: str) -> None:
             for size in (WORLD_SIZE, 1)
             for place in places(size)
         ]
-        for process in started:
-            process.start()
-        for process in started:
-            process.join()
+        try:
+            for process in started:
+                process.start()
+            for process in started:
+                process.join(PATIENCE_S / len(started))
+        finally:
+            for process in started:
+                process.kill()
+                process.join()
     assert [process.exitcode for process in started] == [0] * len(started)
 
 

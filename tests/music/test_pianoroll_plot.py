@@ -41,6 +41,13 @@ def test_every_track_has_its_colour(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["song.png"]
 
 
+def test_narrow_notes_keep_the_color_of_their_track(tmp_path):
+    short = Track("a", tuple(Note(60 * i, 60 * i + 60, 60) for i in range(0, 6400, 2)))
+    file = plot_song(Song((short,), 100 * 3840), tmp_path / "long.png")
+    dark = tuple(round(value / 2) for value in COLORS[0])
+    assert amount(file, COLORS[0]) > 4 * amount(file, dark)
+
+
 def test_the_same_song_is_the_same_file(tmp_path):
     one = plot_song(song(line("a", 60)), tmp_path / "one.png")
     assert one.read_bytes() == plot_song(song(line("a", 60)), tmp_path / "two.png").read_bytes()

@@ -1,8 +1,10 @@
+import os
+
 import pytest
 import torch
 
 from multigan.core.rng import keyed_rng
-from multigan.music.datasets import song_windows
+from multigan.music.datasets import song_windows, split_tensors
 from multigan.music.datasets.midi_folder import import_midi_folder
 from multigan.music.datasets.song_windows import SongWindowDataset, load_splits
 from multigan.music.datasets.synthetic_chorales import generate_songs
@@ -64,6 +66,18 @@ def test_other_windows_get_caches_of_their_own_and_few_are_kept(folder):
         data = SongWindowDataset(str(folder), steps_per_quarter=steps_per_quarter)
         assert data.domain.grid.quarter_steps == steps_per_quarter
     assert len(caches(folder)) == 4
+
+
+def test_files_of_the_user_next_to_the_songs_are_kept(folder, monkeypatch):
+    monkeypatch.setattr(split_tensors, "MAX_CACHES", 1)
+    own = [folder / name for name in ("windows-notes.txt", "windows-more.txt", ".draft.tmp")]
+    for file in own:
+        file.write_text("mine")
+        os.utime(file, (0, 0))
+    for steps_per_quarter in (4, 6):
+        load_splits.cache_clear()
+        SongWindowDataset(str(folder), steps_per_quarter=steps_per_quarter)
+    assert len(caches(folder)) == 1 and all(file.exists() for file in own)
 
 
 def test_a_cache_that_cannot_be_written_is_a_warning(folder, monkeypatch):

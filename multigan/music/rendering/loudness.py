@@ -85,7 +85,7 @@ def _weighted_energy(sound: np.ndarray, rate: int) -> np.ndarray:
     size = 2 ** math.ceil(math.log2(max(FILTERED, 4 * settling)))
     count = math.ceil(len(sound) / (size - settling))
     padded = torch.zeros(sound.shape[1], size + (count - 1) * (size - settling))
-    padded[:, settling : settling + len(sound)] = torch.from_numpy(sound).T
+    padded[:, settling : settling + len(sound)] = torch.tensor(sound.T)
     spectra = torch.fft.rfft(padded.unfold(1, size, size - settling))
     weighted = torch.fft.irfft(spectra * _weights(size, rate), size)[..., settling:]
     return weighted.square().sum(0).flatten()[: len(sound)].numpy()
