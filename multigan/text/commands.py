@@ -17,11 +17,15 @@ from multigan.text.datasets.sources import ReadOptions, read_corpus, read_folder
 from multigan.text.metrics import bleu, diversity
 from multigan.text.metrics.ngram_model import NgramModel
 from multigan.text.tokenization.tokenizer import load_tokenizer, save_folder, train_tokenizer
-from multigan.text.tokenization.words import SPLITTERS, split_words, unspaced_fraction
+from multigan.text.tokenization.words import (
+    MAX_UNSPACED_FRACTION,
+    SPLITTERS,
+    split_words,
+    unspaced_fraction,
+)
 
 MAX_HYPOTHESES = 10_000  # lines in a row
 EXAMPLE_CHARACTERS = 40  # of a text that is shown
-WARN_UNSPACED_FRACTION = 0.3  # of the characters
 SELF_BLEU_SUBSET = 200  # hypotheses of the Self-BLEU of many papers
 # Name -> order and sharpening, the power of the counts in the sampling of the next token.
 NGRAM_BASELINES = {
@@ -74,7 +78,7 @@ def inspect_text(
     ):
         middle, high = (lengths[int(share * (len(lengths) - 1))] for share in (0.5, 0.95))
         print(f"{name} of a text: median {middle:,}, 95 % {high:,}, most {lengths[-1]:,}")
-    if unspaced_fraction(texts) > WARN_UNSPACED_FRACTION:
+    if unspaced_fraction(texts) > MAX_UNSPACED_FRACTION:
         print("its script has no spaces between words: use --tokenizer bpe or char")
 
 

@@ -1,15 +1,19 @@
 """Words of sampled lines that no training line holds.
 
-    python -m tests.benchmarks.unknown_words NAME
+    python -m tests.benchmarks.unknown_words SOURCE [-n 500]
 
-NAME is a pretrained generator of text. Words of letters only are counted, in lower case.
+SOURCE is a run of text or the name of a pretrained generator. Words of letters only are counted, in
+lower case. Names are left out: words with a capital letter that do not begin a line.
 """
 
 import argparse
 from collections.abc import Iterable
+from pathlib import Path
 
+from multigan.runs.directory import RunDirectory
 from multigan.storage.loading import load, load_data
 from multigan.storage.pretrained import pretrained_metadata
+from multigan.storage.refiners import refiner_file
 from multigan.text.tokenization.words import split_words
 
 
@@ -18,26 +22,39 @@ def words_of(line: str) -> list[str]:
     return [word.lower() for word in split_words(line) if word.isalpha()]
 
 
+def without_names(line: str) -> str:
+    """The line without the words that have a capital letter, but for the first."""
+    words = split_words(line)
+    return " ".join(words[:1] + [word for word in words[1:] if word == word.lower()])
+
+
 def unknown_shares(lines: Iterable[str], known: set[str]) -> tuple[float, float]:
-    """The fraction of words that are not known, and of lines that hold one."""
-    unknown = [[word not in known for word in words_of(line)] for line in lines]
+    """The fraction of words that are not known, and of lines that hold one; names left out."""
+    unknown = [[word not in known for word in words_of(without_names(line))] for line in lines]
     return sum(map(sum, unknown)) / sum(map(len, unknown)), sum(map(any, unknown)) / len(unknown)
 
 
 def main() -> None:
     """Print both fractions of held-out lines, and of samples at two temperatures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("name")
+    parser.add_argument("source")
     parser.add_argument("-n", type=int, default=500, help="sampled lines")
     arguments = parser.parse_args()
-    data = load_data(pretrained_metadata(arguments.name)["recipe"])
+    run = Path(arguments.source)
+    is_run = run.is_dir()
+    config = RunDirectory(run).read_config() if is_run else pretrained_metadata(run.name)["recipe"]
+    data = load_data(config)
     known = {word for line in data.texts for word in words_of(line)}
-    sampler = load(arguments.name)
+    sampler = load(run)
     rows = {
         "real test lines": data.split("test").texts,
         "temperature 1": sampler.sample(arguments.n, temperature=1.0),
-        "its own options": sampler.sample(arguments.n),
+        "temperature .9": sampler.sample(arguments.n, temperature=0.9),
     }
+    if is_run and refiner_file(run).is_file():
+        refined = load(run, refine=True)
+        rows["refined, temperature 1"] = refined.sample(arguments.n, temperature=1.0)
+        rows["refined, temperature .9"] = refined.sample(arguments.n, temperature=0.9)
     for row, lines in rows.items():
         print(
             "{}: {:.1%} of the words, {:.1%} of the lines".format(

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections import Counter
 
 import pytest
 
@@ -15,6 +16,7 @@ from multigan.text.tokenization.tokenizer import (
     TOKENIZERS,
     UNK,
     TextTokenizer,
+    load_tokenizer,
     save_folder,
     train_tokenizer,
 )
@@ -105,6 +107,19 @@ def test_what_is_no_tokenizer_is_refused():
         train_tokenizer(LINES, "bpe", 259)
     with pytest.raises(ValueError, match="above the number of specials, 4"):
         train_tokenizer(LINES, "char", 4)
+
+
+def test_a_script_without_spaces_has_pieces_of_the_whole_vocabulary():
+    lines = [
+        f"{a}{b}の{c}が{a}{c}を見た" for a in "東西南北" for b in "山川海森" for c in "犬猫鳥魚"
+    ]
+    tokenizer = load_tokenizer(train_tokenizer(lines, "word_bpe", 320))
+    pieces = load_tokenizer(train_tokenizer(lines, "bpe", 320))
+    assert list(map(len, tokenizer.encode(lines))) == list(map(len, pieces.encode(lines)))
+    assert [tokenizer.decode(line) for line in tokenizer.encode(lines)] == lines
+    counts = Counter(token for line in tokenizer.encode(lines) for token in line)
+    ordered = [counts[token] for token in range(4, tokenizer.size)]
+    assert ordered == sorted(ordered, reverse=True)
 
 
 def test_equal_lines_give_equal_vocabularies_in_every_process():

@@ -31,10 +31,9 @@ from multigan.text.tokenization.tokenizer import (
     one_hot,
     train_tokenizer,
 )
-from multigan.text.tokenization.words import SPLITTERS, unspaced_fraction
+from multigan.text.tokenization.words import MAX_UNSPACED_FRACTION, SPLITTERS, unspaced_fraction
 
 WARN_TRUNCATED_FRACTION = 0.1  # of too long training lines, above which there is a warning
-WARN_UNSPACED_FRACTION = 0.3  # of the characters, for tokenizers of words
 EXAMPLE_CHARACTERS = 40  # of a line that is left out
 PURPOSES = {"train": "train", "valid": "validate", "test": "test"}
 WARN_UNKNOWN_FRACTION = 0.02  # of training lines with a word outside the vocabulary
@@ -97,7 +96,7 @@ class TextLineDataset:
         text = _load_or_train(tokenizer, train, vocabulary_size, lowercase)
         self.domain = TextDomain(text, length, self._corpus.class_names)
         self._encoded: dict[str, EncodedLines] = {}  # shared by the splits
-        if tokenizer in SPLITTERS and unspaced_fraction(train) > WARN_UNSPACED_FRACTION:
+        if tokenizer in SPLITTERS and unspaced_fraction(train) > MAX_UNSPACED_FRACTION:
             warnings.warn(
                 f"{source}: its script has no spaces between words, so a token of the tokenizer "
                 f"{tokenizer} is a whole clause, of which most are unknown; use bpe or char",

@@ -236,15 +236,16 @@ class TextGenerator(nn.Module):
     ) -> Tensor:  # fmt: skip
         """Sample the tokens (B,) at position t from features (B, F) at their quantiles (B,)."""
         mask = self._sample_mask_at(t)
-        if self.to_logits is None and controls == UNRESTRICTED and whole is None:
-            found: Tensor = self.embedding.sample(self.to_embedding(h), mask, quantiles)
-            return found
-        logits = self._logits(h, mask)
-        filtered = filter_logits(logits, *controls)
-        token = sample_tokens(filtered, quantiles)
+        if self.to_logits is None and controls == UNRESTRICTED:
+            token: Tensor = self.embedding.sample(self.to_embedding(h), mask, quantiles)
+        else:
+            token = sample_tokens(filter_logits(self._logits(h, mask), *controls), quantiles)
         if whole is not None:
             remaining = self.length - t - 1
-            whole.sample_again(token, free, logits, filtered, quantiles, controls, remaining)
+            rows = whole.broken(token, free, remaining)
+            if len(rows):
+                logits = self._logits(h[rows], mask)
+                whole.sample_again(token, rows, logits, quantiles, controls, remaining)
         return token
 
     def log_likelihood(self, batch: Batch) -> Tensor:

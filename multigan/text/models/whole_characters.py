@@ -25,28 +25,36 @@ class WholeCharacters:
         self._missing = transitions.new_tensor(MISSING_BYTES)[transitions.clamp_min(0)]
         self._missing[is_impossible] = torch.iinfo(transitions.dtype).max
 
+    def broken(self, token: Tensor, free: Tensor, remaining: int) -> Tensor:
+        """The indices (N,) of the `free` lines whose token (B,) is impossible.
+
+        `remaining` positions follow. A line that no token can continue is left as it is: the
+        vocabulary lacks a byte.
+        """
+        rows = (free & (self._missing[self._state, token] > remaining)).nonzero().squeeze(1)
+        return rows[~self._impossible(rows, remaining).all(1)]
+
     def sample_again(
-        self, token: Tensor, free: Tensor, logits: Tensor, filtered: Tensor, uniform: Tensor,
+        self, token: Tensor, rows: Tensor, logits: Tensor, uniform: Tensor,
         controls: SamplingParams, remaining: int,
     ) -> None:  # fmt: skip
-        """Replace the impossible ones of the `free` tokens (B,) in place.
+        """Replace the tokens of the broken `rows` (N,) in place.
 
         The quantile inside the interval of the impossible token is that of the new one. Without
         top-k and top-p the distribution is therefore that of the possible tokens. With them a
         possible token keeps its probability among the kept tokens, and the probability of the
-        impossible ones goes to the possible tokens by top-k and top-p of those. `filtered` (B, V)
-        are the `logits` that `token` was sampled from at `uniform` (B,); `remaining` positions
-        follow.
+        impossible ones goes to the possible tokens by top-k and top-p of those. `token` and
+        `uniform` (B,) are the tokens and their quantiles, `logits` (N, V) those of the rows before
+        the controls; `remaining` positions follow.
         """
-        rows = (free & (self._missing[self._state, token] > remaining)).nonzero().squeeze(1)
-        impossible = self._missing[self._state[rows]] > remaining  # (N, V)
-        is_solvable = ~impossible.all(1)  # else the vocabulary lacks a byte: as sampled
-        rows, impossible = rows[is_solvable], impossible[is_solvable]
-        if not len(rows):
-            return
-        quantile = _position_inside(filtered[rows], token[rows], uniform[rows])
-        possible = logits[rows].masked_fill(impossible, float("-inf"))
+        filtered = filter_logits(logits, *controls)
+        quantile = _position_inside(filtered, token[rows], uniform[rows])
+        possible = logits.masked_fill(self._impossible(rows, remaining), float("-inf"))
         token[rows] = sample_tokens(filter_logits(possible, *controls), quantile)
+
+    def _impossible(self, rows: Tensor, remaining: int) -> Tensor:
+        """The impossible tokens (N, V) of the lines."""
+        return self._missing[self._state[rows]] > remaining
 
     def advance(self, token: Tensor, unfinished: Tensor) -> None:
         """Follow the tokens (B,) of the unfinished lines."""

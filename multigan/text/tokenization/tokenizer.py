@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from multigan.storage.files import write_atomically
 from multigan.text.tokenization.utf8 import COMPLETE, IMPOSSIBLE, token_bytes, transition_table
-from multigan.text.tokenization.words import WORD, collapse_line_breaks
+from multigan.text.tokenization.words import (
+    MAX_UNSPACED_FRACTION,
+    WORD,
+    collapse_line_breaks,
+    unspaced_fraction,
+)
 from multigan.text.tokenization.words import tokenizers_library as _library
 
 if TYPE_CHECKING:
@@ -168,12 +173,15 @@ def _train_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> A
 def _train_word_bpe(lines: Iterable[str], vocabulary_size: int, lowercase: bool) -> Any:
     """The most frequent words as one token each, and byte-level BPE for the others.
 
-    An eighth of the vocabulary is pieces. A word that occurs once is written in pieces, which have
-    to be learned from something. Ids are in order of frequency in the lines.
+    An eighth of the vocabulary is pieces; all of it in a script without spaces, which has no words.
+    A word that occurs once is written in pieces, which have to be learned from something. Ids are
+    in order of frequency in the lines.
     """
     hf, lines = _library(), list(lines)
     smallest = len(SPECIALS) + len(hf.pre_tokenizers.ByteLevel.alphabet())
-    pieces = min(vocabulary_size, max(smallest, vocabulary_size // 8))
+    pieces = vocabulary_size
+    if unspaced_fraction(lines) <= MAX_UNSPACED_FRACTION:
+        pieces = min(vocabulary_size, max(smallest, vocabulary_size // 8))
     described = json.loads(_train_bpe(lines, pieces, lowercase).to_str())
     model, names = described["model"], list(described["model"]["vocab"])
     splitter, normalize = hf.Tokenizer.from_str(json.dumps(described)).pre_tokenizer, str

@@ -15,6 +15,7 @@ WORD = rf"(?<!\w)[#@]{_LETTERS}|{_LETTERS}(?:[-']{_LETTERS})*|(?!\s)\X"
 ASCII_WORD = re.compile(r"(?<!\w)[#@]\w+|\w+(?:[-']\w+)*|[^\w\s]")  # equal for ASCII, and faster
 LINE_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")  # those of str.splitlines
 
+MAX_UNSPACED_FRACTION = 0.3  # of the characters of a text that is split into words at spaces
 # Letters of scripts without spaces between words: Thai, Lao, Tibetan, Myanmar, Khmer, kana, Han.
 UNSPACED = re.compile(
     "[\u0e01-\u0eff\u0f00-\u0fff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff"
