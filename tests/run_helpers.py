@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
+from multigan.core.evaluation_size import small_evaluations
 from multigan.core.recipe import Recipe, recipe_to_json
 from multigan.core.recipe_file import (
     build_recipe,
@@ -27,7 +28,6 @@ from multigan.runs.checkpoint import save_generator
 from multigan.runs.directory import RunDirectory, read_jsonl
 from multigan.training.launch import resume, train
 from multigan.training.loop import Run
-from tests.small_evaluations import small_evaluations
 
 DOMAINS = [name for name in domains() if name in recipe_names()]
 REPOSITORY = Path(__file__).parent.parent

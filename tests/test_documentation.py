@@ -17,6 +17,7 @@ import torch
 from PIL import Image
 
 from multigan.cli import app
+from multigan.core.evaluation_size import small_evaluations
 from multigan.engine import refinement
 from multigan.storage.pretrained import list_pretrained
 from multigan.text import commands
@@ -33,7 +34,6 @@ from tests.documentation_blocks import (
 )
 from tests.music.example_songs import write_example_songs
 from tests.run_helpers import REPOSITORY, lines_of, python, train_tiny
-from tests.small_evaluations import small_evaluations
 from tests.studio.server_process import ask
 
 pytestmark = pytest.mark.filterwarnings("always")  # warnings are printed lines, as for users

@@ -12,8 +12,8 @@ import re
 
 import pytest
 
+from multigan.core.evaluation_size import small_evaluations
 from tests.run_helpers import REPOSITORY
-from tests.small_evaluations import small_evaluations
 
 NOTEBOOKS = sorted((REPOSITORY / "examples/notebooks").glob("*.ipynb"))
 SHOWN = {"images": ["<img"] * 2, "text": ["<pre"] * 2, "music": ["<img.*<audio"] * 2}

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from multigan.core.evaluation_size import evaluation_iterations
 from multigan.core.fitting import build_with_seed, fit
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
@@ -64,14 +65,14 @@ def accuracy(
 
     `sets` are images and their fraction of every batch.
     """
-    found = []
-    for repeat in range(REPEATS):
+    found, steps = [], evaluation_iterations(STEPS)
+    for repeat in range(evaluation_iterations(REPEATS)):
         rng = keyed_rng(seed, "classifier", repeat)
         build = partial(classifier, tuple(held_out.x.shape[1:]), num_classes)
         network = build_with_seed(build, rng)
-        fit(network, _loss, partial(_batch, sets, augment), STEPS, LR, rng)
+        fit(network, _loss, partial(_batch, sets, augment), steps, LR, rng)
         found.append(_accuracy_on(network, held_out))
-    return sum(found) / REPEATS
+    return sum(found) / len(found)
 
 
 def classifier(shape: tuple[int, ...], num_classes: int) -> nn.Module:

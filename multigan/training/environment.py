@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from packaging.requirements import Requirement
 
 from multigan.core.available_cpus import available_cpus
-from multigan.core.evaluation_size import evaluate_at_most
+from multigan.core.evaluation_size import small_evaluations
 from multigan.core.protocols import SupportsReadSamples
 from multigan.core.recipe_file import recipe_names, recipes_folder
 from multigan.core.serialization import domain_table, domains, import_attribute
@@ -30,7 +30,6 @@ from multigan.storage.files import default_cache_dir
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 SECONDS = 20.0  # limit for the self-test of one domain, on an idle machine
 NEVER = 1_000_000_000  # steps between checkpoints: a self-test saves and evaluates at its end only
-EVALUATED = 128  # samples that a self-test evaluates, and steps of its helper models
 NUM_SAMPLES = 3  # that a self-test writes and reads back
 
 
@@ -253,7 +252,7 @@ def _train_and_read_back(domain: str, folder: Path) -> str:
 
     options: dict[str, Any] = {"report": False, "save_every": NEVER}
     options["cache_dir"] = str(folder / "cache")
-    with evaluate_at_most(EVALUATED):
+    with small_evaluations():
         run = train(domain, tiny=True, show=False, out=str(folder / "run"), **options)
     sampler = load(run.path)
     samples = sampler.sample(NUM_SAMPLES, seed=0)

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from multigan import refine
+from multigan.core.evaluation_size import small_evaluations
 from multigan.core.recipe_file import build_recipe, read_recipe
 from multigan.core.rng import keyed_rng
 from multigan.engine.refinement import RefinementSettings
 from tests.benchmarks import engine_step, faces, image_decoding, music, text_step
 from tests.run_helpers import train_tiny
-from tests.small_evaluations import small_evaluations
 
 
 @pytest.mark.parametrize("case", engine_step.CASES)

@@ -11,9 +11,9 @@ import pytest
 
 from multigan.cli import app
 from multigan.cli.common import complete_run_paths
+from multigan.core.evaluation_size import small_evaluations
 from tests.html_checks import written_run
 from tests.run_helpers import STEPS
-from tests.small_evaluations import small_evaluations
 
 pytestmark = pytest.mark.filterwarnings("default")  # a command says its warnings itself
 PROGRAM = "import sys; sys.argv[0] = 'multigan'; from multigan.cli.app import run; run()"

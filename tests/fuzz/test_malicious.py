@@ -5,11 +5,11 @@ import pickle
 
 import pytest
 
+from multigan.core.evaluation_size import small_evaluations
 from multigan.runs.directory import RunDirectory
 from multigan.training import launch
 from tests.fuzz.malicious import effect_of, working_in
 from tests.fuzz.malicious_files import CASES, EXECUTED, Payload
-from tests.small_evaluations import small_evaluations
 
 FEW = [  # one of each kind; `make crafted` tries all
     "generator_ema: torch's",

@@ -12,11 +12,11 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from multigan.core.evaluation_size import small_evaluations
 from multigan.image import load
 from multigan.image.datasets import sources
 from multigan.training.launch import resume, train
 from tests.image.example_shapes import EXAMPLES, files
-from tests.small_evaluations import small_evaluations
 
 FEW = {"steps": 4, "width": 4, "batch_size": 4, "log_every": 1, "save_every": 4}
 FEW |= {"show": False, "report": False}

@@ -87,7 +87,8 @@ def evaluate(
     n = len(real.x)
     if n <= FEATURES:
         raise EvaluationSkipped(f"each split must have more than {FEATURES} images; got {n}")
-    most = min(image_metrics.MAX_TRAIN_IMAGES, MAX_TRAIN_VALUES // math.prod(spec.shape))
+    most = evaluation_size(image_metrics.MAX_TRAIN_IMAGES)
+    most = min(most, MAX_TRAIN_VALUES // math.prod(spec.shape))
     (fitted,) = class_balanced_subsets([train], most)
     train_images = fitted
     if isinstance(train, HasGrayscaleSource):
@@ -174,7 +175,7 @@ def _count_modes(
     rng: torch.Generator,
 ) -> None:
     """Add mode coverage to the rows, of as many stacks as `data` holds."""
-    n, train = len(data), data.split("train")
+    n, train = evaluation_size(len(data)), data.split("train")
     labels = train.grayscale_source.batch(torch.arange(len(train.grayscale_source))).condition
     fractions = labels.bincount() / len(labels)
     stacks = {
@@ -244,7 +245,8 @@ def _accuracy(classifier: Extractor, real: Batch) -> str:
 
 def _mode_notes(extractor: PerChannelExtractor, data: Any) -> tuple[str, ...]:
     """Describe the columns of mode coverage."""
-    n, modes = len(data), data.grayscale_source.domain.num_classes**extractor.channels
+    n = evaluation_size(len(data))
+    modes = data.grayscale_source.domain.num_classes**extractor.channels
     gray = data.grayscale_source.batch(torch.arange(len(data.grayscale_source)))
     accuracy = image_metrics.classifier_accuracy(extractor.extractor, gray)
     return (

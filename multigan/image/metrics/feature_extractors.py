@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.core.evaluation_size import evaluation_size
+from multigan.core.evaluation_size import evaluation_iterations
 from multigan.core.fingerprint import fingerprint
 from multigan.core.fitting import build_with_seed, fit
 from multigan.core.protocols import Batch, Dataset
@@ -215,7 +215,8 @@ def _stage(channels: int, wide: int, kernel: int, stride: int) -> nn.Module:
 
 def _key(extractor: Extractor, train: Dataset, seed: int) -> str:
     """Hash all that determines the weights to 24 hex digits."""
-    content_of = [train.fingerprint, str(extractor), STEPS, BATCH, LR, SMOOTHING, CACHE_VERSION]
+    steps = evaluation_iterations(STEPS)
+    content_of = [train.fingerprint, str(extractor), steps, BATCH, LR, SMOOTHING, CACHE_VERSION]
     content = json.dumps([*content_of, *([seed] if seed else [])])
     return fingerprint((content,), size=12)
 
@@ -229,4 +230,4 @@ def _train(extractor: Extractor, train: Dataset, rng: torch.Generator) -> None:
     def loss(model: Extractor, batch: Batch) -> Tensor:
         return F.cross_entropy(model(batch.x), batch.condition, label_smoothing=SMOOTHING)
 
-    fit(extractor, loss, batches, evaluation_size(STEPS), LR, rng)
+    fit(extractor, loss, batches, evaluation_iterations(STEPS), LR, rng)

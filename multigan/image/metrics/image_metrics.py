@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from multigan.core import fidelity
+from multigan.core.evaluation_size import evaluation_iterations
 from multigan.core.protocols import Batch
 from multigan.image.metrics.balanced_subsets import CHUNK
 from multigan.image.metrics.feature_extractors import Extractor
@@ -188,7 +189,8 @@ def _kernel_distance(real: Tensor, fake: Tensor, rng: torch.Generator) -> dict[s
     """Compute the kernel distance of all pairs, and its standard deviation over pairs of halves."""
     n = len(real)
     whole = fidelity.kernel_distance(real, fake, rng, subsets=1, subset_size=n)
-    halves = fidelity.kernel_distance(real, fake, rng, SUBSETS, max(2, n // 2))
+    subsets = evaluation_iterations(SUBSETS)
+    halves = fidelity.kernel_distance(real, fake, rng, subsets, max(2, n // 2))
     return {"kernel_distance": whole.mean, "kernel_distance_std": halves.sd}
 
 

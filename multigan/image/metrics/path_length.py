@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from multigan.core.evaluation_size import evaluation_iterations
 from multigan.core.modules import device_of, eval_mode
 from multigan.core.protocols import Condition, SupportsInterpolation
 from multigan.core.trees import tree_map
@@ -40,14 +41,15 @@ def path_length(
     if not isinstance(generator, SupportsInterpolation):
         return {}
     length, distance = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
+    positions = evaluation_iterations(NUM_POSITIONS)
     with eval_mode(generator), no_tf32():
-        for position in range(NUM_POSITIONS):
-            t = (position + float(torch.rand((), generator=rng))) / NUM_POSITIONS * (1 - STEP)
+        for position in range(positions):
+            t = (position + float(torch.rand((), generator=rng))) / positions * (1 - STEP)
             path = _path(generator, features, _labels(labels, position), rng)
             length += _mean_squared(path(t + STEP), path(t)) / STEP**2
             distance += _mean_squared(path(1.0), path(0.0))
     return {
-        "path_length": float(length) / NUM_POSITIONS,
+        "path_length": float(length) / positions,
         "path_length_ratio": float(length / distance),
     }
 

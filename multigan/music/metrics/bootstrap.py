@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from multigan.core.evaluation_size import evaluation_iterations
 from multigan.music.metrics.note_statistics import CLIP, FEATURES, standardized, varying
 
 RESAMPLES = 1000
@@ -54,7 +55,8 @@ def bootstrap_intervals(
 
 def _resampled(groups: int, rng: torch.Generator) -> Tensor:
     """Number of times that each group is in each resample: (RESAMPLES, groups), float64."""
-    sampled = torch.randint(groups, (RESAMPLES, groups), generator=rng)
+    shape = (evaluation_iterations(RESAMPLES), groups)
+    sampled = torch.randint(groups, shape, generator=rng)
     ones = torch.ones(sampled.shape, dtype=torch.float64)
     return torch.zeros(sampled.shape, dtype=torch.float64).scatter_add(1, sampled, ones)
 

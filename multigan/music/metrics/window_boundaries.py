@@ -28,7 +28,7 @@ def sample_continuations(spec: MusicSpec, generator: Generator, rng: torch.Gener
     starts = [hop * (k + 1) for k in range(BOUNDARIES)]
     free = unconditional(1, starts[-1] + steps, spec.voices)
     windows = []
-    pieces = evaluation_size(PIECES)
+    pieces = evaluation_size(PIECES * BOUNDARIES) // BOUNDARIES
     for first in range(0, pieces, BATCH_SIZE):
         n = min(BATCH_SIZE, pieces - first)
         x = sample_long(generator, n, rng, free, spec.voices, window_steps=steps, hop_steps=hop)

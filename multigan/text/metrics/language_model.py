@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from multigan.core.evaluation_size import evaluation_size
+from multigan.core.evaluation_size import evaluation_iterations
 from multigan.core.fitting import build_with_seed, fit
 from multigan.core.modules import device_of
 from multigan.text.models.adaptive_embedding import AdaptiveEmbedding
@@ -94,7 +94,7 @@ def train_language_model(
     def loss(model: LanguageModel, batch: Tensor) -> Tensor:
         return model(batch).sum() / (batch != PAD).sum()
 
-    steps = min(evaluation_size(MAX_STEPS), max(1, EPOCHS * len(lines) // TRAIN_BATCH_SIZE))
+    steps = min(evaluation_iterations(MAX_STEPS), max(1, EPOCHS * len(lines) // TRAIN_BATCH_SIZE))
     return fit(model, loss, batches, steps, LR, rng)
 
 

@@ -13,6 +13,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from multigan.core.evaluation_size import evaluation_iterations
+
 VARIANCE = 0.9  # the fraction that is kept
 ROWS_PER_CLUSTER = 10
 CLUSTERINGS = 3  # averaged over
@@ -40,7 +42,7 @@ def mauve_scores(real: Tensor, fake: Tensor, rng: torch.Generator) -> MauveScore
         )
     points = _project(torch.cat([real, fake]).double().numpy())
     scores = []
-    for _ in range(CLUSTERINGS):
+    for _ in range(evaluation_iterations(CLUSTERINGS)):
         seed = int(torch.randint(2**31, (), generator=rng))
         p, q = _histograms(points, len(real), seed)
         scores.append((mauve(p, q), frontier_integral(p, q)))
