@@ -52,7 +52,7 @@ class Oracle(nn.Module):
         h, c = state
         x = self.embedding[tokens]
         i, f, o, candidate = (
-            x @ getattr(self, f"w{g}") + h @ getattr(self, f"u{g}") + getattr(self, f"b{g}")
+            x @ self.get_buffer(f"w{g}") + h @ self.get_buffer(f"u{g}") + self.get_buffer(f"b{g}")
             for g in GATES
         )
         c = f.sigmoid() * c + i.sigmoid() * candidate.tanh()
@@ -127,10 +127,9 @@ def read_oracle_weights(folder: Path) -> dict[str, Tensor]:
             raise ValueError(
                 f"{folder} must hold the oracle's weights: {file.name}: {error}"
             ) from error
-        if getattr(value, "shape", None) != shape:
-            raise ValueError(
-                f"{file} must be an array of shape {shape}; got {getattr(value, 'shape', value)}"
-            )
+        found = value.shape if isinstance(value, np.ndarray) else value
+        if found != shape:
+            raise ValueError(f"{file} must be an array of shape {shape}; got {found}")
         weights[name] = torch.from_numpy(value.astype(np.float32))
     return weights
 

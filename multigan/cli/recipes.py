@@ -58,8 +58,12 @@ def _list_recipes(json: bool) -> None:
     """Print what each recipe makes, the data it needs, and the time and hardware it took."""
     files = [read_recipe(name) for name in recipe_names()]
     if json:
-        keys = ("summary", "data", "time")
-        print_json([{"recipe": f.name} | {key: getattr(f, key) for key in keys} for f in files])
+        print_json(
+            [
+                {"recipe": f.name, "summary": f.summary, "data": f.data, "time": f.time}
+                for f in files
+            ]
+        )
         return
     width = shutil.get_terminal_size().columns
     for file in files:

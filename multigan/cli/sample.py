@@ -40,6 +40,8 @@ def sample_command(path: str) -> Any:
         candidates: int | None = None,
         **requested: Any,
     ) -> None:
+        from multigan.core.refinement import RefinedGenerator
+
         if candidates is not None and not refine:
             raise ValueError(f"candidates must be left out without --refine; got {candidates}")
         chosen = {} if candidates is None else {"candidates": candidates}
@@ -50,7 +52,8 @@ def sample_command(path: str) -> Any:
         samples = sampler.sample(num_samples, seed, **requested)
         out.mkdir(parents=True, exist_ok=True)
         files = sampler.domain.write(samples, out, **files_as)
-        cost = getattr(sampler.generator, "candidates_per_sample", None)
+        generator = sampler.generator
+        cost = generator.candidates_per_sample if isinstance(generator, RefinedGenerator) else None
         if json:
             extra = {} if cost is None else {"candidates_per_sample": cost}
             print_json({"samples": len(samples), "out": out, "files": files, **extra})

@@ -133,7 +133,7 @@ class Networks(nn.ModuleDict):
 def as_generator(network: Any, latent_dim: LatentShape | None) -> Generator:
     """Return `network` as a generator. Raises ValueError for what cannot be one."""
     if isinstance(network, Generator):
-        own = getattr(network, "latent_shape", None) if type(network) is ModuleGenerator else None
+        own = network.latent_shape if type(network) is ModuleGenerator else None
         if latent_dim is not None and _latent_shape(latent_dim) != own:
             raise ValueError(
                 f"latent_dim must not be given for a generator with sample_latent; got {latent_dim}"
@@ -294,7 +294,12 @@ def _logits(discriminator: ModuleDiscriminator, batch: Batch) -> Tensor:
 def _unused_condition(condition: Condition, generator: Any, discriminator: Any) -> str:
     """Name the plain modules that ignore the condition, in a sentence; "" if there are none."""
     networks = {"generator": generator, "discriminator": discriminator}
-    blind = [n for n, network in networks.items() if not getattr(network, "takes_condition", True)]
+    blind = [
+        name
+        for name, network in networks.items()
+        if isinstance(network, ModuleGenerator | ModuleDiscriminator)
+        and not network.takes_condition
+    ]
     if condition is None or not blind:
         return ""
     named, verb = " and the ".join(blind), "takes" if len(blind) == 1 else "take"

@@ -31,7 +31,7 @@ def check_arguments(cls: type, arguments: Mapping[str, Any]) -> None:
     for name, value in arguments.items():
         hint = _hints(cls).get(name, Any)
         if not fits(value, hint):
-            expected = getattr(hint, "__name__", "") if isinstance(hint, type) else str(hint)
+            expected = hint.__name__ if isinstance(hint, type) else str(hint)
             shown = repr(value)
             shown = shown if len(shown) <= SHOWN_CHARACTERS else f"{shown[:SHOWN_CHARACTERS]}..."
             raise ValueError(f"{name} must be {expected.replace('typing.', '')}; got {shown}")
@@ -41,11 +41,12 @@ def check_arguments(cls: type, arguments: Mapping[str, Any]) -> None:
 def _hints(cls: type) -> dict[str, Any]:
     """Return the types of the parameters of a constructor, without those only type checkers see."""
     build = inspect.unwrap(cls.__init__)  # type: ignore[misc]
+    if not isinstance(build, types.FunctionType):  # that of object
+        return {}
     found = {}
-    for name, hint in getattr(build, "__annotations__", {}).items():
+    for name, hint in build.__annotations__.items():
         try:
-            names = getattr(build, "__globals__", {})
-            found[name] = eval(hint, names) if isinstance(hint, str) else hint
+            found[name] = eval(hint, build.__globals__) if isinstance(hint, str) else hint
         except Exception:  # a name that is imported for type checkers alone
             continue
     return found

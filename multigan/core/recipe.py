@@ -31,7 +31,7 @@ from multigan.core.protocols import (
     Generator,
     Latent,
 )
-from multigan.core.serialization import from_config, to_config
+from multigan.core.serialization import from_config, is_component, to_config
 
 
 @dataclass(frozen=True)
@@ -227,7 +227,7 @@ def recipe_to_json(recipe: Recipe, *, of_caller: bool = False) -> dict[str, Any]
 
     With `of_caller` it may have objects of the caller, which cannot. Raises ValueError for them.
     """
-    return {item.name: _to_json(getattr(recipe, item.name), of_caller) for item in fields(recipe)}
+    return {name: _to_json(value, of_caller) for name, value in _values(recipe).items()}
 
 
 def recipe_from_json(values: Mapping[str, Any], trusted: ModuleType | None = None) -> Recipe:
@@ -269,15 +269,18 @@ def _fits_mapping(value: Any, kind: str) -> bool:
     return isinstance(value, dict) and all(isinstance(v, expected) for v in value.values())
 
 
+def _values(instance: Any) -> dict[str, Any]:
+    """Return the fields of a dataclass by name, not copied, unlike those of `asdict`."""
+    return {item.name: getattr(instance, item.name) for item in fields(instance)}
+
+
 def _to_json(value: Any, of_caller: bool) -> Any:
     for key, kind in STATED.items():
         if isinstance(value, kind):
-            return {key: {item.name: getattr(value, item.name) for item in fields(value)}}
+            return {key: _values(value)}
     if isinstance(value, Term):
-        return {
-            "term": {k.name: _to_json(getattr(value, k.name), of_caller) for k in fields(value)}
-        }
-    if isinstance(value, Mapping) and not hasattr(value, "_component_arguments"):
+        return {"term": {k: _to_json(item, of_caller) for k, item in _values(value).items()}}
+    if isinstance(value, Mapping) and not is_component(value):
         return {key: _to_json(item, of_caller) for key, item in value.items()}
     return to_config(value, of_caller=of_caller)
 

@@ -10,11 +10,11 @@ import functools
 import importlib
 import inspect
 import types
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sized
 from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from multigan.core.argument_types import check_arguments
 
@@ -25,6 +25,15 @@ RECIPE_MODULE = "multigan_recipe"  # the module name under which a recipe file i
 RECIPE_DOMAIN = "recipe"  # components defined in a recipe file: recipe/ClassName
 CORE = "core"  # the adapters of plain modules: core/ModuleGenerator
 CALLER_DOMAIN = "caller"  # objects of the program that trained a run: caller/ClassName
+
+
+@runtime_checkable
+class _Network(Protocol):
+    """An nn.Module, without an import of torch."""
+
+    def parameters(self) -> Iterable[Any]: ...
+
+    def state_dict(self) -> dict[str, Any]: ...
 
 
 def component(cls: T) -> T:
@@ -44,6 +53,11 @@ def component(cls: T) -> T:
 
     cls.__init__ = remember  # type: ignore[misc]
     return cls
+
+
+def is_component(value: object) -> bool:
+    """Return True if `value` remembers its constructor arguments."""
+    return "_component_arguments" in getattr(value, "__dict__", {})
 
 
 def with_arguments(value: C, **changes: Any) -> C:
@@ -69,7 +83,7 @@ def to_config(value: Any, *, of_caller: bool = False) -> Any:
     if inspect.isfunction(value) and value.__module__ == RECIPE_MODULE:
         if "<" not in value.__qualname__:  # neither a lambda nor inside another function
             return {"function": f"{RECIPE_DOMAIN}/{value.__qualname__}"}
-    elif "_component_arguments" in getattr(value, "__dict__", {}):
+    elif is_component(value):
         try:
             name = component_name(type(value))
         except ValueError:  # a class of the program that calls
@@ -90,9 +104,9 @@ def _of_caller(value: Any) -> dict[str, Any]:
     """Describe an object that only the program of the caller has; its numbers are for reports."""
     name = getattr(value, "__name__", type(value).__name__)
     counts: dict[str, int] = {}
-    if hasattr(value, "parameters") and hasattr(value, "state_dict"):
+    if isinstance(value, _Network):
         counts["parameters"] = sum(parameter.numel() for parameter in value.parameters())
-    elif hasattr(value, "__len__"):
+    elif isinstance(value, Sized):
         counts["samples"] = len(value)
     return {"component": f"{CALLER_DOMAIN}/{name}", "arguments": counts}
 

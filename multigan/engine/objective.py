@@ -98,7 +98,7 @@ class Objective:
                 f"({', '.join(BOUNDED)}); got {loss!r}: change "
                 "the loss or take a scheduled augmentation"
             )
-        self.uses_batch_statistics = bool(getattr(discriminator, "uses_batch_statistics", False))
+        self.uses_batch_statistics = discriminator.uses_batch_statistics
         self.embeds = isinstance(discriminator, SupportsEmbeddingPenalty)
         forward = discriminator.score if self.embeds else discriminator
         self._forward = torch.compile(forward) if compile else forward

@@ -20,8 +20,8 @@ def check_recipe(recipe: Recipe) -> None:
         "penalty_interval",
         "gradient_accumulation_steps",
     ):
-        if getattr(recipe, name) < 1:
-            raise ValueError(f"{name} must be 1 or more; got {getattr(recipe, name)}")
+        if (count := getattr(recipe, name)) < 1:
+            raise ValueError(f"{name} must be 1 or more; got {count}")
     if recipe.batch_size % recipe.gradient_accumulation_steps:
         raise ValueError(
             f"batch_size must be a multiple of gradient_accumulation_steps "

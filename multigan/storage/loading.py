@@ -242,8 +242,9 @@ def check_choices(domain: Any, generator: torch.nn.Module, source: Path) -> None
                 f"got {len(too_long[0])}"
             )
         for name, table in generator.named_modules():
-            rows = getattr(table, "num_embeddings", len(choices))
-            if name.rpartition(".")[2] == option and rows != len(choices):
+            if name.rpartition(".")[2] != option or not isinstance(table, torch.nn.Embedding):
+                continue
+            if (rows := table.num_embeddings) != len(choices):
                 raise ValueError(
                     f"{source} is damaged: {option} must have {rows} names; got {len(choices)}"
                 )

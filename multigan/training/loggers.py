@@ -44,10 +44,15 @@ class Logger(Callback):
         self.write_scalars(step, {f"valid/{name}": value for name, value in metrics.items()})
 
     def on_samples(self, step: int, samples: Sequence[Sample], media: Sequence[Medium]) -> None:
-        """Write the samples."""
+        """Write the images, audio and text of samples; other media are left out."""
+        writers = {
+            "image/png": self.write_image,
+            "audio/wav": self.write_audio,
+            "text/plain": self.write_text,
+        }
         for medium in media:
-            if medium.type in METHODS:
-                getattr(self, METHODS[medium.type])(step, medium)
+            if medium.type in writers:
+                writers[medium.type](step, medium)
 
     def write_scalars(self, step: int, values: Mapping[str, float]) -> None:
         """Write one scalar per value."""
@@ -64,10 +69,6 @@ class Logger(Callback):
     def write_text(self, step: int, medium: Medium) -> None:
         """Write samples of text."""
         raise NotImplementedError
-
-
-# The method that writes a type of medium; other types are left out.
-METHODS = {"image/png": "write_image", "audio/wav": "write_audio", "text/plain": "write_text"}
 
 
 class TensorBoard(Logger):

@@ -209,6 +209,8 @@ def test_logits_without_weights_count_as_those_of_weight_one(loss, phase):
 
 
 class Unweighted(torch.nn.Module):
+    uses_batch_statistics = False
+
     def forward(self, x: Tensor, condition: Any = None) -> Tensor:
         return x
 

@@ -5,13 +5,11 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-import numpy as np
-from torch import Tensor
 from torch.utils.data import Dataset, IterableDataset, TensorDataset
 
 from multigan.arrays.datasets.arrays import ArrayDataset
 from multigan.arrays.datasets.map_style import MapDataset
-from multigan.arrays.datasets.values import X_NAMES, Y_NAMES
+from multigan.arrays.datasets.values import X_NAMES, Y_NAMES, SupportsArray
 
 Adapted = ArrayDataset | MapDataset
 
@@ -35,8 +33,7 @@ def adapt(data: Any) -> Adapted | None:
         if all(isinstance(value, int | float) for value in data[0]):
             return ArrayDataset(data)  # points, not pairs of a sample and its label
         return ArrayDataset.from_iterable(data, len(data))
-    is_array = isinstance(data, Tensor | np.ndarray | list) or hasattr(data, "__array__")
-    return ArrayDataset(data) if is_array else None
+    return ArrayDataset(data) if isinstance(data, list | SupportsArray) else None
 
 
 def _of_pair(parts: tuple[Any, ...]) -> ArrayDataset:
@@ -71,11 +68,13 @@ def _of_table(data: Any) -> ArrayDataset:
         raise ValueError(
             f"data must be one split of the table, as table['train']; got {list(data)}"
         )
-    if not hasattr(data, "__len__"):
+    try:
+        stated = len(data)
+    except TypeError:
         raise ValueError(
             "a streamed table must state its length; got an IterableDataset: give "
             "ArrayDataset.from_iterable(table, length)"
-        )
+        ) from None
     columns = list(data.column_names)
     x = next((name for name in X_NAMES if name in columns), None)
     y = next((name for name in Y_NAMES if name in columns), None)
@@ -89,4 +88,4 @@ def _of_table(data: Any) -> ArrayDataset:
         )
     read = data.with_format("numpy").select_columns([x] if y is None else [x, y])
     rows = ((row[x], None if y is None else row[y]) for row in read)
-    return ArrayDataset.from_iterable(rows, len(data))
+    return ArrayDataset.from_iterable(rows, stated)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -14,6 +14,21 @@ from multigan.core.protocols import Condition
 
 X_NAMES = ("x", "image", "images", "img", "pixel_values", "input", "features", "data")
 Y_NAMES = ("y", "label", "labels", "target", "condition")
+
+
+@runtime_checkable
+class SupportsArray(Protocol):
+    """An object that NumPy can turn into an array."""
+
+    def __array__(self) -> np.ndarray: ...
+
+
+@runtime_checkable
+class _TypedArray(Protocol):
+    """An array of any package."""
+
+    dtype: Any
+    shape: Sequence[int]
 
 
 def parts_of(item: Any) -> tuple[Any, Any]:
@@ -63,7 +78,7 @@ def to_tensor(values: Any, name: str) -> Tensor:
 
 def warn_of_bytes(x: Any, axes: int, stacklevel: int) -> None:
     """Warn if x holds bytes on `axes` axes or more: they are likely to be images."""
-    if "uint8" in str(getattr(x, "dtype", "")) and len(getattr(x, "shape", ())) >= axes:
+    if isinstance(x, _TypedArray) and "uint8" in str(x.dtype) and len(x.shape) >= axes:
         warnings.warn(
             "x holds bytes, and its values stay 0 to 255; for images use "
             "ImageDataset.from_arrays(x, y) of multigan.image.datasets.images",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 
@@ -38,10 +38,11 @@ def read_images(
     if reader in WITH_OPTIONS:
         return reader(source, size, options, in_memory)
     stretched = {"stretch": options.stretch} if reader in WITH_STRETCH else {}
+    defaults = asdict(DEFAULT)
     changed = [
-        f"--{f.name.replace('_', '-')}"
-        for f in fields(options)
-        if getattr(options, f.name) != getattr(DEFAULT, f.name) and f.name not in stretched
+        f"--{name.replace('_', '-')}"
+        for name, value in asdict(options).items()
+        if value != defaults[name] and name not in stretched
     ]
     if changed:
         warnings.warn(f"{source}: {', '.join(changed)} is for image files only", stacklevel=2)

@@ -153,7 +153,7 @@ def _decode_rows(
             try:
                 content = _content(cell[table.column])
             except Exception as error:  # of the file system
-                reason = getattr(error, "reason", "cannot be read")
+                reason = error.reason if isinstance(error, SkippedFile) else "cannot be read"
                 yield FileResult(row, reason, f"{row}: {' '.join(str(error).split())}"), b""
                 continue
             digest = fingerprint((content,))
@@ -204,7 +204,7 @@ def _kind(feature: Any) -> str:
     """Name the kind of a column in messages."""
     if isinstance(feature, dict):
         return f"objects of {', '.join(feature)}"
-    return str(getattr(feature, "dtype", "") or type(feature).__name__).lower()
+    return (_dtype(feature) or type(feature).__name__).lower()
 
 
 def _files(root: Path) -> list[str]:
@@ -268,7 +268,12 @@ def _usable(source: str, labels: Labels, count: int) -> Labels:
 
 
 def _is_binary(feature: Any) -> bool:
-    return getattr(feature, "dtype", "") in ("binary", "large_binary")
+    return _dtype(feature) in ("binary", "large_binary")
+
+
+def _dtype(feature: Any) -> str:
+    """Return the type of the values of a column; "" for one of several types."""
+    return str(getattr(feature, "dtype", "") or "")
 
 
 def _content(cell: dict[str, Any] | None) -> bytes:

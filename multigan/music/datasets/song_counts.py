@@ -45,15 +45,16 @@ def count_songs(splits: Splits, spec: MusicSpec, unit: str) -> DataCounts:
             found = [grid_changes(part, spec.voices, spec.steps_per_quarter) for part in used]
             own = reduce(GridChanges.plus, found, GridChanges())
             total = total.plus(own)
+            counted = own._asdict()
             for field, names in named.items():
-                names += [name] if getattr(own, field) else []
+                names += [name] if counted[field] else []
     grid = f"the grid of {spec.steps_per_quarter} steps per quarter"
     for use, field, what in (
         (CHANGED, "moved", f"moved to {grid}"),
         (LEFT_OUT, "lost", f"lost on {grid}"),
         (LEFT_OUT, "unplaced", "that begin with another of a monophonic voice"),
     ):
-        if count := getattr(total, field):
+        if count := total._asdict()[field]:
             counts.add(use, f"of {total.notes:,} notes {what}", named[field], count)
     return counts
 
