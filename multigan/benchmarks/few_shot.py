@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
@@ -104,7 +102,7 @@ class FewShotImages:
         num_classes = self.domain.num_classes
         labels = torch.arange(num_classes).repeat_interleave(self.synthetic_per_class)
         limit = self.truncation
-        source: Any = generator if limit is None else TruncatedLatents(generator, limit)
+        source: Generator = generator if limit is None else TruncatedLatents(generator, limit)
         synthetic = {
             "Gaussian per class": quantize(gaussian_baseline(train, labels, len(labels), rng)),
             ROW_GENERATOR: quantize(sample_images(source, len(labels), rng, labels)),

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, linear
 
 from multigan.core.modules import device_of, eval_mode, sample_batch
-from multigan.core.protocols import SAMPLING_BATCH_SIZE, Batch, Sampler
+from multigan.core.protocols import SAMPLING_BATCH_SIZE, Batch, Generator, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import component, with_arguments
@@ -196,7 +196,7 @@ class OracleDomain:
     selection_metric: str = "selection_score"
 
     def sample(
-        self, generator: Any, n: int, rng: torch.Generator, *, temperature: float = 1.0
+        self, generator: Generator, n: int, rng: torch.Generator, *, temperature: float = 1.0
     ) -> list[str]:
         """Sample `n` lines.
 

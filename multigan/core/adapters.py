@@ -197,7 +197,7 @@ def _latent_shape(latent_dim: Any) -> tuple[int, ...]:
     return shape
 
 
-def check_fit(data: Dataset, generator: Any, discriminator: Any) -> str:
+def check_fit(data: Dataset, generator: Generator, discriminator: Discriminator) -> str:
     """Pass two samples through both networks; return a sentence about an unused condition, or "".
 
     Nothing is trained, no buffer changes and no random stream advances. Finds batch statistics
@@ -291,7 +291,9 @@ def _logits(discriminator: ModuleDiscriminator, batch: Batch) -> Tensor:
     return logits
 
 
-def _unused_condition(condition: Condition, generator: Any, discriminator: Any) -> str:
+def _unused_condition(
+    condition: Condition, generator: Generator, discriminator: Discriminator
+) -> str:
     """Name the plain modules that ignore the condition, in a sentence; "" if there are none."""
     networks = {"generator": generator, "discriminator": discriminator}
     blind = [

@@ -10,7 +10,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from multigan.core.protocols import Domain, Medium, Sample, SupportsMedia
+from multigan.core.protocols import Domain, Generator, Medium, Sample, SupportsMedia
 
 # Of a matplotlib figure: no version, so that the bytes are the same everywhere. A page inverts
 # plots in its dark mode, and no photos.
@@ -32,7 +32,7 @@ class SupportsScoring(Protocol):
     `scoring_options` returns the sampling options that ask a generator for it; none if it cannot.
     """
 
-    def scoring_options(self, generator: Any) -> Mapping[str, Any]:
+    def scoring_options(self, generator: Generator) -> Mapping[str, Any]:
         """Sampling options that make samples tell it."""
         ...
 

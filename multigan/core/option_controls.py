@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
+import torch
+
+from multigan.core.protocols import Generator, Latent
+
 
 class Range(NamedTuple):
     """A slider from `low` to `high`; at `default` the option is left out."""
@@ -43,7 +47,7 @@ class Projection(NamedTuple):
     moved_by: sampling options that would change the latent.
     """
 
-    latent: Any
+    latent: Latent
     options: Mapping[str, Any]
     moved_by: tuple[str, ...] = ()
 
@@ -52,7 +56,9 @@ class Projection(NamedTuple):
 class SupportsProjection(Protocol):
     """A domain that finds the latent of a file: makes an upload to begin from possible."""
 
-    def project(self, generator: Any, file: Path, steps: int, rng: Any) -> Projection:
+    def project(
+        self, generator: Generator, file: Path, steps: int, rng: torch.Generator
+    ) -> Projection:
         """Find the latent by `steps` steps of optimization; `rng` is of the first latents.
 
         Raises ValueError for a file that cannot be read.
@@ -64,6 +70,6 @@ class SupportsProjection(Protocol):
 class SupportsSamplingTasks(Protocol):
     """A domain that groups its sampling options by what a person wants to do."""
 
-    def sampling_tasks(self, generator: Any) -> Mapping[str, Sequence[str]]:
+    def sampling_tasks(self, generator: Generator) -> Mapping[str, Sequence[str]]:
         """Options by task, those that `generator` honors; the first task needs no file."""
         ...

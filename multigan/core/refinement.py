@@ -107,7 +107,11 @@ class RefinedGenerator(nn.Module):
     """
 
     def __init__(
-        self, generator: Any, refiner: Any, card: RefinementCard, candidates: int = MAX_CANDIDATES
+        self,
+        generator: Any,
+        refiner: Refiner,
+        card: RefinementCard,
+        candidates: int = MAX_CANDIDATES,
     ) -> None:
         super().__init__()
         if candidates < 1:
@@ -171,5 +175,5 @@ class RefinedGenerator(nn.Module):
 
     def _log_ratio(self, x: Tensor, condition: Condition) -> Tensor:
         """T (B,)."""
-        refiner: Refiner = self.refiner
-        return self.card.scale * refiner(refiner.observe(x, condition), self.generator)
+        observed = self.refiner.observe(x, condition)
+        return self.card.scale * self.refiner(observed, self.generator)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from multigan.core.modules import eval_mode
-from multigan.core.protocols import Condition, SupportsFeatures
+from multigan.core.protocols import Condition, Discriminator, SupportsFeatures
 from multigan.core.trees import tree_leaves
 
 MAX_SAMPLES = 256  # of each side
@@ -19,7 +17,7 @@ MIN_PAIRS = 8  # pairs of equal conditions in a batch, below which nothing is me
 
 @torch.no_grad()
 def diversity_metrics(
-    discriminator: Any, real: Tensor, fake: Tensor, condition: Condition
+    discriminator: Discriminator, real: Tensor, fake: Tensor, condition: Condition
 ) -> dict[str, Tensor]:
     """Measure diversity by distances in the discriminator's features, else between samples.
 

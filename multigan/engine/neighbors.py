@@ -12,6 +12,7 @@ from multigan.core.protocols import (
     Batch,
     Condition,
     Dataset,
+    Discriminator,
     Generator,
     SupportsKeyedBatches,
 )
@@ -37,7 +38,7 @@ QUANTILE = 0.01  # of the distances of held-out items: nearer samples count as c
 @torch.no_grad()
 def neighbor_metrics(
     generator: Generator,
-    discriminator: Any,
+    discriminator: Discriminator,
     train: Dataset,
     held_out: Dataset,
     seed: int,
@@ -178,7 +179,7 @@ def _principal_directions(rows: Tensor, rng: torch.Generator) -> Tensor:
 
 
 def _condition_metrics(
-    rows: list[Tensor], real: Batch, known: Batch, discriminator: Any
+    rows: list[Tensor], real: Batch, known: Batch, discriminator: Discriminator
 ) -> dict[str, Any]:
     """Return how far samples follow their conditions, and whether items do.
 
@@ -207,7 +208,7 @@ def _condition_metrics(
     }
 
 
-def _condition_auc(discriminator: Any, real: Batch, groups: Tensor) -> Tensor:
+def _condition_auc(discriminator: Discriminator, real: Batch, groups: Tensor) -> Tensor:
     """Return the AUC of logits with the own condition against those with another one."""
     order = groups.argsort(stable=True)
     half = len(order) // 2

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from multigan.core.protocols import (
     Augment,
     Condition,
+    Discriminator,
     SupportsAdaptation,
     SupportsEmbeddingPenalty,
 )
@@ -80,14 +81,15 @@ class Objective:
 
     def __init__(
         self,
-        discriminator: Any,
+        discriminator: Discriminator,
         loss: Any,
         penalties: Mapping[str, Any],
         augment: Augment | None = None,
         compile: bool = False,
         processes: DistributedContext = SINGLE_PROCESS,
     ) -> None:
-        self.discriminator, self.augment, self.processes = discriminator, augment, processes
+        self.discriminator: Any = discriminator
+        self.augment, self.processes = augment, processes
         self.loss = get_loss(loss)
         self.penalties = {name: get_penalty(name) for name in penalties}
         self.last_logits: tuple[Tensor, Tensor] | None = None  # of reals and fakes, (B,) each
@@ -100,7 +102,9 @@ class Objective:
             )
         self.uses_batch_statistics = discriminator.uses_batch_statistics
         self.embeds = isinstance(discriminator, SupportsEmbeddingPenalty)
-        forward = discriminator.score if self.embeds else discriminator
+        forward: Callable[..., Any] = discriminator
+        if isinstance(discriminator, SupportsEmbeddingPenalty):
+            forward = discriminator.score
         self._forward = torch.compile(forward) if compile else forward
         if penalties and self.uses_batch_statistics:
             raise ValueError(

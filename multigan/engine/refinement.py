@@ -138,7 +138,7 @@ def fit_refiner(
 
 
 def _epochs(
-    refiner: Any, fakes: FakeSamples, data: Dataset, settings: RefinementSettings, seed: int
+    refiner: Refiner, fakes: FakeSamples, data: Dataset, settings: RefinementSettings, seed: int
 ) -> Iterator[Iterator[Any]]:
     """Observations of as many real as generated samples, for the updates of each epoch."""
     size = min(settings.batch_size, len(data))
@@ -166,7 +166,7 @@ def _log_loss(logits: Tensor) -> Tensor:
 
 
 def _observe_both(
-    refiner: Any,
+    refiner: Refiner,
     fakes: FakeSamples,
     data: Dataset,
     settings: RefinementSettings,
@@ -204,22 +204,22 @@ def _batch(data: Dataset, indices: Tensor, seed: int, device: torch.device) -> B
 
 
 @torch.no_grad()
-def score(refiner: Any, generator: Any, batches: list[Any]) -> Tensor:
+def score(refiner: Refiner, generator: Generator, batches: list[Any]) -> Tensor:
     """Logits (N,) float64 of what was read of samples, in eval mode, on the CPU."""
     with eval_mode(refiner, generator):
         logits = [refiner(observed, generator).double().cpu() for observed in batches]
         return torch.cat(logits) if logits else torch.zeros(0, dtype=torch.float64)
 
 
-def log_loss(refiner: Any, generator: Any, real: list[Any], fake: list[Any]) -> float:
+def log_loss(refiner: Refiner, generator: Generator, real: list[Any], fake: list[Any]) -> float:
     """The logistic loss in nats, real and generated samples in equal parts."""
     real_logits, fake_logits = (score(refiner, generator, side) for side in (real, fake))
     return float(softplus(-real_logits).mean() + softplus(fake_logits).mean()) / 2
 
 
 def _calibrate(
-    refiner: Any,
-    generator: Any,
+    refiner: Refiner,
+    generator: Generator,
     validation: tuple[list[Any], list[Any]],
     best: Epoch,
     settings: RefinementSettings,
@@ -288,9 +288,9 @@ class Gain:
 
 
 def measure_gain(
-    refiner: Any,
+    refiner: Refiner,
     card: RefinementCard,
-    generator: Any,
+    generator: Generator,
     data: Dataset,
     *,
     seed: int = 0,

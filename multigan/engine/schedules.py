@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import Tensor, optim
 
-from multigan.core.protocols import SupportsAnnealing
+from multigan.core.protocols import Generator, SupportsAnnealing
 from multigan.core.recipe import AutoGamma, Gamma, Recipe, Schedule, Value
 
 
@@ -167,7 +167,7 @@ def _likelihood_ends(recipe: Recipe) -> tuple[dict[str, float], dict[str, float]
 def apply_schedules(
     recipe: Recipe,
     optimizers: Mapping[str, optim.Optimizer],
-    generator: Any,
+    generator: Generator,
     progress: float,
     lr_scale: float = 1.0,
 ) -> dict[str, Any]:

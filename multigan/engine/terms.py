@@ -46,7 +46,7 @@ def add_terms(
     if not own:
         return losses
     given = inputs()
-    other: Any = recipe.discriminator if network == "generator" else recipe.generator
+    other = recipe.discriminator if network == "generator" else recipe.generator
     values = {}
     with frozen_parameters(other.parameters()):
         for name, term in own.items():

@@ -113,8 +113,8 @@ def project(
     """
     domain = _image_domain(sampler)
     target, rng = domain.read_file(Path(image)), keyed_rng(seed, "project")
-    generator: Any = sampler.generator
-    latent, label, found, distance = invert(generator, domain.num_classes, target, steps, rng)
+    inversion = invert(sampler.generator, domain.num_classes, target, steps, rng)
+    latent, label, found, distance = inversion
     folder = Path(out)
     folder.mkdir(parents=True, exist_ok=True)
     domain.write(domain.decode(torch.cat([target, found])), folder)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -89,7 +89,9 @@ class ImageDomain(ImageSpec):
         if labels is not None:
             names = self._split_labels(labels)
         condition = self._labels_for(torch.arange(first, first + n), names)
-        source: Any = generator if truncation is None else TruncatedLatents(generator, truncation)
+        source: Generator = (
+            generator if truncation is None else TruncatedLatents(generator, truncation)
+        )
         images = self.decode(sample_batch(source, n, rng, condition))
         if scale > 1:
             images = [enlarge(image, scale) for image in images]
@@ -206,7 +208,9 @@ class ImageDomain(ImageSpec):
         array = pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0)
         return self.images_to_tensor([Image.fromarray(array)])
 
-    def project(self, generator: Any, file: Path, steps: int, rng: torch.Generator) -> Projection:
+    def project(
+        self, generator: Generator, file: Path, steps: int, rng: torch.Generator
+    ) -> Projection:
         """Find the latent, and the class if there are any, whose image is nearest to a file."""
         found = invert(generator, self.num_classes, self.read_file(file), steps, rng)
         label = {} if found.label is None else {"label": self.class_names[found.label]}

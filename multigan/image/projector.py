@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from multigan.core.modules import device_of
+from multigan.core.protocols import Generator
 
 NUM_STARTS = 8  # initial latents of each class
 MAX_STARTS = 128  # latents that are moved: those of 16 classes
@@ -25,7 +26,7 @@ class Inversion(NamedTuple):
 
 
 def invert(
-    generator: Any, num_classes: int, target: Tensor, steps: int, rng: torch.Generator
+    generator: Generator, num_classes: int, target: Tensor, steps: int, rng: torch.Generator
 ) -> Inversion:
     """Find the latent and label whose image is nearest to `target` (1, C, H, W).
 
@@ -60,7 +61,7 @@ def invert(
 
 
 @torch.no_grad()
-def _nearest(generator: Any, latent: Tensor, labels: Tensor, target: Tensor) -> Tensor:
+def _nearest(generator: Generator, latent: Tensor, labels: Tensor, target: Tensor) -> Tensor:
     """Return the indices of the MAX_STARTS latents whose images are nearest to the target."""
     parts = []
     for first in range(0, len(latent), MAX_STARTS):

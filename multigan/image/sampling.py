@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.special import ndtr, ndtri
+
+from multigan.core.protocols import Generator
 
 
 class TruncatedLatents(nn.Module):
@@ -19,7 +19,7 @@ class TruncatedLatents(nn.Module):
     Source: Brock et al. 2019 (BigGAN), section 3.1.
     """
 
-    def __init__(self, generator: Any, limit: float) -> None:
+    def __init__(self, generator: Generator, limit: float) -> None:
         super().__init__()
         if not limit > 0:
             raise ValueError(f"truncation must be positive; got {limit}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -130,7 +130,7 @@ class MusicDomain(MusicSpec):
             "swing": swing,
         }
 
-    def sampling_tasks(self, generator: Any) -> dict[str, tuple[str, ...]]:
+    def sampling_tasks(self, generator: Generator) -> dict[str, tuple[str, ...]]:
         """Compose, accompany a song, or continue one; a plan only where the generator has it."""
         plan = ("key", "chords", "ending") if isinstance(generator, SupportsSongPlan) else ()
         swing = ("swing",) if self.signature.beat_ticks == TICKS_PER_QUARTER else ()

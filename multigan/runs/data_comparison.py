@@ -20,7 +20,7 @@ from multigan.core.data_comparison import (
     SupportsSampleStatistics,
 )
 from multigan.core.media import PIANO_ROLL, sample_media
-from multigan.core.protocols import SAMPLING_BATCH_SIZE, Dataset, Medium, Sample, Sampler
+from multigan.core.protocols import SAMPLING_BATCH_SIZE, Dataset, Domain, Medium, Sample, Sampler
 from multigan.core.rng import keyed_rng
 from multigan.engine.neighbors import MIN_HELD_OUT, random_items
 from multigan.storage.checkpoint_integrity import resolve_weights_file, sha256
@@ -124,7 +124,7 @@ def _compared(sampler: Sampler, data: Dataset) -> dict[str, Any]:
 
 
 def _neighbors(
-    domain: Any, items: Sequence[Sample], distances: Sequence[float]
+    domain: Domain, items: Sequence[Sample], distances: Sequence[float]
 ) -> list[dict[str, Any]]:
     """Describe the items of the smallest distances, within MAX_MEDIA_BYTES."""
     order = sorted(range(len(distances)), key=lambda k: (distances[k], k))

@@ -87,7 +87,7 @@ def with_source(stored: dict[str, Any], source: str) -> dict[str, Any]:
 class SupportsDomain(Protocol):
     """A dataset that can be read as samples of a trained generator's domain."""
 
-    def with_domain(self, domain: Any) -> Dataset:
+    def with_domain(self, domain: Domain) -> Dataset:
         """The same data in another domain of this kind, such as one of another tokenizer.
 
         Raises ValueError for one that does not fit.
@@ -95,7 +95,7 @@ class SupportsDomain(Protocol):
         ...
 
 
-def in_domain(data: Dataset, domain: Any) -> Dataset:
+def in_domain(data: Dataset, domain: Domain) -> Dataset:
     """The data as samples of the domain of a trained generator, such as by its own tokenizer.
 
     Raises ValueError for data that do not fit it.
@@ -161,7 +161,7 @@ def load(
     return Sampler(decoder, generator, defaults)  # type: ignore[arg-type]
 
 
-def stored_defaults(description: dict[str, Any], domain: Any, source: Path) -> dict[str, Any]:
+def stored_defaults(description: dict[str, Any], domain: Domain, source: Path) -> dict[str, Any]:
     """The sampling options that a weight file carries; see `weights.SAMPLING`.
 
     Raises ValueError unless they are options of the domain with numbers, or values that the domain
@@ -182,7 +182,7 @@ def stored_defaults(description: dict[str, Any], domain: Any, source: Path) -> d
 
 def _copied(recipe: Recipe) -> torch.nn.Module:
     """Copy the generator of a recipe, whose networks may be those that are trained."""
-    generator: Any = recipe.generator
+    generator = recipe.generator
     if isinstance(generator, ModuleGenerator):  # spectral norm keeps a graph, which has no copy
         check_fit(recipe.data, generator, recipe.discriminator)
     found: torch.nn.Module = copy.deepcopy(generator)
@@ -224,7 +224,7 @@ def check_described_numbers(description: Any) -> None:
         check_described_numbers(list(description.values()))
 
 
-def check_choices(domain: Any, generator: torch.nn.Module, source: Path) -> None:
+def check_choices(domain: Domain, generator: torch.nn.Module, source: Path) -> None:
     """Check the values of the sampling options that a weight file lists, such as its classes.
 
     Raises ValueError unless they are different strings of at most MAX_CHOICE_CHARACTERS, as many as

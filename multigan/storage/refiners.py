@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from safetensors.torch import save
 
-from multigan.core.protocols import Refiner
+from multigan.core.protocols import Domain, Refiner
 from multigan.core.refinement import RefinementCard
 from multigan.core.serialization import from_config, to_config
 from multigan.storage import pretrained
@@ -25,7 +25,7 @@ REFINER_FILE = "refiner.safetensors"
 class StoredRefiner(NamedTuple):
     """A fitted refiner and its card."""
 
-    refiner: Any
+    refiner: Refiner
     card: RefinementCard
 
 
@@ -39,7 +39,7 @@ def refiner_file(path: Path) -> Path:
     return weights.parent / REFINER_FILE
 
 
-def save_refiner(path: Path, refiner: Any, card: RefinementCard, domain: Any) -> None:
+def save_refiner(path: Path, refiner: Any, card: RefinementCard, domain: Domain) -> None:
     """Write a refiner with its card, atomically."""
     content = {"domain": to_config(domain), "refiner": to_config(refiner)}
     text = json.dumps({"format": FORMAT, "card": card.to_json(), **content}, sort_keys=True)

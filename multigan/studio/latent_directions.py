@@ -41,7 +41,7 @@ def principal_directions(sampler: Sampler) -> list[Ends]:
     generator that does not make samples in one pass from latents of floating-point numbers.
     Source: Harkonen et al. 2020, "GANSpace", section 2.2, with samples in the place of features.
     """
-    recorder: Any = _Recorder(sampler.generator)
+    recorder = _Recorder(sampler.generator)
     for chunk in range(NUM_SAMPLES // SAMPLING_BATCH_SIZE):
         rng = keyed_rng("principal directions", chunk)
         sampler.domain.sample(recorder, SAMPLING_BATCH_SIZE, rng, **sampler.defaults)

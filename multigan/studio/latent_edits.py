@@ -144,7 +144,7 @@ class LatentEdit(nn.Module):
         return tree_map(lambda leaf: leaf[:n], latent)
 
 
-def supports_interpolation(generator: Any) -> bool:
+def supports_interpolation(generator: object) -> bool:
     """True if the latents of a generator can be interpolated."""
     return isinstance(generator, SupportsInterpolation)
 
@@ -170,7 +170,7 @@ def sample_with_edits(
     takes_first = "first" in inspect.signature(sampler.domain.sample).parameters
     for chunk in range(math.ceil(n / SAMPLING_BATCH_SIZE)):
         count = min(SAMPLING_BATCH_SIZE, n - len(samples))
-        generator: Any = LatentEdit(sampler.generator, edits, chunk, origin)
+        generator = LatentEdit(sampler.generator, edits, chunk, origin)
         rng = keyed_rng(seed, "sample", chunk)
         first = [len(samples)] if takes_first else []
         samples += sampler.domain.sample(generator, count, rng, *first, **options)

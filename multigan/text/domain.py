@@ -14,7 +14,7 @@ from torch import Tensor
 from multigan.core.data_comparison import NearestItems, Statistic
 from multigan.core.media import SCORED_TEXT
 from multigan.core.option_controls import Range
-from multigan.core.protocols import Dataset, Medium, Sampler
+from multigan.core.protocols import Dataset, Generator, Medium, Sampler
 from multigan.core.results_table import ResultsTable
 from multigan.core.serialization import component
 from multigan.core.trees import tree_map
@@ -61,7 +61,7 @@ class TextDomain(TextSpec):
 
     def sample(
         self,
-        generator: Any,
+        generator: Generator,
         n: int,
         rng: torch.Generator,
         *,
@@ -118,7 +118,7 @@ class TextDomain(TextSpec):
         """The classes, and the lists of words that need no file."""
         return {"label": self.class_names, "avoid_words": WORD_LISTS}
 
-    def scoring_options(self, generator: Any) -> dict[str, Any]:
+    def scoring_options(self, generator: Generator) -> dict[str, Any]:
         """Ask for the log-probabilities of tokens, if the generator can tell."""
         return {"log_probabilities": True} if isinstance(generator, SupportsTokenLikelihood) else {}
 
@@ -196,7 +196,7 @@ class TextDomain(TextSpec):
 
     def _accepted_tokens(
         self,
-        generator: Any,
+        generator: Generator,
         n: int,
         rng: torch.Generator,
         options: SamplingOptions,

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.modules import device_of, eval_mode
-from multigan.core.protocols import SAMPLING_BATCH_SIZE
+from multigan.core.protocols import SAMPLING_BATCH_SIZE, Generator, Latent
 from multigan.core.refinement import RefinedGenerator
 from multigan.core.trees import tree_map
 from multigan.text.condition import TextCondition, no_condition
@@ -153,7 +153,7 @@ def sample_labels(spec: TextSpec, label: str | None, n: int, rng: torch.Generato
 
 def sample_tokens(
     generator: Any,
-    latent: Any,
+    latent: Latent,
     condition: TextCondition | None,
     controls: Mapping[str, Any],
     with_scores: bool = False,
@@ -189,7 +189,7 @@ class SampledLines(NamedTuple):
 
 def sample_lines(
     spec: TextSpec,
-    generator: Any,
+    generator: Generator,
     n: int,
     rng: torch.Generator,
     labels: Tensor | None = None,

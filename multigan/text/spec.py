@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
+from multigan.core.protocols import Condition
 from multigan.text.tokenization.tokenizer import EOS, PAD, TextTokenizer, load_tokenizer
 
 
@@ -16,7 +17,7 @@ class SupportsTokenLikelihood(Protocol):
     """A generator that tells the probability of each token of a line."""
 
     def token_log_likelihood(
-        self, tokens: Tensor, condition: Any = None, temperature: float = 1.0
+        self, tokens: Tensor, condition: Condition = None, temperature: float = 1.0
     ) -> Tensor:
         """Log-probability (B, T), in nats, of each token (B, T); 0 after the end."""
         ...

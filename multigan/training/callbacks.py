@@ -175,7 +175,7 @@ class Callbacks:
             warnings.warn(failure, stacklevel=2)
 
 
-def _check(callback: Any) -> None:
+def _check(callback: object) -> None:
     if not isinstance(callback, Callback):
         raise ValueError(
             f"callbacks must be objects of subclasses of multigan.Callback; got {callback!r}"

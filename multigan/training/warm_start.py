@@ -75,7 +75,7 @@ def _load(network: nn.Module, file: Path, own: Choices) -> list[str]:
     return unfit + [f"{table} ({name})" for table, names in lacking.items() for name in names]
 
 
-def _choices(domain: Any) -> Choices:
+def _choices(domain: object) -> Choices:
     choices = domain.option_choices() if isinstance(domain, SupportsOptionChoices) else {}
     return {option: tuple(names) for option, names in choices.items()}
 

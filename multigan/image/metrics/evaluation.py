@@ -149,7 +149,7 @@ def _kernel_intervals(
     return intervals
 
 
-def _open_extractors(spec: ImageSpec, train: Any, name: str, cache: Path) -> FeatureExtractors:
+def _open_extractors(spec: ImageSpec, train: Dataset, name: str, cache: Path) -> FeatureExtractors:
     """Open the extractor called `name`, and the classifiers that the data make possible."""
     shape, num_classes = spec.shape, spec.num_classes
     if not isinstance(train, HasGrayscaleSource):
@@ -163,8 +163,7 @@ def _open_extractors(spec: ImageSpec, train: Any, name: str, cache: Path) -> Fea
     )
     if name in (AUTO, CLASSIFIER):
         return FeatureExtractors(channels, None, channels)
-    stacks: Any = train
-    return FeatureExtractors(get_extractor(name, stacks, shape, 0, cache), None, channels)
+    return FeatureExtractors(get_extractor(name, train, shape, 0, cache), None, channels)
 
 
 def _count_modes(

@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 import torch
 
 from multigan.core.fitting import fit
+from multigan.core.protocols import Batch, Dataset, Generator
 from multigan.core.results_table import ResultsTable
 from multigan.core.rng import keyed_rng
 from multigan.storage.files import cache_dir, write_atomically
@@ -43,7 +44,7 @@ COMPARED = ("frechet", "lm_nll_gap", "reverse_lm_nll")  # lower is better
 class Candidate(NamedTuple):
     """A generator and the inverse temperature of its samples."""
 
-    generator: Any
+    generator: Generator
     inverse_temperature: float
 
 
@@ -73,7 +74,7 @@ def compare_likelihood(
     if ROW_LIKELIHOOD not in samplers:
         raise ValueError(f"{run} must have a likelihood stage; got a run without one")
     pretrained = samplers[ROW_LIKELIHOOD].generator
-    trained: Any = in_domain(load_run_data(run, data), samplers[ROW_LIKELIHOOD].domain)
+    trained = in_domain(load_run_data(run, data), samplers[ROW_LIKELIHOOD].domain)
     valid, test = trained.split("valid"), trained.split("test")
     spec: Any = samplers[ROW_LIKELIHOOD].domain
     folder = cache_dir(cache)
@@ -98,7 +99,7 @@ def compare_likelihood(
 
 
 def best_inverse_temperature(
-    spec: TextSpec, generator: Any, valid: Any, seed: int, cache: Path
+    spec: TextSpec, generator: Generator, valid: Dataset, seed: int, cache: Path
 ) -> float:
     """The one of INVERSE_TEMPERATURES with the lowest selection score on validation lines."""
     evaluator, rows = load_references(spec, valid, cache)
@@ -111,14 +112,14 @@ def best_inverse_temperature(
 
 
 def continue_training(
-    generator: Any, train: Any, steps: int, lr: float, batch_size: int, seed: int
+    generator: Any, train: Dataset, steps: int, lr: float, batch_size: int, seed: int
 ) -> Any:
     """Copy the generator and train it for more likelihood updates, at its final learning rate."""
 
-    def batches(rng: torch.Generator) -> Any:
+    def batches(rng: torch.Generator) -> Batch:
         return train.batch(torch.randint(len(train), (batch_size,), generator=rng))
 
-    def loss(model: Any, batch: Any) -> torch.Tensor:
+    def loss(model: Any, batch: Batch) -> torch.Tensor:
         return -model.log_likelihood(batch).mean()
 
     model = copy.deepcopy(generator).requires_grad_(True)
@@ -128,7 +129,7 @@ def continue_training(
 def measure_candidates(
     spec: TextSpec,
     candidates: Mapping[str, Candidate],
-    held_out: Any,
+    held_out: Dataset,
     repeats: int,
     seed: int,
     cache: Path,

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from multigan.core.protocols import Sampler
+from multigan.core.protocols import Dataset, Sampler
 from multigan.core.rng import keyed_rng
 from multigan.storage.checkpoint_integrity import GENERATOR_EMA_FILE, LIKELIHOOD_CHECKPOINT
 from multigan.storage.files import cache_dir, write_atomically
@@ -76,7 +76,7 @@ def temperature_sweep(
 
 def measure_points(
     samplers: Mapping[str, Sampler],
-    held_out: Any,
+    held_out: Dataset,
     inverse_temperatures: Sequence[float],
     seed: int,
     cache: Path,

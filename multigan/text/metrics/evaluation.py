@@ -67,7 +67,7 @@ def evaluate(
 def generator_metrics(
     evaluator: TextEvaluator,
     rows: Rows,
-    generator: Any,
+    generator: Generator,
     data: Any,
     rng: torch.Generator,
     temperature: float = 1.0,
@@ -83,7 +83,7 @@ def generator_metrics(
     return row | heldout_nll(generator, data, temperature)
 
 
-def heldout_nll(generator: Any, data: Any, temperature: float = 1.0) -> dict[str, float]:
+def heldout_nll(generator: Generator, data: Any, temperature: float = 1.0) -> dict[str, float]:
     """NLL of the lines of a split at a temperature, in nats per token, word, character and line.
 
     Empty for a generator without a likelihood.
