@@ -241,3 +241,11 @@ def test_chords_key_and_ending_are_asked_for_by_step():
     assert conditioning.ending.tolist() == [[1.0]]
     free = plan_sampling(DOMAIN, SamplingOptions(bars=3)).conditioning
     assert free.key is free.chords is free.ending is None
+
+
+@pytest.mark.parametrize(("key", "chord"), [("Em", 12 + 4), ("G", 7)])
+def test_an_ending_in_a_key_is_on_its_tonic(key, chord):
+    conditioning = plan_sampling(DOMAIN, SamplingOptions(bars=3, key=key, ending=True)).conditioning
+    assert conditioning.chords.tolist() == [[-1] * 32 + [chord] * 16]
+    asked = SamplingOptions(bars=3, key=key, chords="C", ending=True)
+    assert plan_sampling(DOMAIN, asked).conditioning.chords.unique().tolist() == [0]

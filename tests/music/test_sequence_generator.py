@@ -201,3 +201,24 @@ def test_a_bar_repeats_the_one_that_the_plan_names_with_a_large_bonus(
 def test_a_pitch_temperature_of_zero_is_refused():
     with pytest.raises(ValueError, match="pitch_temperature must be greater than 0; got 0"):
         SequenceGenerator(VOICES, STEPS, BAR, 4, pitch_temperature=0)
+
+
+def test_the_plan_of_an_ending_closes_on_a_tonic(generator):
+    latent = generator.sample_latent(64, keyed_rng("ends"))
+    given = generator._condition(unconditional(64, STEPS, VOICES), 64, latent.notes)
+    shift = torch.zeros(64, dtype=torch.long)
+    observed = generator._observed(given, shift)
+    any_chord = generator._asked(given, shift)
+
+    def last_chords(flag):
+        ending = generator._ending(given._replace(ending=torch.full((64, 1), flag)))
+        return generator._sample_plan(latent, observed, ending, any_chord).chords[:, -1]
+
+    tonics = {0, 12 + 9}  # C major and A minor
+    assert set(last_chords(1.0).tolist()) == tonics
+    assert not set(last_chords(0.0).tolist()) <= tonics
+    asked = any_chord.clone()
+    asked[:, -1] = 5
+    ending = generator._ending(given._replace(ending=torch.ones(64, 1)))
+    chords = generator._sample_plan(latent, observed, ending, asked).chords
+    assert set(chords[:, -1].tolist()) == {5}  # what is asked for comes first

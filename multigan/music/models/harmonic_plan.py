@@ -15,6 +15,7 @@ PRESENT = 0.04  # share of a pitch class from which on it belongs to a half bar
 LAGS = (1, 2, 4)  # bars back that a bar can be like; 0, the first choice, is like none
 LIKENESS = 0.3  # Jaccard index of (onset, pitch) from which on a bar is like another
 LOOKAHEAD = 4  # half bars of observed notes that a chord is chosen by
+TONICS = (0, OCTAVE + 9)  # a key signature's major and minor triad, relative to its major key
 
 
 class Plan(NamedTuple):
@@ -96,6 +97,9 @@ class PlanModel(nn.Module):
         self.cell = nn.GRUCell(width, width)
         self.to_like = nn.Linear(2 * width, len(LAGS) + 1)
         self.to_chord = nn.Linear(2 * width, NUM_CHORDS)
+        tonic_mask = torch.full((NUM_CHORDS,), -torch.inf)
+        tonic_mask[list(TONICS)] = 0.0
+        self.register_buffer("_tonic_mask", tonic_mask, persistent=False)
 
     def log_likelihood(self, plan: Plan, observed: Tensor, ending: Tensor) -> Tensor:
         """Log-likelihood (B,) of a plan.
@@ -113,7 +117,10 @@ class PlanModel(nn.Module):
     def sample(
         self, fixed: Plan, observed: Tensor, ending: Tensor, noise: tuple[Tensor, Tensor]
     ) -> Plan:
-        """Sample what is -1 in `fixed`. `noise`: Gumbel, of likeness and of chords."""
+        """Sample what is -1 in `fixed`. `noise`: Gumbel, of likeness and of chords.
+
+        The last chord of a song is the major or the minor tonic, whichever the model prefers.
+        """
         return self._logits(fixed, observed, ending, noise)[0]
 
     def _logits(
@@ -147,6 +154,8 @@ class PlanModel(nn.Module):
             logits = self.to_chord(torch.relu(features + more))
             of_chords.append(logits)
             if noise is not None:
+                if i == chords.shape[1] - 1:
+                    logits = torch.where(ending[:, i, None] > 0, logits + self._tonic_mask, logits)
                 sampled = (logits + noise[1][:, i]).argmax(-1)
                 chords[:, i] = torch.where(chords[:, i] < 0, sampled, chords[:, i])
         done = Plan(chords, likeness)

@@ -18,6 +18,9 @@ from multigan.music.representations.time_grid import TimeGrid
 from multigan.music.representations.voices import Voice, lines_of
 
 
+ANY_CHORD = -1  # in place of a chord that is asked for
+
+
 class Conditioning(NamedTuple):
     """The condition: observed cells of a window. The unconditional one is 0 everywhere.
 
@@ -29,7 +32,7 @@ class Conditioning(NamedTuple):
     mask: Tensor  # (B, T, K) in {0, 1}
     ending: Tensor | None = None  # (B, 1) in {0, 1}: whether the window ends its song; None: 0
     key: Tensor | None = None  # (B, 12) in {0, 1}: the tonic of the major key asked for; None: any
-    chords: Tensor | None = None  # (B, T) int64: the chord asked for, -1 for any; None: any
+    chords: Tensor | None = None  # (B, T) int64: the chord asked for, or ANY_CHORD; None: any
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ from multigan.music.formats.songs import read_song
 from multigan.music.representations.bars import read_bars_as
 from multigan.music.representations.chord_symbols import read_chords, read_key
 from multigan.music.representations.conditioning import (
+    ANY_CHORD,
     Conditioning,
     make_conditioning,
     unconditional,
@@ -123,6 +124,9 @@ def _with_asked(
         chords = torch.tensor([[own[step * len(own) // at] for own, step in of_steps]])
     if options.ending:
         ending = torch.ones(1, 1)
+        if options.key and chords is None:  # which tells major from minor
+            chords = torch.full((1, conditioning.mask.shape[1]), ANY_CHORD)
+            chords[:, -spec.grid.bar_steps :] = read_chords(options.key)[0][0]
     return conditioning._replace(key=key, chords=chords, ending=ending)
 
 
