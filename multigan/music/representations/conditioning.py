@@ -17,7 +17,6 @@ from multigan.music.representations.tensors import (
 from multigan.music.representations.time_grid import TimeGrid
 from multigan.music.representations.voices import Voice, lines_of
 
-
 ANY_CHORD = -1  # in place of a chord that is asked for
 
 
