@@ -88,3 +88,40 @@ def test_a_run_of_images_in_memory_trains_and_samples_images(tmp_path):
     assert [s.info["label"] for s in run.sampler().sample(3)] == ["0", "1", "0"]
     with pytest.raises(ValueError, match=r"cannot rebuild.*trust=recipe"):
         load(run.path)
+
+
+@pytest.mark.parametrize(
+    "shape, channels",
+    [((3, 9, 3), 3), ((1, 3, 3), 1), ((3, 9, 9), 3), ((9, 9, 3), 3), ((9, 9, 1), 1), ((9, 9), 1)],
+)
+def test_a_layout_that_could_be_both_has_its_channels_first(shape, channels):
+    pixels = np.random.default_rng(0).integers(0, 256, (40, *shape), dtype=np.uint8)
+    size = shape[1:] if shape[0] == channels and len(shape) == 3 else shape[:2]
+    assert ImageDataset.from_arrays(pixels).domain.shape == (channels, *size)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        np.array(["a", "b"] * 20, dtype=object),
+        (np.arange(40) % 2)[:, None],
+        torch.arange(40) % 2,
+    ],
+)
+def test_labels_may_be_objects_and_columns(labels):
+    assert len(ImageDataset.from_arrays(PIXELS, labels).domain.class_names) == 2
+
+
+def test_tensors_of_half_precision_are_images():
+    data = ImageDataset.from_arrays(torch.from_numpy(PIXELS).bfloat16())
+    assert data.domain.shape == (3, 8, 8)
+    with pytest.raises(ValueError, match="resolution must be 1 or more; got 0"):
+        ImageDataset.from_arrays(PIXELS, resolution=0)
+    with pytest.raises(ValueError, match="got a tensor on the meta device"):
+        ImageDataset.from_arrays(torch.empty(40, 8, 8, device="meta"))
+
+
+def test_a_mask_of_bytes_is_told_of_booleans():
+    with pytest.warns(UserWarning, match="end at 1 of 255.*give a mask of 0 and 1 as booleans"):
+        ImageDataset.from_arrays((PIXELS[..., 0] > 9).astype(np.uint8))
+    ImageDataset.from_arrays(PIXELS[..., 0] > 9)

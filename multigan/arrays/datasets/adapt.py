@@ -88,4 +88,6 @@ def _of_table(data: Any) -> ArrayDataset:
         )
     read = data.with_format("numpy").select_columns([x] if y is None else [x, y])
     rows = ((row[x], None if y is None else row[y]) for row in read)
-    return ArrayDataset.from_iterable(rows, stated)
+    found = ArrayDataset.from_iterable(rows, stated)
+    names = getattr(data.features.get(y), "names", None)  # of a ClassLabel
+    return found.with_class_names(names) if names else found

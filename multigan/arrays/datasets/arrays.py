@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -77,6 +77,17 @@ class ArrayDataset:
         line, for another number of samples, or samples of several shapes.
         """
         return cls(*read_samples(samples, length, in_memory), held_out=held_out)
+
+    def with_class_names(self, names: Sequence[str]) -> ArrayDataset:
+        """Return these samples with the name of each label; a label without one keeps its number.
+
+        Without labels nothing changes.
+        """
+        named, labels = copy.copy(self), self.domain.labels
+        found = tuple(names[k] if 0 <= k < len(names) else str(k) for k in labels)
+        domain = ArrayDomain(self.domain.shape, labels, found)
+        named.domain = domain.with_conditions(self.domain.conditions)
+        return named
 
     def _take(self, split: str) -> None:
         """Restrict this object to a split of the arrays."""

@@ -62,9 +62,9 @@ def _sample(item: Any, number: int, length: int) -> tuple[Tensor, Any]:
     if item is None:
         raise ValueError(f"a dataset of iterable style must yield its length, {length}; got 0")
     x, y = parts_of(item)
-    found = to_tensor(x, f"x of sample {number}")
+    found = to_tensor(x, f"x of sample {number}", has_rows=False)
     if not number:
-        warn_of_bytes(x, 3, stacklevel=5)
+        warn_of_bytes(x, 2, stacklevel=5)
     return (found if found.ndim else found[None]).float(), y
 
 

@@ -10,7 +10,15 @@ import torch
 from torch import Tensor
 
 from multigan.arrays.datasets.arrays import HELD_OUT, make_domain, split_bounds
-from multigan.arrays.datasets.values import conditions, is_label, numbered, parts_of, to_tensor
+from multigan.arrays.datasets.values import (
+    as_labels,
+    conditions,
+    is_label,
+    numbered,
+    parts_of,
+    to_tensor,
+    warn_of_bytes,
+)
 from multigan.core.fingerprint import fingerprint
 from multigan.core.protocols import Batch, Condition
 from multigan.core.splits import WHOLE, check_split, split_members
@@ -38,8 +46,14 @@ class MapDataset:
     def __init__(self, source: Any, *, held_out: float = HELD_OUT) -> None:
         """Raises ValueError, in one line, for samples that cannot be read or differ in shape."""
         self.source, self.bounds, self.split_name = source, split_bounds(held_out), WHOLE
+        if not hasattr(source, "__len__"):
+            raise ValueError(
+                "a dataset of map style must state its length in __len__; "
+                f"{type(source).__name__} has none"
+            )
         if not len(source):
             raise ValueError("the dataset must have at least one sample; got none")
+        warn_of_bytes(parts_of(source[0])[0], 2, stacklevel=5)
         self._members = torch.arange(len(source))
         self._prints: dict[str, str] = {}  # split -> fingerprint
         self._names, self._labels = self._all_labels()
@@ -106,7 +120,7 @@ class MapDataset:
 
     def _sample(self, row: int) -> Batch:
         x, y = parts_of(self.source[row])
-        found = to_tensor(x, f"x of sample {row}")
+        found = to_tensor(x, f"x of sample {row}", has_rows=False)
         x = (found if found.ndim else found[None]).float()[None]
         return Batch(x, self._condition(y, row))
 
@@ -120,7 +134,7 @@ class MapDataset:
             if y not in self._names:
                 raise _unknown(y, row, self._names)
             return torch.tensor([self._names.index(y)])
-        found = to_tensor(y, f"y of sample {row}")[None]
+        found = as_labels(to_tensor(y, f"y of sample {row}", has_rows=False)[None])
         if not is_label(found):
             return found.float()
         if self._known and int(found) not in self._known:

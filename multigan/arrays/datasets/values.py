@@ -52,8 +52,10 @@ def _named(item: Mapping[str, Any], names: tuple[str, ...]) -> Any:
     return None if found is None else item[found]
 
 
-def to_tensor(values: Any, name: str) -> Tensor:
+def to_tensor(values: Any, name: str, has_rows: bool = True) -> Tensor:
     """Return numbers as float32, or int64 where they are integers, on the CPU.
+
+    With `has_rows` the first axis is that of samples.
 
     Raises ValueError for anything that is no array of finite numbers.
     """
@@ -63,8 +65,9 @@ def to_tensor(values: Any, name: str) -> Tensor:
             if values.dtype.kind not in "biuf":
                 raise TypeError(f"an array of {values.dtype}")
             values = torch.from_numpy(np.array(values, order="C"))  # a copy: it may be read-only
-        elif values.is_complex():
-            raise TypeError(f"a tensor of {values.dtype}")
+        elif values.is_complex() or values.is_meta:
+            held = "on the meta device" if values.is_meta else f"of {values.dtype}"
+            raise TypeError(f"a tensor {held}")
     except (TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ValueError(f"{name} must be an array of real numbers; got {reason}") from error
@@ -72,12 +75,15 @@ def to_tensor(values: Any, name: str) -> Tensor:
     found = found.float() if found.is_floating_point() else found.long()
     if found.is_floating_point() and len(found.shape) and not found.isfinite().all():
         row = int((~found.flatten(1 if found.ndim > 1 else 0).isfinite()).nonzero()[0][0])
-        raise ValueError(f"{name} must be finite; got NaN or infinity in sample {row}")
+        place = f" in sample {row}" if has_rows else ""
+        raise ValueError(f"{name} must be finite; got NaN or infinity{place}")
     return found
 
 
 def warn_of_bytes(x: Any, axes: int, stacklevel: int) -> None:
     """Warn if x holds bytes on `axes` axes or more: they are likely to be images."""
+    if not hasattr(x, "dtype") and hasattr(x, "__array_interface__"):  # an image of Pillow
+        x = np.asarray(x)
     if isinstance(x, _TypedArray) and "uint8" in str(x.dtype) and len(x.shape) >= axes:
         warnings.warn(
             "x holds bytes, and its values stay 0 to 255; for images use "
@@ -101,7 +107,10 @@ def numbered(y: Any) -> tuple[Any, tuple[str, ...]]:
 
 
 def conditions(y: Any, count: int) -> Condition:
-    """Return a tree of conditions of `count` samples: labels int64, all others float32."""
+    """Return a tree of conditions of `count` samples: labels int64, all others float32.
+
+    Integers (N, 1) are labels (N,).
+    """
     if y is None:
         return None
     if isinstance(y, Mapping):
@@ -110,7 +119,14 @@ def conditions(y: Any, count: int) -> Condition:
     if not found.ndim or len(found) != count:
         got = len(found) if found.ndim else "a single number"
         raise ValueError(f"y must have {count} rows, one of each sample of x; got {got}")
+    found = as_labels(found)
     return found if found.ndim == 1 else found.float()
+
+
+def as_labels(y: Tensor) -> Tensor:
+    """Return a column of integers (N, 1) as labels (N,), and anything else as it is."""
+    is_column = y.ndim == 2 and y.shape[1] == 1 and y.dtype == torch.int64
+    return y[:, 0] if is_column else y
 
 
 def is_label(y: Condition) -> bool:

@@ -118,6 +118,7 @@ class ImageDataset:
     ) -> ImageDataset:
         """Return the images of an array (N, H, W), (N, H, W, C) or (N, C, H, W) in memory.
 
+        An array that could be both, such as (N, 3, H, 3), is read as (N, C, H, W).
         Bytes stay as they are; floating-point numbers are in 0 to 1, -1 to 1 or 0 to 255, by the
         first range that holds all. `labels` (N,) are integers, named by `class_names`, or names.
         With `resolution` images are resized to a square. A run of such images cannot be rebuilt

@@ -26,9 +26,10 @@ from multigan.image.formats.resize import (
     unlabeled_note,
     with_labels,
 )
-from multigan.image.formats.values import BYTES, range_notes
+from multigan.image.formats.values import BYTES, STRETCH, range_notes
 from multigan.storage.files import check_array_size, read_arrays
 
+FIX_IN_MEMORY = "multiply x by one factor, or give a mask of 0 and 1 as booleans"
 RANGES = ((0, 1), (-1, 1), (0, 255))  # of floating-point images; the first that fits
 IDX_TYPES = {8: ">u1", 9: ">i1", 11: ">i2", 12: ">i4", 13: ">f4", 14: ">f8"}
 RATIO_16_TO_8_BITS = 257  # 65,535 / 255
@@ -199,17 +200,27 @@ def images_in_memory(
     Labels are integers, with `class_names` by number if given, or the names themselves. Raises
     ValueError, in one line, for anything else.
     """
-    stack = np.asarray(x.detach().cpu() if isinstance(x, Tensor) else x)
+    if isinstance(x, Tensor) and x.is_meta:
+        raise ValueError("x must have values; got a tensor on the meta device")
+    if isinstance(x, Tensor):  # numpy has no bfloat16
+        x = (x.float() if x.is_floating_point() else x).detach().cpu()
+    stack = np.asarray(x)
+    if size is not None and min(size) < 1:
+        raise ValueError(f"resolution must be 1 or more; got {min(size)}")
     if stack.ndim not in (3, 4):
         raise ValueError(
             "x must be images (N, H, W), (N, H, W, C) or (N, C, H, W); got the shape "
             f"{tuple(stack.shape)}"
         )
-    pixels = _to_uint8_images(stack, "x")
+    pixels = _to_uint8_images(stack, "x", fix=FIX_IN_MEMORY)
     own = Size(*pixels.shape[2:]) if size is None else size
     if labels is None:
         return images_from_arrays("x", pixels, [], (), own)
     found = np.asarray(labels.detach().cpu() if isinstance(labels, Tensor) else labels)
+    if found.dtype == object and all(isinstance(label, str) for label in found.ravel()):
+        found = found.astype(str)  # a column of pandas
+    if found.ndim == 2 and found.shape[1] == 1:
+        found = found[:, 0]
     if found.ndim != 1 or found.dtype.kind not in "iuU":
         raise ValueError(
             "labels must be integers or names, one of each image; got an array of "
@@ -220,17 +231,20 @@ def images_in_memory(
     return images_from_arrays("x", pixels, [np.asarray(found)], class_names, own)
 
 
-def _to_uint8_images(stack: np.ndarray, name: str, stretch: bool = False) -> Tensor:
+def _to_uint8_images(
+    stack: np.ndarray, name: str, stretch: bool = False, fix: str = STRETCH
+) -> Tensor:
     """Convert an array (N, H, W[, C]) or (N, C, H, W) to (N, C, H, W) uint8, C 1 or 3.
 
-    With `stretch` the largest value becomes 255; else a warning tells of dark images.
+    Where both axes can be channels, the first one is. With `stretch` the largest value becomes 255;
+    else a warning tells of dark images, and of `fix`, what to do about them.
     """
     if not stack.size:
         raise ValueError(
             f"{name} must hold images with pixels; got an array of shape {stack.shape}"
         )
     images = stack[:, :, :, None] if stack.ndim == 3 else stack
-    if images.shape[3] not in (1, 3) and images.shape[1] in (1, 3):
+    if stack.ndim == 4 and images.shape[1] in (1, 3):
         images = images.transpose(0, 2, 3, 1)  # (N, H, W, C)
     if images.shape[3] not in (1, 3):
         raise ValueError(
@@ -241,7 +255,7 @@ def _to_uint8_images(stack: np.ndarray, name: str, stretch: bool = False) -> Ten
     else:
         scaled = _SCALES.get(images.dtype.kind, _reject)(images, name)
         most = float(scaled.max())
-        for note in range_notes([(BYTES, (0.0, most))] if most else []):
+        for note in range_notes([(BYTES, (0.0, most))] if most else [], fix):
             warnings.warn(f"{name}: after conversion, {note}", stacklevel=4)
     return torch.from_numpy(np.ascontiguousarray(scaled.transpose(0, 3, 1, 2)))
 

@@ -126,20 +126,25 @@ def set_ranges(extremes: Iterable[tuple[str, Range]], stretch: bool) -> dict[str
     return found
 
 
-def range_notes(extremes: Iterable[tuple[str, Range]]) -> list[str]:
-    """Describe values of a set that end far below their range, or lie outside of it."""
+STRETCH = "stretch (--stretch) scales all images by one factor"
+
+
+def range_notes(extremes: Iterable[tuple[str, Range]], fix: str = STRETCH) -> list[str]:
+    """Describe values of a set that end far below their range, or lie outside of it.
+
+    `fix` is what to do about it.
+    """
     notes = []
     for kind, (low, high) in _ends(extremes).items():
         bottom, top = DEFAULT_RANGES.get(kind) or _float_range(low, high) or FLOAT_RANGES[0]
         if high > top or low < bottom:
             notes.append(
                 f"{kind} values from {low:,.6g} to {high:,.6g} are cut off at {bottom:,.6g} and "
-                f"{top:,.6g}; stretch (--stretch) scales all images by one factor"
+                f"{top:,.6g}; {fix}"
             )
         elif high < bottom + LOW_SHARES.get(kind, LOW_SHARE) * (top - bottom):
             notes.append(
-                f"{kind} values end at {high:,.6g} of {top:,.6g}, so the images are dark; "
-                "stretch (--stretch) scales all images by one factor"
+                f"{kind} values end at {high:,.6g} of {top:,.6g}, so the images are dark; {fix}"
             )
     return notes
 
