@@ -164,20 +164,20 @@ def test_a_batch_of_samples_is_drawn_on_the_device(domain):
 
 
 def test_a_tensor_on_the_cpu_and_a_value_that_is_read_are_found():
-    recipe = tiny_recipe("points")
-
     class OnTheCpu(torch.nn.Module):
-        def __init__(self) -> None:
+        def __init__(self, body: Any) -> None:
             super().__init__()
-            self.body = recipe.discriminator
+            self.body = body
 
         def forward(self, x: Tensor, condition: Any = None) -> Tensor:
             return self.body(x) + torch.ones(len(x))
 
     class Reads(OnTheCpu):
         def forward(self, x: Tensor, condition: Any = None) -> Tensor:
-            return self.body(x) * float(x.mean())
+            return self.body(x) * float(x.detach().mean())
 
-    for network, message in ((OnTheCpu(), "device"), (Reads(), "meta")):
+    for kind, message in ((OnTheCpu, "device"), (Reads, "meta")):
+        recipe = tiny_recipe("points")  # each on the CPU, where its networks are tried
+        network = kind(recipe.discriminator)
         with pytest.raises(RuntimeError, match=message):
             step_on_meta("points", replace(recipe, discriminator=network, penalties={}))

@@ -6,7 +6,7 @@ import functools
 import inspect
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,16 @@ def _hints(cls: type) -> dict[str, Any]:
         except Exception:  # a name that is imported for type checkers alone
             continue
     return found
+
+
+def check_option_names(sample: Callable[..., Any], options: Mapping[str, Any]) -> None:
+    """Raise ValueError for options that are no keyword-only parameters of `sample`."""
+    parameters = inspect.signature(sample).parameters.values()
+    known = [p.name for p in parameters if p.kind is p.KEYWORD_ONLY]
+    unknown = [name for name in options if name not in known]
+    if unknown and not any(p.kind is p.VAR_KEYWORD for p in parameters):
+        listed = ", ".join(known) or "none"
+        raise ValueError(f"an option of these samples must be {listed}; got {unknown[0]}")
 
 
 def fits(value: Any, hint: Any) -> bool:

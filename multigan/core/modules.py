@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from multigan.core.protocols import Condition, Generator
 from multigan.core.trees import tree_map
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def sample_batch(
@@ -21,6 +24,17 @@ def sample_batch(
     condition = tree_map(lambda leaf: leaf.to(device), condition)
     with eval_mode(generator), torch.no_grad():
         return generator(latent, condition).cpu()
+
+
+def copy_module(module: M) -> M:
+    """A deep copy of a module, without the graphs of tensors that it keeps from its last pass.
+
+    Old spectral norm keeps its normalized weight, which copy.deepcopy refuses.
+    """
+    kept = [value for part in module.modules() for value in vars(part).values()]
+    graphs = {id(t): t.detach() for t in kept if isinstance(t, Tensor) and not t.is_leaf}
+    with torch.no_grad():  # TorchScript clones its parameters
+        return copy.deepcopy(module, graphs)
 
 
 def device_of(module: Any) -> torch.device:

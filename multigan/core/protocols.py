@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from multigan.core.argument_types import check_option_names
 from multigan.core.data_counts import DataCounts
 from multigan.core.progress import tracked
 from multigan.core.results_table import ResultsTable
@@ -477,11 +478,12 @@ class Sampler:
     def sample(self, n: int = 16, seed: int = 0, **options: Any) -> Samples:
         """Return `n` samples; sample k depends only on the weights, the seed and the options.
 
-        A notebook shows them. Raises ValueError if n is negative, or for an option value that the
-        domain refuses.
+        A notebook shows them. Raises ValueError unless n is an integer, 0 or more, for an option
+        that the domain does not have, and for a value that it refuses.
         """
-        if n < 0:
+        if not hasattr(n, "__index__") or n < 0:
             raise ValueError(f"n must be a number of samples, 0 or more; got {n}")
+        check_option_names(self.domain.sample, options)
         samples: list[Sample] = []
         has_first = "first" in inspect.signature(self.domain.sample).parameters
         chunks = range(math.ceil(n / SAMPLING_BATCH_SIZE))

@@ -6,12 +6,14 @@ a `burn_in`, or as a `Schedule`.
 
 from __future__ import annotations
 
+import json
 import math
 import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, Field, dataclass, field, fields
-from types import ModuleType
-from typing import Any
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from numbers import Integral, Real
+from types import ModuleType, NoneType
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -21,8 +23,8 @@ from multigan.core.adapters import (
     as_dataset,
     as_discriminator,
     as_generator,
-    check_fit,
 )
+from multigan.core.network_check import check_fit, check_networks
 from multigan.core.protocols import (
     Augment,
     Condition,
@@ -31,7 +33,12 @@ from multigan.core.protocols import (
     Generator,
     Latent,
 )
-from multigan.core.serialization import from_config, is_component, to_config
+from multigan.core.serialization import (
+    first_difference,
+    from_config,
+    is_component,
+    to_config,
+)
 
 
 @dataclass(frozen=True)
@@ -179,31 +186,99 @@ class Recipe:
     likelihood_weight: Value = 0.0  # of the NLL of real samples, in the adversarial stage
 
     def __post_init__(self) -> None:
+        _check_names(self.penalties, self.losses)
         own = {k: v for k, v in self.penalties.items() if callable(v) or isinstance(v, Term)}
         terms = {
-            **{name: _as_term(v, "generator") for name, v in self.losses.items()},
-            **{name: _as_term(v, "discriminator") for name, v in own.items()},
+            **{name: _as_term(name, v, "generator") for name, v in self.losses.items()},
+            **{name: _as_term(name, v, "discriminator") for name, v in own.items()},
         }
-        object.__setattr__(self, "losses", terms)
-        gammas = {name: v for name, v in self.penalties.items() if name not in own}
-        object.__setattr__(self, "penalties", gammas)
+        gammas = {
+            name: _as_number(f"gamma of {name}", value, GAMMA_KIND)
+            for name, value in self.penalties.items()
+            if name not in own
+        }
+        changed: dict[str, Any] = {"losses": terms, "penalties": gammas}
+        for item in fields(self):
+            if str(item.type) in NUMBERS:
+                value = getattr(self, item.name)
+                changed[item.name] = _as_number(item.name, value, NUMBERS[str(item.type)])
         given = (self.data, self.generator, self.discriminator)
         adapted = (
             as_dataset(self.data),
             as_generator(self.generator, self.latent_dim),
             as_discriminator(self.discriminator),
         )
-        names = ("data", "generator", "discriminator")
-        for name, value in zip(names, adapted, strict=True):
+        changed |= dict(zip(("data", "generator", "discriminator"), adapted, strict=True))
+        for name, value in changed.items():
             object.__setattr__(self, name, value)
+        check_networks(self.generator, self.discriminator)
         if any(new is not old for new, old in zip(adapted, given, strict=True)):
-            unused = check_fit(*adapted)
-            if unused:
-                warnings.warn(unused, stacklevel=3)
+            for note in check_fit(*adapted, self.loss):
+                warnings.warn(note, stacklevel=3)
 
 
-def _as_term(value: Any, network: str) -> Any:
-    return Term(value, network=network) if callable(value) else value
+class NumberKind(NamedTuple):
+    """A kind of field: its numbers, values of other types, and both in words."""
+
+    number: type | tuple[()]
+    others: tuple[type, ...]
+    words: str
+
+
+REAL = NumberKind(Real, (), "a number")
+VALUE = NumberKind(Real, (Schedule,), "a number or a Schedule")
+GAMMA_KIND = NumberKind(Real, (Schedule, AutoGamma), "a number, a Schedule or an AutoGamma")
+NUMBERS = {  # by annotation
+    "bool": NumberKind((), (bool,), "True or False"),
+    "int": NumberKind(Integral, (), "an integer"),
+    "int | None": NumberKind(Integral, (NoneType,), "an integer or None"),
+    "float": REAL,
+    "float | None": NumberKind(Real, (NoneType,), "a number or None"),
+    "Value": VALUE,
+}
+
+
+def _check_names(penalties: Any, losses: Any) -> None:
+    """Raise ValueError, in one line, unless both are dictionaries without a term in common."""
+    for name, given, of in (("penalties", penalties, "gammas"), ("losses", losses, "Terms")):
+        if not isinstance(given, Mapping):
+            kind = getattr(given, "__name__", type(given).__name__)
+            raise ValueError(
+                f"{name} must be a dictionary, name -> {of} or functions; got {kind}: write "
+                f'{name}={{"name": ...}}'
+            )
+    own = [name for name, v in penalties.items() if callable(v) or isinstance(v, Term)]
+    same = [name for name in own if name in losses]
+    if same:
+        raise ValueError(
+            f"terms of both networks must have different names; got {same[0]!r} in penalties and "
+            "losses: rename one"
+        )
+
+
+def _as_term(name: str, value: Any, network: str) -> Any:
+    term = Term(value, network=network) if callable(value) else value
+    if not isinstance(term, Term):
+        raise ValueError(
+            f"the term {name} must be a function or a Term of one; got a {type(term).__name__}"
+        )
+    return replace(term, weight=_as_number(f"weight of the term {name}", term.weight, VALUE))
+
+
+def _as_number(name: str, value: Any, kind: NumberKind) -> Any:
+    """Return a number as an int or a float, those of numpy too, or another value of its kind.
+
+    Raises ValueError, in one line, for anything else.
+    """
+    if isinstance(value, Schedule) and Schedule in kind.others:
+        parts = ("start", "end", "fraction")
+        numbers = {part: _as_number(f"{part} of {name}", vars(value)[part], REAL) for part in parts}
+        return replace(value, **numbers)
+    if isinstance(value, kind.others):
+        return value
+    if not isinstance(value, kind.number) or isinstance(value, bool):
+        raise ValueError(f"{name} must be {kind.words}; got {value!r}")
+    return int(value) if isinstance(value, Integral) else float(value)  # type: ignore[arg-type]
 
 
 # How a value that is not a number is written in recipe.json, by the key of its only entry.
@@ -228,6 +303,21 @@ def recipe_to_json(recipe: Recipe, *, of_caller: bool = False) -> dict[str, Any]
     With `of_caller` it may have objects of the caller, which cannot. Raises ValueError for them.
     """
     return {name: _to_json(value, of_caller) for name, value in _values(recipe).items()}
+
+
+def check_same_recipe(recipe: Recipe, stored: Mapping[str, Any], run: str) -> None:
+    """Raise ValueError, in one line, unless a recipe is the stored one but for its steps.
+
+    Objects of the caller are compared by their class, their size and the code of functions.
+    """
+    given = json.loads(json.dumps(recipe_to_json(recipe, of_caller=True)))
+    for name, value in stored.items():
+        found = None if name == "steps" else first_difference(value, given.get(name))
+        if found is not None:
+            raise ValueError(
+                f"{name} of the recipe must be as in the first training of {run}, {found[0]}; got "
+                f"{found[1]}"
+            )
 
 
 def recipe_from_json(values: Mapping[str, Any], trusted: ModuleType | None = None) -> Recipe:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import functools
 import importlib
 import inspect
+import json
+import sys
 import types
 from collections.abc import Iterable, Mapping, Sized
 from importlib.metadata import entry_points
@@ -17,6 +19,7 @@ from types import ModuleType
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from multigan.core.argument_types import check_arguments
+from multigan.core.fingerprint import fingerprint
 
 T = TypeVar("T", bound=type)
 C = TypeVar("C")
@@ -24,6 +27,7 @@ C = TypeVar("C")
 RECIPE_MODULE = "multigan_recipe"  # the module name under which a recipe file is executed
 RECIPE_DOMAIN = "recipe"  # components defined in a recipe file: recipe/ClassName
 CORE = "core"  # the adapters of plain modules: core/ModuleGenerator
+MAX_SHOWN = 200  # characters of a description in an error
 CALLER_DOMAIN = "caller"  # objects of the program that trained a run: caller/ClassName
 
 
@@ -108,7 +112,89 @@ def _of_caller(value: Any) -> dict[str, Any]:
         counts["parameters"] = sum(parameter.numel() for parameter in value.parameters())
     elif isinstance(value, Sized):
         counts["samples"] = len(value)
-    return {"component": f"{CALLER_DOMAIN}/{name}", "arguments": counts}
+    described = {"component": f"{CALLER_DOMAIN}/{name}", "arguments": counts}
+    code = function_fingerprint(value)
+    return described | ({"code": code} if code else {})
+
+
+def function_fingerprint(value: Any) -> str:
+    """Return a hash of the code, defaults and captured numbers of a function of Python.
+
+    It begins with the version of Python, as bytecode changes with it. Empty for anything else,
+    such as classes and other callables. Global variables that the function reads are not covered.
+    """
+    function = getattr(value, "__func__", value)
+    code = getattr(function, "__code__", None)
+    if not isinstance(code, types.CodeType):
+        return ""
+    cells = [_contents(cell) for cell in getattr(function, "__closure__", None) or ()]
+    defaults = [*(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items())]
+    parts = (*_code_parts(code), *(_plain(one) for one in (*defaults, *cells)))
+    return f"{sys.version_info[0]}.{sys.version_info[1]}:{fingerprint(parts)}"
+
+
+def _contents(cell: Any) -> Any:
+    try:
+        return cell.cell_contents
+    except ValueError:  # of a variable that is not assigned yet
+        return None
+
+
+def _code_parts(code: types.CodeType) -> list[str]:
+    """The bytecode, names and constants of a function and of those inside it, without its place."""
+    parts = [code.co_code.hex(), " ".join(code.co_names), " ".join(code.co_varnames)]
+    for constant in code.co_consts:
+        is_code = isinstance(constant, types.CodeType)
+        parts += _code_parts(constant) if is_code else [_plain(constant)]
+    return parts
+
+
+def _plain(value: Any) -> str:
+    """The value of a number, a string or a tuple or set of them; the type of anything else."""
+    if isinstance(value, tuple | list):
+        return "(" + ",".join(_plain(item) for item in value) + ")"
+    if isinstance(value, frozenset | set):
+        return "{" + ",".join(sorted(_plain(item) for item in value)) + "}"
+    is_plain = value is None or isinstance(value, bool | int | float | complex | str | bytes)
+    return repr(value) if is_plain else function_fingerprint(value) or type(value).__qualname__
+
+
+def first_difference(stored: Any, given: Any) -> tuple[str, str] | None:
+    """Return both descriptions where two trees of `to_config` differ, in words; None if equal.
+
+    Of components alike only the first argument that differs is described. Fingerprints of functions
+    are compared where both were taken by one version of Python.
+    """
+    if isinstance(stored, dict) and isinstance(given, dict):
+        if stored.keys() - {"code"} != given.keys() - {"code"}:
+            return _in_words(stored), _in_words(given)
+        if stored.get("component") != given.get("component") or _counts(stored) != _counts(given):
+            return _in_words(stored), _in_words(given)
+        codes = [str(tree.get("code", "")) for tree in (stored, given)]
+        same_python = len({code.partition(":")[0] for code in codes}) == 1
+        if "component" in stored and same_python and codes[0] != codes[1]:
+            name = _in_words(stored)
+            return f"the function {name}", f"{name} with other code: pass the same function"
+        found = (first_difference(stored[k], given[k]) for k in stored if k != "code")
+        return next((difference for difference in found if difference), None)
+    return None if stored == given else (_in_words(stored), _in_words(given))
+
+
+def _counts(description: dict[str, Any]) -> Any:
+    """The numbers of parameters or samples of an object of the caller."""
+    is_own = str(description.get("component", "")).startswith(f"{CALLER_DOMAIN}/")
+    return description.get("arguments") if is_own else None
+
+
+def _in_words(description: Any) -> str:
+    """A description of `to_config` in short: "Sequential (parameters 178)"."""
+    if not isinstance(description, dict) or "component" not in description:
+        text = json.dumps(description)
+        return text if len(text) <= MAX_SHOWN else f"{text[:MAX_SHOWN]}..."
+    name = str(description["component"]).rpartition("/")[2]
+    arguments = description.get("arguments") or {}
+    numbers = [f"{k} {v:,}" for k, v in arguments.items() if type(v) in (int, float)]
+    return name + (f" ({', '.join(numbers)})" if numbers else "")
 
 
 def caller_objects(description: Any) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
@@ -11,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from multigan.core.modules import copy_module
 from multigan.core.protocols import Condition, Latent
 
 RAMPUP_RATIO = 0.05  # half-life, at most, over the samples seen (StyleGAN2-ADA)
@@ -20,7 +20,7 @@ class EMA:
     """Exponential moving average of a module's parameters, with a half-life counted in samples."""
 
     def __init__(self, module: nn.Module) -> None:
-        self.module = copy.deepcopy(module).requires_grad_(False).eval()
+        self.module = copy_module(module).requires_grad_(False).eval()
         self._source = module
 
     @torch.no_grad()

@@ -1,11 +1,12 @@
 """Adversarial losses of the discriminator and the generator, one value per logit.
 
-r are real logits, f fake logits, paired by index, of one shape; higher means more real. sp is
-softplus. The objective reduces them.
+r are real logits, f fake logits (B, L), L of each sample, paired by index; higher means more real.
+sp is softplus. The objective reduces them.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -17,6 +18,7 @@ from torch.nn.functional import relu, softplus
 class AdversarialLoss(NamedTuple):
     """The losses of both networks: functions (real logits, fake logits) -> values to minimize.
 
+    Logits are (B, L), L of each sample, always; values are (B, L) or a single number.
     subtracts_opposite_mean: the objective first subtracts the mean of the other side's logits.
     decision_boundary: the logit at which the discriminator is undecided; None where the loss
     depends on differences of logits alone or does not fix one.
@@ -112,15 +114,15 @@ LOSSES: dict[str, AdversarialLoss] = {
 def get_loss(loss: Any) -> AdversarialLoss:
     """Return the loss called `loss`, or the one of a function or an AdversarialLoss.
 
-    A function of real and fake logits returns the losses of D and G, each of every logit or a
-    single number. Raises ValueError for an unknown name.
+    A function of real and fake logits (B, L) returns the losses of D and G, each of every logit or
+    a single number. Raises ValueError for an unknown name.
     """
     if isinstance(loss, AdversarialLoss):
         return loss
     if callable(loss):
         sides = [_one_side(loss, side) for side in (0, 1)]
         return AdversarialLoss(sides[0], sides[1], generator_sees_real=True)
-    if loss not in LOSSES:
+    if not isinstance(loss, str) or loss not in LOSSES:
         raise ValueError(
             f"loss must be one of {', '.join(LOSSES)}, a function of the logits of reals and fakes "
             f"or an AdversarialLoss; got {loss!r}"
@@ -129,7 +131,7 @@ def get_loss(loss: Any) -> AdversarialLoss:
 
 
 def _one_side(loss: Callable[..., Any], side: int) -> Callable[[Tensor, Tensor], Tensor]:
-    """The loss of D (0) or G (1) as a value of every logit, from a function that returns both."""
+    """The loss of D (0) or G (1), from a function that returns both."""
 
     def one(real: Tensor, fake: Tensor) -> Tensor:
         found = loss(real, fake)
@@ -139,16 +141,55 @@ def _one_side(loss: Callable[..., Any], side: int) -> Callable[[Tensor, Tensor],
                 f"got a {type(found).__name__}"
             )
         value: Tensor = found[side]
-        return value if value.shape == fake.shape else value.mean().expand_as(fake)
+        return value
 
     return one
 
 
-def loss_at_chance(loss: Any) -> float:
-    """Compute the discriminator's loss where it cannot tell real from fake: equal logits.
+def of_every_logit(value: Tensor, logits: Tensor) -> Tensor:
+    """Return a loss as one value of each of the logits (B, L); its mean where it is of others."""
+    return value if value.shape == logits.shape else value.mean().expand_as(logits)
 
-    They are at the decision boundary where there is one. A loss without a lower bound has 0.
+
+def check_loss(loss: Any) -> None:
+    """Try a loss of the caller on logits (B, L) = (4, 1).
+
+    Raises ValueError, in one line, unless both sides return tensors with a gradient.
     """
     found = get_loss(loss)
-    logits = torch.full((1,), found.decision_boundary or 0.0)
-    return float(found.discriminator(logits, logits))
+    if found in LOSSES.values():
+        return
+    for name, side in (("discriminator", found.discriminator), ("generator", found.generator)):
+        fake = torch.linspace(-1, 1, 4)[:, None].requires_grad_()
+        sees_real = name == "discriminator" or found.generator_sees_real
+        try:
+            with torch.enable_grad():
+                value: Any = side(fake + 1, fake) if sees_real else side(None, fake)  # type: ignore[arg-type]
+        except Exception as error:  # a function of the caller raises arbitrary exceptions
+            if type(error) is ValueError and str(error).startswith("loss must"):
+                raise
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise ValueError(
+                "loss must be a function of the logits of reals and fakes, (B, L) each; got: "
+                f"{reason}"
+            ) from error
+        if not isinstance(value, Tensor) or not value.requires_grad:
+            kind = (
+                "tensor without a gradient" if isinstance(value, Tensor) else type(value).__name__
+            )
+            raise ValueError(
+                f"loss must return tensors that depend on the logits; got a {kind} as that of the "
+                f"{name}"
+            )
+
+
+def loss_at_chance(loss: Any) -> float:
+    """Compute the discriminator's loss where it cannot tell real from fake: equal logits (4, 1).
+
+    They are at the decision boundary where there is one. A loss without a lower bound has 0, and
+    so has one that equal logits leave undefined.
+    """
+    found = get_loss(loss)
+    logits = torch.full((4, 1), found.decision_boundary or 0.0)
+    value = float(found.discriminator(logits, logits).mean())
+    return value if math.isfinite(value) else 0.0

@@ -25,7 +25,7 @@ from multigan.core.protocols import (
 from multigan.core.trees import tree_cat
 from multigan.engine.distributed import SINGLE_PROCESS, DistributedContext
 from multigan.engine.gradient_penalties import get_penalty, squared_norm
-from multigan.engine.losses import LOSSES, get_loss
+from multigan.engine.losses import LOSSES, check_loss, get_loss, of_every_logit
 
 BOUNDED = [name for name, loss in LOSSES.items() if loss.decision_boundary is not None]
 
@@ -90,6 +90,7 @@ class Objective:
     ) -> None:
         self.discriminator: Any = discriminator
         self.augment, self.processes = augment, processes
+        check_loss(loss)
         self.loss = get_loss(loss)
         self.penalties = {name: get_penalty(name) for name in penalties}
         self.last_logits: tuple[Tensor, Tensor] | None = None  # of reals and fakes, (B,) each
@@ -258,13 +259,14 @@ class Objective:
     ) -> tuple[Tensor, Tensor | None]:
         """Return the loss of each logit (B, L) and its weight (B, L), None where all are 1."""
         if real is None:
-            return loss(None, fake.logits), fake.weights
+            return of_every_logit(loss(None, fake.logits), fake.logits), fake.weights
         if self.loss.subtracts_opposite_mean:
             means = [self.processes.global_mean(side.per_sample()) for side in (fake, real)]
             real, fake = real.subtract_mean(means[0]), fake.subtract_mean(means[1])
+        costs = of_every_logit(loss(real.logits, fake.logits), fake.logits)
         if real.weights is None or fake.weights is None:
-            return loss(real.logits, fake.logits), fake.weights
-        return loss(real.logits, fake.logits), real.weights * fake.weights
+            return costs, fake.weights
+        return costs, real.weights * fake.weights
 
 
 def _concatenated(sides: list[Tensor]) -> Tensor:

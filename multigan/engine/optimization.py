@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, NamedTuple
@@ -223,22 +224,49 @@ def restore_optimizer(optimizer: optim.Optimizer, state: Mapping[str, Any]) -> N
 def build_optimizer(factory: Any, name: str, network: nn.Module) -> optim.Optimizer:
     """Return the optimizer of a network: Adam, or that of a function of its parameters.
 
-    `factory` may also hold a function for each network by name. Raises ValueError, in one line,
-    where the function returns no optimizer of these parameters.
+    `factory` may also hold a function for each network by name. The optimizer may leave parameters
+    out. Raises ValueError, in one line, for a network without trainable parameters, and where the
+    function returns no optimizer of these parameters alone.
     """
+    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    if not trainable:
+        held = "only frozen ones" if any(True for _ in network.parameters()) else "none"
+        raise ValueError(
+            f"the {name} must have trainable parameters; got {held}: call requires_grad_(True) on "
+            "those to train"
+        )
     if isinstance(factory, Mapping):
         factory = factory.get(name)
     if factory is None:
         return adam(network)
-    trainable = [parameter for parameter in network.parameters() if parameter.requires_grad]
     try:
         found = factory(trainable)
-    except TypeError as error:
+    except Exception as error:  # a function of the caller raises arbitrary exceptions
+        reason = " ".join(str(error).split()) or type(error).__name__
         raise ValueError(
-            f"optimizer must be a function of the parameters of the {name}; got: {error}"
+            f"optimizer must be a function of the parameters of the {name}; got: {reason}"
         ) from error
     if not isinstance(found, optim.Optimizer):
         raise ValueError(
             f"optimizer must return a torch optimizer of the {name}; got a {type(found).__name__}"
         )
+    _check_optimizer(found, name, trainable)
     return found
+
+
+def _check_optimizer(found: optim.Optimizer, name: str, trainable: list[nn.Parameter]) -> None:
+    """Raise ValueError, in one line, for an optimizer that cannot train these parameters."""
+    own = {id(parameter) for parameter in trainable}
+    held = [id(parameter) for group in found.param_groups for parameter in group["params"]]
+    if not held or not own.issuperset(held):
+        others = "none" if not held else f"{sum(key not in own for key in held)} others"
+        raise ValueError(
+            f"optimizer must hold parameters of the {name} alone; got {others}: use the argument, "
+            "optimizer=lambda parameters: ..."
+        )
+    closure = inspect.signature(found.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise ValueError(
+            f"optimizer must step without a closure; got {type(found).__name__}: take one that "
+            "needs a single gradient per step, such as Adam"
+        )

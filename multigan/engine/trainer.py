@@ -96,7 +96,7 @@ class AdversarialTrainer:
         processes: DistributedContext = SINGLE_PROCESS,
     ) -> None:
         check_recipe(recipe)
-        self.recipe = with_burn_in(recipe)
+        self.given_recipe, self.recipe = recipe, with_burn_in(recipe)
         self.seed, self.device, self.processes = seed, torch.device(device), processes
         self._autocast = Autocast(precision, self.device)
         self._randomness = StepRandomness(seed, self.device, processes)

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from multigan.core.argument_types import check_arguments
 from multigan.core.number_limits import check_numbers
 
 
@@ -167,8 +168,24 @@ def check_hyperparameter_names(recipe: Path, names: list[str]) -> None:
         )
 
 
+def _as_flag(name: str, value: Any) -> Any:
+    if name == "log" and isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    is_device = name == "device" and type(value).__name__ == "device"  # of torch, not imported
+    if is_device or isinstance(value, Path):
+        return str(value)
+    integer = getattr(value, "__index__", None)  # of numpy
+    return integer() if integer is not None and not isinstance(value, bool) else value
+
+
 def split_options(options: Mapping[str, Any]) -> tuple[TrainOptions, dict[str, Any]]:
-    """Split keyword arguments into flags and hyperparameters of the recipe."""
+    """Split keyword arguments into flags and hyperparameters of the recipe.
+
+    Paths, a torch.device and a list of loggers become strings. Raises ValueError, in one line, for
+    flags of another type.
+    """
     names = {item.name for item in fields(TrainOptions)}
-    flags = TrainOptions(**{name: value for name, value in options.items() if name in names})
+    given = {name: _as_flag(name, value) for name, value in options.items() if name in names}
+    check_arguments(TrainOptions, given)
+    flags = TrainOptions(**given)
     return flags, {name: value for name, value in options.items() if name not in names}

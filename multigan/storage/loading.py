@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from pathlib import Path
 from types import ModuleType
@@ -10,8 +9,9 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 
-from multigan.core.adapters import ModuleGenerator, check_fit, training_split
+from multigan.core.adapters import training_split
 from multigan.core.argument_types import fits
+from multigan.core.modules import copy_module
 from multigan.core.number_limits import check_numbers
 from multigan.core.protocols import Dataset, Domain, Sampler, SupportsOptionChoices
 from multigan.core.recipe import Recipe
@@ -28,7 +28,7 @@ from multigan.storage.weights import SAMPLING, load_state, read_weights
 MAX_CHOICE_CHARACTERS = 255  # of the name of a class: as long as a file name
 # What else a run is rebuilt from: the executed recipe file with its classes and functions, or the
 # recipe with the objects that it was trained with.
-Trusted = ModuleType | Recipe
+Trusted = Any  # ModuleType | Recipe | LoadableRun
 
 
 @runtime_checkable
@@ -39,6 +39,12 @@ class LoadableRun(Protocol):
     recipe: Recipe | None
 
 
+def trusted(trust: Trusted | None) -> ModuleType | Recipe | None:
+    """Return an executed recipe file or a recipe; that of a run for a `Run`."""
+    found: ModuleType | Recipe | None = trust.recipe if isinstance(trust, LoadableRun) else trust
+    return found
+
+
 def load_data(
     description: dict[str, Any], source: str | None = None, trust: Trusted | None = None
 ) -> Dataset:
@@ -46,6 +52,7 @@ def load_data(
 
     Raises ValueError if the data have changed since the training, or the description is damaged.
     """
+    trust = trusted(trust)
     if isinstance(trust, Recipe) and source is None:
         check_fingerprint(trust.data, description, "the data of the recipe")
         own: Dataset = trust.data
@@ -130,7 +137,8 @@ def load(
 
     `path` is a run directory, a weight file, the name of a pretrained generator or a `Run`.
     `domain` is the required domain. `trust` is the executed recipe file that defines components
-    named `recipe/ClassName`, or the recipe with the objects of a run named `caller/ClassName`.
+    named `recipe/ClassName`, or the recipe with the objects of a run named `caller/ClassName`, or
+    the `Run` that holds it.
     The options that belong to a pretrained generator, or that an exported weight file carries, are
     the sampler's defaults.
     With `refine` each sample is one of at most `candidates` candidates, chosen by the refiner that
@@ -141,6 +149,7 @@ def load(
     if isinstance(path, LoadableRun):
         trust = path.recipe if trust is None else trust
         path = path.path
+    trust = trusted(trust)
     file = resolve_weights_file(Path(path))
     description, tensors = read_weights(file)
     found = description["domain"]["component"].partition("/")[0]
@@ -182,10 +191,7 @@ def stored_defaults(description: dict[str, Any], domain: Domain, source: Path) -
 
 def _copied(recipe: Recipe) -> torch.nn.Module:
     """Copy the generator of a recipe, whose networks may be those that are trained."""
-    generator = recipe.generator
-    if isinstance(generator, ModuleGenerator):  # spectral norm keeps a graph, which has no copy
-        check_fit(recipe.data, generator, recipe.discriminator)
-    found: torch.nn.Module = copy.deepcopy(generator)
+    found: torch.nn.Module = copy_module(recipe.generator)
     return found
 
 

@@ -54,3 +54,12 @@ def warn_of_many_workers(data: Dataset, num_workers: int) -> None:
             f"({most}): loading may be slower than with {most}",
             stacklevel=3,
         )
+
+
+def check_dtype() -> None:
+    """Raise ValueError for a default type of torch in which networks do not fit the data."""
+    if torch.get_default_dtype() != torch.float32:
+        raise ValueError(
+            f"the default dtype of torch must be float32; got {torch.get_default_dtype()}: call "
+            "torch.set_default_dtype(torch.float32) before the networks are built"
+        )

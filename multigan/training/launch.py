@@ -17,7 +17,7 @@ import torch
 from multigan.core.data_counts import DataCounts
 from multigan.core.number_limits import check_number
 from multigan.core.protocols import EvaluationSkipped, SupportsAssets, SupportsDataCounts
-from multigan.core.recipe import Recipe, recipe_from_json, recipe_to_json
+from multigan.core.recipe import Recipe, check_same_recipe, recipe_from_json, recipe_to_json
 from multigan.core.recipe_file import (
     build_recipe,
     read_recipe,
@@ -27,6 +27,7 @@ from multigan.core.rng import keyed_rng
 from multigan.core.serialization import RECIPE_DOMAIN
 from multigan.core.version import __version__
 from multigan.engine.distributed import DistributedContext, init_distributed
+from multigan.engine.recipe_checks import check_recipe
 from multigan.engine.schedules import progress_of, schedule_ends, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.report.report import report_quietly
@@ -41,11 +42,16 @@ from multigan.runs.train_options import (
     check_hyperparameter_names,
     split_options,
 )
-from multigan.storage.loading import Trusted, with_source
+from multigan.storage.loading import Trusted, trusted, with_source
 from multigan.storage.memory_limits import MAX_NETWORK_BYTES, check_model_memory, memory_budget
 from multigan.training.allocator import keep_freed_memory
 from multigan.training.callbacks import Callback
-from multigan.training.device import device_of_process, pick_device, warn_of_many_workers
+from multigan.training.device import (
+    check_dtype,
+    device_of_process,
+    pick_device,
+    warn_of_many_workers,
+)
 from multigan.training.loop import FINISHED, Loop
 from multigan.training.run import Run
 from multigan.training.warm_start import warm_start
@@ -100,6 +106,7 @@ def train(
     invalid input, before anything is written; Interrupted and TrainingFailed leave a resumable run.
     """
     flags, requested = split_options(options)
+    check_dtype()
     if resume:
         if not isinstance(recipe, Recipe) or not flags.out:
             raise ValueError("resume must be given with a Recipe and out; else use resume(PATH)")
@@ -113,6 +120,7 @@ def train(
             else:
                 experiment = _from_file(recipe, requested, tiny, flags.seed)
             built = experiment.recipe
+            check_recipe(built)
             stages = StageOptions.resolved(flags, built.steps, built.likelihood_steps)
             description = _config(experiment, stages)
             trainer = _trainer(built, stages.adversarial, flags.seed, None, processes)
@@ -210,7 +218,7 @@ def resume(
     without a checkpoint starts at step 0. Raises ValueError for a missing or damaged run, or other
     data.
     """
-    run = RunDirectory(path)
+    run, trust = RunDirectory(path), trusted(trust)
     check_number("steps", steps)
     with init_distributed() as processes, ExitStack() as held:
 
@@ -272,7 +280,7 @@ def _resume(
             description["init"] = processes.on_rank_zero(lambda: warm_start(trainer, source))
     is_object = isinstance(trust, Recipe)
     if done >= recipe.steps or (steps is None and "ended" in description):
-        ended = _ended_run(run, description, state, done, processes, trainer.recipe)
+        ended = _ended_run(run, description, state, done, processes, trainer.given_recipe)
         is_measured = (run.path / EVALUATION).is_file()  # not if it was killed before
         if is_object and processes.is_rank_zero and not is_measured:
             _evaluate(ended, stages.adversarial, cache_dir)
@@ -292,13 +300,7 @@ def _recipe_of(run: RunDirectory, description: dict[str, Any], trust: Trusted | 
     Raises ValueError for a recipe of another experiment.
     """
     if isinstance(trust, Recipe):
-        given = json.loads(json.dumps(recipe_to_json(trust, of_caller=True)))
-        for name, stored in description["recipe"].items():
-            if name != "steps" and given.get(name) != stored:
-                raise ValueError(
-                    f"{name} of the recipe must be as in the first training of {run.path}, "
-                    f"{json.dumps(stored)}; got {json.dumps(given.get(name))}"
-                )
+        check_same_recipe(trust, description["recipe"], str(run.path))
         return trust
     budget = max(MAX_NETWORK_BYTES, memory_budget(stored_bytes(run.path)))
     check_model_memory(description["recipe"], budget)
@@ -407,7 +409,9 @@ def _run(loop: Loop, state: Mapping[str, Any] | None = None, *, evaluates: bool 
     keep_freed_memory()
     trainer = loop.trainer
     rank = [trainer.processes.rank] if trainer.processes.rank else []
-    with torch.random.fork_rng([trainer.device] if trainer.device.type == "cuda" else []):
+    devices = [trainer.device] if trainer.device.type == "cuda" else []
+    # A caller's torch.no_grad() is not meant for the training.
+    with torch.random.fork_rng(devices), torch.inference_mode(False), torch.enable_grad():
         torch.manual_seed(keyed_rng(trainer.seed, "dropout", *rank).initial_seed())
         if state is None:
             loop.initialize()

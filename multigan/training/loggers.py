@@ -16,6 +16,7 @@ import wave
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -179,7 +180,7 @@ class MLflow(Logger):
             )
             created = self._client.create_run(experiment, run_name=training.path.name)
             record = created.info.run_id
-            for name, value in training.config["hyperparameters"].items():
+            for name, value in hyperparameters(training.config).items():
                 self._client.log_param(record, name, value)
             write_record(training.path, "mlflow", record)
         self._client.update_run(record, status="RUNNING")
@@ -252,6 +253,24 @@ LOGGERS: dict[str, type[Logger]] = {
 def make_loggers(names: str | None) -> list[Callback]:
     """Return the loggers of `--log`; `names` are separated by commas."""
     return [LOGGERS[name]() for name in logger_names(names)]
+
+
+def hyperparameters(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the hyperparameters of a run; of a run of objects the numbers of its recipe.
+
+    Those in a dictionary are named as `penalties.r1`.
+    """
+    return dict(config["hyperparameters"]) or _numbers(config["recipe"], "")
+
+
+def _numbers(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping) and "component" not in value:
+            found |= _numbers(value, f"{prefix}{name}.")
+        elif isinstance(value, bool | int | float | str):
+            found[prefix + name] = value
+    return found
 
 
 def read_record(folder: Path, tracker: str) -> str | None:

@@ -185,8 +185,7 @@ class Loop:
             lambda: self.directory.write_config(self.directory.read_config() | {"ended": ended})
         )
         self._first(lambda: self.callbacks.end(trainer.steps_done, str(ended)))
-        # The averaged generator: its copies need no graph, which the trained one may hold.
-        recipe = replace(trainer.recipe, generator=trainer.ema.module)
+        recipe = trainer.given_recipe  # as the caller passed it, so that it can be trained again
         done, first = trainer.steps_done, self.processes.is_rank_zero
         return Run(self.directory.path, done, ended, first, recipe)
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from multigan.engine.optimization import (
     adam,
     all_reduce_gradients,
+    build_optimizer,
     restore_optimizer,
     with_strides_of,
 )
@@ -156,3 +157,27 @@ def test_a_training_with_other_memory_orders_is_continued_bit_by_bit():
     for name, network in twin.networks().items():
         expected = weights_of(first.networks()[name])
         assert all(torch.equal(v, expected[k]) for k, v in weights_of(network).items()), name
+
+
+OTHER = nn.Linear(1, 1)
+UNFIT = {
+    "of another network": (lambda p: torch.optim.Adam(OTHER.parameters()), "got 2 others"),
+    "of another network, too": (lambda p: torch.optim.Adam([*p, OTHER.bias]), "got 1 others"),
+    "that needs a closure": (torch.optim.LBFGS, "must step without a closure; got LBFGS"),
+    "that raises": (lambda p: p["weight"], "must be a function of the parameters of the gen"),
+    "of no parameters": (lambda p: torch.optim.Adam([]), "got an empty parameter list"),
+    "that is none": (lambda p: list(p), "must return a torch optimizer .* got a list"),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_an_optimizer_that_would_not_train_the_network_is_refused(case):
+    factory, message = UNFIT[case]
+    with pytest.raises(ValueError, match=message) as caught:
+        build_optimizer(factory, "generator", nn.Linear(2, 2))
+    assert "\n" not in str(caught.value)
+
+
+def test_an_optimizer_may_leave_parameters_out():
+    found = build_optimizer(lambda p: torch.optim.SGD(p[:1], lr=1.0), "generator", nn.Linear(2, 2))
+    assert len(found.param_groups[0]["params"]) == 1

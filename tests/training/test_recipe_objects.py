@@ -1,16 +1,22 @@
 """Runs of a Recipe object: all files, exact resuming with the same objects, loading in process."""
 
+import functools
 import json
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch.nn.functional import softplus
 
 from multigan import ArrayDataset, Callback, Recipe, Run, load, resume, train
 from multigan.cli import app
+from multigan.core.serialization import first_difference, function_fingerprint
 from multigan.report.report import report
 from multigan.runs.evaluate import evaluate
+from multigan.training.loggers import hyperparameters
 from multigan.training.loop import Interrupted, SignalHandler
 from tests.run_helpers import OFTEN, assert_equal_runs
 from tests.toy_domain import draw_weights
@@ -113,7 +119,7 @@ def test_resuming_starts_a_run_that_is_not_there(tmp_path):
     assert run.step == 1
 
 
-def test_the_averaged_generator_and_its_data_are_those_of_the_caller(trained):
+def test_the_generator_and_its_data_are_those_of_the_caller(trained):
     assert isinstance(trained.recipe.generator.network, Labeled)
     assert len(trained.recipe.data) == 320 and "recipe" not in repr(trained)
 
@@ -175,3 +181,146 @@ def test_an_ended_run_is_returned_with_its_objects(trained):
     again = train(objects(), out=str(trained.path), resume=True, show=0)
     assert again.step == trained.step and (trained.path / "evaluation.json").is_file()
     assert np.array_equal(again.sampler().sample(2), trained.sampler().sample(2))
+
+
+def test_the_recipe_of_a_run_is_trained_again_and_extended(tmp_path):
+    first = train(objects(), out=str(tmp_path / "a"), show=0, **OFTEN)
+    assert first.recipe.generator.training and all(
+        p.requires_grad for p in first.recipe.generator.parameters()
+    )
+    assert train(first.recipe, out=first.path, resume=True, show=0).step == 6
+    longer = train(replace(first.recipe, steps=8), out=first.path, resume=True, show=0)
+    whole = train(objects(steps=8), out=str(tmp_path / "b"), show=0, **OFTEN)
+    weights = [run.recipe.generator.state_dict() for run in (longer, whole)]
+    assert longer.step == 8
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
+    again = train(longer.recipe, out=str(tmp_path / "c"), show=0, report=False)
+    assert again.step == 8 and len(again.sampler().sample(2)) == 2
+
+
+def test_a_burn_in_does_not_keep_the_recipe_from_being_used_again(tmp_path):
+    first = train(objects(burn_in=0.5), out=str(tmp_path / "a"), show=0, report=False)
+    assert first.recipe.generator_lr == objects().generator_lr
+    assert train(first.recipe, out=first.path, resume=True, show=0).step == 6
+
+
+def test_a_run_is_taken_where_its_recipe_is(trained):
+    expected = trained.sampler().sample(2)
+    assert np.array_equal(load(trained.path, trust=trained).sample(2), expected)
+    assert resume(trained.path, trust=trained, show=0).step == 6
+
+
+def shifted(by):
+    return lambda real, fake: (softplus(fake - real + by), softplus(real - fake))
+
+
+LOSSES = {
+    "arguments in another order": lambda real, fake: (softplus(real - fake), softplus(fake - real)),
+    "a captured number": shifted(1.0),
+    "another constant": lambda real, fake: (softplus(fake - real + 2), softplus(real - fake)),
+}
+
+
+@pytest.mark.parametrize("case", LOSSES)
+def test_another_function_is_not_taken_for_the_one_of_the_run(case, tmp_path):
+    def run(loss, steps, **options):
+        return train(objects(loss=loss, steps=steps), out=str(tmp_path / "run"), show=0, **options)
+
+    run(shifted(0.0), 1, report=False)
+    with pytest.raises(ValueError, match=r"the function .* with other code"):
+        run(LOSSES[case], 2, resume=True)
+    assert run(shifted(0.0), 2, resume=True).step == 2
+
+
+def test_functions_are_compared_by_their_code_and_not_by_their_place():
+    def function(x, y=1):
+        return [x * y for x in (x, 2)]
+
+    moved = eval("lambda: 0", {"__name__": "elsewhere"})
+    assert function_fingerprint(function) == function_fingerprint(function) != ""
+    assert function_fingerprint(moved) == function_fingerprint(lambda: 0)
+    assert function_fingerprint(moved) != function_fingerprint(lambda: 1)
+    assert function_fingerprint(objects) == function_fingerprint(objects)
+    for other in (torch.optim.SGD, functools.partial(function, 1), nn.ReLU(), len):
+        assert function_fingerprint(other) == ""
+    assert function_fingerprint(Labeled.forward) == function_fingerprint(
+        Labeled(2, 2, "a", norm=False).forward
+    )
+
+
+def test_functions_of_another_python_are_not_compared():
+    stored = {"component": "caller/<lambda>", "arguments": {}, "code": "3.9:00"}
+    given = stored | {"code": "3.12:11"}
+    assert first_difference(stored, given) is None
+    assert first_difference(stored, {k: v for k, v in stored.items() if k != "code"}) is None
+    assert first_difference(stored, stored | {"code": "3.9:11"}) is not None
+
+
+def test_other_networks_are_described_in_a_few_words(trained):
+    with pytest.warns(UserWarning, match="the generator takes no second argument"):
+        others = objects(generator=nn.Linear(4, 2))
+    with pytest.raises(ValueError, match="generator of the recipe must be") as caught:
+        train(others, out=str(trained.path), resume=True, show=0)
+    message = str(caught.value)
+    assert message.endswith("Labeled (parameters 82); got Linear (parameters 10)")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"seed": "a"}, "seed must be int; got 'a'"),
+        ({"log_every": 1.5}, "log_every must be int | None; got 1.5"),
+        ({"report": "no"}, "report must be bool; got 'no'"),
+        ({"log": ["tensorboards"]}, "log must be loggers separated by commas"),
+        ({"device": 3}, "device must be str; got 3"),
+    ],
+)
+def test_options_of_another_type_are_refused_before_anything_is_written(options, message, tmp_path):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        train(objects(), out=tmp_path / "run", show=0, **options)
+    assert not (tmp_path / "run").exists()
+
+
+def test_options_may_be_objects_of_python(tmp_path):
+    given = {"seed": np.int64(3), "device": torch.device("cpu"), "log": [], "report": False}
+    run = train(objects(steps=1), out=tmp_path / "run", show=0, **given)
+    assert json.loads((run.path / "recipe.json").read_text())["seed"] == 3
+
+
+def test_training_needs_no_gradients_of_the_caller(tmp_path):
+    with torch.no_grad():
+        run = train(objects(steps=1), out=str(tmp_path / "run"), show=0, report=False)
+        assert run.step == 1 and not torch.is_grad_enabled()
+
+
+def test_another_default_type_is_refused(tmp_path):
+    recipe = objects()
+    torch.set_default_dtype(torch.float64)
+    try:
+        with pytest.raises(ValueError, match="the default dtype of torch must be float32"):
+            train(recipe, out=str(tmp_path / "run"))
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments, options, message",
+    [
+        ((2,), {"labels": 1}, "must be label, condition; got labels"),
+        ((2,), {"y": 1}, "must be label, condition; got y"),
+        ((2.5,), {}, "n must be a number of samples, 0 or more; got 2.5"),
+    ],
+)
+def test_options_that_samples_do_not_have_are_refused(arguments, options, message, trained):
+    with pytest.raises(ValueError, match=message):
+        trained.sampler().sample(*arguments, **options)
+
+
+def test_loggers_are_given_the_numbers_of_a_recipe_object(trained):
+    config = json.loads((trained.path / "recipe.json").read_text())
+    found = hyperparameters(config)
+    assert found["steps"] == 6 and found["batch_size"] == 16 and found["loss"] == "relativistic"
+    config["recipe"]["penalties"] = {"r1": 0.5}
+    assert hyperparameters(config)["penalties.r1"] == 0.5
+    assert hyperparameters(config | {"hyperparameters": {"width": 8}}) == {"width": 8}
