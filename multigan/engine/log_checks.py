@@ -64,8 +64,12 @@ class LogSummary(NamedTuple):
     @property
     def penalty(self) -> float:
         """The weighted penalties in the discriminator's loss, without its further terms."""
-        terms = self.values.get("loss/discriminator_terms", 0.0)
-        return self.values["loss/discriminator"] - self.loss - terms
+        return self.values["loss/discriminator"] - self.loss - self.terms
+
+    @property
+    def terms(self) -> float:
+        """The weighted further terms in the discriminator's loss, penalties of the user's too."""
+        return self.values.get("loss/discriminator_terms", 0.0)
 
     @property
     def gap(self) -> float:
@@ -87,11 +91,32 @@ class LogSummary(NamedTuple):
         chance = self.loss_at_chance
         return chance > 0 and abs(self.loss - chance) <= NEAR_CHANCE * chance
 
+    @property
+    def is_held(self) -> bool:
+        """True where the discriminator guesses under penalties, or further terms of its loss."""
+        return self.guesses and (self.penalty > 0 or self.terms > 0)
+
 
 DEGENERATE = "degenerate data"
 MEAN_LINES = 5  # of the log, over which the separation of the logits is averaged
 LESS_PENALTY = "Try a gamma that is ten times smaller"
+LESS_WEIGHT = "Try a weight of the discriminator's terms that is ten times smaller"
+UNBOUNDED = "Try a discriminator without a sigmoid or another bound at its end"
 CALMER = "Try the relativistic loss with r1 and r2, a larger gamma, or a smaller learning rate."
+HELD = (
+    "Try a gamma, or a weight of the discriminator's terms, that is ten times smaller: the "
+    "discriminator hardly separates its logits."
+)
+
+
+def less_held(log: LogSummary) -> str:
+    """Return what to try where penalties or further terms keep the discriminator at chance."""
+    return LESS_PENALTY if log.penalty >= log.terms else LESS_WEIGHT
+
+
+def calmer(is_held: bool) -> str:
+    """Return what to try against a collapse; a larger gamma only where the logits separate."""
+    return HELD if is_held else CALMER
 
 
 def degenerate_data(log: LogSummary) -> str | None:
@@ -116,7 +141,8 @@ def mode_collapse(log: LogSummary) -> str | None:
         return None
     return (
         f"Samples differ {100 * diversity:.2g} % as much as real ones, and {100 * duplicates:.0f} "
-        f"% have a near-duplicate in their batch (real: {100 * duplicates_of_real:.0f} %). {CALMER}"
+        f"% have a near-duplicate in their batch (real: {100 * duplicates_of_real:.0f} %). "
+        f"{calmer(log.is_held)}"
     )
 
 
@@ -127,7 +153,7 @@ def collapse_within_conditions(log: LogSummary) -> str | None:
         return None
     return (
         f"Samples of one class or condition differ {100 * diversity:.2g} % as much as real ones "
-        f"of that condition: the generator ignores its latent. {CALMER}"
+        f"of that condition: the generator ignores its latent. {calmer(log.is_held)}"
     )
 
 
@@ -186,9 +212,10 @@ def dead_discriminator(log: LogSummary) -> str | None:
     start = log.start.get("discriminator", 0.0)
     if not (log.guesses or (log.loss_at_chance <= 0 and auc is not None)):
         return None
-    if auc is not None and abs(auc - 0.5) > EQUAL_AUC:
-        return None
     fallen = norm < FALLEN_GRADIENT * start
+    # Saturated logits are equal but for rounding, and any order of them means nothing.
+    if auc is not None and (auc > 0.5 + EQUAL_AUC or (auc < 0.5 - EQUAL_AUC and not fallen)):
+        return None
     if accuracy is None and not fallen:
         return None
     if accuracy is not None and accuracy < (DISTINCT_SAMPLES if fallen else CLEARLY_DISTINCT):
@@ -196,22 +223,27 @@ def dead_discriminator(log: LogSummary) -> str | None:
     separation = f"real samples score {log.gap:.2g} above fakes" + (
         "" if auc is None else f" and exceed them in {auc:.0%} of pairs"
     )
+    fix = less_held(log) if log.is_held else UNBOUNDED
     return (
         f"The discriminator does not tell real from fake: {separation}, its loss is {log.loss:.4g} "
         f"(at chance {log.loss_at_chance:.4g}), and its gradient norm went from {start:.2g} to "
-        f"{norm:.2g}. {LESS_PENALTY}, or a larger learning rate of the discriminator."
+        f"{norm:.2g}. {fix}, or a larger learning rate of the discriminator."
     )
 
 
 def suppressed_discriminator(log: LogSummary) -> str | None:
-    """Detect penalties that keep the logits equal although the discriminator separates samples."""
+    """Detect penalties that keep the logits equal although the discriminator separates samples.
+
+    Further terms of its loss count like penalties: those of the user are among them.
+    """
     auc = log.auc
-    if auc is None or auc < SEPARATED_AUC or not log.guesses or log.penalty <= 0:
+    if auc is None or auc < SEPARATED_AUC or not log.is_held:
         return None
+    named = "penalties" if log.penalty >= log.terms else "further terms"
     return (
-        f"The penalties keep the logits equal: real samples exceed fakes in {auc:.0%} of pairs, "
-        f"but by {log.gap:.2g} only, and the discriminator's loss is {log.loss:.4g}; at chance it "
-        f"is {log.loss_at_chance:.4g}. {LESS_PENALTY}."
+        f"The {named} of the discriminator's loss keep the logits equal: real samples exceed fakes "
+        f"in {auc:.0%} of pairs, but by {log.gap:.2g} only, and the adversarial loss is "
+        f"{log.loss:.4g}; at chance it is {log.loss_at_chance:.4g}. {less_held(log)}."
     )
 
 

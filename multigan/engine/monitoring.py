@@ -85,6 +85,7 @@ class TrainingMonitor:
         self._recent: list[LogLine] = []
         self._history: dict[int, Quality] = {}  # by step
         self._two_sample_accuracy: float | None = None
+        self._is_held = False  # at the last log line
 
     def read(self, number: int, values: Mapping[str, float]) -> dict[str, str]:
         """Return the diagnoses of adversarial step `number` that have lasted, with messages."""
@@ -97,6 +98,7 @@ class TrainingMonitor:
         if number < self._steps:
             return {}
         log = self._summary(number, values)
+        self._is_held = log.is_held
         found = {name: message for name, check in CHECKS.items() if (message := check(log))}
         if DEGENERATE in found:  # no other figure means anything
             found = {DEGENERATE: found[DEGENERATE]}
@@ -137,7 +139,7 @@ class TrainingMonitor:
         self._history |= {} if quality is None else {number: quality}
         if not self.judges_checkpoint(number):
             return {}
-        now = CheckpointSummary(neighbors, self._history, number)
+        now = CheckpointSummary(neighbors, self._history, number, self._is_held)
         checks = VALIDATION_CHECKS.items()
         found = {name: message for name, check in checks if (message := check(now))}
         self._checkpoints.update(number, found)
@@ -156,6 +158,7 @@ class TrainingMonitor:
             "recent": [list(line) for line in self._recent],
             "history": {step: list(quality) for step, quality in self._history.items()},
             "two_sample_accuracy": self._two_sample_accuracy,
+            "is_held": self._is_held,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -166,3 +169,4 @@ class TrainingMonitor:
         self._recent = [LogLine(*line) for line in state["recent"]]
         self._history = {step: Quality(*quality) for step, quality in state["history"].items()}
         self._two_sample_accuracy = state["two_sample_accuracy"]
+        self._is_held = state.get("is_held", False)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from multigan.core.quality import Quality
-from multigan.engine.log_checks import CALMER
+from multigan.engine.log_checks import HELD, calmer
 
 LOW_DIVERSITY = 0.5  # of that of held-out items
 SAME_SPREAD = 1.0  # likewise, in all directions: samples that vary so much have not collapsed
@@ -27,11 +27,13 @@ class CheckpointSummary(NamedTuple):
     neighbors: of `neighbor_metrics`.
     history: the validation figure of each checkpoint so far, by step.
     step: the present step.
+    is_held: penalties or further terms keep the discriminator at chance; see `LogSummary.is_held`.
     """
 
     neighbors: Mapping[str, float]
     history: Mapping[int, Quality]
     step: int
+    is_held: bool = False
 
     @property
     def varies_otherwise(self) -> bool:
@@ -84,7 +86,10 @@ def _low_diversity(now: CheckpointSummary, pairs: str, sentence: str) -> str | N
     varies = now.varies_otherwise and spread >= LOW_DIVERSITY
     if diversity >= LOW_DIVERSITY or spread >= SAME_SPREAD or varies:
         return None
-    return f"{sentence.format(f'{100 * diversity:.2g} %')} {CALMER}"
+    return f"{sentence.format(f'{100 * diversity:.2g} %')} {calmer(now.is_held)}"
+
+
+MORE_MODES = "Try a larger gamma, the relativistic loss with r1 and r2, or a larger batch."
 
 
 def missing_modes(now: CheckpointSummary) -> str | None:
@@ -94,7 +99,7 @@ def missing_modes(now: CheckpointSummary) -> str | None:
         return None
     return (
         f"No sample falls into the parts of the data that hold {missing:.0%} of the held-out "
-        "items. Try a larger gamma, the relativistic loss with r1 and r2, or a larger batch."
+        f"items. {HELD if now.is_held else MORE_MODES}"
     )
 
 

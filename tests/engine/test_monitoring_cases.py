@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.quality import Quality
+from multigan.core.recipe import Term
 from multigan.engine.diversity import diversity_metrics
 from multigan.engine.log_checks import CHECKS, LogLine, LogSummary
 from multigan.engine.losses import loss_at_chance
@@ -153,6 +154,23 @@ DEAD = {"loss": 0.6934, "gap": -0.0004, "auc": 0.52, "grad_norm/discriminator": 
             "penalty suppresses discriminator",
             "exceed fakes in 90% of pairs, but by 0.002 only",
         ),
+        (
+            figures(
+                loss=0.692, gap=0.002, auc=0.9, penalty=0.1, **{"loss/discriminator_terms": 0.1}
+            ),
+            "penalty suppresses discriminator",
+            "The further terms of the discriminator's loss keep the logits equal",
+        ),
+        (  # saturated: equal but for rounding
+            figures(**DEAD | {"auc": 0.0}),
+            "dead discriminator",
+            "exceed them in 0% of pairs, its loss is 0.6934",
+        ),
+        (
+            figures(**DEAD | {"auc": 0.0}, penalty=0.0),
+            "dead discriminator",
+            "Try a discriminator without a sigmoid",
+        ),
         (figures(penalty=9.0), "penalty dominates", "are 9 of the discriminator's loss"),
         (figures(**{"grad_norm/generator": 1e-10}), "vanishing gradient", "generator is 1e-10"),
         (figures(**{"lr/generator": 0.0}), "frozen network", "generator has a learning rate of 0"),
@@ -178,6 +196,7 @@ def test_each_diagnosis_names_its_figures_and_what_to_try(log, name, message):
         figures(**DEAD | {"grad_norm/discriminator": 1.0})._replace(two_sample_accuracy=0.65),
         figures(**DEAD)._replace(two_sample_accuracy=0.51),  # samples are as good as data
         figures(loss=0.69, gap=0.002, auc=0.6, penalty=0.0),
+        figures(**DEAD | {"auc": 0.0, "grad_norm/discriminator": 1.0}),  # it prefers fakes
         swinging([0.1, 0.5, 0.1, 0.5, 0.1, 0.5], [0.5, 0.9, 0.5, 0.9, 0.5, 0.9]),
         swinging([2.0, 1.8, 0.6, 0.5, 0.3, 0.1], [0.1, 0.2, 0.5, 0.6, 0.8, 0.9]),  # once
     ],
@@ -404,3 +423,43 @@ def test_looking_draws_nothing_and_changes_nothing():
 
     assert all(map(torch.equal, weights(look=True), weights(look=False)))
     assert AdversarialTrainer(toy_recipe()).diversity_metrics() == {}  # before the first step
+
+
+COLLAPSED = {"diversity/fake": 0.02, "diversity/fake_within_condition": 0.03}
+
+
+@pytest.mark.parametrize("share", ["penalty", "terms"])
+def test_a_larger_gamma_is_no_advice_where_a_penalty_holds_the_discriminator(share):
+    terms = {"loss/discriminator_terms": 0.1 if share == "terms" else 0.0}
+    for loss, is_held in ((0.692, True), (0.3, False)):
+        log = figures(loss, gap=0.002, **COLLAPSED | terms)
+        assert log.is_held == is_held
+        monitor = TrainingMonitor(toy_recipe(steps=400, loss="relativistic"))
+        for step in range(100, 400, 20):
+            found = monitor.read(step, log.values)
+        few = {name: 0.1 for name in ("diversity", "spread", "diversity_within_condition")}
+        few |= {"missing_fraction": 0.9, "spread_within_condition": 0.1}
+        for step in (300, 400):
+            found |= monitor.read_checkpoint(step, NEIGHBORS | few, None)
+        assert {"mode collapse", "collapse within conditions", "missing modes"} <= found.keys()
+        for name in ("mode collapse", "collapse within conditions", "missing modes"):
+            assert ("a larger gamma" in found[name]) != is_held
+            assert ("that is ten times smaller" in found[name]) == is_held
+        again = TrainingMonitor(toy_recipe(steps=400, loss="relativistic"))
+        again.restore(monitor.state())
+        assert again.state() == monitor.state()
+
+
+def test_a_penalty_of_the_user_that_holds_the_discriminator_counts_as_one():
+    def hold(step):
+        return sum(step.discriminator(x).square().mean() for x in (step.real, step.fake))
+
+    given = {"hold": Term(hold, 1000.0, "discriminator")}
+    steps = AdversarialTrainer(toy_recipe(steps=3, loss="relativistic", penalties=given)).steps()
+    values = {name: float(value) for name, value in list(steps)[-1].values.items()}
+    at_chance = {"loss/discriminator_adversarial": 0.692, "logits/auc": 0.95}
+    own = {"loss/discriminator": 0.692 + values["loss/discriminator_terms"]}
+    log = LogSummary(values | at_chance | own, loss_at_chance("relativistic"), {})
+    assert log.terms > 0 and abs(log.penalty) < 1e-6 * log.terms and log.is_held
+    message = CHECKS["penalty suppresses discriminator"](log)
+    assert message.endswith("Try a weight of the discriminator's terms that is ten times smaller.")
