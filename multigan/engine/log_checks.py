@@ -14,6 +14,7 @@ LOW_LOSS = 0.01  # of the loss at chance: the discriminator's loss below it
 HIGH_LOSS = 1.03  # of the loss at chance: the discriminator's loss above it ...
 NEGATIVE_GAP = 0.05  # ... while fakes score this fraction of it above reals
 NEAR_CHANCE = 0.01  # of the loss at chance: a discriminator's loss that near it is that of guessing
+HELD_NEAR_CHANCE = 0.05  # likewise: a larger gamma is no advice there
 EQUAL_AUC = 0.1  # of .5: logits that near it do not separate
 SEPARATED_AUC = 0.75  # logits above it do
 FALLEN_GRADIENT = 0.2  # of its norm at the start
@@ -93,8 +94,10 @@ class LogSummary(NamedTuple):
 
     @property
     def is_held(self) -> bool:
-        """True where the discriminator guesses under penalties, or further terms of its loss."""
-        return self.guesses and (self.penalty > 0 or self.terms > 0)
+        """True where its loss is near chance under penalties, or further terms of the loss."""
+        chance = self.loss_at_chance
+        is_near = chance > 0 and abs(self.loss - chance) <= HELD_NEAR_CHANCE * chance
+        return is_near and (self.penalty > 0 or self.terms > 0)
 
 
 DEGENERATE = "degenerate data"
@@ -237,7 +240,7 @@ def suppressed_discriminator(log: LogSummary) -> str | None:
     Further terms of its loss count like penalties: those of the user are among them.
     """
     auc = log.auc
-    if auc is None or auc < SEPARATED_AUC or not log.is_held:
+    if auc is None or auc < SEPARATED_AUC or not (log.guesses and log.is_held):
         return None
     named = "penalties" if log.penalty >= log.terms else "further terms"
     return (
