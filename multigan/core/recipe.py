@@ -140,7 +140,7 @@ class Recipe:
 
     `batch_size` is the global batch size, over all processes. Plain data and plain modules are
     adapted by `multigan.core.adapters`; a generator without `sample_latent` needs `latent_dim`.
-    Adapted networks are tried on two samples. Raises ValueError, in one line, where they misfit.
+    Adapted networks are tried on a few samples. Raises ValueError, in one line, where they misfit.
     """
 
     data: DataLike
@@ -149,8 +149,8 @@ class Recipe:
     steps: int  # of the adversarial stage: one generator update each
     batch_size: int
     latent_dim: LatentShape | None = None  # of a plain module: its latents are (n, *latent_dim)
-    # A key of multigan.engine.losses.LOSSES; or a function of the logits of reals and fakes that
-    # returns the losses of D and G, each of every logit or a single number; or an AdversarialLoss.
+    # A key of multigan.engine.losses.LOSSES; or a function of the logits (B, L) of reals and fakes
+    # that returns the losses of D and G, each of every logit or a mean; or an AdversarialLoss.
     loss: LossLike = "relativistic"
     # PENALTIES name -> gamma. A Term of D, or its function, is a penalty too, at each update.
     penalties: Mapping[str, Gamma] = field(default_factory=dict)

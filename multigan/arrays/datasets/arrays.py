@@ -33,8 +33,8 @@ class ArrayDataset:
     """Samples x (N, ...), and labels or other conditions y (N, ...).
 
     x and y are numpy arrays, tensors or anything that numpy can read; y may be a dictionary of
-    them. Values are not scaled: x becomes float32, values (N,) become (N, 1). Integers y (N,) are
-    labels and reach the networks as they are; strings are numbered in alphabetical order. Any other
+    them. Values are not scaled: x becomes float32, values (N,) become (N, 1). Integers y (N,) or
+    (N, 1) are labels (N,) of the networks; strings are numbered in alphabetical order. Any other
     y is float32. All are copied to the CPU; in training those in memory move to its device, once.
 
     The object holds all samples. A recipe trains on its training split; the fraction `held_out`
