@@ -40,7 +40,8 @@ def add_terms(
 ) -> dict[str, Tensor]:
     """Add the terms of one network to its loss; the other network is frozen.
 
-    `inputs` is called where there are any. Raises ValueError for a function that returns no tensor.
+    `inputs` is called where there are any. Raises ValueError for a function that raises an
+    error or returns no tensor.
     """
     own = {name: term for name, term in recipe.losses.items() if term.network == network}
     if not own:
@@ -50,7 +51,13 @@ def add_terms(
     values = {}
     with frozen_parameters(other.parameters()):
         for name, term in own.items():
-            found = term.function(given)
+            try:
+                found = term.function(given)
+            except Exception as error:  # a function of the caller raises arbitrary exceptions
+                reason = " ".join(str(error).split()) or type(error).__name__
+                raise ValueError(
+                    f"the term {name} must be a function of TermInputs; got: {reason}"
+                ) from error
             if not isinstance(found, Tensor):
                 kind = type(found).__name__
                 raise ValueError(f"the term {name} must return a tensor; got a {kind}")

@@ -149,6 +149,11 @@ def load(
     if isinstance(path, LoadableRun):
         trust = path.recipe if trust is None else trust
         path = path.path
+    if not isinstance(path, str | Path):
+        raise ValueError(
+            "path must be a run directory, a weight file, a name or a Run; got a "
+            f"{type(path).__name__}"
+        )
     trust = trusted(trust)
     file = resolve_weights_file(Path(path))
     description, tensors = read_weights(file)

@@ -100,7 +100,8 @@ class Loop:
         self.processes = trainer.processes
         loggers = make_loggers(self.flags.log) if self.processes.is_rank_zero else []
         own = [progress_display(show), JsonLinesLog(run)]
-        self.callbacks = Callbacks(own, [*loggers, *callbacks])
+        given = [callbacks] if isinstance(callbacks, Callback) else callbacks
+        self.callbacks = Callbacks(own, [*loggers, *given])
         self.data = trainer.recipe.data
         self.meter, self.monitor = (
             MetricAverager(),

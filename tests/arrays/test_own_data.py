@@ -84,3 +84,11 @@ def test_the_classes_of_a_table_keep_their_names_and_numbers():
     data = as_dataset(datasets.Dataset.from_dict(columns, features=features))
     assert data.domain.labels == (0, 1) and data.domain.class_names == ("zebra", "ant")
     assert data.split("valid").domain.class_names == ("zebra", "ant")
+
+
+def test_an_error_of_a_dataset_names_the_sample():
+    def make(index):
+        return torch.zeros(2) if index < 30 else {}["boom"]
+
+    with pytest.raises(ValueError, match="sample 30 of the dataset cannot be read: Key"):
+        MapDataset(Items(make))

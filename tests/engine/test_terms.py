@@ -216,3 +216,10 @@ def test_functions_at_the_top_of_a_recipe_file_survive_its_run(tmp_path):
     with pytest.raises(ValueError, match="recipe/size is defined in a recipe file; pass that file"):
         resume(run.path, steps=6)
     assert resume(run.path, steps=6, trust=last_recipe_module(), show=0).step == 6
+
+
+@pytest.mark.parametrize("network", ["generator", "discriminator"])
+def test_an_error_of_a_term_names_the_term(network):
+    with pytest.raises(ValueError, match="the term own must be a function") as e:
+        trained(losses={"own": Term(lambda step: step.fakes.mean(), 1.0, network)})
+    assert "has no attribute 'fakes'" in str(e.value) and "\n" not in str(e.value)

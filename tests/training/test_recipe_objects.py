@@ -324,3 +324,20 @@ def test_loggers_are_given_the_numbers_of_a_recipe_object(trained):
     config["recipe"]["penalties"] = {"r1": 0.5}
     assert hyperparameters(config)["penalties.r1"] == 0.5
     assert hyperparameters(config | {"hyperparameters": {"width": 8}}) == {"width": 8}
+
+
+@pytest.mark.parametrize("path", [None, 3])
+def test_what_cannot_be_loaded_is_named_by_its_type(path):
+    with pytest.raises(ValueError, match="path must be a run directory, a weight file, a name or"):
+        load(path)
+
+
+def test_a_single_callback_is_accepted(tmp_path):
+    seen = []
+
+    class Count(Callback):
+        def on_step(self, step, values):
+            seen.append(step)
+
+    train(objects(steps=2), out=tmp_path / "run", show=0, report=False, callbacks=Count())
+    assert seen == [1, 2]

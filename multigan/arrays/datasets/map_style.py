@@ -53,7 +53,7 @@ class MapDataset:
             )
         if not len(source):
             raise ValueError("the dataset must have at least one sample; got none")
-        warn_of_bytes(parts_of(source[0])[0], 2, stacklevel=5)
+        warn_of_bytes(self._parts(0)[0], 2, stacklevel=5)
         self._members = torch.arange(len(source))
         self._prints: dict[str, str] = {}  # split -> fingerprint
         self._names, self._labels = self._all_labels()
@@ -102,15 +102,13 @@ class MapDataset:
 
     def _all_labels(self) -> tuple[tuple[str, ...], Tensor | None]:
         """Return the names of labels that are strings, and all labels (N,) if they are known."""
-        y = parts_of(self.source[0])[1]
+        y = self._parts(0)[1]
         is_string = isinstance(y, str)
         stated = next(
             (getattr(self.source, n) for n in ALL_LABELS if hasattr(self.source, n)), None
         )
         if stated is None or len(stated) != len(self.source):
-            stated = (
-                [parts_of(self.source[row])[1] for row in self._probed()] if is_string else None
-            )
+            stated = [self._parts(row)[1] for row in self._probed()] if is_string else None
         if stated is None or y is None:
             return (), None
         numbers, names = numbered(stated)
@@ -118,8 +116,17 @@ class MapDataset:
         fits = is_label(found) and (y in names if is_string else not names)
         return (names, found) if fits else ((), None)
 
+    def _parts(self, row: int) -> tuple[Any, Any]:
+        """Return x and y of one row; an error of the source becomes one line that names the row."""
+        try:
+            item = self.source[row]
+        except Exception as error:  # a dataset of the caller raises arbitrary exceptions
+            reason = " ".join(f"{type(error).__name__}: {error}".split())
+            raise ValueError(f"sample {row} of the dataset cannot be read: {reason}") from error
+        return parts_of(item)
+
     def _sample(self, row: int) -> Batch:
-        x, y = parts_of(self.source[row])
+        x, y = self._parts(row)
         found = to_tensor(x, f"x of sample {row}", has_rows=False)
         x = (found if found.ndim else found[None]).float()[None]
         return Batch(x, self._condition(y, row))
