@@ -61,7 +61,6 @@ RUNS = {
 PAGES_ELSEWHERE = {
     "docs/guides/train-on-your-midi.md": "tests/music/test_documented_results.py",
     "docs/guides/distributed.md": "torchrun: parsed here; tests/training/test_torchrun.py runs it",
-    "docs/benchmarks/text-vs-likelihood.md": "minutes: the training of the pretrained generator",
     "docs/benchmarks/real-files.md": "minutes on published songs: make real-files",
 }
 PROGRAMS_NOT_RUN = {
