@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-CLOSE = 0.05  # of the way from the floor to the baseline: a value that near the floor is as good
+CLOSE = 0.05  # of the way from the floor to the baseline: a value that near the floor is as good,
+CLOSE_TO_FLOOR = 0.5  # unless it exceeds a positive floor by this fraction of it
 TIE = 0.02  # likewise: a value that near the baseline is no better
 
 
@@ -41,7 +42,10 @@ class Quality(NamedTuple):
         """The place of the value between floor and baseline, in words; empty without a baseline."""
         if self.beats_baseline is None:
             return ""
-        if self.value <= self.floor + CLOSE * self.margin:
+        limit = CLOSE * self.margin
+        if self.floor > 0:  # however far the baseline is
+            limit = min(limit, CLOSE_TO_FLOOR * self.floor)
+        if self.value <= self.floor + limit:
             return "As near to the data as other real data."
         if self.beats_baseline:
             return "Better than the baseline, not yet as near to the data as other real data."
