@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from multigan.cli import app
+from multigan.core.evaluation_size import small_evaluations
 from multigan.core.recipe_file import read_recipe
 from tests.run_helpers import DOMAINS, train_tiny
-from tests.small_evaluations import small_evaluations
 
 DEVICE = "cuda"
 # All random numbers are drawn on the CPU, but for those of nn.Dropout, so that a first step differs
