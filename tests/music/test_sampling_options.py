@@ -6,6 +6,7 @@ import torch
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.midi import write_midi
 from multigan.music.formats.song import Note, Song, TimeSignature, Track
+from multigan.music.representations.conditioning import ANY_CHORD, TONIC_CHORD
 from multigan.music.representations.tensors import total_channels
 from multigan.music.representations.voices import BAND, SATB
 from multigan.music.sampling.options import SamplingOptions, plan_sampling
@@ -243,9 +244,14 @@ def test_chords_key_and_ending_are_asked_for_by_step():
     assert free.key is free.chords is free.ending is None
 
 
-@pytest.mark.parametrize(("key", "chord"), [("Em", 12 + 4), ("G", 7)])
-def test_an_ending_in_a_key_is_on_its_tonic(key, chord):
-    conditioning = plan_sampling(DOMAIN, SamplingOptions(bars=3, key=key, ending=True)).conditioning
-    assert conditioning.chords.tolist() == [[-1] * 32 + [chord] * 16]
-    asked = SamplingOptions(bars=3, key=key, chords="C", ending=True)
+@pytest.mark.parametrize(("key", "chord"), [("Em", 12 + 4), ("G", 7), ("", TONIC_CHORD)])
+@pytest.mark.parametrize(("bars", "before", "after"), [(3, 32, 0), (1, 0, 16)])
+def test_an_ending_is_on_the_tonic_in_the_last_bar_of_the_song(key, chord, bars, before, after):
+    asked = SamplingOptions(bars=bars, key=key, ending=True)
+    chords = plan_sampling(DOMAIN, asked).conditioning.chords
+    assert chords.tolist() == [[ANY_CHORD] * before + [chord] * 16 + [ANY_CHORD] * after]
+
+
+def test_chords_that_are_asked_for_come_before_the_tonic_of_an_ending():
+    asked = SamplingOptions(bars=3, key="G", chords="C", ending=True)
     assert plan_sampling(DOMAIN, asked).conditioning.chords.unique().tolist() == [0]

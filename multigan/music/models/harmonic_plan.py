@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from multigan.music.representations.conditioning import TONIC_CHORD
 from multigan.music.theory import CHORD_KINDS, NO_CHORD, NUM_CHORDS, OCTAVE
 
 MISSING_COST, OUTSIDE_COST, BASS_GAIN = 0.1, 1.0, 0.25  # of a chord label: see `chord_labels`
@@ -117,9 +118,9 @@ class PlanModel(nn.Module):
     def sample(
         self, fixed: Plan, observed: Tensor, ending: Tensor, noise: tuple[Tensor, Tensor]
     ) -> Plan:
-        """Sample what is -1 in `fixed`. `noise`: Gumbel, of likeness and of chords.
+        """Sample what is below 0 in `fixed`. `noise`: Gumbel, of likeness and of chords.
 
-        The last chord of a song is the major or the minor tonic, whichever the model prefers.
+        TONIC_CHORD becomes the major or the minor tonic, whichever the model prefers.
         """
         return self._logits(fixed, observed, ending, noise)[0]
 
@@ -154,8 +155,8 @@ class PlanModel(nn.Module):
             logits = self.to_chord(torch.relu(features + more))
             of_chords.append(logits)
             if noise is not None:
-                if i == chords.shape[1] - 1:
-                    logits = torch.where(ending[:, i, None] > 0, logits + self._tonic_mask, logits)
+                is_tonic = (chords[:, i] == TONIC_CHORD)[:, None]
+                logits = torch.where(is_tonic, logits + self._tonic_mask, logits)
                 sampled = (logits + noise[1][:, i]).argmax(-1)
                 chords[:, i] = torch.where(chords[:, i] < 0, sampled, chords[:, i])
         done = Plan(chords, likeness)

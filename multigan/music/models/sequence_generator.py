@@ -33,6 +33,7 @@ from multigan.music.models.key_conditioning import key_log_likelihood, sample_ke
 from multigan.music.models.layers import check_steps
 from multigan.music.models.line_network import LineNetwork, LineTokens, StepContext
 from multigan.music.representations.conditioning import (
+    ANY_CHORD,
     Conditioning,
     apply_conditioning,
     by_line,
@@ -267,9 +268,9 @@ class SequenceGenerator(nn.Module):
         return ending[:, :: self.half_steps]
 
     def _asked(self, given: Conditioning, shift: Tensor) -> Tensor:
-        """Return the chords asked for, relative to the key, -1 for any: (B, half bars)."""
+        """Return the chords asked for, relative to the key, or below 0: (B, half bars)."""
         if given.chords is None:
-            return torch.full((len(shift), self.half_bars), -1, device=shift.device)
+            return torch.full((len(shift), self.half_bars), ANY_CHORD, device=shift.device)
         asked = given.chords[:, :: self.half_steps]
         return torch.where(asked < 0, asked, transpose_chords(asked.clamp(min=0), -shift))
 

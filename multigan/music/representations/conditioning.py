@@ -17,7 +17,7 @@ from multigan.music.representations.tensors import (
 from multigan.music.representations.time_grid import TimeGrid
 from multigan.music.representations.voices import Voice, lines_of
 
-ANY_CHORD = -1  # in place of a chord that is asked for
+ANY_CHORD, TONIC_CHORD = -1, -2  # in place of a chord: none is asked for; a tonic of the key is
 
 
 class Conditioning(NamedTuple):
@@ -31,7 +31,7 @@ class Conditioning(NamedTuple):
     mask: Tensor  # (B, T, K) in {0, 1}
     ending: Tensor | None = None  # (B, 1) in {0, 1}: whether the window ends its song; None: 0
     key: Tensor | None = None  # (B, 12) in {0, 1}: the tonic of the major key asked for; None: any
-    chords: Tensor | None = None  # (B, T) int64: the chord asked for, or ANY_CHORD; None: any
+    chords: Tensor | None = None  # (B, T) int64: asked for, or one of the two above; None: any
 
 
 @runtime_checkable

@@ -21,6 +21,7 @@ from multigan.music.representations.bars import read_bars_as
 from multigan.music.representations.chord_symbols import read_chords, read_key
 from multigan.music.representations.conditioning import (
     ANY_CHORD,
+    TONIC_CHORD,
     Conditioning,
     make_conditioning,
     unconditional,
@@ -86,7 +87,7 @@ def plan_sampling(spec: MusicSpec, options: SamplingOptions) -> SamplingPlan:
     """
     _check(options)
     plan = _plan_of_notes(spec, options)
-    return plan._replace(conditioning=_with_asked(spec, plan.conditioning, options))
+    return plan._replace(conditioning=_with_asked(spec, plan, options))
 
 
 def _plan_of_notes(spec: MusicSpec, options: SamplingOptions) -> SamplingPlan:
@@ -110,23 +111,27 @@ def _plan_of_notes(spec: MusicSpec, options: SamplingOptions) -> SamplingPlan:
     return SamplingPlan(conditioning, 0, steps * spec.step_ticks)
 
 
-def _with_asked(
-    spec: MusicSpec, conditioning: Conditioning, options: SamplingOptions
-) -> Conditioning:
-    """Add the key, the chords and the ending that are asked for."""
+def _with_asked(spec: MusicSpec, plan: SamplingPlan, options: SamplingOptions) -> Conditioning:
+    """Add the key, the chords and the ending that are asked for.
+
+    An ending is on the tonic in the last bar of the song, unless other chords are asked for.
+    """
+    conditioning, at = plan.conditioning, spec.grid.bar_steps
     key = chords = ending = None
     if options.key:
         key = F.one_hot(torch.tensor([read_key(options.key)]), OCTAVE).float()
     if options.chords:
         steps = torch.arange(conditioning.mask.shape[1])
-        bars, at = read_chords(options.chords), spec.grid.bar_steps
+        bars = read_chords(options.chords)
         of_steps = [(bars[step // at % len(bars)], step % at) for step in steps.tolist()]
         chords = torch.tensor([[own[step * len(own) // at] for own, step in of_steps]])
     if options.ending:
         ending = torch.ones(1, 1)
-        if options.key and chords is None:  # which tells major from minor
+        if chords is None:
             chords = torch.full((1, conditioning.mask.shape[1]), ANY_CHORD)
-            chords[:, -spec.grid.bar_steps :] = read_chords(options.key)[0][0]
+            last = (-(-plan.end_tick // spec.step_ticks) - 1) // at * at  # first step of that bar
+            tonic = read_chords(options.key)[0][0] if options.key else TONIC_CHORD
+            chords[:, last : last + at] = tonic
     return conditioning._replace(key=key, chords=chords, ending=ending)
 
 
