@@ -19,7 +19,7 @@ SHOWN = (".png", ".txt")  # of a preview; sound stays out of the page
 MAX_LINES = 24
 HEAD = """# Gallery
 
-The first samples of each pretrained generator, with seed 0, not a selection.
+The first samples of each pretrained generator, with seed 0, not a selection; of lines the first 24.
 `python docs/make_gallery.py` writes this page.
 `multigan list --pretrained` prints the commands that trained them.
 """

@@ -1,10 +1,10 @@
-"""Sentences of at most 40 tokens: likelihood training, then adversarial training.
+"""Lines of at most 40 tokens: likelihood training, then adversarial training.
 
     multigan train text --data my.txt
     multigan sample runs/text-0001 -n 20 --prompt "We must"
 
-Result, the speeches, seed 0: .924 nats a test character, Frechet distance .051 (likelihood .062, a
-copy of training lines .049); `multigan refine` gains .54 nats a line [.35, .72].
+Result, the speeches, seed 0: .924 nats a test character, Frechet distance .051, a tie with its own
+likelihood stage (.062; a copy of training lines .049); `multigan refine` gains .54 nats a line.
 Try: `multigan train text --estimator reinforce`; RelGAN's network is `--discriminator relgan`.
 """
 
