@@ -3,8 +3,8 @@
 multigan train folk --data nottingham.zip
 multigan sample runs/folk-0001 -n 4 --bars 16 --chords "G C G D" --ending
 
-Result, 1,014 tunes of Nottingham, seeds 0 to 2, 7 CPU minutes each: Frechet distance 2.8, 2.0, 2.3,
-held-out tunes 1.0, chords of another tune 14. Without training data `composed-tunes` is used.
+Result, 1,014 tunes of Nottingham, seeds 0 to 2: Frechet distance 2.8, 2.0, 2.3, held-out tunes 1.0,
+chords of another tune 14. Time: 440 CPU s, one thread. Without data: `composed-tunes`, by rule.
 Try: `multigan train folk --time-signature 6/8 --data nottingham.zip`.
 """
 
