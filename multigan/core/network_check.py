@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any, Protocol, runtime_checkable
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -29,10 +30,13 @@ from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_leaves, tree_map
 
 INDEPENDENCE_TOLERANCE = 1e-3  # of the largest logit: a larger change by the batch is no rounding
-MIN_TRIED = 3  # samples; batches of one or two hide reductions over the batch
+TRIED = 4  # numbers of samples are multiples of it, which groups and packs of samples divide
 PROBABILITIES = ("least_squares",)  # losses that are right for values in [0, 1]
 # Steps of a graph that move values and do not change them.
 MOVES = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute")
+NO_GRAD_CALL = (
+    "incompatible with .grad()"  # of checkpoints that are differentiated by backward only
+)
 # A fragment of torch's message -> what to do about it.
 HINTS = {
     "index out of range": "an nn.Embedding must have a row for every label, from 0 to the largest",
@@ -48,18 +52,18 @@ class HasConditions(Protocol):
 
 
 def check_networks(generator: Any, discriminator: Any) -> None:
-    """Raise ValueError, in one line, for networks that share parameters."""
+    """Raise ValueError, in one line, for networks that share trainable parameters."""
     own = [
-        {id(parameter): name for name, parameter in network.named_parameters()}
+        {id(p): name for name, p in network.named_parameters() if p.requires_grad}
         for network in (generator, discriminator)
         if isinstance(network, nn.Module)
     ]
     if len(own) == 2 and (shared := own[0].keys() & own[1].keys()):
         names = sorted(own[1][key] for key in shared)
         raise ValueError(
-            "the generator and the discriminator must have parameters of their own, as each is "
-            f"frozen while the other is updated; got {len(names)} in both, {names[0]!r} of the "
-            "discriminator first: copy the module with copy.deepcopy"
+            "the generator and the discriminator must have trainable parameters of their own, as "
+            f"each is frozen while the other is updated; got {len(names)} in both, {names[0]!r} of "
+            "the discriminator first: copy the module with copy.deepcopy"
         )
 
 
@@ -73,12 +77,20 @@ def _check_values(**networks: Any) -> None:
             )
 
 
-def check_fit(data: Dataset, generator: Any, discriminator: Any, loss: Any = None) -> list[str]:
+def check_fit(
+    data: Dataset,
+    generator: Any,
+    discriminator: Any,
+    loss: Any = None,
+    is_penalized: bool = False,
+) -> list[str]:
     """Pass a few samples through both networks, in both modes; return sentences of warning.
 
     Two numbers of samples are tried that no axis of the data has, with the smallest and the largest
-    label. Nothing is trained, no buffer changes and no random stream advances. Finds batch
-    statistics that no layer shows. Raises ValueError in one line for networks that do not fit.
+    label. Nothing is trained; buffers and the global random states of torch and numpy are restored,
+    random generators that a network holds itself are not. Finds batch statistics that no layer
+    shows. With `is_penalized` gradients must be differentiable by autograd.grad, as penalties do.
+    Raises ValueError in one line for networks that do not fit.
     """
     _check_values(generator=generator, discriminator=discriminator)
     real, latent, few = _tried(data, generator)
@@ -86,7 +98,9 @@ def check_fit(data: Dataset, generator: Any, discriminator: Any, loss: Any = Non
     with _unchanged(generator, discriminator), eval_mode(generator, discriminator):
         with torch.no_grad():
             fake = _check_outputs(real, latent, generator, discriminator)
-        ends_in_sigmoid = _check_training(real, latent, fake, few, generator, discriminator)
+        ends_in_sigmoid = _check_training(
+            real, latent, fake, few, generator, discriminator, is_penalized
+        )
         with torch.no_grad():  # the last pass: old spectral norm keeps the graph of its weight
             _check_outputs(*fewer, generator, discriminator)
     notes = [_unused_condition(real.condition, generator, discriminator)]
@@ -106,7 +120,7 @@ def _tried(data: Dataset, generator: Any) -> tuple[Batch, Any, int]:
     sizes = {size for leaf in tree_leaves((real.x, real.condition)) for size in leaf.shape[1:]}
     latent = generator.sample_latent(1, keyed_rng("fit"))
     sizes |= {size for leaf in tree_leaves(latent) for size in leaf.shape[1:]}
-    numbers = (number for number in count(MIN_TRIED) if number not in sizes)
+    numbers = (number for number in count(TRIED, TRIED) if number not in sizes)
     few, many = next(numbers), next(numbers)
     real = _read(data, many)
     known = _known_conditions(data, real.condition)
@@ -142,7 +156,7 @@ def _with_extremes(condition: Tensor, known: Tensor) -> Tensor:
 
 @contextmanager
 def _unchanged(*networks: Any) -> Iterator[None]:
-    """Keep the random streams and the buffers of networks as they are."""
+    """Restore the global random states of torch and numpy and the buffers of networks."""
     saved = [
         (module, name, buffer, buffer.clone())
         for network in networks
@@ -151,10 +165,12 @@ def _unchanged(*networks: Any) -> Iterator[None]:
         if not is_lazy(buffer)
     ]
     devices = {p.device for n in networks for p in n.parameters() if p.device.type == "cuda"}
+    of_numpy = np.random.get_state()
     try:
         with torch.random.fork_rng(devices=list(devices)):
             yield
     finally:
+        np.random.set_state(of_numpy)
         with torch.no_grad():
             for module, name, buffer, values in saved:
                 buffer.copy_(values)
@@ -173,7 +189,13 @@ def _check_outputs(real: Batch, latent: Any, generator: Any, discriminator: Any)
 
 
 def _check_training(
-    real: Batch, latent: Any, fake: Tensor, few: int, generator: Any, discriminator: Any
+    real: Batch,
+    latent: Any,
+    fake: Tensor,
+    few: int,
+    generator: Any,
+    discriminator: Any,
+    is_penalized: bool,
 ) -> bool:
     """Check in training mode that gradients reach both networks, and find batch statistics.
 
@@ -197,7 +219,7 @@ def _check_training(
         ends_in_sigmoid = False
         if is_plain and made.requires_grad:
             x = made.detach().requires_grad_()
-            ends_in_sigmoid = _check_gradient(x, real.condition, discriminator)
+            ends_in_sigmoid = _check_gradient(x, real.condition, discriminator, is_penalized)
     mixes = mixes or (is_plain and _mixes_samples(discriminator, real, fake, few))
     for network in (generator, discriminator):
         network.eval()
@@ -206,7 +228,9 @@ def _check_training(
     return ends_in_sigmoid
 
 
-def _check_gradient(x: Tensor, condition: Condition, discriminator: Any) -> bool:
+def _check_gradient(
+    x: Tensor, condition: Condition, discriminator: Any, is_penalized: bool
+) -> bool:
     """Check that the logits depend on the samples `x`, in a way that can be differentiated.
 
     Returns True if they are values of a sigmoid.
@@ -221,7 +245,12 @@ def _check_gradient(x: Tensor, condition: Condition, discriminator: Any) -> bool
             reason = "" if gradient is not None else reason
     except RuntimeError as error:
         reason = _sentence(error)
-    if reason:
+    if NO_GRAD_CALL in reason and is_penalized:
+        raise ValueError(
+            "the discriminator must be differentiable by torch.autograd.grad for penalties; got a "
+            "reentrant checkpoint: pass use_reentrant=False to it"
+        )
+    if reason and NO_GRAD_CALL not in reason:
         raise ValueError(
             f"the discriminator must be differentiable in its samples; got {reason}: leave out "
             "detach() and torch.no_grad() in its forward, and use its first argument"
@@ -341,19 +370,23 @@ def _check_weights(weights: Any, logits: Tensor) -> None:
 def _mixes_samples(discriminator: Any, real: Batch, fake: Tensor, few: int) -> bool:
     """Check that the logits of the first samples depend on the others of their batch.
 
-    Both batches have one size and one random stream, so that dropout does not differ.
+    All batches have one size and one random stream, so that dropout does not differ. A
+    discriminator with noise of its own, which scores one batch differently twice, is not compared.
+    One sample fewer than `few` stays, so that the last pack of samples is divided.
     """
     if discriminator.uses_batch_statistics:
         return False
     x = real.x.to(fake.device)
-    batches = (x, torch.cat([x[:few], fake[few:].detach()]))
+    kept = few - 1
+    batches = (x, x, torch.cat([x[:kept], fake[kept:].detach()]))
     found = []
     for samples in batches:
         with _unchanged(discriminator), torch.no_grad():
-            found.append(_logits(discriminator, samples, real.condition)[:few])
-    largest = float(found[0].abs().max().clamp_min(1e-6))
-    change = float((found[0] - found[1]).abs().max())
-    return not change <= INDEPENDENCE_TOLERANCE * largest  # NaN is a change
+            found.append(_logits(discriminator, samples, real.condition)[:kept])
+    limit = INDEPENDENCE_TOLERANCE * float(found[0].abs().max().clamp_min(1e-6))
+    if float((found[0] - found[1]).abs().max()) > limit:
+        return False
+    return not float((found[0] - found[2]).abs().max()) <= limit  # NaN is a change
 
 
 def _logits(discriminator: Any, x: Tensor, condition: Condition) -> Tensor:

@@ -213,7 +213,7 @@ class Recipe:
             object.__setattr__(self, name, value)
         check_networks(self.generator, self.discriminator)
         if any(new is not old for new, old in zip(adapted, given, strict=True)):
-            for note in check_fit(*adapted, self.loss):
+            for note in check_fit(*adapted, self.loss, bool(gammas)):
                 warnings.warn(note, stacklevel=3)
 
 

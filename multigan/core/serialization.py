@@ -6,6 +6,7 @@ through the closed table COMPONENTS of an installed domain. No name found in a f
 
 from __future__ import annotations
 
+import dis
 import functools
 import importlib
 import inspect
@@ -118,19 +119,55 @@ def _of_caller(value: Any) -> dict[str, Any]:
 
 
 def function_fingerprint(value: Any) -> str:
-    """Return a hash of the code, defaults and captured numbers of a function of Python.
+    """Return a hash of the code, defaults and captured values of a function of Python.
 
-    It begins with the version of Python, as bytecode changes with it. Empty for anything else,
-    such as classes and other callables. Global variables that the function reads are not covered.
+    Of a functools.partial it covers the function and its arguments. It begins with the version of
+    Python, as bytecode changes with it. Empty for anything else, such as classes and other
+    callables. Global variables and captured ones that the function assigns are not covered.
     """
+    return _fingerprint(value, set())
+
+
+def _fingerprint(value: Any, seen: set[int]) -> str:
+    """The hash of `function_fingerprint`; `seen` are the functions so far, as some capture each
+    other or themselves."""
+    if isinstance(value, functools.partial):
+        given = (*value.args, *sorted(value.keywords.items()))
+        of_function = _fingerprint(value.func, seen) or getattr(value.func, "__qualname__", "")
+        return _with_version(["partial", of_function, *(_plain(one, seen) for one in given)])
     function = getattr(value, "__func__", value)
     code = getattr(function, "__code__", None)
     if not isinstance(code, types.CodeType):
         return ""
-    cells = [_contents(cell) for cell in getattr(function, "__closure__", None) or ()]
+    if id(function) in seen:
+        return f"the function {code.co_name}"
+    seen.add(id(function))
+    assigned = _assigned(code)
+    cells = [
+        _contents(cell)
+        for name, cell in zip(code.co_freevars, function.__closure__ or (), strict=True)
+        if name not in assigned
+    ]
     defaults = [*(function.__defaults__ or ()), *sorted((function.__kwdefaults__ or {}).items())]
-    parts = (*_code_parts(code), *(_plain(one) for one in (*defaults, *cells)))
-    return f"{sys.version_info[0]}.{sys.version_info[1]}:{fingerprint(parts)}"
+    values = [_plain(one, seen) for one in (*defaults, *cells)]
+    return _with_version([*_code_parts(code), *values])
+
+
+def _with_version(parts: list[str]) -> str:
+    return f"{sys.version_info[0]}.{sys.version_info[1]}:{fingerprint(tuple(parts))}"
+
+
+def _assigned(code: types.CodeType) -> set[str]:
+    """The captured variables that a function or one inside it assigns, such as a counter."""
+    names = {
+        step.argval
+        for step in dis.get_instructions(code)
+        if step.opname in ("STORE_DEREF", "DELETE_DEREF")
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            names |= _assigned(constant)
+    return names & set(code.co_freevars)
 
 
 def _contents(cell: Any) -> Any:
@@ -145,18 +182,18 @@ def _code_parts(code: types.CodeType) -> list[str]:
     parts = [code.co_code.hex(), " ".join(code.co_names), " ".join(code.co_varnames)]
     for constant in code.co_consts:
         is_code = isinstance(constant, types.CodeType)
-        parts += _code_parts(constant) if is_code else [_plain(constant)]
+        parts += _code_parts(constant) if is_code else [_plain(constant, set())]
     return parts
 
 
-def _plain(value: Any) -> str:
+def _plain(value: Any, seen: set[int]) -> str:
     """The value of a number, a string or a tuple or set of them; the type of anything else."""
     if isinstance(value, tuple | list):
-        return "(" + ",".join(_plain(item) for item in value) + ")"
+        return "(" + ",".join(_plain(item, seen) for item in value) + ")"
     if isinstance(value, frozenset | set):
-        return "{" + ",".join(sorted(_plain(item) for item in value)) + "}"
+        return "{" + ",".join(sorted(_plain(item, seen) for item in value)) + "}"
     is_plain = value is None or isinstance(value, bool | int | float | complex | str | bytes)
-    return repr(value) if is_plain else function_fingerprint(value) or type(value).__qualname__
+    return repr(value) if is_plain else _fingerprint(value, seen) or type(value).__qualname__
 
 
 def first_difference(stored: Any, given: Any) -> tuple[str, str] | None:
@@ -166,17 +203,22 @@ def first_difference(stored: Any, given: Any) -> tuple[str, str] | None:
     are compared where both were taken by one version of Python.
     """
     if isinstance(stored, dict) and isinstance(given, dict):
-        if stored.keys() - {"code"} != given.keys() - {"code"}:
+        # In a mapping of the caller "code" is a name like any other.
+        apart = {"code"} if "component" in stored else set()
+        if stored.keys() - apart != given.keys() - apart:
             return _in_words(stored), _in_words(given)
         if stored.get("component") != given.get("component") or _counts(stored) != _counts(given):
             return _in_words(stored), _in_words(given)
         codes = [str(tree.get("code", "")) for tree in (stored, given)]
         same_python = len({code.partition(":")[0] for code in codes}) == 1
-        if "component" in stored and same_python and codes[0] != codes[1]:
+        if apart and same_python and codes[0] != codes[1]:
             name = _in_words(stored)
             return f"the function {name}", f"{name} with other code: pass the same function"
-        found = (first_difference(stored[k], given[k]) for k in stored if k != "code")
+        found = (first_difference(stored[k], given[k]) for k in stored if k not in apart)
         return next((difference for difference in found if difference), None)
+    if isinstance(stored, list) and isinstance(given, list) and len(stored) == len(given):
+        pairs = (first_difference(*pair) for pair in zip(stored, given, strict=True))
+        return next((difference for difference in pairs if difference), None)
     return None if stored == given else (_in_words(stored), _in_words(given))
 
 

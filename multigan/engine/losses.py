@@ -6,6 +6,7 @@ sp is softplus. The objective reduces them.
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -152,27 +153,28 @@ def of_every_logit(value: Tensor, logits: Tensor) -> Tensor:
 
 
 def check_loss(loss: Any) -> None:
-    """Try a loss of the caller on logits (B, L) = (4, 1).
+    """Try a loss of the caller on logits (B, L) = (4, 1), which it need not accept.
 
-    Raises ValueError, in one line, unless both sides return tensors with a gradient.
+    Raises ValueError, in one line, for a function that cannot take two arguments, and for one that
+    returns no tensors with a gradient.
     """
     found = get_loss(loss)
     if found in LOSSES.values():
         return
+    own = (loss.discriminator, loss.generator) if isinstance(loss, AdversarialLoss) else (loss,)
+    for function in own:
+        _check_arguments(function)
     for name, side in (("discriminator", found.discriminator), ("generator", found.generator)):
-        fake = torch.linspace(-1, 1, 4)[:, None].requires_grad_()
+        leaf = torch.linspace(-1, 1, 4)[:, None].requires_grad_()
         sees_real = name == "discriminator" or found.generator_sees_real
         try:
             with torch.enable_grad():
-                value: Any = side(fake + 1, fake) if sees_real else side(None, fake)  # type: ignore[arg-type]
+                real, fake = leaf + 1, leaf * 1  # made by operations, as logits are
+                value: Any = side(real, fake) if sees_real else side(None, fake)  # type: ignore[arg-type]
         except Exception as error:  # a function of the caller raises arbitrary exceptions
             if type(error) is ValueError and str(error).startswith("loss must"):
                 raise
-            reason = " ".join(str(error).split()) or type(error).__name__
-            raise ValueError(
-                "loss must be a function of the logits of reals and fakes, (B, L) each; got: "
-                f"{reason}"
-            ) from error
+            continue  # it may be right for another B or L
         if not isinstance(value, Tensor) or not value.requires_grad:
             kind = (
                 "tensor without a gradient" if isinstance(value, Tensor) else type(value).__name__
@@ -183,13 +185,30 @@ def check_loss(loss: Any) -> None:
             )
 
 
+def _check_arguments(function: Callable[..., Any]) -> None:
+    """Raise ValueError, in one line, for a function that cannot take reals and fakes."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions of C have none
+        return
+    try:
+        signature.bind(None, None)
+    except TypeError as error:
+        raise ValueError(
+            f"loss must be a function of the logits of reals and fakes, (B, L) each; got: {error}"
+        ) from error
+
+
 def loss_at_chance(loss: Any) -> float:
     """Compute the discriminator's loss where it cannot tell real from fake: equal logits (4, 1).
 
     They are at the decision boundary where there is one. A loss without a lower bound has 0, and
-    so has one that equal logits leave undefined.
+    so has one that equal logits leave undefined or that takes none of this shape.
     """
     found = get_loss(loss)
     logits = torch.full((4, 1), found.decision_boundary or 0.0)
-    value = float(found.discriminator(logits, logits).mean())
+    try:
+        value = float(found.discriminator(logits.clone(), logits.clone()).mean())
+    except Exception:  # a function of the caller raises arbitrary exceptions
+        return 0.0
     return value if math.isfinite(value) else 0.0

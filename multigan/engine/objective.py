@@ -177,6 +177,7 @@ class Objective:
 
         Where no gradient flows through `fake`, the generator's `policy_loss`, if given, is
         minimized instead; the adversarial loss is then reported as `loss/generator_adversarial`.
+        Raises ValueError there for a loss that is a mean, as no logit has an advantage.
         """
         real_logits = None
         with frozen_parameters(self._parameters):
@@ -188,6 +189,10 @@ class Objective:
         cost = weighted_mean(costs, weights).mean()
         if policy_loss is None or fake.requires_grad:
             return {"loss/generator": cost}
+        if not any(costs.stride()):  # one number, expanded
+            raise ValueError(
+                "loss must return a value for each logit with estimator reinforce; got a mean"
+            )
         weights = torch.ones_like(costs) if weights is None else weights.detach()
         arguments = (costs.detach(), weights, self.processes.all_reduce_sum)
         loss = policy_loss(fake, condition, *arguments).mean()

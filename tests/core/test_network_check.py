@@ -9,6 +9,7 @@ import torch
 from torch import nn
 from torch.nn.functional import dropout
 from torch.nn.utils import spectral_norm
+from torch.utils.checkpoint import checkpoint
 
 from multigan import ArrayDataset, Networks, Recipe
 from multigan.core.adapters import ModuleDiscriminator, ModuleGenerator
@@ -105,13 +106,30 @@ def test_weights_of_the_logits_are_accepted():
     assert len(list(AdversarialTrainer(made).steps())) == 1
 
 
+def of_groups(_, h):
+    """Minus the deviation in groups of four samples, as minibatch stddev has it."""
+    grouped = h.view(min(4, len(h)), -1, h.shape[1])
+    return (grouped - grouped.std(0)).view(h.shape)
+
+
+def of_packs(_, h):
+    """The mean of the two samples of a pack, for both."""
+    return h.reshape(-1, 2, h.shape[1]).mean(1).repeat_interleave(2, 0)
+
+
 STATISTICS = {
+    "groups": of_groups,
+    "packs": of_packs,
     "normalized": lambda _, h: (h - h.mean(0)) / (h.std(0) + 1e-5),
     "in training alone": lambda m, h: h - h.mean(0) if m.training else h,
     "beside dropout": lambda m, h: dropout(h - h.mean(0), 0.5, m.training),
     "undefined for one sample": lambda _, h: h / h.std(0),
 }
+OWN_NOISE, NUMPY_NOISE = torch.Generator(), np.random.default_rng(0)
 WITHOUT = {
+    "noise of its own": lambda _, h: h + torch.randn(h.shape, generator=OWN_NOISE),
+    "noise of numpy": lambda _, h: h + float(NUMPY_NOISE.normal()),
+    "noise of numpy's global state": lambda _, h: h + float(np.random.normal()),
     "none": lambda _, h: h,
     "dropout": lambda m, h: dropout(h, 0.5, m.training),
     "per sample": lambda _, h: h - h.mean(1, keepdim=True),
@@ -143,13 +161,16 @@ class Counter(nn.Module):
 
 
 def test_the_check_leaves_buffers_modes_and_random_streams_as_they_are():
-    layers = (nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(), Counter(), nn.Linear(8, 1))
+    noisy = Made(nn.Linear(8, 1), lambda _, h: h + float(np.random.normal()))
+    layers = (nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(), Counter(), noisy)
     d, g = nn.Sequential(*layers), nn.Sequential(nn.Linear(4, 2), nn.BatchNorm1d(2))
     d[1].eval()
     before, stream = copy.deepcopy(d.state_dict()), torch.random.get_rng_state()
+    of_numpy = np.random.get_state()
     recipe(discriminator=d, generator=g)
     assert all(torch.equal(before[name], value) for name, value in d.state_dict().items())
     assert torch.equal(torch.random.get_rng_state(), stream)
+    assert all(np.array_equal(*two) for two in zip(of_numpy, np.random.get_state(), strict=True))
     assert [layer.training for layer in layers] == [True, False, True, True, True]
 
 
@@ -191,8 +212,33 @@ def test_networks_with_parameters_in_common_are_refused(plain):
         networks = {"generator": ToyGenerator(), "discriminator": ToyDiscriminator()}
         networks["discriminator"].of_both = networks["generator"]
         make = toy_recipe
-    with pytest.raises(ValueError, match=r"must have parameters of their own.*copy\.deepcopy"):
+    with pytest.raises(
+        ValueError, match=r"must have trainable parameters of their own.*copy\.deepcopy"
+    ):
         make(**networks)
+
+
+def test_networks_may_have_frozen_parameters_in_common():
+    shared = nn.Linear(2, 2).requires_grad_(False)
+    before = shared.weight.clone()
+    made = recipe(
+        generator=nn.Sequential(nn.Linear(4, 2), shared),
+        discriminator=nn.Sequential(shared, nn.Linear(2, 1)),
+    )
+    assert len(list(AdversarialTrainer(made).steps())) == 1
+    assert torch.equal(shared.weight, before)
+
+
+@pytest.mark.filterwarnings("ignore:None of the inputs have requires_grad:UserWarning")
+def test_a_reentrant_checkpoint_trains_without_penalties():
+    last = nn.Linear(3, 1)
+
+    def make():
+        return discriminator(lambda _, h: checkpoint(last, h, use_reentrant=True), 3)
+
+    assert len(list(AdversarialTrainer(recipe(discriminator=make(), penalties={})).steps())) == 1
+    with pytest.raises(ValueError, match=r"for penalties; got .*: pass use_reentrant=False"):
+        recipe(discriminator=make(), penalties={"r1": 1.0})
 
 
 @pytest.mark.parametrize("name", ["generator", "discriminator"])

@@ -50,11 +50,11 @@ def test_a_loss_that_equal_logits_leave_undefined_has_no_value_at_chance():
 
 
 WRONG = {
-    "one argument": (lambda real: real, "got: .*1 positional argument"),
+    "one argument": (lambda real: real, "got: too many positional arguments"),
     "numbers": (lambda r, f: (1.0, 2.0), "got a float as that of the discriminator"),
     "one value": (lambda r, f: f, "loss must return two values"),
     "no graph": (lambda r, f: (f, f.detach()), "without a gradient as that of the generator"),
-    "an error": (lambda r, f: r.view(7), r"\(B, L\) each; got: shape"),
+    "three arguments": (lambda r, f, y: (f, f), "got: missing a required argument: 'y'"),
     "of one side": (AdversarialLoss(lambda r, f: f - r, lambda f: f), "got: .*positional"),
     "a list": (["hinge"], "loss must be one of"),
 }
@@ -68,3 +68,45 @@ def test_a_loss_that_cannot_be_used_is_refused_before_training(case):
     assert "\n" not in str(caught.value)
     with pytest.raises(ValueError, match="loss must"):
         AdversarialTrainer(toy_recipe(loss=loss))
+
+
+def centered(real, fake):
+    real -= real.mean()
+    fake -= fake.mean()
+    return softplus(fake - real), softplus(real - fake)
+
+
+OF_SOME_SHAPES = {
+    "a place": lambda r, f: (softplus(f[:, 15] - r[:, 15]), softplus(r[:, 15] - f[:, 15])),
+    "a batch": lambda r, f: (softplus(f - r).view(8, 2), softplus(r - f).view(8, 2)),
+    "in place": centered,
+}
+
+
+@pytest.mark.parametrize("case", OF_SOME_SHAPES)
+def test_a_loss_need_not_take_every_shape(case):
+    loss = OF_SOME_SHAPES[case]
+    check_loss(loss)
+    assert loss_at_chance(loss) >= 0
+    shape = (8, 16) if case == "a place" else (8, 2)
+    logits = torch.linspace(-1, 1, 8 * shape[1]).reshape(shape).requires_grad_()
+    objective = Objective(IdentityDiscriminator(), loss, {})
+    values = objective.discriminator_loss(logits / 2, logits * 2, None, {}, torch.Generator())
+    values["loss/discriminator"].backward()
+    assert logits.grad.isfinite().all()
+
+
+def test_a_mean_has_no_policy_gradient():
+    logits = torch.linspace(-1, 1, 8).reshape(8, 1)
+
+    def policy_loss(fake, condition, costs, weights, all_reduce_sum):
+        return costs
+
+    def found(reduce):
+        d, g = of_pairs(reduce)
+        objective = Objective(IdentityDiscriminator(), lambda *r: (d(*r), g(*r)), {})
+        return objective.generator_loss(logits, logits / 2, None, torch.Generator(), policy_loss)
+
+    assert "loss/generator_adversarial" in found(HALVED["logits"])
+    with pytest.raises(ValueError, match="for each logit with estimator reinforce; got a mean"):
+        found(HALVED["number"])

@@ -234,18 +234,89 @@ def test_another_function_is_not_taken_for_the_one_of_the_run(case, tmp_path):
 
 def test_functions_are_compared_by_their_code_and_not_by_their_place():
     def function(x, y=1):
-        return [x * y for x in (x, 2)]
+        return x * y
+
+    source = "def made(x, y=1):\n    return [x * y for x in (x, {})]"
+
+    def compiled(text):
+        names = {}
+        exec(compile(text, f"of {len(text)} characters", "exec"), names)
+        return function_fingerprint(names["made"])
 
     moved = eval("lambda: 0", {"__name__": "elsewhere"})
-    assert function_fingerprint(function) == function_fingerprint(function) != ""
+    assert compiled(source.format(2)) == compiled("\n\n" + source.format(2)) != ""
+    assert compiled(source.format(2)) != compiled(source.format(3))
+    assert compiled(source.format(2)) != compiled(source.format(2).replace("y=1", "y=2"))
     assert function_fingerprint(moved) == function_fingerprint(lambda: 0)
     assert function_fingerprint(moved) != function_fingerprint(lambda: 1)
-    assert function_fingerprint(objects) == function_fingerprint(objects)
-    for other in (torch.optim.SGD, functools.partial(function, 1), nn.ReLU(), len):
+    for other in (torch.optim.SGD, nn.ReLU(), len):
         assert function_fingerprint(other) == ""
     assert function_fingerprint(Labeled.forward) == function_fingerprint(
         Labeled(2, 2, "a", norm=False).forward
     )
+
+
+def test_partial_functions_are_compared_by_function_and_arguments():
+    def function(x, y, weight=1):
+        return x * y * weight
+
+    made = [
+        functools.partial(function, 1, weight=2),
+        functools.partial(function, 1, weight=3),
+        functools.partial(function, 2, weight=2),
+        functools.partial(shifted(0.0), 1, weight=2),
+        functools.partial(torch.optim.SGD, 1, weight=2),
+        functools.partial(torch.optim.Adam, 1, weight=2),
+    ]
+    assert len({function_fingerprint(one) for one in made}) == len(made)
+    again = functools.partial(function, 1, weight=2)
+    assert function_fingerprint(again) == function_fingerprint(made[0])
+
+
+def test_functions_may_capture_themselves_and_count_their_calls():
+    def recursive(constant):
+        def one(x):
+            return two(x) if x else constant
+
+        def two(x):
+            return one(x - 1) + two(x - 2)
+
+        return function_fingerprint(two)
+
+    assert recursive(1) == recursive(1) != recursive(2)
+
+    def counting(inside):
+        calls = 0
+
+        def count():
+            nonlocal calls
+            calls += 1
+
+        def count_inside():
+            def add():
+                nonlocal calls
+                calls += 1
+
+            add()
+
+        return count_inside if inside else count
+
+    for inside in (True, False):
+        function = counting(inside)
+        before = function_fingerprint(function)
+        function()
+        assert function_fingerprint(function) == before
+
+
+def test_descriptions_are_compared_in_mappings_and_lists():
+    term = {"component": "caller/term", "arguments": {}, "code": "3.12:00"}
+    other = term | {"code": "3.12:11"}
+    assert first_difference({"code": term}, {"code": term}) is None
+    assert first_difference({"code": term}, {"code": other}) is not None
+    assert first_difference({"code": term}, {"data": term}) is not None
+    assert first_difference([term, 1], [term | {"code": "3.9:11"}, 1]) is None
+    assert "with other code" in first_difference([1, term], [1, other])[1]
+    assert first_difference([1], [1, 2]) == ("[1]", "[1, 2]")
 
 
 def test_functions_of_another_python_are_not_compared():
