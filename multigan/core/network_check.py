@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from itertools import count
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
@@ -87,8 +86,8 @@ def check_fit(
     """Pass a few samples through both networks, in both modes; return sentences of warning.
 
     Two numbers of samples are tried that no axis of the data has, with the smallest and the largest
-    label. Nothing is trained; buffers and the global random states of torch and numpy are restored,
-    random generators that a network holds itself are not. Finds batch statistics that no layer
+    label. Nothing is trained; buffers and torch's global random state are restored, other
+    random generators that a network uses are not. Finds batch statistics that no layer
     shows. With `is_penalized` gradients must be differentiable by autograd.grad, as penalties do.
     Raises ValueError in one line for networks that do not fit.
     """
@@ -156,7 +155,7 @@ def _with_extremes(condition: Tensor, known: Tensor) -> Tensor:
 
 @contextmanager
 def _unchanged(*networks: Any) -> Iterator[None]:
-    """Restore the global random states of torch and numpy and the buffers of networks."""
+    """Restore the global random state of torch and the buffers of networks."""
     saved = [
         (module, name, buffer, buffer.clone())
         for network in networks
@@ -165,12 +164,10 @@ def _unchanged(*networks: Any) -> Iterator[None]:
         if not is_lazy(buffer)
     ]
     devices = {p.device for n in networks for p in n.parameters() if p.device.type == "cuda"}
-    of_numpy = np.random.get_state()
     try:
         with torch.random.fork_rng(devices=list(devices)):
             yield
     finally:
-        np.random.set_state(of_numpy)
         with torch.no_grad():
             for module, name, buffer, values in saved:
                 buffer.copy_(values)
