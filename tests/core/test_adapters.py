@@ -129,7 +129,7 @@ def test_several_generators_are_combined_by_a_function():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"latent_dim": 5}, r"the generator must accept latents \(4, 5\); got: .*latent_dim"),
+        ({"latent_dim": 5}, r"the generator must accept latents \(8, 5\); got: .*latent_dim"),
         ({"latent_dim": None}, "latent_dim must be given for a generator without sample_latent"),
         ({"latent_dim": 0}, "latent_dim must be a positive integer, or several in a tuple; got 0"),
         ({"latent_dim": 4.0}, "latent_dim must be a positive integer"),
@@ -139,10 +139,10 @@ def test_several_generators_are_combined_by_a_function():
         ({"generator": lambda z: z}, "generator must be an nn.Module; got a function"),
         ({"generator": {"a": generator()}}, r"must be Networks\(dictionary, forward\)"),
         ({"discriminator": "d"}, "discriminator must be an nn.Module; got a str"),
-        ({"discriminator": nn.Linear(3, 1)}, r"the discriminator must accept samples \(5, 2\)"),
+        ({"discriminator": nn.Linear(3, 1)}, r"the discriminator must accept samples \(12, 2\)"),
         (
             {"discriminator": nn.Flatten(0)},
-            r"logits of shape \(5, ...\) for 5 samples; got \(10,\)",
+            r"logits of shape \(12, ...\) for 12 samples; got \(24,\)",
         ),
         ({"data": X[:, None]}, r"samples of shape \(1, 2\), as the data have; got \(2,\)"),
     ],
