@@ -33,9 +33,7 @@ TRIED = 4  # numbers of samples are multiples of it, which groups and packs of s
 PROBABILITIES = ("least_squares",)  # losses that are right for values in [0, 1]
 # Steps of a graph that move values and do not change them.
 MOVES = ("View", "Reshape", "UnsafeView", "Squeeze", "Unsqueeze", "Transpose", "T", "Permute")
-NO_GRAD_CALL = (
-    "incompatible with .grad()"  # of checkpoints that are differentiated by backward only
-)
+NO_GRAD_CALL = "incompatible with .grad()"  # of torch's reentrant checkpoints: backward only
 # A fragment of torch's message -> what to do about it.
 HINTS = {
     "index out of range": "an nn.Embedding must have a row for every label, from 0 to the largest",

@@ -27,7 +27,6 @@ from multigan.core.rng import keyed_rng
 from multigan.core.serialization import RECIPE_DOMAIN
 from multigan.core.version import __version__
 from multigan.engine.distributed import DistributedContext, init_distributed
-from multigan.engine.recipe_checks import check_recipe
 from multigan.engine.schedules import progress_of, schedule_ends, value_at
 from multigan.engine.trainer import AdversarialTrainer
 from multigan.report.report import report_quietly
@@ -120,7 +119,6 @@ def train(
             else:
                 experiment = _from_file(recipe, requested, tiny, flags.seed)
             built = experiment.recipe
-            check_recipe(built)
             stages = StageOptions.resolved(flags, built.steps, built.likelihood_steps)
             description = _config(experiment, stages)
             trainer = _trainer(built, stages.adversarial, flags.seed, None, processes)

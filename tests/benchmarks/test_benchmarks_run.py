@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import sys
+
 import pytest
 import torch
 
@@ -10,7 +13,17 @@ from multigan.core.evaluation_size import small_evaluations
 from multigan.core.recipe_file import build_recipe, read_recipe
 from multigan.core.rng import keyed_rng
 from multigan.engine.refinement import RefinementSettings
-from tests.benchmarks import engine_step, faces, image_decoding, music, text_step
+from multigan.music.formats.song import Note, Song, Track
+from tests.benchmarks import (
+    endings,
+    engine_step,
+    faces,
+    image_decoding,
+    music,
+    refined_likelihood,
+    text_step,
+    unknown_words,
+)
 from tests.run_helpers import train_tiny
 
 
@@ -33,6 +46,43 @@ def test_generator_phase_runs(freeze):
 def test_text_step_runs(case, monkeypatch):
     monkeypatch.setattr(text_step, "BATCH_SIZE", 4)
     next(text_step.steps_of(case))
+
+
+@pytest.mark.parametrize("head_size", [0, 100])
+def test_a_likelihood_step_runs_against_the_plain_loop(head_size, monkeypatch):
+    monkeypatch.setattr(text_step, "BATCH_SIZE", 4)
+    step = next(text_step.likelihood_steps(300, head_size))
+    assert 4 < step.values["loss/likelihood"] / 16 < 8  # 16 tokens a line, of 300
+    next(text_step.plain_likelihood_loop(300))
+
+
+def test_words_that_no_training_line_holds_are_counted_without_names():
+    known = {"we", "saw", "the", "river"}
+    lines = ["We saw the Volga.", "Rivver saw the river", "we saw"]
+    words, with_one = unknown_words.unknown_shares(lines, known)
+    assert words == 1 / 9 and with_one == 1 / 3
+
+
+def test_the_end_of_a_song_is_what_sounds_with_its_last_note():
+    bass = Track("bass", (Note(0, 48, 43), Note(48, 96, 31)), 0)
+    melody = Track("melody", (Note(0, 48, 72), Note(60, 96, 71)), 0)
+    assert endings.last_pitch_classes(Song((bass, melody), 96)) == {7, 11}
+    assert {7, 11, 2} in endings.TRIADS and len(endings.TRIADS) == 24
+
+
+@pytest.mark.slow  # a run of text
+def test_the_total_of_a_refined_generator_is_that_of_the_generator_minus_the_gain(
+    tmp_path, monkeypatch, capsys
+):
+    run = train_tiny("text", tmp_path / "run").path
+    settings = RefinementSettings(epochs=1, epoch_samples=32, validation_samples=32)
+    with small_evaluations():
+        refine(run, settings=settings)
+    monkeypatch.setattr(sys, "argv", ["refined_likelihood", str(run), "--fakes", "64"])
+    refined_likelihood.main()
+    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert found["num_fake"] == 64 and found["interval"][0] <= found["interval"][1]
+    assert found["refined_nll_line"] == pytest.approx(found["nll_line"] - found["nats"])
 
 
 @pytest.mark.slow  # subprocesses

@@ -10,27 +10,22 @@ import argparse
 from collections.abc import Iterable
 from pathlib import Path
 
-from multigan.runs.directory import RunDirectory
-from multigan.storage.loading import load, load_data
-from multigan.storage.pretrained import pretrained_metadata
+from multigan.storage.loading import load, load_data, load_run_data
+from multigan.storage.pretrained import is_packaged, pretrained_metadata
 from multigan.storage.refiners import refiner_file
 from multigan.text.tokenization.words import split_words
 
 
-def words_of(line: str) -> list[str]:
-    """The words of letters of a line, in lower case."""
-    return [word.lower() for word in split_words(line) if word.isalpha()]
-
-
-def without_names(line: str) -> str:
-    """The line without the words that have a capital letter, but for the first."""
+def words_of(line: str, names: bool = True) -> list[str]:
+    """The words of letters of a line, in lower case; without `names` those of small letters."""
     words = split_words(line)
-    return " ".join(words[:1] + [word for word in words[1:] if word == word.lower()])
+    kept = words if names else words[:1] + [word for word in words[1:] if word.islower()]
+    return [word.lower() for word in kept if word.isalpha()]
 
 
 def unknown_shares(lines: Iterable[str], known: set[str]) -> tuple[float, float]:
     """The fraction of words that are not known, and of lines that hold one; names left out."""
-    unknown = [[word not in known for word in words_of(without_names(line))] for line in lines]
+    unknown = [[word not in known for word in words_of(line, names=False)] for line in lines]
     return sum(map(sum, unknown)) / sum(map(len, unknown)), sum(map(any, unknown)) / len(unknown)
 
 
@@ -40,10 +35,8 @@ def main() -> None:
     parser.add_argument("source")
     parser.add_argument("-n", type=int, default=500, help="sampled lines")
     arguments = parser.parse_args()
-    run = Path(arguments.source)
-    is_run = run.is_dir()
-    config = RunDirectory(run).read_config() if is_run else pretrained_metadata(run.name)["recipe"]
-    data = load_data(config)
+    run, packaged = Path(arguments.source), is_packaged(arguments.source)
+    data = load_data(pretrained_metadata(run.name)["recipe"]) if packaged else load_run_data(run)
     known = {word for line in data.texts for word in words_of(line)}
     sampler = load(run)
     rows = {
@@ -51,7 +44,7 @@ def main() -> None:
         "temperature 1": sampler.sample(arguments.n, temperature=1.0),
         "temperature .9": sampler.sample(arguments.n, temperature=0.9),
     }
-    if is_run and refiner_file(run).is_file():
+    if refiner_file(run).is_file():
         refined = load(run, refine=True)
         rows["refined, temperature 1"] = refined.sample(arguments.n, temperature=1.0)
         rows["refined, temperature .9"] = refined.sample(arguments.n, temperature=0.9)
