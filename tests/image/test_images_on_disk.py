@@ -97,7 +97,7 @@ def test_size_decides_and_what_grows_while_it_is_decoded_is_read_from_its_file(
     path = str(in_folder(tmp_path))
     needed = COUNT * 3 * SIDE**2
     for limit, expected in ((needed + 10 * 3 * SIDE**2, True), (needed - 1, False)):
-        monkeypatch.setattr("multigan.storage.memory_limits.MAX_IN_MEMORY_BYTES", limit)
+        monkeypatch.setattr("multigan.storage.dataset_memory.MAX_IN_MEMORY_BYTES", limit)
         sources.read_images.cache_clear()
         with pytest.warns(UserWarning, match="2 of 42 files are skipped"):
             assert ImageDataset(path, SIDE).in_memory == expected

@@ -2,6 +2,8 @@
 
 import contextlib
 import json
+from functools import partial
+from threading import Thread
 
 import pytest
 import torch
@@ -126,6 +128,30 @@ def test_a_network_may_be_as_large_as_its_weights_say():
     assert MAX_TENSORS > 10_000
 
 
+def test_other_threads_are_not_counted(monkeypatch):
+    other = partial(nn.Linear, 10**4, 10**3, device="meta")
+
+    class Waits(nn.Module):
+        def __init__(self):
+            super().__init__()
+            thread = Thread(target=other)
+            thread.start()
+            thread.join()
+
+    monkeypatch.setattr("multigan.core.serialization.get_component", lambda *_: Waits)
+    found = build_on_meta({"component": "points/Waits", "arguments": {}}, max_bytes=0)
+    assert isinstance(found, Waits)
+
+
+def test_modules_without_tensors_are_counted(monkeypatch):
+    def many():
+        return nn.Sequential(*(nn.Identity() for _ in range(MAX_TENSORS + 1)))
+
+    monkeypatch.setattr("multigan.core.serialization.get_component", lambda *_: many)
+    with pytest.raises(ValueError, match="a described network must take at most"):
+        build_on_meta({"component": "points/many", "arguments": {}})
+
+
 class ReadsValue(nn.Module):
     """A network whose constructor reads the value of a tensor."""
 
@@ -140,7 +166,7 @@ class Suppresses(nn.Module):
     def __init__(self):
         super().__init__()
         with contextlib.suppress(MemoryError):
-            self.large = torch.zeros(10**10)
+            self.register_buffer("large", torch.zeros(10**10))
 
 
 def test_a_network_that_cannot_be_built_on_meta_is_left_to_its_constructor(monkeypatch):

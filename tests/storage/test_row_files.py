@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from multigan.storage.memory_limits import available_memory, fits_in_memory
+from multigan.storage.dataset_memory import available_memory, fits_in_memory
 from multigan.storage.row_files import (
     TAIL,
     RowWriter,
@@ -111,10 +111,10 @@ def test_a_file_that_becomes_short_is_an_error(tmp_path):
 
 
 def test_data_are_in_memory_by_their_size(monkeypatch):
-    monkeypatch.setattr("multigan.storage.memory_limits.available_memory", lambda: 1000)
+    monkeypatch.setattr("multigan.storage.dataset_memory.available_memory", lambda: 1000)
     assert [fits_in_memory(n) for n in (0, 250, 251)] == [True, True, False]
     assert fits_in_memory(10**15, "yes") and not fits_in_memory(0, "no")
-    monkeypatch.setattr("multigan.storage.memory_limits.available_memory", lambda: None)
+    monkeypatch.setattr("multigan.storage.dataset_memory.available_memory", lambda: None)
     assert [fits_in_memory(n) for n in (1 << 30, (1 << 30) + 1)] == [True, False]
     with pytest.raises(ValueError, match="in_memory must be one of auto, yes, no; got 'perhaps'"):
         fits_in_memory(0, "perhaps")

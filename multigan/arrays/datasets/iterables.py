@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from multigan.arrays.datasets.values import parts_of, to_tensor, warn_of_bytes
-from multigan.storage.memory_limits import fits_in_memory
+from multigan.storage.dataset_memory import fits_in_memory
 from multigan.storage.row_files import RowWriter, StoredRows, open_once, writable_cache
 
 

@@ -17,7 +17,7 @@ from multigan.image.formats.hf_tables import SUFFIXES as TABLES
 from multigan.image.formats.hf_tables import is_hf_dataset, read_table
 from multigan.image.formats.resize import ImageArrays, resize
 from multigan.image.formats.values import ReadOptions
-from multigan.storage.memory_limits import fits_in_memory
+from multigan.storage.dataset_memory import fits_in_memory
 
 FASHION = "/usr/share/datasets/fashion-mnist"  # Debian's package dataset-fashion-mnist
 FASHION_CLASSES: tuple[str, ...] = ("t-shirt", "trouser", "pullover", "dress", "coat")

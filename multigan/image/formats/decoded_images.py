@@ -15,7 +15,7 @@ from multigan.core.data_counts import printable
 from multigan.image.formats.decode import FileResult, Size, SkippedFile
 from multigan.image.formats.decode_workers import CRASHED
 from multigan.image.formats.values import DEFAULT_RANGES, Range, ReadOptions, set_ranges
-from multigan.storage.memory_limits import fits_in_memory
+from multigan.storage.dataset_memory import fits_in_memory
 from multigan.storage.row_files import (
     RowWriter,
     StoredRows,
