@@ -24,7 +24,7 @@ from typing import Any
 import torch
 
 from multigan.core.rng import keyed_rng
-from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.datasets.synthetic_songs import generate_songs
 from multigan.music.formats.midi import write_midi
 from multigan.music.formats.song import Note, Song, Track, concatenate
 from multigan.music.rendering import audio

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from multigan.core.rng import keyed_rng
-from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.datasets.synthetic_songs import generate_songs
 from multigan.music.formats.midi import write_midi
 from multigan.music.formats.song import Song
 

@@ -13,7 +13,7 @@ from multigan.music.datasets.midi_folder import (
 )
 from multigan.music.datasets.song_versions import version_groups
 from multigan.music.datasets.song_windows import SongWindowDataset
-from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.datasets.synthetic_songs import generate_songs
 from multigan.music.formats.midi import write_midi
 from multigan.music.formats.song import Note, Song, TimeSignature, Track
 from multigan.music.representations.bars import can_read_as, read_bars_as, usual_bars

@@ -5,7 +5,7 @@ import pytest
 from multigan.core.rng import keyed_rng
 from multigan.music.datasets import midi_folder
 from multigan.music.datasets.midi_folder import import_midi_folder, load_folder
-from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.datasets.synthetic_songs import generate_songs
 from multigan.music.datasets.track_assignment import UnsuitableSong, assign_tracks
 from multigan.music.formats.midi import read_midi, write_midi
 from multigan.music.formats.song import Note, Song, TimeSignature, Track

@@ -8,7 +8,7 @@ import pytest
 from multigan.cli.app import main
 from multigan.core.rng import keyed_rng
 from multigan.music.commands import render_songs
-from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.datasets.synthetic_songs import generate_songs
 from multigan.music.formats.midi import write_midi
 from multigan.music.formats.musicxml import read_musicxml
 from multigan.music.formats.song import KeySignature, Note, Song, Track

@@ -7,7 +7,7 @@ from multigan.core.rng import keyed_rng
 from multigan.music.datasets import song_windows, split_tensors
 from multigan.music.datasets.midi_folder import import_midi_folder
 from multigan.music.datasets.song_windows import SongWindowDataset, load_splits
-from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.datasets.synthetic_songs import generate_songs
 from multigan.music.formats.midi import write_midi
 from multigan.storage.tensor_cache import load_tensors
 

@@ -7,7 +7,7 @@ from multigan.music.commands import render_songs
 from multigan.music.datasets.midi_folder import import_midi_folder, inspect_songs
 from multigan.music.datasets.song_reading import found_songs
 from multigan.music.datasets.song_windows import SongWindowDataset
-from multigan.music.datasets.synthetic_chorales import generate_songs
+from multigan.music.datasets.synthetic_songs import generate_songs
 from multigan.music.datasets.zip_import import imported_folder
 from multigan.music.formats.midi import write_midi
 from multigan.music.representations.voices import TRACK_LAYOUTS

@@ -6,7 +6,6 @@ Every reader returns the songs of the three splits by name.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +16,8 @@ from multigan.music.datasets.chorales import read_chorales, split_chorales
 from multigan.music.datasets.jsb_chorales import VOICES as JSB_VOICES
 from multigan.music.datasets.jsb_chorales import read_pieces
 from multigan.music.datasets.midi_folder import REPORT, SONGS, load_folder, read_report
-from multigan.music.datasets.synthetic_chorales import generate_songs
-from multigan.music.formats.song import Song, Track
+from multigan.music.datasets.synthetic_songs import generate_songs
+from multigan.music.formats.song import Song
 from multigan.music.formats.songs import SUFFIXES
 from multigan.music.representations.pianoroll import REST, from_pianoroll
 from multigan.music.representations.time_grid import GRIDS
@@ -103,33 +102,16 @@ def _song(pitches: np.ndarray) -> Song:
     return from_pianoroll(tuple(tokens), SATB)
 
 
-def _compose(preset: str, fewer: int = 1) -> Callable[[str], Splits]:
+def _compose(layout: str, fewer: int = 1) -> Callable[[str], Splits]:
     def read(time_signature: str) -> Splits:
         made = {}
         for split, count in COMPOSED.items():
-            rng = keyed_rng(0, "composed", preset, time_signature, split)
+            rng = keyed_rng(0, "composed", layout, time_signature, split)
             songs = generate_songs(
-                preset, count // fewer, rng, bars=COMPOSED_BARS, time_signature=time_signature
+                layout, count // fewer, rng, bars=COMPOSED_BARS, time_signature=time_signature
             )
             made[split] = {f"{split} {i}": found.song for i, found in enumerate(songs)}
         return made
-
-    return read
-
-
-def _from_band(layout: str, parts: Mapping[str, tuple[str, ...]]) -> Callable[[str], Splits]:
-    """Songs whose voices are those of a band by rule, several of them as one."""
-
-    def read(time_signature: str) -> Splits:
-        made = _compose("band")(time_signature)
-        return {split: {n: arranged(s) for n, s in songs.items()} for split, songs in made.items()}
-
-    def arranged(song: Song) -> Song:
-        tracks = []
-        for voice in TRACK_LAYOUTS[layout]:
-            notes = [note for name in parts[voice.name] for note in song.track(name).notes]
-            tracks.append(Track(voice.name, tuple(notes), voice.program))
-        return replace(song, tracks=tuple(tracks))
 
     return read
 
@@ -143,8 +125,6 @@ SOURCE_LAYOUTS = {
 SOURCES: dict[str, Callable[[str], Splits]] = {
     "chorales": _read_chorales,
     "composed": _compose("satb"),
-    "composed-band": _compose("band"),
-    "composed-tunes": _from_band("melody+chords", {"melody": ("lead",), "chords": ("chords",)}),
-    "composed-pop": _from_band("melody+piano", {"melody": ("lead",), "piano": ("chords", "bass")}),
+    **{source: _compose(layout) for source, layout in SOURCE_LAYOUTS.items()},
     "composed-few": _compose("satb", FEW),
 }
