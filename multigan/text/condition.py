@@ -7,18 +7,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from multigan.text.tokenization.tokenizer import PAD
-
 
 class TextCondition(NamedTuple):
-    """A prompt and a label for each line; positions of the prompt with PAD are free."""
+    """A prompt and a label for each line; positions of the prompt with padding are free."""
 
-    prompt: Tensor  # (B, T) int64, PAD at free positions
+    prompt: Tensor  # (B, T) int64, padding at free positions
     label: Tensor  # (B,) int64, 0 without classes
 
 
-def no_condition(n: int, length: int) -> TextCondition:
+def no_condition(n: int, length: int, pad: int) -> TextCondition:
     """The condition of `n` lines of `length` tokens that leaves everything free."""
     return TextCondition(
-        torch.full((n, length), PAD, dtype=torch.int64), torch.zeros(n, dtype=torch.int64)
+        torch.full((n, length), pad, dtype=torch.int64), torch.zeros(n, dtype=torch.int64)
     )

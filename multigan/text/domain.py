@@ -33,7 +33,7 @@ from multigan.text.sampling import (
     scored_pieces,
 )
 from multigan.text.spec import SupportsTokenLikelihood, TextSpec
-from multigan.text.tokenization.tokenizer import PAD, save_folder
+from multigan.text.tokenization.tokenizer import save_folder
 
 MAX_PREVIEW_LINES = 64
 MAX_ROUNDS = 1000  # of sampling lines again that a filter refused
@@ -110,7 +110,7 @@ class TextDomain(TextSpec):
 
     def likelihood_units(self, data: Any) -> dict[str, float]:
         """The mean numbers of tokens, ends included, of words and of characters in a line."""
-        tokens = int((self.encode(list(data.texts)) != PAD).sum())
+        tokens = int((self.encode(list(data.texts)) != self.special_ids.pad).sum())
         units = {"token": tokens, **evaluation.count_units(data.texts)}
         return {unit: count / len(data.texts) for unit, count in units.items()}
 
@@ -256,7 +256,8 @@ class TextDomain(TextSpec):
         return Medium(SCORED_TEXT, json.dumps(content).encode())
 
     def _scored(self, text: str, tokens: Tensor, scores: Tensor, prompt_length: int) -> ScoredText:
-        sampled = [k for k in range(prompt_length, self.length) if int(tokens[k]) != PAD]
+        pad = self.special_ids.pad
+        sampled = [k for k in range(prompt_length, self.length) if int(tokens[k]) != pad]
         names = [self.tokenizer_model.token(int(tokens[k])) for k in sampled]
         ids = tokens.tolist()[: len(sampled) + prompt_length]
         return ScoredText(text, names, [float(scores[k]) for k in sampled], ids)

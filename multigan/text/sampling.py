@@ -19,7 +19,6 @@ from multigan.text.condition import TextCondition, no_condition
 from multigan.text.models.token_sampling import check_controls
 from multigan.text.spec import TextSpec
 from multigan.text.tokenization.slurs import SLURS
-from multigan.text.tokenization.tokenizer import EOS
 from multigan.text.tokenization.words import collapse_line_breaks, split_words
 
 WORD_LISTS = NO_WORDS, SLURS_LIST = "none", "slurs"  # values of `avoid_words` that are no file
@@ -117,7 +116,7 @@ def make_condition(
     label = sample_labels(spec, options.label, n, rng)
     if label is None and not prompt:
         return None
-    condition = no_condition(n, spec.length)
+    condition = no_condition(n, spec.length, spec.special_ids.pad)
     condition.prompt[:, : len(prompt)] = torch.tensor(prompt, dtype=torch.int64)
     return condition if label is None else condition._replace(label=label)
 
@@ -203,13 +202,14 @@ def sample_lines(
         condition = None
         if labels is not None:
             batch_labels = labels[start : start + count]
-            condition = no_condition(count, spec.length)._replace(label=batch_labels)
+            condition = no_condition(count, spec.length, spec.special_ids.pad)
+            condition = condition._replace(label=batch_labels)
         latent = generator.sample_latent(count, rng)
         tokens, _ = sample_tokens(
             generator, latent, condition, {"temperature": temperature}, spec=spec
         )
         texts += [spec.tokenizer_model.decode(line) for line in tokens.tolist()]
-        unfinished += int((tokens != EOS).all(1).sum())
+        unfinished += int((tokens != spec.special_ids.eos).all(1).sum())
     return SampledLines(texts, unfinished / n)
 
 
@@ -263,7 +263,7 @@ def scored_pieces(line: ScoredText, spec: TextSpec) -> tuple[str, list[tuple[str
     start = len(done)
     pieces: list[tuple[str, float]] = []
     for k, nats in enumerate(line.log_probabilities, start=first + 1):
-        if line.ids[k - 1] == EOS:
+        if line.ids[k - 1] == spec.special_ids.eos:
             break
         whole, begun = decode(line.ids[:k]), begun + nats
         if whole.startswith(done) and not whole.endswith(REPLACEMENT):

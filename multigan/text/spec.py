@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.protocols import Condition
-from multigan.text.tokenization.tokenizer import EOS, PAD, TextTokenizer, load_tokenizer
+from multigan.text.tokenization.tokenizer import SpecialIds, TextTokenizer, load_tokenizer
 
 
 @runtime_checkable
@@ -52,14 +52,19 @@ class TextSpec:
         """The number of tokens, specials included."""
         return self.tokenizer_model.size
 
+    @property
+    def special_ids(self) -> SpecialIds:
+        """The ids of padding, the begin and the end of a line, and unknown text."""
+        return self.tokenizer_model.special_ids
+
     def encode(self, lines: list[str]) -> Tensor:
         """Encode lines as tokens (N, T) int64: each line, its end, padding.
 
         A line that does not fit is truncated and has no end.
         """
-        tokens = torch.full((len(lines), self.length), PAD, dtype=torch.int64)
+        tokens = torch.full((len(lines), self.length), self.special_ids.pad, dtype=torch.int64)
         for row, ids in zip(tokens, self.tokenizer_model.encode(lines), strict=True):
-            fitting = torch.tensor([*ids, EOS][: self.length])
+            fitting = torch.tensor([*ids, self.special_ids.eos][: self.length])
             row[: len(fitting)] = fitting
         return tokens
 

@@ -31,8 +31,9 @@ from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator, TextLatent
 from multigan.text.models.gumbel_softmax import RELAXATIONS, gumbel_noise
 from multigan.text.models.token_sampling import sample_tokens
-from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, one_hot
+from multigan.text.tokenization.tokenizer import one_hot
 from tests.benchmarks.timing import STEPS_PER_BLOCK, WARM_UP_STEPS, compare, line, timed
+from tests.text.special_ids import BOS, EOS, PAD
 
 BATCH_SIZE, LENGTH, VOCABULARY = 64, 20, 2000
 BACKBONES = ("relational", "lstm", "transformer")

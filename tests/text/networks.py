@@ -12,7 +12,7 @@ from multigan.text.condition import TextCondition
 from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator, TextLatent
 from multigan.text.models.transformer_discriminator import TextTransformer
-from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK
+from tests.text.special_ids import BOS, EOS, PAD, UNK
 
 VOCABULARY, LENGTH, LABELS = 11, 6, 2
 BACKBONES = ("lstm", "relational", "transformer")

@@ -10,7 +10,7 @@ from multigan.core.rng import keyed_rng
 from multigan.text.models.adaptive_embedding import AdaptiveEmbedding
 from multigan.text.models.generator import TextGenerator
 from multigan.text.models.token_sampling import MASKED_LOGIT, sample_tokens
-from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK
+from tests.text.special_ids import BOS, EOS, PAD, UNK
 
 VOCABULARY, HEAD, LENGTH = 40, 10, 7
 

@@ -6,8 +6,8 @@ from multigan.core.rng import keyed_rng
 from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.soft_embedding import SoftEmbedding, one_hot_matmul
 from multigan.text.models.transformer_discriminator import TextTransformer
-from multigan.text.tokenization.tokenizer import EOS, PAD
 from tests.text.networks import LABELS, LENGTH, VOCABULARY, cnn, given, lines, one_hot, transformer
+from tests.text.special_ids import EOS, PAD
 
 NETWORKS = {
     "one representation": cnn,

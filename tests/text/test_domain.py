@@ -15,9 +15,9 @@ from multigan.core.signature import options_of
 from multigan.text.condition import TextCondition
 from multigan.text.domain import TextDomain
 from multigan.text.sampling import ScoredText, parse_length, prompt_tokens
-from multigan.text.tokenization.tokenizer import EOS, PAD
 from multigan.text.tokenization.words import split_words
 from tests.forked import in_another_process
+from tests.text.special_ids import EOS, PAD
 from tests.text.tiny import Parrot, tiny_generator, tiny_lines, tiny_sampler
 
 KINDS = {"word": 500, "bpe": 300, "char": 100}

@@ -10,8 +10,8 @@ from multigan.core.protocols import EvaluationSkipped, Sampler
 from multigan.core.rng import keyed_rng
 from multigan.text.metrics import evaluation, language_model
 from multigan.text.metrics.evaluation import selection_score
-from multigan.text.tokenization.tokenizer import PAD
 from tests.metric_meanings import undescribed
+from tests.text.special_ids import PAD
 from tests.text.tiny import Parrot, tiny_lines, tiny_sampler
 
 ROWS = ["real (held out)", "real (training copy)", "3gram", "4gram", "generator"]

@@ -7,7 +7,6 @@ from multigan.core.protocols import Batch, Generator
 from multigan.core.rng import keyed_rng
 from multigan.text.condition import no_condition
 from multigan.text.models.generator import TextGenerator
-from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK
 from tests.forked import in_another_process
 from tests.text.networks import (
     BACKBONES,
@@ -20,6 +19,7 @@ from tests.text.networks import (
     one_hot,
     redrawn,
 )
+from tests.text.special_ids import BOS, EOS, PAD, UNK
 
 every_backbone = pytest.mark.parametrize("backbone", BACKBONES)
 
@@ -83,7 +83,7 @@ def test_first_tokens_are_drawn_as_often_as_their_probability():
 
 def test_labels_and_controls_change_what_is_drawn():
     g = generator(num_classes=LABELS)
-    free = no_condition(400, LENGTH)
+    free = no_condition(400, LENGTH, PAD)
     one, other = (drawn(g, condition=free._replace(label=free.label + k)) for k in range(2))
     assert not torch.equal(one, other)
     greedy = drawn(g, condition=free, top_k=1)

@@ -7,7 +7,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from tokenizers import decoders as hf_decoders
 
 from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
-from multigan.text.tokenization.tokenizer import EOS, SPECIALS, UNK, TextTokenizer
+from multigan.text.tokenization.tokenizer import SPECIALS, TextTokenizer
+from tests.text.special_ids import EOS, UNK
 from tests.text.text_factory import LINES
 
 ENDS = {"eos_token": "<|endoftext|>", "bos_token": "<|endoftext|>"}
@@ -43,6 +44,7 @@ def test_byte_pairs_keep_their_pieces_under_new_numbers(tmp_path):
     order = sorted(theirs.get_vocab(), key=theirs.get_vocab().get)
     order.remove("<|endoftext|>")
     assert [ours.token(k) for k in range(ours.size)] == [*SPECIALS, *order]
+    assert [ours.token(k) for k in ours.special_ids] == list(SPECIALS)
 
 
 def test_words_keep_their_unknown_token(tmp_path):

@@ -13,7 +13,7 @@ from multigan.text.metrics.language_model import (
     score,
     train_language_model,
 )
-from multigan.text.tokenization.tokenizer import BOS, EOS, PAD
+from tests.text.special_ids import BOS, EOS, PAD
 
 LINES = torch.tensor([[4, 5, EOS, PAD], [5, 4, 5, EOS]]).repeat(40, 1)
 

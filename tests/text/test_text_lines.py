@@ -8,7 +8,7 @@ import torch
 from multigan.core.serialization import from_config, to_config
 from multigan.storage.loading import in_domain
 from multigan.text.datasets.text_lines import TextLineDataset
-from multigan.text.tokenization.tokenizer import BOS, EOS, PAD
+from tests.text.special_ids import BOS, EOS, PAD
 
 
 def tiny(**settings):

@@ -9,18 +9,15 @@ from collections import Counter
 import pytest
 
 from multigan.text.tokenization.tokenizer import (
-    BOS,
-    EOS,
-    PAD,
     SPECIALS,
     TOKENIZERS,
-    UNK,
     TextTokenizer,
     load_tokenizer,
     save_folder,
     train_tokenizer,
 )
 from multigan.text.tokenization.words import split_words
+from tests.text.special_ids import BOS, EOS, PAD, UNK
 from tests.text.text_factory import LINES
 
 SIZES = {"bpe": 300, "word_bpe": 400, "word": 100, "whitespace": 100, "char": 100}

@@ -17,8 +17,9 @@ from multigan.text.models.token_sampling import (
 )
 from multigan.text.models.whole_characters import WholeCharacters
 from multigan.text.sampling import sample_lines
-from multigan.text.tokenization.tokenizer import EOS, TextTokenizer, train_tokenizer
+from multigan.text.tokenization.tokenizer import TextTokenizer, train_tokenizer
 from multigan.text.tokenization.utf8 import IMPOSSIBLE, MISSING_BYTES, state_after, token_bytes
+from tests.text.special_ids import EOS
 
 LINES = ["你好,世界", "今天天气很好", "नमस्ते दुनिया", "a 😍 é", "Größe"] * 3
 LENGTH = 9

@@ -24,10 +24,7 @@ from multigan.text.spec import TextSpec
 from multigan.text.tokenization.hf_tokenizer import import_hf_tokenizer
 from multigan.text.tokenization.tokenizer import (
     BLOCK_LINES,
-    EOS,
-    PAD,
     TOKENIZERS,
-    UNK,
     one_hot,
     train_tokenizer,
 )
@@ -43,7 +40,7 @@ class EncodedLines(NamedTuple):
     """The lines of one split that fit into the length."""
 
     texts: tuple[str, ...]
-    tokens: Tensor  # (N, T) int32: the line, EOS, PAD to the end
+    tokens: Tensor  # (N, T) int32: the line, its end, padding
     labels: Tensor  # (N,) int64
     num_truncated: int  # lines that are too long
     truncated: tuple[str, ...]  # the beginnings of some of them
@@ -124,7 +121,8 @@ class TextLineDataset:
             x = one_hot(tokens, self.domain.vocabulary_size, like)  # (B, T, V)
         if not self.domain.class_names:
             return Batch(x)
-        return Batch(x, TextCondition(torch.full_like(tokens, PAD), self._labels[indices]))
+        prompt = torch.full_like(tokens, self.domain.special_ids.pad)
+        return Batch(x, TextCondition(prompt, self._labels[indices]))
 
     def split(self, name: str) -> TextLineDataset:
         """The split called "train", "valid" or "test", of the same corpus and tokenizer.
@@ -171,7 +169,7 @@ class TextLineDataset:
                 counts.add(USED, f"to {PURPOSES[name]}", count=len(lines.texts))
             if lines.num_truncated:
                 counts.add(LEFT_OUT, limit, lines.truncated, lines.num_truncated)
-        unknown = int((self._lines("train").tokens == UNK).any(1).sum())
+        unknown = int((self._lines("train").tokens == self.domain.special_ids.unk).any(1).sum())
         if unknown:
             counts.add(CHANGED, "with a word that the vocabulary lacks", count=unknown)
         return counts
@@ -218,7 +216,7 @@ def _encode(source: str, corpus: Corpus, spec: TextSpec, split: str) -> EncodedL
         shortest = min(shortest, sizes.min())
         fits = (sizes > 0) & (sizes < length)
         is_fitting += fits.tolist()
-        tables.append(_table([ids[k] for k in fits.nonzero()[0]], length))
+        tables.append(_table([ids[k] for k in fits.nonzero()[0]], spec))
     if not any(is_fitting):
         raise ValueError(
             f"{source}: length must be above {0 if not texts else shortest}, the tokens of the "
@@ -226,7 +224,7 @@ def _encode(source: str, corpus: Corpus, spec: TextSpec, split: str) -> EncodedL
         )
     tokens = torch.cat(tables)
     if split == "train":
-        _warn(source, length, len(texts), tokens)
+        _warn(source, spec, len(texts), tokens)
     labels = torch.tensor(list(compress(corpus.labels[split], is_fitting)))
     contents = (tokens.numpy().tobytes(), labels.numpy().tobytes())
     stated = fingerprint((spec.tokenizer, tuple(tokens.shape), *contents))
@@ -237,26 +235,26 @@ def _encode(source: str, corpus: Corpus, spec: TextSpec, split: str) -> EncodedL
     )
 
 
-def _table(ids: list[list[int]], length: int) -> Tensor:
-    """Return lines of tokens as rows (N, length) int32: EOS after the last one, then PAD."""
+def _table(ids: list[list[int]], spec: TextSpec) -> Tensor:
+    """Return lines of tokens as rows (N, length) int32: each line, its end, padding."""
     sizes = np.array([len(line) for line in ids], dtype=np.int64)[:, None]
-    table = np.full((len(ids), length), PAD, dtype=np.int32)
-    places = np.arange(length)[None]
+    table = np.full((len(ids), spec.length), spec.special_ids.pad, dtype=np.int32)
+    places = np.arange(spec.length)[None]
     table[places < sizes] = np.fromiter(chain.from_iterable(ids), np.int32)
-    table[places == sizes] = EOS
+    table[places == sizes] = spec.special_ids.eos
     return torch.from_numpy(table)
 
 
-def _warn(source: str, length: int, num_lines: int, tokens: Tensor) -> None:
+def _warn(source: str, spec: TextSpec, num_lines: int, tokens: Tensor) -> None:
     """Warn of many too long lines, except in a named source, and of many unknown words."""
     truncated = 1 - len(tokens) / num_lines
     if source not in SOURCES and truncated > WARN_TRUNCATED_FRACTION:
         warnings.warn(
-            f"{source}: {truncated:.0%} of the lines have more than {length - 1} tokens and are "
-            "left out; a larger length keeps more",
+            f"{source}: {truncated:.0%} of the lines have more than {spec.length - 1} tokens and "
+            "are left out; a larger length keeps more",
             stacklevel=2,
         )
-    unknown = int((tokens == UNK).any(1).sum()) / len(tokens)
+    unknown = int((tokens == spec.special_ids.unk).any(1).sum()) / len(tokens)
     if unknown > WARN_UNKNOWN_FRACTION:
         warnings.warn(
             f"{source}: {unknown:.0%} of the lines hold a word outside the vocabulary, which the "

@@ -31,7 +31,6 @@ from multigan.text.metrics.mauve import mauve_scores
 from multigan.text.metrics.ngram_model import NgramModel
 from multigan.text.sampling import sample_lines
 from multigan.text.spec import SupportsTokenLikelihood, TextSpec
-from multigan.text.tokenization.tokenizer import PAD
 from multigan.text.tokenization.words import split_words
 
 MAX_SAMPLES = 2000  # lines in a row
@@ -97,7 +96,7 @@ def heldout_nll(generator: Generator, data: Any, temperature: float = 1.0) -> di
             batch = lines.batch(indices)
             batch = tree_map(lambda leaf: leaf.to(device), batch)
             tokens = batch.x.argmax(-1) if batch.x.is_floating_point() else batch.x
-            num_tokens += int((tokens != PAD).sum())
+            num_tokens += int((tokens != data.domain.special_ids.pad).sum())
             log_p = generator.token_log_likelihood(tokens, batch.condition, temperature)
             nats -= log_p.double().sum().item()
     units = {"token": num_tokens, **count_units(data.texts)}

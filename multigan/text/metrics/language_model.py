@@ -17,7 +17,7 @@ from multigan.core.evaluation_size import evaluation_iterations
 from multigan.core.fitting import build_with_seed, fit
 from multigan.core.modules import device_of
 from multigan.text.models.adaptive_embedding import AdaptiveEmbedding
-from multigan.text.tokenization.tokenizer import BOS, PAD
+from multigan.text.tokenization.tokenizer import SPECIAL_IDS
 
 EMBEDDING, WIDTH = 64, 64
 MAX_PLAIN_VOCABULARY = 5000  # a larger one has an adaptive embedding
@@ -48,12 +48,12 @@ class LanguageModel(nn.Module):
 
     def hidden(self, tokens: Tensor) -> Tensor:
         """The state (B, T, WIDTH) from which each of the tokens (B, T) is predicted."""
-        previous = F.pad(tokens[:, :-1], (1, 0), value=BOS)
+        previous = F.pad(tokens[:, :-1], (1, 0), value=SPECIAL_IDS.bos)
         return self.lstm(self.dropout(self.embedding(previous)))[0]
 
     def forward(self, tokens: Tensor) -> Tensor:
         """The negative log-likelihood (B, T) in nats of tokens (B, T), 0 at padding."""
-        valid = tokens != PAD
+        valid = tokens != SPECIAL_IDS.pad
         states = self.to_embedding(self.dropout(self.hidden(tokens)[valid]))  # (valid, EMBEDDING)
         if self.is_adaptive:
             no_mask = states.new_zeros(len(self.embedding.weight))
@@ -81,7 +81,7 @@ class LMScore(NamedTuple):
 def train_language_model(
     tokens: Tensor, vocabulary_size: int, rng: torch.Generator, device: str | torch.device = "cpu"
 ) -> LanguageModel:
-    """Train a language model on lines (N, T) int64, padded with PAD after their end.
+    """Train a language model on lines (N, T) int64, padded after their end.
 
     Training takes EPOCHS epochs, but at most MAX_STEPS batches. Equal arguments give equal weights.
     """
@@ -92,7 +92,7 @@ def train_language_model(
         return lines[torch.randint(len(lines), (TRAIN_BATCH_SIZE,), generator=rng).to(device)]
 
     def loss(model: LanguageModel, batch: Tensor) -> Tensor:
-        return model(batch).sum() / (batch != PAD).sum()
+        return model(batch).sum() / (batch != SPECIAL_IDS.pad).sum()
 
     steps = min(evaluation_iterations(MAX_STEPS), max(1, EPOCHS * len(lines) // TRAIN_BATCH_SIZE))
     return fit(model, loss, batches, steps, LR, rng)
@@ -103,7 +103,7 @@ def score(model: LanguageModel, tokens: Tensor) -> LMScore:
     device = device_of(model)
     with torch.no_grad():
         sums = [model(batch.to(device)).sum().item() for batch in tokens.split(SCORE_BATCH_SIZE)]
-    return LMScore(sum(sums), int((tokens != PAD).sum()))
+    return LMScore(sum(sums), int((tokens != SPECIAL_IDS.pad).sum()))
 
 
 def features(model: LanguageModel, tokens: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ def features(model: LanguageModel, tokens: Tensor) -> Tensor:
     means = []
     with torch.no_grad():
         for batch in tokens.split(SCORE_BATCH_SIZE):
-            valid = (batch != PAD)[..., None].to(device)
+            valid = (batch != SPECIAL_IDS.pad)[..., None].to(device)
             states = model.hidden(batch.to(device)) * valid
             means.append((states.sum(1) / valid.sum(1).clamp(min=1)).cpu().double())
     return torch.cat(means)

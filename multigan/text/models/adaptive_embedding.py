@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, embedding, linear
 
 from multigan.text.models.token_sampling import sample_tokens
+from multigan.text.tokenization.tokenizer import SPECIAL_IDS
 
 
 class AdaptiveEmbedding(nn.Module):
@@ -25,10 +26,11 @@ class AdaptiveEmbedding(nn.Module):
 
     def __init__(self, vocabulary_size: int, width: int, head_size: int, tail_width: int) -> None:
         super().__init__()
-        if not 4 <= head_size < vocabulary_size:
+        smallest = len(SPECIAL_IDS)
+        if not smallest <= head_size < vocabulary_size:
             raise ValueError(
-                f"head_size must be 4 or more and below the vocabulary size, {vocabulary_size}; "
-                f"got {head_size}"
+                f"head_size must be {smallest} or more and below the vocabulary size, "
+                f"{vocabulary_size}; got {head_size}"
             )
         self.head_size = head_size
         self.weight = nn.Parameter(torch.randn(head_size, width) * width**-0.5)

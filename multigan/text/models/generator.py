@@ -26,10 +26,15 @@ from multigan.text.models.token_sampling import (
 )
 from multigan.text.models.transformer import scaled_embedding
 from multigan.text.models.whole_characters import WholeCharacters
-from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, UNK, one_hot
+from multigan.text.tokenization.tokenizer import SPECIAL_IDS, one_hot
 
 REINFORCE = "reinforce"
 ESTIMATORS = (*RELAXATIONS, REINFORCE)
+MASKED = {
+    "train_mask": (SPECIAL_IDS.pad, SPECIAL_IDS.bos),
+    "sample_mask": (SPECIAL_IDS.pad, SPECIAL_IDS.bos, SPECIAL_IDS.unk),
+    "eos_mask": (SPECIAL_IDS.eos,),
+}  # buffer of the generator -> the tokens that it masks
 
 
 class TextLatent(NamedTuple):
@@ -123,7 +128,7 @@ class TextGenerator(nn.Module):
         self.vocabulary_size, self.length = vocabulary_size, length
         self.estimator, self.discount, self.dropout = estimator, discount, dropout
         self.min_length, self.fixed_length = min_length, fixed_length
-        self.start_token = 0 if fixed_length else BOS
+        self.start_token = 0 if fixed_length else SPECIAL_IDS.bos
         self.schedule, self.schedule_end = get_schedule(schedule), inverse_temperature
         self.embedding: Any = scaled_embedding(vocabulary_size, embedding)
         if head_size:
@@ -143,9 +148,9 @@ class TextGenerator(nn.Module):
             self.to_logits.weight = self.embedding.weight
         start = torch.tensor(self.schedule(inverse_temperature, 0.0))
         self.register_buffer("inverse_temperature", start)
-        specials = ((), (), ()) if fixed_length else ((PAD, BOS), (PAD, BOS, UNK), (EOS,))
-        for name, tokens in zip(("train_mask", "sample_mask", "eos_mask"), specials, strict=True):
-            self.register_buffer(name, token_mask(vocabulary_size, tokens), persistent=False)
+        for name, tokens in MASKED.items():
+            mask = token_mask(vocabulary_size, () if fixed_length else tokens)
+            self.register_buffer(name, mask, persistent=False)
 
     def sample_latent(self, n: int, rng: torch.Generator) -> TextLatent:
         """Sample `n` latents on the CPU."""
@@ -155,7 +160,7 @@ class TextGenerator(nn.Module):
 
     def example_condition(self, n: int) -> TextCondition:
         """The condition of `n` lines of the first class, if there are any, without a prompt."""
-        return no_condition(n, self.length)
+        return no_condition(n, self.length, SPECIAL_IDS.pad)
 
     def forward(self, latent: TextLatent, condition: TextCondition | None = None) -> Tensor:
         """Latents and conditions -> (B, T, V): relaxed in train(), else one-hot."""
@@ -188,7 +193,7 @@ class TextGenerator(nn.Module):
         top_p: float = 1.0,
         transitions: Tensor | None = None,
     ) -> Tensor:
-        """Generate tokens (B, T) int64, step by step: PAD after the first EOS, prompts kept.
+        """Generate tokens (B, T) int64, step by step: padding after the end, prompts kept.
 
         `top_k` 0 and `top_p` 1 allow all tokens. With the `transitions` (states, V) of a tokenizer,
         tokens that would break a character are sampled again. Raises ValueError for controls out
@@ -216,15 +221,15 @@ class TextGenerator(nn.Module):
             x = self.embedding(token) + label
             state = self.backbone.initial_state(x) if state is None else state
             h, state = self.backbone.step(x, state)
-            free = unfinished if prompt is None else unfinished & (prompt[:, t] == PAD)
+            free = unfinished if prompt is None else unfinished & (prompt[:, t] == SPECIAL_IDS.pad)
             token = self._sample_next(h, t, latent.uniform[:, t], controls, whole, free)
             if prompt is not None:
-                token = torch.where(prompt[:, t] != PAD, prompt[:, t], token)
+                token = torch.where(prompt[:, t] != SPECIAL_IDS.pad, prompt[:, t], token)
             if whole is not None:
                 whole.advance(token, unfinished)
             if not self.fixed_length:
-                token = torch.where(unfinished, token, PAD)
-                unfinished = unfinished & (token != EOS)
+                token = torch.where(unfinished, token, SPECIAL_IDS.pad)
+                unfinished = unfinished & (token != SPECIAL_IDS.eos)
             tokens.append(token)
             features.append(h)
         return torch.stack(tokens, dim=1), torch.stack(features, dim=1)
@@ -262,8 +267,8 @@ class TextGenerator(nn.Module):
     ) -> Tensor:
         """Log-probability (B, T), in nats, of each token (B, T); 0 in a prompt, after the end.
 
-        Under the model at that temperature, without top-k and top-p. UNK may occur, as in real
-        lines.
+        Under the model at that temperature, without top-k and top-p. `unk` may occur, as in
+        real lines.
         """
         check_controls(temperature, 0, 1.0)
         return self._log_probabilities(tokens, condition, temperature)
@@ -372,8 +377,8 @@ class TextGenerator(nn.Module):
         """(B, T): True for tokens that the generator does not choose: prompts and padding."""
         if self.fixed_length:
             return torch.zeros_like(tokens, dtype=torch.bool)
-        ended = (tokens == EOS).cumsum(1) - (tokens == EOS).long() > 0
-        return ended if condition is None else ended | (condition.prompt != PAD)
+        ended = (tokens == SPECIAL_IDS.eos).cumsum(1) - (tokens == SPECIAL_IDS.eos).long() > 0
+        return ended if condition is None else ended | (condition.prompt != SPECIAL_IDS.pad)
 
 
 def _scattered(values: Tensor, free: Tensor) -> Tensor:

@@ -19,7 +19,7 @@ from torch.nn.functional import pad, relu
 from multigan.core.serialization import component
 from multigan.text.condition import TextCondition
 from multigan.text.models.transformer import scaled_embedding
-from multigan.text.tokenization.tokenizer import PAD, load_tokenizer
+from multigan.text.tokenization.tokenizer import load_tokenizer
 from multigan.text.tokenization.words import split_words
 
 SKETCH = (3, 1 << 17)  # of word counts: independent hashes, counters of each
@@ -131,7 +131,7 @@ class TextRefiner(nn.Module):
     def forward(self, observed: ObservedLines, generator: Any) -> Tensor:
         """Logits (B,)."""
         tokens = observed.tokens
-        is_token = (tokens != PAD)[..., None]
+        is_token = (tokens != load_tokenizer(self.tokenizer).special_ids.pad)[..., None]
         with torch.no_grad():
             states = generator.hidden_states(tokens, observed.condition)
         inputs = [self.token(tokens % TOKEN_BUCKETS), relu(self.states(states))]

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from multigan.text.models.transformer import scaled_embedding
-from multigan.text.tokenization.tokenizer import PAD
+from multigan.text.tokenization.tokenizer import SPECIAL_IDS
 
 
 class SoftEmbedding(nn.Module):
@@ -24,7 +24,9 @@ class SoftEmbedding(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """One-hot or relaxed rows (B, T, V) -> (B, T, width + 1)."""
         e = one_hot_matmul(x, self.table.weight)
-        padding = torch.zeros_like(e[..., :1]) if self.fixed_length else x[..., PAD, None].to(e)
+        padding = x[..., SPECIAL_IDS.pad, None].to(e)
+        if self.fixed_length:
+            padding = torch.zeros_like(padding)
         return torch.cat([e, padding], dim=-1)
 
     def squared_input_norm(self, grad_e: Tensor) -> Tensor:
@@ -35,7 +37,7 @@ class SoftEmbedding(nn.Module):
         weight = self.table.weight
         column = torch.zeros_like(weight[:, :1])
         if not self.fixed_length:
-            column[PAD] = 1.0
+            column[SPECIAL_IDS.pad] = 1.0
         w = torch.cat([weight, column], dim=1)
         gram = w.T @ w  # (width + 1, width + 1)
         return ((grad_e @ gram) * grad_e).flatten(1).sum(1)

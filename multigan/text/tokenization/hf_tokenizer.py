@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from multigan.storage.files import parse_json
-from multigan.text.tokenization.tokenizer import BOS, EOS, PAD, SPECIALS, UNK, TextTokenizer
+from multigan.text.tokenization.tokenizer import SPECIAL_IDS, SPECIALS, TextTokenizer
 
 # The keys of a folder's config for each special; the first present one is used.
 SPECIAL_KEYS = {
-    EOS: ("eos_token", "sep_token"),
-    BOS: ("bos_token", "cls_token"),
-    PAD: ("pad_token",),
-    UNK: ("unk_token",),
+    SPECIAL_IDS.eos: ("eos_token", "sep_token"),
+    SPECIAL_IDS.bos: ("bos_token", "cls_token"),
+    SPECIAL_IDS.pad: ("pad_token",),
+    SPECIAL_IDS.unk: ("unk_token",),
 }
 SPECIAL_LOG_PROBABILITY = -1e4  # of a special as a piece of text
 
@@ -101,7 +101,7 @@ def _renumbered(model: dict[str, Any], order: list[tuple[str, int | None]]) -> d
     names = [_display_name(name, special) for name, special in order]
     if model.get("type") in ("BPE", "WordPiece", "WordLevel"):
         table = {name: k for k, name in enumerate(names)}
-        unknown = {} if model.get("unk_token") is None else {"unk_token": SPECIALS[UNK]}
+        unknown = {} if model.get("unk_token") is None else {"unk_token": SPECIALS[SPECIAL_IDS.unk]}
         return model | {"vocab": table} | unknown
     if model.get("type") == "Unigram":
         scores = dict(model["vocab"])
@@ -114,7 +114,7 @@ def _renumbered(model: dict[str, Any], order: list[tuple[str, int | None]]) -> d
             ]
             for piece, (name, special) in zip(names, order, strict=True)
         ]
-        return model | {"vocab": pieces, "unk_id": UNK}
+        return model | {"vocab": pieces, "unk_id": SPECIAL_IDS.unk}
     raise ValueError(
         f"the model must be BPE, WordPiece, WordLevel or Unigram; got {model.get('type')!r}"
     )

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from multigan.storage.files import write_atomically
 from multigan.text.tokenization.utf8 import COMPLETE, IMPOSSIBLE, token_bytes, transition_table
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 BLOCK_LINES = 8192  # that are encoded at a time: the library keeps much for each
-PAD, BOS, EOS, UNK = 0, 1, 2, 3
-SPECIALS = ("<pad>", "<bos>", "<eos>", "<unk>")  # their names, by id
-
 
 # The pieces that byte pairs are merged in: as GPT-2's, but letters and digits keep their marks.
 BPE_PIECE = (
@@ -33,6 +30,19 @@ BPE_PIECE = (
     r"| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 )
 NO_PREFIX = "\x00"  # in no word
+
+
+class SpecialIds(NamedTuple):
+    """The ids of padding, the begin and the end of a line, and text outside the vocabulary."""
+
+    pad: int
+    bos: int
+    eos: int
+    unk: int
+
+
+SPECIAL_IDS = SpecialIds(0, 1, 2, 3)  # in every vocabulary; imported ones are renumbered
+SPECIALS = tuple(f"<{name}>" for name in SpecialIds._fields)  # their names, by id
 
 
 def one_hot(tokens: Tensor, vocabulary_size: int, like: Tensor) -> Tensor:
@@ -55,7 +65,8 @@ class TextTokenizer:
                 f"tokenizer must be a tokenizer.json of Hugging Face: {error}"
             ) from error
         ids = [self._tokenizer.token_to_id(name) for name in SPECIALS]
-        if ids != list(range(len(SPECIALS))):
+        self.special_ids = SpecialIds(*ids)
+        if self.special_ids != SPECIAL_IDS:
             raise ValueError(f"the ids of {', '.join(SPECIALS)} must be 0 to 3; got {ids}")
         self._tokenizer.encode_special_tokens = True  # "<eos>" in a line is text like any other
         self._tokenizer.no_padding()
@@ -67,19 +78,21 @@ class TextTokenizer:
         return self._tokenizer.get_vocab_size()
 
     def encode(self, lines: Sequence[str]) -> list[list[int]]:
-        """Encode lines as ids, without specials other than UNK."""
+        """Encode lines as ids, without specials other than `unk`."""
+        unk = self.special_ids.unk
         encodings = self._tokenizer.encode_batch(list(lines), add_special_tokens=False)
-        return [[token if token >= UNK else UNK for token in line.ids] for line in encodings]
+        return [[max(token, unk) for token in line.ids] for line in encodings]
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Decode the ids up to the first EOS, without specials, as one line.
+        """Decode the ids up to the first `eos`, without specials, as one line.
 
         Bytes that are no UTF-8 become U+FFFD. Raises ValueError for an id out of range.
         """
         ids = [int(token) for token in ids]
         if wrong := [token for token in ids if not 0 <= token < self.size]:
             raise ValueError(f"a token must be 0 to {self.size - 1}; got {wrong[0]}")
-        ids = ids[: ids.index(EOS)] if EOS in ids else ids
+        eos = self.special_ids.eos
+        ids = ids[: ids.index(eos)] if eos in ids else ids
         return collapse_line_breaks(self._tokenizer.decode(ids, skip_special_tokens=True))
 
     def token(self, token: int) -> str:
@@ -263,7 +276,7 @@ def _train_table(
     ordered = sorted(counts, key=lambda piece: (-counts[piece], piece))
     kept = [piece for piece in ordered if piece not in SPECIALS][: vocabulary_size - len(SPECIALS)]
     table = {piece: token for token, piece in enumerate([*SPECIALS, *kept])}
-    tokenizer = hf.Tokenizer(hf.models.WordLevel(table, unk_token=SPECIALS[UNK]))
+    tokenizer = hf.Tokenizer(hf.models.WordLevel(table, unk_token=SPECIALS[SPECIAL_IDS.unk]))
     tokenizer.add_special_tokens(list(SPECIALS))
     tokenizer.pre_tokenizer = splitter
     tokenizer.decoder = hf.decoders.Sequence(decoders)
