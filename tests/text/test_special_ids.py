@@ -2,6 +2,7 @@
 
 import ast
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -31,10 +32,13 @@ def test_special_ids_are_those_of_the_vocabulary(kind):
     assert TextSpec(text, 8).special_ids == tokenizer.special_ids
 
 
+@cache
 def modules():
-    for file in sorted(PACKAGE.rglob("*.py")):
-        nodes = list(ast.walk(ast.parse(file.read_text())))
-        yield file.relative_to(PACKAGE).as_posix(), nodes
+    files = [file for name in ("text", "benchmarks") for file in (PACKAGE / name).rglob("*.py")]
+    return [
+        (file.relative_to(PACKAGE).as_posix(), list(ast.walk(ast.parse(file.read_text()))))
+        for file in files
+    ]
 
 
 def numbered(node):
