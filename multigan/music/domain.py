@@ -24,9 +24,10 @@ from multigan.music.rendering import audio, pianoroll_json, pianoroll_plot
 from multigan.music.rendering.song_files import write_song_files
 from multigan.music.representations.conditioning import SupportsSongPlan
 from multigan.music.representations.pianoroll import from_pianoroll, to_pianoroll
+from multigan.music.representations.swing import MAX_SWING, STRAIGHT
 from multigan.music.representations.tensors import decode, encode
 from multigan.music.sampling.options import SamplingOptions, SamplingPlan, plan_sampling
-from multigan.music.sampling.performance import MAX_SWING, STRAIGHT, read_performance
+from multigan.music.sampling.performance import read_performance
 from multigan.music.sampling.sliding_window import sample_long
 from multigan.music.spec import MusicSpec
 

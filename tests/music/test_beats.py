@@ -10,6 +10,7 @@ from multigan.music.datasets.beat_tracking import beat_seconds, track_beats
 from multigan.music.datasets.midi_folder import import_midi_folder, load_folder, read_report
 from multigan.music.formats.midi import write_midi
 from multigan.music.formats.song import Note, Song, TimeSignature, Track
+from multigan.music.representations.swing import with_swing
 
 BAR = 1920
 
@@ -161,3 +162,25 @@ def test_live_songs_are_refused_by_name_unless_asked_for(tmp_path, capsys):
     assert timing["tracked"] == 4 and timing["clear"] == 3 and timing["shifted"] == 1
     songs = {n: s for part in load_folder(tmp_path / "b").values() for n, s in part.items()}
     assert songs["live-0.mid"].tempo_bpm == pytest.approx(100, rel=0.05)
+
+
+def test_swung_songs_are_read_straight_unless_the_grid_has_thirds(tmp_path, capsys):
+    root = tmp_path / "in"
+    root.mkdir()
+    for k in range(3):
+        taken = torch.rand(240, generator=keyed_rng("swung", k)) < 0.8
+        starts = [240 * eighth for eighth in torch.nonzero(taken)[:, 0].tolist()]
+        pitches = torch.randint(55, 75, (len(starts),), generator=keyed_rng("pitches", k)).tolist()
+        notes = tuple(Note(a, a + 200, pitch) for a, pitch in zip(starts, pitches, strict=True))
+        song = Song((Track("piano", notes),), 30 * BAR)
+        write_midi(with_swing(song, 0.66), root / f"{k}.mid")
+    onsets = {}
+    for grid in (4, 12):
+        out = tmp_path / f"grid-{grid}"
+        import_midi_folder(str(root), out=str(out), layout="piano", grid=grid)
+        songs = [song for part in load_folder(out).values() for song in part.values()]
+        onsets[grid] = {tick % 480 for song in songs for tick in onset_ticks(song).tolist()}
+        printed = capsys.readouterr().out
+        assert "swing: 3 songs have swung eighths, the second at 0.66 of a beat" in printed
+        assert ("sample with --swing 0.66 to play them" in printed) == (grid == 4)
+    assert onsets[4] == {0, 240} and onsets[12] == {0, 317}

@@ -9,8 +9,9 @@ from multigan.core.protocols import Sampler
 from multigan.music.domain import MusicDomain
 from multigan.music.formats.midi import read_midi, write_midi
 from multigan.music.formats.song import CompletedSong, GivenSpan, Note, Song, TempoChange, Track
+from multigan.music.representations.swing import with_swing
 from multigan.music.representations.voices import BAND, SATB
-from multigan.music.sampling.performance import read_instruments, read_program, with_swing
+from multigan.music.sampling.performance import read_instruments, read_program
 from tests.music.tiny import Tiny
 
 pytest.importorskip("pretty_midi")

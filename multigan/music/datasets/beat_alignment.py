@@ -93,6 +93,11 @@ def swing_ratio(song: Song) -> float | None:
     return 0.5 if len(straight) >= SWUNG_SHARE * (len(swung) + len(straight)) else None
 
 
+def is_swung(ratio: float | None) -> bool:
+    """Return True for a `swing_ratio` beyond those of straight eighths."""
+    return ratio is not None and ratio >= SWING[0]
+
+
 def _errors(ticks: np.ndarray, grid: int) -> np.ndarray:
     """Return the mean distance in beats (step,) from the steps of a grid, moved by each offset."""
     step = TICKS_PER_QUARTER // grid

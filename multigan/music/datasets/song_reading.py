@@ -13,7 +13,12 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from multigan.core.data_counts import MAX_EXAMPLES, printable
-from multigan.music.datasets.beat_alignment import BeatAlignment, align_beats, swing_ratio
+from multigan.music.datasets.beat_alignment import (
+    BeatAlignment,
+    align_beats,
+    is_swung,
+    swing_ratio,
+)
 from multigan.music.datasets.beat_tracking import BeatTracking, track_beats
 from multigan.music.datasets.track_assignment import (
     TrackAssignment,
@@ -26,6 +31,7 @@ from multigan.music.formats.song import NOTE_VALUES, Song, TimeSignature
 from multigan.music.formats.song_archives import NO_SONG, extract_songs, is_archive
 from multigan.music.formats.songs import SUFFIXES, is_song, read_song_counted
 from multigan.music.representations.bars import read_bars_as, usual_bars
+from multigan.music.representations.swing import STRAIGHT, with_swing
 from multigan.music.representations.time_grid import GRIDS
 from multigan.music.representations.voices import TRACK_LAYOUTS
 from multigan.storage.folders import files_below
@@ -74,7 +80,8 @@ class FileReading:
     line: str = ""  # the explanation, without the path
     alignment: BeatAlignment = ALIGNED
     tracking: BeatTracking | None = None  # of live timing
-    swing: float | None = None  # where in a beat its second eighth begins
+    swing: float | None = None  # where in a beat its second eighth begins in the file
+    is_straightened: bool = False  # swung eighths are even in `song`
 
     @property
     def layouts(self) -> list[str]:
@@ -209,6 +216,10 @@ def _read_file(path: Path, root: Path, options: ImportOptions) -> FileReading:
         if not tracking.is_clear:
             line = f"{tracking.error:.3f} against {tracking.chance_error:.3f} by chance"
             return FileReading(name, reason=UNCLEAR_BEATS, line=line, tracking=tracking)
+    swing = swing_ratio(song)
+    straightens = is_swung(swing) and options.grid % 3 > 0  # a step between the eighths is no swing
+    if swing is not None and straightens:
+        song = with_swing(song, STRAIGHT, before=swing)
     unsuitable = {}
     for layout in TRACK_LAYOUTS:
         try:
@@ -223,7 +234,8 @@ def _read_file(path: Path, root: Path, options: ImportOptions) -> FileReading:
         unsuitable,
         alignment=alignment,
         tracking=tracking,
-        swing=swing_ratio(song),
+        swing=swing,
+        is_straightened=straightens,
     )
 
 

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, median
 from typing import Any
 
+from multigan.music.datasets.beat_alignment import is_swung
 from multigan.music.datasets.song_reading import FileReading
 
 CLOSE = 0.012  # beats: a mean onset error of notes that were written on a grid
-SWUNG = 0.55  # of a beat: the least position of a swung eighth
 
 
 def timing_report(readings: Sequence[FileReading]) -> dict[str, Any]:
@@ -22,7 +22,7 @@ def timing_report(readings: Sequence[FileReading]) -> dict[str, Any]:
     written = [reading.alignment for reading in read if reading.tracking is None]
     tracked = [reading.tracking for reading in readings if reading.tracking is not None]
     swings = [reading.swing for reading in read if reading.swing is not None]
-    swung = [swing for swing in swings if swing > SWUNG]
+    swung = [swing for swing in swings if is_swung(swing)]
     return {
         "shifted": len(shifted),
         "error_before": _mean([found.error_before for found in shifted]),
@@ -34,6 +34,7 @@ def timing_report(readings: Sequence[FileReading]) -> dict[str, Any]:
         "chance_error": _mean([found.chance_error for found in tracked]),
         "swung": len(swung),
         "swing": median(swung) if swung else None,
+        "straightened": sum(reading.is_straightened for reading in read),
     }
 
 
@@ -56,9 +57,15 @@ def timing_lines(timing: Mapping[str, Any]) -> list[str]:
             f"uniform onsets, {timing['chance_error']:.2f} with shuffled intervals"
         )
     if timing["swung"]:
+        kept = "kept by the grid"
+        if timing.get("straightened"):
+            kept = (
+                "read as even ones; sample with --swing "
+                f"{timing['swing']:.2f} to play them, or import with --grid 12 to keep them"
+            )
         lines.append(
             f"swing: {timing['swung']:,} songs have swung eighths, the second at "
-            f"{timing['swing']:.2f} of a beat; --grid 12 keeps them"
+            f"{timing['swing']:.2f} of a beat; they are {kept}"
         )
     return lines
 

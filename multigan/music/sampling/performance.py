@@ -10,20 +10,12 @@ from dataclasses import replace
 from functools import cache
 from typing import NamedTuple
 
-from multigan.music.formats.song import (
-    TICKS_PER_QUARTER,
-    CompletedSong,
-    GivenSpan,
-    Note,
-    Song,
-    TempoChange,
-    Track,
-)
+from multigan.music.formats.song import TICKS_PER_QUARTER, Song
+from multigan.music.representations.swing import MAX_SWING, STRAIGHT, with_swing
 from multigan.music.representations.voices import Voice
 from multigan.music.spec import MusicSpec
 
 PROGRAMS = 128  # of General MIDI
-STRAIGHT, MAX_SWING = 0.5, 0.8  # of a beat: where its second eighth begins
 NEAR = 3  # names in an error
 MAX_DIGITS = 8  # of a program, with its sign
 SHOWN = 40  # characters of an instrument in an error
@@ -120,59 +112,6 @@ def _check_swing(swing: float, spec: MusicSpec) -> None:
             "the generator has triplets and plays the swing of its songs; --swing comes on top",
             stacklevel=2,
         )
-
-
-def with_swing(song: Song, swing: float) -> Song:
-    """Return the song with the second eighth of each beat `swing` of a beat after the first.
-
-    Both halves of a beat are stretched evenly, so that beats and bar lines stay. Tempo changes and
-    the end of the song move as notes do.
-    """
-    if swing == STRAIGHT:
-        return song
-    phase = song.anacrusis_ticks % TICKS_PER_QUARTER
-    tempos = {_later(tick, swing, phase): tempo for tick, tempo in song.tempo_changes}
-    tracks = tuple(_swung(track, swing, phase) for track in song.tracks)
-    ends = (_later(song.length_ticks, swing, phase), *(track.end_tick for track in tracks))
-    swung = replace(
-        song,
-        tracks=tracks,
-        length_ticks=max(ends),
-        time_signatures=tuple(
-            m._replace(start_tick=m.start_tick and _later(m.start_tick, swing, phase))
-            for m in song.time_signatures
-        ),
-        tempo_changes=tuple(TempoChange(tick, tempo) for tick, tempo in tempos.items()),
-    )
-    if not isinstance(swung, CompletedSong):
-        return swung
-    spans = (
-        GivenSpan(track, _later(start, swing, phase), _later(end, swing, phase))
-        for track, start, end in swung.given
-    )
-    return replace(swung, given=tuple(spans))
-
-
-def _swung(track: Track, swing: float, phase: int) -> Track:
-    notes = tuple(
-        Note(start, max(start + 1, _later(note.end_tick, swing, phase)), *note[2:])
-        for note in track.notes
-        for start in [_later(note.start_tick, swing, phase)]
-    )
-    pedal = tuple((_later(a, swing, phase), _later(b, swing, phase)) for a, b in track.pedal)
-    return replace(track, notes=notes, pedal=pedal)
-
-
-def _later(tick: int, swing: float, phase: int) -> int:
-    """Return the swung tick; `phase` is that of the beats."""
-    beat, within = divmod(tick - phase, TICKS_PER_QUARTER)
-    half = TICKS_PER_QUARTER // 2
-    first = swing * TICKS_PER_QUARTER
-    if within <= half:
-        moved = within * first / half
-    else:
-        moved = first + (within - half) * (TICKS_PER_QUARTER - first) / half
-    return max(0, phase + beat * TICKS_PER_QUARTER + round(moved))
 
 
 @cache
