@@ -13,7 +13,8 @@ from multigan.runs.train_options import TrainOptions
 from multigan.training.launch import train
 
 RECIPES = [
-    "arrays", "folk", "image", "image_large", "music", "music_large", "points", "pop", "text"
+    "arrays", "chorales", "folk", "image", "image_large", "music", "music_large",
+    "points", "pop", "text",
 ]  # fmt: skip
 
 

@@ -6,7 +6,7 @@ from multigan.music.models.autoregressive import AutoregressiveVoices, outer_voi
 from multigan.music.models.voice_leading import (
     BEAT,
     LR_SCALE,
-    PARALLELS_LR_SCALE,
+    PARALLELS_RATIO,
     STEP,
     VoiceLeading,
 )
@@ -191,7 +191,7 @@ def test_what_is_added_is_the_sum_over_the_voices_that_are_heard():
     for p in range(5):  # the low voice went from 7 to 8; the high one, at 12, would go to 10 + p
         wanted = LR_SCALE * voice_leading.onset_bias[1, 0, 1, reach + 2 + p]
         torch.testing.assert_close(strike[0, p], wanted)
-        wanted = PARALLELS_LR_SCALE * voice_leading.parallel_bias[BEAT, 0, 1, 5] * (p == 3)
+        wanted = PARALLELS_RATIO * LR_SCALE * voice_leading.parallel_bias[BEAT, 0, 1, 5] * (p == 3)
         torch.testing.assert_close(kept[0, p], wanted)
         wanted = LR_SCALE * voice_leading.direction_bias[0, 1] * ((p > 2) - (p < 2))
         torch.testing.assert_close(going[0, p], wanted)

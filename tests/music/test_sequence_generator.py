@@ -31,10 +31,11 @@ VOICES = (
 N, STEPS, BAR = 3, 32, 16
 
 
-@pytest.fixture(scope="module")
-def generator():
+@pytest.fixture(scope="module", params=[False, True], ids=["", "voice leading"])
+def generator(request):
     torch.manual_seed(0)
-    network = SequenceGenerator(VOICES, STEPS, BAR, 4, width=16, line_width=8, plan_width=8)
+    sizes = {"width": 16, "line_width": 8, "plan_width": 8}
+    network = SequenceGenerator(VOICES, STEPS, BAR, 4, **sizes, voice_leading=request.param)
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -106,6 +107,21 @@ def test_the_likelihood_of_a_step_adds_up_to_one(generator, music):
     held = tokens.sounding[0, -2, 1] < generator.rows
     possible = line if held else line[:-1]  # a hold after silence is read as a rest
     assert float(possible.exp().sum()) == pytest.approx(1, abs=1e-4)
+
+
+def test_sampled_choices_are_those_of_the_likelihood(generator, latent):
+    x = generator.eval()(latent)
+    given = generator._condition(None, N, x)
+    shift = generator._shift(latent.keys, given)
+    with torch.no_grad():
+        observed, ending = generator._observed(given, shift), generator._ending(given)
+        plan = generator._sample_plan(latent, observed, ending, generator._asked(given, shift))
+        context = generator._context(plan, observed, ending)
+        tokens = generator._sample(context, observed, shift, latent.notes)
+        noisy = generator._logits(tokens, context, shift) + latent.notes
+    choices = generator._choices(tokens)
+    best = noisy.max(-1).values
+    torch.testing.assert_close(noisy.gather(-1, choices[..., None])[..., 0], best)
 
 
 def test_given_cells_are_free_of_cost(generator, music):
@@ -221,3 +237,42 @@ def test_a_tonic_that_is_asked_for_is_the_major_or_the_minor_one(generator):
     assert last_chords(TONIC_CHORD) == tonics
     assert not last_chords(ANY_CHORD) <= tonics
     assert last_chords(5) == {5}
+
+
+def test_parallel_fifths_cost_the_penalty_also_where_a_hold_makes_them():
+    voices = (
+        Voice("high", min_pitch=60, num_pitches=24),
+        Voice("low", min_pitch=48, num_pitches=24),
+    )
+    options = {"width": 8, "line_width": 8, "plan_width": 8, "voice_leading": True}
+    generator = SequenceGenerator(voices, STEPS, BAR, 4, **options, parallels_penalty=2.0)
+    leading = generator.voice_leading
+    free, strict = leading.bias_tables(), leading.bias_tables(generator.parallels_penalty)
+    low = generator.lowest
+
+    def cost(line, between, before, last, now):
+        """What the penalty takes from each onset, and from the hold: pitches are MIDI pitches."""
+        rows = [torch.tensor([[p - low if p else generator.rows for p in v]])
+                for v in (before, last, now)]  # fmt: skip
+        led = [generator._lead(leading, b, line, torch.tensor([between]), *rows)
+               for b in (free, strict)]  # fmt: skip
+        taken = (led[0] - led[1])[0].detach()
+        return {p + low: float(taken[p]) for p in taken[:-1].nonzero()[:, 0].tolist()}, taken[-1]
+
+    octaves = [p for p in range(low, low + generator.rows) if p % 12 == 74 % 12]
+    fifth, moved = (67, 60), (None, 67)  # G over C; C goes to G: D would be parallel fifths
+    onsets, hold = cost(0, 1, fifth, (None, None), moved)
+    assert onsets == {p: 2.0 for p in octaves} and hold == 0
+    assert cost(1, 1, fifth, (None, None), (74, None))[0] == {
+        p: 2.0 for p in range(low, low + generator.rows) if p % 12 == 67 % 12
+    }
+    assert cost(0, 1, (64, 60), (None, None), moved)[0] == {}  # a third
+    assert cost(0, 1, fifth, (None, None), (None, 60))[0] == {}  # the other does not move
+    onsets, hold = cost(0, 0, (74, 60), fifth, moved)  # D since before the beat: holding it
+    assert hold == 2.0 and onsets == {p: 2.0 for p in octaves}
+    assert cost(0, 1, (74, 60), fifth, moved)[1] == 0  # between beats
+
+
+def test_a_penalty_needs_voice_leading():
+    with pytest.raises(ValueError, match="parallels_penalty must be 0 without voice_leading"):
+        SequenceGenerator(VOICES, STEPS, BAR, 4, parallels_penalty=1.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -32,6 +33,7 @@ from multigan.music.models.harmonic_plan import (
 from multigan.music.models.key_conditioning import key_log_likelihood, sample_key
 from multigan.music.models.layers import check_steps
 from multigan.music.models.line_network import LineNetwork, LineTokens, StepContext
+from multigan.music.models.voice_leading import BEAT, STEP, VoiceLeading, VoiceLeadingBias
 from multigan.music.representations.conditioning import (
     ANY_CHORD,
     Conditioning,
@@ -44,6 +46,7 @@ from multigan.music.representations.voices import Voice, single_lines
 from multigan.music.theory import NUM_CHORDS, OCTAVE
 
 ENDING_BARS = 2  # the last bars, which know that the song ends
+LEADING_LR_SCALE = 4.0  # relative learning rate of the biases of voice leading
 KEY_WEIGHT = 1e4  # of the key asked for, in logits: no note outweighs it
 DOWN, UP = 5, 6  # semitones that music moves at most to stand in the key of C
 
@@ -83,8 +86,12 @@ class SequenceGenerator(nn.Module):
         temperature: of the choice of notes and rests; plan_temperature: of the plan.
         pitch_temperature: of the pitch of a note that begins; the rhythm keeps its rates.
         likeness_bonus: added in sampling to the logit of what the likened bar has at a step.
+        voice_leading: learn biases of the intervals, parallels and directions between lines.
+        parallels_penalty: taken in sampling from the logit of a row in parallel unisons, octaves or
+            fifths with another line; needs voice_leading.
 
-    Raises ValueError for sizes that do not fit, for drums, and for a pitch temperature of 0.
+    Raises ValueError for sizes that do not fit, for drums, for a pitch temperature of 0, and for a
+    penalty without voice leading.
     """
 
     is_batch_independent = True
@@ -104,6 +111,8 @@ class SequenceGenerator(nn.Module):
         plan_temperature: float = 1.0,
         pitch_temperature: float = 1.0,
         likeness_bonus: float = 0.0,
+        voice_leading: bool = False,
+        parallels_penalty: float = 0.0,
     ) -> None:
         super().__init__()
         check_steps(steps, steps_per_bar, steps_per_beat)
@@ -113,10 +122,14 @@ class SequenceGenerator(nn.Module):
         if pitch_temperature <= 0:
             raise ValueError(f"pitch_temperature must be greater than 0; got {pitch_temperature}")
         self.steps, self.steps_per_bar, self.bars = steps, steps_per_bar, steps // steps_per_bar
+        self.steps_per_beat = steps_per_beat
         halves = 1 if steps_per_bar % (2 * steps_per_beat) else 2
         self.half_bars, self.half_steps = self.bars * halves, steps_per_bar // halves
         self.temperature, self.plan_temperature = temperature, plan_temperature
+        if parallels_penalty and not voice_leading:
+            raise ValueError("parallels_penalty must be 0 without voice_leading")
         self.pitch_temperature, self.likeness_bonus = pitch_temperature, likeness_bonus
+        self.parallels_penalty = parallels_penalty
         self.lowest = min(voice.min_pitch for voice in self.voices) - DOWN
         highest = max(voice.min_pitch + voice.num_pitches - 1 for voice in self.voices) + UP
         self.rows = highest - self.lowest + 1
@@ -133,6 +146,13 @@ class SequenceGenerator(nn.Module):
             line_width,
             dropout,
         )
+        self.voice_leading = None
+        if voice_leading:
+            lines = [
+                replace(voice, min_pitch=self.lowest, num_pitches=self.rows)
+                for voice in self.voices
+            ]
+            self.voice_leading = VoiceLeading(lines, LEADING_LR_SCALE)
         rank = torch.tensor(self.network.order).argsort()
         self.register_buffer("visible", (rank < rank[:, None]).float(), persistent=False)
 
@@ -170,7 +190,8 @@ class SequenceGenerator(nn.Module):
         hard.scatter_(-1, self._choices(tokens)[..., None], 1)
         if self.training and torch.is_grad_enabled():
             like = self._earlier(tokens, self.steps_per_bar * bars_back(context.like))
-            noisy = self._biased(self._logits(tokens, context, shift), like) + noise
+            logits = self._logits(tokens, context, shift, self.parallels_penalty)
+            noisy = self._biased(logits, like) + noise
             hard = straight_through(hard, (noisy / STRAIGHT_THROUGH_TEMPERATURE).softmax(-1))
         return apply_conditioning(self._cells(hard, shift), given, self.voices)
 
@@ -323,7 +344,12 @@ class SequenceGenerator(nn.Module):
         return torch.where(inside, 0.0, -torch.inf)
 
     def _logits(
-        self, tokens: LineTokens, context: StepContext, shift: Tensor, drops_out: bool = False
+        self,
+        tokens: LineTokens,
+        context: StepContext,
+        shift: Tensor,
+        parallels_penalty: float = 0.0,
+        drops_out: bool = False,
     ) -> Tensor:
         """Return the logits (B, T, L, R + 2) of every choice, given the notes before it."""
         net = self.network
@@ -344,7 +370,54 @@ class SequenceGenerator(nn.Module):
         rows = logits[..., :-2] + net.bonus(past, context.chords) + self._allowed(shift)[:, None]
         silent = (past.sounding >= self.rows)[..., None]
         hold = logits[..., -1:].masked_fill(silent, -torch.inf)
+        if self.voice_leading is not None:
+            bias = self.voice_leading.bias_tables(parallels_penalty)
+            led = self._led(self.voice_leading, bias, past, tokens)
+            rows, hold = rows + led[..., :-1], hold + led[..., -1:]
         return torch.cat([rows, logits[..., -2:-1], hold], dim=-1)
+
+    def _led(
+        self, leading: VoiceLeading, bias: VoiceLeadingBias, past: LineTokens, tokens: LineTokens
+    ) -> Tensor:
+        """Return the biases of voice leading: onsets, then the hold, (B, T, L, R + 1)."""
+        of_beat = self.steps_per_beat
+        padding = (0, 0, of_beat, 0)
+        last = F.pad(tokens.sounding, padding, value=self.rows)[:, : self.steps]
+        between = (torch.arange(self.steps, device=last.device) % of_beat > 0).long()
+        between = between.expand(len(last), -1)
+        found = []
+        for k in range(len(self.voices)):
+            seen = torch.where(self.visible[k] > 0, tokens.sounding, self.rows)
+            values = (past.sounding, last, seen)
+            flat = [value.flatten(0, 1) for value in values]
+            found.append(self._lead(leading, bias, k, between.flatten(), *flat))
+        return torch.stack(found, dim=1).unflatten(0, last.shape[:2])
+
+    def _lead(
+        self,
+        leading: VoiceLeading,
+        bias: VoiceLeadingBias,
+        line: int,
+        between: Tensor,
+        before: Tensor,
+        last: Tensor,
+        now: Tensor,
+    ) -> Tensor:
+        """Return the biases (N, R + 1) of one line at N steps.
+
+        `between` (N) is 0 on a beat, else 1; `before`, `last` and `now` (N, L) are the rows one
+        step and one beat before, and the visible ones.
+        """
+        voice = torch.full_like(between, line)
+        own = before[:, line]
+        onset, hold = leading.intervals(bias, leading.first_rows(voice, between), own, now)
+        onset = onset + leading.parallels(bias, STEP, voice, before, now)
+        onset = onset + leading.directions(bias, voice, before, now)
+        of_beat = leading.parallels(bias, BEAT, voice, last, now)
+        of_beat = torch.where(between[:, None] > 0, 0.0, of_beat)
+        # a line that moved before the beat comes to parallels by a hold too
+        held = F.pad(of_beat, (0, 1)).gather(1, own[:, None])
+        return torch.cat([onset + of_beat, hold[:, None] + held], dim=-1)
 
     def _biased(self, logits: Tensor, like: LineTokens) -> Tensor:
         """Return the logits (..., R + 2) that are sampled from.
@@ -393,6 +466,8 @@ class SequenceGenerator(nn.Module):
         )
         back = self.steps_per_bar * bars_back(context.like)
         choices = self._choices(observed.tokens)
+        leading = self.voice_leading
+        bias = None if leading is None else leading.bias_tables(self.parallels_penalty)
         for t in range(steps):
             bar = tokens.at(t - self.steps_per_bar) if t >= self.steps_per_bar else unknown
             source = t - back[:, t]
@@ -412,17 +487,26 @@ class SequenceGenerator(nn.Module):
             rows = F.pad(rows, (0, 2))
             rows[..., -1].masked_fill_(past.sounding >= self.rows, -torch.inf)
             now = LineTokens(past.sounding.clone(), torch.zeros_like(past.onset))
+            beat = t - self.steps_per_beat
+            last = tokens.sounding[:, beat] if beat >= 0 else torch.full_like(now.onset, self.rows)
             around = torch.zeros_like(features[:, 0])
+            seen = torch.full_like(past.sounding, self.rows)
             for k in net.order:
                 logits = (
                     net.logits((features[:, k] + around)[None], slice(k, k + 1))[0] + rows[:, k]
                 )
+                if leading is not None and bias is not None:
+                    between = torch.full_like(age[:, k], int(t % self.steps_per_beat > 0))
+                    led = self._lead(leading, bias, k, between, past.sounding, last, seen)
+                    logits[:, : self.rows] += led[:, :-1]
+                    logits[:, -1] += led[:, -1]
                 of_line = LineTokens(like.sounding[:, k], like.onset[:, k])
                 chosen = (self._biased(logits, of_line) + noise[:, t, k]).argmax(-1)
                 chosen = torch.where(observed.mask[:, t, k], choices[:, t, k], chosen)
                 held = chosen > self.rows
                 now.sounding[:, k] = torch.where(held, past.sounding[:, k], chosen)
                 now.onset[:, k] = (chosen < self.rows).long()
+                seen[:, k] = now.sounding[:, k]
                 first = k * (self.rows + 2)
                 half = count * (self.rows + 2) + first
                 sounding = now.sounding[:, k]

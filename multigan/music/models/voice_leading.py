@@ -10,10 +10,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from multigan.music.representations.voices import Voice
-from multigan.music.theory import OCTAVE
+from multigan.music.theory import OCTAVE, PERFECT_INTERVALS
 
 LR_SCALE = 20.0  # relative learning rate of the tables: they are logits themselves
-PARALLELS_LR_SCALE = 3 * LR_SCALE  # and that of parallels, which are rare
+PARALLELS_RATIO = 3.0  # of the learning rate of parallels, which are rare, to it
 POSITIONS = 2  # on the beat, and between beats, where passing dissonances occur
 STEP, BEAT = SINCE = (0, 1)  # an interval is kept since the step before, or since the last beat
 INTERVAL_STD = 7.0  # semitones: initial melodic bias is -(interval / INTERVAL_STD)^2 / 2
@@ -36,10 +36,13 @@ class VoiceLeading(nn.Module):
 
     Args:
         voices: K monophonic ones.
+        lr_scale: of the tables, which are logits themselves; parallels, which are rare, have
+            three times as much.
     """
 
-    def __init__(self, voices: Sequence[Voice]) -> None:
+    def __init__(self, voices: Sequence[Voice], lr_scale: float = LR_SCALE) -> None:
         super().__init__()
+        self.lr_scale = lr_scale
         count, self.num_pitches = len(voices), max(voice.num_pitches for voice in voices)
         lows = [voice.min_pitch for voice in voices]
         min_pitch = torch.tensor(lows)
@@ -55,6 +58,12 @@ class VoiceLeading(nn.Module):
         self.hold_bias = nn.Parameter(torch.zeros(POSITIONS, count, count, 2 * reach + 1))
         self.parallel_bias = nn.Parameter(torch.zeros(len(SINCE), count, count, OCTAVE))
         self.direction_bias = nn.Parameter(torch.zeros(count, count))
+        above = torch.arange(count) <= torch.arange(count)[:, None]  # the other voice
+        perfect = torch.zeros(OCTAVE)
+        perfect[list(PERFECT_INTERVALS)] = 1  # counted up from the lower voice
+        inverted = perfect[-torch.arange(OCTAVE) % OCTAVE]
+        perfect = torch.where(above[..., None], inverted, perfect)
+        self.register_buffer("perfect", perfect, persistent=False)
         self.register_buffer("direction", pitch_direction(self.num_pitches), persistent=False)
 
     range_offset: (
@@ -62,20 +71,22 @@ class VoiceLeading(nn.Module):
     )
     interval: Tensor  # (K, K, P, P): index of the bias of a pitch (last) against another's pitch
     pitch_class_mask: Tensor  # (12, P): 1 at the pitches of a class, counted from the lowest
+    perfect: Tensor  # (K, K, 12): 1 at unisons, octaves and fifths of a voice with another
     direction: Tensor  # (P + 1, P): `pitch_direction`
 
-    def bias_tables(self) -> VoiceLeadingBias:
-        """Return the current tables."""
+    def bias_tables(self, parallels_penalty: float = 0.0) -> VoiceLeadingBias:
+        """Return the current tables, those of parallel perfect intervals less a penalty."""
         count = torch.arange(len(self.range_offset), device=self.range_offset.device)
         of_voice, of_other = count[:, None, None, None], count[:, None, None]
         biases = torch.stack([self.onset_bias, self.hold_bias])
         tables = biases[:, :, of_voice, of_other, self.interval]
-        onset, hold = LR_SCALE * tables  # (2, K, K, P, P) each
+        onset, hold = self.lr_scale * tables  # (2, K, K, P, P) each
         notes = F.pad(torch.cat([onset, F.pad(hold, (0, 1))], dim=-1), (0, 0, 0, 1))
+        parallel = PARALLELS_RATIO * self.lr_scale * self.parallel_bias
         return VoiceLeadingBias(
             notes.flatten(0, 3),
-            PARALLELS_LR_SCALE * self.parallel_bias.flatten(),
-            LR_SCALE * self.direction_bias,
+            (parallel - parallels_penalty * self.perfect).flatten(),
+            self.lr_scale * self.direction_bias,
         )
 
     def first_rows(self, voice: Tensor, position: Tensor) -> Tensor:
