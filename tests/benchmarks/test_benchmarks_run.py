@@ -70,6 +70,16 @@ def test_the_end_of_a_song_is_what_sounds_with_its_last_note():
     assert {7, 11, 2} in endings.TRIADS and len(endings.TRIADS) == 24
 
 
+def test_halves_are_related_where_their_signatures_are_neighbors():
+    def scale(tonic, start):
+        steps = (0, 2, 4, 5, 7, 9, 11, 12)
+        return [Note(start + 10 * k, start + 10 * k + 10, tonic + s) for k, s in enumerate(steps)]
+
+    for tonic, related in ((60, True), (67, True), (65, True), (62, False), (66, False)):
+        song = Song((Track("a", (*scale(60, 0), *scale(tonic, 80))),), 160)
+        assert endings.halves_are_related(song) is related
+
+
 @pytest.mark.slow  # a run of text
 def test_the_total_of_a_refined_generator_is_that_of_the_generator_minus_the_gain(
     tmp_path, monkeypatch, capsys

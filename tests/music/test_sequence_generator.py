@@ -276,3 +276,22 @@ def test_parallel_fifths_cost_the_penalty_also_where_a_hold_makes_them():
 def test_a_penalty_needs_voice_leading():
     with pytest.raises(ValueError, match="parallels_penalty must be 0 without voice_leading"):
         SequenceGenerator(VOICES, STEPS, BAR, 4, parallels_penalty=1.0)
+
+
+def test_an_ending_sounds_in_its_last_chord_alone(generator, latent):
+    chords = torch.full((N, STEPS), ANY_CHORD)
+    chords[:, BAR:] = TONIC_CHORD  # of the last bar, whose second half is the last chord
+    key = torch.zeros(N, 12)
+    key[:, 0] = 1  # C major or A minor
+    asked = unconditional(N, STEPS, VOICES)._replace(chords=chords, key=key)
+    pitches = torch.cat([v.min_pitch + torch.arange(v.num_pitches) for v in VOICES])
+
+    def last_pitch_classes(ending):
+        with torch.no_grad():
+            x = generator.eval()(latent, asked._replace(ending=torch.full((N, 1), ending)))
+        sounding = torch.cat(active_cells(x, VOICES), dim=-1)[:, -BAR // 2 :].sum(1)
+        return [set((pitches[row > 0] % 12).tolist()) for row in sounding]
+
+    triads = ({0, 4, 7}, {9, 0, 4})
+    assert all(any(found <= triad for triad in triads) for found in last_pitch_classes(1.0))
+    assert not all(any(found <= triad for triad in triads) for found in last_pitch_classes(0.0))

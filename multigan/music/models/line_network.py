@@ -16,6 +16,7 @@ from multigan.music.theory import NUM_CHORDS, OCTAVE
 MAX_AGE = 32  # steps since the latest onset of a line, at most
 FIRST_EMBEDDING = 0.2  # standard deviation
 FIRST_REST, FIRST_HOLD = 3.5, 5.0  # first logits, against those of about 100 rows
+FINAL_PENALTY = 100.0  # in logits, of notes outside the last chord of an ending
 INTERVAL_STD = 7.0  # semitones: the first bias of a melodic interval i is -(i / 7)^2 / 2
 
 
@@ -42,6 +43,7 @@ class StepContext(NamedTuple):
     like: Tensor  # (B, T): choice of LAGS of the bar
     ending: Tensor  # (B, T) float: 1 in the last bars of a song
     given: LineTokens  # observed lines; R + 1 where free
+    final: Tensor | None  # (B, T) float: 1 in the last chord of an ending that is asked for
 
 
 class LineNetwork(nn.Module):
@@ -104,6 +106,9 @@ class LineNetwork(nn.Module):
         degree = (row + lowest - chord[:, None] % OCTAVE) % OCTAVE  # (chords, R)
         kind = (chord // OCTAVE).clamp(max=NUM_CHORDS // OCTAVE)[:, None].expand_as(degree)
         self.register_buffer("chord_cell", kind * OCTAVE + degree, persistent=False)
+        tones = chord_pitch_classes()[:, (row + lowest) % OCTAVE]  # (chords, R)
+        outside = F.pad(1 - tones, (0, 2)) * (tones.sum(1, keepdim=True) > 0)
+        self.register_buffer("outside", FINAL_PENALTY * outside, persistent=False)
         self.dropout = nn.Dropout(dropout)
         with torch.no_grad():
             for table in (*self.enter.values(), self.around, *self.own.values()):
@@ -115,6 +120,7 @@ class LineNetwork(nn.Module):
 
     interval: Tensor  # (R, R)
     chord_cell: Tensor  # (chords, R): kind and degree of each row in each chord
+    outside: Tensor  # (chords, R + 2): penalty of rows outside the last chord; 0 of silence
 
     def tables(self) -> tuple[Tensor, Tensor]:
         """Return the bonus of rows after a row (L, R + 2, R), and in a chord (L, chords, R)."""
@@ -129,6 +135,16 @@ class LineNetwork(nn.Module):
         after = F.embedding(past.sounding + first, melody.flatten(0, 1))
         within = F.embedding(chords, chord.transpose(0, 1).flatten(1))
         return after + within.unflatten(-1, (self.lines, self.rows))
+
+    def final_penalty(self, final: Tensor, chords: Tensor, past: LineTokens) -> Tensor:
+        """Return what rows, a rest and holds lose in the last chord: (..., L, R + 2).
+
+        `final` and `chords` are (...), the lines of `past` (..., L).
+        """
+        outside = (final[..., None] * self.outside[chords])[..., None, :]  # (..., 1, R + 2)
+        outside = outside.expand(*past.sounding.shape, -1)
+        held = outside.gather(-1, past.sounding[..., None])
+        return torch.cat([outside[..., :-1], held], dim=-1)
 
     def indices(self, tokens: LineTokens) -> Tensor:
         """Return the rows of the tables of all lines: (B, T, 2 L)."""

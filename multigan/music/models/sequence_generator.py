@@ -183,8 +183,9 @@ class SequenceGenerator(nn.Module):
         with torch.no_grad():
             observed = self._observed(given, shift)
             ending = self._ending(given)
-            plan = self._sample_plan(latent, observed, ending, self._asked(given, shift))
-            context = self._context(plan, observed, ending)
+            asked = self._asked(given, shift)
+            plan = self._sample_plan(latent, observed, ending, asked)
+            context = self._context(plan, observed, ending, self._final(given, asked))
             tokens = self._sample(context, observed, shift, noise)
         hard = torch.zeros_like(noise)  # (B, T, L, R + 2)
         hard.scatter_(-1, self._choices(tokens)[..., None], 1)
@@ -295,6 +296,13 @@ class SequenceGenerator(nn.Module):
         asked = given.chords[:, :: self.half_steps]
         return torch.where(asked < 0, asked, transpose_chords(asked.clamp(min=0), -shift))
 
+    def _final(self, given: Conditioning, asked: Tensor) -> Tensor | None:
+        """Return 1 in the last half bar whose chord is asked for of songs that end."""
+        if given.ending is None or given.chords is None:
+            return None
+        left = (asked != ANY_CHORD).flip(1).cumsum(1).flip(1)  # chords asked for from here on
+        return ((left == 1) & (asked != ANY_CHORD)) * given.ending
+
     def _sample_plan(
         self, latent: SequenceLatent, observed: _Observed, ending: Tensor, asked: Tensor
     ) -> Plan:
@@ -308,7 +316,9 @@ class SequenceGenerator(nn.Module):
         chroma, halves = self._chroma(observed.tokens), self._halves(ending)
         return self.plan.sample(fixed, chroma, halves, (noise[0], noise[1]))
 
-    def _context(self, plan: Plan, observed: _Observed, ending: Tensor) -> StepContext:
+    def _context(
+        self, plan: Plan, observed: _Observed, ending: Tensor, final: Tensor | None = None
+    ) -> StepContext:
         chords = plan.chords.repeat_interleave(self.half_steps, dim=1)
         following = F.pad(plan.chords[:, 1:], (0, 1), value=NUM_CHORDS)
         return StepContext(
@@ -318,6 +328,7 @@ class SequenceGenerator(nn.Module):
             plan.likeness.repeat_interleave(self.steps_per_bar, dim=1),
             ending,
             observed.tokens,
+            None if final is None else final.repeat_interleave(self.half_steps, dim=1),
         )
 
     def _earlier(self, tokens: LineTokens, back: Tensor) -> LineTokens:
@@ -374,7 +385,10 @@ class SequenceGenerator(nn.Module):
             bias = self.voice_leading.bias_tables(parallels_penalty)
             led = self._led(self.voice_leading, bias, past, tokens)
             rows, hold = rows + led[..., :-1], hold + led[..., -1:]
-        return torch.cat([rows, logits[..., -2:-1], hold], dim=-1)
+        logits = torch.cat([rows, logits[..., -2:-1], hold], dim=-1)
+        if context.final is None:
+            return logits
+        return logits - net.final_penalty(context.final, context.chords, past)
 
     def _led(
         self, leading: VoiceLeading, bias: VoiceLeadingBias, past: LineTokens, tokens: LineTokens
@@ -486,6 +500,8 @@ class SequenceGenerator(nn.Module):
             )
             rows = F.pad(rows, (0, 2))
             rows[..., -1].masked_fill_(past.sounding >= self.rows, -torch.inf)
+            if context.final is not None:
+                rows -= net.final_penalty(context.final[:, t], context.chords[:, t], past)
             now = LineTokens(past.sounding.clone(), torch.zeros_like(past.onset))
             beat = t - self.steps_per_beat
             last = tokens.sounding[:, beat] if beat >= 0 else torch.full_like(now.onset, self.rows)
