@@ -3,10 +3,9 @@
     multigan train chorales
     multigan sample runs/chorales-0001 -n 4 --bars 8 --key G --ending
 
-Result, `--data Jsb16thSeparated.json`, seeds 0, 1, 2, one thread, 219 to 243 CPU s, then `multigan
-evaluate`; in brackets held-out pieces and voices shuffled: Frechet distance 1.7, 2.1, 1.7 (.9, 126),
-dissonance .12 in all (.11, .38), parallels .006, .008, .007 (.010, .047). With `--ending` every song
-ends on a triad.
+Result, `--data Jsb16thSeparated.json`, seeds 0, 1, 2, one thread, 219 to 243 CPU s, in brackets
+held-out pieces and voices shuffled: Frechet distance 1.7, 2.1, 1.7 (.9, 126), dissonance .12 in
+all (.11, .38), parallels .006, .008, .007 (.010, .047). With `--ending` every song ends on a triad.
 Try: `multigan train chorales --bars 2`; `music` learns the same by adversarial training alone.
 """
 
