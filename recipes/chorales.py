@@ -22,16 +22,13 @@ def recipe(
     data: str = "chorales",
     bars: int = 4,
     time_signature: str = "4/4",
-    layout: str = "satb",
     likelihood_steps: int = 1500,
     steps: int = 12,
     batch_size: int = 16,
     width: int = 128,
     line_width: int = 64,
     dropout: float = 0.5,
-    temperature: float = 1.0,
     pitch_temperature: float = 0.7,
-    likeness_bonus: float = 0.0,
     parallels_penalty: float = 2.0,
     likelihood_lr: float = 3e-3,
     lr: float = 4e-4,
@@ -43,23 +40,20 @@ def recipe(
     data: chorales (music21's), the path of the JSB json, or an imported folder
     bars: bars of one window
     time_signature: of the songs, such as 3/4; songs in others are left out
-    layout: satb, or another one whose lines are led as voices
     likelihood_steps: updates of the likelihood stage
     steps: updates of the generator in adversarial training
     batch_size: real windows in one update
     width: of the recurrent state of the generator
     line_width: of the layers of one line
     dropout: in the likelihood stage
-    temperature: of all choices of a line; above 1: more notes
     pitch_temperature: of the pitch of a note that begins; below 1: fewer dissonances
-    likeness_bonus: in sampling, in logits, of what the bar has that the plan names
     parallels_penalty: in sampling, in logits, of parallel unisons, octaves and fifths
     likelihood_lr: learning rate of the likelihood stage; it decays to a 20th
     lr: learning rate of the discriminator; the generator's is a tenth
     gamma: weight of both gradient penalties
     likelihood_weight: of a window's negative log-likelihood, in nats, in the adversarial loss
     """
-    songs = SongWindowDataset(data, bars=bars, time_signature=time_signature, layout=layout)
+    songs = SongWindowDataset(data, bars=bars, time_signature=time_signature, layout="satb")
     voices, window = songs.domain.voices, songs.domain.grid
     sizes = (window.steps, window.bar_steps, window.beat_steps)
     return Recipe(
@@ -70,9 +64,7 @@ def recipe(
             width=width,
             line_width=line_width,
             dropout=dropout,
-            temperature=temperature,
             pitch_temperature=pitch_temperature,
-            likeness_bonus=likeness_bonus,
             voice_leading=True,
             parallels_penalty=parallels_penalty,
         ),

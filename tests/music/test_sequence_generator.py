@@ -254,7 +254,7 @@ def test_parallel_fifths_cost_the_penalty_also_where_a_hold_makes_them():
         """What the penalty takes from each onset, and from the hold: pitches are MIDI pitches."""
         rows = [torch.tensor([[p - low if p else generator.rows for p in v]])
                 for v in (before, last, now)]  # fmt: skip
-        led = [generator._lead(leading, b, line, torch.tensor([between]), *rows)
+        led = [leading.of_line(b, line, torch.tensor([between]), *rows)
                for b in (free, strict)]  # fmt: skip
         taken = (led[0] - led[1])[0].detach()
         return {p + low: float(taken[p]) for p in taken[:-1].nonzero()[:, 0].tolist()}, taken[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import torch
@@ -32,8 +31,8 @@ from multigan.music.models.harmonic_plan import (
 )
 from multigan.music.models.key_conditioning import key_log_likelihood, sample_key
 from multigan.music.models.layers import check_steps
+from multigan.music.models.line_leading import LineLeading
 from multigan.music.models.line_network import LineNetwork, LineTokens, StepContext
-from multigan.music.models.voice_leading import BEAT, STEP, VoiceLeading, VoiceLeadingBias
 from multigan.music.representations.conditioning import (
     ANY_CHORD,
     Conditioning,
@@ -46,7 +45,6 @@ from multigan.music.representations.voices import Voice, single_lines
 from multigan.music.theory import NUM_CHORDS, OCTAVE
 
 ENDING_BARS = 2  # the last bars, which know that the song ends
-LEADING_LR_SCALE = 4.0  # relative learning rate of the biases of voice leading
 KEY_WEIGHT = 1e4  # of the key asked for, in logits: no note outweighs it
 DOWN, UP = 5, 6  # semitones that music moves at most to stand in the key of C
 
@@ -148,11 +146,8 @@ class SequenceGenerator(nn.Module):
         )
         self.voice_leading = None
         if voice_leading:
-            lines = [
-                replace(voice, min_pitch=self.lowest, num_pitches=self.rows)
-                for voice in self.voices
-            ]
-            self.voice_leading = VoiceLeading(lines, LEADING_LR_SCALE)
+            in_rows = (self.lowest, self.rows, self.network.order, steps_per_beat)
+            self.voice_leading = LineLeading(self.voices, *in_rows)
         rank = torch.tensor(self.network.order).argsort()
         self.register_buffer("visible", (rank < rank[:, None]).float(), persistent=False)
 
@@ -381,57 +376,13 @@ class SequenceGenerator(nn.Module):
         rows = logits[..., :-2] + net.bonus(past, context.chords) + self._allowed(shift)[:, None]
         silent = (past.sounding >= self.rows)[..., None]
         hold = logits[..., -1:].masked_fill(silent, -torch.inf)
+        logits = torch.cat([rows, logits[..., -2:-1], hold], dim=-1)
         if self.voice_leading is not None:
             bias = self.voice_leading.bias_tables(parallels_penalty)
-            led = self._led(self.voice_leading, bias, past, tokens)
-            rows, hold = rows + led[..., :-1], hold + led[..., -1:]
-        logits = torch.cat([rows, logits[..., -2:-1], hold], dim=-1)
+            logits = logits + self.voice_leading.of_windows(bias, past.sounding, tokens.sounding)
         if context.final is None:
             return logits
         return logits - net.final_penalty(context.final, context.chords, past)
-
-    def _led(
-        self, leading: VoiceLeading, bias: VoiceLeadingBias, past: LineTokens, tokens: LineTokens
-    ) -> Tensor:
-        """Return the biases of voice leading: onsets, then the hold, (B, T, L, R + 1)."""
-        of_beat = self.steps_per_beat
-        padding = (0, 0, of_beat, 0)
-        last = F.pad(tokens.sounding, padding, value=self.rows)[:, : self.steps]
-        between = (torch.arange(self.steps, device=last.device) % of_beat > 0).long()
-        between = between.expand(len(last), -1)
-        found = []
-        for k in range(len(self.voices)):
-            seen = torch.where(self.visible[k] > 0, tokens.sounding, self.rows)
-            values = (past.sounding, last, seen)
-            flat = [value.flatten(0, 1) for value in values]
-            found.append(self._lead(leading, bias, k, between.flatten(), *flat))
-        return torch.stack(found, dim=1).unflatten(0, last.shape[:2])
-
-    def _lead(
-        self,
-        leading: VoiceLeading,
-        bias: VoiceLeadingBias,
-        line: int,
-        between: Tensor,
-        before: Tensor,
-        last: Tensor,
-        now: Tensor,
-    ) -> Tensor:
-        """Return the biases (N, R + 1) of one line at N steps.
-
-        `between` (N) is 0 on a beat, else 1; `before`, `last` and `now` (N, L) are the rows one
-        step and one beat before, and the visible ones.
-        """
-        voice = torch.full_like(between, line)
-        own = before[:, line]
-        onset, hold = leading.intervals(bias, leading.first_rows(voice, between), own, now)
-        onset = onset + leading.parallels(bias, STEP, voice, before, now)
-        onset = onset + leading.directions(bias, voice, before, now)
-        of_beat = leading.parallels(bias, BEAT, voice, last, now)
-        of_beat = torch.where(between[:, None] > 0, 0.0, of_beat)
-        # a line that moved before the beat comes to parallels by a hold too
-        held = F.pad(of_beat, (0, 1)).gather(1, own[:, None])
-        return torch.cat([onset + of_beat, hold[:, None] + held], dim=-1)
 
     def _biased(self, logits: Tensor, like: LineTokens) -> Tensor:
         """Return the logits (..., R + 2) that are sampled from.
@@ -471,13 +422,10 @@ class SequenceGenerator(nn.Module):
             torch.full_like(tokens.sounding[:, 0], self.rows + 1), tokens.onset[:, 0]
         )
         past = LineTokens(unknown.sounding - 1, unknown.onset)
-        known, allowed = net.known(context), self._allowed(shift)
-        melody, bonus = net.tables()
-        age, lines = torch.zeros_like(past.onset), torch.arange(count, device=shift.device)
-        every, h = (
-            torch.arange(n, device=shift.device),
-            known.new_zeros(n, net.recurrent.in_features),
-        )
+        known, allowed = net.known(context), F.pad(self._allowed(shift), (0, 2))
+        tables, age = net.tables(), torch.zeros_like(past.onset)
+        every = torch.arange(n, device=shift.device)
+        h = known.new_zeros(n, net.recurrent.in_features)
         back = self.steps_per_bar * bars_back(context.like)
         choices = self._choices(observed.tokens)
         leading = self.voice_leading
@@ -493,29 +441,18 @@ class SequenceGenerator(nn.Module):
             entered = known[:, t] + net.read_past(past, like, bar)
             h = net.step(net.input(entered), h)
             features = net.shared(h, entered)[:, None] + net.of_lines(past, like, bar, age)
-            rows = (
-                melody[lines, past.sounding]
-                + allowed
-                + bonus[:, context.chords[:, t]].movedim(0, 1)
-            )
-            rows = F.pad(rows, (0, 2))
-            rows[..., -1].masked_fill_(past.sounding >= self.rows, -torch.inf)
-            if context.final is not None:
-                rows -= net.final_penalty(context.final[:, t], context.chords[:, t], past)
+            rows = self._rows_of_step(context, t, past, tables) + allowed
             now = LineTokens(past.sounding.clone(), torch.zeros_like(past.onset))
             beat = t - self.steps_per_beat
             last = tokens.sounding[:, beat] if beat >= 0 else torch.full_like(now.onset, self.rows)
             around = torch.zeros_like(features[:, 0])
             seen = torch.full_like(past.sounding, self.rows)
             for k in net.order:
-                logits = (
-                    net.logits((features[:, k] + around)[None], slice(k, k + 1))[0] + rows[:, k]
-                )
+                logits = net.logits((features[:, k] + around)[None], slice(k, k + 1))[0]
+                logits = logits + rows[:, k]
                 if leading is not None and bias is not None:
                     between = torch.full_like(age[:, k], int(t % self.steps_per_beat > 0))
-                    led = self._lead(leading, bias, k, between, past.sounding, last, seen)
-                    logits[:, : self.rows] += led[:, :-1]
-                    logits[:, -1] += led[:, -1]
+                    logits += leading.of_line(bias, k, between, past.sounding, last, seen)
                 of_line = LineTokens(like.sounding[:, k], like.onset[:, k])
                 chosen = (self._biased(logits, of_line) + noise[:, t, k]).argmax(-1)
                 chosen = torch.where(observed.mask[:, t, k], choices[:, t, k], chosen)
@@ -532,6 +469,23 @@ class SequenceGenerator(nn.Module):
             age = torch.where(now.onset > 0, 0, age + 1)
             past = now
         return tokens
+
+    def _rows_of_step(
+        self, context: StepContext, t: int, past: LineTokens, tables: tuple[Tensor, Tensor]
+    ) -> Tensor:
+        """Return what is added to the logits of step t by its chord and the step before.
+
+        (B, L, R + 2); `tables` are those of the network.
+        """
+        melody, of_chord = tables
+        lines = torch.arange(len(self.voices), device=past.onset.device)
+        chords = context.chords[:, t]
+        rows = melody[lines, past.sounding] + of_chord[:, chords].movedim(0, 1)
+        rows = F.pad(rows, (0, 2))
+        rows[..., -1].masked_fill_(past.sounding >= self.rows, -torch.inf)
+        if context.final is not None:
+            rows -= self.network.final_penalty(context.final[:, t], chords, past)
+        return rows
 
     def _cells(self, chosen: Tensor, shift: Tensor) -> Tensor:
         """Choices (B, T, L, R + 2), one-hot, -> music (B, T, C)."""
