@@ -56,18 +56,11 @@ def recipe(
     songs = SongWindowDataset(data, bars=bars, time_signature=time_signature, layout="satb")
     voices, window = songs.domain.voices, songs.domain.grid
     sizes = (window.steps, window.bar_steps, window.beat_steps)
+    of_lines = {"width": width, "line_width": line_width, "dropout": dropout}
+    sampling = {"pitch_temperature": pitch_temperature, "parallels_penalty": parallels_penalty}
     return Recipe(
         data=songs,
-        generator=SequenceGenerator(
-            voices,
-            *sizes,
-            width=width,
-            line_width=line_width,
-            dropout=dropout,
-            pitch_temperature=pitch_temperature,
-            voice_leading=True,
-            parallels_penalty=parallels_penalty,
-        ),
+        generator=SequenceGenerator(voices, *sizes, **of_lines, **sampling, voice_leading=True),
         discriminator=MusicDiscriminator(
             voices, *sizes, width=64, voice_width=24, dropout=0.1, compare_bars=True
         ),
