@@ -15,6 +15,7 @@ HIGH_LOSS = 1.03  # of the loss at chance: the discriminator's loss above it ...
 NEGATIVE_GAP = 0.05  # ... while fakes score this fraction of it above reals
 NEAR_CHANCE = 0.01  # of the loss at chance: a discriminator's loss that near it is that of guessing
 HELD_NEAR_CHANCE = 0.05  # likewise: a larger gamma is no advice there
+CLEAR_AUC, HELD_LOSS = 0.95, 0.85  # likewise: logits above it, of a loss above it, could gain much
 EQUAL_AUC = 0.1  # of .5: logits that near it do not separate
 SEPARATED_AUC = 0.75  # logits above it do
 FALLEN_GRADIENT = 0.2  # of its norm at the start
@@ -38,6 +39,7 @@ class LogLine(NamedTuple):
     step: int
     loss: float  # of the discriminator, without its penalties
     auc: float
+    at_rest: tuple[str, ...] = ()  # networks with a learning rate of 0
 
 
 class LogSummary(NamedTuple):
@@ -97,10 +99,16 @@ class LogSummary(NamedTuple):
         """True where its loss is near chance under penalties, or further terms of the loss."""
         chance = self.loss_at_chance
         is_near = chance > 0 and abs(self.loss - chance) <= HELD_NEAR_CHANCE * chance
-        return is_near and (self.penalty > 0 or self.terms > 0)
+        return (is_near or self.is_clear) and (self.penalty > 0 or self.terms > 0)
+
+    @property
+    def is_clear(self) -> bool:
+        """True where logits that separate almost all samples gain little of the loss at chance."""
+        return 0 < HELD_LOSS * self.loss_at_chance <= self.loss and (self.auc or 0.0) >= CLEAR_AUC
 
 
-DEGENERATE = "degenerate data"
+DEGENERATE, FROZEN, DEAD = "degenerate data", "frozen network", "dead discriminator"
+DIVERGED, VANISHING = "divergence", "vanishing gradient"
 MEAN_LINES = 5  # of the log, over which the separation of the logits is averaged
 LESS_PENALTY = "Try a gamma that is ten times smaller"
 LESS_WEIGHT = "Try a weight of the discriminator's terms that is ten times smaller"
@@ -237,10 +245,14 @@ def dead_discriminator(log: LogSummary) -> str | None:
 def suppressed_discriminator(log: LogSummary) -> str | None:
     """Detect penalties that keep the logits equal although the discriminator separates samples.
 
-    Further terms of its loss count like penalties: those of the user are among them.
+    Further terms of its loss count like penalties: those of the user are among them. Logits that
+    separate less count where nearest neighbors tell samples from data.
     """
-    auc = log.auc
-    if auc is None or auc < SEPARATED_AUC or not (log.guesses and log.is_held):
+    auc, accuracy = log.auc, log.two_sample_accuracy
+    if auc is None or not (log.is_held and (log.guesses or log.is_clear)):
+        return None
+    is_distinct = accuracy is not None and accuracy >= CLEARLY_DISTINCT
+    if auc < (0.5 + EQUAL_AUC if is_distinct else SEPARATED_AUC):
         return None
     named = "penalties" if log.penalty >= log.terms else "further terms"
     return (
@@ -274,13 +286,21 @@ def vanishing_gradient(log: LogSummary) -> str | None:
 
 
 def frozen_network(log: LogSummary) -> str | None:
-    """Detect a network that does not move: no trainable weight, or a learning rate of 0."""
+    """Detect a network that does not move: no trainable weight, or a learning rate of 0.
+
+    A schedule that ends at 0 is no fault: the last lines have the rate too.
+    """
     for name, size in log.sizes.items():
-        rate = log.values.get(f"lr/{name}", math.inf)
-        if size == 0 or rate == 0:
+        rests = name in at_rest(log.values, log.sizes)
+        if size == 0 or (rests and all(name in line.at_rest for line in log.recent[-LINES:])):
             cause = "has no trainable weight" if size == 0 else "has a learning rate of 0"
             return f"The {name} {cause}, so it does not learn. Try {name}_lr above 0."
     return None
+
+
+def at_rest(values: Mapping[str, float], networks: Iterable[str]) -> tuple[str, ...]:
+    """Return the networks that have a learning rate of 0 in a log line."""
+    return tuple(name for name in networks if values.get(f"lr/{name}", math.inf) == 0)
 
 
 def oscillation(log: LogSummary) -> str | None:
@@ -313,15 +333,15 @@ CHECKS: dict[str, Callable[[LogSummary], str | None]] = {
     DEGENERATE: degenerate_data,
     "mode collapse": mode_collapse,
     "collapse within conditions": collapse_within_conditions,
-    "divergence": divergence,
+    DIVERGED: divergence,
     "exploding gradient": exploding_gradient,
     "discriminator dominates": discriminator_dominates,
     "generator dominates": generator_dominates,
-    "dead discriminator": dead_discriminator,
+    DEAD: dead_discriminator,
     "penalty suppresses discriminator": suppressed_discriminator,
     "penalty dominates": penalty_dominates,
-    "vanishing gradient": vanishing_gradient,
-    "frozen network": frozen_network,
+    VANISHING: vanishing_gradient,
+    FROZEN: frozen_network,
     "oscillation": oscillation,
 }
 

@@ -13,10 +13,15 @@ from multigan.core.quality import Quality
 from multigan.core.recipe import Recipe
 from multigan.engine.log_checks import (
     CHECKS,
+    DEAD,
     DEGENERATE,
+    DIVERGED,
+    FROZEN,
     LINES,
+    VANISHING,
     LogLine,
     LogSummary,
+    at_rest,
     min_persistence,
 )
 from multigan.engine.losses import loss_at_chance
@@ -25,7 +30,8 @@ from multigan.engine.validation_checks import VALIDATION_CHECKS, CheckpointSumma
 CHECKPOINTS = 2  # consecutive checkpoints of a diagnosis before it is reported
 # Fraction of the run that these have to last: good networks may look like that for a while.
 LONG_FRACTION = 5
-LONG = {"dead discriminator", "penalty suppresses discriminator"}
+LONG = {DEAD, "penalty suppresses discriminator"}
+CAUSES = (DIVERGED, DEAD, "generator dominates")  # that explain what is wrong with the samples
 # Fraction of the run before which samples are not compared with data: they are still far away.
 EARLY_FRACTION, EARLY_STEPS = 0.4, 150  # likewise steps
 RECENT_LINES = 40  # of the log, among which oscillations are looked for
@@ -86,6 +92,8 @@ class TrainingMonitor:
         self._history: dict[int, Quality] = {}  # by step
         self._two_sample_accuracy: float | None = None
         self._is_held = False  # at the last log line
+        self._cause: str | None = None  # the diagnosis of the last log line that explains others
+        self._moved: set[str] = set()  # networks with a learning rate above 0 so far
 
     def read(self, number: int, values: Mapping[str, float]) -> dict[str, str]:
         """Return the diagnoses of adversarial step `number` that have lasted, with messages."""
@@ -104,11 +112,23 @@ class TrainingMonitor:
             found = {DEGENERATE: found[DEGENERATE]}
         self._log.update(number, found)
         steps = {name: self._long if name in LONG else self._steps for name in found}
-        return {
+        lasting = {
             name: message
             for name, message in found.items()
             if self._log.lasts(name, number, LINES, steps[name])
         }
+        return self._without_consequences(lasting)
+
+    def _without_consequences(self, lasting: dict[str, str]) -> dict[str, str]:
+        """Leave out what follows from another diagnosis, and remember that one."""
+        is_untrained = FROZEN in lasting and not self._moved >= self._sizes.keys()
+        whole = FROZEN if is_untrained else DEGENERATE
+        self._cause = next((name for name in (whole, *CAUSES) if name in lasting), None)
+        if whole in lasting:
+            return {whole: lasting[whole]}
+        if DEAD in lasting:  # of the gradient of either network
+            lasting.pop(VANISHING, None)
+        return lasting
 
     def _summary(self, number: int, values: Mapping[str, float]) -> LogSummary:
         """Return the log line with what it is compared with, and remember it."""
@@ -120,7 +140,9 @@ class TrainingMonitor:
             (),
             self._two_sample_accuracy,
         )
-        line = LogLine(number, log.loss, values.get("logits/auc", math.nan))
+        resting = at_rest(values, self._sizes)
+        self._moved |= {name for name, size in self._sizes.items() if size} - set(resting)
+        line = LogLine(number, log.loss, values.get("logits/auc", math.nan), resting)
         self._recent = [*self._recent, line][-RECENT_LINES:]
         return log._replace(recent=tuple(self._recent))
 
@@ -139,7 +161,10 @@ class TrainingMonitor:
         self._history |= {} if quality is None else {number: quality}
         if not self.judges_checkpoint(number):
             return {}
-        now = CheckpointSummary(neighbors, self._history, number, self._is_held)
+        if self._cause in (DEGENERATE, FROZEN):
+            self._checkpoints.update(number, ())
+            return {}
+        now = CheckpointSummary(neighbors, self._history, number, self._is_held, self._cause)
         checks = VALIDATION_CHECKS.items()
         found = {name: message for name, check in checks if (message := check(now))}
         self._checkpoints.update(number, found)
@@ -159,6 +184,8 @@ class TrainingMonitor:
             "history": {step: list(quality) for step, quality in self._history.items()},
             "two_sample_accuracy": self._two_sample_accuracy,
             "is_held": self._is_held,
+            "cause": self._cause,
+            "moved": sorted(self._moved),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -170,3 +197,5 @@ class TrainingMonitor:
         self._history = {step: Quality(*quality) for step, quality in state["history"].items()}
         self._two_sample_accuracy = state["two_sample_accuracy"]
         self._is_held = state.get("is_held", False)
+        self._cause = state.get("cause")
+        self._moved = set(state.get("moved", self._sizes))

@@ -26,13 +26,15 @@ from multigan.engine.diversity import (
 from multigan.engine.objective import as_weighted_logits
 
 MAX_HELD_OUT, MIN_HELD_OUT = 256, 4  # items that samples are compared with
+MIN_SAMPLES = 128  # likewise more samples than held-out items, where these are few
 MAX_TRAIN, MAX_TRAIN_READ = 2048, 512  # training items; of a set that draws
 MAX_VALUES = 1 << 25  # of the training items: 128 MiB
 MAX_PRODUCTS = 4e9  # multiplications of one distance matrix: about .2 s of a CPU core
 BATCH = 64  # samples per forward pass
 MAX_BINS, ITEMS_PER_BIN, BIN_ITERATIONS = 32, 8, 5
 DIRECTIONS, SUBSPACE_ITERATIONS = 8, 4  # in which diversity is measured, and to find them
-QUANTILE = 0.01  # of the distances of held-out items: nearer samples count as copies
+NEARER = 2  # items with a smaller distance than a copy may have, so that no single one decides
+MIN_REFERENCES = 64  # distances of data that copies are compared with
 
 
 @torch.no_grad()
@@ -46,11 +48,13 @@ def neighbor_metrics(
 ) -> dict[str, float]:
     """Compare samples with training and held-out items by distances in the space of `Batch.x`.
 
-    The samples have the conditions of the held-out items.
+    The samples have the conditions of the held-out items, several each where these are few.
 
     distance_ratio: median distance to the nearest training item, over that of held-out items.
-    copies: fraction of samples nearer to a training item than 99 % of the held-out items are;
-        `copies_by_chance` is its expectation for samples as good as held-out items.
+    copies: fraction of samples nearer to a training item than all held-out items but NEARER are;
+        `copies_by_chance` is its expectation for samples as good as held-out items. Where these are
+        few, the distances of training items to the nearest other one join theirs.
+    train_share: see `_train_share`; with train_chance and train_z.
     two_sample_accuracy: leave-one-out accuracy of a nearest-neighbor classifier of samples and
         held-out items; .5 where nothing separates them (Lopez-Paz and Oquab 2017).
     missing_fraction: fraction of the held-out items in bins without any sample; the bins are
@@ -70,12 +74,15 @@ def neighbor_metrics(
     real = tree_map(lambda leaf: leaf[:n], real)
     most = min(MAX_TRAIN, MAX_VALUES // size, int(MAX_PRODUCTS / (size * n)))
     known = random_items(train, max(MIN_HELD_OUT, most), rng)
-    fake = _sample(generator, real.condition, len(real.x), rng)
-    if not fake.isfinite().all():
+    count = max(n, min(MIN_SAMPLES, int((MAX_PRODUCTS / size) ** 0.5)))
+    repeated = torch.arange(count) % len(real.x)
+    samples = _sample(generator, tree_map(lambda leaf: leaf[repeated], real.condition), count, rng)
+    if not samples.isfinite().all():
         return {}
     center = known.x.float().flatten(1).mean(0)
-    rows = [x.float().flatten(1) - center for x in (fake, real.x, known.x)]
+    rows = [x.float().flatten(1) - center for x in (samples, real.x, known.x)]
     values = _distance_metrics(rows) | {"missing_fraction": _missing_fraction(rows, rng)}
+    rows[0] = rows[0][: len(real.x)]  # as many as held-out items
     values |= _principal_diversity(rows, real.condition, known.condition, rng)
     values |= _condition_metrics(rows, real, known, discriminator)
     return {name: float(value) for name, value in values.items()}
@@ -110,18 +117,46 @@ def _sample(generator: Generator, condition: Condition, n: int, rng: torch.Gener
 def _distance_metrics(rows: list[Tensor]) -> dict[str, Any]:
     """Return how near samples are to training items, and whether held-out items differ."""
     fake, real, known = rows
-    nearest, expected = (torch.cdist(side, known).amin(1) for side in (fake, real))
-    threshold = expected.sort().values[int(QUANTILE * (len(expected) - 1))]
+    to_known = torch.cdist(fake, known)
+    nearest, expected = to_known.amin(1), torch.cdist(real, known).amin(1)
+    if len(expected) < MIN_REFERENCES:
+        own = torch.cdist(known, known).fill_diagonal_(torch.inf).amin(1)
+        expected = torch.cat([expected, own])
+    threshold = expected.sort().values[NEARER]
     ratio = nearest.median() / expected.median()
-    both = torch.cat([fake, real])
+    both = torch.cat([fake[: len(real)], real])
     between = torch.cdist(both, both).fill_diagonal_(torch.inf)
-    is_real = torch.arange(len(both)) >= len(fake)
+    is_real = torch.arange(len(both)) >= len(real)
     values = {
         "copies": (nearest < threshold).float().mean(),
-        "copies_by_chance": max(QUANTILE, 1 / (len(real) + 1)),
+        "copies_by_chance": (NEARER + 1) / (len(expected) + 1),
         "two_sample_accuracy": (is_real[between.argmin(1)] == is_real).float().mean(),
+        **_train_share(torch.cat([torch.cdist(fake, real), to_known], 1), len(real)),
     }
     return values | ({"distance_ratio": ratio} if expected.median() > 0 else {})
+
+
+def _train_share(distances: Tensor, held_out: int) -> dict[str, Any]:
+    """Return how often the nearest of all items is a training item, from distances (S, N) to them.
+
+    The first `held_out` of the N items are the held-out ones, so they win ties. Wherever samples
+    lie, each item is as likely to be a training item as any other, unless the generator knows it:
+    `train_share` is the fraction of samples, `train_chance` its expectation, and `train_z` the
+    difference in standard deviations over all ways to choose the training items.
+
+    Source: Platzer and Reutterer 2021, "Holdout-based empirical assessment of mixed-type synthetic
+    data", share of records nearer to training data.
+    """
+    samples, items = distances.shape
+    masses = distances.argmin(1).bincount(minlength=items).double() / samples
+    chance = 1 - held_out / items
+    share = masses[held_out:].sum()
+    variance = held_out * chance * masses.var()  # of a sum over a random subset of the items
+    return {
+        "train_share": share,
+        "train_chance": chance,
+        "train_z": (share - chance) / variance.sqrt() if variance > 0 else 0.0,
+    }
 
 
 def _missing_fraction(rows: list[Tensor], rng: torch.Generator) -> Tensor:

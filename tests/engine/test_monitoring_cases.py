@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.quality import Quality
-from multigan.core.recipe import Term
+from multigan.core.recipe import Schedule, Term
 from multigan.engine.diversity import diversity_metrics
 from multigan.engine.log_checks import CHECKS, LogLine, LogSummary
 from multigan.engine.losses import loss_at_chance
@@ -60,11 +60,48 @@ def test_a_learning_rate_a_hundred_times_too_large_is_named():
 
 def test_a_discriminator_that_does_not_learn_is_named():
     found = diagnoses_of(**USUAL | {"discriminator_lr": 0.0})
-    assert found["generator dominates"].startswith("Fakes score ")
-    assert found["frozen network"] == (
-        "The discriminator has a learning rate of 0, so it does not learn. "
+    assert found == {
+        "frozen network": "The discriminator has a learning rate of 0, so it does not learn. "
         "Try discriminator_lr above 0."
-    )
+    }
+
+
+def test_a_frozen_generator_is_named_to_the_end_of_a_schedule_of_the_discriminator():
+    falling = Schedule(1e-2, 0.0)
+    found = diagnoses_of(**USUAL | {"generator_lr": 0.0, "discriminator_lr": falling})
+    assert list(found) == ["frozen network"] and "The generator has" in found["frozen network"]
+
+
+def test_a_rate_of_0_in_the_last_line_alone_is_no_diagnosis():
+    falling = Schedule(1e-2, 0.0)
+    assert diagnoses_of(**USUAL | {"generator_lr": falling, "discriminator_lr": falling}) == {}
+
+
+@pytest.mark.parametrize("cause", ["degenerate data", "frozen network"])
+def test_samples_are_not_judged_where_the_training_means_nothing(cause):
+    values = {"diversity/real": 0.0} if cause == "degenerate data" else {"lr/generator": 0.0}
+    monitor = TrainingMonitor(toy_recipe(steps=400))
+    for step in range(100, 400, 20):
+        found = monitor.read(step, figures(**values | {"lr/discriminator": 0.1}).values)
+    assert list(found) == [cause]
+    missing = NEIGHBORS | {"missing_fraction": 0.9}
+    assert [monitor.read_checkpoint(step, missing, None) for step in (300, 400)] == [{}, {}]
+    again = TrainingMonitor(toy_recipe(steps=400))
+    again.restore(monitor.state())
+    assert again.state() == monitor.state()
+
+
+def test_a_dead_discriminator_is_the_cause_of_what_is_wrong_with_samples():
+    monitor = TrainingMonitor(toy_recipe(steps=400))
+    dead = {"loss": 1.3863, "gap": 0.0, "auc": 0.5, "grad_norm/discriminator": 0.0}
+    monitor.read_checkpoint(80, NEIGHBORS | {"two_sample_accuracy": 0.9}, None)
+    for step in range(100, 400, 20):
+        found = monitor.read(step, figures(**dead, penalty=0.0).values)
+    assert list(found) == ["dead discriminator"]  # and no vanishing gradient, whose advice differs
+    missing = NEIGHBORS | {"missing_fraction": 0.9}
+    found = [monitor.read_checkpoint(step, missing, None) for step in (300, 400)][-1]
+    advice = "Try the advice of another diagnosis first: dead discriminator."
+    assert found["missing modes"].endswith(advice)
 
 
 def test_a_frozen_discriminator_is_named():
@@ -155,6 +192,16 @@ DEAD = {"loss": 0.6934, "gap": -0.0004, "auc": 0.52, "grad_norm/discriminator": 
             "exceed fakes in 90% of pairs, but by 0.002 only",
         ),
         (
+            figures(loss=0.65, gap=0.08, auc=1.0),
+            "penalty suppresses discriminator",
+            "exceed fakes in 100% of pairs, but by 0.08 only, and the adversarial loss is 0.65;",
+        ),
+        (
+            figures(loss=0.692, gap=0.002, auc=0.65)._replace(two_sample_accuracy=0.9),
+            "penalty suppresses discriminator",
+            "exceed fakes in 65% of pairs",
+        ),
+        (
             figures(
                 loss=0.692, gap=0.002, auc=0.9, penalty=0.1, **{"loss/discriminator_terms": 0.1}
             ),
@@ -191,11 +238,14 @@ def test_each_diagnosis_names_its_figures_and_what_to_try(log, name, message):
     [
         figures(),
         figures(loss=0.1, gap=3.6, auc=0.99),
+        figures(loss=0.5, gap=0.5, auc=0.96),
+        figures(loss=0.65, gap=0.08, auc=1.0, penalty=0.0),  # it has just begun
         figures(loss=0.7, gap=-0.01, auc=0.5),
         figures(**DEAD | {"grad_norm/discriminator": 1.0}),  # it guesses, and learns
         figures(**DEAD | {"grad_norm/discriminator": 1.0})._replace(two_sample_accuracy=0.65),
         figures(**DEAD)._replace(two_sample_accuracy=0.51),  # samples are as good as data
         figures(loss=0.69, gap=0.002, auc=0.6, penalty=0.0),
+        figures(loss=0.692, gap=0.002, auc=0.65)._replace(two_sample_accuracy=0.65),
         figures(**DEAD | {"auc": 0.0, "grad_norm/discriminator": 1.0}),  # it prefers fakes
         swinging([0.1, 0.5, 0.1, 0.5, 0.1, 0.5], [0.5, 0.9, 0.5, 0.9, 0.5, 0.9]),
         swinging([2.0, 1.8, 0.6, 0.5, 0.3, 0.1], [0.1, 0.2, 0.5, 0.6, 0.8, 0.9]),  # once
@@ -261,6 +311,16 @@ def checkpoint(*figures: float, **neighbors: float) -> CheckpointSummary:
             "memorization",
             "80% are nearer to one than held-out items are, and their median distance is 0.1 of",
         ),
+        (
+            checkpoint(train_share=0.92, train_chance=0.667, train_z=2.5, distance_ratio=0.36),
+            "memorization",
+            "one of these is the nearest item to 92% (chance: 67%), and their median",
+        ),
+        (
+            checkpoint(distance_ratio=7e4, spread=1200.0, missing_fraction=0.9, condition_fake=0.1),
+            "divergence",
+            "are 7e+04 times as far from training items as held-out items are, and differ 1.2e+03",
+        ),
         (checkpoint(condition_fake=0.12), "ignored condition", "in 12% of cases, that of a held"),
         (
             checkpoint(condition_real=0.11, condition_auc=0.5, condition_fake=0.1),
@@ -291,6 +351,18 @@ def test_each_diagnosis_of_a_checkpoint_names_its_figures(now, name, message):
         checkpoint(copies=0.8, distance_ratio=1.0),  # nearer, but not near
         checkpoint(copies=0.3, copies_by_chance=0.17, distance_ratio=0.5),  # of few held-out items
         checkpoint(condition_real=0.11, condition_fake=0.1),  # the discriminator uses the labels
+        # modes that are too narrow, and held-out items as near to samples as training items
+        checkpoint(train_share=0.89, train_chance=0.889, train_z=0.1, distance_ratio=0.45),
+        # training items unlike held-out ones, and samples as far from them as these
+        checkpoint(train_share=0.99, train_chance=0.889, train_z=9.0, distance_ratio=1.0),
+        checkpoint(train_share=1.0, train_chance=0.8, train_z=1.2, distance_ratio=0.3),  # few items
+        checkpoint(  # labels that fit, of four items
+            condition_real=1.0,
+            condition_fake=1.0,
+            condition_chance=0.5,
+            condition_items=4.0,
+            condition_auc=1.0,
+        ),
         CheckpointSummary({}, {}, 100),
         CheckpointSummary({}, {100: Quality("score", 1.0), 200: Quality("score", 9.0)}, 200),
     ],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
 from multigan.engine.monitoring import TrainingMonitor
-from multigan.engine.neighbors import neighbor_metrics
+from multigan.engine.neighbors import _train_share, neighbor_metrics
 from tests.toy_domain import ToyData, ToyDiscriminator, ToyGenerator, toy_recipe
 
 CLASSES, SIZE = 4, 12  # of the data; numbers of a sample
@@ -125,6 +126,66 @@ def test_a_tiny_set_that_was_memorized_is_named():
         return train[0][4 * torch.randint(4, (len(labels),), generator=rng) + labels]
 
     assert "memorization" in diagnoses_of(measured(copied, train, held_out=held_out))
+
+
+def plane(n: int, seed: str) -> tuple[Tensor, None]:
+    """A Gaussian in two dimensions."""
+    return torch.randn(n, 2, generator=keyed_rng("plane", seed)), None
+
+
+def near(items: Tensor, noise: float) -> Callable[[Tensor, torch.Generator], Tensor]:
+    """Samples around the items."""
+
+    def function(labels: Tensor, rng: torch.Generator) -> Tensor:
+        chosen = items[torch.randint(len(items), (len(labels),), generator=rng)]
+        return chosen + noise * torch.randn(chosen.shape, generator=rng)
+
+    return function
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_tiny_set_in_the_plane_that_was_memorized_is_named(seed):
+    train, held_out = plane(16, f"train {seed}"), plane(16, f"valid {seed}")
+    values = measured(near(train[0], 0.05), train, held_out=held_out)
+    assert values["train_share"] > 0.9 and "memorization" in diagnoses_of(values)
+    for known, items in ((train, held_out), (plane(2000, "train"), plane(200, "valid"))):
+        fresh = lambda labels, rng: plane(len(labels), f"{rng.initial_seed()}")[0]  # noqa: E731
+        values = measured(fresh, known, held_out=items)
+        assert values["train_share"] == pytest.approx(values["train_chance"], abs=0.35)
+        assert "memorization" not in diagnoses_of(values)
+
+
+def test_modes_that_are_too_narrow_are_not_memorized():
+    def modes(n: int, seed: str, width: float = 0.1) -> tuple[Tensor, None]:
+        number = torch.randint(25, (n,), generator=keyed_rng("modes in the plane", seed))
+        means = torch.stack([number % 5, number // 5], 1).float()
+        return means + width * plane(n, f"modes {seed}")[0], None
+
+    train, held_out = modes(2000, "train"), modes(256, "valid")
+    narrow = lambda labels, rng: modes(len(labels), f"{rng.initial_seed()}", 0.04)[0]  # noqa: E731
+    values = measured(narrow, train, held_out=held_out)
+    assert values["distance_ratio"] < 0.9
+    assert values["train_share"] == pytest.approx(values["train_chance"], abs=0.04)
+    assert "memorization" not in diagnoses_of(values)
+
+
+def test_the_share_of_training_items_has_the_variance_of_random_choices():
+    masses = torch.tensor([0.4, 0.3, 0.2, 0.1, 0.0])
+    rows = masses.mul(10).long().tolist()
+    nearest = torch.tensor([item for item, count in enumerate(rows) for _ in range(count)])
+    distances = 1.0 - torch.nn.functional.one_hot(nearest, 5).float()
+    values = _train_share(distances, held_out=2)
+    shares = torch.tensor([float(masses[list(c)].sum()) for c in combinations(range(5), 3)])
+    assert float(values["train_share"]) == pytest.approx(0.3) and values["train_chance"] == 0.6
+    error = float(shares.double().std(correction=0))
+    assert float(values["train_z"]) == pytest.approx((0.3 - 0.6) / error, rel=1e-5)
+
+
+def test_few_held_out_items_miss_no_mode_by_chance():
+    train, held_out = clusters(40, "few train"), clusters(4, "few valid")
+    values = measured(as_data, train, held_out=held_out)
+    assert values["missing_fraction"] <= 0.25
+    assert not {"missing modes", "mislabeled data"} & diagnoses_of(values)
 
 
 def test_one_sample_for_each_class_is_named():
