@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 CLOSE = 0.05  # of the way from the floor to the baseline: a value that near the floor is as good,
 CLOSE_TO_FLOOR = 0.5  # unless it exceeds a positive floor by this fraction of it
 TIE = 0.02  # likewise: a value that near the baseline is no better
+UNCLEAR_FLOOR = 0.9  # of the baseline: with a floor beyond it no value says much
 
 
 class Quality(NamedTuple):
@@ -42,6 +43,11 @@ class Quality(NamedTuple):
         """The place of the value between floor and baseline, in words; empty without a baseline."""
         if self.beats_baseline is None:
             return ""
+        if self.floor > UNCLEAR_FLOOR * self.baseline > 0:
+            return (
+                "Other real data are hardly nearer to the data than the baseline: too few or too "
+                "different items to judge by."
+            )
         limit = CLOSE * self.margin
         if self.floor > 0:  # however far the baseline is
             limit = min(limit, CLOSE_TO_FLOOR * self.floor)
