@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
+from statistics import mean, stdev
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -33,6 +36,9 @@ NUM_EVAL_IMAGES = 1000  # images in each row of the table, about, at most
 MAX_TRAIN_VALUES = 1 << 26  # of the training images that are read: 256 MiB
 SAMPLING_BATCH = 64  # images per forward pass of the generator
 COUNTING_BATCH = 512  # stacks per forward pass of the classifier
+MAX_DRAWS = 8  # of a sampled row, where a split holds fewer than NUM_EVAL_IMAGES images,
+DRAWN_RATIO = 2  # and images in all draws over that number, at most
+HEADLINE = "frechet_distance"
 ROW_TRAIN = "real (train)"
 ROW_HELD_OUT = "real (held out)"
 ROW_GENERATOR = "generator"
@@ -73,7 +79,8 @@ def evaluate(
 ) -> ResultsTable:
     """Compare training images, held-out images, a Gaussian baseline and the generator.
 
-    Every row is compared with `data`, a held-out split, at one count, `max_images` at most. Helper
+    Every row is compared with `data`, a held-out split, at one count, `max_images` at most; where
+    the split holds fewer, sampled rows are means of several draws. Helper
     networks are stored in `cache`. If the data are stacks their modes are counted too, in as many
     stacks as `data` holds. A dataset with an evaluation of its own is evaluated by that.
     Raises EvaluationSkipped if a split holds too few images for the width of the extractor.
@@ -94,29 +101,38 @@ def evaluate(
     if isinstance(train, HasGrayscaleSource):
         (train_images,) = class_balanced_subsets([train.grayscale_source], most)
     networks = _open_extractors(spec, train, extractor, cache)
-    sets = {
-        ROW_TRAIN: of_train,
-        ROW_HELD_OUT: held_out,
-        _baseline_name(spec): image_metrics.gaussian_baseline(fitted, real.condition, n, rng),
-        ROW_GENERATOR: sample_images(generator, n, rng, real.condition),
+    sampled = {
+        _baseline_name(spec): partial(
+            image_metrics.gaussian_baseline, fitted, real.condition, n, rng
+        ),
+        ROW_GENERATOR: partial(sample_images, generator, n, rng, real.condition),
     }
+    sets = {ROW_TRAIN: of_train, ROW_HELD_OUT: held_out}
+    sets |= {name: sample() for name, sample in sampled.items()}
     reference = image_metrics.make_reference(
         networks.extractor, real, train_images.x, networks.classifier
     )
-    rows = {
-        name: image_metrics.image_metrics(reference, quantize(images), rng)
-        for name, images in sets.items()
-    }
+
+    def measure(images: Batch) -> dict[str, float]:
+        return image_metrics.image_metrics(reference, quantize(images), rng)
+
+    rows = {name: measure(images) for name, images in sets.items()}
+    most = evaluation_size(max_images)
+    draws = 1 if n >= most else min(MAX_DRAWS, DRAWN_RATIO * most // n)
+    intervals = {}
+    for name, sample in sampled.items():
+        of_draws = [rows[name], *(measure(sample()) for _ in range(draws - 1))]
+        rows[name], intervals[name] = _mean_of_draws(of_draws)
     rows[ROW_GENERATOR] |= path_length(generator, networks.extractor.features, real.condition, rng)
-    notes = _notes(spec, networks, real, len(train_images.x))
+    notes = _notes(spec, networks, real, len(train_images.x), draws)
     if networks.channels is not None:
         _count_modes(rows, networks.channels, generator, data, rng)
         notes += _mode_notes(networks.channels, data)
     return ResultsTable(
         rows,
         notes,
-        _kernel_intervals(rows),
-        headline="frechet_distance",
+        {name: found | intervals.get(name, {}) for name, found in _kernel_intervals(rows).items()},
+        headline=HEADLINE,
         floor=ROW_HELD_OUT,
         baseline=_baseline_name(spec),
     )
@@ -136,6 +152,17 @@ def sample_images(
     if not x.isfinite().all():
         raise ValueError("generated values must be finite; got NaN or infinity: training diverged")
     return Batch(x, labels)
+
+
+def _mean_of_draws(
+    draws: Sequence[Mapping[str, float]],
+) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
+    """Return the means of several draws, and intervals of two standard errors of HEADLINE."""
+    means = {name: mean(row[name] for row in draws) for name in draws[0]}
+    if len(draws) == 1:
+        return means, {}
+    error = 2 * stdev(row[HEADLINE] for row in draws) / math.sqrt(len(draws))
+    return means, {HEADLINE: (means[HEADLINE] - error, means[HEADLINE] + error)}
 
 
 def _kernel_intervals(
@@ -201,7 +228,7 @@ def _baseline_name(spec: ImageSpec) -> str:
 
 
 def _notes(
-    spec: ImageSpec, networks: FeatureExtractors, real: Batch, num_train: int
+    spec: ImageSpec, networks: FeatureExtractors, real: Batch, num_train: int, draws: int
 ) -> tuple[str, ...]:
     """Describe the rows and columns of the table."""
     n, k, wide = len(real.x), image_metrics.NEIGHBORS, networks.extractor.width
@@ -227,6 +254,11 @@ def _notes(
         "path_length: squared change of the features along a path between latents, in place of "
         "LPIPS; path_length_ratio: over that of a straight line, the minimum is 1",
     ]
+    if draws > 1:
+        notes.append(
+            f"{_baseline_name(spec)} and {ROW_GENERATOR}: means of {draws} draws of {n} images; "
+            "the interval of frechet_distance is two standard errors of the mean on either side"
+        )
     if n <= wide:
         notes.append(f"{n} images for {wide} features: the Frechet distance is unreliable")
     if spec.class_names:
