@@ -66,7 +66,7 @@ def test_every_row_is_measured_as_bytes(full_cache, monkeypatch):
         return {"kernel_distance": 0.5, "kernel_distance_std": 0.125, "frechet_distance": 1.0}
 
     monkeypatch.setattr(image_metrics, "image_metrics", recording)
-    monkeypatch.setattr(evaluation, "MAX_DRAWS", 1)
+    monkeypatch.setattr(evaluation, "MAX_REPETITIONS", 1)
     found = table(Between(), full_cache)
     assert len(seen) == len(found.rows) == 4
     assert all(map(is_kept_by_files, seen)) and not is_kept_by_files(torch.randn(9))
@@ -77,14 +77,14 @@ def test_the_interval_of_the_kernel_distance_is_one_sd_on_either_side(full_cache
     spreads = iter((0.125, 0.25, 0.5, 1.0))
     row = lambda *_: {"kernel_distance": 0.5, "kernel_distance_std": next(spreads)}  # noqa: E731
     monkeypatch.setattr(image_metrics, "image_metrics", row)
-    monkeypatch.setattr(evaluation, "MAX_DRAWS", 1)
+    monkeypatch.setattr(evaluation, "MAX_REPETITIONS", 1)
     found = table(Between(), full_cache)
     for name, sd in zip(found.rows, (0.125, 0.25, 0.5, 1.0), strict=True):
         assert found.intervals[name] == {"kernel_distance": (0.5 - sd, 0.5 + sd)}
         assert found.rows[name] == {"kernel_distance": 0.5}, "the std is an interval only"
 
 
-def test_sampled_rows_of_a_small_split_are_means_of_draws(full_cache, monkeypatch):
+def test_sampled_rows_of_a_small_split_are_means_of_sample_sets(full_cache, monkeypatch):
     distances = iter((0.0, 0.1, 2.0, 1.0, 4.0, 6.0, 3.0, 5.0))  # train, held out, then the others
     sampled = []
 
@@ -94,7 +94,7 @@ def test_sampled_rows_of_a_small_split_are_means_of_draws(full_cache, monkeypatc
                 "frechet_distance": next(distances)}  # fmt: skip
 
     monkeypatch.setattr(image_metrics, "image_metrics", row)
-    monkeypatch.setattr(evaluation, "MAX_DRAWS", 3)
+    monkeypatch.setattr(evaluation, "MAX_REPETITIONS", 3)
     found = table(Between(), full_cache)
     baseline, generator = list(found.rows)[2:]
     assert found.rows[baseline]["frechet_distance"] == 4  # of 2, 4 and 6
@@ -102,8 +102,8 @@ def test_sampled_rows_of_a_small_split_are_means_of_draws(full_cache, monkeypatc
     low, high = found.intervals[generator]["frechet_distance"]
     assert (low, high) == pytest.approx((3 - 4 / 3**0.5, 3 + 4 / 3**0.5))
     assert "frechet_distance" not in found.intervals["real (held out)"]
-    assert not torch.equal(sampled[3], sampled[6]), "draws differ"
-    assert any("means of 3 draws" in note for note in found.notes)
+    assert not torch.equal(sampled[3], sampled[6]), "sample sets differ"
+    assert any("means of 3 sample sets" in note for note in found.notes)
 
 
 def test_stacks_are_counted_as_bytes(monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from statistics import mean, stdev
@@ -36,8 +36,8 @@ NUM_EVAL_IMAGES = 1000  # images in each row of the table, about, at most
 MAX_TRAIN_VALUES = 1 << 26  # of the training images that are read: 256 MiB
 SAMPLING_BATCH = 64  # images per forward pass of the generator
 COUNTING_BATCH = 512  # stacks per forward pass of the classifier
-MAX_DRAWS = 8  # of a sampled row, where a split holds fewer than NUM_EVAL_IMAGES images,
-DRAWN_RATIO = 2  # and images in all draws over that number, at most
+MAX_REPETITIONS = 8  # sample sets of a row, where a split holds fewer than NUM_EVAL_IMAGES images,
+SAMPLED_RATIO = 2  # and images in all sample sets over that number, at most
 HEADLINE = "frechet_distance"
 ROW_TRAIN = "real (train)"
 ROW_HELD_OUT = "real (held out)"
@@ -80,7 +80,7 @@ def evaluate(
     """Compare training images, held-out images, a Gaussian baseline and the generator.
 
     Every row is compared with `data`, a held-out split, at one count, `max_images` at most; where
-    the split holds fewer, sampled rows are means of several draws. Helper
+    the split holds fewer, sampled rows are means of several sample sets. Helper
     networks are stored in `cache`. If the data are stacks their modes are counted too, in as many
     stacks as `data` holds. A dataset with an evaluation of its own is evaluated by that.
     Raises EvaluationSkipped if a split holds too few images for the width of the extractor.
@@ -108,23 +108,14 @@ def evaluate(
         ROW_GENERATOR: partial(sample_images, generator, n, rng, real.condition),
     }
     sets = {ROW_TRAIN: of_train, ROW_HELD_OUT: held_out}
-    sets |= {name: sample() for name, sample in sampled.items()}
     reference = image_metrics.make_reference(
         networks.extractor, real, train_images.x, networks.classifier
     )
-
-    def measure(images: Batch) -> dict[str, float]:
-        return image_metrics.image_metrics(reference, quantize(images), rng)
-
-    rows = {name: measure(images) for name, images in sets.items()}
     most = evaluation_size(max_images)
-    draws = 1 if n >= most else min(MAX_DRAWS, DRAWN_RATIO * most // n)
-    intervals = {}
-    for name, sample in sampled.items():
-        of_draws = [rows[name], *(measure(sample()) for _ in range(draws - 1))]
-        rows[name], intervals[name] = _mean_of_draws(of_draws)
+    repetitions = 1 if n >= most else min(MAX_REPETITIONS, SAMPLED_RATIO * most // n)
+    rows, intervals = _measure(reference, sets, sampled, repetitions, rng)
     rows[ROW_GENERATOR] |= path_length(generator, networks.extractor.features, real.condition, rng)
-    notes = _notes(spec, networks, real, len(train_images.x), draws)
+    notes = _notes(spec, networks, real, len(train_images.x), repetitions)
     if networks.channels is not None:
         _count_modes(rows, networks.channels, generator, data, rng)
         notes += _mode_notes(networks.channels, data)
@@ -154,14 +145,34 @@ def sample_images(
     return Batch(x, labels)
 
 
-def _mean_of_draws(
-    draws: Sequence[Mapping[str, float]],
+def _measure(
+    reference: image_metrics.Reference,
+    sets: dict[str, Batch],
+    sampled: Mapping[str, Callable[[], Batch]],
+    repetitions: int,
+    rng: torch.Generator,
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, tuple[float, float]]]]:
+    """Return the metrics of sets of images, and of those that are sampled, with intervals."""
+    sets = sets | {name: sample() for name, sample in sampled.items()}
+
+    def measure(images: Batch) -> dict[str, float]:
+        return image_metrics.image_metrics(reference, quantize(images), rng)
+
+    rows, intervals = {name: measure(images) for name, images in sets.items()}, {}
+    for name, sample in sampled.items():
+        repeated = [rows[name], *(measure(sample()) for _ in range(repetitions - 1))]
+        rows[name], intervals[name] = _mean_of_repetitions(repeated)
+    return rows, intervals
+
+
+def _mean_of_repetitions(
+    repetitions: Sequence[Mapping[str, float]],
 ) -> tuple[dict[str, float], dict[str, tuple[float, float]]]:
-    """Return the means of several draws, and intervals of two standard errors of HEADLINE."""
-    means = {name: mean(row[name] for row in draws) for name in draws[0]}
-    if len(draws) == 1:
+    """Return the means of several sample sets, and intervals of two standard errors of HEADLINE."""
+    means = {name: mean(row[name] for row in repetitions) for name in repetitions[0]}
+    if len(repetitions) == 1:
         return means, {}
-    error = 2 * stdev(row[HEADLINE] for row in draws) / math.sqrt(len(draws))
+    error = 2 * stdev(row[HEADLINE] for row in repetitions) / math.sqrt(len(repetitions))
     return means, {HEADLINE: (means[HEADLINE] - error, means[HEADLINE] + error)}
 
 
@@ -228,7 +239,7 @@ def _baseline_name(spec: ImageSpec) -> str:
 
 
 def _notes(
-    spec: ImageSpec, networks: FeatureExtractors, real: Batch, num_train: int, draws: int
+    spec: ImageSpec, networks: FeatureExtractors, real: Batch, num_train: int, repetitions: int
 ) -> tuple[str, ...]:
     """Describe the rows and columns of the table."""
     n, k, wide = len(real.x), image_metrics.NEIGHBORS, networks.extractor.width
@@ -254,10 +265,11 @@ def _notes(
         "path_length: squared change of the features along a path between latents, in place of "
         "LPIPS; path_length_ratio: over that of a straight line, the minimum is 1",
     ]
-    if draws > 1:
+    if repetitions > 1:
         notes.append(
-            f"{_baseline_name(spec)} and {ROW_GENERATOR}: means of {draws} draws of {n} images; "
-            "the interval of frechet_distance is two standard errors of the mean on either side"
+            f"{_baseline_name(spec)} and {ROW_GENERATOR}: means of {repetitions} sample sets of "
+            f"{n} images; the interval of frechet_distance is two standard errors of the mean on "
+            "either side"
         )
     if n <= wide:
         notes.append(f"{n} images for {wide} features: the Frechet distance is unreliable")
