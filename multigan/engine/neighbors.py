@@ -30,6 +30,7 @@ MIN_SAMPLES = 128  # likewise more samples than held-out items, where these are 
 MAX_TRAIN, MAX_TRAIN_READ = 2048, 512  # training items; of a set that draws
 MAX_VALUES = 1 << 25  # of the training items: 128 MiB
 MAX_PRODUCTS = 4e9  # multiplications of one distance matrix: about .2 s of a CPU core
+MAX_ROTATED = 512  # rows whose distances are taken in as many dimensions, where they have more
 BATCH = 64  # samples per forward pass
 MAX_BINS, ITEMS_PER_BIN, BIN_ITERATIONS = 32, 8, 5
 DIRECTIONS, SUBSPACE_ITERATIONS = 8, 4  # in which diversity is measured, and to find them
@@ -80,7 +81,7 @@ def neighbor_metrics(
     if not samples.isfinite().all():
         return {}
     center = known.x.float().flatten(1).mean(0)
-    rows = [x.float().flatten(1) - center for x in (samples, real.x, known.x)]
+    rows = _rotated([x.float().flatten(1) - center for x in (samples, real.x, known.x)])
     values = _distance_metrics(rows) | {"missing_fraction": _missing_fraction(rows, rng)}
     rows[0] = rows[0][: len(real.x)]  # as many as held-out items
     values |= _principal_diversity(rows, real.condition, known.condition, rng)
@@ -112,6 +113,20 @@ def _sample(generator: Generator, condition: Condition, n: int, rng: torch.Gener
         part = tree_map(lambda leaf, k=first: leaf[k : k + BATCH], condition)
         parts.append(sample_batch(generator, min(BATCH, n - first), rng, part))
     return torch.cat(parts)
+
+
+def _rotated(rows: list[Tensor]) -> list[Tensor]:
+    """Return the rows in as many dimensions as there are rows, where they are few and have more.
+
+    Their inner products stay the same but for rounding, so distances and means do, at a fraction of
+    the work: a line of text has half a million values, and each distance matrix copies them.
+    """
+    every = torch.cat(rows)
+    if not len(every) < every.shape[1] or len(every) > MAX_ROTATED:
+        return rows
+    values, vectors = torch.linalg.eigh((every @ every.T).double())
+    coordinates = (vectors * values.clamp_min(0).sqrt()).float()
+    return list(coordinates.split([len(side) for side in rows]))
 
 
 def _distance_metrics(rows: list[Tensor]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
+from multigan.engine import neighbors
 from multigan.engine.monitoring import TrainingMonitor
 from multigan.engine.neighbors import _train_share, neighbor_metrics
 from tests.toy_domain import ToyData, ToyDiscriminator, ToyGenerator, toy_recipe
@@ -68,6 +69,15 @@ class LabelDiscriminator(nn.Module):
         x_train, labels = clusters(400, "train")
         means = torch.stack([x_train[labels == k].mean(0) for k in range(CLASSES)])
         return -(x - means[condition]).norm(dim=1)
+
+
+class FirstValue(nn.Module):
+    """The first value of a sample."""
+
+    uses_batch_statistics = False
+
+    def forward(self, x: Tensor, condition: Any = None) -> Tensor:
+        return x[:, 0]
 
 
 TRAIN, HELD_OUT = clusters(400, "train"), clusters(200, "valid")
@@ -179,6 +189,19 @@ def test_the_share_of_training_items_has_the_variance_of_random_choices():
     assert float(values["train_share"]) == pytest.approx(0.3) and values["train_chance"] == 0.6
     error = float(shares.double().std(correction=0))
     assert float(values["train_z"]) == pytest.approx((0.3 - 0.6) / error, rel=1e-5)
+
+
+def test_wide_items_have_the_figures_that_they_have_in_all_their_dimensions(monkeypatch):
+    wide = torch.linalg.qr(torch.randn(900, SIZE, generator=keyed_rng("wide"))).Q.T
+    train, held_out = ((x @ wide, labels) for x, labels in (clusters(80, "a"), clusters(40, "b")))
+    fake = lambda labels, rng: as_data(labels, rng) @ wide  # noqa: E731
+    options = {"held_out": held_out, "discriminator": FirstValue()}
+    rotated = measured(fake, train, **options)
+    monkeypatch.setattr(neighbors, "MAX_ROTATED", 0)
+    whole = measured(fake, train, **options)
+    assert rotated.keys() == whole.keys()
+    for name, value in whole.items():
+        assert rotated[name] == pytest.approx(value, abs=0.06), name  # one item of 40 is .025
 
 
 def test_few_held_out_items_miss_no_mode_by_chance():
