@@ -2,11 +2,11 @@
 
     python -m tests.benchmarks.engine_step [--blocks 24]
 
-Images of 32x32 in batches of 64 and points in batches of 256, one thread. The two loops alternate
-in blocks of a few steps, each in a process of its own: the engine's with the allocator settings
-that `multigan train` makes, the other with glibc's defaults, as a script has them. A ratio is the
-median over the blocks, with the 95 % interval of its order statistics. Times are CPU seconds of
-these processes; ratios of wall time stand beside them. Both loops do the same work: their
+Images of 32x32 and 64x64 in batches of 64, points in batches of 256, one thread. The two loops
+alternate in blocks of a few steps, each in a process of its own: the engine's with the allocator
+settings that `multigan train` makes, the other with glibc's defaults, as a script has them. A ratio
+is the median over the blocks, with the 95 % interval of its order statistics. Times are CPU seconds
+of these processes; ratios of wall time stand beside them. Both loops do the same work: their
 floating-point operations are counted and must be equal. The last line is JSON.
 """
 
@@ -114,6 +114,16 @@ CASES = {
         nonsaturating,
         nonsaturating_generator,
         target=0.85,
+    ),
+    "dcgan at 64x64, nonsaturating": Case(
+        lambda: DCGANGenerator(2 * SIDE, CHANNELS, (128, 64, 32, 16)),
+        lambda: DCGANDiscriminator(2 * SIDE, CHANNELS, (128, 64, 32, 16)),
+        "nonsaturating",
+        {},
+        nonsaturating,
+        nonsaturating_generator,
+        target=0.85,
+        shape=(IMAGES, CHANNELS, 2 * SIDE, 2 * SIDE),
     ),
     "r3, relativistic + r1 + r2": Case(
         lambda: R3GANGenerator(SIDE, CHANNELS, (16, 16, 8, 8), blocks=1),
