@@ -164,6 +164,21 @@ def test_live_songs_are_refused_by_name_unless_asked_for(tmp_path, capsys):
     assert songs["live-0.mid"].tempo_bpm == pytest.approx(100, rel=0.05)
 
 
+def test_swing_is_measured_from_the_beats_also_after_a_pickup_and_triplets_are_none():
+    def song(starts, pickup=0):
+        notes = tuple(Note(pickup + start, pickup + start + 100, 60) for start in starts)
+        return Song((Track("piano", notes),), 60 * BAR, anacrusis_ticks=pickup)
+
+    for pickup in (0, 163, 240, 320, 480):
+        straight = song(range(0, 30 * BAR, 240), pickup)
+        assert swing_ratio(straight) == 0.5
+        assert swing_ratio(with_swing(straight, 0.66)) == pytest.approx(0.66, abs=0.002)
+    assert swing_ratio(song(range(0, 30 * BAR, 160))) is None  # triplets
+    shuffle = [beat + place for beat in range(0, 30 * BAR, 480) for place in (0, 320)]
+    few_triplets = [beat + 160 for beat in range(0, 30 * BAR, 4 * 480)]
+    assert swing_ratio(song(sorted(shuffle + few_triplets))) == 0.667
+
+
 def test_swung_songs_are_read_straight_unless_the_grid_has_thirds(tmp_path, capsys):
     root = tmp_path / "in"
     root.mkdir()

@@ -26,6 +26,8 @@ FEWEST = 64  # onsets that tell an offset or live timing from few notes off the 
 SWING = (0.55, 0.8)  # of a beat: where the second eighth of a swung pair begins
 STRAIGHT = (0.45, 0.55)
 SWUNG_SHARE = 0.6  # of the second eighths
+SECOND_THIRD = (0.28, 0.39)  # of a beat: where the second note of a triplet begins
+TRIPLET_SHARE = 0.5  # of the swung eighths: more second thirds tell triplets from swing
 
 
 class BeatAlignment(NamedTuple):
@@ -79,16 +81,19 @@ def onset_ticks(song: Song) -> np.ndarray:
 def swing_ratio(song: Song) -> float | None:
     """Return where in a beat the second eighth begins: .5 is straight, .667 a triplet.
 
-    The median over the onsets around the middle of a beat; None if fewer than FEWEST are there, or
-    if they are neither straight nor swung.
+    The median over the onsets around the middle of a beat; None if fewer than FEWEST are there, if
+    they are neither straight nor swung, or if they belong to triplets.
     """
-    positions = onset_ticks(song) % TICKS_PER_QUARTER / TICKS_PER_QUARTER
+    positions = (onset_ticks(song) - song.anacrusis_ticks) % TICKS_PER_QUARTER / TICKS_PER_QUARTER
     middle = positions[(positions > STRAIGHT[0]) & (positions < SWING[1])]
     swung = middle[(middle >= SWING[0]) & (np.abs(middle - 0.75) > 0.02)]  # no sixteenth
     straight = middle[middle < STRAIGHT[1]]
     if len(swung) + len(straight) < FEWEST:
         return None
     if len(swung) >= SWUNG_SHARE * (len(swung) + len(straight)):
+        thirds = (positions > SECOND_THIRD[0]) & (positions < SECOND_THIRD[1])
+        if thirds.sum() > TRIPLET_SHARE * len(swung):
+            return None
         return round(float(np.median(swung)), 3)
     return 0.5 if len(straight) >= SWUNG_SHARE * (len(swung) + len(straight)) else None
 

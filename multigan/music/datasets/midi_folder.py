@@ -31,7 +31,7 @@ from multigan.music.formats.song import Song
 from multigan.music.formats.song_archives import is_archive
 from multigan.storage.files import parse_json, write_atomically
 
-CACHE_VERSION = 8  # raise it when a change here changes what an import returns
+CACHE_VERSION = 9  # raise it when a change here changes what an import returns
 SONGS, REPORT = "songs.npz", "report.json"
 DEFAULT_INSPECTION = ImportOptions(AUTO, 4, None)
 
