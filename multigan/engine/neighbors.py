@@ -31,6 +31,7 @@ MAX_TRAIN, MAX_TRAIN_READ = 2048, 512  # training items; of a set that draws
 MAX_VALUES = 1 << 25  # of the training items: 128 MiB
 MAX_PRODUCTS = 4e9  # multiplications of one distance matrix: about .2 s of a CPU core
 MAX_ROTATED = 512  # rows whose distances are taken in as many dimensions, where they have more
+MAX_MAGNITUDE = 1e15  # of the values of samples: the squares of larger ones overflow
 BATCH = 64  # samples per forward pass
 MAX_BINS, ITEMS_PER_BIN, BIN_ITERATIONS = 32, 8, 5
 DIRECTIONS, SUBSPACE_ITERATIONS = 8, 4  # in which diversity is measured, and to find them
@@ -80,6 +81,7 @@ def neighbor_metrics(
     samples = _sample(generator, tree_map(lambda leaf: leaf[repeated], real.condition), count, rng)
     if not samples.isfinite().all():
         return {}
+    samples = samples.clamp(-MAX_MAGNITUDE, MAX_MAGNITUDE)
     center = known.x.float().flatten(1).mean(0)
     rows = _rotated([x.float().flatten(1) - center for x in (samples, real.x, known.x)])
     values = _distance_metrics(rows) | {"missing_fraction": _missing_fraction(rows, rng)}
@@ -122,7 +124,7 @@ def _rotated(rows: list[Tensor]) -> list[Tensor]:
     the work: a line of text has half a million values, and each distance matrix copies them.
     """
     every = torch.cat(rows)
-    if not len(every) < every.shape[1] or len(every) > MAX_ROTATED:
+    if len(every) >= every.shape[1] or len(every) > MAX_ROTATED:
         return rows
     values, vectors = torch.linalg.eigh((every @ every.T).double())
     coordinates = (vectors * values.clamp_min(0).sqrt()).float()

@@ -14,7 +14,7 @@ from multigan.core.protocols import Batch
 from multigan.core.rng import keyed_rng
 from multigan.engine import neighbors
 from multigan.engine.monitoring import TrainingMonitor
-from multigan.engine.neighbors import _train_share, neighbor_metrics
+from multigan.engine.neighbors import _distance_metrics, _train_share, neighbor_metrics
 from tests.toy_domain import ToyData, ToyDiscriminator, ToyGenerator, toy_recipe
 
 CLASSES, SIZE = 4, 12  # of the data; numbers of a sample
@@ -138,6 +138,16 @@ def test_a_tiny_set_that_was_memorized_is_named():
     assert "memorization" in diagnoses_of(measured(copied, train, held_out=held_out))
 
 
+def test_copies_are_nearer_than_all_distances_of_data_but_two():
+    on_a_line = lambda *places: torch.tensor(places, dtype=torch.float32)[:, None]  # noqa: E731
+    fake, known = on_a_line(2.5, 3.5), on_a_line(0, 1000, 2000, 3000)
+    values = _distance_metrics([fake, on_a_line(*range(1, 65)), known])  # the third: 3
+    assert float(values["copies"]) == 0.5 and values["copies_by_chance"] == 3 / 65
+    fake, known = on_a_line(9, 48), on_a_line(0, 10, 30, 60)  # distances of 10, 10, 20 and 30
+    values = _distance_metrics([fake, on_a_line(1, 90), known])  # and 1 and 30: the third is 10
+    assert float(values["copies"]) == 0.5 and values["copies_by_chance"] == 3 / 7
+
+
 def plane(n: int, seed: str) -> tuple[Tensor, None]:
     """A Gaussian in two dimensions."""
     return torch.randn(n, 2, generator=keyed_rng("plane", seed)), None
@@ -202,6 +212,14 @@ def test_wide_items_have_the_figures_that_they_have_in_all_their_dimensions(monk
     assert rotated.keys() == whole.keys()
     for name, value in whole.items():
         assert rotated[name] == pytest.approx(value, abs=0.06), name  # one item of 40 is .025
+
+
+@pytest.mark.parametrize("copies", [1, 60], ids=["narrow", "wide"])
+def test_samples_whose_squares_overflow_have_diverged(copies):
+    train, held_out = ((x.repeat(1, copies), c) for x, c in (clusters(80, "a"), clusters(40, "b")))
+    huge = lambda labels, rng: 1e25 * as_data(labels, rng).repeat(1, copies)  # noqa: E731
+    values = measured(huge, train, held_out=held_out, discriminator=FirstValue())
+    assert diagnoses_of(values) == {"divergence"}
 
 
 def test_few_held_out_items_miss_no_mode_by_chance():
