@@ -65,8 +65,11 @@ def test_a_discriminator_that_does_not_learn_is_named():
 
 
 def test_a_frozen_generator_is_named_to_the_end_of_a_schedule_of_the_discriminator():
-    falling = Schedule(1e-2, 0.0)
-    found = diagnoses_of(**USUAL | {"generator_lr": 0.0, "discriminator_lr": falling})
+    monitor = TrainingMonitor(toy_recipe(steps=400))
+    for step in range(100, 420, 20):
+        rates = {"lr/generator": 0.0, "lr/discriminator": 0.01 * (400 - step)}
+        found = monitor.read(step, figures(**rates).values)
+    assert rates["lr/discriminator"] == 0
     assert list(found) == ["frozen network"] and "The generator has" in found["frozen network"]
 
 
@@ -86,7 +89,9 @@ def test_samples_are_not_judged_where_the_training_means_nothing(cause):
     assert [monitor.read_checkpoint(step, missing, None) for step in (300, 400)] == [{}, {}]
     again = TrainingMonitor(toy_recipe(steps=400))
     again.restore(monitor.state())
-    assert again.state() == monitor.state()
+    assert [again.read_checkpoint(step, missing, None) for step in (400, 420)] == [{}, {}]
+    assert list(again.read(420, figures(**values | {"lr/discriminator": 0.1}).values)) == [cause]
+    assert [again.read_checkpoint(step, missing, None) for step in (440, 460)] == [{}, {}]
 
 
 def test_a_dead_discriminator_is_the_cause_of_what_is_wrong_with_samples():
