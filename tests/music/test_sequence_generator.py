@@ -4,6 +4,7 @@ import torch
 from multigan.core.protocols import Batch, Generator, SupportsLikelihood
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
+from multigan.music.models import sequence_generator
 from multigan.music.models.sequence_generator import SequenceGenerator
 from multigan.music.representations.conditioning import (
     ANY_CHORD,
@@ -286,12 +287,35 @@ def test_an_ending_sounds_in_its_last_chord_alone(generator, latent):
     asked = unconditional(N, STEPS, VOICES)._replace(chords=chords, key=key)
     pitches = torch.cat([v.min_pitch + torch.arange(v.num_pitches) for v in VOICES])
 
-    def last_pitch_classes(ending):
+    def are_triads(ending, steps):
         with torch.no_grad():
             x = generator.eval()(latent, asked._replace(ending=torch.full((N, 1), ending)))
-        sounding = torch.cat(active_cells(x, VOICES), dim=-1)[:, -BAR // 2 :].sum(1)
-        return [set((pitches[row > 0] % 12).tolist()) for row in sounding]
+        sounding = torch.cat(active_cells(x, VOICES), dim=-1)[:, steps].sum(1)
+        found = [set((pitches[row > 0] % 12).tolist()) for row in sounding]
+        return [any(classes <= triad for triad in ({0, 4, 7}, {9, 0, 4})) for classes in found]
 
-    triads = ({0, 4, 7}, {9, 0, 4})
-    assert all(any(found <= triad for triad in triads) for found in last_pitch_classes(1.0))
-    assert not all(any(found <= triad for triad in triads) for found in last_pitch_classes(0.0))
+    last, before = slice(STEPS - BAR // 2, STEPS), slice(STEPS - BAR, STEPS - BAR // 2)
+    assert all(are_triads(1.0, last))
+    assert not all(are_triads(1.0, before)) and not all(are_triads(0.0, last))
+
+
+def test_the_gradient_of_training_is_that_of_the_choices_that_are_sampled(monkeypatch, latent):
+    torch.manual_seed(0)
+    options = {"pitch_temperature": 0.7, "likeness_bonus": 1.0, "parallels_penalty": 20.0}
+    sizes = {"width": 16, "line_width": 8, "plan_width": 8}
+    generator = SequenceGenerator(VOICES, STEPS, BAR, 4, **sizes, **options, voice_leading=True)
+    with torch.no_grad():
+        generator.network.out.bias.zero_()  # neither rests nor holds are more likely than a row
+        generator.voice_leading.parallel_bias.normal_()
+    seen = []
+
+    def record(hard, soft):
+        seen.append((hard, soft))
+        return hard
+
+    monkeypatch.setattr(sequence_generator, "straight_through", record)
+    chords = torch.full((N, STEPS), TONIC_CHORD)
+    asked = unconditional(N, STEPS, VOICES)._replace(chords=chords, ending=torch.ones(N, 1))
+    generator.train()(latent, asked)
+    ((hard, soft),) = seen
+    torch.testing.assert_close((hard * soft).sum(-1), soft.max(-1).values)

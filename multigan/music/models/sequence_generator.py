@@ -86,7 +86,7 @@ class SequenceGenerator(nn.Module):
         likeness_bonus: added in sampling to the logit of what the likened bar has at a step.
         voice_leading: learn biases of the intervals, parallels and directions between lines.
         parallels_penalty: taken in sampling from the logit of a row in parallel unisons, octaves or
-            fifths with another line; needs voice_leading.
+            fifths with a line, since the step before and, on a beat, the last beat: twice if both.
 
     Raises ValueError for sizes that do not fit, for drums, for a pitch temperature of 0, and for a
     penalty without voice leading.
