@@ -106,6 +106,13 @@ def test_sampled_rows_of_a_small_split_are_means_of_sample_sets(full_cache, monk
     assert any("means of 3 sample sets" in note for note in found.notes)
 
 
+@pytest.mark.parametrize(
+    ("n", "sets"), [(1010, 1), (1000, 1), (999, 2), (600, 3), (267, 7), (250, 8), (100, 8)]
+)
+def test_sample_sets_hold_twice_the_images_of_a_large_split_at_most(n, sets):
+    assert evaluation._repetitions(n, most=1000) == sets
+
+
 def test_stacks_are_counted_as_bytes(monkeypatch):
     stacks, seen = StackedImages("digits", 8, "valid"), []
 

@@ -111,8 +111,7 @@ def evaluate(
     reference = image_metrics.make_reference(
         networks.extractor, real, train_images.x, networks.classifier
     )
-    most = evaluation_size(max_images)
-    repetitions = 1 if n >= most else min(MAX_REPETITIONS, SAMPLED_RATIO * most // n)
+    repetitions = _repetitions(n, evaluation_size(max_images))
     rows, intervals = _measure(reference, sets, sampled, repetitions, rng)
     rows[ROW_GENERATOR] |= path_length(generator, networks.extractor.features, real.condition, rng)
     notes = _notes(spec, networks, real, len(train_images.x), repetitions)
@@ -163,6 +162,11 @@ def _measure(
         repeated = [rows[name], *(measure(sample()) for _ in range(repetitions - 1))]
         rows[name], intervals[name] = _mean_of_repetitions(repeated)
     return rows, intervals
+
+
+def _repetitions(n: int, most: int) -> int:
+    """Return the number of sample sets of a row of `n` images, of `most` in a large split."""
+    return 1 if n >= most else min(MAX_REPETITIONS, SAMPLED_RATIO * most // n)
 
 
 def _mean_of_repetitions(
