@@ -3,7 +3,7 @@
     multigan train image
     multigan evaluate runs/image-0001
 
-Time: 189 CPU s in one thread of a busy machine, evaluation and report included.
+Time: 171 CPU s in one thread of a busy machine, evaluation and report included.
 Result of `python -m tests.benchmarks.demo RUN`, seed 0 (in brackets held-out real digits):
 accuracy .989, intra-class std ratio .92, coverage .96 (.96), Frechet .38 (.32; a Gaussian .47).
 Try: `multigan train image --resolution 32` for larger digits (not measured).
