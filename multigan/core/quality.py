@@ -32,22 +32,27 @@ class Quality(NamedTuple):
         return self.baseline - self.floor
 
     @property
+    def is_unclear(self) -> bool:
+        """True for a floor so near the baseline that no value says much."""
+        return self.margin > 0 and self.floor > UNCLEAR_FLOOR * self.baseline
+
+    @property
     def beats_baseline(self) -> bool | None:
-        """True for a value below the baseline; None if there is nothing to compare with."""
-        if not self.margin > 0:
+        """True for a value below the baseline; None if there is nothing to judge by."""
+        if not self.margin > 0 or self.is_unclear:
             return None
         return self.value < self.baseline - TIE * self.margin
 
     @property
     def conclusion(self) -> str:
         """The place of the value between floor and baseline, in words; empty without a baseline."""
-        if self.beats_baseline is None:
-            return ""
-        if self.floor > UNCLEAR_FLOOR * self.baseline > 0:
+        if self.is_unclear:
             return (
                 "Other real data are hardly nearer to the data than the baseline: too few or too "
                 "different items to judge by."
             )
+        if self.beats_baseline is None:
+            return ""
         limit = CLOSE * self.margin
         if self.floor > 0:  # however far the baseline is
             limit = min(limit, CLOSE_TO_FLOOR * self.floor)
