@@ -109,6 +109,7 @@ class LogSummary(NamedTuple):
 
 DEGENERATE, FROZEN, DEAD = "degenerate data", "frozen network", "dead discriminator"
 DIVERGED, VANISHING = "divergence", "vanishing gradient"
+SUPPRESSED = "penalty suppresses discriminator"
 MEAN_LINES = 5  # of the log, over which the separation of the logits is averaged
 LESS_PENALTY = "Try a gamma that is ten times smaller"
 LESS_WEIGHT = "Try a weight of the discriminator's terms that is ten times smaller"
@@ -338,7 +339,7 @@ CHECKS: dict[str, Callable[[LogSummary], str | None]] = {
     "discriminator dominates": discriminator_dominates,
     "generator dominates": generator_dominates,
     DEAD: dead_discriminator,
-    "penalty suppresses discriminator": suppressed_discriminator,
+    SUPPRESSED: suppressed_discriminator,
     "penalty dominates": penalty_dominates,
     VANISHING: vanishing_gradient,
     FROZEN: frozen_network,

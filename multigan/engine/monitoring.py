@@ -18,6 +18,7 @@ from multigan.engine.log_checks import (
     DIVERGED,
     FROZEN,
     LINES,
+    SUPPRESSED,
     VANISHING,
     LogLine,
     LogSummary,
@@ -30,7 +31,9 @@ from multigan.engine.validation_checks import VALIDATION_CHECKS, CheckpointSumma
 CHECKPOINTS = 2  # consecutive checkpoints of a diagnosis before it is reported
 # Fraction of the run that these have to last: good networks may look like that for a while.
 LONG_FRACTION = 5
-LONG = {DEAD, "penalty suppresses discriminator"}
+LONG = {DEAD, SUPPRESSED}
+# Diagnoses that last together: the separation of the logits may lie at the limit between them.
+TOGETHER = {SUPPRESSED: DEAD}
 CAUSES = (DIVERGED, DEAD, "generator dominates")  # that explain what is wrong with the samples
 # Fraction of the run before which samples are not compared with data: they are still far away.
 EARLY_FRACTION, EARLY_STEPS = 0.4, 150  # likewise steps
@@ -110,12 +113,12 @@ class TrainingMonitor:
         found = {name: message for name, check in CHECKS.items() if (message := check(log))}
         if DEGENERATE in found:  # no other figure means anything
             found = {DEGENERATE: found[DEGENERATE]}
-        self._log.update(number, found)
+        self._log.update(number, {TOGETHER.get(name, name) for name in found})
         steps = {name: self._long if name in LONG else self._steps for name in found}
         lasting = {
             name: message
             for name, message in found.items()
-            if self._log.lasts(name, number, LINES, steps[name])
+            if self._log.lasts(TOGETHER.get(name, name), number, LINES, steps[name])
         }
         return self._without_consequences(lasting)
 

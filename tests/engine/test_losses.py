@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from multigan.core.rng import keyed_rng
-from multigan.engine.losses import LOSSES, get_loss
+from multigan.engine.losses import LOSSES, get_loss, loss_at_chance
 from multigan.engine.objective import Objective
 from tests.toy_domain import IdentityDiscriminator
 
@@ -184,3 +184,16 @@ def test_a_loss_returns_one_value_per_logit(name):
 def test_an_unknown_loss_is_answered_with_the_known_ones():
     with pytest.raises(ValueError, match="loss must be one of nonsaturating, minimax"):
         get_loss("nonsense")
+
+
+@pytest.mark.parametrize(
+    ("loss", "cost"),
+    [
+        ("relativistic", 0.693147),
+        ("hinge", 2.0),
+        ("least_squares", 0.25),
+        ("wasserstein", 0.0),
+    ],
+)
+def test_guessing_costs_what_the_loss_says(loss, cost):
+    assert loss_at_chance(loss) == pytest.approx(cost, abs=1e-6)
