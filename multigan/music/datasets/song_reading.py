@@ -217,7 +217,7 @@ def _read_file(path: Path, root: Path, options: ImportOptions) -> FileReading:
             line = f"{tracking.error:.3f} against {tracking.chance_error:.3f} by chance"
             return FileReading(name, reason=UNCLEAR_BEATS, line=line, tracking=tracking)
     swing = swing_ratio(song)
-    straightens = is_swung(swing) and options.grid % 3 > 0  # a step between the eighths is no swing
+    straightens = is_swung(swing) and options.grid % 3 > 0  # a grid of thirds keeps it
     if swing is not None and straightens:
         song = with_swing(song, STRAIGHT, before=swing)
     unsuitable = {}
