@@ -80,9 +80,9 @@ def evaluate(
     """Compare training images, held-out images, a Gaussian baseline and the generator.
 
     Every row is compared with `data`, a held-out split, at one count, `max_images` at most; where
-    the split holds fewer, sampled rows are means of several sample sets. Helper
-    networks are stored in `cache`. If the data are stacks their modes are counted too, in as many
-    stacks as `data` holds. A dataset with an evaluation of its own is evaluated by that.
+    the split holds fewer, sampled rows are means of several sample sets. Helper networks are stored
+    in `cache`. If the data are stacks their modes are counted too, in as many stacks as `data`
+    holds. A dataset with an evaluation of its own is evaluated by that.
     Raises EvaluationSkipped if a split holds too few images for the width of the extractor.
     """
     if isinstance(data, EvaluatesGenerators):

@@ -16,12 +16,12 @@ LINES_LR_SCALE = 4.0  # relative learning rate of the biases, which are logits t
 
 
 class LineLeading(VoiceLeading):
-    """Biases of the choices of each line by the lines before it in `order`.
+    """Biases of the choices of each line by the lines that are chosen before it.
 
     Args:
         lines: L monophonic voices.
         lowest, rows: MIDI pitch of the lowest of R rows, and R; row R is silence.
-        order: indices of the lines, in which they are chosen.
+        visible: (L, L), 1 where the row's line is chosen after the column's, else 0.
         steps_per_beat: parallels from beat to beat count too.
     """
 
@@ -30,16 +30,15 @@ class LineLeading(VoiceLeading):
         lines: Sequence[Voice],
         lowest: int,
         rows: int,
-        order: Sequence[int],
+        visible: Tensor,
         steps_per_beat: int,
     ) -> None:
         in_rows = [replace(line, min_pitch=lowest, num_pitches=rows) for line in lines]
         super().__init__(in_rows, LINES_LR_SCALE)
         self.steps_per_beat = steps_per_beat
-        rank = torch.tensor(order).argsort()
-        self.register_buffer("is_before", rank < rank[:, None], persistent=False)
+        self.register_buffer("visible", visible, persistent=False)
 
-    is_before: Tensor  # (L, L) bool: True where the row's line is chosen after the column's
+    visible: Tensor  # (L, L)
 
     def of_windows(self, bias: VoiceLeadingBias, past: Tensor, sounding: Tensor) -> Tensor:
         """Return the biases of whole windows: onsets, a rest (0), a hold, (B, T, L, R + 2).
@@ -51,8 +50,8 @@ class LineLeading(VoiceLeading):
         between = (torch.arange(steps, device=last.device) % self.steps_per_beat > 0).long()
         between = between.expand(len(last), -1).flatten()
         found = []
-        for line, seen in enumerate(self.is_before):
-            now = torch.where(seen, sounding, silence)
+        for line, seen in enumerate(self.visible):
+            now = torch.where(seen > 0, sounding, silence)
             rows = (x.flatten(0, 1) for x in (past, last, now))
             found.append(self.of_line(bias, line, between, *rows))
         return torch.stack(found, dim=1).unflatten(0, last.shape[:2])

@@ -144,12 +144,12 @@ class SequenceGenerator(nn.Module):
             line_width,
             dropout,
         )
-        self.voice_leading = None
-        if voice_leading:
-            in_rows = (self.lowest, self.rows, self.network.order, steps_per_beat)
-            self.voice_leading = LineLeading(self.voices, *in_rows)
         rank = torch.tensor(self.network.order).argsort()
         self.register_buffer("visible", (rank < rank[:, None]).float(), persistent=False)
+        self.voice_leading = None
+        if voice_leading:
+            in_rows = (self.lowest, self.rows, self.visible, steps_per_beat)
+            self.voice_leading = LineLeading(self.voices, *in_rows)
 
     visible: Tensor  # (L, L): 1 where the row's line is chosen after the column's
 

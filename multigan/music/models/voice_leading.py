@@ -35,7 +35,8 @@ class VoiceLeading(nn.Module):
     """Learned biases of the intervals between voices, in logits.
 
     Args:
-        voices: K monophonic ones.
+        voices: K monophonic ones, the highest first where parallels have a penalty: fifths are
+            counted up from the later voice.
         lr_scale: of the tables, which are logits themselves; parallels, which are rare, have
             three times as much.
     """
