@@ -13,11 +13,13 @@ from multigan.core.evaluation_size import small_evaluations
 from multigan.core.recipe_file import build_recipe, read_recipe
 from multigan.core.rng import keyed_rng
 from multigan.engine.refinement import RefinementSettings
+from multigan.image.datasets.images import load_images
 from multigan.music.formats.song import Note, Song, Track
 from tests.benchmarks import (
     endings,
     engine_step,
     faces,
+    fine_tuning,
     image_decoding,
     music,
     refined_likelihood,
@@ -133,6 +135,27 @@ def test_runs_with_and_without_labels_are_compared_with_all_held_out_images(tmp_
         found["real (train)"]["frechet_distance"] < found["generator"]["frechet_distance"]
         for found in (labeled, plain)
     )
+
+
+def test_a_generator_of_few_images_is_compared_with_all_held_out_ones_of_the_class(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(fine_tuning, "SAMPLES", 100)
+    run = train_tiny("image", tmp_path / "run", unconditional=True, steps=1).path
+    digits = load_images("digits", resolution=16)
+    few = fine_tuning.images_of_class(digits.split("train"), 3)
+    assert fine_tuning.small_set(few, 5).equal(fine_tuning.small_set(few, 9)[:5])
+    with small_evaluations():
+        rows = fine_tuning.measure([run], digits, "3", draws=2)
+    untrained, floor = rows[str(run)], rows["real (train)"]
+    assert floor["frechet_distance"] < untrained["frechet_distance"]
+    assert untrained["nearest_ratio"] > 1 and "frechet_distance_std" in untrained
+
+
+def test_the_nearest_ratio_is_that_of_the_medians():
+    train, real = torch.tensor([[0.0], [10.0]]), torch.tensor([[2.0], [14.0]])
+    assert fine_tuning.nearest_ratio(torch.tensor([[1.0], [9.0]]), real, train) == 0.5
+    assert fine_tuning.nearest_ratio(train, real, train) == 0
 
 
 def test_the_tutorial_of_the_benchmark_has_its_published_settings():
