@@ -1,8 +1,9 @@
 """Settings of glibc's allocator that keep the memory of one training step for the next.
 
-By default glibc returns large freed blocks to the system at once, and each step then pays for the
-page faults of the same memory again. The cost of the settings is that a process keeps up to
-TRIM_THRESHOLD bytes that it does not use.
+By default glibc maps large blocks one by one and returns them to the system when they are freed, so
+each step pays for the page faults of the same memory again. Here all blocks lie in the heap. The
+cost is that a process keeps up to TRIM_THRESHOLD bytes that it does not use, and the gaps between
+blocks of different sizes.
 """
 
 from __future__ import annotations
@@ -13,11 +14,16 @@ import sys
 
 SWITCH = "MULTIGAN_ALLOCATOR"  # environment variable; "default" leaves the allocator alone
 DEFAULT = "default"
-OWN_SETTINGS = ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_", "MALLOC_TOP_PAD_")
+OWN_SETTINGS = (
+    "MALLOC_MMAP_MAX_",
+    "MALLOC_MMAP_THRESHOLD_",
+    "MALLOC_TRIM_THRESHOLD_",
+    "MALLOC_TOP_PAD_",
+)
 MIB = 2**20
 # Names and numbers of glibc's malloc.h; the values are measured (docs/benchmarks/speed.md).
 SETTINGS = {
-    "M_MMAP_THRESHOLD": (-3, 32 * MIB),  # blocks from this size on are mapped one by one
+    "M_MMAP_MAX": (-4, 0),  # blocks that may be mapped one by one, each time with new page faults
     "M_TRIM_THRESHOLD": (-1, 1024 * MIB),  # unused bytes at the end of the heap that are kept
     "M_TOP_PAD": (-2, 64 * MIB),  # bytes by which the heap grows beyond a request
 }

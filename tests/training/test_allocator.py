@@ -6,11 +6,11 @@ import sys
 
 import pytest
 
-from multigan.training import allocator
 from multigan.training.allocator import OWN_SETTINGS, SETTINGS, SWITCH, keep_freed_memory
 from tests.run_helpers import python
 
-# Page faults of steps that allocate 48 MiB and free them, before and after the settings.
+# Page faults of steps that allocate 144 MiB and free them, before and after the settings. Glibc has
+# no threshold above 32 MiB from which on a block is mapped: one block is larger than that.
 COUNT = """
 import json, resource
 from multigan.training.allocator import keep_freed_memory
@@ -18,7 +18,7 @@ from multigan.training.allocator import keep_freed_memory
 def faults(steps=20):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     for _ in range(steps):
-        blocks = [bytearray(8 * 2**20) for _ in range(6)]
+        blocks = [bytearray(8 * 2**20) for _ in range(6)] + [bytearray(96 * 2**20)]
         del blocks
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
@@ -40,7 +40,7 @@ def test_steps_that_free_their_memory_cause_no_page_faults_again():
     assert done.returncode == 0, done.stderr
     before, made, after = json.loads(done.stdout)
     assert made
-    assert after < before / 20  # 48 MiB a step, whatever the size of a page
+    assert after < before / 20  # 144 MiB a step, whatever the size of a page
 
 
 @on_glibc
@@ -63,6 +63,5 @@ def test_other_systems_are_left_alone(monkeypatch):
 
 
 @on_glibc
-def test_every_setting_is_within_the_limits_of_glibc():
-    assert all(0 < value < 2**31 for _, value in SETTINGS.values())  # an int of C
-    assert allocator.SETTINGS["M_MMAP_THRESHOLD"][1] <= 32 * 2**20  # glibc's largest
+def test_every_setting_is_an_int_of_c():
+    assert all(0 <= value < 2**31 for _, value in SETTINGS.values())
