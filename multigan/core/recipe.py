@@ -70,8 +70,8 @@ class AutoGamma:
     `multigan.engine.gamma_controller`. Raises ValueError for values out of range.
     """
 
-    target: float = 0.55
-    start: float = 0.05
+    target: float = 0.85
+    start: float = 0.1
 
     def __post_init__(self) -> None:
         if not 0 < self.target < 1:

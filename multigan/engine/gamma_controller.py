@@ -2,14 +2,14 @@
 
 A gamma that suits one dataset is a hundred times too large or too small for another. Too large, and
 the discriminator cannot tell real from fake: its adversarial loss stays at chance. Too small, and
-it separates them: its loss goes to zero. So gamma follows the loss: its logarithm falls while the
-loss is above a band around a set point, rises while it is below, and rests within.
+it separates them: its loss goes to zero, and both networks rotate. So gamma follows the loss: its
+logarithm falls while the loss is above a band around a set point, rises while it is below, and
+rests within.
 
-It rises fast: a discriminator that wins does its damage in a few hundred steps. It falls slowly,
-and less and less. A loss near chance has two causes: a gamma that is too large, or a generator that
-is good. The second comes late, and there gamma is needed: it damps the rotation of both networks.
-At most it falls as R3GAN's burn-in does, to a tenth over the first fifth of the run, and in short
-runs no faster than it rises.
+The set point is a little below chance: there the discriminator still has something to say, and the
+generator has time to follow. Gamma moves slowly, and less and less, as a loss near chance has two
+causes: a gamma that is too large, or a generator that is good, which comes late. Only a
+discriminator that wins outright is answered at once: it does its damage in a few hundred steps.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from multigan.engine.losses import LOSSES, loss_at_chance
 from multigan.engine.schedules import GAMMA
 
 SMOOTHING = 0.95  # of the moving average of the loss, in a step
-HALF_BAND = 0.1  # around the target, in losses at chance, within which gamma rests
-SOFTNESS = 0.1  # distance from the band, in losses at chance, at which the speed levels off
-RISE = 0.03  # of the logarithm in a step, at most
-FALL = 16.0  # of the logarithm over the run at the initial speed, at most
-FALL_DECAY = 3  # power of the rest of the run that the speed falls with: a total of FALL / 4
+HALF_BAND = 0.05  # around the target, in losses at chance, within which gamma rests
+SOFTNESS = 0.04  # distance from the band, in losses at chance, at which the speed levels off
+DRIFT = 8.0  # of the logarithm over the run at the initial speed, at most
+DRIFT_DECAY = 3  # power of the rest of the run that the speed falls with: a total of DRIFT / 4
+WON = 0.45  # loss over chance below which the discriminator wins outright
+WON_SOFTNESS = 0.1  # distance from WON at which the speed levels off
+RISE = 0.03  # of the logarithm in a step, at most, while the discriminator wins
 LIMITS = (1e-4, 1e2)  # of gamma
 
 
@@ -77,10 +79,11 @@ class GammaController:
     def update(self, loss: Tensor, progress: float) -> None:
         """Follow the adversarial loss (0-dim) of the step at `progress` in [0, 1] of the run."""
         self._loss = torch.lerp(loss.to(self._loss) / self.chance, self._loss, SMOOTHING)
-        below = (self.target - HALF_BAND - self._loss).clamp_min(0) / SOFTNESS
-        above = (self._loss - self.target - HALF_BAND).clamp_min(0) / SOFTNESS
-        fall = min(RISE, FALL / self.steps) * (1 - progress) ** FALL_DECAY
-        move = RISE * below.tanh() - fall * above.tanh()
+        error = self._loss - self.target
+        outside = (error.abs() - HALF_BAND).clamp_min(0) / SOFTNESS
+        drift = min(RISE, DRIFT / self.steps) * (1 - progress) ** DRIFT_DECAY
+        won = (WON - self._loss).clamp_min(0) / WON_SOFTNESS
+        move = RISE * won.tanh() - drift * error.sign() * outside.tanh()
         self._log_gamma = (self._log_gamma + move).clamp(*map(math.log, LIMITS))
 
     def state(self) -> dict[str, Any]:

@@ -11,10 +11,12 @@ import torch
 
 from multigan.core.recipe import AutoGamma, Schedule, read_gamma, recipe_from_json, recipe_to_json
 from multigan.engine.gamma_controller import (
-    FALL,
+    DRIFT,
     HALF_BAND,
     LIMITS,
     RISE,
+    SOFTNESS,
+    WON,
     GammaController,
 )
 from multigan.engine.trainer import AdversarialTrainer
@@ -38,50 +40,56 @@ def speed(share: float, progress: float = 0.0) -> float:
     return math.log(found.gamma.item() / before)
 
 
-def test_gamma_falls_slowly_above_the_band_and_rises_fast_below_it():
-    assert speed(0.75) == pytest.approx(-FALL / RUN * math.tanh(1), rel=1e-2)
-    assert speed(1.0) == pytest.approx(-FALL / RUN, rel=1e-2)
-    assert speed(0.0) == pytest.approx(RISE, rel=1e-2)
-    assert RISE * RUN > 5 * FALL
-    assert speed(AutoGamma().target - 0.09) == speed(AutoGamma().target + 0.09) == 0
+def test_gamma_drifts_toward_the_band_and_rises_fast_where_the_discriminator_wins():
+    target = AutoGamma().target
+    for sign in (-1, 1):  # gamma falls while the loss is too high
+        drift = speed(target + sign * (HALF_BAND + SOFTNESS))
+        assert drift == pytest.approx(-sign * DRIFT / RUN * math.tanh(1), rel=1e-2)
+        assert speed(target + sign * 0.9 * HALF_BAND) == 0
+    assert speed(1.5) == pytest.approx(-DRIFT / RUN, rel=1e-2)
+    assert speed(0.0) == pytest.approx(RISE + DRIFT / RUN, rel=1e-2)
+    assert speed(WON) == pytest.approx(DRIFT / RUN, rel=1e-2)
+    assert RISE * RUN > 10 * DRIFT
 
 
-def test_the_fall_slows_down_and_the_rise_does_not():
+def test_the_drift_slows_down_and_the_rise_does_not():
     """Late in a run a loss near chance is more often that of a good generator."""
     assert speed(1.0, 0.5) == pytest.approx(speed(1.0) / 8, rel=1e-2)
     assert speed(1.0, 1.0) == 0
-    assert speed(0.0, 0.9) == pytest.approx(speed(0.0))
+    assert speed(0.0, 0.9) == pytest.approx(speed(0.0), rel=0.1)
 
 
-def test_at_most_it_falls_to_a_tenth_over_the_first_fifth_of_the_run():
+def test_at_most_gamma_drifts_by_a_factor_of_about_seven_over_the_run():
     found = controller(start=1.0)
-    for step in range(RUN // 5):
-        found.update(torch.tensor(math.log(2)), step / RUN)
-    assert found.gamma.item() == pytest.approx(0.1, rel=0.1)
+    for step in range(RUN):
+        found.update(torch.tensor(2 * math.log(2)), step / RUN)
+    assert found.gamma.item() == pytest.approx(math.exp(-DRIFT / 4), rel=0.02)
 
 
-@pytest.mark.parametrize("right", [0.01, 0.05, 0.5, 5.0])
+@pytest.mark.parametrize("right", [0.02, 0.1, 0.5])
 def test_it_comes_to_rest_at_a_gamma_that_suits_the_data(right):
-    """A discriminator whose loss is half of chance at one gamma, and answers over 50 steps."""
+    """A discriminator whose loss is at the target at one gamma, and answers over 50 steps."""
     found, share = controller(), 1.0
     for step in range(RUN):
-        gamma = found.gamma.item()
+        gamma = 0.85 / 0.15 * found.gamma.item()
         share += (gamma / (gamma + right) - share) / 50
         found.update(torch.tensor(share * math.log(2)), step / RUN)
-    assert abs(share - AutoGamma().target) < HALF_BAND + 0.05
+    assert abs(share - AutoGamma().target) < HALF_BAND + 0.01
 
 
-def test_in_a_short_run_it_falls_no_faster_than_it_rises():
+def test_in_a_short_run_it_drifts_no_faster_than_it_rises():
     recipe = toy_recipe(loss="relativistic", penalties={"r1": AutoGamma(start=1.0)})
     found = GammaController(recipe, 10, CPU)
-    found.update(torch.tensor(math.log(2)), 0.0)
-    assert found.gamma.item() == pytest.approx(math.exp(-RISE), rel=1e-3)
+    for _ in range(100):
+        before = found.gamma.item()
+        found.update(torch.tensor(2 * math.log(2)), 0.0)
+    assert found.gamma.item() / before == pytest.approx(math.exp(-RISE), rel=1e-3)
 
 
 def test_gamma_stays_within_its_limits():
     for share, limit, start in ((0.0, LIMITS[1], LIMITS[1] / 2), (1.5, LIMITS[0], LIMITS[0] * 2)):
         found = controller(start=start)
-        for _ in range(1000):
+        for _ in range(3000):
             found.update(torch.tensor(share), 0.0)
         assert found.gamma.item() == pytest.approx(limit)
 

@@ -101,5 +101,5 @@ class TextCNN(nn.Module):
         maxima = []
         for width, convolution in zip(self.widths, self.convolutions, strict=True):
             windows = slices.unfold(2, width, 1).flatten(3)  # (B, S, T - width + 1, d x width)
-            maxima.append(convolution(windows).max(2).values)
+            maxima.append(convolution(windows).amax(2))  # many times as fast as max on CPUs
         return relu(torch.cat(maxima, dim=-1))
