@@ -144,15 +144,6 @@ class SupportsPregeneration(Protocol):
 
 
 @runtime_checkable
-class SupportsCompactSamples(Protocol):
-    """A generator that also makes its samples in less memory: tokens in place of one-hot rows."""
-
-    def generate(self, latent: Latent, condition: Condition = None) -> Tensor:
-        """Make the samples of `__call__` in eval(), without a graph, in another representation."""
-        ...
-
-
-@runtime_checkable
 class Discriminator(Protocol):
     """Score samples, higher for more real: an nn.Module and a component."""
 
@@ -253,15 +244,6 @@ class SupportsPrefetch(Protocol):
 
     def prefetch(self, indices: Tensor) -> None:
         """Begin to read the samples at `indices` (B,), without waiting for them."""
-        ...
-
-
-@runtime_checkable
-class SupportsCompactBatches(Protocol):
-    """A dataset whose samples also come in less memory, for likelihood training and refinement."""
-
-    def compact(self) -> Dataset:
-        """The same samples in the representation of `SupportsCompactSamples.generate`."""
         ...
 
 

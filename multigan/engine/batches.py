@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.utils import data as torch_data
 
+from multigan.core.compact_samples import (
+    SupportsCompactBatches,
+    SupportsCompactFakes,
+    SupportsCompactInput,
+)
 from multigan.core.protocols import (
     Batch,
     Condition,
     Dataset,
     Generator,
     Latent,
-    SupportsCompactBatches,
     SupportsKeyedBatches,
     SupportsPrefetch,
     SupportsPregeneration,
@@ -24,6 +29,7 @@ from multigan.core.recipe import Recipe
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_cat, tree_map
 from multigan.engine.distributed import DistributedContext
+from multigan.engine.gradient_penalties import get_penalty
 
 
 class StepRandomness:
@@ -44,7 +50,10 @@ class StepRandomness:
 
 
 class FakeBatches:
-    """Fakes of a generator, compiled if asked for, for the updates of both networks."""
+    """Fakes of a generator, compiled if asked for, for the updates of both networks.
+
+    Those of the discriminator's updates `is_compact` where all that reads them allows it.
+    """
 
     def __init__(
         self,
@@ -53,8 +62,11 @@ class FakeBatches:
         randomness: StepRandomness,
         compile: bool = False,
     ) -> None:
-        self.generator, self.randomness = generator, randomness
+        self.generator = cast(Any, generator)
+        self.randomness = randomness
         self._generate: Callable[..., Tensor] = torch.compile(generator) if compile else generator
+        self.is_compact = reads_compact(recipe) and not compile
+        self._for_discriminator = self.generator.generate if self.is_compact else self._generate
         independent = (
             isinstance(generator, SupportsPregeneration) and generator.is_batch_independent
         )
@@ -65,8 +77,13 @@ class FakeBatches:
         )
 
     def sample(self, n: int, condition: Condition, step: int, phase: str, micro: int) -> Tensor:
-        """Generate `n` fakes (n, ...)."""
-        return self._generate(self.latent(n, step, phase, micro), condition)
+        """Generate `n` fakes (n, ...): with a graph for an update of the generator."""
+        make = self._generate if torch.is_grad_enabled() else self._for_discriminator
+        return make(self.latent(n, step, phase, micro), condition)
+
+    def expand(self, x: Tensor) -> Tensor:
+        """Return samples of the discriminator's updates as the generator makes them."""
+        return cast(Tensor, self.generator.expand(x)) if self.is_compact else x
 
     def pregenerate(self, reals: Sequence[Batch], step: int) -> Sequence[Tensor | None]:
         """Generate the fakes of all discriminator updates in one pass; None each if not allowed."""
@@ -75,8 +92,9 @@ class FakeBatches:
         counts = [len(real.x) for real in reals]
         latents = [self.latent(n, step, phase_name(k), 0) for k, n in enumerate(counts)]
         condition = tree_cat([real.condition for real in reals])
-        fakes: Sequence[Tensor] = self._generate(tree_cat(latents), condition).split(counts)
-        return fakes
+        fakes = self._for_discriminator(tree_cat(latents), condition)
+        parts: Sequence[Tensor] = fakes.split(counts)
+        return parts
 
     def latent(self, n: int, step: int, phase: str, micro: int) -> Latent:
         """Return the latents (n, ...) of a batch of fakes: a function of its key."""
@@ -223,13 +241,32 @@ def compacted(data: Dataset) -> Dataset:
     return data.compact() if isinstance(data, SupportsCompactBatches) else data
 
 
+def reads_compact(recipe: Recipe) -> bool:
+    """Check that the updates of the discriminator can take compact samples.
+
+    All that reads a sample must be able to: no penalty between samples, no augmentation, and no
+    term of the recipe's own.
+    """
+    generator, discriminator = recipe.generator, recipe.discriminator
+    ends = ("real", "fake")
+    return (
+        isinstance(recipe.data, SupportsCompactBatches)
+        and isinstance(generator, SupportsCompactFakes)
+        and generator.is_hard
+        and isinstance(discriminator, SupportsCompactInput)
+        and discriminator.embeds_compact
+        and all(get_penalty(k).at in ends for k, gamma in recipe.penalties.items() if gamma != 0)
+        and recipe.augment is None
+        and not recipe.losses
+    )
+
+
 def make_batch_stream(
     recipe: Recipe,
     seed: int,
     device: torch.device,
     num_workers: int,
     processes: DistributedContext,
-    *,
     compact: bool = False,
 ) -> BatchStream:
     """Return the real batches of a recipe, for one of its processes."""

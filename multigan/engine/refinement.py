@@ -20,16 +20,10 @@ import torch
 from torch import Tensor
 from torch.nn.functional import softplus
 
+from multigan.core.compact_samples import SupportsCompactSamples
 from multigan.core.fitting import seeded_global_rng
 from multigan.core.modules import eval_mode
-from multigan.core.protocols import (
-    Batch,
-    Condition,
-    Dataset,
-    Generator,
-    Refiner,
-    SupportsCompactSamples,
-)
+from multigan.core.protocols import Batch, Condition, Dataset, Generator, Refiner
 from multigan.core.refinement import RefinementCard
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_cat, tree_map

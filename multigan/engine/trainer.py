@@ -112,14 +112,12 @@ class AdversarialTrainer:
         self.fakes = FakeBatches(self.generator, recipe, self._randomness, compile)
         self.ema = EMA(self.generator)
         sync_batch_norm(self.generator, processes)
-        self.reals = make_batch_stream(recipe, seed, self.device, num_workers, processes)
+        self.reals = make_batch_stream(
+            recipe, seed, self.device, num_workers, processes, self.fakes.is_compact
+        )
+        penalties = {name: gamma for name, gamma in recipe.penalties.items() if gamma != 0}
         self.objective = Objective(
-            self.discriminator,
-            recipe.loss,
-            {name: gamma for name, gamma in recipe.penalties.items() if gamma != 0},
-            recipe.augment,
-            compile=compile,
-            processes=processes,
+            self.discriminator, recipe.loss, penalties, recipe.augment, compile, processes
         )
         self.gamma_controller = make_gamma_controller(recipe, self.schedule_steps, self.device)
         self.optimizers = {
@@ -397,6 +395,7 @@ class AdversarialTrainer:
         rows = MAX_SAMPLES // self.processes.world_size
         batch = tree_map(lambda leaf: leaf[:rows], (*self._last_discriminator_batch, *logits))
         *batch, real, fake = self.processes.all_gather(batch)
+        batch = [*map(self.fakes.expand, batch[:2]), *batch[2:]]
         diversity = diversity_metrics(self.discriminator, *batch)
         return diversity | {"logits/auc": pairwise_auc(real, fake)}
 

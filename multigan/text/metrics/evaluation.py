@@ -12,10 +12,11 @@ import torch
 from torch import Tensor
 
 from multigan.core import fidelity
+from multigan.core.compact_samples import SupportsCompactBatches
 from multigan.core.evaluation_size import evaluation_size
 from multigan.core.fingerprint import fingerprint
 from multigan.core.modules import device_of, eval_mode
-from multigan.core.protocols import EvaluationSkipped, Generator, SupportsCompactBatches
+from multigan.core.protocols import EvaluationSkipped, Generator
 from multigan.core.results_table import ResultsTable, finite_or_none
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map

@@ -39,6 +39,7 @@ class TextCNN(nn.Module):
     """
 
     uses_batch_statistics = False
+    embeds_compact = True
 
     def __init__(
         self,
@@ -76,7 +77,7 @@ class TextCNN(nn.Module):
         return self.score(self.embed(x), condition)
 
     def embed(self, x: Tensor) -> Tensor:
-        """(B, T, V) -> (B, T, embedding + 1), linear."""
+        """(B, T, V), or tokens (B, T) -> (B, T, embedding + 1), linear."""
         return self.soft_embedding(x)
 
     def squared_input_norm(self, grad_e: Tensor) -> Tensor:

@@ -172,7 +172,16 @@ class TextGenerator(nn.Module):
         if relaxes and (torch.is_grad_enabled() or self.estimator == "soft"):
             features = self.backbone.forward_sequence(self._inputs(tokens, condition))
             return self._relax(tokens, features, latent, condition)
-        return one_hot(tokens, self.vocabulary_size, self.embedding.weight)
+        return self.expand(tokens)
+
+    @property
+    def is_hard(self) -> bool:
+        """Samples without a graph are one-hot in train(), too: those of `generate`."""
+        return self.estimator != "soft"
+
+    def expand(self, x: Tensor) -> Tensor:
+        """Tokens (B, T) -> one-hot rows (B, T, V), as `forward` has them in eval()."""
+        return one_hot(x, self.vocabulary_size, self.embedding.weight)
 
     def anneal(self, progress: float) -> dict[str, float]:
         """Set the inverse temperature for this fraction of the run; a no-op for "reinforce"."""

@@ -1,4 +1,4 @@
-"""Token embedding of a discriminator: a linear map of one-hot or relaxed rows."""
+"""Token embedding of a discriminator: a linear map of tokens, one-hot or relaxed rows."""
 
 from __future__ import annotations
 
@@ -22,9 +22,13 @@ class SoftEmbedding(nn.Module):
         self.table = scaled_embedding(vocabulary_size, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        """One-hot or relaxed rows (B, T, V) -> (B, T, width + 1)."""
-        e = one_hot_matmul(x, self.table.weight)
-        padding = x[..., SPECIAL_IDS.pad, None].to(e)
+        """One-hot or relaxed rows (B, T, V), or tokens (B, T) int64 -> (B, T, width + 1)."""
+        if x.is_floating_point():
+            e = one_hot_matmul(x, self.table.weight)
+            padding = x[..., SPECIAL_IDS.pad, None].to(e)
+        else:
+            e = self.table.weight[x]
+            padding = (x == SPECIAL_IDS.pad)[..., None].to(e)
         if self.fixed_length:
             padding = torch.zeros_like(padding)
         return torch.cat([e, padding], dim=-1)

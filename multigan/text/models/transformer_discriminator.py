@@ -36,6 +36,7 @@ class TextTransformer(nn.Module):
     """
 
     uses_batch_statistics = False
+    embeds_compact = True
 
     def __init__(
         self,
@@ -66,7 +67,7 @@ class TextTransformer(nn.Module):
         return self.score(self.embed(x), condition)
 
     def embed(self, x: Tensor) -> Tensor:
-        """(B, T, V) -> (B, T, width + 1), linear."""
+        """(B, T, V), or tokens (B, T) -> (B, T, width + 1), linear."""
         return self.soft_embedding(x)
 
     def squared_input_norm(self, grad_e: Tensor) -> Tensor:
