@@ -1,15 +1,16 @@
 """Gamma from the discriminator's own loss: a controller in place of a constant.
 
 A gamma that suits one dataset is a hundred times too large or too small for another. Too large, and
-the discriminator cannot tell real from fake: its adversarial loss stays at chance. Too small, and
-it separates them: its loss goes to zero, and both networks rotate. So gamma follows the loss: its
-logarithm falls while the loss is above a band around a set point, rises while it is below, and
-rests within.
+the discriminator cannot tell real from fake: its logits are equal. Too small, and it separates
+them, and both networks rotate. So gamma follows the loss of the mean logits of reals and fakes: its
+logarithm falls while that is above a band around a set point, rises while it is below, and rests
+within. The adversarial loss itself would not do: where logits of single samples are large and often
+wrong it is near chance, too, but there the discriminator is unstable and gamma too small.
 
 The set point is a little below chance: there the discriminator still has something to say, and the
-generator has time to follow. Gamma moves slowly, and less and less, as a loss near chance has two
-causes: a gamma that is too large, or a generator that is good, which comes late. Only a
-discriminator that wins outright is answered at once: it does its damage in a few hundred steps.
+generator has time to follow. Gamma falls less and less in the course of a run, as a loss near
+chance has two causes: a gamma that is too large, or a generator that is good, which comes late. A
+discriminator that wins outright is answered at any time.
 """
 
 from __future__ import annotations
@@ -22,17 +23,18 @@ import torch
 from torch import Tensor
 
 from multigan.core.recipe import AutoGamma, Recipe
-from multigan.engine.losses import LOSSES, loss_at_chance
+from multigan.engine.losses import CHANCE_SHAPE, LOSSES, get_loss, loss_at_chance
 from multigan.engine.schedules import GAMMA
 
 SMOOTHING = 0.95  # of the moving average of the loss, in a step
 HALF_BAND = 0.05  # around the target, in losses at chance, within which gamma rests
 SOFTNESS = 0.04  # distance from the band, in losses at chance, at which the speed levels off
-DRIFT = 8.0  # of the logarithm over the run at the initial speed, at most
+DRIFT = 16.0  # of the logarithm over the run at the initial speed, at most
 DRIFT_DECAY = 3  # power of the rest of the run that the speed falls with: a total of DRIFT / 4
 WON = 0.45  # loss over chance below which the discriminator wins outright
 WON_SOFTNESS = 0.1  # distance from WON at which the speed levels off
-RISE = 0.03  # of the logarithm in a step, at most, while the discriminator wins
+RISE = 0.005  # of the logarithm in a step, at most, while the discriminator wins
+MAX_DRIFT = 0.03  # of the logarithm in a step of a short run
 LIMITS = (1e-4, 1e2)  # of gamma
 
 
@@ -55,6 +57,7 @@ class GammaController:
             )
         (setting,) = settings
         self.target, self.chance = setting.target, loss_at_chance(recipe.loss)
+        self.loss = get_loss(recipe.loss)
         if self.chance <= 0:
             known = ", ".join(name for name in LOSSES if loss_at_chance(name) > 0)
             raise ValueError(
@@ -76,12 +79,16 @@ class GammaController:
         return {GAMMA + name: self.gamma for name in self.names}
 
     @torch.no_grad()
-    def update(self, loss: Tensor, progress: float) -> None:
-        """Follow the adversarial loss (0-dim) of the step at `progress` in [0, 1] of the run."""
+    def update(self, real: Tensor, fake: Tensor, progress: float) -> None:
+        """Follow the mean logits (0-dim) of the step at `progress` in [0, 1] of the run."""
+        if self.loss.subtracts_opposite_mean:
+            real, fake = real - fake, fake - real
+        rows = [logit.float().expand(*CHANCE_SHAPE).clone() for logit in (real, fake)]
+        loss = self.loss.discriminator(*rows).mean()
         self._loss = torch.lerp(loss.to(self._loss) / self.chance, self._loss, SMOOTHING)
         error = self._loss - self.target
         outside = (error.abs() - HALF_BAND).clamp_min(0) / SOFTNESS
-        drift = min(RISE, DRIFT / self.steps) * (1 - progress) ** DRIFT_DECAY
+        drift = min(MAX_DRIFT, DRIFT / self.steps) * (1 - progress) ** DRIFT_DECAY
         won = (WON - self._loss).clamp_min(0) / WON_SOFTNESS
         move = RISE * won.tanh() - drift * error.sign() * outside.tanh()
         self._log_gamma = (self._log_gamma + move).clamp(*map(math.log, LIMITS))

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+CHANCE_SHAPE = (4, 1)  # of logits that only their value matters of
+
 
 class AdversarialLoss(NamedTuple):
     """The losses of both networks: functions (real logits, fake logits) -> values to minimize.
@@ -200,13 +202,13 @@ def _check_arguments(function: Callable[..., Any]) -> None:
 
 
 def loss_at_chance(loss: Any) -> float:
-    """Compute the discriminator's loss where it cannot tell real from fake: equal logits (4, 1).
+    """Compute the discriminator's loss where it cannot tell real from fake: equal logits.
 
     They are at the decision boundary where there is one. A loss without a lower bound has 0, and
     so has one that equal logits leave undefined or that takes none of this shape.
     """
     found = get_loss(loss)
-    logits = torch.full((4, 1), found.decision_boundary or 0.0)
+    logits = torch.full(CHANCE_SHAPE, found.decision_boundary or 0.0)
     try:
         value = float(found.discriminator(logits.clone(), logits.clone()).mean())
     except Exception:  # a function of the caller raises arbitrary exceptions

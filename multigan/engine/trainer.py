@@ -244,7 +244,8 @@ class AdversarialTrainer:
             values |= adaptive.update_probability(values["signs/real"], samples)
         if "logits/real" in values:  # absent where every update was skipped
             if self.gamma_controller is not None:
-                self.gamma_controller.update(values["loss/discriminator_adversarial"], progress)
+                logits = (values["logits/real"], values["logits/fake"])
+                self.gamma_controller.update(*logits, progress)
             values["logits/gap"] = values["logits/real"] - values["logits/fake"]
 
         # generator update, on a real batch of its own
