@@ -43,6 +43,7 @@ def recipe(
     latent_dim: int = 64,
     lr: float = 2e-3,
     generator_lr_ratio: float = 0.25,
+    warmup: float = 0.05,
     loss: str = "relativistic",
     gamma: str = "auto",
     penalty_interval: int = 4,
@@ -72,6 +73,7 @@ def recipe(
     latent_dim: length of the latent
     lr: learning rate of the discriminator at the start; it falls to zero on a cosine
     generator_lr_ratio: learning rate of the generator over that of the discriminator
+    warmup: fraction of the run in which both learning rates rise from 0
     loss: adversarial loss, a name of multigan.engine.losses.LOSSES
     gamma: weight of both penalties, a tenth after burn_in; or auto: it follows the loss of D
     penalty_interval: updates of D from one with penalties to the next; these weigh as much more
@@ -91,8 +93,8 @@ def recipe(
         penalties=dict.fromkeys(("r1", "r2"), read_gamma(gamma)),
         penalty_interval=penalty_interval,
         burn_in=burn_in,
-        generator_lr=Schedule(generator_lr_ratio * lr, 0.0),
-        discriminator_lr=Schedule(lr, 0.0),
+        generator_lr=Schedule(generator_lr_ratio * lr, 0.0, warmup=warmup),
+        discriminator_lr=Schedule(lr, 0.0, warmup=warmup),
         ema_halflife_samples=ema_halflife_samples,
         augment=build_augment(augment, augment_p),
     )  # fmt: skip

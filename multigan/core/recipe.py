@@ -45,13 +45,15 @@ from multigan.core.serialization import (
 class Schedule:
     """A value that moves from `start` to `end` over the first `fraction` of a run.
 
-    `shape` is a key of `multigan.engine.schedules.SHAPES`: cosine, linear, exponential.
+    `shape` is a key of `multigan.engine.schedules.SHAPES`: cosine, linear, exponential. Over the
+    first `warmup` of the run the value is multiplied by a factor that rises linearly from 0 to 1.
     """
 
     start: float
     end: float
     fraction: float = 1.0
     shape: str = "cosine"
+    warmup: float = 0.0
 
 
 Value = float | Schedule

@@ -50,7 +50,8 @@ def value_at(value: Gamma, progress: float) -> float:
     if not isinstance(value, Schedule):
         return float(value)
     fraction = min(1.0, progress / value.fraction) if value.fraction > 0 else 1.0
-    return SHAPES[value.shape](value.start, value.end, fraction)
+    warm = min(1.0, progress / value.warmup) if value.warmup > 0 else 1.0
+    return warm * SHAPES[value.shape](value.start, value.end, fraction)
 
 
 def check_schedule(name: str, value: Gamma, below: float = math.inf) -> None:
@@ -64,6 +65,10 @@ def check_schedule(name: str, value: Gamma, below: float = math.inf) -> None:
         if value.shape not in SHAPES:
             shapes = ", ".join(SHAPES)
             raise ValueError(f"shape of {name} must be one of {shapes}; got {value.shape!r}")
+        if not 0 <= value.warmup < 1:
+            raise ValueError(
+                f"warmup of {name} must be a part of the run, from 0 to below 1; got {value.warmup}"
+            )
         if value.shape == "exponential" and value.start * value.end <= 0:
             raise ValueError(
                 f"exponential {name} must not start, end at or cross zero; got {value}"
@@ -125,8 +130,17 @@ def has_own_optimizer(recipe: Recipe, network: str) -> bool:
     return recipe.optimizer is not None
 
 
+def _first_value(value: Gamma) -> float:
+    """Return where a value begins, whatever its warm-up."""
+    return value_at(replace(value, warmup=0.0) if isinstance(value, Schedule) else value, 0.0)
+
+
 def scheduled_values(recipe: Recipe, progress: float) -> dict[str, float]:
     """Return the numbers of the adversarial stage that a schedule may move, by their log keys."""
+    return {name: value_at(value, progress) for name, value in _movable(recipe).items()}
+
+
+def _movable(recipe: Recipe) -> dict[str, Gamma]:
     rates = {"generator": recipe.generator_lr, "discriminator": recipe.discriminator_lr}
     own = {name for name in rates if has_own_optimizer(recipe, name)}
     betas = {} if len(own) == len(rates) else {BETA1: recipe.beta1, BETA2: recipe.beta2}
@@ -139,29 +153,27 @@ def scheduled_values(recipe: Recipe, progress: float) -> dict[str, float]:
     }
     if recipe.likelihood_weight != 0:
         values[LIKELIHOOD_WEIGHT] = recipe.likelihood_weight
-    return {name: value_at(value, progress) for name, value in values.items()}
+    return values
 
 
 def schedule_ends(recipe: Recipe) -> dict[str, list[float]]:
     """Return [start, end] of every number of a run that may move, by its log key.
 
     Annealed values of the generator and the augmentation are among them; both are at their start
-    afterwards.
+    afterwards. The start is that of the schedule, not of its warm-up.
     """
     recipe = with_burn_in(recipe)
-    starts, ends = ({}, {}) if recipe.likelihood_steps == 0 else _likelihood_ends(recipe)
-    starts, ends = starts | scheduled_values(recipe, 0.0), ends | scheduled_values(recipe, 1.0)
+    movable: dict[str, Gamma] = {}
+    if recipe.likelihood_steps:
+        movable[f"{LR}likelihood"] = recipe.likelihood_lr
+    movable |= _movable(recipe)
+    starts = {name: _first_value(value) for name, value in movable.items()}
+    ends = {name: value_at(value, 1.0) for name, value in movable.items()}
     for component in (recipe.generator, recipe.augment):
         if isinstance(component, SupportsAnnealing):
             ends |= component.anneal(1.0)
             starts |= component.anneal(0.0)
     return {name: [start, ends[name]] for name, start in starts.items()}
-
-
-def _likelihood_ends(recipe: Recipe) -> tuple[dict[str, float], dict[str, float]]:
-    rate = recipe.likelihood_lr
-    start, end = ({f"{LR}likelihood": value_at(rate, progress)} for progress in (0.0, 1.0))
-    return start, end
 
 
 def apply_schedules(

@@ -63,6 +63,27 @@ def test_shapes_have_their_known_values_on_the_way(shape, quarter, half):
     assert value_at(schedule, 0.5) == pytest.approx(half)
 
 
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_warm_up_multiplies_a_schedule_by_a_line_from_zero_to_one(shape):
+    plain, warm = (Schedule(8.0, 1.0, shape=shape, warmup=w) for w in (0.0, 0.2))
+    values = [[value_at(s, k / 20) for k in range(21)] for s in (plain, warm)]
+    assert values[1][0] == 0 and values[1][4:] == values[0][4:]
+    assert values[1][2] == pytest.approx(values[0][2] / 2)
+
+
+@pytest.mark.parametrize("warmup", [-0.1, 1.0, math.nan])
+def test_a_warm_up_is_a_part_of_the_run(warmup):
+    with pytest.raises(ValueError, match="warmup of generator_lr must be a part of the run"):
+        check_schedule("generator_lr", Schedule(1e-3, 0.0, warmup=warmup))
+
+
+def test_the_stated_start_is_that_of_the_schedule_not_of_its_warm_up():
+    rate = Schedule(1e-3, 0.0, warmup=0.1)
+    recipe = toy_recipe(generator_lr=rate, likelihood_lr=rate, likelihood_steps=5)
+    ends = schedule_ends(recipe)
+    assert ends["lr/generator"] == [1e-3, 0.0] == ends["lr/likelihood"]
+
+
 def test_a_schedule_that_is_over_at_once_is_at_its_end():
     assert value_at(Schedule(1.0, 2.0, fraction=0.0), 0.0) == 2.0
 
