@@ -36,7 +36,10 @@ class SupportsCompactFakes(SupportsCompactSamples, Protocol):
 class SupportsCompactInput(SupportsEmbeddingPenalty, Protocol):
     """A discriminator that also embeds compact samples, to the same values."""
 
-    embeds_compact: bool
+    @property
+    def embeds_compact(self) -> bool:
+        """Compact samples can take the place of samples."""
+        ...
 
 
 @runtime_checkable

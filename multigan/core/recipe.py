@@ -68,16 +68,16 @@ AUTO = "auto"
 class AutoGamma:
     """A gamma that a controller moves during training, from `start`.
 
-    It keeps the discriminator's adversarial loss near `target` times its value at chance; see
-    `multigan.engine.gamma_controller`. Raises ValueError for values out of range.
+    It keeps the discriminator's loss at the mean logits near `target` times its value at chance;
+    see `multigan.engine.gamma_controller`. Raises ValueError for values out of range.
     """
 
     target: float = 0.85
     start: float = 0.1
 
     def __post_init__(self) -> None:
-        if not 0 < self.target < 1:
-            raise ValueError(f"target must be in (0, 1), a part of chance; got {self.target}")
+        if not 0.1 <= self.target <= 0.9:
+            raise ValueError(f"target must be .1 to .9, a part of chance; got {self.target}")
         if not 0 < self.start < math.inf:
             raise ValueError(f"start must be a positive gamma; got {self.start}")
 
@@ -273,7 +273,7 @@ def _as_number(name: str, value: Any, kind: NumberKind) -> Any:
     Raises ValueError, in one line, for anything else.
     """
     if isinstance(value, Schedule) and Schedule in kind.others:
-        parts = ("start", "end", "fraction")
+        parts = ("start", "end", "fraction", "warmup")
         numbers = {part: _as_number(f"{part} of {name}", vars(value)[part], REAL) for part in parts}
         return replace(value, **numbers)
     if isinstance(value, kind.others):
@@ -314,12 +314,27 @@ def check_same_recipe(recipe: Recipe, stored: Mapping[str, Any], run: str) -> No
     """
     given = json.loads(json.dumps(recipe_to_json(recipe, of_caller=True)))
     for name, value in stored.items():
-        found = None if name == "steps" else first_difference(value, given.get(name))
+        stated = _with_defaults(value)
+        found = None if name == "steps" else first_difference(stated, given.get(name))
         if found is not None:
             raise ValueError(
                 f"{name} of the recipe must be as in the first training of {run}, {found[0]}; got "
                 f"{found[1]}"
             )
+
+
+def _with_defaults(value: Any) -> Any:
+    """Fill in the fields of schedules that an earlier version of this package did not have."""
+    if isinstance(value, list):
+        return [_with_defaults(part) for part in value]
+    if not isinstance(value, dict):
+        return value
+    filled = {key: _with_defaults(part) for key, part in value.items()}
+    for key, kind in STATED.items():
+        if set(value) == {key} and isinstance(value[key], dict):
+            defaults = {f.name: f.default for f in fields(kind) if f.default is not MISSING}
+            return {key: defaults | filled[key]}
+    return filled
 
 
 def recipe_from_json(values: Mapping[str, Any], trusted: ModuleType | None = None) -> Recipe:

@@ -1,4 +1,4 @@
-"""Gamma from the discriminator's own loss: a controller in place of a constant.
+"""Gamma from the discriminator's mean logits: a controller in place of a constant.
 
 A gamma that suits one dataset is a hundred times too large or too small for another. Too large, and
 the discriminator cannot tell real from fake: its logits are equal. Too small, and it separates
@@ -39,7 +39,7 @@ LIMITS = (1e-4, 1e2)  # of gamma
 
 
 class GammaController:
-    """Moves the automatic gamma of a recipe so that the discriminator's loss stays near a target.
+    """Moves the automatic gamma of a recipe: the loss of the mean logits stays near a target.
 
     `steps` is the length of the run. The state lives on `device`: no step waits for it.
 
@@ -89,7 +89,7 @@ class GammaController:
         error = self._loss - self.target
         outside = (error.abs() - HALF_BAND).clamp_min(0) / SOFTNESS
         drift = min(MAX_DRIFT, DRIFT / self.steps) * (1 - progress) ** DRIFT_DECAY
-        won = (WON - self._loss).clamp_min(0) / WON_SOFTNESS
+        won = (min(WON, self.target - HALF_BAND) - self._loss).clamp_min(0) / WON_SOFTNESS
         move = RISE * won.tanh() - drift * error.sign() * outside.tanh()
         self._log_gamma = (self._log_gamma + move).clamp(*map(math.log, LIMITS))
 

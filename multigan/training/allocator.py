@@ -1,9 +1,9 @@
 """Settings of glibc's allocator that keep the memory of one training step for the next.
 
 By default glibc maps large blocks one by one and returns them to the system when they are freed, so
-each step pays for the page faults of the same memory again. Here all blocks lie in the heap. The
-cost is that a process keeps up to TRIM_THRESHOLD bytes that it does not use, and the gaps between
-blocks of different sizes.
+each step pays for the page faults of the same memory again. Here all blocks of the main thread lie
+in the heap. The cost is that a process keeps up to TRIM_THRESHOLD bytes that it does not use, and
+the gaps between blocks of different sizes.
 """
 
 from __future__ import annotations

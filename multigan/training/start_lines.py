@@ -58,7 +58,9 @@ def describe_schedules(config: Mapping[str, Any]) -> str:
             parts += [f"{name} {text}" for name, text in texts.items()]
     burn_in = config["recipe"].get("burn_in", 0)
     burned = [f"burn-in over the first {burn_in:.3g} of the run"] if burn_in else []
-    rates = [config["recipe"].get(f"{name}_lr") for name in ("generator", "discriminator")]
+    rates = [
+        config["recipe"].get(f"{name}_lr") for name in ("generator", "discriminator", "likelihood")
+    ]
     warm = max((r["schedule"].get("warmup", 0) for r in rates if isinstance(r, dict)), default=0)
     burned += [f"learning rates rise over the first {warm:.3g} of the run"] if warm else []
     penalties = config["recipe"].get("penalties", {}).values()

@@ -1,14 +1,15 @@
-"""Fine-tuning of an image generator on 200 images of another kind, against training from nothing.
+"""Fine-tuning of an image generator on few images of another kind, against training from nothing.
 
     python -m tests.benchmarks.fine_tuning --write bags
     multigan train image --data bags --resolution 32 --augment diffaugment --out scratch
     multigan train image --data bags ... --init-from FACES --out tuned
     python -m tests.benchmarks.fine_tuning scratch tuned --draws 4
 
-`--write` stores 200 training images of one class of Fashion-MNIST, without labels. The runs are
+`--write` stores 286 training images of one class of Fashion-MNIST, without labels; a run trains on
+200 of them, its training split. The runs are
 measured against every held-out image of that class, in the features of a classifier of the training
 split of Fashion-MNIST: no FID. The floor are as many training images of the class as there are
-samples; 200 of them alone, what copying can reach at best, are the row of the small set. The
+samples; the small set alone, what copying can reach at best, is a row. The
 nearest training image of a sample is compared with that of a held-out image, in features: a ratio
 far below 1 is memorization.
 """
@@ -37,7 +38,7 @@ from multigan.storage.loading import load
 from tests.benchmarks.faces import HELD_OUT, compare, over_draws
 
 DATA, CLASS, RESOLUTION = "fashion-mnist", "bag", 32
-IMAGES, SAMPLES = 200, 2000
+IMAGES, SAMPLES = 286, 2000
 
 
 def images_of_class(part: Dataset, label: int) -> Tensor:

@@ -1,10 +1,13 @@
 """Numbers of a recipe are numbers, terms are terms, before anything is written."""
 
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from multigan import Recipe, Schedule, Term
-from multigan.core.recipe import AutoGamma
+from multigan.core.recipe import AutoGamma, check_same_recipe, recipe_to_json
 from tests.toy_domain import toy_recipe
 
 
@@ -41,11 +44,25 @@ def test_numbers_of_numpy_are_converted():
         beta1=np.int32(0),
         penalties={"r1": np.float64(2), "r2": AutoGamma()},
         losses={"a": Term(function, np.float32(0.25))},
-        discriminator_lr=Schedule(np.float32(1), 0),
+        discriminator_lr=Schedule(np.float32(1), 0, warmup=np.float32(0.25)),
     )
     values = made.steps, made.generator_lr, made.beta1, made.penalties["r1"]
     assert values == (3, 0.5, 0, 2) and [type(v) for v in values] == [int, float, int, float]
     assert type(made.losses["a"].weight) is float and type(made.discriminator_lr.start) is float
+    assert type(made.discriminator_lr.warmup) is float
+
+
+def test_a_schedule_written_before_it_had_a_warm_up_is_the_same_recipe():
+    term = Term(function, Schedule(1.0, 0.0))
+    made = toy_recipe(generator_lr=Schedule(1e-3, 0.0, 0.5), losses={"a": term})
+    stored = recipe_to_json(made, of_caller=True)
+    text = json.dumps(stored)
+    assert text.count(', "warmup": 0.0') == 2
+    stored = json.loads(text.replace(', "warmup": 0.0', ""))
+    check_same_recipe(made, stored, "run")
+    changed = replace(made, generator_lr=Schedule(1e-3, 0.0, 0.5, warmup=0.1))
+    with pytest.raises(ValueError, match="generator_lr of the recipe must be as in the first"):
+        check_same_recipe(changed, stored, "run")
 
 
 @pytest.mark.parametrize("term", [function, Term(function, 1.0, "discriminator")])

@@ -84,6 +84,19 @@ def test_it_comes_to_rest_at_a_gamma_that_suits_the_data(right):
     assert abs(share - AutoGamma().target) < HALF_BAND + 0.01
 
 
+@pytest.mark.parametrize("target", [0.1, 0.4, 0.9])
+def test_gamma_rests_at_any_target_and_falls_at_chance(target):
+    found = controller(target=target)
+    for _ in range(400):
+        found.update(*logits_of(target), 0.0)
+    before = found.gamma.item()
+    found.update(*logits_of(target), 0.0)
+    assert found.gamma.item() == before
+    for _ in range(400):
+        found.update(*logits_of(1.0), 0.0)
+    assert found.gamma.item() < before
+
+
 def test_in_a_short_run_it_drifts_no_faster_than_a_fixed_speed():
     recipe = toy_recipe(loss="relativistic", penalties={"r1": AutoGamma(start=1.0)})
     found = GammaController(recipe, 10, CPU)
@@ -193,7 +206,7 @@ def test_another_gamma_is_refused_in_one_line(text):
         read_gamma(text)
 
 
-@pytest.mark.parametrize("settings", [{"target": 0.0}, {"target": 1.0}, {"start": 0.0}])
+@pytest.mark.parametrize("settings", [{"target": 0.05}, {"target": 0.95}, {"start": 0.0}])
 def test_settings_out_of_range_are_refused(settings):
     with pytest.raises(ValueError, match="must be"):
         AutoGamma(**settings)

@@ -12,6 +12,8 @@ from multigan.core.recipe_file import build_recipe, read_recipe
 from multigan.engine import batches
 from multigan.engine.batches import reads_compact
 from multigan.engine.trainer import AdversarialTrainer
+from multigan.text.models.cnn_discriminator import TextCNN
+from multigan.text.models.generator import TextGenerator
 from multigan.text.models.soft_embedding import SoftEmbedding
 from multigan.text.tokenization.tokenizer import one_hot
 
@@ -76,9 +78,32 @@ def test_other_domains_and_discriminators_are_left_alone():
     for name in ("points", "music"):
         file = read_recipe(name)
         assert not reads_compact(build_recipe(file, file.tiny, seed=0))
-    text = recipe()
-    text.discriminator.embeds_compact = False
-    assert not reads_compact(text)
+
+
+class OwnGenerator(TextGenerator):
+    def forward(self, latent, condition=None):
+        return super().forward(latent, condition)
+
+
+class OwnDiscriminator(TextCNN):
+    def embed(self, x):
+        return super().embed(x)
+
+
+def test_subclasses_with_a_forward_or_an_embedding_of_their_own_have_rows():
+    made = recipe()
+    sizes = (made.generator.vocabulary_size, made.generator.length)
+    assert not OwnGenerator(*sizes).is_hard and TextGenerator(*sizes).is_hard
+    assert not OwnDiscriminator(sizes[0]).embeds_compact and TextCNN(sizes[0]).embeds_compact
+
+
+def test_under_autocast_tokens_are_embedded_as_precisely_as_rows():
+    torch.manual_seed(0)
+    embedding, tokens = SoftEmbedding(2000, 16), torch.randint(0, 2000, (3, 5))
+    rows = one_hot(tokens, 2000, embedding.table.weight)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = embedding(tokens), embedding(rows.requires_grad_())
+    torch.testing.assert_close(*(e.float() for e in found), rtol=1e-2, atol=1e-2)
 
 
 def test_tokens_are_embedded_as_their_one_hot_rows():

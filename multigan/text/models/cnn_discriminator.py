@@ -39,7 +39,6 @@ class TextCNN(nn.Module):
     """
 
     uses_batch_statistics = False
-    embeds_compact = True
 
     def __init__(
         self,
@@ -80,6 +79,11 @@ class TextCNN(nn.Module):
         """(B, T, V), or tokens (B, T) -> (B, T, embedding + 1), linear."""
         return self.soft_embedding(x)
 
+    @property
+    def embeds_compact(self) -> bool:
+        """Tokens can be embedded in place of rows; a subclass with its own `embed` gets rows."""
+        return type(self).embed is TextCNN.embed
+
     def squared_input_norm(self, grad_e: Tensor) -> Tensor:
         """|gradient at x|^2 (B,) from the gradient at `embed(x)`."""
         return self.soft_embedding.squared_input_norm(grad_e)
@@ -102,5 +106,5 @@ class TextCNN(nn.Module):
         maxima = []
         for width, convolution in zip(self.widths, self.convolutions, strict=True):
             windows = slices.unfold(2, width, 1).flatten(3)  # (B, S, T - width + 1, d x width)
-            maxima.append(convolution(windows).amax(2))  # many times as fast as max on CPUs
+            maxima.append(convolution(windows).max(2).values)
         return relu(torch.cat(maxima, dim=-1))

@@ -176,8 +176,11 @@ class TextGenerator(nn.Module):
 
     @property
     def is_hard(self) -> bool:
-        """Samples without a graph are one-hot in train(), too: those of `generate`."""
-        return self.estimator != "soft"
+        """Samples without a graph are one-hot in train(), too: those of `generate`.
+
+        False for a subclass with a `forward` of its own.
+        """
+        return self.estimator != "soft" and type(self).forward is TextGenerator.forward
 
     def expand(self, x: Tensor) -> Tensor:
         """Tokens (B, T) -> one-hot rows (B, T, V), as `forward` has them in eval()."""

@@ -36,7 +36,6 @@ class TextTransformer(nn.Module):
     """
 
     uses_batch_statistics = False
-    embeds_compact = True
 
     def __init__(
         self,
@@ -69,6 +68,11 @@ class TextTransformer(nn.Module):
     def embed(self, x: Tensor) -> Tensor:
         """(B, T, V), or tokens (B, T) -> (B, T, width + 1), linear."""
         return self.soft_embedding(x)
+
+    @property
+    def embeds_compact(self) -> bool:
+        """Tokens can be embedded in place of rows; a subclass with its own `embed` gets rows."""
+        return type(self).embed is TextTransformer.embed
 
     def squared_input_norm(self, grad_e: Tensor) -> Tensor:
         """|gradient at x|^2 (B,) from the gradient at `embed(x)`."""
