@@ -29,7 +29,7 @@ from multigan.engine.schedules import GAMMA
 SMOOTHING = 0.95  # of the moving average of the loss, in a step
 HALF_BAND = 0.05  # around the target, in losses at chance, within which gamma rests
 SOFTNESS = 0.04  # distance from the band, in losses at chance, at which the speed levels off
-DRIFT = 16.0  # of the logarithm over the run at the initial speed, at most
+DRIFT = 8.0  # of the logarithm over the run at the initial speed, at most
 DRIFT_DECAY = 3  # power of the rest of the run that the speed falls with: a total of DRIFT / 4
 WON = 0.45  # loss over chance below which the discriminator wins outright
 WON_SOFTNESS = 0.1  # distance from WON at which the speed levels off
