@@ -66,7 +66,7 @@ def test_the_drift_slows_down_and_the_rise_does_not():
     assert speed(0.0, 1.0) == pytest.approx(RISE, rel=1e-2)
 
 
-def test_at_most_gamma_drifts_by_a_factor_of_about_fifty_over_the_run():
+def test_at_most_gamma_drifts_by_a_factor_of_about_seven_over_the_run():
     found = controller(start=1.0)
     for step in range(RUN):
         found.update(*logits_of(2.0), step / RUN)
