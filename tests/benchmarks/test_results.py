@@ -49,13 +49,13 @@ def test_clothes_of_r3_are_nearer_to_real_ones_than_those_of_dcgan():
         assert row["frechet_distance"] < found["dcgan"][seed]["frechet_distance"]
 
 
-def test_automatic_gamma_is_within_twice_the_best_of_the_grid():
+def test_automatic_gamma_is_within_a_quarter_of_the_best_of_the_grid():
     found, headline = results("gamma"), {"ring": "total_variation"}
     compared = 0
     for data in ("digits", "ring", "mnist"):
         metric = headline.get(data, "frechet_distance")
         grid = [row for row in found if row.startswith(data) and not row.endswith("auto")]
         for seed, measured in found.get(f"{data}_auto", {}).items():
-            assert measured[metric] <= 2 * min(found[row][seed][metric] for row in grid)
+            assert measured[metric] <= 1.25 * min(found[row][seed][metric] for row in grid)
             compared += 1
     assert compared > 0
