@@ -3,7 +3,7 @@
     multigan train image
     multigan evaluate runs/image-0001
 
-Time: 171 to 300 CPU s in one thread, by machine, evaluation and report included.
+Time: 291 CPU s in one thread of a busy machine, evaluation and report included.
 Result of `python -m tests.benchmarks.demo RUN`, seed 0 (in brackets held-out real digits):
 accuracy .988, intra-class std ratio .93, coverage .96 (.97), Frechet .35 (.32; a Gaussian .48).
 Try: `multigan train image --resolution 32` for larger digits (not measured).
