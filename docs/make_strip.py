@@ -1,14 +1,15 @@
-"""Plot docs/assets/domains.png from samples of the four domains, one panel each.
+"""Plot docs/assets/domains.png from samples of the four domains, images in two panels.
 
     multigan sample image -n 36 --out strip/image
+    multigan sample fashion -n 36 --out strip/fashion
     multigan sample music -n 1 --bars 4 --out strip/music
     multigan sample text -n 12 --out strip/text
     multigan train points --out strip/run
     multigan sample strip/run -n 1000 --out strip/points
     python docs/make_strip.py strip docs/assets/domains.png
 
-`multigan sample image`, `music` and `text` take the pretrained generators. Seed 0 throughout; the
-samples are the first ones, not a selection.
+`multigan sample image`, `fashion`, `music` and `text` take the pretrained generators. Seed 0
+throughout; the samples are the first ones, not a selection.
 """
 
 import csv
@@ -24,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 IMAGES_PER_SIDE = 6
+IMAGE_TITLES = {"image": "digits by class", "fashion": "Fashion-MNIST by class"}
 GAP = 3  # pixels between images
 LINES = 16  # of the text panel
 LINE_WIDTH = 44  # characters
@@ -37,7 +39,7 @@ def images_panel(axes: plt.Axes, folder: Path) -> None:
         np.hstack(tiles[k : k + IMAGES_PER_SIDE]) for k in range(0, len(tiles), IMAGES_PER_SIDE)
     ]
     axes.imshow(np.vstack(rows), cmap="gray", interpolation="nearest")
-    axes.set_title("image: digits by class")
+    axes.set_title(f"image: {IMAGE_TITLES[folder.name]}")
 
 
 def music_panel(axes: plt.Axes, folder: Path) -> None:
@@ -69,16 +71,17 @@ def points_panel(axes: plt.Axes, folder: Path) -> None:
 
 
 def main(strip: Path, out: Path) -> None:
-    """Plot the four panels and write the file."""
+    """Plot the panels and write the file."""
     panels = {
         "image": images_panel,
+        "fashion": images_panel,
         "music": music_panel,
         "text": text_panel,
         "points": points_panel,
     }
     plt.rcParams.update({"font.size": 8, "axes.titlesize": 8})
-    ratios = {"width_ratios": [1, 1.35, 1.15, 1]}
-    figure, axes = plt.subplots(1, 4, figsize=(10, 2.35), dpi=120, gridspec_kw=ratios)
+    ratios = {"width_ratios": [1, 1, 1.35, 1.15, 1]}
+    figure, axes = plt.subplots(1, len(panels), figsize=(12, 2.35), dpi=120, gridspec_kw=ratios)
     for (name, plot), panel in zip(panels.items(), axes, strict=True):
         plot(panel, strip / name)
         panel.set_xticks([])

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
-CHANCE_SHAPE = (4, 1)  # of logits that only their value matters of
+CHANCE_SHAPE = (4, 1)  # (B, L) of logits that are all equal
 
 
 class AdversarialLoss(NamedTuple):

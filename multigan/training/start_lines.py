@@ -56,14 +56,13 @@ def describe_schedules(config: Mapping[str, Any]) -> str:
             parts.append(f"{group} {next(iter(texts.values()))}")
         else:
             parts += [f"{name} {text}" for name, text in texts.items()]
-    burn_in = config["recipe"].get("burn_in", 0)
+    recipe = config["recipe"]
+    burn_in = recipe.get("burn_in", 0)
     burned = [f"burn-in over the first {burn_in:.3g} of the run"] if burn_in else []
-    rates = [
-        config["recipe"].get(f"{name}_lr") for name in ("generator", "discriminator", "likelihood")
-    ]
-    warm = max((r["schedule"].get("warmup", 0) for r in rates if isinstance(r, dict)), default=0)
-    burned += [f"learning rates rise over the first {warm:.3g} of the run"] if warm else []
-    penalties = config["recipe"].get("penalties", {}).values()
+    rates = [recipe.get(f"{name}_lr") for name in ("generator", "discriminator", "likelihood")]
+    warmup = max((r["schedule"].get("warmup", 0) for r in rates if isinstance(r, dict)), default=0)
+    warmed = [f"learning rates rise over the first {warmup:.3g} of the run"] if warmup else []
+    penalties = recipe.get("penalties", {}).values()
     automatic = any(isinstance(gamma, dict) and "auto_gamma" in gamma for gamma in penalties)
     moved = ["gamma auto: it follows the loss of the discriminator"] if automatic else []
-    return ", ".join([*parts, *burned, *moved])
+    return ", ".join([*parts, *burned, *warmed, *moved])
