@@ -10,7 +10,7 @@ from pathlib import Path
 
 from multigan.core.protocols import Sampler
 from multigan.storage.loading import load
-from multigan.storage.pretrained import list_pretrained
+from multigan.storage.pretrained import list_pretrained, refiners_dir
 
 DOCS = Path(__file__).parent
 FOLDER = DOCS / "assets" / "gallery"
@@ -25,13 +25,13 @@ The first samples of each pretrained generator, with seed 0, not a selection; of
 """
 
 
-def section(name: str, sampler: Sampler) -> str:
+def section(name: str, sampler: Sampler, options: str = "") -> str:
     """Write the preview of a generator and return its part of the page."""
     files = sampler.domain.preview(sampler.sample(NUM_SAMPLES), FOLDER / name)
     shown = [file for file in files if file.suffix in SHOWN]
     for file in set(files) - set(shown):
         file.unlink()
-    parts = [f"## {name}", f"Sampled by `multigan sample {name} -n {NUM_SAMPLES}`."]
+    parts = [f"## {name}", f"Sampled by `multigan sample {name} -n {NUM_SAMPLES}{options}`."]
     return "\n\n".join([*parts, *(view(name, file) for file in shown)])
 
 
@@ -47,7 +47,11 @@ def view(name: str, file: Path) -> str:
 def main() -> None:
     """Write the page."""
     FOLDER.mkdir(parents=True, exist_ok=True)
-    sections = [section(name, load(name)) for name in list_pretrained()]
+    sections = []
+    for name in list_pretrained():
+        refines = (refiners_dir() / f"{name}.safetensors").is_file()
+        options = " --refine" if refines else ""
+        sections.append(section(name, load(name, refine=refines), options))
     page = "\n\n".join([HEAD.strip(), *sections]) + "\n"
     (DOCS / "gallery.md").write_text(page, encoding="utf-8")
 

@@ -53,6 +53,7 @@ def test_the_wheel_carries_modules_pretrained_generators_pages_and_recipes(wheel
         "multigan/storage/pretrained_weights/*.safetensors",
     )
     assert len(pretrained) == 2 * len(list_pretrained()) > 0 and pretrained <= names
+    assert in_checkout("multigan/storage/pretrained_weights/refiners/*.safetensors") <= names
     pages = in_checkout(*(f"multigan/{page}/*" for page in PAGES))
     assert len(pages) > 10 and pages <= names
     recipes = in_checkout("recipes/*.py", "recipes/benchmarks/*.py")

@@ -11,7 +11,7 @@ import typer
 
 from multigan.cli.common import Json, print_columns, print_json
 from multigan.core.recipe_file import read_recipe, recipe_names
-from multigan.storage.pretrained import list_pretrained, pretrained_metadata
+from multigan.storage.pretrained import list_pretrained, pretrained_metadata, refiners_dir
 
 
 def _recipes(incomplete: str) -> list[str]:
@@ -79,6 +79,7 @@ def _list_pretrained(json: bool) -> None:
         {
             "name": name,
             "bytes": file.stat().st_size,
+            "refiner_bytes": _refiner_bytes(name),
             "command": pretrained_metadata(name)["command"],
         }
         for name, file in found.items()
@@ -89,6 +90,16 @@ def _list_pretrained(json: bool) -> None:
     if not rows:
         print("this package carries no pretrained generators")
     print_columns([(r["name"], f"{r['bytes'] / 1e6:.2f} MB", r["command"]) for r in rows])
+    for row in rows:
+        if row["refiner_bytes"]:
+            size = f"{row['refiner_bytes'] / 1e6:.2f} MB"
+            print(f"{row['name']} has a refiner of {size}: multigan sample {row['name']} --refine")
+
+
+def _refiner_bytes(name: str) -> int:
+    """The size of the packaged refiner of a pretrained generator; 0 without one."""
+    file = refiners_dir() / f"{name}.safetensors"
+    return file.stat().st_size if file.is_file() else 0
 
 
 def show(recipe: RecipeName, json: Json = False) -> None:

@@ -1,4 +1,4 @@
-"""Build a pretrained generator from a run: a small weight file and its metadata."""
+"""Build a pretrained generator from a run, and its refiner: small weight files and metadata."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from typing import Any
 
 from safetensors.torch import save as save_tensors
 
+from multigan.core.refinement import RefinementCard
 from multigan.core.rng import keyed_rng
 from multigan.runs.directory import RunDirectory
 from multigan.runs.provenance import redacted_config, strip_local_paths, train_command
 from multigan.storage import pretrained
-from multigan.storage.checkpoint_integrity import resolve_weights_file
+from multigan.storage.checkpoint_integrity import resolve_weights_file, sha256
 from multigan.storage.files import cache_dir, write_atomically
 from multigan.storage.loading import load, load_data
 from multigan.storage.weights import read_weights
@@ -43,10 +44,7 @@ def build_pretrained(
     content = _weights_bytes(weights, bool(half))
     if half is None and len(content) > pretrained.MAX_FILE_BYTES:
         half, content = True, _weights_bytes(weights, True)
-    if len(content) > pretrained.MAX_FILE_BYTES:
-        raise ValueError(
-            f"{weights} must take {pretrained.MAX_FILE_BYTES:,} bytes at most; got {len(content):,}"
-        )
+    _check_size(weights, content)
     metadata = {
         "recipe": redacted_config(config),
         "command": train_command(strip_local_paths(config)),
@@ -61,6 +59,33 @@ def build_pretrained(
     text = json.dumps(metadata, indent=1, sort_keys=True) + "\n"
     write_atomically(target / f"{name}.json", text.encode())
     return target / f"{name}.safetensors"
+
+
+def build_pretrained_refiner(file: str | Path, name: str, *, folder: Path | None = None) -> Path:
+    """Write refiners/NAME.safetensors, in float16, of a refiner's `file`; return it.
+
+    `multigan refine NAME --out FILE` fits one to the pretrained generator `name`. Raises ValueError
+    for an unknown name, for the refiner of another generator, and for one that is too large.
+    """
+    weights = pretrained.list_pretrained().get(name)
+    if weights is None:
+        raise ValueError(f"no pretrained generator {name!r}; {pretrained.suggest_pretrained(name)}")
+    card = RefinementCard.from_json(read_weights(Path(file))[0].get("card"))
+    if card.generator != sha256(weights):
+        raise ValueError(f"{file} must be the refiner of {name}; it was fitted to other weights")
+    content = _weights_bytes(Path(file), half=True)
+    _check_size(file, content)
+    target = (pretrained.refiners_dir() if folder is None else folder) / f"{name}.safetensors"
+    target.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(target, content)
+    return target
+
+
+def _check_size(file: str | Path, content: bytes) -> None:
+    if len(content) > pretrained.MAX_FILE_BYTES:
+        raise ValueError(
+            f"{file} must take {pretrained.MAX_FILE_BYTES:,} bytes at most; got {len(content):,}"
+        )
 
 
 def _weights_bytes(weights: Path, half: bool) -> bytes:

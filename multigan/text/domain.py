@@ -36,6 +36,7 @@ from multigan.text.spec import SupportsTokenLikelihood, TextSpec
 from multigan.text.tokenization.tokenizer import save_folder
 
 MAX_PREVIEW_LINES = 64
+REFINER_TOKENS = 1 << 11  # rows of a refiner's table of tokens
 MAX_ROUNDS = 1000  # of sampling lines again that a filter refused
 MAX_TEMPERATURE, MAX_TOP_K = 2.0, 100  # ends of the sliders of the studio
 MAX_EMPTY_ROUNDS = 10  # as long as it has accepted none at all
@@ -104,7 +105,8 @@ class TextDomain(TextSpec):
 
     def build_refiner(self, generator: Any, data: Any) -> TextRefiner:
         """Build a refiner that knows the words of the training lines `data`."""
-        refiner = TextRefiner(self.tokenizer, generator.backbone.output_dim, len(data.texts))
+        sizes = (generator.backbone.output_dim, len(data.texts))
+        refiner = TextRefiner(self.tokenizer, *sizes, token_buckets=REFINER_TOKENS)
         refiner.count_words(data.texts)
         return refiner
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from multigan.core.available_cpus import available_cpus
 from multigan.core.protocols import Dataset
 from multigan.engine.distributed import DistributedContext
+
+BF16_INSTRUCTIONS = ("avx512_bf16", "amx_bf16", "bf16", "sve_bf16")  # of x86, then of Arm
 
 
 def pick_device(name: str) -> str:
@@ -52,6 +56,22 @@ def warn_of_many_workers(data: Dataset, num_workers: int) -> None:
         warnings.warn(
             f"--num-workers {num_workers} is more than the CPUs that this process may use "
             f"({most}): loading may be slower than with {most}",
+            stacklevel=3,
+        )
+
+
+def warn_of_emulated_bf16(precision: str, device: str) -> None:
+    """Warn of bf16 on a processor that has no instructions for it, as far as torch can tell.
+
+    torch can from 2.10 on; there is a warning with older ones.
+    """
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    if precision != "bf16" or device != "cpu":
+        return
+    if not any(capabilities.get(name, False) for name in BF16_INSTRUCTIONS):
+        warnings.warn(
+            "bf16 is many times slower than fp32 on a processor without instructions for it; "
+            "try --precision fp32",
             stacklevel=3,
         )
 

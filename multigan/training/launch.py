@@ -49,6 +49,7 @@ from multigan.training.device import (
     check_dtype,
     device_of_process,
     pick_device,
+    warn_of_emulated_bf16,
     warn_of_many_workers,
 )
 from multigan.training.loop import FINISHED, Loop
@@ -472,8 +473,7 @@ def _trainer(
     processes: DistributedContext,
 ) -> AdversarialTrainer:
     device = device_of_process(pick_device(flags.device), processes)
-    if flags.precision == "bf16" and device == "cpu":
-        warnings.warn("bf16 is many times slower than fp32 on a CPU", stacklevel=3)
+    warn_of_emulated_bf16(flags.precision, device)
     warn_of_many_workers(recipe.data, flags.num_workers)
     try:
         return AdversarialTrainer(

@@ -14,7 +14,7 @@ from multigan.cli import app
 from multigan.core.rng import keyed_rng
 from multigan.engine.refinement import RefinementSettings
 from multigan.export.export import export
-from multigan.export.pretrained import build_pretrained
+from multigan.export.pretrained import build_pretrained, build_pretrained_refiner
 from multigan.runs.refine import refine
 from multigan.storage import pretrained
 from multigan.storage.checkpoint_integrity import resolve_weights_file
@@ -58,6 +58,9 @@ def test_every_packaged_generator_is_small_described_and_samples():
         domain = read_description(list_pretrained()[name])["domain"]["component"].split("/")[0]
         assert undescribed(domain, pretrained_metadata(name)["metrics"]["rows"]) == set()
         assert len(load(name).sample(2)) == 2
+    for file in pretrained.refiners_dir().glob("*.safetensors"):
+        assert file.stat().st_size <= MAX_FILE_BYTES
+        assert len(load(file.stem, refine=True).sample(2)) == 2
 
 
 def test_a_name_is_sampled_like_the_run_it_was_made_of(say, points_run):
@@ -100,6 +103,27 @@ def test_its_metadata_are_its_recipe_and_the_metrics_of_the_stored_file(folder, 
     assert known["metrics"]["rows"] == json.loads(table.json())["rows"]
 
 
+def test_a_packaged_refiner_is_stored_in_16_bits_and_belongs_to_its_generator(
+    points_run, tmp_path, monkeypatch
+):
+    folder = tmp_path / "packaged"
+    monkeypatch.setattr(pretrained, "pretrained_dir", lambda: folder)
+    build_pretrained(points_run, "dots", folder=folder, evaluated=False)
+    run = shutil.copytree(points_run, tmp_path / "run")
+    whole = refine(run, settings=RefinementSettings(1, 64, validation_samples=64))[0]
+    stored = read_weights(build_pretrained_refiner(whole, "dots", folder=tmp_path))[1]
+    for name, tensor in read_weights(whole)[1].items():
+        assert torch.equal(stored[name], tensor.half() if tensor.is_floating_point() else tensor)
+    with pytest.raises(ValueError, match="no pretrained generator 'dot'; did you mean dots"):
+        build_pretrained_refiner(whole, "dot")
+    build_pretrained(points_run, "other", folder=folder, evaluated=False, half=True)
+    with pytest.raises(ValueError, match="must be the refiner of other; it was fitted to other"):
+        build_pretrained_refiner(whole, "other")
+    monkeypatch.setattr(pretrained, "MAX_FILE_BYTES", 100)
+    with pytest.raises(ValueError, match="must take 100 bytes at most; got"):
+        build_pretrained_refiner(whole, "dots")
+
+
 def test_it_is_evaluated_and_sampled_with_its_refiner(
     points_run, tmp_path, cache, monkeypatch, capsys
 ):
@@ -108,8 +132,8 @@ def test_it_is_evaluated_and_sampled_with_its_refiner(
     build_pretrained(points_run, "dots", folder=folder, evaluated=False)
     settings = RefinementSettings(1, 64, validation_samples=64)
     run = shutil.copytree(points_run, tmp_path / "run")
-    (folder / "refiners").mkdir()
-    shutil.copy(refine(run, settings=settings)[0], folder / "refiners" / "dots.safetensors")
+    file = build_pretrained_refiner(refine(run, settings=settings)[0], "dots")
+    assert file == folder / "refiners" / "dots.safetensors"
     assert load("dots", refine=True).sample(2) != []
     for options, refined in ((["--refine"], True), ([], False)):
         assert app.main(["sample", "dots", *options, "--out", str(tmp_path / str(refined))]) == 0

@@ -25,7 +25,7 @@ from multigan.text.tokenization.words import split_words
 SKETCH = (3, 1 << 17)  # of word counts: independent hashes, counters of each
 MAX_COUNT = 255  # of a counter
 COUNT_EDGES = (0, 1, 2, 4, 8, 16, 32, 64)  # upper edges of the classes of counts
-WORD_BUCKETS, TOKEN_BUCKETS = 1 << 13, 1 << 12
+WORD_BUCKETS = 1 << 13
 MAX_UNKNOWN = 4  # largest number of unknown words that is distinguished
 
 
@@ -49,6 +49,7 @@ class TextRefiner(nn.Module):
         num_lines: training lines, whose hashes it holds: their own words do not count for them.
         width: of the recurrent layer, in each direction.
         dropout: of the joined features.
+        token_buckets: rows of the table of tokens, which token k shares with k + token_buckets.
     """
 
     learning_rate = 1e-3
@@ -62,12 +63,13 @@ class TextRefiner(nn.Module):
         num_lines: int = 0,
         width: int = 96,
         dropout: float = 0.4,
+        token_buckets: int = 1 << 12,
     ) -> None:
         super().__init__()
-        self.tokenizer = tokenizer
+        self.tokenizer, self.token_buckets = tokenizer, token_buckets
         self.register_buffer("counters", torch.zeros(SKETCH, dtype=torch.uint8))
         self.register_buffer("lines", torch.zeros(num_lines, dtype=torch.int64))
-        self.token = scaled_embedding(TOKEN_BUCKETS, width)
+        self.token = scaled_embedding(token_buckets, width)
         self.states = nn.Linear(features, width)
         self.recurrent = nn.LSTM(2 * width, width, batch_first=True, bidirectional=True)
         self.word = scaled_embedding(WORD_BUCKETS, 48)
@@ -134,7 +136,7 @@ class TextRefiner(nn.Module):
         is_token = (tokens != load_tokenizer(self.tokenizer).special_ids.pad)[..., None]
         with torch.no_grad():
             states = generator.hidden_states(tokens, observed.condition)
-        inputs = [self.token(tokens % TOKEN_BUCKETS), relu(self.states(states))]
+        inputs = [self.token(tokens % self.token_buckets), relu(self.states(states))]
         h = self.recurrent(torch.cat(inputs, dim=-1) * is_token)[0]
         pieces = _pool(h, is_token)
         words = torch.cat([self.word(observed.words), self.count(observed.counts)], dim=-1)
