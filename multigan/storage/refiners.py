@@ -40,8 +40,9 @@ def refiner_file(path: Path) -> Path:
 
 
 def save_refiner(path: Path, refiner: Any, card: RefinementCard, domain: Domain) -> None:
-    """Write a refiner with its card, atomically."""
-    content = {"domain": to_config(domain), "refiner": to_config(refiner)}
+    """Write a refiner with its card, atomically; of the domain its name alone."""
+    kind = {"component": to_config(domain)["component"]}
+    content = {"domain": kind, "refiner": to_config(refiner)}
     text = json.dumps({"format": FORMAT, "card": card.to_json(), **content}, sort_keys=True)
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, save(unique_state(refiner), {"multigan": text}))

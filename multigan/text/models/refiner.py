@@ -54,7 +54,7 @@ class TextRefiner(nn.Module):
 
     learning_rate = 1e-3
     counters: Tensor  # (hashes, counters) uint8: the counts of words in training lines
-    lines: Tensor  # (num_lines,) int64, ascending hashes
+    lines: Tensor  # (num_lines,) int32, ascending hashes
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class TextRefiner(nn.Module):
         super().__init__()
         self.tokenizer, self.token_buckets = tokenizer, token_buckets
         self.register_buffer("counters", torch.zeros(SKETCH, dtype=torch.uint8))
-        self.register_buffer("lines", torch.zeros(num_lines, dtype=torch.int64))
+        self.register_buffer("lines", torch.zeros(num_lines, dtype=torch.int32))
         self.token = scaled_embedding(token_buckets, width)
         self.states = nn.Linear(features, width)
         self.recurrent = nn.LSTM(2 * width, width, batch_first=True, bidirectional=True)
@@ -90,7 +90,7 @@ class TextRefiner(nn.Module):
             for row, place in enumerate(_places(word)):
                 sketch[row, place] += count
         self.counters.copy_(sketch.clamp_max(MAX_COUNT))
-        hashes = torch.tensor([_line_hash(text) for text in texts], dtype=torch.int64)
+        hashes = torch.tensor([_line_hash(text) for text in texts], dtype=torch.int32)
         self.lines.copy_(hashes.sort().values)
 
     def observe(self, x: Tensor, condition: TextCondition | None = None) -> ObservedLines:
@@ -120,7 +120,7 @@ class TextRefiner(nn.Module):
             return [torch.zeros(0, dtype=torch.int64) for _ in rows]
         index = torch.stack(places).T  # (hashes, words)
         found = self.counters.cpu().gather(1, index).min(0).values.long()
-        hashes = torch.tensor([_line_hash(text) for text in texts])
+        hashes = torch.tensor([_line_hash(text) for text in texts], dtype=torch.int32)
         sorted_lines = self.lines.cpu()
         at = torch.searchsorted(sorted_lines, hashes).clamp_max(max(0, len(sorted_lines) - 1))
         is_own = sorted_lines[at] == hashes if len(sorted_lines) else torch.zeros(len(texts)) > 0
@@ -173,5 +173,5 @@ def _bucket(word: str) -> int:
 
 
 def _line_hash(text: str) -> int:
-    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=8).digest()
+    digest = hashlib.blake2b(text.encode(errors="surrogatepass"), digest_size=4).digest()
     return int.from_bytes(digest, "little", signed=True)
