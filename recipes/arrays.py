@@ -40,6 +40,8 @@ def recipe(
     gamma: weight of both penalties
     ema_halflife_samples: half-life of the averaged generator, in training samples
     """
+    if latent_dim < 1:
+        raise ValueError(f"latent_dim must be 1 or more; got {latent_dim}")
     samples, falling = ArraySource(data, split="train"), Schedule(lr, 0.0)
     shape, classes = samples.domain.shape, max(samples.domain.labels, default=-1) + 1
     return Recipe(

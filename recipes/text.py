@@ -37,6 +37,7 @@ def recipe(
     backbone: str = "lstm",
     width: int = 256,
     dropout: float = 0.1,
+    latent_dim: int = 0,
     estimator: Literal["straight_through", "soft", "reinforce"] = "straight_through",
     inverse_temperature: float = 4.0,
     discriminator: Literal["cnn", "relgan", "token", "sequence"] = "cnn",
@@ -63,6 +64,7 @@ def recipe(
     backbone: of the generator: lstm, relational, transformer, or a Hugging Face model folder
     width: of the backbone
     dropout: in the likelihood stage
+    latent_dim: length of a latent of the whole line, for interpolation; 0: none
     estimator: gradient of adversarial training: Gumbel-softmax, straight through (D reads tokens)
         or soft (D reads the relaxation), or reinforce
     inverse_temperature: of the relaxation at the end
@@ -78,6 +80,7 @@ def recipe(
     sizes = (lines.domain.vocabulary_size, length, len(lines.domain.class_names))
     options = {"estimator": estimator, "inverse_temperature": inverse_temperature}
     options |= {"embedding": 128, "tie_embeddings": True, "width": width, "dropout": dropout}
+    options |= {"latent_dim": latent_dim}
     if lines.domain.vocabulary_size > 2 * FREQUENT:
         options |= {"embedding": 160, "head_size": FREQUENT, "tail_width": 36}
     return Recipe(

@@ -57,7 +57,6 @@ MAY_BE_SHORT = {
     "multigan/image/metrics/nearest_images.py": "one algorithm; imported by the domain",
     "multigan/music/representations/chord_symbols.py": "the notation of two options",
     "multigan/music/rendering/pianoroll_json.py": "one file format",
-    "multigan/text/models/build.py": "imported by recipes",
     "multigan/text/tokenization/slurs.py": "a list of words",
     "multigan/text/models/reinforce.py": "formulas with a test of their own",
     "multigan/training/allocator.py": "settings of the C library, with a test of their own",

@@ -22,6 +22,25 @@ from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_map
 
 Options = dict[str, Any]  # sampling options of a domain
+MIN_SINE = 1e-6  # of an angle; below it slerp is linear
+
+
+def slerp(a: torch.Tensor, b: torch.Tensor, t: float) -> torch.Tensor:
+    """Spherical linear interpolation: the point (B, Z) at fraction `t` of the arc from `a` to `b`.
+
+    The norm is interpolated linearly from |a| to |b|: points in between have the norm of Gaussian
+    latents, unlike those on a straight line. Parallel and opposite rows have no unique arc and are
+    interpolated linearly.
+
+    Source: Shoemake 1985; for GAN latents White 2016, section 2.1.
+    """
+    length_a, length_b = a.norm(dim=1, keepdim=True), b.norm(dim=1, keepdim=True)
+    unit_a, unit_b = a / length_a, b / length_b
+    angle = (unit_a * unit_b).sum(1, keepdim=True).clamp(-1, 1).acos()  # (B, 1)
+    sine = angle.sin()
+    arc = (((1 - t) * angle).sin() * unit_a + (t * angle).sin() * unit_b) / sine
+    length = (1 - t) * length_a + t * length_b
+    return torch.where(sine > MIN_SINE, length * arc, (1 - t) * a + t * b)
 
 
 class LatentInterpolation(nn.Module):
@@ -40,6 +59,13 @@ class LatentInterpolation(nn.Module):
     def forward(self, latent: Latent, condition: Condition = None) -> torch.Tensor:
         """Samples (n, ...)."""
         output: torch.Tensor = self.generator(latent, condition)
+        return output
+
+    def generate(
+        self, latent: Latent, condition: Condition = None, **controls: Any
+    ) -> torch.Tensor:
+        """As `forward`, of a generator with compact samples."""
+        output: torch.Tensor = self.generator.generate(latent, condition, **controls)
         return output
 
 

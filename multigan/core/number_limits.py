@@ -36,7 +36,7 @@ LIMITS: dict[str, tuple[float, float]] = {
     # networks
     "depth": (1, 1000),
     "dropout": (0.0, 0.99),
-    "latent_dim": (1, 1_000_000),
+    "latent_dim": (0, 1_000_000),
     "width": (1, 16_384),
     # commands
     "num_paths": (1, 10_000),

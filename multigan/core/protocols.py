@@ -90,12 +90,14 @@ class SupportsPolicyGradient(Protocol):
         costs: Tensor,
         weights: Tensor,
         total: Callable[[Tensor], Tensor],
+        *,
+        latent: Latent,
     ) -> Tensor:
         """Loss (B,) of the choices that made `x`, in place of the adversarial loss.
 
         costs (B, L) is what each logit of the discriminator costs the generator, weights (B, L)
         its weight; total(values (B, ...)) sums over the rows of the batch in all processes, without
-        a graph.
+        a graph; `latent` made `x`.
         """
         ...
 

@@ -146,11 +146,17 @@ class AdversarialTrainer:
         networks = {"generator": self.generator, "discriminator": self.discriminator}
         return {name: list(network.parameters()) for name, network in networks.items()}
 
-    @cached_property
-    def _policy_loss(self) -> Callable[..., Tensor] | None:
-        """The loss of a generator of discrete samples."""
-        discrete = isinstance(self.generator, SupportsPolicyGradient)
-        return self.generator.policy_loss if discrete else None
+    def _policy_loss(self, n: int, phase: str, micro: int) -> Callable[..., Tensor] | None:
+        """The loss of a generator of discrete samples, `n` of them, given their latents."""
+        if not isinstance(self.generator, SupportsPolicyGradient):
+            return None
+
+        def policy_loss(*arguments: Any) -> Tensor:
+            latent = self.fakes.latent(n, self.number, phase, micro)
+            loss: Tensor = self.generator.policy_loss(*arguments, latent=latent)
+            return loss
+
+        return policy_loss
 
     @property
     def progress(self) -> float:
@@ -307,9 +313,8 @@ class AdversarialTrainer:
             rng = self._randomness.rng("objective", self.number, phase, micro)
             with self._autocast(True):
                 fake = self.generate(part, phase, micro)
-                losses = self.objective.generator_loss(
-                    real, fake, condition, rng, self._policy_loss
-                )
+                policy_loss = self._policy_loss(len(real), phase, micro)
+                losses = self.objective.generator_loss(real, fake, condition, rng, policy_loss)
                 if likelihood_weight > 0:
                     losses["loss/likelihood"] = nll(self.generator, part).mean()
                     weighted = likelihood_weight * losses["loss/likelihood"]

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from multigan.core.protocols import Sampler
 
 COMPONENTS = {
+    "LatentTextGenerator": "multigan.text.models.latent_generator:LatentTextGenerator",
     "OracleDataset": "multigan.benchmarks.seqgan_oracle:OracleDataset",
     "OracleDomain": "multigan.benchmarks.seqgan_oracle:OracleDomain",
     "TextCNN": "multigan.text.models.cnn_discriminator:TextCNN",
@@ -36,8 +37,10 @@ COMMANDS = {
 
 NUMBER_LIMITS = {  # option -> the smallest and the largest value
     "filters": (1, 16_384),
+    "free_bits": (0.0, 1000.0),
     "highest": (POSITIVE, 1000.0),
     "inverse_temperature": (POSITIVE, 1e6),
+    "importance_samples": (2, 100_000),
     "length": (2, 100_000),
     "lines": (1, 10_000_000),
     "lowest": (POSITIVE, 1000.0),
@@ -48,6 +51,7 @@ NUMBER_LIMITS = {  # option -> the smallest and the largest value
     "top_k": (0, MAX_NUMBER),
     "top_p": (POSITIVE, 1.0),
     "vocabulary_size": (5, 1_000_000),
+    "word_dropout": (0.0, 1.0),
 }
 
 REQUIREMENTS = {
@@ -76,6 +80,9 @@ METRICS = {
     "unique_fraction": MetricInfo("distinct lines"),
     "memorized_fraction": MetricInfo("lines that stand in the training set"),
     "unfinished_fraction": MetricInfo("lines without an end"),
+    "latent_kl": MetricInfo("nats of its latent that a held-out line tells; 0 is collapse"),
+    "latent_active": MetricInfo("entries of the latent that differ between lines"),
+    "latent_changed": MetricInfo("tokens of samples that change with the latent alone"),
     "distinct_*": MetricInfo("distinct n-grams over all n-grams"),
     "length_total_variation": MetricInfo("difference of the length distributions", LOWER),
 }

@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
-from multigan.core.protocols import Condition
+from multigan.core.protocols import Condition, Latent, SupportsInterpolation
 from multigan.text.tokenization.tokenizer import SpecialIds, TextTokenizer, load_tokenizer
 
 
@@ -20,6 +20,25 @@ class SupportsTokenLikelihood(Protocol):
         self, tokens: Tensor, condition: Condition = None, temperature: float = 1.0
     ) -> Tensor:
         """Log-probability (B, T), in nats, of each token (B, T); 0 after the end."""
+        ...
+
+
+@runtime_checkable
+class SupportsLineEncoding(SupportsInterpolation, Protocol):
+    """A generator with a latent of the whole line: shows in an evaluation if lines depend on it.
+
+    `interpolate` changes that latent alone.
+    """
+
+    def generate(self, latent: Latent, condition: Condition = None) -> Tensor:
+        """Tokens (B, T) int64."""
+        ...
+
+    def encode_lines(self, tokens: Tensor, condition: Condition = None) -> tuple[Tensor, Tensor]:
+        """Means and logarithms of the variances (B, Z) of the latent, given lines (B, T).
+
+        The posterior is a diagonal Gaussian, the prior a standard one.
+        """
         ...
 
 

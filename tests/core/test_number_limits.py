@@ -68,7 +68,7 @@ ZERO = [
 ]
 # What a hyperparameter needs to have an effect, and another value where TINY has 0.
 NEEDS = {"augment_p": {"augment": "ada"}, "mbstd_group_size": {"gamma": "0"}}
-OTHER = {"mbstd_group_size": 4, "grid": 8, "gamma": 0.1, "burn_in": 0.1}
+OTHER = {"mbstd_group_size": 4, "grid": 8, "gamma": 0.1, "burn_in": 0.1, "latent_dim": 4}
 
 
 @functools.cache

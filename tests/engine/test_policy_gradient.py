@@ -29,7 +29,8 @@ class Chooser(nn.Module):
         first = (latent < self.logit.sigmoid()).float()
         return torch.stack([first, 1 - first], dim=1)
 
-    def policy_loss(self, x: Tensor, condition: Any, *paid: Any) -> Tensor:
+    def policy_loss(self, x: Tensor, condition: Any, *paid: Any, latent: Tensor) -> Tensor:
+        assert torch.equal(x, self(latent))
         costs, weights, _ = paid
         self.asked.append((x, costs, weights))
         p = self.logit.sigmoid()

@@ -10,8 +10,8 @@ from torch import nn
 from torch.autograd import gradcheck, gradgradcheck
 from torch.nn.functional import softplus
 
+from multigan.core.interpolation import slerp
 from multigan.core.serialization import to_config
-from multigan.image.models.conditioning import slerp
 from multigan.image.models.dcgan import DCGANDiscriminator, DCGANGenerator
 from multigan.image.models.layers import channels_last
 from multigan.image.models.r3gan import R3GANDiscriminator, R3GANGenerator
@@ -252,6 +252,7 @@ def test_images_of_another_size_are_refused(kind):
 @pytest.mark.parametrize(
     ("build", "message"),
     [
+        (lambda: R3GANGenerator(8, 1, (8, 8), latent_dim=0), "latent_dim must be 1 or more; got 0"),
         (lambda: R3GANGenerator(12, 1, (8,)), "must be 2 numbers of 1 or more for resolution 12"),
         (
             lambda: R3GANDiscriminator(2, 1, (8,)),

@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from multigan.core.fitting import build_with_seed
+from multigan.core.interpolation import slerp
 from multigan.core.rng import keyed_rng
 from multigan.image.metrics.path_length import path_length
 from multigan.image.models import layers
-from multigan.image.models.conditioning import slerp
 from multigan.image.models.r3gan import R3GANGenerator
 
 

@@ -11,6 +11,7 @@ from multigan.core.rng import keyed_rng
 from multigan.text.condition import TextCondition
 from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator, TextLatent
+from multigan.text.models.latent_generator import LatentTextGenerator, LineLatent
 from multigan.text.models.transformer_discriminator import TextTransformer
 from tests.text.special_ids import BOS, EOS, PAD, UNK
 
@@ -34,6 +35,12 @@ def generator(backbone: str = "lstm", **arguments: Any) -> TextGenerator:
     return redrawn(
         TextGenerator(VOCABULARY, LENGTH, backbone=backbone, hf_config=config, **sizes | arguments)
     )
+
+
+def latent_generator(backbone: str = "lstm", **arguments: Any) -> LatentTextGenerator:
+    sizes: dict[str, Any] = {"embedding": 5, "width": 8, "layers": 2, "memory_slots": 2}
+    sizes |= {"latent_dim": 3, "encoder_width": 4}
+    return redrawn(LatentTextGenerator(VOCABULARY, LENGTH, backbone=backbone, **sizes | arguments))
 
 
 def cnn(**arguments: Any) -> TextCNN:
@@ -83,6 +90,8 @@ def lane(g: TextGenerator, latent: TextLatent, condition: Any, b: int) -> Tensor
         x = g.embedding.weight[token][None]
         if condition is not None and g.label is not None:
             x = x + g.label.weight[condition.label[b]]
+        if isinstance(latent, LineLatent):
+            x = x + g.from_latent.weight @ latent.z[b].to(x.dtype) + g.from_latent.bias
         h, state = g.backbone.step(x, g.backbone.initial_state(x) if state is None else state)
         logits = g.to_logits(g.to_embedding(h))[0]
         if not g.fixed_length:

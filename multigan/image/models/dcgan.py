@@ -9,13 +9,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from multigan.core.interpolation import slerp
 from multigan.core.modules import in_float32
 from multigan.core.serialization import component
-from multigan.image.models.conditioning import concat_label_embedding, interpolate_labels, slerp
+from multigan.image.models.conditioning import concat_label_embedding, interpolate_labels
 from multigan.image.models.layers import (
     channels_last,
     check_images,
     check_labels,
+    check_latent_dim,
     check_widths,
     label_embedding,
     minibatch_stddev,
@@ -126,6 +128,7 @@ class DCGANGenerator(nn.Module):
             raise ValueError(f"norm must be 'batch' or 'none'; got {norm!r}")
         self.pyramid = resolution_pyramid(resolution, at_least=1)
         check_widths(widths, self.pyramid.num_doublings, resolution)
+        check_latent_dim(latent_dim)
         self.latent_dim, self.num_classes = latent_dim, num_classes
         self.label = None if num_classes is None else label_embedding(num_classes, latent_dim)
         inputs = latent_dim * (1 if num_classes is None else 2)

@@ -112,6 +112,12 @@ def check_labels(condition: Tensor | None, num_classes: int | None, n: int) -> N
         raise ValueError(f"condition must be torch.int64 ({n},); got {got}")
 
 
+def check_latent_dim(latent_dim: int) -> None:
+    """Raise ValueError for a length of the latent below 1."""
+    if latent_dim < 1:
+        raise ValueError(f"latent_dim must be 1 or more; got {latent_dim}")
+
+
 def fan_in_normal_(weight: Tensor, gain: float = 1.0, fan_in: int | None = None) -> Tensor:
     """Fill `weight` (out, in, ...) from N(0, (gain / sqrt(fan_in))^2) and return it.
 

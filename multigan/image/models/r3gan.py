@@ -8,9 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils.parametrizations import spectral_norm
 
+from multigan.core.interpolation import slerp
 from multigan.core.modules import in_float32
 from multigan.core.serialization import component
-from multigan.image.models.conditioning import concat_label_embedding, interpolate_labels, slerp
+from multigan.image.models.conditioning import concat_label_embedding, interpolate_labels
 from multigan.image.models.layers import (
     LEAKY_SLOPE,
     CastDtype,
@@ -21,6 +22,7 @@ from multigan.image.models.layers import (
     check_bf16_stages,
     check_images,
     check_labels,
+    check_latent_dim,
     check_widths,
     convolution,
     global_depthwise_conv,
@@ -67,6 +69,7 @@ class R3GANGenerator(nn.Module):
         self.pyramid = resolution_pyramid(resolution)
         check_widths(widths, self.pyramid.num_doublings + 1, resolution)
         check_bf16_stages(bf16_stages, len(widths))
+        check_latent_dim(latent_dim)
         self.latent_dim, self.num_classes = latent_dim, num_classes
         self.label = None if num_classes is None else label_embedding(num_classes, latent_dim)
         inputs = latent_dim * (1 if num_classes is None else 2)

@@ -28,6 +28,7 @@ from multigan.text.metrics.language_model import (
     score,
     train_language_model,
 )
+from multigan.text.metrics.latent_use import describe_latent_use, latent_use
 from multigan.text.metrics.mauve import mauve_scores
 from multigan.text.metrics.ngram_model import NgramModel
 from multigan.text.sampling import sample_lines
@@ -54,7 +55,8 @@ def evaluate(
     Raises EvaluationSkipped for a split of fewer than MIN_LINES lines.
     """
     evaluator, rows = load_references(spec, data, cache, device_of(generator))
-    rows[ROW_GENERATOR] = generator_metrics(evaluator, rows, generator, data, rng)
+    row = generator_metrics(evaluator, rows, generator, data, rng)
+    rows[ROW_GENERATOR] = row | latent_use(generator, data, rng)
     return ResultsTable(
         rows,
         _notes(evaluator, data, rows),
@@ -216,6 +218,7 @@ def _notes(evaluator: TextEvaluator, data: Any, rows: Rows) -> tuple[str, ...]:
         "nll_token, nll_word: of the held-out lines under the generator; bleu: against all of "
         "them; self_bleu: of a row, each line against all its others; BLEU alone is not enough: "
         "n-gram models with sharpened counts exceed real lines",
+        *describe_latent_use(rows.get(ROW_GENERATOR, {})),
     )
 
 

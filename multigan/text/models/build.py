@@ -11,6 +11,7 @@ from multigan.text.models.cnn_discriminator import TextCNN
 from multigan.text.models.generator import TextGenerator
 from multigan.text.models.hf_backbone import load_hf_weights
 from multigan.text.models.hf_config import read_config
+from multigan.text.models.latent_generator import LatentTextGenerator
 from multigan.text.models.transformer_discriminator import TextTransformer
 
 
@@ -34,22 +35,30 @@ DISCRIMINATORS: dict[str, Callable[[int, int, int], Any]] = {
 
 
 def build_generator(
-    backbone: str, vocabulary_size: int, length: int, num_classes: int, **arguments: Any
+    backbone: str,
+    vocabulary_size: int,
+    length: int,
+    num_classes: int,
+    latent_dim: int = 0,
+    **arguments: Any,
 ) -> TextGenerator:
     """Build a new TextGenerator; `arguments` are its other ones.
 
+    With a `latent_dim` above 0 it is a LatentTextGenerator, with a latent of the whole line.
     `backbone` is a name of `backbones.BACKBONES`, or a local folder with a causal language model of
     Hugging Face's. Its weights, all but the token embedding, initialize the backbone. The folder is
     not needed again: the generator is described by the model's config. Raises ValueError for an
     unknown name and for a folder that holds no such model.
     """
-    sizes = (vocabulary_size, length, num_classes)
+    sizes, kind = (vocabulary_size, length, num_classes), TextGenerator
+    if latent_dim:
+        kind, arguments = LatentTextGenerator, arguments | {"latent_dim": latent_dim}
     if backbone in BACKBONES:
-        return TextGenerator(*sizes, backbone, **arguments)
+        return kind(*sizes, backbone, **arguments)
     if not Path(backbone).is_dir():
         known = ", ".join(BACKBONES)
         raise ValueError(f"backbone must be one of {known} or a model folder; got {backbone!r}")
     config = read_config(backbone)
-    generator = TextGenerator(*sizes, "hugging_face", hf_config=config, **arguments)
+    generator = kind(*sizes, "hugging_face", hf_config=config, **arguments)
     load_hf_weights(generator.backbone, backbone)
     return generator

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, dropout, linear, pad
+from torch.nn.functional import cross_entropy, dropout, dropout1d, linear, pad
 
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component
@@ -170,7 +170,8 @@ class TextGenerator(nn.Module):
             return self._relax(tokens, features, latent, condition)
         tokens = self.generate(latent, condition)
         if relaxes and (torch.is_grad_enabled() or self.estimator == "soft"):
-            features = self.backbone.forward_sequence(self._inputs(tokens, condition))
+            x = self._inputs(tokens, self._line_vector(condition, latent))
+            features = self.backbone.forward_sequence(x)
             return self._relax(tokens, features, latent, condition)
         return self.expand(tokens)
 
@@ -225,12 +226,12 @@ class TextGenerator(nn.Module):
         whole: WholeCharacters | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Tokens (B, T), sampled without a graph, and the features (B, T, F) that predict them."""
-        prompt, label = self._conditioning(condition)
+        prompt, vector = self._prompt(condition), self._line_vector(condition, latent)
         token = torch.full_like(latent.seed, self.start_token)
         unfinished = torch.ones_like(token, dtype=torch.bool)
         state, tokens, features = None, [], []
         for t in range(self.length):
-            x = self.embedding(token) + label
+            x = self.embedding(token) + vector
             state = self.backbone.initial_state(x) if state is None else state
             h, state = self.backbone.step(x, state)
             free = unfinished if prompt is None else unfinished & (prompt[:, t] == SPECIAL_IDS.pad)
@@ -272,7 +273,8 @@ class TextGenerator(nn.Module):
         """
         rate = self.dropout if self.training else 0.0
         tokens = batch.x.argmax(-1) if batch.x.is_floating_point() else batch.x
-        return self._log_probabilities(tokens, batch.condition, dropout_rate=rate).sum(1)
+        vector = self._line_vector(batch.condition)
+        return self._log_probabilities(tokens, batch.condition, vector, dropout_rate=rate).sum(1)
 
     def token_log_likelihood(
         self, tokens: Tensor, condition: TextCondition | None = None, temperature: float = 1.0
@@ -283,11 +285,13 @@ class TextGenerator(nn.Module):
         real lines.
         """
         check_controls(temperature, 0, 1.0)
-        return self._log_probabilities(tokens, condition, temperature)
+        vector = self._line_vector(condition)
+        return self._log_probabilities(tokens, condition, vector, temperature)
 
     def hidden_states(self, tokens: Tensor, condition: TextCondition | None = None) -> Tensor:
         """The state (B, T, F) of the backbone from which each token (B, T) is predicted."""
-        states: Tensor = self.backbone.forward_sequence(self._inputs(tokens, condition))
+        x = self._inputs(tokens, self._line_vector(condition))
+        states: Tensor = self.backbone.forward_sequence(x)
         return states
 
     def policy_loss(
@@ -297,6 +301,7 @@ class TextGenerator(nn.Module):
         costs: Tensor,
         weights: Tensor,
         total: Callable[[Tensor], Tensor] = sum_of_rows,
+        latent: TextLatent | None = None,
     ) -> Tensor:
         """The REINFORCE loss (B,): log-probabilities times advantages.
 
@@ -306,7 +311,8 @@ class TextGenerator(nn.Module):
         Source: Williams 1992 (REINFORCE); de Masson d'Autume et al. 2019, section 3.1.
         """
         tokens = x.argmax(-1)
-        log_p = self._log_probabilities(tokens, condition, sampled=True)
+        vector = self._line_vector(condition, latent)
+        log_p = self._log_probabilities(tokens, condition, vector, sampled=True)
         free = ~self._is_given(tokens, condition)
         if costs.shape[1] == self.length:
             advantages = token_advantages(costs * weights, free, self.discount, total)
@@ -333,13 +339,15 @@ class TextGenerator(nn.Module):
         self,
         tokens: Tensor,
         condition: TextCondition | None,
+        vector: Tensor,
         temperature: float = 1.0,
         sampled: bool = False,
         dropout_rate: float = 0.0,
+        word_dropout: float = 0.0,
     ) -> Tensor:
         """(B, T), 0 where nothing is free; `sampled`: of the distribution of samples."""
         free = ~self._is_given(tokens, condition)
-        x = dropout(self._inputs(tokens, condition), dropout_rate)
+        x = dropout(self._inputs(tokens, vector, word_dropout), dropout_rate)
         features = self.backbone.forward_sequence(x)[free]  # (free positions, F)
         features = dropout(features, dropout_rate)
         if self.to_logits is None and temperature == 1 and not sampled:
@@ -370,20 +378,34 @@ class TextGenerator(nn.Module):
         positions = torch.arange(self.length, device=free.device).expand_as(free)[free]
         logits[positions < self.min_length] += self.eos_mask
 
-    def _inputs(self, tokens: Tensor, condition: TextCondition | None) -> Tensor:
-        """Inputs (B, T, E) of the backbone: the previous token plus the class."""
-        previous = pad(tokens[:, :-1], (1, 0), value=self.start_token)
-        label = self._conditioning(condition)[1]
-        return self.embedding(previous) + (label if self.label is None else label[:, None])
+    def _inputs(self, tokens: Tensor, vector: Tensor, word_dropout: float = 0.0) -> Tensor:
+        """Inputs (B, T, E) of the backbone: the previous token plus the vector of the line.
 
-    def _conditioning(self, condition: TextCondition | None) -> tuple[Tensor | None, Tensor]:
-        """The prompt (B, T), if any, and the embedding (B, E) of the class, else a zero."""
-        prompt = None if condition is None or self.fixed_length else condition.prompt
+        `word_dropout` is the probability that a previous token is left out.
+        """
+        x: Tensor = self.embedding(pad(tokens[:, :-1], (1, 0), value=self.start_token))
+        if word_dropout:
+            x = dropout1d(x, word_dropout)
+        return x + (vector[:, None] if vector.ndim else vector)
+
+    def _prompt(self, condition: TextCondition | None) -> Tensor | None:
+        """The prompt (B, T), if any."""
+        return None if condition is None or self.fixed_length else condition.prompt
+
+    def _line_vector(
+        self, condition: TextCondition | None, latent: TextLatent | None = None
+    ) -> Tensor:
+        """The vector (B, E) that is added to every input: of the class, else a zero.
+
+        A subclass adds what else the whole line depends on, from its latent.
+        """
         if self.label is None:
-            return prompt, self.embedding.weight.new_zeros(())
+            zero: Tensor = self.embedding.weight.new_zeros(())
+            return zero
         if condition is None:
             raise ValueError("condition must have a label for a generator with classes; got None")
-        return prompt, self.label(condition.label)
+        found: Tensor = self.label(condition.label)
+        return found
 
     def _is_given(self, tokens: Tensor, condition: TextCondition | None) -> Tensor:
         """(B, T): True for tokens that the generator does not choose: prompts and padding."""
