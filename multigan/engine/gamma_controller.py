@@ -3,14 +3,16 @@
 A gamma that suits one dataset is a hundred times too large or too small for another. Too large, and
 the discriminator cannot tell real from fake: its logits are equal. Too small, and it separates
 them, and both networks rotate. So gamma follows the loss of the mean logits of reals and fakes: its
-logarithm falls while that is above a band around a set point, rises while it is below, and rests
-within. The adversarial loss itself would not do: where logits of single samples are large and often
-wrong it is near chance, too, but there the discriminator is unstable and gamma too small.
+logarithm falls while that is above a band, rises while it is below, and rests within. The
+adversarial loss itself would not do: where logits of single samples are large and often wrong it is
+near chance, too, but there the discriminator is unstable and gamma too small.
 
-The set point is a little below chance: there the discriminator still has something to say, and the
-generator has time to follow. Gamma falls less and less in the course of a run, as a loss near
-chance has two causes: a gamma that is too large, or a generator that is good, which comes late. A
-discriminator that wins outright is answered at any time.
+The band is wide, from half of the loss at chance to nearly all of it: on some data a good gamma
+leaves the discriminator far ahead for most of the run, on others close to chance. Gamma rests while
+the learning rates warm up, when the discriminator is ahead of any generator. It falls less and less
+in the course of a run, as a loss near chance has two causes: a gamma that is too large, or a
+generator that is good, which comes late. A discriminator that wins outright is answered at any
+time.
 """
 
 from __future__ import annotations
@@ -22,12 +24,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from multigan.core.recipe import AutoGamma, Recipe
+from multigan.core.recipe import AutoGamma, Recipe, Schedule
 from multigan.engine.losses import CHANCE_SHAPE, LOSSES, get_loss, loss_at_chance
 from multigan.engine.schedules import GAMMA
 
 SMOOTHING = 0.95  # of the moving average of the loss, in a step
-HALF_BAND = 0.05  # around the target, in losses at chance, within which gamma rests
+HALF_BAND = 0.2  # around the target, in losses at chance, within which gamma rests
+MAX_RESTING = 0.95  # the largest loss over chance at which it rests, whatever the target is
 SOFTNESS = 0.04  # distance from the band, in losses at chance, at which the speed levels off
 DRIFT = 8.0  # of the logarithm over the run at the initial speed, at most
 DRIFT_DECAY = 3  # power of the rest of the run that the speed falls with: a total of DRIFT / 4
@@ -39,7 +42,7 @@ LIMITS = (1e-4, 1e2)  # of gamma
 
 
 class GammaController:
-    """Moves the automatic gamma of a recipe: the loss of the mean logits stays near a target.
+    """Moves the automatic gamma of a recipe: the loss of the mean logits stays in a band.
 
     `steps` is the length of the run. The state lives on `device`: no step waits for it.
 
@@ -65,6 +68,8 @@ class GammaController:
                 f"got {recipe.loss!r}: give gamma a number"
             )
         self.steps = max(1, steps)
+        lr = recipe.discriminator_lr
+        self.warmup = lr.warmup if isinstance(lr, Schedule) else 0.0  # fraction of the run
         precise = torch.float32 if device.type == "mps" else torch.float64
         self._log_gamma = torch.tensor(math.log(setting.start), dtype=precise, device=device)
         self._loss = torch.ones_like(self._log_gamma)  # moving average, in losses at chance
@@ -86,11 +91,15 @@ class GammaController:
         rows = [logit.float().expand(*CHANCE_SHAPE).clone() for logit in (real, fake)]
         loss = self.loss.discriminator(*rows).mean()
         self._loss = torch.lerp(loss.to(self._loss) / self.chance, self._loss, SMOOTHING)
-        error = self._loss - self.target
-        outside = (error.abs() - HALF_BAND).clamp_min(0) / SOFTNESS
+        if progress < self.warmup:
+            return
+        low = self.target - HALF_BAND
+        high = min(self.target + HALF_BAND, MAX_RESTING)
+        below, above = (low - self._loss).clamp_min(0), (self._loss - high).clamp_min(0)
+        won = (min(WON, low) - self._loss).clamp_min(0)
         drift = min(MAX_DRIFT, DRIFT / self.steps) * (1 - progress) ** DRIFT_DECAY
-        won = (min(WON, self.target - HALF_BAND) - self._loss).clamp_min(0) / WON_SOFTNESS
-        move = RISE * won.tanh() - drift * error.sign() * outside.tanh()
+        direction = (below / SOFTNESS).tanh() - (above / SOFTNESS).tanh()
+        move = RISE * (won / WON_SOFTNESS).tanh() + drift * direction
         self._log_gamma = (self._log_gamma + move).clamp(*map(math.log, LIMITS))
 
     def state(self) -> dict[str, Any]:

@@ -54,7 +54,7 @@ class TextRefiner(nn.Module):
 
     learning_rate = 1e-3
     counters: Tensor  # (hashes, counters) uint8: the counts of words in training lines
-    lines: Tensor  # (num_lines,) int32, ascending hashes
+    line_hashes: Tensor  # (num_lines,) int32, ascending hashes
 
     def __init__(
         self,
@@ -68,7 +68,7 @@ class TextRefiner(nn.Module):
         super().__init__()
         self.tokenizer, self.token_buckets = tokenizer, token_buckets
         self.register_buffer("counters", torch.zeros(SKETCH, dtype=torch.uint8))
-        self.register_buffer("lines", torch.zeros(num_lines, dtype=torch.int32))
+        self.register_buffer("line_hashes", torch.zeros(num_lines, dtype=torch.int32))
         self.token = scaled_embedding(token_buckets, width)
         self.states = nn.Linear(features, width)
         self.recurrent = nn.LSTM(2 * width, width, batch_first=True, bidirectional=True)
@@ -91,7 +91,7 @@ class TextRefiner(nn.Module):
                 sketch[row, place] += count
         self.counters.copy_(sketch.clamp_max(MAX_COUNT))
         hashes = torch.tensor([_line_hash(text) for text in texts], dtype=torch.int32)
-        self.lines.copy_(hashes.sort().values)
+        self.line_hashes.copy_(hashes.sort().values)
 
     def observe(self, x: Tensor, condition: TextCondition | None = None) -> ObservedLines:
         """Split one-hot rows (B, T, V), or tokens (B, T), into words and count these."""
@@ -121,7 +121,7 @@ class TextRefiner(nn.Module):
         index = torch.stack(places).T  # (hashes, words)
         found = self.counters.cpu().gather(1, index).min(0).values.long()
         hashes = torch.tensor([_line_hash(text) for text in texts], dtype=torch.int32)
-        sorted_lines = self.lines.cpu()
+        sorted_lines = self.line_hashes.cpu()
         at = torch.searchsorted(sorted_lines, hashes).clamp_max(max(0, len(sorted_lines) - 1))
         is_own = sorted_lines[at] == hashes if len(sorted_lines) else torch.zeros(len(texts)) > 0
         parts = list(found.split([len(line) for line in rows]))
