@@ -68,9 +68,9 @@ AUTO = "auto"
 class AutoGamma:
     """A gamma that a controller moves during training, from `start`.
 
-    It keeps the discriminator's loss at the mean logits within .2 of `target`, in units of its
-    value at chance; see `multigan.engine.gamma_controller`. Raises ValueError for values out of
-    range.
+    It keeps the discriminator's loss at the mean logits within .2 of `target`, and from .05 to .95,
+    in units of its value at chance; see `multigan.engine.gamma_controller`. Raises ValueError for
+    values out of range.
     """
 
     target: float = 0.7

@@ -30,7 +30,7 @@ from multigan.engine.schedules import GAMMA
 
 SMOOTHING = 0.95  # of the moving average of the loss, in a step
 HALF_BAND = 0.2  # around the target, in losses at chance, within which gamma rests
-MAX_RESTING = 0.95  # the largest loss over chance at which it rests, whatever the target is
+RESTING = (0.05, 0.95)  # the ends of the band, in losses at chance, whatever the target is
 SOFTNESS = 0.04  # distance from the band, in losses at chance, at which the speed levels off
 DRIFT = 8.0  # of the logarithm over the run at the initial speed, at most
 DRIFT_DECAY = 3  # power of the rest of the run that the speed falls with: a total of DRIFT / 4
@@ -93,8 +93,8 @@ class GammaController:
         self._loss = torch.lerp(loss.to(self._loss) / self.chance, self._loss, SMOOTHING)
         if progress < self.warmup:
             return
-        low = self.target - HALF_BAND
-        high = min(self.target + HALF_BAND, MAX_RESTING)
+        low = max(self.target - HALF_BAND, RESTING[0])
+        high = min(self.target + HALF_BAND, RESTING[1])
         below, above = (low - self._loss).clamp_min(0), (self._loss - high).clamp_min(0)
         won = (min(WON, low) - self._loss).clamp_min(0)
         drift = min(MAX_DRIFT, DRIFT / self.steps) * (1 - progress) ** DRIFT_DECAY

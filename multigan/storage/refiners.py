@@ -72,6 +72,9 @@ def load_refiner(
         refiner = from_config(description.get("refiner"), trust)
     if not isinstance(refiner, torch.nn.Module) or not isinstance(refiner, Refiner):
         raise ValueError(f"{file} must describe a refiner; got a {type(refiner).__name__}")
-    load_state(refiner, tensors, file)
+    try:
+        load_state(refiner, tensors, file)
+    except ValueError as error:
+        raise ValueError(f"{error} Fit it again: multigan refine {path}") from error
     refiner.to(device).eval().requires_grad_(False)
     return StoredRefiner(refiner, card)

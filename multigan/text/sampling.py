@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from multigan.core.interpolation import LatentInterpolation
 from multigan.core.modules import device_of, eval_mode
 from multigan.core.protocols import SAMPLING_BATCH_SIZE, Generator, Latent
 from multigan.core.refinement import RefinedGenerator
@@ -174,7 +175,8 @@ def sample_tokens(
         if not with_scores:
             return tokens.cpu(), None
         temperature = controls.get("temperature", 1.0)
-        scorer = generator.generator if isinstance(generator, RefinedGenerator) else generator
+        wrapped = isinstance(generator, RefinedGenerator | LatentInterpolation)
+        scorer = generator.generator if wrapped else generator
         scores = scorer.token_log_likelihood(tokens, condition, temperature=temperature)
     return tokens.cpu(), scores.cpu()
 

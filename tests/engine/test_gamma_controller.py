@@ -1,4 +1,4 @@
-"""The automatic gamma: a controller that holds the discriminator's loss near a set point."""
+"""The automatic gamma: a controller that holds the discriminator's loss in a band."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_it_comes_to_rest_at_a_gamma_that_suits_the_data(right):
 
 
 @pytest.mark.parametrize("target", [0.1, 0.4, 0.9])
-def test_gamma_rests_at_any_target_and_falls_at_chance(target):
+def test_gamma_rests_at_any_target_falls_at_chance_and_rises_where_d_wins(target):
     found = controller(target=target)
     for _ in range(400):
         found.update(*logits_of(target), 0.0)
@@ -94,7 +94,11 @@ def test_gamma_rests_at_any_target_and_falls_at_chance(target):
     assert found.gamma.item() == before
     for _ in range(400):
         found.update(*logits_of(1.0), 0.0)
-    assert found.gamma.item() < before
+    fallen = found.gamma.item()
+    assert fallen < before
+    for _ in range(400):
+        found.update(*logits_of(0.0), 0.0)
+    assert found.gamma.item() > fallen
 
 
 def test_gamma_rests_while_the_learning_rate_of_the_discriminator_warms_up():

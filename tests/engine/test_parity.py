@@ -17,7 +17,7 @@ from tests.toy_domain import record_gradients
 
 GAMES = {"no penalty": {}, "r1 and r2": {"r1": 0.3, "r2": 0.3}}
 # Of a gradient's norm: 8 bits, through every layer and back; a hard choice of a note may turn over.
-# The LSTM of text has no bf16 on most CPUs.
+# The LSTM of text has no bf16 on CPUs without instructions for it.
 OF_BF16 = {"image": 0.1, "points": 0.1, "music": 0.5}
 OF_COMPILING = 1e-4
 quietly = pytest.mark.filterwarnings("ignore:The .grad attribute:UserWarning")  # torch's compiler

@@ -154,6 +154,11 @@ def test_divergence_below_the_free_bits_costs_the_same_and_has_no_gradient():
         paid = g.log_likelihood(Batch(TOKENS))
     divergence = g.encode_lines(TOKENS).divergence().sum(1)
     torch.testing.assert_close(free + 50, paid + divergence)
+    own = list(g.encoder.parameters())
+    of_free, of_reconstruction = (
+        torch.autograd.grad(bound.sum(), own) for bound in (free, paid + divergence)
+    )
+    torch.testing.assert_close(of_free, of_reconstruction)
 
 
 def test_the_bound_in_eval_has_no_randomness_and_does_not_depend_on_the_batch():
@@ -277,6 +282,10 @@ def test_paths_of_lines_lead_from_one_sample_to_the_next():
         sampler.generator, 3, keyed_rng(0, "interpolate"), temperature=0.5
     )
     assert frames[0] != frames[-1]
+    scored = interpolation_frames(
+        sampler, num_paths=3, num_steps=4, temperature=0.5, log_probabilities=True
+    )
+    assert scored == frames and len(scored[1][2].log_probabilities) > 0
 
 
 def test_a_sample_does_not_depend_on_the_number_of_samples():

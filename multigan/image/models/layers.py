@@ -15,7 +15,7 @@ MIN_RESOLUTION = 4  # pixels a side of the lowest stage, or a few more
 LEAKY_SLOPE = 0.2  # of the leaky ReLU below zero
 # Preserves the variance through the leaky ReLU (He et al. 2015, eq. 14).
 LEAKY_RELU_GAIN = math.sqrt(2 / (1 + LEAKY_SLOPE**2))
-FLOAT32_ONLY = ("cpu",)  # devices on which bf16 is many times slower
+FLOAT32_ONLY = ("cpu",)  # devices whose stages stay in float32: many CPUs emulate bf16
 EPS = 1e-8  # under the root, whose gradient at zero is not finite
 
 

@@ -45,8 +45,10 @@ class LatentTextGenerator(TextGenerator):
 
     Args:
         latent_dim: Z.
-        free_bits: nats of divergence of each entry of z, in each line, that cost nothing more.
-        word_dropout: share of the decoder's inputs without a token, in likelihood training alone.
+        free_bits: nats of divergence of each entry of z that cost nothing more, here in each line
+            (the source takes the mean over a batch).
+        word_dropout: share of the decoder's inputs without a token, in likelihood training alone;
+            the others are divided by the rest of the share.
         importance_samples: K of the bound, even: one half from q, the other from the prior.
         encoder_width: features of the encoder.
 
