@@ -3,7 +3,7 @@
     multigan sample image -n 36 --out strip/image
     multigan sample fashion -n 36 --out strip/fashion
     multigan sample music -n 1 --bars 4 --out strip/music
-    multigan sample text -n 12 --out strip/text
+    multigan sample text -n 12 --refine --out strip/text
     multigan train points --out strip/run
     multigan sample strip/run -n 1000 --out strip/points
     python docs/make_strip.py strip docs/assets/domains.png

@@ -82,7 +82,8 @@ def _changed_fraction(generator: Any, data: Any, rng: torch.Generator) -> float:
     """
     count = min(len(data), evaluation_size(MAX_PAIRS))
     lines = data.compact() if isinstance(data, SupportsCompactBatches) else data
-    pad, changed, total = data.domain.special_ids.pad, 0, 0
+    pad = data.domain.special_ids.pad
+    changed = total = 0
     for indices in torch.randint(len(data), (count,), generator=rng).split(SAMPLING_BATCH_SIZE):
         a, b = (generator.sample_latent(len(indices), rng) for _ in range(2))
         pairs = a, generator.interpolate(a, b, 1.0), lines.batch(indices).condition
