@@ -24,7 +24,7 @@ def refine(
     trust_recipe: TrustRecipe = None,
 ) -> None:
     """Fit a discriminator to the finished generator, for sample --refine."""
-    from multigan.core.refinement import LOG_2
+    from multigan.core.refinement import LOG_2, MAX_CANDIDATES
     from multigan.engine.refinement import Epoch, RefinementSettings
     from multigan.runs.refine import refine
     from multigan.training.device import pick_device
@@ -50,4 +50,9 @@ def refine(
         f"validation log loss {card.log_loss:.4f} (without knowledge {LOG_2:.4f}), scale "
         f"{card.scale:.2f}, effective sample size {card.effective_sample_size:.1%}"
     )
+    if card.effective_sample_size * MAX_CANDIDATES < 1:
+        print(
+            f"note: {MAX_CANDIDATES} candidates are too few to follow this refiner: refined "
+            "samples may be farther from the data; compare the rows of evaluate"
+        )
     print(f"{file}: multigan sample {run} --refine")

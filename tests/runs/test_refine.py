@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from multigan.cli.app import main
-from multigan.core.refinement import LOG_2
+from multigan.core.refinement import LOG_2, RefinementCard
 from multigan.engine.refinement import RefinementSettings
 from multigan.report.sample_media import collect_media
 from multigan.runs.directory import RunDirectory
@@ -50,6 +50,18 @@ def test_refined_samples_are_candidates_of_the_generator_at_their_seed(refined_r
     )  # of one candidate nothing is chosen
     several = load(refined_run, refine=True)
     assert several.sample(8, seed=3) == several.sample(8, seed=3) != several.sample(8, seed=4)
+
+
+@pytest.mark.parametrize(("share", "is_noted"), [(0.06, True), (0.07, False)])
+def test_a_refiner_that_the_candidates_cannot_follow_is_noted(
+    share, is_noted, points_run, tmp_path, monkeypatch, capsys
+):
+    """Fewer than one effective sample among the candidates of a sample."""
+    card = RefinementCard(1.0, 1.0, 0.5, share, 1, 64, 0, "")
+    found = (tmp_path / "refiner.safetensors", card)
+    monkeypatch.setattr("multigan.runs.refine.refine", lambda *_, **__: found)
+    assert main(["refine", str(points_run)]) == 0
+    assert ("16 candidates are too few" in capsys.readouterr().out) == is_noted
 
 
 def test_the_card_says_how_it_was_fitted(refined_run):
