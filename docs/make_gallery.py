@@ -10,7 +10,7 @@ from pathlib import Path
 
 from multigan.core.protocols import Sampler
 from multigan.storage.loading import load
-from multigan.storage.pretrained import list_pretrained, refiners_dir
+from multigan.storage.pretrained import list_pretrained, list_refiners
 
 DOCS = Path(__file__).parent
 FOLDER = DOCS / "assets" / "gallery"
@@ -49,7 +49,7 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     sections = []
     for name in list_pretrained():
-        refines = (refiners_dir() / f"{name}.safetensors").is_file()
+        refines = name in list_refiners()
         options = " --refine" if refines else ""
         sections.append(section(name, load(name, refine=refines), options))
     page = "\n\n".join([HEAD.strip(), *sections]) + "\n"

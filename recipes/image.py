@@ -3,7 +3,7 @@
     multigan train image
     multigan evaluate runs/image-0001
 
-Time: 291 CPU s in one thread of a busy machine, evaluation and report included.
+Time: 146 CPU s in one thread, evaluation and report included.
 Result of `python -m tests.benchmarks.demo RUN`, seed 0 (in brackets held-out real digits):
 accuracy .993, intra-class std ratio .92, coverage .97 (.97), Frechet .35 (.32; a Gaussian .48).
 Try: `multigan train image --resolution 32` for larger digits (not measured).

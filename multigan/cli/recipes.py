@@ -11,7 +11,7 @@ import typer
 
 from multigan.cli.common import Json, print_columns, print_json
 from multigan.core.recipe_file import read_recipe, recipe_names
-from multigan.storage.pretrained import list_pretrained, pretrained_metadata, refiners_dir
+from multigan.storage.pretrained import list_pretrained, list_refiners, pretrained_metadata
 
 
 def _recipes(incomplete: str) -> list[str]:
@@ -74,12 +74,12 @@ def _list_recipes(json: bool) -> None:
 
 def _list_pretrained(json: bool) -> None:
     """Print the pretrained generators, their size and the command that trained them."""
-    found = list_pretrained()
+    found, refiners = list_pretrained(), list_refiners()
     rows = [
         {
             "name": name,
             "bytes": file.stat().st_size,
-            "refiner_bytes": _refiner_bytes(name),
+            "refiner_bytes": refiners[name].stat().st_size if name in refiners else None,
             "command": pretrained_metadata(name)["command"],
         }
         for name, file in found.items()
@@ -94,12 +94,6 @@ def _list_pretrained(json: bool) -> None:
         if row["refiner_bytes"]:
             size = f"{row['refiner_bytes'] / 1e6:.2f} MB"
             print(f"{row['name']} has a refiner of {size}: multigan sample {row['name']} --refine")
-
-
-def _refiner_bytes(name: str) -> int:
-    """The size of the packaged refiner of a pretrained generator; 0 without one."""
-    file = refiners_dir() / f"{name}.safetensors"
-    return file.stat().st_size if file.is_file() else 0
 
 
 def show(recipe: RecipeName, json: Json = False) -> None:

@@ -28,7 +28,16 @@ def refiners_dir() -> Path:
 
 def list_pretrained() -> dict[str, Path]:
     """Name -> weight file."""
-    return {file.stem: file for file in sorted(pretrained_dir().glob("*.safetensors"))}
+    return _weight_files(pretrained_dir())
+
+
+def list_refiners() -> dict[str, Path]:
+    """Name of a packaged generator -> weight file of its refiner, of those that have one."""
+    return _weight_files(refiners_dir())
+
+
+def _weight_files(folder: Path) -> dict[str, Path]:
+    return {file.stem: file for file in sorted(folder.glob("*.safetensors"))}
 
 
 def pretrained_metadata(name: str) -> dict[str, Any]:

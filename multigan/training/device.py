@@ -65,9 +65,9 @@ def warn_of_emulated_bf16(precision: str, device: str) -> None:
 
     torch can from 2.10 on; there is a warning with older ones.
     """
-    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if precision != "bf16" or device != "cpu":
         return
+    capabilities: Mapping[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
     if not any(capabilities.get(name, False) for name in BF16_INSTRUCTIONS):
         warnings.warn(
             "bf16 is many times slower than fp32 on a processor without instructions for it; "

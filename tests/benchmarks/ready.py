@@ -1,7 +1,9 @@
 """Make a pretrained generator of a run, or the packaged refiner of a pretrained generator.
 
-python -m tests.benchmarks.ready RUN NAME [--half]
-multigan refine NAME --out FILE; python -m tests.benchmarks.ready FILE NAME --refiner
+    python -m tests.benchmarks.ready RUN NAME [--half]
+    multigan refine NAME --out FILE; python -m tests.benchmarks.ready FILE NAME --refiner
+
+A refiner is stored in float16.
 """
 
 import argparse

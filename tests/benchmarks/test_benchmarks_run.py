@@ -22,11 +22,17 @@ from tests.benchmarks import (
     fine_tuning,
     image_decoding,
     music,
+    precision_step,
     refined_likelihood,
     text_step,
     unknown_words,
 )
 from tests.run_helpers import train_tiny
+
+
+def test_both_precisions_do_the_steps_of_the_image_recipe():
+    found = precision_step.ratio(2, data="digits", resolution=16, batch_size=8, width=8)
+    assert found.low <= found.cpu <= found.high and min(found.milliseconds) > 0
 
 
 @pytest.mark.parametrize("case", engine_step.CASES)

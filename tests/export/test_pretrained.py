@@ -58,9 +58,9 @@ def test_every_packaged_generator_is_small_described_and_samples():
         domain = read_description(list_pretrained()[name])["domain"]["component"].split("/")[0]
         assert undescribed(domain, pretrained_metadata(name)["metrics"]["rows"]) == set()
         assert len(load(name).sample(2)) == 2
-    for file in pretrained.refiners_dir().glob("*.safetensors"):
+    for name, file in pretrained.list_refiners().items():
         assert file.stat().st_size <= MAX_FILE_BYTES
-        assert len(load(file.stem, refine=True).sample(2)) == 2
+        assert len(load(name, refine=True).sample(2)) == 2
 
 
 def test_a_name_is_sampled_like_the_run_it_was_made_of(say, points_run):
@@ -135,6 +135,8 @@ def test_it_is_evaluated_and_sampled_with_its_refiner(
     file = build_pretrained_refiner(refine(run, settings=settings)[0], "dots")
     assert file == folder / "refiners" / "dots.safetensors"
     assert load("dots", refine=True).sample(2) != []
+    assert app.main(["list", "--pretrained"]) == 0
+    assert "dots has a refiner of 0." in capsys.readouterr().out
     for options, refined in ((["--refine"], True), ([], False)):
         assert app.main(["sample", "dots", *options, "--out", str(tmp_path / str(refined))]) == 0
         assert ("candidates a sample" in capsys.readouterr().out) == refined

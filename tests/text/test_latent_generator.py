@@ -361,5 +361,13 @@ def test_a_collapsed_latent_is_called_ignored():
     assert note.startswith("the latent is ignored (posterior collapse); ")
 
 
+@pytest.mark.parametrize(
+    ("kl", "active", "is_ignored"), [(0.09, 3, True), (5.0, 0, True), (0.11, 1, False)]
+)
+def test_either_a_small_divergence_or_no_active_entry_is_a_collapse(kl, active, is_ignored):
+    row = {"latent_kl": kl, "latent_active": active, "latent_changed": 0.8}
+    assert (COLLAPSED in describe_latent_use(row)[0]) == is_ignored
+
+
 def test_a_generator_without_such_a_latent_has_no_figures_of_it():
     assert latent_use(generator(), None, keyed_rng(0)) == {} and describe_latent_use({}) == ()

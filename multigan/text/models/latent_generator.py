@@ -48,7 +48,7 @@ class LatentTextGenerator(TextGenerator):
         free_bits: nats of divergence of each entry of z that cost nothing more, here in each line
             (the source takes the mean over a batch).
         word_dropout: share of the decoder's inputs without a token, in likelihood training alone;
-            the others are divided by the rest of the share.
+            the other tokens are scaled by 1 / (1 - word_dropout).
         importance_samples: K of the bound, even: one half from q, the other from the prior.
         encoder_width: features of the encoder.
 
