@@ -10,11 +10,13 @@ import typer
 from multigan.cli.common import AUTO, Device, Json, RunPath, TrustRecipe, load_trusted_recipe
 from multigan.cli.common import print_json as print_line
 
+EPOCHS_HELP = "passes at most; it stops by validation (default: that of the domain, else 12)"
+
 
 def refine(
     run: RunPath,
     data: Annotated[str | None, typer.Option(help="other data of the same kind")] = None,
-    epochs: Annotated[int, typer.Option(help="passes at most; it stops by validation")] = 12,
+    epochs: Annotated[int | None, typer.Option(help=EPOCHS_HELP)] = None,
     epoch_samples: Annotated[int, typer.Option(help="real samples of a pass")] = 10_000,
     lr: Annotated[float | None, typer.Option(help="learning rate (default: its own)")] = None,
     out: Annotated[Path | None, typer.Option(help="file (default: next to the generator)")] = None,
@@ -24,14 +26,15 @@ def refine(
     trust_recipe: TrustRecipe = None,
 ) -> None:
     """Fit a discriminator to the finished generator, for sample --refine."""
-    from multigan.core.refinement import LOG_2, MAX_CANDIDATES
+    from multigan.core.refinement import LOG_2
     from multigan.engine.refinement import Epoch, RefinementSettings
     from multigan.runs.refine import refine
     from multigan.training.device import pick_device
 
     def show(epoch: Epoch) -> None:
         if not json:
-            print(f"epoch {epoch.number}: validation log loss {epoch.log_loss:.4f}", flush=True)
+            loss = f"validation log loss {epoch.log_loss:.4f} before scaling"
+            print(f"epoch {epoch.number}: {loss}", flush=True)
 
     file, card = refine(
         run,
@@ -50,9 +53,4 @@ def refine(
         f"validation log loss {card.log_loss:.4f} (without knowledge {LOG_2:.4f}), scale "
         f"{card.scale:.2f}, effective sample size {card.effective_sample_size:.1%}"
     )
-    if card.effective_sample_size * MAX_CANDIDATES < 1:
-        print(
-            f"note: {MAX_CANDIDATES} candidates are too few to follow this refiner: refined "
-            "samples may be farther from the data; compare the rows of evaluate"
-        )
     print(f"{file}: multigan sample {run} --refine")

@@ -357,6 +357,13 @@ class SupportsRefiner(Protocol):
 
 
 @runtime_checkable
+class SupportsRefinerEpochs(Protocol):
+    """A domain that states how long a discriminator is trained against a finished generator."""
+
+    refiner_epochs: int  # unless the user states it; 0: only the scale of the logit is fitted
+
+
+@runtime_checkable
 class SupportsLikelihoodUnits(Protocol):
     """A domain that states likelihoods in nats per unit too: token, character."""
 

@@ -56,7 +56,7 @@ class RefinementCard:
 
     scale: the factor of its logit
     log_bound: the largest scaled logit of generated samples, by which candidates are accepted
-    log_loss: on validation samples, in nats; LOG_2 without knowledge
+    log_loss: of the scaled logit less log Z on validation samples, in nats; LOG_2 without knowledge
     effective_sample_size: of the weights exp(T) of generated samples, as a fraction of their count
     epochs: passes over the training samples, of `epoch_samples` real and as many generated ones
     seed: of its training

@@ -24,12 +24,14 @@ from multigan.core.compact_samples import SupportsCompactSamples
 from multigan.core.fitting import seeded_global_rng
 from multigan.core.modules import eval_mode
 from multigan.core.protocols import Batch, Condition, Dataset, Generator, Refiner
-from multigan.core.refinement import RefinementCard
+from multigan.core.refinement import MAX_CANDIDATES, RefinementCard
 from multigan.core.rng import keyed_rng
 from multigan.core.trees import tree_cat, tree_map
 from multigan.engine.batches import BatchStream, compacted
 
+DEFAULT_EPOCHS = 12
 MAX_SCALE = 10.0  # of the logit
+UNTRAINED_SCALE = 1.0  # at most, of a discriminator as it is: its logit should be the log-ratio
 SCALE_STEPS = 60  # of the search for it
 NUM_BOOTSTRAP = 1000
 INTERVAL = (0.025, 0.975)  # quantiles
@@ -39,7 +41,7 @@ INTERVAL = (0.025, 0.975)  # quantiles
 class RefinementSettings:
     """Settings of `fit_refiner`. Raises ValueError for numbers that are not positive.
 
-    epochs: at most
+    epochs: at most; 0: only the scale is fitted; None: DEFAULT_EPOCHS, or those of the domain
     epoch_samples: real samples of an epoch, and as many generated ones; at most all
     batch_size: real samples of an update
     patience: epochs without a better validation loss before it stops
@@ -47,7 +49,7 @@ class RefinementSettings:
     learning_rate: of AdamW; None is that of the refiner
     """
 
-    epochs: int = 12
+    epochs: int | None = None
     epoch_samples: int = 10_000
     batch_size: int = 64
     patience: int = 3
@@ -56,7 +58,9 @@ class RefinementSettings:
 
     def __post_init__(self) -> None:
         for name, value in vars(self).items():
-            if value is not None and not 0 < value < math.inf:
+            if value is None or (name == "epochs" and value == 0):
+                continue
+            if not 0 < value < math.inf:
                 raise ValueError(f"{name} must be a positive number; got {value}")
 
 
@@ -149,7 +153,8 @@ def _epochs(
             both = tree_cat([refiner.observe(real.x, real.condition), fake])
             yield both
 
-    for epoch in range(1, settings.epochs + 1):
+    epochs = DEFAULT_EPOCHS if settings.epochs is None else settings.epochs
+    for epoch in range(1, epochs + 1):
         yield batches(epoch)
 
 
@@ -221,11 +226,11 @@ def _calibrate(
 ) -> RefinementCard:
     """The scale of the largest gain, and the weights of generated samples at that scale."""
     real, fake = (score(refiner, generator, side) for side in validation)
-    scale = best_scale(real, fake)
+    scale = best_scale(real, fake, MAX_SCALE if best.number else UNTRAINED_SCALE)
     return RefinementCard(
         scale=scale,
         log_bound=float((scale * fake).max()),
-        log_loss=best.log_loss,
+        log_loss=calibrated_log_loss(scale * real, scale * fake),
         effective_sample_size=effective_sample_size(scale * fake),
         epochs=best.number,
         epoch_samples=settings.epoch_samples,
@@ -238,18 +243,38 @@ def log_mean_exp(values: Tensor) -> float:
     return float(values.logsumexp(0)) - math.log(len(values))
 
 
-def best_scale(real: Tensor, fake: Tensor) -> float:
-    """The scale in [0, MAX_SCALE] that maximizes the gain, by golden section: it is concave."""
+def calibrated_log_loss(real: Tensor, fake: Tensor) -> float:
+    """The logistic loss of log-ratios less log Z, by which the ratio has the mean 1."""
+    log_z = log_mean_exp(fake)
+    return float(softplus(log_z - real).mean() + softplus(fake - log_z).mean()) / 2
+
+
+def best_scale(real: Tensor, fake: Tensor, limit: float = MAX_SCALE) -> float:
+    """The scale of the largest gain from 0 to `largest_scale`, by golden section: it is concave."""
 
     def gain(scale: float) -> float:
         return scale * float(real.mean()) - log_mean_exp(scale * fake)
 
-    low, high, ratio = 0.0, MAX_SCALE, (math.sqrt(5) - 1) / 2
+    low, high, ratio = 0.0, largest_scale(fake, limit), (math.sqrt(5) - 1) / 2
     for _ in range(SCALE_STEPS):
         a, b = high - ratio * (high - low), low + ratio * (high - low)
         low, high = (low, b) if gain(a) >= gain(b) else (a, high)
     found = (low + high) / 2
     return found if gain(found) > 0 else 0.0
+
+
+def largest_scale(fake: Tensor, limit: float) -> float:
+    """The largest scale, at most `limit`, at which MAX_CANDIDATES hold one effective sample.
+
+    With fewer, a sample would be the candidate of the largest logit, whatever the scale is. The
+    effective sample size falls with the scale.
+    """
+    low, high = 0.0, limit
+    for _ in range(SCALE_STEPS):
+        scale = (low + high) / 2
+        is_followed = effective_sample_size(scale * fake) * MAX_CANDIDATES >= 1
+        low, high = (scale, high) if is_followed else (low, scale)
+    return (low + high) / 2
 
 
 def effective_sample_size(log_weights: Tensor) -> float:
@@ -267,7 +292,7 @@ class Gain:
     log_z: the logarithm of the mean weight of the generated samples
     log_z_bias: what that lacks of the true one, about
     effective_sample_size: of the weights, as a fraction
-    log_loss: of the refiner before scaling
+    log_loss: of the log-ratios less log Z
     num_real, num_fake: sample counts
     """
 
@@ -300,11 +325,10 @@ def measure_gain(
     observed = _observe_both(refiner, fakes, compacted(data), settings, seed, "gain")
     scored = [[score(refiner, generator, side) for side in (r, [f])] for r, f in observed]
     real, fake = (torch.cat(side) for side in zip(*scored, strict=True))
-    loss = float(softplus(-real).mean() + softplus(fake).mean()) / 2
-    return gain_of(card.scale * real, card.scale * fake, loss, keyed_rng(seed, "bootstrap"))
+    return gain_of(card.scale * real, card.scale * fake, keyed_rng(seed, "bootstrap"))
 
 
-def gain_of(real: Tensor, fake: Tensor, log_loss: float, rng: torch.Generator) -> Gain:
+def gain_of(real: Tensor, fake: Tensor, rng: torch.Generator) -> Gain:
     """The gain of log-ratios (N,) of real and (M,) of generated samples."""
     weights = (fake - fake.max()).exp()
     bias = float(weights.var()) / (2 * len(fake) * float(weights.mean()) ** 2)
@@ -317,4 +341,5 @@ def gain_of(real: Tensor, fake: Tensor, log_loss: float, rng: torch.Generator) -
     log_z = log_mean_exp(fake)
     size = effective_sample_size(fake)
     nats = float(real.mean()) - log_z
-    return Gain(nats, (low, high), log_z, bias, size, log_loss, len(real), len(fake))
+    loss = calibrated_log_loss(real, fake)
+    return Gain(nats, (low, high), log_z, bias, size, loss, len(real), len(fake))

@@ -57,6 +57,7 @@ class ImageDomain(ImageSpec):
     selection_metric: str = field(default="frechet_distance", init=False)
     condition_options: ClassVar[tuple[str, ...]] = ("label", "labels")
     distance_name: ClassVar[str] = "root mean squared difference of pixels, 0 to 1"
+    refiner_epochs: ClassVar[int] = 0  # training teaches it pixel values that no candidate has
 
     def sample(
         self,

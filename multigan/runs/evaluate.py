@@ -122,9 +122,9 @@ def add_refined(
         "gain_nats over the generator, a sample: E_real[T] - log Z over "
         f"{gain.num_real:,} real and {gain.num_fake:,} generated samples, 95 % intervals by "
         f"bootstrap; log Z {gain.log_z:.4f} lacks about {gain.log_z_bias:.4f}, its bias; "
-        f"refiner_log_loss: on this split, before its scale of {card.scale:.2f}, {LOG_2:.4f} "
-        f"without knowledge, {card.log_loss:.4f} on the validation split; nll of the pair: the "
-        "generator's minus the gain"
+        f"refiner_log_loss: of the logit on this split, scaled by {card.scale:.2f}, less log Z; "
+        f"{LOG_2:.4f} without knowledge, {card.log_loss:.4f} on the validation split; nll of the "
+        "pair: the generator's minus the gain"
     )
     return replace(
         table,

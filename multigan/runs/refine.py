@@ -12,7 +12,7 @@ import torch
 
 from multigan.core.adapters import training_split
 from multigan.core.fitting import build_with_seed
-from multigan.core.protocols import Dataset, Sampler, SupportsRefiner
+from multigan.core.protocols import Dataset, Sampler, SupportsRefiner, SupportsRefinerEpochs
 from multigan.core.refinement import DiscriminatorRefiner, RefinementCard
 from multigan.core.rng import keyed_rng
 from multigan.core.serialization import from_config
@@ -46,7 +46,8 @@ def refine(
 
     `path` may also be the name of a pretrained generator, whose refiner is then written to `out`.
     The refiner is the one of the domain, else the run's discriminator. It is trained on the
-    training split and stopped by the validation split of the run's data, or of `data`. Raises
+    training split and stopped by the validation split of the run's data, or of `data`, unless
+    `settings`, or else the domain, state 0 epochs; then only its scale is fitted. Raises
     ValueError for a missing or damaged run, for data that have changed, and for a run without a
     discriminator.
     """
@@ -64,6 +65,9 @@ def refine(
         refiner = build_with_seed(
             lambda: _new_refiner(source, sampler, dataset, trust), keyed_rng(seed, "refiner")
         )
+    settings = settings or RefinementSettings()
+    if settings.epochs is None and isinstance(dataset.domain, SupportsRefinerEpochs):
+        settings = replace(settings, epochs=dataset.domain.refiner_epochs)
     card = fit_refiner(
         refiner,
         sampler.generator,

@@ -11,18 +11,23 @@ from multigan.arrays.datasets.arrays import ArrayDataset
 from multigan.core.protocols import Batch, Refiner
 from multigan.core.refinement import (
     LOG_2,
+    MAX_CANDIDATES,
     DiscriminatorRefiner,
     RefinedGenerator,
     RefinementCard,
 )
 from multigan.core.rng import keyed_rng
 from multigan.engine.refinement import (
+    MAX_SCALE,
+    UNTRAINED_SCALE,
     Epoch,
     RefinementSettings,
     best_scale,
+    calibrated_log_loss,
     effective_sample_size,
     fit_refiner,
     gain_of,
+    largest_scale,
     log_mean_exp,
     measure_gain,
 )
@@ -113,7 +118,8 @@ def test_a_fitted_refiner_finds_the_ratio_and_its_gain_is_the_divergence():
     assert isinstance(refiner, Refiner)
     assert card.scale * float(refiner.discriminator.last.weight) == pytest.approx(SHIFT, abs=0.1)
     assert epochs[0].log_loss == pytest.approx(LOG_2, abs=0.05)
-    assert card.log_loss == min(epoch.log_loss for epoch in epochs) < 0.6  # .58 at best
+    best = min(epoch.log_loss for epoch in epochs)
+    assert card.log_loss == pytest.approx(best, abs=0.02) and card.log_loss < 0.6  # .58 at best
     gain = measure_gain(refiner, card, generator, data.split("test"), num_fake=4000)
     assert gain.interval[0] < KL < gain.interval[1]
     assert gain.nats == pytest.approx(KL, abs=0.12) and 0 < gain.log_z_bias < 0.01
@@ -142,6 +148,35 @@ def test_a_discriminator_that_only_gets_worse_is_kept_as_it_came():
     assert float(refiner.discriminator.last.weight) == 0
 
 
+def test_without_epochs_only_the_scale_is_fitted():
+    refiner = DiscriminatorRefiner(LinearLogit())
+    with torch.no_grad():
+        refiner.discriminator.last.weight.fill_(2 * SHIFT)
+        refiner.discriminator.last.bias.fill_(3.0)
+    before = {name: tensor.clone() for name, tensor in refiner.state_dict().items()}
+    settings, data = RefinementSettings(epochs=0, validation_samples=4000), normal_data()
+    card = fit_refiner(refiner, Normal(), data, settings=settings)
+    assert all(torch.equal(tensor, before[name]) for name, tensor in refiner.state_dict().items())
+    assert card.epochs == 0 and card.scale == pytest.approx(0.5, abs=0.1)
+    assert card.log_loss < 0.6  # .58 at best: an offset of the logit does not count
+
+
+def test_a_logit_that_was_not_trained_is_not_enlarged():
+    refiner = DiscriminatorRefiner(LinearLogit())
+    torch.nn.init.constant_(refiner.discriminator.last.weight, SHIFT / 4)
+    settings, data = RefinementSettings(epochs=0, validation_samples=1000), normal_data()
+    card = fit_refiner(refiner, Normal(), data, settings=settings)
+    assert card.scale == pytest.approx(UNTRAINED_SCALE)
+
+
+def test_the_log_loss_is_that_of_the_ratio_whose_mean_is_1():
+    real, fake = torch.tensor([0.0]).double(), torch.tensor([0.0, math.log(3)]).double()
+    # Z = 2: the ratios are 1/2 for real, and 1/2 and 3/2 for generated samples.
+    expected = (math.log(3) + (math.log(1.5) + math.log(2.5)) / 2) / 2
+    assert calibrated_log_loss(real, fake) == pytest.approx(expected)
+    assert calibrated_log_loss(real + 5, fake + 5) == pytest.approx(expected)
+
+
 def test_logits_with_weights_are_averaged_over_the_live_ones():
     class Positions(nn.Module):
         uses_batch_statistics = False
@@ -162,11 +197,20 @@ def test_the_scale_is_that_of_the_largest_gain_and_0_where_nothing_is_gained():
     assert best_scale(-real, -fake) == 0
 
 
+def test_the_scale_leaves_an_effective_sample_among_the_candidates():
+    """Real and generated samples are apart, so the gain grows with the scale without end."""
+    fake = torch.randn(4000, generator=keyed_rng("apart"), dtype=torch.float64)
+    scale = best_scale(fake + 100, fake)
+    assert scale == pytest.approx(math.log(MAX_CANDIDATES) ** 0.5, abs=0.1)  # exp(-scale^2) = 1/16
+    assert effective_sample_size(scale * fake) == pytest.approx(1 / MAX_CANDIDATES, rel=1e-3)
+    assert largest_scale(fake / 100, MAX_SCALE) == pytest.approx(MAX_SCALE)
+
+
 def test_gain_and_effective_sample_size_equal_hand_numbers():
     real, fake = torch.tensor([0.5, 1.5]).double(), torch.tensor([0.0, math.log(3)]).double()
     assert log_mean_exp(fake) == pytest.approx(math.log(2))
     assert effective_sample_size(fake) == pytest.approx(16 / (2 * 10))  # (1 + 3)^2 / (2 (1 + 9))
-    gain = gain_of(real, fake, LOG_2, keyed_rng("hand"))
+    gain = gain_of(real, fake, keyed_rng("hand"))
     assert gain.nats == pytest.approx(1 - math.log(2))
     assert gain.log_z_bias == pytest.approx(2 / (2 * 2 * 4))  # variance 2, mean 2, two samples
     assert gain.interval[0] < gain.nats < gain.interval[1]
@@ -193,7 +237,7 @@ def test_fakes_are_made_under_the_conditions_of_the_real_samples():
 
 
 @pytest.mark.parametrize(
-    "arguments", [{"epochs": 0}, {"patience": -1}, {"learning_rate": float("nan")}]
+    "arguments", [{"epochs": -1}, {"patience": -1}, {"learning_rate": float("nan")}]
 )
 def test_settings_that_are_not_positive_are_refused(arguments):
     with pytest.raises(ValueError, match=f"{next(iter(arguments))} must be a positive number"):

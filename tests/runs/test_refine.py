@@ -4,16 +4,20 @@ import json
 import shutil
 
 import pytest
+import torch
 
 from multigan.cli.app import main
-from multigan.core.refinement import LOG_2, RefinementCard
+from multigan.core.refinement import LOG_2
 from multigan.engine.refinement import RefinementSettings
 from multigan.report.sample_media import collect_media
 from multigan.runs.directory import RunDirectory
 from multigan.runs.evaluate import evaluate
 from multigan.runs.refine import refine
+from multigan.storage.checkpoint_integrity import list_checkpoints
 from multigan.storage.loading import load
 from multigan.storage.refiners import REFINER_FILE, load_refiner
+from multigan.storage.weights import read_weights
+from tests.run_helpers import train_tiny
 from tests.text.tiny import tiny_run
 
 QUICK = ["--epochs", "1", "--epoch-samples", "64"]
@@ -52,18 +56,6 @@ def test_refined_samples_are_candidates_of_the_generator_at_their_seed(refined_r
     assert several.sample(8, seed=3) == several.sample(8, seed=3) != several.sample(8, seed=4)
 
 
-@pytest.mark.parametrize(("share", "is_noted"), [(0.06, True), (0.07, False)])
-def test_a_refiner_that_the_candidates_cannot_follow_is_noted(
-    share, is_noted, points_run, tmp_path, monkeypatch, capsys
-):
-    """Fewer than one effective sample among the candidates of a sample."""
-    card = RefinementCard(1.0, 1.0, 0.5, share, 1, 64, 0, "")
-    found = (tmp_path / "refiner.safetensors", card)
-    monkeypatch.setattr("multigan.runs.refine.refine", lambda *_, **__: found)
-    assert main(["refine", str(points_run)]) == 0
-    assert ("16 candidates are too few" in capsys.readouterr().out) == is_noted
-
-
 def test_the_card_says_how_it_was_fitted(refined_run):
     card = load_refiner(refined_run).card
     assert 0 < card.log_loss < LOG_2 + 0.1 and card.scale >= 0 and card.epoch_samples == 64
@@ -78,6 +70,22 @@ def test_evaluation_has_a_row_of_refined_samples_with_gain_and_cost(refined_run)
     assert low <= row["gain_nats"] <= high and row["candidates_per_sample"] >= 1
     assert "total_variation" in row and "gain_nats" not in table.model
     assert "log Z" in table.notes[-2]
+
+
+def test_the_discriminator_of_images_stays_as_it_is_unless_it_is_told_to_train(tmp_path):
+    run = train_tiny("image", tmp_path / "image").path
+    before = read_weights(list_checkpoints(run)[0] / "discriminator.safetensors")[1]
+
+    def changed(settings):
+        _, card = refine(run, settings=settings)
+        after = load_refiner(run).refiner.discriminator.state_dict()
+        assert after.keys() == before.keys()
+        return card.epochs, [name for name in after if not torch.equal(after[name], before[name])]
+
+    assert changed(None) == (0, [])
+    trained = RefinementSettings(1, 64, validation_samples=64, learning_rate=1e-2, patience=1)
+    epochs, names = changed(trained)
+    assert (epochs == 1) == bool(names)
 
 
 def test_a_run_without_a_refiner_says_how_to_make_one(points_run, capsys):

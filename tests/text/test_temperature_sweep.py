@@ -27,10 +27,10 @@ BASE = curve(ROW_LIKELIHOOD, [(3.0, 5.0), (4.0, 4.0)])
 @pytest.mark.parametrize(
     ("points", "said"),
     [
-        ([(3.0, 4.5), (4.0, 3.5)], "curve dominates that of"),
-        ([(3.0, 5.5), (4.0, 4.5)], "curve loses against that of"),
-        ([(3.0, 4.5), (4.0, 4.5)], "curve crosses that of"),
-        ([(3.0, 5.02), (4.0, 3.98)], "curve ties with that of"),
+        ([(3.0, 4.5), (4.0, 3.5)], "dominates that of"),
+        ([(3.0, 5.5), (4.0, 4.5)], "loses against that of"),
+        ([(3.0, 4.5), (4.0, 4.5)], "crosses that of"),
+        ([(3.0, 5.02), (4.0, 3.98)], "ties with that of"),
         ([(3.5, 4.2), (5.0, 4.0)], "better at 1, worse at 0 and tied"),
         ([(6.0, 4.0), (7.0, 3.9)], "share no lm_nll"),
     ],

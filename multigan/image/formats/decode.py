@@ -61,7 +61,7 @@ DEFAULT = ReadOptions()
 CUT_MODES = ("RGB", "RGBA", "LA")  # that Pillow reads 16 bits as
 PNG_BITS = 24  # the byte of a PNG file that is its bits per channel
 MARK = "multigan"  # the text chunk of PNG files that are written next to samples
-TRANSPARENT = "transparent pixels became"  # the background of the options
+TRANSPARENT = "with transparent pixels, which became"  # the background of the options
 SURROUND = "written by multigan next to its samples"
 # Pillow logs what is wrong with a file before it raises; without a handler it would be printed.
 logging.getLogger("PIL").addHandler(logging.NullHandler())

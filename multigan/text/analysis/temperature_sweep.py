@@ -97,28 +97,30 @@ def measure_points(
     return found, float(groups.var(dim=1).mean().sqrt())
 
 
-def comparison(points: Sequence[SweepPoint], noise: float) -> str:
-    """Describe, in one line, the generator's curve relative to that of its likelihood stage.
+def comparison(
+    points: Sequence[SweepPoint],
+    noise: float,
+    name: str = ROW_GENERATOR,
+    reference: str = ROW_LIKELIHOOD,
+) -> str:
+    """Describe, in one line, the curve of one model relative to that of another.
 
     DIVERSITY is compared at each QUALITY that both curves reach; a difference of less than
     TIE_STANDARD_ERRORS standard errors is a tie.
     """
-    curves = {name: _curve(points, name) for name in (ROW_GENERATOR, ROW_LIKELIHOOD)}
-    if not curves[ROW_LIKELIHOOD]:
-        return "no likelihood stage in this run: there is no curve to compare with"
+    curves = {model: _curve(points, model) for model in (name, reference)}
+    if not curves[reference]:
+        return f"no {reference} stage in this run: there is no curve to compare with"
     low = max(curve[0][0] for curve in curves.values())
     high = min(curve[-1][0] for curve in curves.values())
     if low > high:
         return f"the curves share no {QUALITY}: neither dominates; widen --lowest and --highest"
     shared = [x for curve in curves.values() for x, _ in curve if low <= x <= high]
     margin = TIE_STANDARD_ERRORS * noise * 2**0.5
-    gaps = [
-        _interpolate(curves[ROW_GENERATOR], x) - _interpolate(curves[ROW_LIKELIHOOD], x)
-        for x in shared
-    ]
+    gaps = [_interpolate(curves[name], x) - _interpolate(curves[reference], x) for x in shared]
     better, worse = (sum(sign * gap > margin for gap in gaps) for sign in (-1, 1))
     return (
-        f"the generator's curve {_verb(better, worse)} that of its likelihood stage: {DIVERSITY} "
+        f"the curve of {name} {_verb(better, worse)} that of {reference}: {DIVERSITY} "
         f"at equal {QUALITY} is better at {better}, worse at {worse} and tied (within "
         f"{margin:.3f}) at {len(gaps) - better - worse} of {len(gaps)} points"
     )
