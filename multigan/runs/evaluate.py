@@ -77,6 +77,7 @@ def evaluate(
         else:
             table = add_refined(table, refined, evaluate_sampler(refined), dataset, seed)
     note = f"evaluated: checkpoint {weights.parent.name}, split {split}, seed {seed}"
+    note += "" if data is None else f", of other data: {data}"
     table = replace(table, notes=(*table.notes, note))
     if packaged:
         return table

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol, runtime_checkable
@@ -25,6 +26,7 @@ from multigan.storage.memory_limits import check_model_memory, memory_budget
 from multigan.storage.refiners import load_refiner
 from multigan.storage.weights import SAMPLING, load_state, read_weights
 
+MAX_NAMES = 12  # of classes, in an error
 MAX_CHOICE_CHARACTERS = 255  # of the name of a class: as long as a file name
 # What else a run is rebuilt from: the executed recipe file with its classes and functions, or the
 # recipe with the objects that it was trained with.
@@ -109,7 +111,25 @@ def in_domain(data: Dataset, domain: Domain) -> Dataset:
     """
     if data.domain != domain and isinstance(data, SupportsDomain):
         return data.with_domain(domain)
+    found, needed = (classes_of(each) for each in (data.domain, domain))
+    if found and needed and found != needed:
+        raise ValueError(
+            f"the data must have the classes {shortened(needed)}, those of the generator; got "
+            f"{shortened(found)}"
+        )
     return data
+
+
+def classes_of(domain: Domain) -> tuple[str, ...]:
+    """The names that `label` may have; empty without classes."""
+    if not isinstance(domain, SupportsOptionChoices):
+        return ()
+    return tuple(domain.option_choices().get("label", ()))
+
+
+def shortened(names: Sequence[str]) -> str:
+    """The first few names."""
+    return ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")
 
 
 def load_run_data(run: Path, source: str | None = None) -> Dataset:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -63,9 +64,23 @@ class LineFilter:
         """Check a line."""
         if text.strip() in self.avoided:
             return False
-        if self.avoided_words and self.avoided_words & set(re.findall(r"\w+", text.lower())):
+        if self.avoided_words and self._holds_avoided(text):
             return False
         return self.words is None or self.words[0] <= len(split_words(text)) <= self.words[1]
+
+    def _holds_avoided(self, text: str) -> bool:
+        """Check for an avoided word, a word between two marks, or words in a row."""
+        folded = fold(text)
+        words = split_words(folded)
+        if self.avoided_words & {*words, *re.findall(r"\w+", folded)}:
+            return True
+        joined = f" {' '.join(words)} "
+        return any(f" {' '.join(split_words(entry))} " in joined for entry in self.avoided_words)
+
+
+def fold(text: str) -> str:
+    """The text as avoided words are compared: composed characters, without letter case."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def parse_length(text: str) -> tuple[int, int]:
@@ -78,7 +93,7 @@ def parse_length(text: str) -> tuple[int, int]:
 
 
 def read_avoided_words(choice: str | None) -> frozenset[str]:
-    """The words, in lower case, that no line may hold: SLURS, those of a file, or none.
+    """The words, as `fold` makes them, that no line may hold: SLURS, those of a file, or none.
 
     Raises ValueError for a file that cannot be read.
     """
@@ -86,13 +101,15 @@ def read_avoided_words(choice: str | None) -> frozenset[str]:
         return frozenset()
     if choice == SLURS_LIST:
         return SLURS
-    return frozenset(line.lower() for line in read_avoided("avoid_words", Path(choice)) if line)
+    return frozenset(fold(line) for line in read_avoided("avoid_words", Path(choice)) if line)
 
 
 def read_avoided(option: str, file: Path) -> frozenset[str]:
-    """The lines of a text file, stripped. Raises ValueError for a file that cannot be read."""
+    """The lines of a text file in UTF-8, stripped. Raises ValueError for one that is not read."""
     try:
-        lines = file.read_bytes().decode(errors="replace").splitlines()
+        lines = file.read_bytes().decode("utf-8-sig").splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(f"{option} must be a text file in UTF-8; got {file}") from None
     except OSError as error:
         raise ValueError(f"{option} must be a text file; got {file}: {error}") from None
     return frozenset(line.strip() for line in lines)

@@ -14,7 +14,13 @@ from multigan.core.serialization import from_config, to_config
 from multigan.core.signature import options_of
 from multigan.text.condition import TextCondition
 from multigan.text.domain import TextDomain
-from multigan.text.sampling import ScoredText, parse_length, prompt_tokens
+from multigan.text.sampling import (
+    LineFilter,
+    SamplingOptions,
+    ScoredText,
+    parse_length,
+    prompt_tokens,
+)
 from multigan.text.tokenization.words import split_words
 from tests.forked import in_another_process
 from tests.text.special_ids import EOS, PAD
@@ -157,6 +163,30 @@ def test_no_line_holds_a_word_that_is_avoided(tmp_path):
     assert found == {line for line in spelled if "squaws " in line.lower()}
     chosen = Sampler(sampler.domain, sampler.generator, {"avoid_words": "slurs"})
     assert set(chosen.sample(64)) == kept and set(chosen.sample(64, avoid_words="none")) == spelled
+
+
+@pytest.mark.parametrize(
+    ("line", "entry"),
+    [
+        ("We don't know.", "don't"),
+        ("A self-government of two.", "self-government"),
+        ("In New York it rains.", "new york"),
+        ("the Cafe\u0301 is shut.", "caf\u00e9"),
+        ("Die STRASSE ist lang.", "stra\u00dfe"),
+        ("a dog's life", "dog"),
+    ],
+)
+def test_avoided_words_may_have_marks_and_be_several(line, entry, tmp_path):
+    file = tmp_path / "words.txt"
+    file.write_bytes(b"\xef\xbb\xbf" + f"{entry}\n".encode())  # with a byte order mark
+    accepts = LineFilter(SamplingOptions(avoid_words=str(file))).accepts
+    assert not accepts(line) and accepts("We knew nothing of a new doge in York.")
+
+
+def test_a_list_in_another_encoding_is_refused(tmp_path):
+    (tmp_path / "words.txt").write_bytes("dog\n".encode("utf-16"))
+    with pytest.raises(ValueError, match=r"avoid_words must be a text file in UTF-8; got .*words"):
+        LineFilter(SamplingOptions(avoid_words=str(tmp_path / "words.txt")))
 
 
 def test_scores_belong_to_the_lines_that_were_sampled_again():

@@ -23,7 +23,7 @@ Pair = tuple[object, object]
 class ArraySource(ArrayDataset):
     """The arrays of a source: a key of SOURCES, a .npy file, or an .npz file with x and perhaps y.
 
-    A .npz file with one array has no y.
+    A .npz file with one array has no y. Whole floating-point numbers y (N,) are labels.
     """
 
     def __init__(self, source: str, held_out: float = HELD_OUT, split: str = WHOLE) -> None:
@@ -55,6 +55,8 @@ def _read(source: str) -> Pair:
     if "x" not in arrays:
         raise ValueError(f"{source} must have an array x; got {', '.join(arrays)}")
     y: np.ndarray | None = arrays.get("y")
+    if y is not None and y.dtype.kind == "f" and y.ndim == 1 and not (y % 1).any():
+        y = y.astype(np.int64)  # labels that were saved as floating-point numbers
     return arrays["x"], y
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from multigan.core.data_counts import IGNORED, LEFT_OUT, USED, DataCounts
 from multigan.image.formats.decode import Size
+from multigan.image.formats.label_files import LABEL_NAMES
 from multigan.image.formats.labels import NO_LABEL, integer_labels, number_labels
 from multigan.image.formats.resize import (
     NO_LABEL_REASON,
@@ -42,16 +43,15 @@ def read_npz(source: str, size: Size, stretch: bool = False) -> ImageArrays:
     """Read the images of a .npy or .npz file at one size.
 
     Arrays (N, H, W), (N, H, W, C) or (N, C, H, W) are images, concatenated in the order of their
-    names. Integers (N,) or (N, 1), or one-hot rows (N, K), are labels; strings on one axis are the
-    class names. Other arrays are counted; without labels a warning lists them. `stretch` is as in
-    ReadOptions. Raises ValueError for any other content.
+    names. Integers (N,) or (N, 1), or one-hot rows (N, K), are labels; strings on one axis, fewer
+    than these, are the class names. Other arrays are counted; without labels a warning lists them.
+    `stretch` is as in ReadOptions. Raises ValueError for any other content.
     """
     arrays = read_arrays(Path(source))
     stacks = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
     if not stacks:
         shapes = ", ".join(f"{name} {array.shape}" for name, array in arrays.items())
         raise ValueError(f"{source} must have an array of images, 3 or 4 axes; got {shapes}")
-    names = [a for a in arrays.values() if a.ndim == 1 and a.dtype.kind == "U"]
     ordered = sorted(stacks)
     pixels = [_to_uint8_images(stacks[name], f"{source}, {name}", stretch) for name in ordered]
     if len({tuple(stack.shape[1:]) for stack in pixels}) > 1:
@@ -60,11 +60,19 @@ def read_npz(source: str, size: Size, stretch: bool = False) -> ImageArrays:
     if len(labels) not in (0, len(pixels)):
         raise ValueError(f"{source}: all arrays of images must have labels, or none; got some")
     images = images_from_arrays(
-        source, torch.cat(pixels), labels, names[0].tolist() if names else (), size
+        source, torch.cat(pixels), labels, _class_names(arrays, labels), size
     )
     if unused and images.counts is not None:
         images.counts.add(IGNORED, "arrays that are not used", unused, len(unused))
     return images
+
+
+def _class_names(arrays: Mapping[str, np.ndarray], labels: Sequence[np.ndarray]) -> list[str]:
+    """The names of the classes of integer labels: an array of strings, fewer than one an image."""
+    num_labels = sum(map(len, labels))
+    strings = [a for a in arrays.values() if a.ndim == 1 and a.dtype.kind == "U"]
+    names = next((a for a in strings if not num_labels or len(a) < num_labels), None)
+    return [] if names is None else list(names.tolist())
 
 
 def _labels_in(
@@ -72,13 +80,17 @@ def _labels_in(
 ) -> tuple[list[np.ndarray], list[str]]:
     """Match arrays of labels to the stacks of images by length; return unused arrays, too.
 
-    Integers (N,) are preferred to columns and one-hot rows, and these to floating-point numbers,
-    which may be weights.
+    Arrays with a name of LABEL_NAMES come first. Integers (N,) are preferred to columns and one-hot
+    rows, and these to floating-point numbers, which may be weights.
     """
     flat = {name: array for name, array in arrays.items() if array.ndim in (1, 2)}
     numbers = {name: found for name in flat if (found := integer_labels(flat[name])) is not None}
     whole = {name for name in numbers if flat[name].ndim == 1 and flat[name].dtype.kind in "iu"}
-    order = sorted(numbers, key=lambda name: (name not in whole, flat[name].ndim == 1, name))
+    called = {n for n in numbers if {n.lower(), n.lower().removesuffix("s")} & set(LABEL_NAMES)}
+    order = sorted(
+        numbers,
+        key=lambda name: (name not in called, name not in whole, flat[name].ndim == 1, name),
+    )
     labels = []
     for count in counts:
         if fitting := [name for name in order if len(numbers[name]) == count]:
