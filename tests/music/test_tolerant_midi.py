@@ -8,7 +8,7 @@ import pytest
 
 from multigan.music.formats.midi import read_midi, read_midi_counted, write_midi
 from multigan.music.formats.midi_notes import decode_name
-from multigan.music.formats.song import KeySignature, Note, Song, TempoChange, Track
+from multigan.music.formats.song import KeySignature, Note, Song, TempoChange, TimeSignature, Track
 from tests.music.midi_corruption import GOOD, NOTES, header, midi_bytes, track
 
 WHOLE = ((0, 480, 60, 64),)
@@ -370,6 +370,15 @@ def test_a_first_tempo_just_after_the_start_holds_from_the_start(tmp_path):
     )
     assert early.tempo_bpm == 60 and not early.tempo_changes
     assert late.tempo_bpm == 120 and late.tempo_changes == (TempoChange(960, 60),)
+
+
+def test_a_first_time_signature_just_after_the_start_holds_from_the_start(tmp_path):
+    def signatures(time):
+        waltz = mido.MetaMessage("time_signature", numerator=3, denominator=4, time=time)
+        return read(tmp_path, midi_bytes([waltz, on(60), off(60, 2880)])).song.time_signatures
+
+    assert signatures(1) == signatures(0) == (TimeSignature(0, 3, 4),)
+    assert signatures(1920) == (TimeSignature(0, 4, 4), TimeSignature(1920, 3, 4))
 
 
 def test_one_warning_counts_what_was_changed(tmp_path):

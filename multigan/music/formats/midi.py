@@ -45,6 +45,7 @@ DEFAULT_TEMPO_BPM = 120.0  # of a file without a tempo
 SHORTEST_QUARTER_US = 10_000  # a tempo of more than 6,000 quarters per minute makes no sense
 MAX_BYTES = 16_000_000  # of a file: many hours of music
 MAX_TICK = 10_000_000  # of a song: 20,000 quarters
+LATE_TICKS = TICKS_PER_QUARTER // 2  # before which a first tempo or time signature was meant for 0
 TEXT, LYRIC, TEMPO, TIME_SIGNATURE, KEY_SIGNATURE = 0x01, 0x05, 0x51, 0x58, 0x59  # meta events
 PITCHED_CHANNELS = tuple(c for c in range(16) if c != DRUM_CHANNEL)
 KEYS = ("C", "Db", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")  # by major tonic
@@ -238,7 +239,7 @@ def _tempos(metas: list[MetaEvent], division: int, faults: Counter[str]) -> list
             stated[start] = round(6e7 / microseconds, TEMPO_DIGITS)
         else:
             faults["tempos after the longest song, left out"] += 1
-    if stated and 0 not in stated and (first := min(stated)) < TICKS_PER_QUARTER // 2:
+    if stated and 0 not in stated and (first := min(stated)) < LATE_TICKS:
         stated[0] = stated.pop(first)
     tempos = [TempoChange(0, stated.pop(0, DEFAULT_TEMPO_BPM))]
     for tick in sorted(stated):
@@ -266,7 +267,10 @@ def _key(metas: list[MetaEvent], faults: Counter[str]) -> KeySignature | None:
 def _signed(
     metas: list[MetaEvent], division: int, faults: Counter[str]
 ) -> dict[int, TimeSignature]:
-    """Return the time signatures by tick; of several at one tick the last one counts."""
+    """Return the time signatures by tick; of several at one tick the last one counts.
+
+    A first one inside the first eighth holds from the start, as a tempo does.
+    """
     signed = {}
     for tick, kind, data in metas:
         if kind != TIME_SIGNATURE:
@@ -277,6 +281,8 @@ def _signed(
             signed[start] = TimeSignature(start, data[0], 2 ** data[1])
         else:
             faults["time signatures after the longest song, left out"] += 1
+    if signed and 0 not in signed and (first := min(signed)) < LATE_TICKS:
+        signed[0] = signed.pop(first)._replace(start_tick=0)
     return signed
 
 
