@@ -39,9 +39,9 @@ INTERVAL = (0.025, 0.975)  # quantiles
 
 @dataclass(frozen=True)
 class RefinementSettings:
-    """Settings of `fit_refiner`. Raises ValueError for numbers that are not positive.
+    """Settings of `fit_refiner`. Raises ValueError for numbers not positive; `epochs` may be 0.
 
-    epochs: at most; 0: only the scale is fitted; None: DEFAULT_EPOCHS, or those of the domain
+    epochs: at most; 0: only the scale is fitted; None: DEFAULT_EPOCHS, in `refine` the domain's
     epoch_samples: real samples of an epoch, and as many generated ones; at most all
     batch_size: real samples of an update
     patience: epochs without a better validation loss before it stops

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -58,29 +58,50 @@ class LineFilter:
         self.avoided: frozenset[str] = frozenset()
         if options.avoid_copies is not None:
             self.avoided = read_avoided("avoid_copies", Path(options.avoid_copies))
-        self.avoided_words = read_avoided_words(options.avoid_words)
+        self.avoided_words = AvoidedWords(read_avoided_words(options.avoid_words))
 
     def accepts(self, text: str) -> bool:
         """Check a line."""
         if text.strip() in self.avoided:
             return False
-        if self.avoided_words and self._holds_avoided(text):
+        if text in self.avoided_words:
             return False
         return self.words is None or self.words[0] <= len(split_words(text)) <= self.words[1]
 
-    def _holds_avoided(self, text: str) -> bool:
-        """Check for an avoided word, a word between two marks, or words in a row."""
+
+class AvoidedWords:
+    """Words, words in a row, and words with marks; compared without letter case.
+
+    Of an entry with several pieces, such as don't or New York, the pieces must follow each other.
+    """
+
+    def __init__(self, entries: Iterable[str]) -> None:
+        self._words: set[str] = set()
+        self._rows: list[str] = []  # pieces, with a space at both ends
+        self._marked: list[str] = []  # one piece with marks, such as c++
+        for entry in map(fold, entries):
+            pieces = re.findall(r"\w+", entry)
+            if len(pieces) > 1:
+                self._rows.append(f" {' '.join(pieces)} ")
+            elif pieces == [entry]:
+                self._words.add(entry)
+            elif entry:
+                self._marked.append(entry)
+
+    def __contains__(self, text: str) -> bool:
         folded = fold(text)
-        words = split_words(folded)
-        if self.avoided_words & {*words, *re.findall(r"\w+", folded)}:
-            return True
-        joined = f" {' '.join(words)} "
-        return any(f" {' '.join(split_words(entry))} " in joined for entry in self.avoided_words)
+        pieces = re.findall(r"\w+", folded)
+        joined = f" {' '.join(pieces)} " if self._rows else ""
+        return (
+            not self._words.isdisjoint(pieces)
+            or any(row in joined for row in self._rows)
+            or any(entry in folded for entry in self._marked)
+        )
 
 
 def fold(text: str) -> str:
-    """The text as avoided words are compared: composed characters, without letter case."""
-    return unicodedata.normalize("NFC", text).casefold()
+    """The text as avoided words are compared: composed characters, one apostrophe, no case."""
+    return unicodedata.normalize("NFC", text).casefold().replace("\u2019", "'")
 
 
 def parse_length(text: str) -> tuple[int, int]:
@@ -93,7 +114,7 @@ def parse_length(text: str) -> tuple[int, int]:
 
 
 def read_avoided_words(choice: str | None) -> frozenset[str]:
-    """The words, as `fold` makes them, that no line may hold: SLURS, those of a file, or none.
+    """The words that no line may hold: SLURS, those of a file, or none.
 
     Raises ValueError for a file that cannot be read.
     """
@@ -101,7 +122,7 @@ def read_avoided_words(choice: str | None) -> frozenset[str]:
         return frozenset()
     if choice == SLURS_LIST:
         return SLURS
-    return frozenset(fold(line) for line in read_avoided("avoid_words", Path(choice)) if line)
+    return read_avoided("avoid_words", Path(choice))
 
 
 def read_avoided(option: str, file: Path) -> frozenset[str]:

@@ -21,8 +21,17 @@ def test_an_array_that_is_called_labels_comes_before_other_integers(tmp_path, na
     assert classes(tmp_path, **{name: LABELS, other: np.arange(60)}) == ("0", "1", "2")
 
 
+def test_label_comes_before_category_and_genre(tmp_path):
+    others = {"category": np.arange(60) % 5, "genre": np.arange(60) % 4}
+    assert classes(tmp_path, **others, label=LABELS) == ("0", "1", "2")
+
+
 def test_file_names_are_not_names_of_classes(tmp_path):
     files = np.array([f"{k}.png" for k in range(60)])
     assert classes(tmp_path, labels=LABELS, files=files) == ("0", "1", "2")
-    names = np.array(["cat", "dog", "owl"])
-    assert classes(tmp_path, labels=LABELS, files=files, names=names) == ("cat", "dog", "owl")
+    names, parts = np.array(["cat", "dog", "owl"]), np.array(["train", "test"])
+    assert classes(tmp_path, a=parts, labels=LABELS, files=files, names=names) == (
+        "cat",
+        "dog",
+        "owl",
+    )

@@ -39,5 +39,10 @@ def test_whole_numbers_in_floating_point_are_labels(tmp_path):
     x, y = np.random.default_rng(0).normal(size=(40, 2)), np.arange(40) % 2
     np.savez(tmp_path / "whole.npz", x=x, y=y.astype(float))
     assert ArraySource(str(tmp_path / "whole.npz")).domain.labels == (0, 1)
-    np.savez(tmp_path / "part.npz", x=x, y=y + 0.5)
-    assert not ArraySource(str(tmp_path / "part.npz")).domain.labels
+    for name, values in {
+        "part": y + 0.5,
+        "prices": 3.0 * np.arange(40),
+        "large": 3e6 * y,
+    }.items():
+        np.savez(tmp_path / f"{name}.npz", x=x, y=values)
+        assert not ArraySource(str(tmp_path / f"{name}.npz")).domain.labels

@@ -16,6 +16,7 @@ from multigan.core.splits import WHOLE
 from multigan.storage.files import read_arrays
 
 MOONS, MOONS_NOISE = 4000, 0.1  # samples; standard deviation of both coordinates
+MAX_LABEL, REPEATS = 1e6, 10  # of floating-point labels: their size, their occurrences each
 Pair = tuple[object, object]
 
 
@@ -23,7 +24,8 @@ Pair = tuple[object, object]
 class ArraySource(ArrayDataset):
     """The arrays of a source: a key of SOURCES, a .npy file, or an .npz file with x and perhaps y.
 
-    A .npz file with one array has no y. Whole floating-point numbers y (N,) are labels.
+    A .npz file with one array has no y. Small whole floating-point numbers y (N,), ten times
+    as many as different ones, are labels.
     """
 
     def __init__(self, source: str, held_out: float = HELD_OUT, split: str = WHOLE) -> None:
@@ -55,9 +57,15 @@ def _read(source: str) -> Pair:
     if "x" not in arrays:
         raise ValueError(f"{source} must have an array x; got {', '.join(arrays)}")
     y: np.ndarray | None = arrays.get("y")
-    if y is not None and y.dtype.kind == "f" and y.ndim == 1 and not (y % 1).any():
-        y = y.astype(np.int64)  # labels that were saved as floating-point numbers
+    if y is not None and y.dtype.kind == "f" and y.ndim == 1 and _are_labels(y):
+        y = y.astype(np.int64)
     return arrays["x"], y
+
+
+def _are_labels(y: np.ndarray) -> bool:
+    """Check for labels that were saved as floating-point numbers: whole, small and repeated."""
+    is_whole = bool(np.isfinite(y).all() and (abs(y) < MAX_LABEL).all() and not (y % 1).any())
+    return is_whole and len(np.unique(y)) <= max(2, len(y) // REPEATS)
 
 
 SOURCES: dict[str, Callable[[], Pair]] = {"moons": two_moons}

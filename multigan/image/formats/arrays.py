@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import math
+import re
 import warnings
 import zlib
 from collections.abc import Mapping, Sequence
@@ -43,8 +44,8 @@ def read_npz(source: str, size: Size, stretch: bool = False) -> ImageArrays:
     """Read the images of a .npy or .npz file at one size.
 
     Arrays (N, H, W), (N, H, W, C) or (N, C, H, W) are images, concatenated in the order of their
-    names. Integers (N,) or (N, 1), or one-hot rows (N, K), are labels; strings on one axis, fewer
-    than these, are the class names. Other arrays are counted; without labels a warning lists them.
+    names. Integers (N,) or (N, 1), or one-hot rows (N, K), are labels; strings on one axis, one
+    for each class, are their names. Other arrays are counted; without labels a warning lists them.
     `stretch` is as in ReadOptions. Raises ValueError for any other content.
     """
     arrays = read_arrays(Path(source))
@@ -68,11 +69,19 @@ def read_npz(source: str, size: Size, stretch: bool = False) -> ImageArrays:
 
 
 def _class_names(arrays: Mapping[str, np.ndarray], labels: Sequence[np.ndarray]) -> list[str]:
-    """The names of the classes of integer labels: an array of strings, fewer than one an image."""
-    num_labels = sum(map(len, labels))
+    """The names of the classes of integer labels: strings, one a class and not one an image."""
+    per_image = set(map(len, labels))
+    needed = max((int(found.max()) + 1 for found in labels if len(found)), default=0)
     strings = [a for a in arrays.values() if a.ndim == 1 and a.dtype.kind == "U"]
-    names = next((a for a in strings if not num_labels or len(a) < num_labels), None)
+    names = next((a for a in strings if len(a) >= needed and len(a) not in per_image), None)
     return [] if names is None else list(names.tolist())
+
+
+def _rank(name: str) -> int:
+    """The place of the name of an array, or of its end as in y_train, in LABEL_NAMES."""
+    words = {name.lower(), *re.split(r"[^a-z]+", name.lower())}
+    words |= {word.removesuffix("s") for word in words}
+    return min((k for k, known in enumerate(LABEL_NAMES) if known in words), default=100)
 
 
 def _labels_in(
@@ -80,16 +89,15 @@ def _labels_in(
 ) -> tuple[list[np.ndarray], list[str]]:
     """Match arrays of labels to the stacks of images by length; return unused arrays, too.
 
-    Arrays with a name of LABEL_NAMES come first. Integers (N,) are preferred to columns and one-hot
-    rows, and these to floating-point numbers, which may be weights.
+    Arrays with a name of LABEL_NAMES come first, in their order. Integers (N,) are preferred to
+    columns and one-hot rows, and these to floating-point numbers, which may be weights.
     """
     flat = {name: array for name, array in arrays.items() if array.ndim in (1, 2)}
     numbers = {name: found for name in flat if (found := integer_labels(flat[name])) is not None}
     whole = {name for name in numbers if flat[name].ndim == 1 and flat[name].dtype.kind in "iu"}
-    called = {n for n in numbers if {n.lower(), n.lower().removesuffix("s")} & set(LABEL_NAMES)}
     order = sorted(
         numbers,
-        key=lambda name: (name not in called, name not in whole, flat[name].ndim == 1, name),
+        key=lambda name: (_rank(name), name not in whole, flat[name].ndim == 1, name),
     )
     labels = []
     for count in counts:
