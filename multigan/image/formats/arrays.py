@@ -73,8 +73,9 @@ def _class_names(arrays: Mapping[str, np.ndarray], labels: Sequence[np.ndarray])
     per_image = set(map(len, labels))
     needed = max((int(found.max()) + 1 for found in labels if len(found)), default=0)
     strings = [a for a in arrays.values() if a.ndim == 1 and a.dtype.kind == "U"]
-    names = next((a for a in strings if len(a) >= needed and len(a) not in per_image), None)
-    return [] if names is None else list(names.tolist())
+    lists = [a for a in strings if len(a) not in per_image]
+    lists.sort(key=lambda names: len(names) < needed)  # too few are refused where the labels are
+    return list(lists[0].tolist()) if lists else []
 
 
 def _rank(name: str) -> int:
