@@ -124,8 +124,7 @@ def add_refined(
         f"{gain.num_real:,} real and {gain.num_fake:,} generated samples, 95 % intervals by "
         f"bootstrap; log Z {gain.log_z:.4f} lacks about {gain.log_z_bias:.4f}, its bias; "
         f"refiner_log_loss: of the logit on this split, scaled by {card.scale:.2f}, less log Z; "
-        f"{LOG_2:.4f} without knowledge, {card.log_loss:.4f} on the validation split; nll of the "
-        "pair: the generator's minus the gain"
+        f"{LOG_2:.4f} without knowledge; nll of the pair: the generator's minus the gain"
     )
     return replace(
         table,

@@ -66,6 +66,8 @@ def refine(
             lambda: _new_refiner(source, sampler, dataset, trust), keyed_rng(seed, "refiner")
         )
     settings = settings or RefinementSettings()
+    if settings.epochs == 0 and isinstance(dataset.domain, SupportsRefiner):
+        raise ValueError("epochs must be 1 or more for a refiner that is a new network; got 0")
     if settings.epochs is None and isinstance(dataset.domain, SupportsRefinerEpochs):
         settings = replace(settings, epochs=dataset.domain.refiner_epochs)
     card = fit_refiner(

@@ -111,23 +111,23 @@ def in_domain(data: Dataset, domain: Domain) -> Dataset:
     """
     if data.domain != domain and isinstance(data, SupportsDomain):
         return data.with_domain(domain)
-    found, needed = (classes_of(each) for each in (data.domain, domain))
-    if found and needed and found != needed:
+    found, needed = (_classes_of(each) for each in (data.domain, domain))
+    if needed and found != needed:
         raise ValueError(
-            f"the data must have the classes {shortened(needed)}, those of the generator; got "
-            f"{shortened(found)}"
+            f"the data must have the classes {_shortened(needed)}, those of the generator; got "
+            f"{_shortened(found) or 'none'}"
         )
     return data
 
 
-def classes_of(domain: Domain) -> tuple[str, ...]:
+def _classes_of(domain: Domain) -> tuple[str, ...]:
     """The names that `label` may have; empty without classes."""
     if not isinstance(domain, SupportsOptionChoices):
         return ()
     return tuple(domain.option_choices().get("label", ()))
 
 
-def shortened(names: Sequence[str]) -> str:
+def _shortened(names: Sequence[str]) -> str:
     """The first few names."""
     return ", ".join(names[:MAX_NAMES]) + (", ..." if len(names) > MAX_NAMES else "")
 

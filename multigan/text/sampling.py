@@ -64,7 +64,7 @@ class LineFilter:
         """Check a line."""
         if text.strip() in self.avoided:
             return False
-        if text in self.avoided_words:
+        if self.avoided_words.occur_in(text):
             return False
         return self.words is None or self.words[0] <= len(split_words(text)) <= self.words[1]
 
@@ -88,7 +88,8 @@ class AvoidedWords:
             elif entry:
                 self._marked.append(entry)
 
-    def __contains__(self, text: str) -> bool:
+    def occur_in(self, text: str) -> bool:
+        """Check a line for any of them."""
         folded = fold(text)
         pieces = re.findall(r"\w+", folded)
         joined = f" {' '.join(pieces)} " if self._rows else ""

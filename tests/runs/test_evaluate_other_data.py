@@ -26,6 +26,9 @@ def test_data_with_other_classes_are_refused(image_run, tmp_path):
     other = images(tmp_path, ["apple", "pear"])
     with pytest.raises(ValueError, match=r"classes 0, 1, 2, .*of the generator; got apple, pear"):
         evaluate(image_run, data=other)
+    np.save(tmp_path / "plain.npy", np.load(other)["images"])
+    with pytest.raises(ValueError, match=r"those of the generator; got none"):
+        evaluate(image_run, data=str(tmp_path / "plain.npy"))
 
 
 def test_the_table_names_the_other_data(image_run):

@@ -136,6 +136,8 @@ def test_a_link_in_the_place_of_the_refiner_is_not_followed(refined_run, tmp_pat
 def test_other_lines_keep_the_tokenizer_of_the_run(tmp_path):
     run, file = tiny_run(tmp_path / "run"), tmp_path / "my.txt"
     file.write_text("".join(f"A cat of number {k} sees a dog.\n" for k in range(90)))
+    with pytest.raises(ValueError, match="epochs must be 1 or more for a refiner that is a new"):
+        refine(run, settings=RefinementSettings(0))
     settings = RefinementSettings(1, 32, validation_samples=16)
     with pytest.warns(UserWarning, match="hold a word outside the vocabulary"):
         refine(run, data=str(file), settings=settings)

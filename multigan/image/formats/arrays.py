@@ -45,8 +45,8 @@ def read_npz(source: str, size: Size, stretch: bool = False) -> ImageArrays:
 
     Arrays (N, H, W), (N, H, W, C) or (N, C, H, W) are images, concatenated in the order of their
     names. Integers (N,) or (N, 1), or one-hot rows (N, K), are labels; strings on one axis, one
-    for each class, are their names. Other arrays are counted; without labels a warning lists them.
-    `stretch` is as in ReadOptions. Raises ValueError for any other content.
+    for each class, are their names. Other arrays of numbers are counted; without labels a warning
+    lists them. `stretch` is as in ReadOptions. Raises ValueError for any other content.
     """
     arrays = read_arrays(Path(source))
     stacks = {name: array for name, array in arrays.items() if array.ndim in (3, 4)}
@@ -82,7 +82,9 @@ def _rank(name: str) -> int:
     """The place of the name of an array, or of its end as in y_train, in LABEL_NAMES."""
     words = {name.lower(), *re.split(r"[^a-z]+", name.lower())}
     words |= {word.removesuffix("s") for word in words}
-    return min((k for k, known in enumerate(LABEL_NAMES) if known in words), default=100)
+    return min(
+        (k for k, known in enumerate(LABEL_NAMES) if known in words), default=len(LABEL_NAMES)
+    )
 
 
 def _labels_in(

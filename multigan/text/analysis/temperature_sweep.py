@@ -114,7 +114,7 @@ def comparison(
     low = max(curve[0][0] for curve in curves.values())
     high = min(curve[-1][0] for curve in curves.values())
     if low > high:
-        return f"the curves share no {QUALITY}: neither dominates; widen --lowest and --highest"
+        return f"the curves share no {QUALITY}: neither dominates; widen the temperatures"
     shared = [x for curve in curves.values() for x, _ in curve if low <= x <= high]
     margin = TIE_STANDARD_ERRORS * noise * 2**0.5
     gaps = [_interpolate(curves[name], x) - _interpolate(curves[reference], x) for x in shared]
