@@ -101,8 +101,8 @@ class AvoidedWords:
 
 
 def fold(text: str) -> str:
-    """The text as avoided words are compared: composed characters, one apostrophe, no case."""
-    return unicodedata.normalize("NFC", text).casefold().replace("\u2019", "'")
+    """The text as avoided words are compared: composed characters, without letter case."""
+    return unicodedata.normalize("NFC", text).casefold()
 
 
 def parse_length(text: str) -> tuple[int, int]:
