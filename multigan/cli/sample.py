@@ -22,6 +22,7 @@ from multigan.core.signature import Option
 from multigan.runs.directory import numbered_folder
 
 SAMPLES = Path("samples")  # where samples are written by default
+PATHS = Path("interpolations")  # and the paths of interpolate
 
 
 def sample_command(path: str) -> Any:
@@ -45,7 +46,7 @@ def sample_command(path: str) -> Any:
         if candidates is not None and not refine:
             raise ValueError(f"candidates must be left out without --refine; got {candidates}")
         chosen = {} if candidates is None else {"candidates": candidates}
-        out = _free_folder(path) if out is None else _empty_folder(out)
+        out = _free_folder(SAMPLES, path) if out is None else _empty_folder(out)
         sampler = load_sampler(path, device, trust_recipe, refine=refine, **chosen)
         names = [option.name for option in written_as if option.name in requested]
         files_as = {name: requested.pop(name) for name in names}
@@ -94,9 +95,9 @@ def _defaults(path: str) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def _free_folder(path: str) -> Path:
-    """The first free folder of the form `samples/<name>-0001`, by the name of what is sampled."""
-    return numbered_folder(SAMPLES, Path(path).name.removesuffix(".safetensors") or "run")
+def _free_folder(parent: Path, path: str) -> Path:
+    """The first free folder of the form `parent/<name>-0001`, by the name of what is sampled."""
+    return numbered_folder(parent, Path(path).name.removesuffix(".safetensors") or "run")
 
 
 def _empty_folder(out: Path) -> Path:
@@ -112,13 +113,14 @@ def interpolate_command(path: str) -> Any:
     ends = _end_options(path, requestable)
 
     def call(
-        out: Path = Path("interpolation"),
+        out: Path | None = None,
         device: str = AUTO,
         trust_recipe: Path | None = None,
         **requested: Any,
     ) -> None:
         from multigan.core.interpolation import interpolate
 
+        out = _free_folder(PATHS, path) if out is None else _empty_folder(out)
         sampler = load_sampler(path, device, trust_recipe)
         names = [option.name for option in requestable if _end_name(option.name) in requested]
         if to := {name: requested.pop(_end_name(name)) for name in names}:
@@ -130,7 +132,7 @@ def interpolate_command(path: str) -> Any:
     options = [
         Option("num_paths", int, "number of interpolation paths", "10"),
         Option("num_steps", int, "samples along each path", "9"),
-        Option("out", Path, "output folder", "interpolation"),
+        Option("out", Path, "a new or empty folder", "interpolations/<name>-0001, ..."),
     ]
     options = [*options, *COMMON_OPTIONS, *requestable, *ends]
     examples = [f"multigan interpolate {path}", f"multigan interpolate {path} --num-paths 4"]

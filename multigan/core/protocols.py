@@ -391,6 +391,14 @@ class SupportsOptionChoices(Protocol):
 
 
 @runtime_checkable
+class SupportsWeightsOf(Protocol):
+    """A domain where equal shapes of weights do not mean equal meanings: `--init-from` asks it."""
+
+    def check_weights_of(self, other: Any) -> None:
+        """Raise ValueError, after "SOURCE: ", if weights of `other`, of this type, do not fit."""
+
+
+@runtime_checkable
 class SupportsConditionOptions(Protocol):
     """A domain that names the options which make a condition.
 

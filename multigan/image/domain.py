@@ -241,14 +241,15 @@ class ImageDomain(ImageSpec):
     def _label_indices(self, requested: list[str]) -> list[int]:
         """Return the indices of the requested classes: all are names, or all are indices.
 
-        Names and indices may be mixed if no class is named by a number.
+        Names and indices may be mixed if no class is named by a number. `7` is the class `07`.
         """
         if not self.class_names:
             raise ValueError(f"label {','.join(requested)}: these images have no classes")
         names = {name: number for number, name in enumerate(self.class_names)}
         numbers = {str(number): number for number in range(self.num_classes)}
-        mixed = {} if any(name.isdecimal() for name in names) else numbers | names
-        for table in (names, numbers, mixed):
+        numerals = {str(int(name)): names[name] for name in names if name.isdecimal()}
+        mixed = {} if numerals else numbers | names
+        for table in (names, numerals | names, numbers, mixed):
             if all(name in table for name in requested):
                 return [table[name] for name in requested]
         more = ", ..." if self.num_classes > MAX_NAMES_SHOWN else ""

@@ -120,6 +120,16 @@ class TextDomain(TextSpec):
         """The classes, and the lists of words that need no file."""
         return {"label": self.class_names, "avoid_words": WORD_LISTS}
 
+    def check_weights_of(self, other: TextDomain) -> None:
+        """Raise ValueError if `other` has another vocabulary: its rows are those of other words."""
+        tokenizers = (self.tokenizer_model, other.tokenizer_model)
+        own, others = ([t.token(k) for k in range(t.size)] for t in tokenizers)
+        if own != others:
+            raise ValueError(
+                "its vocabulary must be that of this run, since the weights belong to its words; "
+                "write it with `multigan text export-tokenizer`, and pass the folder to --tokenizer"
+            )
+
     def scoring_options(self, generator: Generator) -> dict[str, Any]:
         """Ask for the log-probabilities of tokens, if the generator can tell."""
         return {"log_probabilities": True} if isinstance(generator, SupportsTokenLikelihood) else {}

@@ -23,6 +23,12 @@ ROWS = {
     "n50": {"per_class": 50},
     "fashion-n10": {"data": "fashion-mnist", "resolution": 16, "per_class": 10},
     "fashion-n20": {"data": "fashion-mnist", "resolution": 16, "per_class": 20},
+    "fashion-n25": {"data": "fashion-mnist", "resolution": 16, "per_class": 25},
+    "fashion-n50": {"data": "fashion-mnist", "resolution": 16, "per_class": 50},
+    "fashion-n100": {"data": "fashion-mnist", "resolution": 16, "per_class": 100},
+    "faces-n25": {"data": "faces64.zip", "resolution": 32, "width": 32, "per_class": 25},
+    "faces-n50": {"data": "faces64.zip", "resolution": 32, "width": 32, "per_class": 50},
+    "faces-n100": {"data": "faces64.zip", "resolution": 32, "width": 32, "per_class": 100},
 }
 SEEDS = 5  # subsets of the training images
 # Operations that preserve the class of a digit or a garment: no flip, rotation or inversion.

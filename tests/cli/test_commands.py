@@ -176,6 +176,14 @@ def test_interpolating_writes_paths(copied, say):
     assert len(Path("out/points.csv").read_text().splitlines()) == 1 + 2 * 3
 
 
+def test_interpolating_writes_over_nothing(copied, say, capsys):
+    for number in (1, 2):
+        text = say("interpolate run --num-paths 1 --num-steps 2")
+        assert f"interpolations/run-000{number}/paths.png" in text
+    assert app.main(["interpolate", "run", "--out", "interpolations/run-0001"]) == 2
+    assert "--out must be a new or empty folder" in capsys.readouterr().err
+
+
 def start_of(run):
     return {
         file.stem: load_file(file)

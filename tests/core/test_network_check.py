@@ -1,6 +1,7 @@
 """What networks of the caller must be is found at construction, in one sentence."""
 
 import copy
+import itertools
 import warnings
 
 import numpy as np
@@ -134,6 +135,13 @@ WITHOUT = {
     "dropout": lambda m, h: dropout(h, 0.5, m.training),
     "per sample": lambda _, h: h - h.mean(1, keepdim=True),
 }
+
+
+@pytest.mark.parametrize("first", range(4))
+def test_noise_that_is_close_by_chance_is_not_taken_for_statistics(first):
+    values = itertools.islice(itertools.cycle([1.0, 1.0, 3.0, 5.0]), first, None)
+    noisy = discriminator(lambda _, h: h + next(values), 3)
+    assert not recipe(discriminator=noisy).discriminator.uses_batch_statistics
 
 
 @pytest.mark.parametrize("case", [*STATISTICS, *WITHOUT])

@@ -72,6 +72,16 @@ def test_a_table_with_the_names_of_files_gives_the_classes(file, root):
     assert scan.notes == (f"the classes are those of {file}",) and not scan.skip_summary()
 
 
+@pytest.mark.parametrize(
+    ("encoding", "names"),
+    [("cp1251", ("кот", "пёс")), ("latin-1", ("bête", "chêne")), ("utf-16", ("кот", "dog"))],
+)
+def test_a_table_in_an_old_encoding_keeps_the_names_of_classes(encoding, names, root):
+    table = csv(["filename,label"], lambda k: f"{name(k)},{names[k % 2]}")
+    (root / "labels.csv").write_bytes(table.encode(encoding))
+    assert found(root)[1] == tuple(sorted(names))
+
+
 def test_a_column_of_labels_that_are_names_of_files_names_no_files(root):
     (root / "labels.csv").write_text(csv(["id,label"], lambda k: f"{k},{k % 3}"))
     assert found(root)[:2] == ([k % 3 for k in range(12)], ("0", "1", "2"))

@@ -40,6 +40,13 @@ def test_classes_called_by_numbers_are_all_named_or_all_counted(wish, expected):
     assert drawn(("1", "2", "3"), wish) == list(expected * 6)[:6]
 
 
+def test_a_number_is_the_class_of_that_number_with_or_without_first_zeros():
+    months = ("01", "02", "03", "12")
+    assert drawn(months, "1,12") == ["01", "12"] * 3
+    assert set(drawn(months, "3")) == {"03"} and set(drawn(months, "0")) == {"01"}
+    assert set(drawn(("1", "01"), "1")) == {"1"}
+
+
 def test_a_list_of_names_and_numbers_is_refused_and_the_classes_named():
     told = "labels must be all names or all indices of classes; got 0,3; known: 1, 2, 3$"
     with pytest.raises(ValueError, match=told):

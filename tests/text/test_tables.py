@@ -62,6 +62,15 @@ def cells(file, text_column="", label_column=""):
     return read_cells(file, text_column, label_column, DataCounts("texts"))
 
 
+def test_a_first_row_whose_class_occurs_again_is_no_header(tmp_path):
+    rows = "".join(f"{text},{MOODS[k % 2]}\n" for k, text in enumerate(["cats win", *TEXTS]))
+    texts, labels = cells(written(tmp_path, "a.csv", rows), "1", "2")
+    assert list(texts) == ["cats win", *TEXTS] and set(labels) == set(MOODS)
+    twice = "phrase,mood\n" + rows + "phrase,mood\n"
+    texts, _ = cells(written(tmp_path, "b.csv", twice), "phrase", "mood")
+    assert list(texts) == ["cats win", *TEXTS]
+
+
 @pytest.mark.parametrize("name", FILES)
 def test_the_column_of_texts_is_found(name, tmp_path):
     file = written(tmp_path, name, FILES[name])

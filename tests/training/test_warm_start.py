@@ -143,6 +143,21 @@ def test_lines_of_text_keep_their_classes_too(tmp_path):
         assert torch.equal(network.label.weight, before.flip(0))
 
 
+def test_weights_of_another_vocabulary_are_refused(tmp_path):
+    """The rows of its tables have the same shape, and belong to other words."""
+    recipe = tiny_recipe("text")
+    domain = recipe.data.domain
+    vocabulary = json.loads(domain.tokenizer)
+    ids = vocabulary["model"]["vocab"]
+    one, other = sorted(ids, key=ids.get)[-2:]
+    ids[one], ids[other] = ids[other], ids[one]
+    turned = TextDomain(json.dumps(vocabulary), domain.length, domain.class_names)
+    save_weights(tmp_path / "old", recipe.generator, {"domain": to_config(turned)})
+    trainer = AdversarialTrainer(tiny_recipe("text", seed=1), seed=0)
+    with pytest.raises(ValueError, match=r"its vocabulary must be that of this run.*--tokenizer"):
+        warm_start(trainer, str(tmp_path / "old"))
+
+
 def test_only_a_table_that_is_called_like_the_wish_and_is_as_long_goes_by_name():
     class Network(nn.Module):
         def __init__(self):

@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from multigan.image.formats.labels import LABEL_COLUMNS, Labels, encode_labels, quoted
+from multigan.image.formats.listing import encoding_of
 from multigan.storage.files import parse_json
 
 STYLEGAN = "dataset.json"
@@ -294,10 +295,8 @@ def _text(content: bytes) -> str:
         raise ValueError(f"it has more than {MAX_BYTES:,} bytes")
     if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
         return content.decode("utf-16")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return content.decode("latin-1")
+    encoding = encoding_of([content])
+    return content.decode({"utf-8": "utf-8-sig", "cp437": "latin-1"}.get(encoding, encoding))
 
 
 def _split_lines(lines: list[str], suffix: str) -> list[list[str]]:

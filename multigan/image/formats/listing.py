@@ -62,7 +62,7 @@ def _in_zip(source: str, listing: Listing) -> list[str]:
         elif not item.flag_bits & UTF8_FLAG and not item.filename.isascii():
             unknown[item.filename] = item.filename.encode("cp437")
     if unknown:
-        encoding = _encoding_of(list(unknown.values()))
+        encoding = encoding_of(list(unknown.values()))
         if encoding != "cp437":
             listing.names |= {name: raw.decode(encoding) for name, raw in unknown.items()}
         if encoding != "utf-8":
@@ -93,7 +93,7 @@ def _unicode_path(extra: bytes) -> str | None:
     return None
 
 
-def _encoding_of(names: list[bytes]) -> str:
+def encoding_of(names: list[bytes]) -> str:
     """Return the most likely encoding of names: UTF-8, one of several scripts, or cp437.
 
     Names in Chinese and Korean encodings have two bytes of 0xA1 or more for a letter; in European

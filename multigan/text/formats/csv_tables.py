@@ -65,7 +65,7 @@ def read_csv(file: Path) -> Table:
         raise ValueError(f"{file} must be a table with rows; it is empty")
     before = _num_before_header(first)
     header = first[before]
-    has_header = _is_header(header)
+    has_header = _is_header(header, first[before + 1 :])
     columns = _unique(header if has_header else [str(k + 1) for k in range(len(header))])
 
     def rows() -> Iterator[Row]:
@@ -184,12 +184,18 @@ def _unique(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _is_header(cells: Sequence[str]) -> bool:
-    """Check if a first row holds names: short, different, no numbers, no sentences."""
+def _is_header(cells: Sequence[str], others: Sequence[Sequence[str]]) -> bool:
+    """Check if a first row holds names: short, different, no numbers, no sentences.
+
+    A name of a column is no value of it: a class in the first row occurs in `others` again.
+    """
     names = [cell.strip() for cell in cells]
     if any(name.lower() in TEXT_NAMES for name in names) and not any(map(_is_number, names)):
         return True
     if len(set(names)) < len(names) or "" in names[1:]:
+        return False
+    values = [row for row in others if row != cells]  # a repeated header is none
+    if any(row[k : k + 1] == [cell] for row in values for k, cell in enumerate(cells)):
         return False
     return all(len(name) <= 40 and name.count(" ") < 3 and not _is_number(name) for name in names)
 
