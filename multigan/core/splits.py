@@ -1,12 +1,13 @@
 """Splits of a dataset by a hash of the index: the same on every machine and in every order.
 
-A split is a fraction of each class, of samples sorted by a hash of their index.
+A split is a fraction of each class, of samples sorted by a hash of their index; of all samples
+where classes are too small for that.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -29,13 +30,33 @@ def split_members(count: int, labels: Tensor | None, split: str, bounds: Bounds)
     """
     if split == WHOLE:
         return torch.arange(count)
-    first, last = bounds[check_split(split, bounds)]
+    check_split(split, bounds)
+    order = sorted(range(count), key=shuffle_key)
+    label_of = dict.fromkeys(order, 0) if labels is None else dict(enumerate(labels.tolist()))
+    return torch.tensor(divide(order, label_of, bounds)[split], dtype=torch.long)
+
+
+def divide(
+    order: Sequence[int], label_of: Mapping[int, int], bounds: Bounds
+) -> dict[str, list[int]]:
+    """Return the members of each split, ascending: its fraction of each class, in `order`.
+
+    Where classes are so small that a split would be empty, it has its fraction of all members;
+    those of a class are spread over the splits as evenly as their number allows.
+    """
     groups: dict[int, list[int]] = {}
-    classes = [0] * count if labels is None else labels.tolist()
-    for index in sorted(range(count), key=shuffle_key):
-        groups.setdefault(classes[index], []).append(index)
-    parts = [g[round(first * len(g)) : round(last * len(g))] for g in groups.values()]
-    return torch.tensor(sorted(index for part in parts for index in part), dtype=torch.long)
+    for index in order:
+        groups.setdefault(label_of[index], []).append(index)
+    splits = {name: _part(groups.values(), *ends) for name, ends in bounds.items()}
+    if any(not splits[name] for name, (first, last) in bounds.items() if first < last):
+        place = {k: (rank + 0.5) / len(g) for g in groups.values() for rank, k in enumerate(g)}
+        even = sorted(order, key=place.__getitem__)  # classes in turn
+        splits = {name: _part([even], *ends) for name, ends in bounds.items()}
+    return splits
+
+
+def _part(groups: Iterable[Sequence[int]], first: float, last: float) -> list[int]:
+    return sorted(k for g in groups for k in g[round(first * len(g)) : round(last * len(g))])
 
 
 def shuffle_key(index: int) -> bytes:

@@ -82,6 +82,15 @@ def test_a_table_in_an_old_encoding_keeps_the_names_of_classes(encoding, names, 
     assert found(root)[1] == tuple(sorted(names))
 
 
+def test_none_is_the_name_of_a_class_and_na_is_no_label(root):
+    grades = ["none", "mild", "severe"]
+    table = csv(["filename,grade"], lambda k: f"{name(k)},{grades[k % 3] if k else 'NA'}")
+    (root / "labels.csv").write_text(table)
+    labels, names, scan = found(root)
+    assert names == ("mild", "none", "severe") and len(labels) == 11
+    assert labels == [names.index(grades[k % 3]) for k in range(1, 12)]
+
+
 def test_a_column_of_labels_that_are_names_of_files_names_no_files(root):
     (root / "labels.csv").write_text(csv(["id,label"], lambda k: f"{k},{k % 3}"))
     assert found(root)[:2] == ([k % 3 for k in range(12)], ("0", "1", "2"))

@@ -14,7 +14,7 @@ from multigan.core.data_counts import DataCounts
 from multigan.core.fingerprint import fingerprint
 from multigan.core.protocols import Batch
 from multigan.core.serialization import component, with_arguments
-from multigan.core.splits import check_split, shuffle_key
+from multigan.core.splits import check_split, divide, shuffle_key
 from multigan.image.datasets.sources import read_images
 from multigan.image.domain import ImageDomain
 from multigan.image.formats.arrays import images_in_memory
@@ -231,16 +231,13 @@ def _members(images: ImageArrays, split: str) -> Tensor:
     count = len(images.pixels)
     if split == "all":
         return torch.arange(count)
-    first, last = SPLITS[check_split(split, SPLITS)]
+    check_split(split, SPLITS)
     files = torch.arange(count) if images.groups is None else images.groups
     labels = [0] * count if images.labels is None else images.labels.tolist()
     label_of = dict(zip(files.tolist(), labels, strict=True))  # file -> class
     few = len(label_of) < MIN_IMAGES  # long animations: the splits are stretches of frames
     if few:
         files, label_of = torch.arange(count), dict(enumerate(labels))
-    groups: dict[int, list[int]] = {}
-    for file in sorted(label_of, key=None if few else shuffle_key):
-        groups.setdefault(label_of[file], []).append(file)
-    parts = [g[round(first * len(g)) : round(last * len(g))] for g in groups.values()]
-    chosen = torch.tensor(sorted(file for part in parts for file in part), dtype=torch.long)
+    order = sorted(label_of, key=None if few else shuffle_key)
+    chosen = torch.tensor(divide(order, label_of, SPLITS)[split], dtype=torch.long)
     return torch.isin(files, chosen).nonzero().flatten()

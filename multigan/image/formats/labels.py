@@ -256,7 +256,7 @@ def encode_labels(values: Sequence[Any], names: Sequence[str] = ()) -> Labels | 
 
 
 def _is_missing(value: Any) -> bool:
-    """Return True for None, NaN and blank strings."""
+    """Return True for None, NaN, blank strings and what SQL and R write; "none" is a class."""
     if isinstance(value, str):
-        return value.strip().lower() in ("", "nan", "none", "null", "n/a", "na")
+        return value.strip().lower() in ("", "nan", "null", "n/a", "na")
     return value is None or (isinstance(value, float) and value != value)
