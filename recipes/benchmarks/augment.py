@@ -5,8 +5,9 @@
     python -m tests.benchmarks.augment                                means, intervals of the gains
 
 The generator trains on the same n; all others are held out. Gains in percentage points over real
-images alone, 95 % intervals: Fashion-MNIST n = 10 +1.1 [.4, 1.9], n = 20 +.9 [.6, 1.3]; digits:
-README. 50 to 240 CPU s a run, one thread of x86.
+images alone, 95 % intervals: Fashion-MNIST n = 10 +1.1 [.4, 1.9], n = 20 +.9 [.6, 1.3]; the others:
+docs/benchmarks/few-shot-classification.md. 50 to 440 CPU s a run, one thread of x86. The faces, two
+classes, are in faces64.zip.
 """
 
 from multigan.benchmarks.few_shot import FewShotImages
