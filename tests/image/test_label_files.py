@@ -86,7 +86,7 @@ def test_none_is_the_name_of_a_class_and_na_is_no_label(root):
     grades = ["none", "mild", "severe"]
     table = csv(["filename,grade"], lambda k: f"{name(k)},{grades[k % 3] if k else 'NA'}")
     (root / "labels.csv").write_text(table)
-    labels, names, scan = found(root)
+    labels, names, _ = found(root)
     assert names == ("mild", "none", "severe") and len(labels) == 11
     assert labels == [names.index(grades[k % 3]) for k in range(1, 12)]
 
